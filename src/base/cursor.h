@@ -98,7 +98,7 @@ struct wr {
 
 static inline struct wr wr_of(void *buf, size_t n)
 {
-	return (struct wr){ buf, buf, (uint8_t *)buf + n, false };
+	return (struct wr){ buf, buf, n ? (uint8_t *)buf + n : buf, false };
 }
 
 static inline size_t wr_len(const struct wr *w)
@@ -121,7 +121,8 @@ static inline uint8_t *wr_room(struct wr *w, size_t n)
 		w->err = true;
 		return NULL;
 	}
-	w->p += n;
+	if (n)
+		w->p += n;
 	return p;
 }
 
@@ -165,9 +166,12 @@ static inline void wr_put(struct wr *w, struct bytes b)
 		memcpy(p, b.p, b.n);
 }
 
-/* Overwrites two bytes already written, at offset `at` (lengths known only afterwards). */
+/* Overwrites two bytes already written, at offset `at` (lengths known only afterwards). Anywhere
+ * else is an error. */
 static inline void wr_patch16(struct wr *w, size_t at, uint16_t v)
 {
-	if (!w->err)
+	if (w->err || wr_len(w) < 2 || at > wr_len(w) - 2)
+		w->err = true;
+	else
 		store_be16(w->start + at, v);
 }

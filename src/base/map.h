@@ -21,6 +21,7 @@ struct map {
 	struct map_node *first_bucket; /* used until the first growth succeeds */
 	size_t mask;
 	size_t count;
+	size_t lowest; /* no bucket below it has a node: makes emptying by map_any() linear */
 	uint64_t key[2];
 };
 
@@ -41,7 +42,7 @@ struct map_node *map_find(const struct map *m, uint64_t hash, map_eq_fn *eq, con
 void map_remove(struct map *m, struct map_node *n);
 
 /* Some node, or NULL when empty: for tearing down. */
-struct map_node *map_any(const struct map *m);
+struct map_node *map_any(struct map *m);
 
 /* SipHash-2-4 (Aumasson, Bernstein 2012) of `in` under the 128-bit key. */
 uint64_t siphash(const uint64_t key[2], struct bytes in);

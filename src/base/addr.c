@@ -1,0 +1,185 @@
+#include "base/addr.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+struct ip ip_from_raw(struct bytes raw)
+{
+	struct ip a = { 0 };
+
+	if (raw.n != 4 && raw.n != 16)
+		return a;
+	a.family = raw.n == 4 ? 4 : 6;
+	memcpy(a.b, raw.p, raw.n);
+	return a;
+}
+
+int ip_cmp(const struct ip *a, const struct ip *b)
+{
+	if (a->family != b->family)
+		return a->family < b->family ? -1 : 1;
+	return memcmp(a->b, b->b, ip_len(a));
+}
+
+bool ip_is_any(const struct ip *a)
+{
+	static const uint8_t zero[16];
+
+	return a->family != 0 && memcmp(a->b, zero, ip_len(a)) == 0;
+}
+
+struct ip ip_next(const struct ip *a)
+{
+	struct ip r = *a;
+
+	for (size_t i = ip_len(a); i-- > 0;)
+		if (++r.b[i] != 0)
+			break;
+	return r;
+}
+
+struct ip ip_prev(const struct ip *a)
+{
+	struct ip r = *a;
+
+	for (size_t i = ip_len(a); i-- > 0;)
+		if (r.b[i]-- != 0)
+			break;
+	return r;
+}
+
+/* The bits of byte `i` that a prefix of `len` bits covers. */
+static uint8_t mask_byte(unsigned len, size_t i)
+{
+	if (len >= 8 * (i + 1))
+		return 0xff;
+	if (len <= 8 * i)
+		return 0;
+	return (uint8_t)(0xff << (8 - (len - 8 * i)));
+}
+
+struct ip prefix_first(const struct prefix *p)
+{
+	struct ip r = p->ip;
+
+	for (size_t i = 0; i < ip_len(&r); i++)
+		r.b[i] &= mask_byte(p->len, i);
+	return r;
+}
+
+struct ip prefix_last(const struct prefix *p)
+{
+	struct ip r = p->ip;
+
+	for (size_t i = 0; i < ip_len(&r); i++)
+		r.b[i] |= (uint8_t)~mask_byte(p->len, i);
+	return r;
+}
+
+bool prefix_has(const struct prefix *p, const struct ip *a)
+{
+	if (p->ip.family == 0 || a->family != p->ip.family)
+		return false;
+	for (size_t i = 0; i < ip_len(a); i++)
+		if ((p->ip.b[i] ^ a->b[i]) & mask_byte(p->len, i))
+			return false;
+	return true;
+}
+
+bool prefix_eq(const struct prefix *a, const struct prefix *b)
+{
+	return a->len == b->len && ip_eq(&a->ip, &b->ip);
+}
+
+struct prefix prefix_of(const struct ip *a, unsigned len)
+{
+	unsigned max = ip_bits(a);
+	struct prefix p = { *a, (uint8_t)(len < max ? len : max) };
+
+	p.ip = prefix_first(&p);
+	return p;
+}
+
+enum status ip_parse(const char *s, struct ip *ret_ip)
+{
+	struct ip a = { 0 };
+
+	if (inet_pton(AF_INET, s, a.b) == 1)
+		a.family = 4;
+	else if (inet_pton(AF_INET6, s, a.b) == 1)
+		a.family = 6;
+	else
+		return ST_INVAL;
+	*ret_ip = a;
+	return ST_OK;
+}
+
+/* Decimal without sign, blank or leading zero, at most `max`. */
+static bool parse_len(const char *s, unsigned max, unsigned *ret_len)
+{
+	unsigned v = 0;
+
+	if (*s == '\0' || (s[0] == '0' && s[1] != '\0'))
+		return false;
+	for (; *s; s++) {
+		if (*s < '0' || *s > '9')
+			return false;
+		v = v * 10 + (unsigned)(*s - '0');
+		if (v > max)
+			return false;
+	}
+	*ret_len = v;
+	return true;
+}
+
+enum status prefix_parse(const char *s, struct prefix *ret_prefix)
+{
+	const char *slash = strchr(s, '/');
+	size_t n = slash ? (size_t)(slash - s) : strlen(s);
+	char host[IP_TEXT_MAX];
+	struct prefix p;
+	struct ip a;
+	unsigned len;
+
+	if (n >= sizeof(host))
+		return ST_INVAL;
+	memcpy(host, s, n);
+	host[n] = '\0';
+	if (ip_parse(host, &a) != ST_OK)
+		return ST_INVAL;
+	len = ip_bits(&a);
+	if (slash && !parse_len(slash + 1, ip_bits(&a), &len))
+		return ST_INVAL;
+	p = prefix_of(&a, len);
+	if (!ip_eq(&p.ip, &a))
+		return ST_INVAL;
+	*ret_prefix = p;
+	return ST_OK;
+}
+
+const char *ip_text(const struct ip *a, char buf[static IP_TEXT_MAX])
+{
+	if (a->family == 0)
+		return memcpy(buf, "none", 5);
+	return inet_ntop(a->family == 4 ? AF_INET : AF_INET6, a->b, buf, IP_TEXT_MAX);
+}
+
+const char *endpoint_text(const struct endpoint *e, char buf[static ENDPOINT_TEXT_MAX])
+{
+	char host[IP_TEXT_MAX];
+
+	ip_text(&e->ip, host);
+	if (e->ip.family == 6)
+		snprintf(buf, ENDPOINT_TEXT_MAX, "[%s]:%u", host, e->port);
+	else
+		snprintf(buf, ENDPOINT_TEXT_MAX, "%s:%u", host, e->port);
+	return buf;
+}
+
+const char *prefix_text(const struct prefix *p, char buf[static PREFIX_TEXT_MAX])
+{
+	char host[IP_TEXT_MAX];
+
+	snprintf(buf, PREFIX_TEXT_MAX, "%s/%u", ip_text(&p->ip, host), p->len);
+	return buf;
+}
