@@ -1,0 +1,53 @@
+/*
+ * crypto_openssl.h - the libcrypto 3 provider and its key store.
+ *
+ * The provider (`crypto_openssl_new`) serves the inline operations of one thread.  The key store
+ * holds long-term secrets and trust anchors by reference; crypto_openssl_run() executes a job
+ * against it and may be called from any thread at once.  Store entries are added at start-up and
+ * on reload, never changed, and live until the store is freed: references stay valid.
+ *
+ * Byte budget: no EVP object per SA.  The provider keeps one fetched algorithm and one context per
+ * kind of operation and thread.
+ */
+#pragma once
+
+#include "crypto/crypto.h"
+
+struct crypto_openssl;
+
+MUST enum status crypto_openssl_new(struct crypto_openssl **ret_provider);
+void crypto_openssl_free(struct crypto_openssl *p);
+struct crypto crypto_openssl_ops(struct crypto_openssl *p);
+
+struct crypto_store;
+
+MUST enum status crypto_store_new(struct crypto_store **ret_store);
+void crypto_store_free(struct crypto_store *s);
+
+/* All loaders: ST_INVAL or ST_IO with `why` saying what is wrong in which file or entry. PEM. */
+MUST enum status crypto_store_add_key(struct crypto_store *s, const char *path, struct text *why,
+				      crypto_ref *ret_ref);
+MUST enum status crypto_store_add_psk(struct crypto_store *s, struct bytes psk, crypto_ref *ret_ref);
+MUST enum status crypto_store_add_trust(struct crypto_store *s, const char *const *paths, size_t n,
+					struct text *why, crypto_ref *ret_ref);
+
+/* A certificate chain file, end entity first. The views live as long as the store. */
+struct crypto_chain {
+	struct bytes certs[CRYPTO_CERTS_MAX]; /* DER */
+	size_t n;
+};
+
+MUST enum status crypto_store_load_chain(struct crypto_store *s, const char *path,
+					 struct text *why, struct crypto_chain *ret_chain);
+
+/* Whether `key` is the private key of the end entity of `chain`. */
+MUST enum status crypto_store_match(struct crypto_store *s, crypto_ref key,
+				    const struct crypto_chain *chain, struct text *why);
+
+/* CERTREQ data for a set of anchors: SHA-1 of each SubjectPublicKeyInfo (RFC 7296 section 3.7). */
+MUST enum status crypto_store_trust_hashes(struct crypto_store *s, crypto_ref trust,
+					   struct bytes *ret_hashes);
+
+/* Runs any job kind; fills `ret` completely, failure included. Thread-safe. */
+void crypto_openssl_run(struct crypto_store *s, const struct crypto_job *job,
+			struct crypto_result *ret);
