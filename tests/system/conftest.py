@@ -1,0 +1,76 @@
+"""Fixtures of the system tests. They need root; run them with Debian's /usr/bin/python3 -m pytest.
+
+WARREN_BUILD names the build directory with src/daemon/warrend and src/cli/warren.
+"""
+
+import os
+import signal
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from lib import lab as labs, topo  # noqa: E402  pylint: disable=wrong-import-position
+from lib.pki import Pki  # noqa: E402  pylint: disable=wrong-import-position
+
+
+def pytest_configure(config):
+    if os.geteuid() != 0:
+        raise pytest.UsageError("the system tests make network namespaces: run them as root")
+    # A terminated run cleans up like an interrupted one.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    swept = labs.sweep()
+    if swept:
+        print(f"removed what a killed run had left: {swept}")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows what its processes said."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for lab in {value for value in getattr(item, "funcargs", {}).values()
+                    if isinstance(value, labs.Lab)}:
+            report.sections += [(f"output of {name}", text) for name, text in lab.logs()]
+
+
+@pytest.fixture
+def lab():
+    """An empty laboratory for one test."""
+    with labs.Lab() as new:
+        yield new
+
+
+@pytest.fixture(scope="module")
+def modlab():
+    """A laboratory that lives for a whole module, where setting up costs more than it isolates."""
+    with labs.Lab() as new:
+        yield new
+
+
+@pytest.fixture
+def two_sites(lab):
+    return topo.TwoSites(lab)
+
+
+@pytest.fixture
+def narrow(lab):
+    return topo.Narrow(lab)
+
+
+@pytest.fixture
+def natted(lab):
+    return topo.Natted(lab)
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory):
+    """root -> intermediate, with leafs for site-a.example and site-b.example."""
+    directory = tmp_path_factory.mktemp("pki")
+    root = Pki(str(directory))
+    root.middle = root.intermediate("middle")
+    root.a = root.leaf("site-a.example")
+    root.b = root.middle.leaf("site-b.example")
+    return root

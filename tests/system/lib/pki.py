@@ -1,0 +1,104 @@
+"""Certificates for the tests, made with the openssl command, never with the code under test.
+
+    root (P-256 or P-384) --- [intermediate] --- leaf
+
+Files of a leaf: <name>.key (PKCS#8), <name>.crt (alone), <name>.chain (leaf first, then the
+intermediates, not the root): what `certificate =` of a warren configuration wants.
+"""
+
+import os
+
+from .lab import run
+
+CURVES = {256: "P-256", 384: "P-384"}
+
+
+class Pki:
+    """One certificate authority in a directory of its own."""
+
+    def __init__(self, directory, name="root", bits=256, parent=None, usage="keyCertSign, cRLSign"):
+        self.dir, self.name, self.bits, self.parent = directory, name, bits, parent
+        self.cert, self.key = self._file("crt"), self._file("key")
+        self._new_key(name, bits)
+        extensions = (f"basicConstraints = critical, CA:TRUE\nkeyUsage = critical, {usage}\n"
+                      "subjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n")
+        subject = f"/O=Warren Test/CN={name}"
+        if parent is None:
+            self._self_signed(subject, extensions)
+        else:
+            parent.sign(name, subject, extensions, directory)
+
+    def _file(self, suffix, name=None):
+        return os.path.join(self.dir, f"{name or self.name}.{suffix}")
+
+    def _new_key(self, name, bits):
+        run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt",
+            f"ec_paramgen_curve:{CURVES[bits]}", "-out", self._file("key", name))
+
+    def _self_signed(self, subject, extensions):
+        conf = self._file("cnf")
+        with open(conf, "w") as file:
+            file.write("[req]\ndistinguished_name = dn\nx509_extensions = ext\n[dn]\n[ext]\n"
+                       + extensions.replace("authorityKeyIdentifier = keyid\n", ""))
+        run("openssl", "req", "-x509", "-new", "-key", self.key, "-subj", subject, "-days", "3650",
+            f"-sha{self.bits}", "-config", conf, "-out", self.cert)
+
+    def sign(self, name, subject, extensions, directory, start=None, end=None):
+        """Issue a certificate for <directory>/<name>.key. start, end: YYYYMMDDHHMMSSZ."""
+        base = os.path.join(directory, name)
+        conf = base + ".cnf"
+        with open(conf, "w") as file:
+            file.write(f"[req]\ndistinguished_name = dn\n[dn]\n[ca]\ndefault_ca = this\n[this]\n"
+                       f"database = {base}.db\nserial = {base}.serial\nnew_certs_dir = {directory}\n"
+                       f"policy = any\nunique_subject = no\n[any]\ncommonName = optional\n"
+                       f"organizationName = optional\n[ext]\n{extensions}")
+        open(base + ".db", "w").close()
+        with open(base + ".serial", "w") as file:
+            file.write("01" + os.urandom(8).hex() + "\n")
+        run("openssl", "req", "-new", "-key", base + ".key", "-subj", subject, "-config", conf,
+            "-out", base + ".csr")
+        dates = ["-days", "730"]
+        if start or end:
+            dates = ["-startdate", start or "20200101000000Z", "-enddate", end or "20400101000000Z"]
+        run("openssl", "ca", "-batch", "-notext", "-config", conf, "-extensions", "ext", "-md",
+            f"sha{self.bits}", "-cert", self.cert, "-keyfile", self.key, "-in", base + ".csr",
+            "-out", base + ".crt", "-preserveDN", *dates)
+
+    def intermediate(self, name, bits=None):
+        return Pki(self.dir, name, bits or self.bits, parent=self)
+
+    def leaf(self, name, san=None, bits=None, start=None, end=None, subject=None):
+        """Issue an end-entity certificate; san as openssl writes it (default DNS:<name>)."""
+        self._new_key(name, bits or self.bits)
+        extensions = ("basicConstraints = CA:FALSE\nkeyUsage = digitalSignature\n"
+                      "extendedKeyUsage = serverAuth, clientAuth\n"
+                      "subjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n"
+                      f"subjectAltName = {san or 'DNS:' + name}\n")
+        self.sign(name, subject or f"/O=Warren Test/CN={name}", extensions, self.dir, start, end)
+        leaf = Leaf(name, self._file("crt", name), self._file("chain", name),
+                    self._file("key", name), subject or f"O=Warren Test, CN={name}")
+        self._write_chain(leaf)
+        return leaf
+
+    def _write_chain(self, leaf):
+        parts, authority = [leaf.cert], self
+        while authority.parent is not None:
+            parts.append(authority.cert)
+            authority = authority.parent
+        with open(leaf.chain, "w") as chain:
+            for part in parts:
+                with open(part) as cert:
+                    chain.write(cert.read())
+
+    def expired(self, name, **kwargs):
+        return self.leaf(name, start="20200101000000Z", end="20210101000000Z", **kwargs)
+
+    def not_yet_valid(self, name, **kwargs):
+        return self.leaf(name, start="20390101000000Z", **kwargs)
+
+
+class Leaf:
+    """Paths of an end-entity certificate."""
+
+    def __init__(self, name, cert, chain, key, subject):
+        self.name, self.cert, self.chain, self.key, self.subject = name, cert, chain, key, subject

@@ -1,0 +1,167 @@
+"""Topologies. Every one is two sites with a host each, and a router in the middle as underlay.
+
+    host-a ------- gw-a ------------- u ------------- gw-b ------- host-b
+      10.1.0.2  .1      192.0.2.1  .254 198.51.100.254  .1     .1  10.2.0.2
+    fd00:1::2  ::1   2001:db8:1::1  ::fe  2001:db8:2::fe  ::1  ::1  fd00:2::2
+           lan    lan  wan        ua   ub           wan  lan    lan   (device names)
+
+TwoSites       exactly that picture.
+Narrow         the cable u - gw-b has an MTU of 1280 while gw-a's is 1500: u answers a larger
+               packet that has DF set with ICMP "fragmentation needed" / "packet too big".
+Natted         gw-a sits behind a masquerading router:
+
+    host-a --- gw-a ------------- nat -------------- u ------------- gw-b --- host-b
+            wan 192.168.1.2  in .1   out 192.0.2.1  ua (as above)
+
+The underlay routers know no route to the sites: whatever leaves a gateway in clear is seen by the
+capture on u (device ua or ub) and dies there. Gateways route their site's inner packets; the way to the
+other site is the tunnel's business.
+"""
+
+import dataclasses
+
+from .capture import Capture
+
+
+@dataclasses.dataclass
+class Site:
+    """One side: its gateway and host namespaces, and the addresses in the drawing."""
+
+    gw: object
+    host: object
+    outer4: str
+    outer6: str
+    lan4: str
+    lan6: str
+    host4: str
+    host6: str
+    gwlan4: str
+    gwlan6: str
+
+    def outer(self, family):
+        return self.outer4 if family == 4 else self.outer6
+
+    def inner(self, family):
+        return self.host4 if family == 4 else self.host6
+
+    def lan(self, family):
+        return self.lan4 if family == 4 else self.lan6
+
+
+INNER = ("10.0.0.0/8", "fd00::/16")
+
+
+class TwoSites:
+    """See the first drawing above."""
+
+    mtu_b = 1500
+
+    def __init__(self, lab, offload=False):
+        self.lab = lab
+        self.offload = offload
+        self.u = lab.netns("u")
+        self.a = self._site("a", 1, "192.0.2.1", "2001:db8:1::1")
+        self.b = self._site("b", 2, "198.51.100.1", "2001:db8:2::1")
+        self._underlay()
+        _forwarding(self.u)
+
+    def _site(self, short, number, outer4, outer6):
+        gw, host = self.lab.netns(f"gw-{short}"), self.lab.netns(f"host-{short}")
+        lan4, lan6 = f"10.{number}.0", f"fd00:{number}::"
+        self.lab.veth(gw, "lan", host, "lan", offload=self.offload)
+        addresses(gw, "lan", f"{lan4}.1/16", f"{lan6}1/64")
+        addresses(host, "lan", f"{lan4}.2/16", f"{lan6}2/64")
+        default_route(host, "lan", f"{lan4}.1", f"{lan6}1")
+        _forwarding(gw)
+        return Site(gw, host, outer4, outer6, f"{lan4}.0/16", f"{lan6}/64",
+                    f"{lan4}.2", f"{lan6}2", f"{lan4}.1", f"{lan6}1")
+
+    def _underlay(self):
+        self._wan(self.a, "ua", 1500)
+        self._wan(self.b, "ub", self.mtu_b)
+
+    def _wan(self, site, dev, mtu):
+        """The cable between a gateway and u. Only u's end and the far gateway have the small MTU."""
+        self.lab.veth(site.gw, "wan", self.u, dev, mtu, offload=self.offload)
+        net4, net6 = site.outer4.rsplit(".", 1)[0], site.outer6.rsplit("::", 1)[0]
+        addresses(site.gw, "wan", f"{site.outer4}/24", f"{site.outer6}/64")
+        addresses(self.u, dev, f"{net4}.254/24", f"{net6}::fe/64")
+        default_route(site.gw, "wan", f"{net4}.254", f"{net6}::fe")
+
+    def capture(self, dev="ua"):
+        """Capture on the underlay router; a context manager."""
+        return Capture(self.lab, self.u, dev)
+
+    def cut(self, dev="ub"):
+        self.u.ip("link", "set", dev, "down")
+
+    def heal(self, dev="ub"):
+        """Setting a device down takes its IPv6 addresses and routes away: put them back."""
+        self.u.ip("link", "set", dev, "up")
+        net6 = (self.a if dev == "ua" else self.b).outer6.rsplit("::", 1)[0]
+        self.u.ip("addr", "replace", f"{net6}::fe/64", "dev", dev, "nodad")
+
+
+class Narrow(TwoSites):
+    """See above: a 1280-byte path that gw-a cannot see from its own device."""
+
+    mtu_b = 1280
+
+
+class Natted(TwoSites):
+    """See the last drawing: `site a` has a private outer address; gw-b sees nat's 192.0.2.1."""
+
+    def _underlay(self):
+        self.nat = self.lab.netns("nat")
+        self.a.outer4, self.public_a = "192.168.1.2", "192.0.2.1"
+        self.lab.veth(self.a.gw, "wan", self.nat, "in", offload=self.offload)
+        addresses(self.a.gw, "wan", "192.168.1.2/24")
+        addresses(self.nat, "in", "192.168.1.1/24")
+        default_route(self.a.gw, "wan", "192.168.1.1")
+        self.lab.veth(self.nat, "out", self.u, "ua", offload=self.offload)
+        addresses(self.nat, "out", "192.0.2.1/24")
+        addresses(self.u, "ua", "192.0.2.254/24")
+        default_route(self.nat, "out", "192.0.2.254")
+        self._wan(self.b, "ub", self.mtu_b)
+        _forwarding(self.nat)
+        self.masquerade()
+
+    def masquerade(self, ports="20000-20999", udp_timeout=None):
+        """Source ports are rewritten always, so 4500 never survives by chance.
+
+        udp_timeout is the router's patience with a quiet mapping in seconds. The input drop keeps
+        early packets of the other side from taking our port in the connection table.
+        """
+        self.nat.run("nft", "flush", "ruleset")
+        self.nat.nft(f"""
+            table ip nat {{
+                chain post {{
+                    type nat hook postrouting priority 100; policy accept;
+                    oifname "out" meta l4proto udp masquerade to :{ports}
+                    oifname "out" masquerade
+                }}
+                chain input {{
+                    type filter hook input priority 0; policy accept;
+                    iifname "out" udp dport {{ 500, 4500, {ports} }} drop
+                }}
+            }}""")
+        if udp_timeout:
+            self.nat.sysctl("net.netfilter.nf_conntrack_udp_timeout", udp_timeout)
+            self.nat.sysctl("net.netfilter.nf_conntrack_udp_timeout_stream", udp_timeout)
+
+
+def addresses(ns, dev, *cidrs):
+    for cidr in cidrs:
+        nodad = ["nodad"] if ":" in cidr else []
+        ns.ip("addr", "add", cidr, "dev", dev, *nodad)
+
+
+def default_route(ns, dev, *gateways):
+    for gateway in gateways:
+        ns.ip("-6" if ":" in gateway else "-4", "route", "add", "default", "via", gateway,
+              "dev", dev)
+
+
+def _forwarding(ns):
+    ns.sysctl("net.ipv4.ip_forward", 1)
+    ns.sysctl("net.ipv6.conf.all.forwarding", 1)

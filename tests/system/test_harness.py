@@ -1,0 +1,110 @@
+"""The harness proves itself on strongSwan alone, before it judges anything of ours."""
+
+import pytest
+
+from lib import lab as labs, topo, transfer
+from lib.pki import Pki
+from lib.strongswan import Charon
+
+
+def _pair(net, pki, family):
+    """Two charons with a PSK and an ECDSA connection each, both address families inside."""
+    a, b = net.a, net.b
+    charons = []
+    for here, there, leaf in ((a, b, pki.a), (b, a, pki.b)):
+        charon = Charon(net.lab, here.gw, log_keys=True)
+        charon.trust(pki)
+        charon.own(leaf)
+        charon.psk("p", "a rather long secret", "a.psk", "b.psk")
+        mine, other = ("a", "b") if here is a else ("b", "a")
+        selectors = (f"{here.lan4},{here.lan6}", f"{there.lan4},{there.lan6}")
+        charon.connection("psk", here.outer(family), there.outer(family), f"{mine}.psk",
+                          f"{other}.psk", *selectors)
+        charon.connection("ecdsa", here.outer(family), there.outer(family), f"site-{mine}.example",
+                          f"site-{other}.example", *selectors, cert=leaf)
+        charon.load()
+        charons.append(charon)
+    return charons
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("auth", ["psk", "ecdsa"])
+def test_strongswan_with_itself(two_sites, pki, family, auth):
+    net = two_sites
+    left, right = _pair(net, pki, family)
+    with net.capture() as capture:
+        left.initiate(auth)
+        assert right.established(auth) == 1
+        net.a.host.ping(net.b.host4)
+        net.a.host.ping(net.b.host6)
+        transfer.copy(net.a.host, net.b.host, net.b.inner(family), 1 << 20)
+        left.terminate(auth)
+        assert "ESTABLISHED" not in right.sas(auth)
+    kinds = capture.kinds()
+    assert kinds["clear"] == 0, capture.clear()[:5]
+    assert kinds["ike"] >= 6 and kinds["esp"] >= 12 + (1 << 20) // 1500
+    assert left.stop() == 0 and right.stop() == 0
+
+
+def test_clear_packets_are_seen(two_sites):
+    """The count that proves "nothing in clear" does count: without a tunnel, a ping is clear."""
+    net = two_sites
+    with net.capture() as capture:
+        assert net.a.host.ping(net.b.host4, count=2, wait=1, check=False) == 0
+        assert net.a.host.ping(net.b.host6, count=2, wait=1, check=False) == 0
+    assert len(capture.clear()) >= 4
+
+
+def test_narrow_path_sends_icmp(narrow):
+    """The 1280-byte path really refuses larger packets with DF, in both families."""
+    net = narrow
+    for outer in (net.b.outer4, net.b.outer6):
+        overhead = 48 if ":" in outer else 28
+        net.a.gw.ping(outer, count=1, size=1280 - overhead, df=True)
+        assert net.a.gw.ping(outer, count=1, size=1400, df=True, wait=1, check=False) == 0
+        route = net.a.gw.ip("route", "get", outer).stdout
+        assert "mtu 1280" in route, route
+
+
+def test_nat_rewrites(natted):
+    """The far side sees the router's address and a port from its range."""
+    net = natted
+    with net.capture() as capture:
+        with net.a.gw.enter():
+            import socket
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with sock:
+            sock.bind(("0.0.0.0", 4500))
+            sock.sendto(b"\xff", (net.b.outer4, 4500))
+    seen = [packet for packet in capture.packets() if packet.kind == "keepalive"]
+    assert [packet.src for packet in seen] == [net.public_a]
+    assert 20000 <= seen[0].sport <= 20999
+
+
+def test_pki_shapes(tmp_path):
+    """openssl itself judges the certificates: good, expired, not yet valid, foreign, P-384."""
+    root, foreign = Pki(str(tmp_path)), Pki(str(tmp_path), "foreign", 384)
+    middle = root.intermediate("middle")
+
+    def verdict(leaf, authority=root):
+        return labs.run("openssl", "verify", "-CAfile", authority.cert, "-untrusted", leaf.chain,
+                        leaf.cert, check=False)
+
+    assert verdict(middle.leaf("good")).returncode == 0
+    assert verdict(foreign.leaf("p384"), foreign).returncode == 0
+    assert "expired" in verdict(root.expired("old")).stderr
+    assert "not yet valid" in verdict(root.not_yet_valid("new")).stderr
+    assert verdict(foreign.leaf("stranger")).returncode != 0
+
+
+def test_nothing_is_left(lab):
+    """A closed lab leaves no namespace, no process and no directory."""
+    import os
+    inner = labs.Lab()
+    net = topo.TwoSites(inner)
+    proc = net.a.gw.popen("sleeper", "sleep", "1000")
+    names = [ns.name for ns in inner.namespaces.values()]
+    inner.close()
+    listed = labs.run("ip", "netns", "list").stdout
+    assert not [name for name in names if f"{name}\n" in listed]
+    assert not os.path.exists(inner.dir) and not proc.running()
