@@ -1,0 +1,159 @@
+/*
+ * dp.h - a data plane, as the host sees it.
+ *
+ * The engine decides, a data plane carries packets.  Operations are values that the engine emits
+ * (DP output) and the host submits; what happened comes back as reports, which the host feeds to
+ * the engine.  Three implementations: user/ (ESP in userspace), xfrm/ (Linux kernel), fake/
+ * (tests); what they can do differently is said by `caps`, and one conformance suite runs against
+ * all of them.
+ *
+ * Identity: the engine numbers children (`dp_child_id`) and peers (`dp_peer_id`); numbers are never
+ * reused.  Operations are carried out in order; each is answered by exactly one DONE report with
+ * its `op` number.
+ *
+ * Default discard: a packet from the protected side that no child and no trap covers is dropped
+ * and counted; a packet from the network is delivered only if it was authenticated by a child and
+ * lies in that child's selectors.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "esp/esp.h"
+
+typedef uint64_t dp_child_id;
+typedef uint64_t dp_peer_id;
+
+enum dp_cap {
+	DP_CAP_FLOW_PAIRS = 1 << 0, /* reports which pairs of peers talk through us */
+	DP_CAP_ESN = 1 << 1,
+	DP_CAP_RAW_ESP = 1 << 2,    /* protocol 50 without UDP */
+	DP_CAP_TRANSPORT = 1 << 3,  /* transport mode */
+	DP_CAP_ADDRESS = 1 << 4,    /* changes a child's endpoints in place, reports new ones */
+};
+
+enum dp_op_kind {
+	DP_CHILD_ADD,     /* install both directions of a child SA */
+	DP_CHILD_DEL,
+	DP_CHILD_ADDRESS, /* new endpoints (MOBIKE, NAT) */
+	DP_CHILD_QUERY,   /* answered by DONE with counters */
+	DP_TRAP_ADD,      /* selectors of a peer without SA: the first packet reports ACQUIRE */
+	DP_TRAP_DEL,
+};
+
+/* One child SA as the data plane needs it.  Keys: in = what we decrypt with. */
+struct dp_child {
+	dp_child_id id;
+	dp_peer_id peer;
+	uint32_t spi_in;
+	uint32_t spi_out;
+	bool esn;
+	bool encap;     /* UDP encapsulation (RFC 3948); else protocol 50, needs DP_CAP_RAW_ESP */
+	bool outbound;  /* use for sending at once; false: only receive until a later ADD says so */
+	uint16_t window;
+	struct endpoint local;
+	struct endpoint remote;
+	struct esp_keys in;
+	struct esp_keys out;
+	struct wire_ts_list ts_local;
+	struct wire_ts_list ts_remote;
+	uint64_t soft_packets; /* report EXPIRE soft/hard at these; 0: none */
+	uint64_t hard_packets;
+	uint64_t soft_bytes;
+	uint64_t hard_bytes;
+};
+
+/* Pointers are valid while submit() runs; a data plane copies what it keeps and wipes copies of
+ * keys it no longer needs. */
+struct dp_op {
+	uint64_t op;
+	enum dp_op_kind kind;
+	union {
+		struct dp_child child; /* ADD */
+		struct {
+			dp_child_id id;
+			struct endpoint local;
+			struct endpoint remote;
+			bool encap;
+		} address;
+		dp_child_id id; /* DEL, QUERY */
+		struct {
+			dp_peer_id peer;
+			struct wire_ts_list ts_local;
+			struct wire_ts_list ts_remote;
+		} trap;
+		dp_peer_id peer; /* TRAP_DEL */
+	} u;
+};
+
+struct dp_counters {
+	uint64_t packets_in, bytes_in; /* inner bytes, accepted */
+	uint64_t packets_out, bytes_out;
+	uint64_t dropped_in; /* replay, selectors */
+};
+
+enum dp_report_kind {
+	DP_REPORT_DONE,     /* result of an operation */
+	DP_REPORT_ACQUIRE,  /* traffic for a trapped peer */
+	DP_REPORT_EXPIRE,   /* a soft or hard limit was passed */
+	DP_REPORT_UNKNOWN_SPI, /* ESP for an SPI we do not have; rate-limited by the data plane */
+	DP_REPORT_NEW_ADDRESS, /* authenticated packet from another remote endpoint */
+	DP_REPORT_PMTU,     /* path MTU towards a remote endpoint was learnt */
+};
+
+struct dp_report {
+	enum dp_report_kind kind;
+	union {
+		struct {
+			uint64_t op;
+			enum status status;
+			struct dp_counters counters; /* QUERY */
+		} done;
+		struct {
+			dp_peer_id peer;
+			struct ip src, dst;
+			uint8_t proto;
+			uint16_t sport, dport;
+		} acquire;
+		struct {
+			dp_child_id id;
+			bool hard;
+		} expire;
+		struct {
+			uint32_t spi;
+			struct endpoint local, remote;
+		} unknown_spi;
+		struct {
+			dp_child_id id;
+			struct endpoint local, remote;
+		} new_address;
+		struct {
+			struct endpoint remote;
+			uint16_t mtu; /* outer IP packet size */
+		} pmtu;
+	} u;
+};
+
+struct dp;
+
+struct dp_ops {
+	const char *name; /* "user", "xfrm", "fake" */
+	unsigned caps;
+	/* Never blocks. A status other than ST_OK means the operation was not even queued, and no
+	 * DONE follows (the host reports it as done with that status). */
+	enum status (*submit)(struct dp *dp, const struct dp_op *op);
+	/* Next report, false when there is none now. */
+	bool (*report)(struct dp *dp, struct dp_report *ret_report);
+	/* A descriptor that becomes readable when report() has something; -1: poll after submit. */
+	int (*fd)(struct dp *dp);
+	/* Names and values of this data plane's counters ("esp.rx.replay"); returns false after the
+	 * last index. */
+	bool (*counter)(struct dp *dp, size_t index, const char **ret_name, uint64_t *ret_value);
+	/* Counters of a child, for status; false when it is unknown. May be asked at any time. */
+	bool (*child_counters)(struct dp *dp, dp_child_id id, struct dp_counters *ret);
+	void (*free)(struct dp *dp);
+};
+
+/* Every implementation's object begins with this. */
+struct dp {
+	const struct dp_ops *ops;
+};

@@ -1,0 +1,139 @@
+/*
+ * policy.h - what is allowed, as values: proposals, traffic selectors, identities, prefix tables.
+ *
+ * Pure functions over values of wire_ike.h and crypto.h.  Nothing here knows an SA.  Whenever
+ * something is refused the caller can get a text with both sides' values, because "no proposal
+ * chosen" alone helps nobody.
+ *
+ * Ownership: functions that build lists take an arena; results live there.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "crypto/crypto.h"
+#include "wire/ike/wire_ike.h"
+
+/* ---- proposals (RFC 7296 sections 2.7, 3.3) ---------------------------------------------- */
+
+/* One chosen algorithm of each type; 0 where the protocol has none. */
+struct policy_suite {
+	uint8_t proto; /* WIRE_PROTO_IKE or WIRE_PROTO_ESP */
+	uint16_t encr;
+	uint16_t key_bits;
+	uint16_t prf;   /* IKE only */
+	uint16_t integ; /* CRYPTO_INTEG_NONE with an AEAD */
+	uint16_t ke;    /* ESP: 0 unless PFS was negotiated */
+	bool esn;       /* ESP only */
+};
+
+/* One proposal in strongSwan's keywords, e.g. "aes128gcm16-prfsha256-x25519" (IKE),
+ * "aes256gcm16-esn-noesn" (ESP).  Several algorithms of one type may stand together.  IKE AEAD
+ * proposals need a prf keyword, or take the first integrity keyword's hash as strongSwan does.
+ * ESP without esn/noesn means noesn.  ST_INVAL: `why` names the word and the accepted ones. The
+ * proposal's number is set to 1, its SPI is empty. */
+MUST enum status policy_proposal_parse(struct arena *ar, uint8_t proto, const char *keywords,
+				       struct text *why, struct wire_proposal *ret_proposal);
+
+/* Our defaults after RFC 8221 and RFC 8247, as keyword strings, NULL-terminated. */
+const char *const *policy_default_proposals(uint8_t proto);
+
+/* First proposal of ours (in our order) that a proposal of theirs satisfies; section 2.7: exactly
+ * one transform of each type we offer, the first of ours that they have.  `skip_ke` ignores type 4
+ * (child SAs made by IKE_AUTH, section 1.2).  ST_REFUSE with `why` filled with both lists.
+ * `*ret_number` is the number of their proposal, to be echoed; `*ret_spi` its SPI. */
+MUST enum status policy_select(const struct wire_sa *ours, const struct wire_sa *theirs,
+			       bool skip_ke, struct text *why, struct policy_suite *ret_suite,
+			       uint8_t *ret_number, struct bytes *ret_spi);
+
+/* Initiator: the responder's answer must be one proposal, a subset of what `ours` offered, with
+ * one transform per type (section 2.7).  ST_REFUSE otherwise. */
+MUST enum status policy_accept(const struct wire_sa *ours, const struct wire_sa *answer,
+			       bool skip_ke, struct text *why, struct policy_suite *ret_suite,
+			       struct bytes *ret_spi);
+
+/* The single-choice proposal that answers with `suite`; transforms live in the arena. */
+MUST enum status policy_suite_proposal(struct arena *ar, const struct policy_suite *suite,
+				       uint8_t number, struct bytes spi,
+				       struct wire_proposal *ret_proposal);
+
+/* The key exchange group we would use first, 0 if none: for the first KE payload. */
+uint16_t policy_first_ke(const struct wire_sa *sa);
+/* Whether any proposal of `sa` offers that group. */
+bool policy_offers_ke(const struct wire_sa *sa, uint16_t group);
+
+void policy_suite_text(struct text *t, const struct policy_suite *s); /* strongSwan keywords */
+void policy_sa_text(struct text *t, const struct wire_sa *sa);
+struct crypto_cipher policy_suite_cipher(const struct policy_suite *s);
+
+/* ---- traffic selectors (RFC 7296 section 2.9) -------------------------------------------- */
+
+/* "10.1.0.0/16", "2001:db8::/32", "10.0.0.1-10.0.0.9", each optionally with "[tcp/80]",
+ * "[udp/1000-2000]", "[icmp]", "[89]". */
+MUST enum status policy_ts_parse(const char *s, struct text *why, struct wire_ts *ret_ts);
+void policy_ts_text(struct text *t, const struct wire_ts *ts);
+void policy_ts_list_text(struct text *t, const struct wire_ts_list *l);
+
+bool policy_ts_has(const struct wire_ts *outer, const struct wire_ts *inner);
+/* False when they have nothing in common. */
+bool policy_ts_intersect(const struct wire_ts *a, const struct wire_ts *b, struct wire_ts *ret);
+
+/* Every selector of `offered` cut to `allowed`: their intersections without those that lie inside
+ * another, in the order of `offered`, at most WIRE_MAX_TS.  ST_REFUSE when nothing is left. */
+MUST enum status policy_ts_narrow(struct arena *ar, const struct wire_ts_list *offered,
+				  const struct wire_ts_list *allowed, struct text *why,
+				  struct wire_ts_list *ret_narrowed);
+
+/* Whether every selector of `inner` lies inside one of `outer` (an initiator checks the answer). */
+bool policy_ts_subset(const struct wire_ts_list *inner, const struct wire_ts_list *outer);
+
+/* Prefixes that cover exactly the address range of a selector, at most `max`; the number of them,
+ * or 0 when it would take more. */
+size_t policy_ts_prefixes(const struct wire_ts *ts, struct prefix *ret, size_t max);
+
+/* Whether a packet with these fields lies in the list; `local_first` says that `src` is matched
+ * against start/end (the list describes the packet's source side); ports are those of that side. */
+bool policy_ts_match(const struct wire_ts_list *l, const struct ip *addr, uint8_t proto,
+		     uint16_t port);
+
+/* ---- identities (RFC 7296 section 3.5) --------------------------------------------------- */
+
+struct policy_ident {
+	uint8_t type; /* enum wire_id_type */
+	struct bytes data;
+};
+
+/* strongSwan's reading: an address, "@fqdn" or a name with a dot, "user@host", "@#hex" key id,
+ * "CN=…, O=…" as a DN (DER, in the order written; attributes C ST L O OU CN DC E serialNumber), anything else FQDN.
+ * In `allow_wildcard` mode "*.example.net", "*@example.net" and "%any" are patterns. */
+MUST enum status policy_ident_parse(struct arena *ar, const char *s, bool allow_wildcard,
+				    struct text *why, struct policy_ident *ret_ident);
+void policy_ident_text(struct text *t, const struct policy_ident *id);
+bool policy_ident_eq(const struct policy_ident *a, const struct policy_ident *b);
+/* `pattern` as parsed with allow_wildcard; FQDN and mail domain compare without case. */
+bool policy_ident_match(const struct policy_ident *pattern, const struct policy_ident *id);
+
+/* ---- prefix table ------------------------------------------------------------------------ */
+
+/*
+ * Longest-prefix match from an address to a value: a path-compressed binary trie per family.
+ * One writer; any number of readers may look up at the same time, since every node is complete
+ * before one release store links it and an unlinked node is handed to `retire`, which frees it
+ * once no reader can hold it (dp/user: after a grace period).
+ */
+struct policy_table;
+
+typedef void policy_retire_fn(void *ctx, void *node);
+
+/* `retire` NULL: single-threaded, freed at once with `mem`. */
+MUST enum status policy_table_new(const struct alloc *mem, policy_retire_fn *retire, void *ctx,
+				  struct policy_table **ret_table);
+void policy_table_free(struct policy_table *t);
+/* `value` is not NULL. Replaces; the value before, or NULL, goes to `*ret_old` (may be NULL). */
+MUST enum status policy_table_set(struct policy_table *t, const struct prefix *p, void *value,
+				  void **ret_old);
+/* The value removed, or NULL when the exact prefix was not there. */
+void *policy_table_remove(struct policy_table *t, const struct prefix *p);
+void *policy_table_exact(const struct policy_table *t, const struct prefix *p);
+/* Reader: value of the longest prefix that has `a`, or NULL. */
+void *policy_table_find(const struct policy_table *t, const struct ip *a);
+size_t policy_table_count(const struct policy_table *t);
