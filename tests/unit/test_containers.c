@@ -111,6 +111,30 @@ static void map_without_memory(void **state)
 		map_against_flags(left, false);
 }
 
+/* Memory that comes back later is used, and takes along what one bucket held until then. */
+static void map_grows_late(void **state)
+{
+	static const uint64_t key[2] = { 3, 4 };
+	static struct entry e[40];
+	struct counting c;
+	struct alloc mem = counting_mem(&c, 0);
+	struct map m;
+
+	(void)state;
+	map_init(&m, &mem, key);
+	for (uint32_t i = 0; i < ARRAY_LEN(e); i++) {
+		if (i == ARRAY_LEN(e) / 2)
+			c.left = -1;
+		e[i].key = i;
+		map_insert(&m, &e[i].node, key_hash(&m, i));
+		for (uint32_t k = 0; k <= i; k++)
+			assert_ptr_equal(map_find(&m, key_hash(&m, k), entry_eq, &k), &e[k].node);
+	}
+	assert_non_null(m.buckets);
+	map_done(&m);
+	assert_int_equal(c.live, 0);
+}
+
 static void map_empties_after_new_lowest(void **state)
 {
 	static const uint64_t key[2] = { 0, 0 };
@@ -246,6 +270,7 @@ int main(void)
 		cmocka_unit_test(siphash_vectors),
 		cmocka_unit_test(map_finds_what_is_in),
 		cmocka_unit_test(map_without_memory),
+		cmocka_unit_test(map_grows_late),
 		cmocka_unit_test(map_empties_after_new_lowest),
 		cmocka_unit_test(heap_against_list),
 		cmocka_unit_test(heap_many),
