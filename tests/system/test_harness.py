@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib import lab as labs, topo, transfer
+from lib import lab as labs, topo, transfer, tshark
 from lib.pki import Pki
 from lib.strongswan import Charon
 
@@ -108,3 +108,68 @@ def test_nothing_is_left(lab):
     listed = labs.run("ip", "netns", "list").stdout
     assert not [name for name in names if f"{name}\n" in listed]
     assert not os.path.exists(inner.dir) and not proc.running()
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("ike,esp", [("aes128gcm16-prfsha256-x25519", "aes128gcm16-noesn"),
+                                     ("aes256gcm16-prfsha384-ecp384", "aes256gcm16-noesn")])
+def test_tshark_decrypts(two_sites, family, ike, esp):
+    """The key table formats of lib/tshark.py, and that a wrong ICV or a missing key is noticed."""
+    net = two_sites
+    charons = []
+    for here, there, ids in ((net.a, net.b, "ab"), (net.b, net.a, "ba")):
+        charon = Charon(net.lab, here.gw, log_keys=True)
+        charon.psk("p", "a rather long secret", "a.psk", "b.psk")
+        charon.connection("psk", here.outer(family), there.outer(family), f"{ids[0]}.psk",
+                          f"{ids[1]}.psk", f"{here.lan4},{here.lan6}", f"{there.lan4},{there.lan6}",
+                          ike=ike, esp=esp)
+        charon.load()
+        charons.append(charon)
+    with net.capture() as underlay, topo.Capture(net.lab, net.a.host, "lan") as inside:
+        charons[0].initiate("psk")
+        net.a.host.ping(net.b.host4)
+        net.a.host.ping(net.b.host6, size=1000)
+        charons[0].terminate("psk")
+    tables = net.lab.subdir("tables")
+    tshark.tables_from_charon(charons[0], tables, underlay.file)
+
+    seen = tshark.decrypt(underlay.file, tables)
+    assert seen.bad_icvs() == [] and len(seen.esp) == 12
+    assert [message.exchange for message in seen.ike if message.encrypted][:2] == [35, 35]
+    assert 39 in seen.ike[2].payloads, "AUTH is visible in IKE_AUTH"
+    sent = [packet.data for packet in inside.packets() if packet.kind == "clear"]
+    assert sorted(map(_hopless, sent)) == sorted(_hopless(packet.inner) for packet in seen.esp)
+    assert tshark.check_icvs(underlay.file, tables, esn=False) == seen.esp
+    assert not any(p.icv_good for p in tshark.check_icvs(underlay.file, tables, esn=True))
+
+    frames = [seen.ike[-1].frame, seen.esp[3].frame]
+    _damage(underlay.file, frames)
+    assert sorted(tshark.decrypt(underlay.file, tables).bad_icvs()) == sorted(frames)
+    _empty_tables(tables)
+    unkeyed = tshark.decrypt(underlay.file, tables)
+    assert len(unkeyed.bad_icvs()) == len(unkeyed.esp) + sum(m.encrypted for m in unkeyed.ike)
+
+
+def _hopless(packet):
+    """A packet without what a forwarding gateway changes: TTL and header checksum, hop limit."""
+    if packet[0] >> 4 == 4:
+        return packet[:8] + b"\0" + packet[9:10] + b"\0\0" + packet[12:]
+    return packet[:7] + b"\0" + packet[8:]
+
+
+def _damage(pcap, frames):
+    """Flip the last bit of these frames."""
+    with open(pcap, "r+b") as file:
+        data, at, frame = bytearray(file.read()), 24, 0
+        while at < len(data):
+            at += 16 + int.from_bytes(data[at + 8:at + 12], "little")
+            frame += 1
+            if frame in frames:
+                data[at - 1] ^= 1
+        file.seek(0)
+        file.write(data)
+
+
+def _empty_tables(directory):
+    for name in (tshark.IKE_TABLE, tshark.ESP_TABLE):
+        open(f"{directory}/{name}", "w").close()
