@@ -1,0 +1,297 @@
+/*
+ * ike.h - the IKEv2 engine (RFC 7296): one object, any number of SAs, no I/O.
+ *
+ * The contract.  Everything goes in through the functions below, each with the time; everything
+ * that has to happen comes out of ike_next().  The host drives one entry, then drains outputs
+ * until IKE_OUT_NONE, then waits for a datagram, a result, or ike_deadline().  Nothing calls back,
+ * reads a clock or blocks.  Same configuration, same random bytes, same inputs in the same order:
+ * same outputs, byte for byte.
+ *
+ *	ike_input()     a datagram                  SEND      a datagram to send
+ *	ike_dp()        a data-plane report         DP        an operation for the data plane
+ *	ike_job_done()  a result of slow crypto     JOB       slow crypto; the host owns the job
+ *	ike_resolved()  addresses of a name         CANCEL    a job nobody waits for any more
+ *	ike_timer()     time passed                 RESOLVE   a name to look up
+ *	ike_command()   what the operator wants     EVENT     for operators and upper modules
+ *	ike_reconfigure()                           TRACE, KEYS
+ *
+ * Ids (SAs, children, jobs, operations, look-ups) are never reused; a result for an unknown id is
+ * dropped and counted.  Outputs are emitted in an order that matters: the host must carry them out
+ * in that order.
+ *
+ * Inside, an SA is split by concern: window.c (message ids, retransmission), keys.c, path.c
+ * (addresses, NAT), child.c, one file per exchange; exchanges are rows of a const table
+ * (table.c).  A handler works on locals and commits once; one that needs jobs is a chain of steps
+ * around an `attempt` (attempt.c).  Peers, i.e. configured counterparts with their wish to be
+ * connected, live in peer.c.
+ *
+ * Known gaps: no CREATE_CHILD_SA yet (requests get NO_ADDITIONAL_SAS), no fragmentation, no
+ * configuration payload, no EAP, no MOBIKE.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "crypto/crypto.h"
+#include "dp/dp.h"
+#include "policy/policy.h"
+
+typedef uint64_t ike_sa_id;
+typedef dp_peer_id ike_peer_id;
+
+/* ---- configuration ----------------------------------------------------------------------- */
+
+enum ike_start {
+	IKE_START_TRAFFIC, /* when a packet wants to go there */
+	IKE_START_UP,      /* now, and again whenever it is down */
+	IKE_START_LISTEN,  /* never by us */
+};
+
+enum ike_auth_kind {
+	IKE_AUTH_PSK,
+	IKE_AUTH_CERT,
+};
+
+/* A counterpart.  All pointers belong to the configuration. */
+struct ike_peer_conf {
+	ike_peer_id id; /* not 0; the same peer keeps its id across reconfigurations */
+	const char *name;
+	const char *const *addresses; /* names or address texts, in order of preference; may be none */
+	size_t n_addresses;
+	uint16_t port; /* theirs, 500 */
+	struct policy_ident local_id;
+	struct policy_ident remote_id; /* pattern */
+	enum ike_auth_kind auth;       /* both directions */
+	crypto_ref psk;
+	crypto_ref key;
+	struct bytes certs[CRYPTO_CERTS_MAX]; /* ours, end entity first */
+	size_t n_certs;
+	crypto_ref trust;
+	struct bytes trust_hashes; /* CERTREQ data */
+	struct wire_sa ike;        /* proposals, most preferred first */
+	struct wire_sa esp;
+	struct wire_ts_list ts_local;
+	struct wire_ts_list ts_remote;
+	enum ike_start start;
+	dur_t dpd_delay; /* 0: no dead-peer detection */
+	dur_t keepalive; /* NAT keepalive interval, 0: none */
+};
+
+/* An immutable snapshot.  The engine holds references; the last ike_conf_unref() calls `free`. */
+struct ike_conf {
+	unsigned refs;
+	void (*free)(struct ike_conf *conf);
+	const struct ike_peer_conf *peers;
+	size_t n_peers;
+	uint16_t port;     /* ours, 500 */
+	uint16_t nat_port; /* ours, 4500 */
+	dur_t retransmit_timeout; /* first; then times 1.8 each */
+	unsigned retransmit_tries;
+	unsigned half_open_cookie; /* half-open SAs from which on a cookie is demanded */
+	unsigned half_open_max;    /* from which on IKE_SA_INIT is dropped */
+	uint32_t spi_mask; /* the inbound SPIs we choose have `spi & spi_mask` spread over queues */
+	bool keys;         /* emit KEYS outputs */
+};
+
+struct ike_conf *ike_conf_ref(struct ike_conf *conf);
+void ike_conf_unref(struct ike_conf *conf);
+
+/* ---- inputs ------------------------------------------------------------------------------ */
+
+struct ike;
+
+/* `hash_key` seeds hash tables.  `conf` is referenced.  The provider must outlive the engine. */
+MUST enum status ike_new(const struct alloc *mem, const struct crypto *crypto,
+			 const uint64_t hash_key[2], struct ike_conf *conf, struct now now,
+			 struct ike **ret_ike);
+
+/* Frees everything without a word to any peer; see IKE_CMD_DOWN for the polite way. */
+void ike_free(struct ike *ike);
+
+struct ike_datagram {
+	struct endpoint local; /* where it arrived: address and port */
+	struct endpoint remote;
+	struct bytes data; /* without the non-ESP marker; read only while the call runs */
+};
+
+void ike_input(struct ike *ike, struct now now, const struct ike_datagram *d);
+void ike_dp(struct ike *ike, struct now now, const struct dp_report *r);
+void ike_timer(struct ike *ike, struct now now);
+void ike_job_done(struct ike *ike, struct now now, uint64_t job, const struct crypto_result *r);
+
+/* One address of a peer with the source address the host would use towards it. */
+struct ike_address {
+	struct ip remote;
+	struct ip local;
+};
+
+/* n == 0: the name does not resolve, or no route leads there. */
+void ike_resolved(struct ike *ike, struct now now, uint64_t resolve, const struct ike_address *addrs,
+		  size_t n);
+
+void ike_reconfigure(struct ike *ike, struct now now, struct ike_conf *conf);
+
+enum ike_cmd_kind {
+	IKE_CMD_UP,   /* connect a peer now */
+	IKE_CMD_DOWN, /* delete a peer's SAs; it stays down until UP, traffic or its own wish */
+	IKE_CMD_SHUTDOWN, /* delete all SAs, start nothing more; ike_idle() tells when done */
+};
+
+struct ike_cmd {
+	enum ike_cmd_kind kind;
+	ike_peer_id peer; /* UP, DOWN */
+};
+
+/* ST_INVAL: no such peer, or it has no address to connect to. */
+MUST enum status ike_command(struct ike *ike, struct now now, const struct ike_cmd *cmd);
+
+/* True when no SA is left (after SHUTDOWN). */
+bool ike_idle(const struct ike *ike);
+
+/* ---- outputs ----------------------------------------------------------------------------- */
+
+enum ike_event_kind {
+	IKE_EV_CONNECTING,
+	IKE_EV_SA_UP,
+	IKE_EV_SA_DOWN,
+	IKE_EV_CHILD_UP,
+	IKE_EV_CHILD_DOWN,
+	IKE_EV_REFUSED,     /* a negotiation failed: `text` has both sides' values and what to change */
+	IKE_EV_UNREACHABLE, /* no answer after all retransmissions */
+	IKE_EV_DEAD,        /* an established peer stopped answering */
+	IKE_EV_DATAPLANE,   /* the data plane refused an operation */
+	IKE_EV_BUG,         /* a broken invariant; the SA was given up */
+	IKE_EVENTS,
+};
+
+#define IKE_EVENT_TEXT_MAX 768
+
+struct ike_event {
+	enum ike_event_kind kind;
+	ike_peer_id peer; /* 0: nobody we know */
+	const char *peer_name; /* "" then */
+	ike_sa_id sa;
+	dp_child_id child;
+	uint64_t spi_i, spi_r;     /* of the IKE SA */
+	uint32_t spi_in, spi_out;  /* of the child */
+	struct endpoint local, remote;
+	char text[IKE_EVENT_TEXT_MAX];
+};
+
+/* Names such as "ike_up", "child_down", "refused". */
+const char *ike_event_name(enum ike_event_kind kind);
+
+/* Trace points: declared once in trace.c with their field names; rendered by sinks (obs). */
+struct ike_trace {
+	unsigned point; /* index into ike_trace_points */
+	ike_sa_id sa;
+	uint64_t args[4];
+};
+
+struct ike_trace_point {
+	const char *name;
+	const char *fields[4]; /* NULL after the last; a leading '#' asks for hexadecimal */
+};
+
+extern const struct ike_trace_point ike_trace_points[];
+extern const size_t ike_n_trace_points;
+
+enum ike_out_kind {
+	IKE_OUT_NONE,
+	IKE_OUT_SEND,
+	IKE_OUT_DP,
+	IKE_OUT_JOB,
+	IKE_OUT_CANCEL,
+	IKE_OUT_RESOLVE,
+	IKE_OUT_EVENT,
+	IKE_OUT_TRACE,
+	IKE_OUT_KEYS,
+};
+
+/* Views and pointers are valid until the next ike_next() or input. */
+struct ike_out {
+	enum ike_out_kind kind;
+	union {
+		struct {
+			struct endpoint local; /* never unspecified */
+			struct endpoint remote;
+			bool marker;    /* UDP encapsulation port: put four zero bytes in front */
+			bool keepalive; /* one byte 0xff instead of `data`, no marker */
+			struct bytes data;
+		} send;
+		const struct dp_op *dp;
+		struct {
+			uint64_t id;
+			struct crypto_job *job; /* the host owns it now: crypto_job_free() */
+		} job;
+		uint64_t cancel; /* job id; its result may still be handed in and is ignored */
+		struct {
+			uint64_t id;
+			const char *name; /* host name or address text */
+		} resolve;
+		const struct ike_event *event;
+		struct ike_trace trace;
+		struct {
+			uint64_t spi_i, spi_r;
+			struct crypto_cipher cipher;
+			struct bytes sk_ei, sk_er, sk_ai, sk_ar; /* encryption keys with salt */
+		} keys; /* of an IKE SA; those of children are in their DP operation */
+	} u;
+};
+
+/* The next output, in order; IKE_OUT_NONE when there is nothing left to do. */
+void ike_next(struct ike *ike, struct ike_out *ret_out);
+
+/* When ike_timer() wants to be called; MONO_NEVER when there is nothing to wait for. */
+mono_t ike_deadline(const struct ike *ike);
+
+/* ---- snapshots --------------------------------------------------------------------------- */
+
+struct ike_child_info {
+	dp_child_id id;
+	uint32_t spi_in, spi_out;
+	struct policy_suite suite;
+	struct wire_ts_list ts_local, ts_remote;
+	dur_t age;
+	bool installed;
+};
+
+struct ike_sa_info {
+	ike_sa_id id;
+	ike_peer_id peer; /* 0 while a responder does not know yet */
+	uint64_t spi_i, spi_r;
+	bool initiator; /* we are the original initiator */
+	bool established;
+	const char *state;
+	dur_t age; /* since established, or since the first message */
+	struct endpoint local, remote;
+	struct policy_suite suite;
+	struct policy_ident remote_id; /* as authenticated */
+	bool nat_local, nat_remote;
+	const char *auth_local; /* "psk", "ecdsa-p256-sha256", "" before */
+	const char *auth_remote;
+	size_t n_children;
+};
+
+struct ike_peer_info {
+	const struct ike_peer_conf *conf;
+	const char *state;      /* "up", "connecting", "down", "waiting" */
+	const char *last_error; /* "" when the last attempt went well */
+	dur_t retry_in;         /* when the next attempt is due; negative: none is planned */
+};
+
+/* Read-only visits, for status; the visitor must not call the engine.  Returning false stops. */
+typedef bool ike_peer_fn(void *ctx, const struct ike_peer_info *info);
+typedef bool ike_sa_fn(void *ctx, const struct ike_sa_info *info);
+typedef bool ike_child_fn(void *ctx, const struct ike_child_info *info);
+void ike_each_peer(const struct ike *ike, struct now now, ike_peer_fn *fn, void *ctx);
+void ike_each_sa(const struct ike *ike, struct now now, ike_sa_fn *fn, void *ctx);
+void ike_each_child(const struct ike *ike, struct now now, ike_sa_id sa, ike_child_fn *fn, void *ctx);
+
+struct ike_totals {
+	size_t sas, half_open, children;
+};
+
+struct ike_totals ike_totals(const struct ike *ike);
+
+/* Counters by index, names such as "ike.rx.chain"; false after the last. */
+bool ike_counter(const struct ike *ike, size_t index, const char **ret_name, uint64_t *ret_value);
