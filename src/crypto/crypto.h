@@ -146,7 +146,7 @@ enum crypto_job_kind {
 /* AUTH payload forms for signatures. */
 struct crypto_sign_in {
 	crypto_ref key;
-	uint8_t method;       /* wire auth method: 14 (RFC 7427), 9, 10 */
+	uint8_t method;       /* wire auth method: 14 (RFC 7427), 9, 10; 0: 9 or 10, as the key is */
 	uint16_t peer_hashes; /* bit per crypto_hash the peer announced; for method 14 */
 	struct bytes octets;  /* InitiatorSignedOctets or ResponderSignedOctets */
 };
@@ -218,6 +218,7 @@ struct crypto_result {
 		uint16_t shared_len;
 	} ke;
 	struct {
+		uint8_t method; /* sign: the wire auth method that `data` is for */
 		uint8_t data[CRYPTO_SIGNATURE_MAX]; /* AUTH payload data, complete */
 		uint16_t len;
 	} auth; /* sign, psk */

@@ -88,8 +88,9 @@ struct ike_conf {
 	unsigned retransmit_tries;
 	unsigned half_open_cookie; /* half-open SAs from which on a cookie is demanded */
 	unsigned half_open_max;    /* from which on IKE_SA_INIT is dropped */
-	uint32_t spi_mask; /* the inbound SPIs we choose have `spi & spi_mask` spread over queues */
-	bool keys;         /* emit KEYS outputs */
+	bool force_encap; /* the data plane has no DP_CAP_RAW_ESP: make peers use UDP encapsulation */
+	bool keys;        /* emit KEYS outputs */
+	bool trace;       /* emit TRACE outputs */
 };
 
 struct ike_conf *ike_conf_ref(struct ike_conf *conf);
