@@ -1,0 +1,62 @@
+/*
+ * counters.h - every counter of the engine: one row each, name as operators see it.
+ *
+ * `ike.rx.<fault>` of the parser come from wire_fault_name() and are kept beside these.
+ */
+#pragma once
+
+#define IKE_COUNTER_TABLE(X)                                                                       \
+	X(C_RX_DATAGRAMS, "ike.rx.datagrams")                                                      \
+	X(C_TX_DATAGRAMS, "ike.tx.datagrams")                                                      \
+	X(C_TX_RETRANSMITS, "ike.tx.retransmits")                                                  \
+	X(C_TX_KEEPALIVES, "ike.tx.keepalives")                                                    \
+	/* dropped before any SA was found */                                                      \
+	X(C_UNKNOWN_SPI, "ike.rx.unknown_spi")                                                     \
+	X(C_BAD_INIT, "ike.rx.bad_init") /* IKE_SA_INIT with impossible SPIs, flags or id */       \
+	X(C_HALF_OPEN_FULL, "ike.rx.half_open_full")                                               \
+	X(C_COOKIE_SENT, "ike.cookie.sent")                                                        \
+	X(C_COOKIE_BAD, "ike.cookie.bad")                                                          \
+	X(C_NO_PEER, "ike.rx.no_peer")                                                             \
+	X(C_SHUTTING_DOWN, "ike.rx.shutting_down")                                                 \
+	X(C_STRAY_LIMITED, "ike.rx.stray_limited") /* an unauthenticated answer not given */       \
+	/* dropped at an SA */                                                                     \
+	X(C_WRONG_SPI, "ike.rx.wrong_spi") /* ours is right, the peer's is not */                  \
+	X(C_OLD_REQUEST, "ike.rx.old_request")                                                     \
+	X(C_FUTURE_REQUEST, "ike.rx.future_request")                                               \
+	X(C_REPEATED_REQUEST, "ike.rx.repeated_request") /* answered again from the cache */       \
+	X(C_FORGED_REPEAT, "ike.rx.forged_repeat") /* a used message id with other content */      \
+	X(C_BUSY, "ike.rx.busy") /* a job is outstanding; the peer will send it again */           \
+	X(C_STRAY_RESPONSE, "ike.rx.stray_response")                                               \
+	X(C_UNEXPECTED, "ike.rx.unexpected") /* no row of the exchange table takes it */           \
+	X(C_UNPROTECTED, "ike.rx.unprotected") /* clear where it has to be encrypted */            \
+	X(C_INTEGRITY, "ike.rx.integrity") /* checksum of SK wrong */                              \
+	X(C_PAYLOADS, "ike.rx.payloads") /* authentic, but a required payload is missing */        \
+	X(C_CRITICAL, "ike.rx.unknown_critical")                                                   \
+	X(C_HINT, "ike.rx.unauthenticated_error") /* an error notify nothing vouches for */        \
+	/* negotiation */                                                                          \
+	X(C_NO_PROPOSAL, "ike.refused.proposal")                                                   \
+	X(C_INVALID_KE, "ike.refused.key_exchange")                                                \
+	X(C_AUTH_FAILED, "ike.refused.authentication")                                             \
+	X(C_ID_UNKNOWN, "ike.refused.identity")                                                    \
+	X(C_CERT_REFUSED, "ike.refused.certificate")                                               \
+	X(C_TS_REFUSED, "ike.refused.selectors")                                                   \
+	X(C_PEER_REFUSED, "ike.refused.by_peer")                                                   \
+	X(C_NO_CHILD_SA, "ike.refused.create_child_sa")                                            \
+	X(C_UNREACHABLE, "ike.unreachable")                                                        \
+	X(C_DEAD, "ike.dead")                                                                      \
+	/* host */                                                                                 \
+	X(C_UNKNOWN_JOB, "ike.host.unknown_job")                                                   \
+	X(C_UNKNOWN_RESULT, "ike.host.unknown_result")                                             \
+	X(C_DATAPLANE_FAILED, "ike.host.dataplane_failed")                                         \
+	X(C_JOB_FAILED, "ike.host.job_failed")                                                     \
+	X(C_NO_MEMORY, "ike.no_memory")                                                            \
+	X(C_BUG, "ike.bug")                                                                        \
+	X(C_SA_UP, "ike.sa.established")                                                           \
+	X(C_CHILD_UP, "ike.child.established")
+
+enum ike_counter {
+#define X(id, name) id,
+	IKE_COUNTER_TABLE(X)
+#undef X
+		IKE_COUNTERS
+};

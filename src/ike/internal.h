@@ -1,0 +1,522 @@
+/*
+ * internal.h - the engine's own structures.  Only src/ike/ includes it.
+ *
+ * Reading order: engine.c (entries), dispatch.c (which row takes a message), table.c (the rows),
+ * init_i.c, init_r.c, auth_i.c, auth_r.c, info.c (the exchanges), child.c, peer.c.
+ */
+#pragma once
+
+#include "ike/counters.h"
+#include "ike/ike.h"
+#include "ike/limits.h"
+
+struct ike_sa;
+struct attempt;
+struct peer;
+
+/* ---- outputs (out.c) --------------------------------------------------------------------- */
+
+/*
+ * Outputs under construction.  Errors are sticky: when an item cannot be made, `failed` is set and
+ * whoever wants to commit sees it once, before changing anything.  Items go to the engine's own
+ * outbox with outbox_commit(), or away with outbox_drop().
+ */
+struct outbox {
+	const struct alloc *mem;
+	struct list items;
+	bool failed;
+};
+
+struct out_item {
+	struct list node;
+	struct arena mem;
+	struct ike_out out;
+};
+
+void outbox_init(struct outbox *ob, const struct alloc *mem);
+void outbox_drop(struct outbox *ob);
+/* Moves everything behind what the engine has; empty afterwards. */
+void outbox_commit(struct ike *ike, struct outbox *ob);
+/* A new item of that kind whose memory holds `extra` bytes soon to be taken; NULL when failed. */
+struct out_item *outbox_add(struct outbox *ob, enum ike_out_kind kind);
+
+/* ---- message-id window (window.c) -------------------------------------------------------- */
+
+/*
+ * Window size is one in both directions (RFC 7296 section 2.3).  Invariants:
+ *	next_send	id of our next new request; a request in flight has next_send - 1
+ *	next_recv	id the peer's next new request must have
+ *	response	our answer to next_recv - 1, while it can still be asked for
+ */
+struct window {
+	uint32_t next_send;
+	uint32_t next_recv;
+	struct bytes request; /* in flight, owned; empty: none */
+	uint8_t request_exchange;
+	uint8_t tries;
+	uint8_t max_tries;
+	struct bytes response; /* owned */
+	uint64_t request_hash; /* of the request that `response` answers, or that is in progress */
+	bool have_hash;
+};
+
+enum window_class {
+	WIN_NEW_REQUEST,
+	WIN_REPEATED,    /* same id and content as the request answered last, or in progress */
+	WIN_OLD,
+	WIN_FUTURE,
+	WIN_FORGED,      /* same id as the last request, other content */
+	WIN_RESPONSE,    /* to our request in flight */
+	WIN_STRAY,       /* a response to nothing in flight */
+};
+
+enum window_class window_classify(const struct window *w, const struct wire_hdr *h, uint64_t hash);
+void window_done(struct window *w, const struct alloc *mem);
+
+/* ---- keys (keys.c) ----------------------------------------------------------------------- */
+
+/* Keys of an IKE SA for as long as it lives (section 2.14); 3 * 69 bytes with an AEAD. */
+struct sa_keys {
+	struct secret d;
+	struct crypto_key out; /* what we send with: SK_ei/SK_ai for the original initiator */
+	struct crypto_key in;
+	uint64_t out_iv; /* next explicit IV; never repeats under one key */
+};
+
+struct handshake_keys {
+	struct secret pi;
+	struct secret pr;
+};
+
+struct nonces {
+	struct bytes i;
+	struct bytes r;
+};
+
+MUST enum status keys_derive(const struct crypto *c, const struct policy_suite *suite,
+			     const struct nonces *nonces, struct bytes shared, uint64_t spi_i,
+			     uint64_t spi_r, bool initiator, struct sa_keys *ret_keys,
+			     struct handshake_keys *ret_hs);
+void keys_done(struct sa_keys *k);
+/* Child keys without PFS: KEYMAT = prf+(SK_d, Ni | Nr), section 2.17; `initiator` of the exchange
+ * that creates the child. */
+MUST enum status keys_child(const struct crypto *c, uint16_t prf, const struct secret *sk_d,
+			    const struct nonces *nonces, const struct policy_suite *suite,
+			    bool initiator, struct esp_keys *ret_in, struct esp_keys *ret_out);
+/* InitiatorSignedOctets or ResponderSignedOctets (section 2.15) into arena memory. */
+MUST enum status keys_signed_octets(const struct crypto *c, uint16_t prf, struct arena *ar,
+				    struct bytes real_message, struct bytes peer_nonce,
+				    const struct secret *sk_p, struct bytes id_body,
+				    struct bytes *ret_octets);
+
+/* ---- path (path.c) ----------------------------------------------------------------------- */
+
+struct path {
+	struct endpoint local;
+	struct endpoint remote;
+	bool encap;      /* on the NAT-traversal port: marker in front, ESP in UDP */
+	bool nat_local;  /* a NAT changes our address */
+	bool nat_remote; /* a NAT (or a peer that says so) changes theirs */
+};
+
+/* ---- children (child.c) ------------------------------------------------------------------ */
+
+struct child {
+	struct list node; /* of its SA */
+	struct map_node by_id;
+	struct map_node by_spi;
+	struct map_node by_op; /* outstanding ADD or QUERY */
+	dp_child_id id;
+	uint64_t op; /* 0: none outstanding */
+	enum dp_op_kind op_kind;
+	struct ike_sa *sa;
+	uint32_t spi_in;
+	uint32_t spi_out;
+	struct policy_suite suite;
+	struct wire_ts_list ts_local; /* owned */
+	struct wire_ts_list ts_remote;
+	uint64_t packets_in; /* as last reported */
+	mono_t created;
+	bool installed;
+};
+
+/* What was negotiated; views may be temporary, child_new() copies. */
+struct child_params {
+	struct policy_suite suite;
+	uint32_t spi_in;
+	uint32_t spi_out;
+	struct wire_ts_list ts_local;
+	struct wire_ts_list ts_remote;
+	struct esp_keys in;
+	struct esp_keys out;
+};
+
+/* A fresh inbound SPI, not in use. */
+uint32_t child_pick_spi(struct ike *ike);
+/* Makes the child and its DP operation (in `ob`); nothing is linked before child_link(). */
+MUST enum status child_new(struct ike *ike, struct ike_sa *sa, const struct child_params *p,
+			   struct outbox *ob, struct child **ret_child);
+void child_free(struct ike *ike, struct child *c); /* never linked */
+void child_link(struct ike *ike, struct child *c);
+/* Unlinks, frees, tells the data plane and the operator. */
+void child_remove(struct ike *ike, struct child *c, const char *why);
+struct child *child_by_id(struct ike *ike, dp_child_id id);
+struct child *child_by_spi_out(struct ike_sa *sa, uint32_t spi);
+void child_report(struct ike *ike, const struct dp_report *r);
+void child_query(struct ike *ike, struct child *c);
+
+/* ---- SAs (sa.c) -------------------------------------------------------------------------- */
+
+enum sa_state {
+	SA_I_START, /* initiator: key pair being made */
+	SA_I_INIT,  /* IKE_SA_INIT request sent */
+	SA_I_AUTH,  /* IKE_AUTH request sent */
+	SA_R_START, /* responder: IKE_SA_INIT being answered */
+	SA_R_INIT,  /* IKE_SA_INIT answered: half-open */
+	SA_UP,      /* established */
+	SA_DELETING, /* our DELETE is in flight */
+	SA_FAILED,  /* lingers to repeat its last answer */
+	SA_STATES,
+};
+
+const char *sa_state_name(enum sa_state s);
+
+/* What is needed until both ends are authenticated, and no longer. */
+struct handshake {
+	struct map_node by_init; /* responder: finds repeated IKE_SA_INIT requests */
+	bool in_init_map;
+	uint64_t init_hash;
+	struct bytes msg_i; /* RealMessage1 and 2 of section 2.15, owned */
+	struct bytes msg_r;
+	struct bytes nonce_i; /* owned */
+	struct bytes nonce_r;
+	uint16_t group;
+	struct secret ke_priv;
+	struct bytes ke_pub; /* owned */
+	struct bytes cookie; /* owned: the peer's, to be echoed */
+	struct handshake_keys keys;
+	uint16_t peer_hashes;   /* SIGNATURE_HASH_ALGORITHMS, bit per crypto_hash */
+	uint32_t tried_groups;  /* bit per group number, for INVALID_KE_PAYLOAD */
+	uint8_t rounds;
+	uint32_t child_spi;     /* initiator: SPI offered in IKE_AUTH */
+	uint16_t hint;          /* unauthenticated error notify seen */
+};
+
+struct ike_sa {
+	ike_sa_id id;
+	struct list node; /* of the engine */
+	struct list peer_node;
+	struct map_node by_spi; /* our SPI */
+	uint64_t spi_i;
+	uint64_t spi_r;
+	bool initiator; /* original initiator */
+	enum sa_state state;
+	uint32_t generation; /* goes up with every commit */
+	struct peer *peer;   /* NULL: not known yet */
+	struct path path;
+	struct window win;
+	struct policy_suite suite;
+	struct sa_keys keys;
+	struct handshake *hs;
+	struct attempt *attempt;
+	struct list children;
+	size_t n_children;
+	struct timer retransmit;
+	struct timer alive; /* dead-peer detection */
+	struct timer keepalive;
+	struct timer reap; /* half-open expiry, lingering, forgetting a response */
+	mono_t created;
+	mono_t established;
+	mono_t last_in; /* authenticated sign of life */
+	bool alive_due; /* waiting for a data-plane counter before probing */
+	struct policy_ident remote_id; /* owned, as authenticated */
+	char auth_local[24];
+	char auth_remote[24];
+};
+
+static inline bool sa_half_open(const struct ike_sa *sa)
+{
+	return sa->state == SA_R_START || sa->state == SA_R_INIT || sa->state == SA_FAILED;
+}
+
+static inline uint64_t sa_our_spi(const struct ike_sa *sa)
+{
+	return sa->initiator ? sa->spi_i : sa->spi_r;
+}
+
+MUST enum status sa_new(struct ike *ike, bool initiator, struct peer *peer, const struct path *path,
+			struct ike_sa **ret_sa);
+struct ike_sa *sa_by_spi(struct ike *ike, uint64_t our_spi);
+void sa_set_state(struct ike *ike, struct ike_sa *sa, enum sa_state s);
+void sa_set_peer(struct ike_sa *sa, struct peer *peer);
+/* Ends the SA here and now: attempt cancelled, children removed, everything wiped and freed. */
+void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why);
+/* Sends DELETE when established, else removes. */
+void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why);
+/* The commit that makes an SA established; starts its timers, settles duplicates. */
+void sa_established(struct ike *ike, struct ike_sa *sa);
+/* Gives up an SA whose negotiation failed: event with `text`, peer told to try elsewhere or later,
+ * SA removed (or lingering when it has an answer to repeat). */
+void sa_fail(struct ike *ike, struct ike_sa *sa, enum ike_event_kind kind, const char *text);
+void sa_timer(struct ike *ike, struct timer *t);
+void handshake_free(struct ike *ike, struct ike_sa *sa);
+void sa_alive_report(struct ike *ike, struct ike_sa *sa, bool heard);
+void sa_moved(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
+	      const struct endpoint *remote);
+
+/* ---- sending (send.c) -------------------------------------------------------------------- */
+
+/* The caller fills payloads between the two; the message is built in the engine's buffer. */
+void msg_begin(struct ike *ike, const struct ike_sa *sa, uint8_t exchange, bool response,
+	       uint32_t msgid, struct wire_out *o);
+/* Seals (when the message was opened with msg_begin_sk) and copies it to memory the caller owns. */
+void msg_begin_sk(struct ike *ike, const struct ike_sa *sa, uint8_t exchange, bool response,
+		  uint32_t msgid, struct wire_out *o);
+MUST enum status msg_end(struct ike *ike, struct ike_sa *sa, struct wire_out *o,
+			 struct bytes *ret_owned);
+
+/* Emits the datagram along the SA's path. */
+void send_bytes(struct outbox *ob, const struct path *path, struct bytes data);
+/* Commit of a new request: takes over `owned`, arms retransmission, sends. */
+void send_request(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct bytes owned);
+/* Commit of an answer to the request with id next_recv: takes over `owned`, moves the window. */
+void send_response(struct ike *ike, struct ike_sa *sa, struct bytes owned);
+/* The request in flight was answered. */
+void request_done(struct ike *ike, struct ike_sa *sa);
+void retransmit_timer(struct ike *ike, struct ike_sa *sa);
+
+/* Opens an SK payload; on success the inner chain is parsed into the arena. */
+MUST enum status msg_open(struct ike *ike, const struct ike_sa *sa, struct arena *ar,
+			  const struct wire_ike_msg *msg, struct wire_payloads *ret_inner,
+			  enum wire_fault *fault);
+
+/* ---- attempts (attempt.c) ---------------------------------------------------------------- */
+
+/*
+ * A handler that needs slow crypto is a chain of steps around an attempt: the parsed message,
+ * locals and the job in flight live in its arena; the SA changes only in the last step, which
+ * rechecks the generation.  An SA has at most one attempt; the SA's end cancels it.
+ */
+typedef void attempt_step(struct ike *ike, struct attempt *at, const struct crypto_result *r);
+
+struct attempt {
+	struct arena mem;
+	struct ike_sa *sa;
+	uint32_t generation;
+	struct map_node by_job;
+	uint64_t job; /* 0: none in flight */
+	enum crypto_job_kind job_kind;
+	attempt_step *step;
+	bool for_request; /* handles a request of the peer; else a response, or our own start */
+	struct ike_datagram from; /* data copied into mem */
+	struct wire_ike_msg msg;
+	struct wire_payloads inner;
+	void *locals;
+};
+
+/* Takes over the arena with the parsed message; `sa` has no attempt. */
+MUST enum status attempt_new(struct ike *ike, struct ike_sa *sa, struct arena *ar, size_t locals,
+			     struct attempt **ret_at);
+/* Emits the job; `step` continues.  Takes the job in every case. ST_NOMEM: nothing was emitted. */
+MUST enum status attempt_job(struct ike *ike, struct attempt *at, struct crypto_job *job,
+			     attempt_step *step);
+void attempt_end(struct ike *ike, struct attempt *at);
+void attempt_result(struct ike *ike, uint64_t job, const struct crypto_result *r);
+
+/* ---- exchange table (table.c) ------------------------------------------------------------ */
+
+/* A message on its way to a handler: everything parsed, the row's payload sets checked. */
+struct rx {
+	const struct ike_datagram *d;
+	struct arena *ar; /* handlers that start an attempt hand it over: arena is then re-initialised */
+	struct wire_ike_msg *msg;
+	struct wire_payloads *inner; /* empty for clear messages */
+};
+
+typedef enum status exchange_fn(struct ike *ike, struct ike_sa *sa, struct rx *rx);
+
+struct exchange_row {
+	const char *story;
+	uint32_t states; /* bit per sa_state */
+	uint8_t exchange;
+	bool response; /* handles a response (we are the exchange's initiator) */
+	bool encrypted;
+	uint16_t notify;   /* this notify must be in the clear part; 0: no condition */
+	bool any_error;    /* some error notify must be in the clear part */
+	uint64_t required; /* payload bits, of the inner part when encrypted, else of the clear one */
+	uint64_t optional; /* others are ignored: RFC 7296 section 2.5 wants us lenient */
+	exchange_fn *handler;
+};
+
+extern const struct exchange_row ike_exchanges[];
+extern const size_t ike_n_exchanges;
+
+/* The first row for that state and message whose conditions hold; `*ret_missing` is set when a row
+ * would fit but for a required payload. */
+const struct exchange_row *table_find(enum sa_state state, const struct wire_hdr *h, bool encrypted,
+				      const struct wire_payloads *p, bool *ret_missing);
+/* True when some row could take a message of that kind at all (before anything is decrypted). */
+bool table_expects(enum sa_state state, const struct wire_hdr *h, bool encrypted);
+/* Checks the table itself: rows reachable, no row shadowed, handlers present. */
+MUST enum status table_validate(void);
+
+exchange_fn init_i_cookie, init_i_invalid_ke, init_i_error, init_i_answer;
+exchange_fn auth_i_answer, auth_r_request;
+exchange_fn info_request, info_answer, child_request;
+
+/* IKE_SA_INIT requests arrive without an SA. */
+void init_r_request(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h);
+void init_i_start(struct ike *ike, struct peer *peer, const struct ike_address *addr);
+/* Builds and sends the (next) IKE_SA_INIT request from what the handshake holds. */
+MUST enum status init_i_send(struct ike *ike, struct ike_sa *sa);
+
+/* Starts the IKE_AUTH request once keys are there; continues the attempt. */
+void auth_i_begin(struct ike *ike, struct attempt *at);
+
+/* Shared by both sides of IKE_AUTH (auth.c). */
+MUST enum status auth_job_own(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf,
+			      bool as_initiator, attempt_step *step);
+MUST enum status auth_job_peer(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf,
+			       bool peer_is_initiator, attempt_step *step);
+/* Judges the result of auth_job_peer(); false with the reason in `why`. */
+bool auth_verified(const struct attempt *at, const struct ike_peer_conf *conf,
+		   const struct crypto_result *r, char ret_how[24], struct text *why);
+void auth_put(struct wire_out *o, const struct ike_peer_conf *conf, const struct crypto_result *own);
+const char *auth_method_text(const struct ike_peer_conf *conf, const struct crypto_result *own);
+
+/* NAT detection (path.c). */
+void natd_put(struct ike *ike, const struct ike_sa *sa, struct wire_out *o);
+void natd_check(struct ike *ike, const struct wire_payloads *p, uint64_t spi_i, uint64_t spi_r,
+		const struct endpoint *local, const struct endpoint *remote, struct path *path);
+bool natd_present(const struct wire_payloads *p);
+
+/* RFC 7427: reads and writes SIGNATURE_HASH_ALGORITHMS. */
+uint16_t sighash_read(const struct wire_payloads *p);
+void sighash_put(struct wire_out *o);
+
+/* INFORMATIONAL (info.c). */
+void info_probe(struct ike *ike, struct ike_sa *sa);
+void info_delete_child(struct ike *ike, struct ike_sa *sa, uint32_t spi_in);
+
+/* ---- cookies (cookie.c) ------------------------------------------------------------------ */
+
+struct cookies {
+	uint8_t secret[2][32]; /* current, previous */
+	uint32_t version;
+	mono_t rolled;
+	bool have;
+};
+
+/*
+ * Decides on an IKE_SA_INIT request before any memory is spent on it.  True: go on.  False: it was
+ * answered with a cookie, or refused; counted.
+ */
+bool cookie_admit(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h);
+
+/* ---- peers (peer.c) ---------------------------------------------------------------------- */
+
+struct peer {
+	struct list node;
+	const struct ike_peer_conf *conf; /* of the engine's current configuration */
+	struct list sas;
+	struct timer retry;
+	bool wanted; /* keep trying until connected */
+	bool trapped; /* the data plane watches for traffic */
+	unsigned failures;
+	uint64_t resolve; /* look-up in flight, 0: none */
+	size_t next_name; /* of conf->addresses */
+	struct ike_address addrs[IKE_MAX_ADDRESSES];
+	size_t n_addrs;
+	size_t next_addr;
+	char last_error[IKE_EVENT_TEXT_MAX];
+};
+
+MUST enum status peers_configure(struct ike *ike, struct ike_conf *conf);
+void peers_free(struct ike *ike);
+struct peer *peer_by_id(struct ike *ike, ike_peer_id id);
+void peer_connect(struct ike *ike, struct peer *p);
+void peer_resolved(struct ike *ike, uint64_t resolve, const struct ike_address *addrs, size_t n);
+/* An attempt of ours failed before it was up: next address, next name, or later. */
+void peer_attempt_failed(struct ike *ike, struct peer *p, const char *why);
+void peer_sa_up(struct ike *ike, struct peer *p);
+void peer_sa_gone(struct ike *ike, struct peer *p);
+void peer_timer(struct ike *ike, struct timer *t);
+void peer_acquire(struct ike *ike, const struct dp_report *r);
+void peer_down(struct ike *ike, struct peer *p, const char *why);
+bool peer_has_child(const struct peer *p);
+bool peer_connecting(const struct peer *p);
+void peer_error(struct peer *p, const char *text);
+
+/* ---- the engine (engine.c) --------------------------------------------------------------- */
+
+struct ike {
+	const struct alloc *mem;
+	struct crypto crypto;
+	struct ike_conf *conf;
+	struct now now; /* of the entry under way */
+	struct heap timers;
+	struct list sas;
+	struct list peers;
+	struct map sa_by_spi;
+	struct map half_open; /* by IKE_SA_INIT request */
+	struct map jobs;
+	struct map child_by_id;
+	struct map child_by_spi;
+	struct map child_by_op;
+	size_t n_sas, n_half_open, n_children;
+	uint64_t last_sa, last_child, last_job, last_op, last_resolve;
+	struct outbox out;
+	struct out_item *current; /* handed out last */
+	struct {
+		bool full;
+		struct ike_out out;
+		uint8_t buf[160];
+	} stateless; /* one answer that needs no memory */
+	struct cookies cookies;
+	mono_t stray_second;
+	unsigned stray_answers;
+	bool shutdown;
+	uint8_t *buf; /* IKE_MAX_MESSAGE bytes, for building */
+	uint64_t faults[WIRE_FAULTS];
+	uint64_t counters[IKE_COUNTERS];
+};
+
+static inline void count(struct ike *ike, enum ike_counter c)
+{
+	ike->counters[c]++;
+}
+
+/* A message for an existing SA (dispatch.c). */
+void sa_input(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
+	      const struct wire_hdr *h);
+
+/* Whether one more unauthenticated answer may go out now. */
+bool stray_allowed(struct ike *ike);
+
+/* ---- events and traces (event.c) --------------------------------------------------------- */
+
+struct event_about {
+	const struct ike_sa *sa;
+	const struct child *child;
+	const struct peer *peer; /* when there is no sa */
+	const struct endpoint *local, *remote;
+};
+
+__attribute__((format(printf, 5, 6))) void event_emit(struct ike *ike, struct outbox *ob,
+						      enum ike_event_kind kind,
+						      struct event_about about, const char *fmt,
+						      ...);
+
+enum trace_id {
+	T_STATE,
+	T_RX,
+	T_TX,
+	T_RETRANSMIT,
+	T_JOB,
+	T_JOB_DONE,
+	T_DROP,
+	T_POINTS,
+};
+
+void trace_emit(struct ike *ike, enum trace_id point, ike_sa_id sa, uint64_t a, uint64_t b,
+		uint64_t c, uint64_t d);

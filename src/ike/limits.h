@@ -1,0 +1,40 @@
+/*
+ * limits.h - every bound of the engine in one place, with its reason.
+ *
+ * What a single message may hold is bounded by `enum wire_limit` in wire_ike.h.
+ */
+#pragma once
+
+enum ike_limit {
+	/* A UDP datagram cannot be longer; also the size of the one buffer messages are built in. */
+	IKE_MAX_MESSAGE = 65535,
+	/* Parsed form of one message: bounded by the counts of wire_limit, a few KiB in practice. */
+	IKE_MESSAGE_ARENA = 256 * 1024,
+	/* Addresses tried for one name; more are ignored. */
+	IKE_MAX_ADDRESSES = 8,
+	/* Answers with COOKIE or INVALID_KE_PAYLOAD one IKE_SA_INIT attempt follows before it fails:
+	 * one each is normal, a second cookie when the responder's secret rolled over. */
+	IKE_MAX_INIT_ROUNDS = 4,
+	/* Cookie data an initiator echoes: RFC 7296 section 2.6 allows 1 to 64. */
+	IKE_MAX_COOKIE = 64,
+	/* Seconds a responder keeps a half-open SA: longer than a peer's retransmissions of one
+	 * IKE_AUTH, short enough that a flood drains. */
+	IKE_HALF_OPEN_S = 30,
+	/* Seconds a failed SA stays to repeat its last answer. */
+	IKE_LINGER_S = 10,
+	/* Seconds after which a cached response may be forgotten (section 2.1: several minutes). */
+	IKE_RESPONSE_KEEP_S = 180,
+	/* Seconds a cookie secret is used for new cookies; the one before stays valid as long. */
+	IKE_COOKIE_SECRET_S = 60,
+	/* Unauthenticated answers (INVALID_IKE_SPI, INVALID_MAJOR_VERSION) per second, all together. */
+	IKE_STRAY_ANSWERS_PER_S = 10,
+	/* Tries for a DELETE: nobody waits longer for the farewell. */
+	IKE_DELETE_TRIES = 3,
+	/* Reconnect back-off of a peer with start = up: doubles from the first to the last, seconds. */
+	IKE_RETRY_FIRST_S = 1,
+	IKE_RETRY_LAST_S = 60,
+	/* Length of nonces we send: at least half the largest PRF key (section 2.10). */
+	IKE_NONCE_LEN = 32,
+	/* SPIs below are reserved (RFC 4303 section 2.1). */
+	IKE_MIN_ESP_SPI = 256,
+};
