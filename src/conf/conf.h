@@ -1,0 +1,257 @@
+/*
+ * conf.h - text to an immutable configuration.
+ *
+ * A file is read in one go, without recursion, and everything that is wrong with it is reported
+ * together: bad bytes, syntax, unknown, repeated and missing keys, wrong types, values outside
+ * their range, identities, selectors and proposals that do not parse, and what only shows when
+ * values are held against each other.  Every value keeps the line and column where it was written,
+ * so that later checks (a certificate that does not load, an address that no socket can reach) can
+ * point at it too: see conf_error_add().
+ *
+ * The keys are rows of a table (conf_keys), which the reader, its messages, the manual page and
+ * `reload` are made from: section, name, type, range, default, and what changing it costs.
+ *
+ * conf_parse() is pure.  conf_load() reads the file, and the files with pre-shared keys that it
+ * names.  conf_creds.h loads keys and certificates.
+ *
+ * Lifecycle: a `struct conf` is a refcounted snapshot, never changed after conf_parse() or
+ * conf_load() returned it, and may be read from any thread; ref and unref belong to one thread.
+ * Everything it points to lives in its arena, which is wiped when the last reference goes: it may
+ * hold pre-shared keys.
+ *
+ * Inheritance is resolved here: what a peer did not say and the top level did is in the peer, with
+ * the position at the top level.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "policy/policy.h"
+
+enum {
+	CONF_FILE_MAX = 4 << 20,
+	CONF_ERRORS_MAX = 100,
+	CONF_LIST_MAX = 64, /* elements of a list; also what one TS payload may hold */
+	CONF_PSK_MAX = 1024,
+};
+
+/* Where a value begins, from 1; a column is a character (UTF-8).  Line 0: not written, the default.
+ */
+struct conf_pos {
+	uint32_t line;
+	uint32_t col;
+};
+
+struct conf_text {
+	const char *s; /* NULL when absent */
+	struct conf_pos at;
+};
+
+struct conf_num {
+	uint32_t v;
+	struct conf_pos at;
+};
+
+struct conf_dur {
+	dur_t v;
+	struct conf_pos at;
+};
+
+struct conf_list {
+	const struct conf_text *v;
+	size_t n;
+	struct conf_pos at;
+};
+
+/* `text` is as written. */
+struct conf_ident {
+	struct policy_ident id;
+	struct conf_text text;
+};
+
+struct conf_secret {
+	struct bytes b; /* decoded (0x, 0s); empty when absent */
+	struct conf_pos at;
+};
+
+/* `list.v[i]` is the text of `ts.ts[i]`. */
+struct conf_ts {
+	struct wire_ts_list ts;
+	struct conf_list list;
+};
+
+struct conf_proposals {
+	struct wire_sa sa; /* numbered from 1 */
+	struct conf_list list;
+};
+
+enum conf_start {
+	CONF_START_TRAFFIC,
+	CONF_START_UP,
+	CONF_START_LISTEN,
+};
+
+enum conf_log {
+	CONF_LOG_ERROR,
+	CONF_LOG_WARNING,
+	CONF_LOG_INFO,
+	CONF_LOG_DEBUG,
+};
+
+/* A choice among words; `v` is the enum above that the key belongs to. */
+struct conf_word {
+	int v;
+	struct conf_pos at;
+};
+
+enum conf_auth {
+	CONF_AUTH_PSK,
+	CONF_AUTH_CERT,
+};
+
+struct conf_peer {
+	struct conf_peer *next; /* in the order of the file */
+	const char *name;
+	struct conf_pos at; /* of the name */
+	struct conf_list address; /* names or addresses; n 0: any, we never start */
+	struct conf_num port;
+	struct conf_ident local_id;
+	struct conf_ident remote_id; /* a pattern */
+	enum conf_auth auth;
+	struct conf_secret psk; /* AUTH_PSK: also what psk_file held, after conf_load() */
+	struct conf_text psk_file;
+	struct conf_text certificate; /* AUTH_CERT: all three set */
+	struct conf_text key;
+	struct conf_list trust;
+	struct conf_ts local_ts;
+	struct conf_ts remote_ts;
+	struct conf_proposals proposals;
+	struct conf_proposals esp_proposals;
+	struct conf_word start; /* enum conf_start; without an address it is LISTEN */
+	struct conf_dur dpd_delay;
+	struct conf_dur keepalive;
+};
+
+struct conf {
+	unsigned refs;
+	const struct alloc *mem;
+	struct arena ar;
+	const char *file;
+	/* Defaults of the peers, already in them; here for who lists the file's references. */
+	struct conf_ident local_id;
+	struct conf_text certificate;
+	struct conf_text key;
+	struct conf_list trust;
+	struct conf_text control;
+	struct conf_text interface;
+	struct conf_num mtu; /* 0: derived from the underlay */
+	struct conf_list listen; /* texts of `listen_ip` */
+	const struct ip *listen_ip; /* listen.n of them */
+	struct conf_num port;
+	struct conf_num nat_port;
+	struct conf_word log; /* enum conf_log */
+	struct conf_text keylog;
+	struct conf_dur retransmit_timeout;
+	struct conf_num retransmit_tries;
+	struct conf_num half_open_cookie;
+	struct conf_peer *peers;
+	size_t n_peers;
+};
+
+/* ---- errors ------------------------------------------------------------------------------ */
+
+struct conf_error {
+	struct conf_error *next;
+	struct conf_pos at;
+	const char *text;
+};
+
+/* What is wrong with one file, in the order of positions.  At most CONF_ERRORS_MAX are kept, the
+ * rest is only counted in `total`.  Texts never contain the value of a secret. */
+struct conf_errors {
+	struct arena ar;
+	struct conf_error *head;
+	const char *file;
+	size_t kept;
+	size_t total;
+};
+
+void conf_errors_init(struct conf_errors *errs, const struct alloc *mem);
+void conf_errors_done(struct conf_errors *errs);
+
+/* For the checks of others as well; `total` grows even when memory is short.  No newline in it. */
+__attribute__((format(printf, 3, 4))) void conf_error_add(struct conf_errors *errs,
+							  struct conf_pos at, const char *fmt, ...);
+
+/* "file:line:col: text"; position 0 gives "file: text". */
+void conf_error_text(const struct conf_errors *errs, const struct conf_error *e, struct text *t);
+
+/* ---- reading ----------------------------------------------------------------------------- */
+
+/* `file` is the name for messages.  ST_INVAL: `errs` says why; ST_NOMEM: out of memory (what was
+ * found until then is in `errs`).  Nothing in the result points into `text`. */
+MUST enum status conf_parse(const struct alloc *mem, const char *file, struct bytes text,
+			    struct conf_errors *errs, struct conf **ret_conf);
+
+/* Reads the file (not pure).  ST_IO when it cannot be read, with an error at position 0. */
+MUST enum status conf_load(const struct alloc *mem, const char *path, struct conf_errors *errs,
+			   struct conf **ret_conf);
+
+struct conf *conf_ref(struct conf *c);
+void conf_unref(struct conf *c); /* takes NULL */
+
+/* NULL when there is none of that name. */
+const struct conf_peer *conf_find_peer(const struct conf *c, const char *name);
+
+/* ---- the schema -------------------------------------------------------------------------- */
+
+enum conf_scope {
+	CONF_TOP,
+	CONF_PEER,
+	CONF_SCOPES,
+};
+
+/* What happens to running SAs when the value changes. */
+enum conf_change {
+	CONF_HOT, /* nothing: used from now on */
+	CONF_REKEY, /* child SAs are negotiated again */
+	CONF_REAUTH, /* the IKE SA is negotiated again */
+	CONF_RESTART, /* the daemon has to be started again */
+};
+
+enum conf_type {
+	CONF_T_TEXT,
+	CONF_T_PATH,
+	CONF_T_NAME, /* of a network device */
+	CONF_T_NUM,
+	CONF_T_DUR,
+	CONF_T_WORD,
+	CONF_T_ADDRS, /* list of IP addresses */
+	CONF_T_HOSTS, /* list of host names or IP addresses */
+	CONF_T_PATHS, /* list of paths */
+	CONF_T_IDENT,
+	CONF_T_PATTERN, /* an identity, or a pattern of them */
+	CONF_T_SECRET,
+	CONF_T_TS,
+	CONF_T_IKE,
+	CONF_T_ESP,
+	CONF_TYPES,
+};
+
+struct conf_key {
+	enum conf_scope scope;
+	const char *name;
+	enum conf_type type;
+	size_t offset; /* in struct conf or struct conf_peer */
+	const char *def; /* as it would be written; NULL: none */
+	int64_t min, max; /* numbers; durations in milliseconds */
+	bool zero; /* 0 is allowed whatever `min` says: it turns the thing off */
+	bool required;
+	enum conf_change change;
+	const char *const *words; /* T_WORD: NULL-terminated, in the order of the enum */
+	const char *doc;
+};
+
+extern const struct conf_key conf_keys[];
+extern const size_t conf_n_keys;
+
+const char *conf_change_name(enum conf_change c);

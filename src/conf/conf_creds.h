@@ -1,0 +1,34 @@
+/*
+ * conf_creds.h - the long-term secrets and certificates that a configuration names, loaded.
+ *
+ * One set per configuration: conf_creds_load() puts every private key, pre-shared key, certificate
+ * chain and set of trust anchors into a key store, each file once however many peers share it, and
+ * checks that key and certificate belong together.  Everything that does not load becomes an error
+ * at the position where it was named.  `warren check` does just that and throws the result away;
+ * the daemon keeps the references for the engine.
+ */
+#pragma once
+
+#include "conf/conf.h"
+#include "crypto/openssl/crypto_openssl.h"
+
+struct conf_creds;
+
+/* What a peer needs; references and views live as long as the store. */
+struct conf_peer_creds {
+	crypto_ref psk; /* CONF_AUTH_PSK */
+	crypto_ref key; /* CONF_AUTH_CERT, as all below */
+	struct crypto_chain chain; /* ours */
+	crypto_ref trust;
+	struct bytes trust_hashes; /* CERTREQ data */
+};
+
+/* ST_INVAL: `errs` says what does not load.  `conf` comes from conf_load(), so that psk_file is
+ * read. */
+MUST enum status conf_creds_load(const struct alloc *mem, const struct conf *conf,
+				 struct crypto_store *store, struct conf_errors *errs,
+				 struct conf_creds **ret_creds);
+void conf_creds_free(struct conf_creds *c);
+
+/* In the order of conf->peers: `index` below conf->n_peers. */
+const struct conf_peer_creds *conf_creds_peer(const struct conf_creds *c, size_t index);
