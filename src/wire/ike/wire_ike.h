@@ -16,8 +16,10 @@
  * receipt and zero on sending (section 3.1, 3.2).  Unknown payload types are skipped unless
  * critical; the first unknown critical one is remembered, not an error, since the answer to it
  * (UNSUPPORTED_CRITICAL_PAYLOAD) is a matter of the exchange.  Unknown transforms, notifies and
- * identification types are kept as numbers.  A payload that may occur once but occurs twice is an
- * error.
+ * identification types are kept as numbers; of the known ones SPI and data have the size that their
+ * definition says, names hold no control characters, ranges do not run backwards.  A payload that
+ * may occur once but occurs twice is an error.  What only an SA can tell is left to its owner:
+ * zero or reserved SPIs, the first proposal's number, a KE payload's length for its group.
  *
  * The writer mirrors it: wire_ike_begin(), one call per payload, and for encrypted messages
  * wire_ike_sk_begin() ... wire_ike_sk_end(), which leave the spans an AEAD needs.
@@ -37,8 +39,8 @@ enum wire_exchange {
 	WIRE_CREATE_CHILD_SA = 36,
 	WIRE_INFORMATIONAL = 37,
 	WIRE_IKE_SESSION_RESUME = 38, /* RFC 5723 */
-	WIRE_IKE_INTERMEDIATE = 43,   /* RFC 9242 */
-	WIRE_IKE_FOLLOWUP_KE = 44,    /* RFC 9370 */
+	WIRE_IKE_INTERMEDIATE = 43, /* RFC 9242 */
+	WIRE_IKE_FOLLOWUP_KE = 44, /* RFC 9370 */
 };
 
 /* Section 3.1 header flags. */
@@ -118,6 +120,16 @@ enum wire_cert_encoding {
 	WIRE_CERT_X509 = 4,
 	WIRE_CERT_CRL = 7,
 	WIRE_CERT_HASH_URL = 12,
+	WIRE_CERT_HASH_URL_BUNDLE = 13,
+};
+
+/* Section 3.7: a CERTREQ for X.509 lists SHA-1 hashes of the CAs' SubjectPublicKeyInfo. */
+#define WIRE_CERTREQ_HASH_LEN 20
+
+/* Section 3.13.1 traffic selector types. */
+enum wire_ts_type {
+	WIRE_TS_IPV4 = 7,
+	WIRE_TS_IPV6 = 8,
 };
 
 /* Section 3.10.1 and the RFCs named; only those that the code speaks of. */
@@ -175,14 +187,14 @@ enum wire_limit {
 /* Why a parser refused: each is a counter `ike.rx.<name>`, see wire_fault_name(). */
 enum wire_fault {
 	WIRE_OK = 0,
-	WIRE_F_SHORT,    /* shorter than a header */
-	WIRE_F_LENGTH,   /* header length is not the datagram's */
-	WIRE_F_VERSION,  /* major version above 2 (the caller may answer) or below */
-	WIRE_F_CHAIN,    /* payload chain: a length below 4 or past the end, trailing bytes */
-	WIRE_F_SK_LAST,  /* something after SK/SKF, or SK inside SK */
+	WIRE_F_SHORT, /* shorter than a header */
+	WIRE_F_LENGTH, /* header length is not the datagram's */
+	WIRE_F_VERSION, /* major version above 2 (the caller may answer) or below */
+	WIRE_F_CHAIN, /* payload chain: a length below 4 or past the end, trailing bytes */
+	WIRE_F_SK_LAST, /* something after SK/SKF, or SK inside SK */
 	WIRE_F_REPEATED, /* a payload that may occur once occurs twice */
-	WIRE_F_LIMIT,    /* more of something than wire_limit allows */
-	WIRE_F_SA,       /* inside an SA payload */
+	WIRE_F_LIMIT, /* more of something than wire_limit allows */
+	WIRE_F_SA, /* inside an SA payload */
 	WIRE_F_KE,
 	WIRE_F_ID,
 	WIRE_F_CERT,
@@ -221,8 +233,8 @@ struct wire_hdr {
 struct wire_transform {
 	uint8_t type;
 	uint16_t id;
-	uint16_t key_bits;       /* KEY_LENGTH attribute, 0 when absent */
-	bool unknown_attribute;  /* section 3.3.6: such a transform must not be chosen */
+	uint16_t key_bits; /* KEY_LENGTH attribute, 0 when absent */
+	bool unknown_attribute; /* section 3.3.6: such a transform must not be chosen */
 };
 
 struct wire_proposal {
@@ -322,10 +334,11 @@ struct wire_payloads {
 
 /* Where an SK (or SKF) payload lies in the datagram. */
 struct wire_sk {
-	uint8_t inner_next;    /* first payload inside */
-	struct bytes aad;      /* header up to and with the SK generic header (RFC 5282 section 5.1) */
-	struct bytes body;     /* IV, ciphertext, ICV */
-	uint16_t fragment;     /* SKF only: number from 1, and total */
+	uint8_t inner_next; /* first payload inside */
+	struct bytes aad; /* header up to where the IV begins (RFC 5282 section 5.1): with the SK
+			     generic header, for SKF also with the two numbers behind it */
+	struct bytes body; /* IV, ciphertext, ICV; at least one byte */
+	uint16_t fragment; /* SKF only: number from 1, and total */
 	uint16_t fragments;
 };
 
@@ -361,8 +374,8 @@ const struct wire_notify *wire_find_error(const struct wire_payloads *p);
 
 struct wire_out {
 	struct wr w;
-	size_t next_at;  /* offset of the `next payload` byte still to be filled */
-	size_t sk_at;    /* offset of the SK generic header, 0 when none */
+	size_t next_at; /* offset of the `next payload` byte still to be filled */
+	size_t sk_at; /* offset of the SK generic header, 0 when none */
 	size_t iv_at;
 	size_t plain_at;
 };
