@@ -31,9 +31,16 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
     if report.failed:
-        for lab in {value for value in getattr(item, "funcargs", {}).values()
-                    if isinstance(value, labs.Lab)}:
+        values = getattr(item, "funcargs", {}).values()
+        found = [value if isinstance(value, labs.Lab) else getattr(value, "lab", None)
+                 for value in values]
+        for lab in {lab for lab in found if isinstance(lab, labs.Lab)}:
             report.sections += [(f"output of {name}", text) for name, text in lab.logs()]
+
+
+def pytest_collection_modifyitems(items):
+    """test_clean.py looks at what all others left behind, so it comes last."""
+    items.sort(key=lambda item: item.path.name == "test_clean.py")
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """The harness proves itself on strongSwan alone, before it judges anything of ours."""
 
+import os
+import socket
+
 import pytest
 
 from lib import lab as labs, topo, transfer, tshark
@@ -71,7 +74,6 @@ def test_nat_rewrites(natted):
     net = natted
     with net.capture() as capture:
         with net.a.gw.enter():
-            import socket
             sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         with sock:
             sock.bind(("0.0.0.0", 4500))
@@ -99,7 +101,6 @@ def test_pki_shapes(tmp_path):
 
 def test_nothing_is_left(lab):
     """A closed lab leaves no namespace, no process and no directory."""
-    import os
     inner = labs.Lab()
     net = topo.TwoSites(inner)
     proc = net.a.gw.popen("sleeper", "sleep", "1000")

@@ -1,6 +1,6 @@
 """A Lab owns every namespace, process and file that a test makes.
 
-Namespaces are called w<pid>-<name>, after the process that made them, so two runs never meet, and
+Namespaces are called w<pid>-<lab>-<name>, after the process that made them, so two runs never meet, and
 the leftovers of a run that was killed with SIGKILL are recognised (its pid is gone) and swept by
 the next one. Child processes get PR_SET_PDEATHSIG, so they do not outlive us even then. Processes
 are ended by pid, and every one is waited for.
@@ -8,6 +8,7 @@ are ended by pid, and every one is waited for.
 
 import contextlib
 import ctypes
+import itertools
 import os
 import re
 import shutil
@@ -110,7 +111,7 @@ class Netns:
     def __init__(self, lab, short):
         self.lab = lab
         self.short = short
-        self.name = f"w{os.getpid()}-{short}"
+        self.name = f"w{os.getpid()}-{lab.number}-{short}"
         run("ip", "netns", "add", self.name)
         self.sysctl("net.ipv6.conf.default.accept_dad", 0)
         self.sysctl("net.ipv6.conf.all.accept_dad", 0)
@@ -181,7 +182,10 @@ def _setns(fd):
 class Lab:
     """Owner of everything a test makes. Use as a context manager."""
 
+    _numbers = itertools.count(1)
+
     def __init__(self):
+        self.number = next(Lab._numbers)
         self.dir = tempfile.mkdtemp(prefix=f"{TMP_PREFIX}{os.getpid()}-")
         self.namespaces = {}
         self.procs = []

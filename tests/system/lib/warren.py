@@ -1,0 +1,204 @@
+"""warrend in a network namespace, driven by the warren command as a user would.
+
+Configurations are written from Python values: a str becomes a quoted string, a list or tuple a list, True and
+False yes and no, an int itself, and keys in _BARE take their words without quotes.
+"""
+
+import json
+import os
+import signal
+
+from .lab import run
+from .wait import until
+
+_BARE = {"start", "log", "dpd_delay", "keepalive", "retransmit_timeout", "mtu", "port", "nat_port",
+         "retransmit_tries", "half_open_cookie"}
+PSK = "a rather long shared secret"
+
+
+def build_dir():
+    path = os.environ.get("WARREN_BUILD", "")
+    assert os.path.exists(os.path.join(path, "src/daemon/warrend")), (
+        f"WARREN_BUILD ({path!r}) names no build directory with src/daemon/warrend")
+    return path
+
+
+def binary(name):
+    return os.path.join(build_dir(), {"warrend": "src/daemon/warrend", "warren": "src/cli/warren"}
+                        [name])
+
+
+def render(top, peers):
+    """Configuration text of top-level keys and {name: keys} of peers."""
+    lines = [f"{key} = {_value(key, value)}" for key, value in top.items()]
+    for name, keys in peers.items():
+        lines.append(f'peer "{name}" {{')
+        lines += [f"\t{key} = {_value(key, value)}" for key, value in keys.items()]
+        lines.append("}")
+    return "\n".join(lines) + "\n"
+
+
+def _value(key, value):
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return "{ " + ", ".join(_value("", item) for item in value) + " }"
+    if isinstance(value, int) or key in _BARE:
+        return str(value)
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+class Warrend:
+    """A running daemon with its own configuration file and control socket."""
+
+    def __init__(self, lab, ns, top, peers, wait=True):
+        self.lab, self.ns = lab, ns
+        self.dir = lab.subdir(f"warrend-{ns.short}")
+        self.conf = os.path.join(self.dir, "warren.conf")
+        self.socket = os.path.join(self.dir, "warren.sock")
+        self.proc = None
+        self.configure(top, peers)
+        self.start(wait)
+
+    def configure(self, top, peers):
+        self.device = top.get("interface", "warren0")
+        with open(self.conf, "w") as file:
+            file.write(render({"control": self.socket, "log": "debug", **top}, peers))
+
+    def start(self, wait=True):
+        self.proc = self.ns.popen("warrend", binary("warrend"), "-c", self.conf)
+        if wait:
+            until(self._ready, f"warrend in {self.ns.short} to answer")
+        return self
+
+    def _ready(self):
+        if not self.proc.running():
+            raise RuntimeError(f"warrend ended with {self.proc.wait()}\n{self.proc.output()}")
+        return self.cli("status", check=False).returncode == 0
+
+    @property
+    def pid(self):
+        return self.proc.pid
+
+    def log(self):
+        return self.proc.output()
+
+    # ---- the command
+
+    def cli(self, *argv, check=True):
+        return run(binary("warren"), "--socket", self.socket, *argv, check=check, timeout=60)
+
+    def status(self):
+        return json.loads(self.cli("status", "--json").stdout)
+
+    def peers(self):
+        """Name -> what `peers --json` says of it."""
+        listed = json.loads(self.cli("peers", "--json").stdout)["peers"]
+        return {peer["name"]: peer for peer in listed}
+
+    def counters(self):
+        """All named counters, those of the data plane included."""
+        status = self.status()
+        return {**status["counters"], **status["dataplane"]["counters"]}
+
+    def watch(self):
+        return Watch(self)
+
+    # ---- conditions
+
+    def state(self, peer):
+        return self.peers()[peer]["state"]
+
+    def wait_up(self, peer, deadline=30):
+        """Until the peer is up with exactly one IKE SA and at least one child; returns that SA."""
+        def one_sa():
+            entry = self.peers()[peer]
+            assert entry["state"] == "up", f"{entry['state']}: {entry['last_error']}"
+            established = [sa for sa in entry["ike_sas"] if sa["state"] == "established"]
+            assert len(established) == 1 and established[0]["child_sas"], entry
+            return established[0]
+        return until(one_sa, f"{self.ns.short}: peer {peer} to be up", deadline)
+
+    def wait_no_sa(self, peer=None, deadline=30):
+        """Until no IKE SA is left, of that peer or at all."""
+        def none():
+            return not any(entry["ike_sas"] for name, entry in self.peers().items()
+                           if peer in (None, name))
+        until(none, f"{self.ns.short}: no IKE SA of {peer or 'anybody'}", deadline)
+
+    def wait_error(self, peer, *words, deadline=30):
+        """Until last_error of a peer contains all words; returns it."""
+        def error():
+            text = self.peers()[peer]["last_error"]
+            assert text and all(word in text for word in words), f"{text!r} lacks some of {words}"
+            return text
+        return until(error, f"{self.ns.short}: {peer}'s last_error to name {words}", deadline)
+
+    def wait_counter(self, name, above=0, deadline=30):
+        """Until a counter has passed `above`; returns its value."""
+        def passed():
+            value = self.counters()[name]
+            assert value > above, f"{name} = {value}"
+            return value
+        return until(passed, f"{self.ns.short}: counter {name} above {above}", deadline)
+
+    # ---- the end
+
+    def stop(self, sig=signal.SIGTERM):
+        """End it the polite way; asserts that it says 0 and takes its device away."""
+        code = self.proc.stop(sig)
+        assert code == 0, f"warrend ended with {code}\n{self.log()[-4000:]}"
+        assert self.device not in self.ns.links()
+        assert not os.path.exists(self.socket)
+
+    def kill(self):
+        self.proc.kill()
+
+
+class Watch:
+    """`warren watch --json` in the background; events() is what it has said so far."""
+
+    def __init__(self, daemon):
+        self.proc = daemon.lab.popen(f"{daemon.ns.short}-watch", binary("warren"), "--socket",
+                                     daemon.socket, "watch", "--json")
+
+    def events(self):
+        lines = self.proc.output().split("\n")[:-1]
+        return [json.loads(line) for line in lines]
+
+    def wait(self, event, deadline=30, **fields):
+        """Until an event of that kind with those fields was seen; returns it."""
+        def seen():
+            assert self.proc.running(), self.proc.output()
+            return next((item for item in self.events() if item["event"] == event and
+                         all(item.get(key) == value for key, value in fields.items())), None)
+        return until(seen, f"event {event} {fields}", deadline)
+
+
+# ---- the pair that most tests want
+
+
+def psk_peer(here, there, mine, other, family, **more):
+    """A peer section: `mine` and `other` are the identities."""
+    return {"address": there.outer(family), "local_id": mine, "remote_id": other, "psk": PSK,
+            "local_ts": [here.lan4, here.lan6], "remote_ts": [there.lan4, there.lan6], **more}
+
+
+def cert_peer(here, there, leaf, other, trust, family, **more):
+    return {"address": there.outer(family), "local_id": leaf.name, "remote_id": other,
+            "certificate": leaf.chain, "key": leaf.key, "trust": [trust.cert],
+            "local_ts": [here.lan4, here.lan6], "remote_ts": [there.lan4, there.lan6], **more}
+
+
+def psk_pair(net, family=4, start=("up", "listen"), top=({}, {}), a=None, b=None):
+    """Two daemons joined by a PSK. Peer "b" on a, peer "a" on b; a, b: more keys of the sections."""
+    daemons = []
+    for index, (here, there, mine, other, more) in enumerate((
+            (net.a, net.b, "site-a.example", "site-b.example", a),
+            (net.b, net.a, "site-b.example", "site-a.example", b))):
+        section = psk_peer(here, there, mine, other, family, start=start[index], **(more or {}))
+        daemons.append((here, {"b" if here is net.a else "a": section}, top[index]))
+    # The side that waits comes first, so that the first message of the other finds it.
+    right = Warrend(net.lab, daemons[1][0].gw, daemons[1][2], daemons[1][1])
+    left = Warrend(net.lab, daemons[0][0].gw, daemons[0][2], daemons[0][1])
+    return left, right

@@ -1,0 +1,83 @@
+"""Path MTU: a 1280-byte underlay path with DF that the gateway can only learn of by ICMP."""
+
+import re
+
+import pytest
+
+from lib import transfer
+from lib.wait import until
+from lib.warren import psk_pair
+
+OVERHEAD_MAX = 48 + 8 + 8 + 8 + 3 + 2 + 16  # outer IPv6, UDP, ESP, IV, padding, trailer, ICV
+
+
+@pytest.fixture(params=[4, 6], ids=["outer4", "outer6"])
+def tunnel(request, narrow):
+    left, right = psk_pair(narrow, request.param)
+    left.wait_up("b")
+    right.wait_up("a")
+    return narrow
+
+
+def test_copy_over_narrow_path(tunnel):
+    """A TCP copy of both families in both directions, without a fragment on the underlay."""
+    net = tunnel
+    with net.capture("ub") as capture:
+        for family in (4, 6):
+            transfer.copy(net.a.host, net.b.host, net.b.inner(family), 1 << 20)
+            transfer.copy(net.b.host, net.a.host, net.a.inner(family), 1 << 20)
+    packets = capture.packets()
+    assert not [p for p in packets if p.fragment] and not [p for p in packets if p.kind == "clear"]
+    assert max(len(p.data) for p in packets) <= 1280
+    assert sum(p.kind == "esp" for p in packets) > 4 * (1 << 20) // 1280
+
+
+def test_large_ping_with_df(tunnel):
+    """A DF ping that does not fit is answered with the MTU of the tunnel, and one of that size fits."""
+    net = tunnel
+    found = {}
+
+    def told():
+        out = net.a.host.run("ping", "-n", "-c", "1", "-W", "1", "-M", "do", "-s", "1400",
+                             net.b.host4, check=False)
+        found["mtu"] = int(re.search(r"mtu ?= ?(\d+)", (out.stdout + out.stderr).lower() + "mtu=0")
+                           .group(1))
+        return 1280 - OVERHEAD_MAX <= found["mtu"] < 1280
+    until(told, "ICMP fragmentation needed with the tunnel's MTU")
+    net.a.host.ping(net.b.host4, count=3, size=found["mtu"] - 28, df=True)
+    assert net.a.host.ping(net.b.host4, count=1, size=found["mtu"] - 27, df=True, wait=1,
+                           check=False) == 0
+
+
+def test_large_ping_without_df(tunnel):
+    """A packet without DF is fragmented before encapsulation (RFC 4301 section 8.2), so no ESP
+    packet is; after the path is known every one arrives."""
+    net = tunnel
+    until(lambda: net.a.host.ping(net.b.host4, count=1, size=3000, wait=1, check=False), "the path")
+    with net.capture("ub") as capture:
+        net.a.host.run("ping", "-n", "-c", "3", "-i", "0.05", "-W", "5", "-M", "dont", "-s", "3000",
+                       net.b.host4)
+        net.b.host.run("ping", "-n", "-c", "3", "-i", "0.05", "-W", "5", "-M", "dont", "-s", "3000",
+                       net.a.host4)
+    assert not [p for p in capture.packets() if p.fragment]
+    assert capture.kinds()["esp"] >= 36
+
+
+def test_ipv6_minimum_mtu(tunnel):
+    """RFC 8200 section 5: an inner IPv6 packet of 1280 bytes must get through even so."""
+    net = tunnel
+    until(lambda: net.a.host.ping(net.b.host6, count=1, size=1232, wait=1, check=False),
+          "a 1280-byte IPv6 packet to come back")
+    net.a.host.ping(net.b.host6, count=3, size=1232)
+    net.b.host.ping(net.a.host6, count=3, size=1232)
+
+
+def test_full_size_path(two_sites):
+    """On a 1500-byte path the tunnel's own MTU wastes nothing: the largest ESP packet nearly fills it."""
+    net = two_sites
+    left, right = psk_pair(net)
+    left.wait_up("b")
+    right.wait_up("a")
+    with net.capture() as capture:
+        transfer.copy(net.a.host, net.b.host, net.b.host4, 1 << 20)
+    assert 1480 <= max(len(p.data) for p in capture.packets() if p.kind == "esp") <= 1500
