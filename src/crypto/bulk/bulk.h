@@ -3,25 +3,37 @@
  *
  * A `struct bulk_key` is one direction of one SA, expanded once for the fastest implementation the
  * CPU and the build have (intel-ipsec-mb, else libcrypto); it is immutable, so any thread may use
- * it.  A batch may mix keys.  Data is processed in place; nothing is allocated per call.
+ * it.  A batch may mix keys.  Data is processed in place; nothing is allocated per packet.
  *
  * The nonce is the whole 12 bytes the AEAD takes: salt and IV of RFC 4106 section 4.
+ *
+ * Known gap: libcrypto has no key object that several threads may use at once, so that
+ * implementation keeps a context per thread, rekeyed whenever the key changes; the schedule of the
+ * last key a thread used stays in its context until the next key or the thread's end.
  */
 #pragma once
 
 #include "crypto/crypto.h"
 
+enum {
+	BULK_NONCE_LEN = 12,
+	BULK_AAD_MAX = 12, /* ESP: SPI and sequence number, extended or not */
+	BULK_ICV_LEN = 16,
+};
+
 struct bulk_key;
 
+/* Everything short is held by value, so that an operation has nothing to outlive. */
 struct bulk_op {
 	const struct bulk_key *key;
-	const uint8_t *aad;
-	uint8_t nonce[12];
 	uint8_t *data; /* n bytes, in place */
+	uint8_t *icv; /* seal: written; open: compared, in constant time */
 	uint32_t n;
 	uint8_t aad_len;
-	uint8_t *icv; /* seal: written; open: compared, in constant time */
-	bool ok;      /* result of open: false leaves `data` wiped or undefined, never to be used */
+	bool ok; /* result; false after open: `data` is wiped or undefined, never to be used; false
+		  * after seal: the implementation failed, the packet must not be sent */
+	uint8_t nonce[BULK_NONCE_LEN];
+	uint8_t aad[BULK_AAD_MAX];
 };
 
 /* `key` without salt.  ST_INVAL for a cipher that ESP does not have here. */
