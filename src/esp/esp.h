@@ -5,32 +5,38 @@
  * to run in batches, so that one call covers packets of many SAs.
  *
  *	outbound:  esp_out_reserve() -> esp_seal_prepare() per packet -> bulk_seal()
- *	inbound:   esp_in_prepare() (window test, pure) -> bulk_open() -> esp_in_finish() (window
- *		   update, trailer, next header)
+ *	inbound:   esp_in_prepare() (window test, changes nothing) -> bulk_open() ->
+ *		   esp_in_finish() (window update, trailer, inner packet) -> esp_in_check()
  *
- * Hot state (what a packet touches) is split from cold (what people ask for).  `struct esp_out`
- * may be used by several threads: its sequence counter is atomic and reserved per batch.
- * `struct esp_in` has one owner thread at a time.
+ * `struct esp_out` may be used by several threads: its sequence counter is atomic and reserved per
+ * batch.  `struct esp_in` has one owner thread at a time.
  *
  * Nonces never repeat: the IV of a counter-mode SA is the 64-bit sequence number itself (RFC 4106
  * section 3.1 asks for uniqueness only), so a sequence number handed out twice would be fatal and
  * is impossible by construction; reservation stops before 2^32 without ESN, 2^64 with.
  *
- * Sizes: ESP_OVERHEAD_HEAD bytes before the inner packet (header and IV), up to
- * ESP_OVERHEAD_TAIL after it (padding, trailer, ICV).
+ * A packet as esp_seal_prepare() lays it out:
+ *
+ *	+-----+--------+----+---------------+-----+---------+------+-----+
+ *	| SPI | seq lo | IV | inner packet  | pad | pad len | next | ICV |
+ *	+-----+--------+----+---------------+-----+---------+------+-----+
+ *	 4     4        8    n               0-3   1         1      16
+ *	|<-- ESP_HEAD ----->|               |<------ up to ESP_TAIL ---->|
  */
 #pragma once
 
 #include "base/base.h"
 #include "crypto/bulk/bulk.h"
-#include "policy/policy.h"
+#include "wire/ike/wire_ike.h"
+#include "wire/ip/wire_ip.h"
 
 enum {
 	ESP_HDR_LEN = 8,
 	ESP_IV_LEN = 8,
-	ESP_ICV_LEN = 16,
-	ESP_OVERHEAD_HEAD = ESP_HDR_LEN + ESP_IV_LEN,
-	ESP_OVERHEAD_TAIL = 3 + 2 + ESP_ICV_LEN, /* pad to 4, pad length, next header, ICV */
+	ESP_SALT_LEN = 4, /* RFC 4106 section 8.1: behind the key in the keying material */
+	ESP_HEAD = ESP_HDR_LEN + ESP_IV_LEN,
+	ESP_TAIL = 3 + 2 + BULK_ICV_LEN,
+	ESP_MIN = ESP_HEAD + 4 + BULK_ICV_LEN, /* no inner packet at all, padded to 4 */
 	ESP_WINDOW_DEFAULT = 4096,
 	ESP_WINDOW_MAX = 4096,
 	ESP_NH_IPV4 = 4, /* next header of tunnel mode */
@@ -44,6 +50,35 @@ struct esp_keys {
 	struct secret encr;
 	struct secret integ;
 };
+
+/* Bytes on the wire, from the SPI to the ICV, of an inner packet of `n` bytes. */
+static inline size_t esp_size(size_t n)
+{
+	return ESP_HEAD + ((n + 2 + 3) & ~(size_t)3) + BULK_ICV_LEN;
+}
+
+/* Largest inner packet whose ESP packet has at most `room` bytes; 0 when none has. */
+static inline size_t esp_inner_max(size_t room)
+{
+	return room < ESP_MIN ? 0 : ((room - ESP_HEAD - BULK_ICV_LEN) & ~(size_t)3) - 2;
+}
+
+/* ---- selectors --------------------------------------------------------------------------- */
+
+/*
+ * The traffic selectors of one SA or trap, copied into a form that is quick to match.  A packet
+ * matches when its source lies in one list and its destination in the other, ports and protocol
+ * included (RFC 4301 section 4.4.1.1, RFC 7296 section 2.9).  What a packet does not say (ports
+ * of a later fragment, the protocol behind a cut header) matches only selectors that leave it
+ * open or ask for OPAQUE.
+ */
+struct esp_ts;
+
+MUST enum status esp_ts_new(const struct alloc *mem, const struct wire_ts_list *local,
+			    const struct wire_ts_list *remote, struct esp_ts **ret_ts);
+void esp_ts_free(struct esp_ts *ts);
+bool esp_ts_match_out(const struct esp_ts *ts, const struct wire_ip *ip); /* local -> remote */
+bool esp_ts_match_in(const struct esp_ts *ts, const struct wire_ip *ip); /* remote -> local */
 
 /* ---- outbound ---------------------------------------------------------------------------- */
 
@@ -59,12 +94,14 @@ uint32_t esp_out_spi(const struct esp_out *o);
 size_t esp_out_reserve(struct esp_out *o, size_t n, uint64_t *ret_first);
 /* Highest number handed out so far, for lifetimes and status. */
 uint64_t esp_out_seq(const struct esp_out *o);
+/* Continues behind `seq` (takeover of a counter reserved elsewhere); never goes back. */
+void esp_out_advance(struct esp_out *o, uint64_t seq);
 
-/* Frames the inner packet of `n` bytes at `inner`, which has ESP_OVERHEAD_HEAD bytes of room in
- * front and ESP_OVERHEAD_TAIL behind, and describes the sealing in `*op`.  `*ret_packet` is the
- * ESP packet from its SPI on.  Pads to 4 bytes (section 2.4). */
+/* Frames the inner packet of `n` bytes at `inner`, which has ESP_HEAD bytes of room in front and
+ * ESP_TAIL behind, and describes the sealing in `*op`.  The ESP packet begins at inner - ESP_HEAD
+ * and has esp_size(n) bytes. */
 void esp_seal_prepare(const struct esp_out *o, uint64_t seq, uint8_t next_header, uint8_t *inner,
-		      size_t n, struct bulk_op *op, struct bytes *ret_packet);
+		      size_t n, struct bulk_op *op);
 
 /* ---- inbound ----------------------------------------------------------------------------- */
 
@@ -73,26 +110,24 @@ struct esp_in;
 /* Why an inbound packet was refused: counter `esp.rx.<name>`. */
 enum esp_fault {
 	ESP_OK = 0,
-	ESP_F_SHORT,     /* less than header, IV, trailer and ICV; or not a multiple of 4 */
-	ESP_F_SEQ_ZERO,  /* section 3.3.3: the first packet has 1 */
-	ESP_F_REPLAY,    /* seen before */
-	ESP_F_OLD,       /* left of the window */
-	ESP_F_AUTH,      /* ICV */
-	ESP_F_PADDING,   /* trailer: pad length past the packet, pad bytes not 1,2,3,… */
-	ESP_F_NEXT,      /* next header is neither IPv4 nor IPv6 nor none */
-	ESP_F_INNER,     /* inner packet malformed or its length not the payload's */
-	ESP_F_SELECTOR,  /* inner packet outside the SA's selectors (RFC 4301 section 5.2) */
-	ESP_F_DUMMY,     /* next header 59: not a fault, but nothing to deliver */
+	ESP_F_SHORT, /* less than header, IV, trailer and ICV; or not a multiple of 4 */
+	ESP_F_SEQ_ZERO, /* section 3.3.3: the first packet has 1 */
+	ESP_F_REPLAY, /* seen before */
+	ESP_F_OLD, /* left of the window */
+	ESP_F_AUTH, /* ICV */
+	ESP_F_PADDING, /* trailer: pad length past the packet, pad bytes not 1,2,3,… */
+	ESP_F_NEXT, /* next header is neither IPv4 nor IPv6 nor none */
+	ESP_F_INNER, /* inner packet malformed, or not of the family the next header says */
+	ESP_F_SELECTOR, /* inner packet outside the SA's selectors (RFC 4301 section 5.2) */
+	ESP_F_DUMMY, /* next header 59: not a fault, but nothing to deliver */
 	ESP_FAULTS,
 };
 
 const char *esp_fault_name(enum esp_fault f);
 
-/* `window` in packets, a multiple of 64, at most ESP_WINDOW_MAX. `ts_local` and `ts_remote` are
- * copied. */
+/* `window` in packets, a multiple of 64, at most ESP_WINDOW_MAX; ST_INVAL otherwise. */
 MUST enum status esp_in_new(const struct alloc *mem, uint32_t spi, const struct esp_keys *keys,
-			    bool esn, unsigned window, const struct wire_ts_list *ts_local,
-			    const struct wire_ts_list *ts_remote, struct esp_in **ret_in);
+			    bool esn, unsigned window, struct esp_in **ret_in);
 void esp_in_free(struct esp_in *in);
 uint32_t esp_in_spi(const struct esp_in *in);
 
@@ -101,28 +136,28 @@ struct esp_in_pkt {
 	uint64_t seq; /* with the inferred high half (RFC 4303 appendix A2) */
 	uint8_t *plain;
 	uint32_t plain_len; /* with trailer */
-	uint8_t aad[12];    /* SPI and sequence number, 8 or 12 bytes (RFC 4106 section 5) */
 };
 
-/* Tests the window without changing it and describes the opening.  `*pkt` must stay in place
- * until bulk_open() ran, `packet` is decrypted in place. */
+/* Tests the window without changing it and describes the opening; `packet` is decrypted in place.
+ */
 enum esp_fault esp_in_prepare(const struct esp_in *in, uint8_t *packet, size_t n,
 			      struct esp_in_pkt *pkt, struct bulk_op *op);
 
 /* After bulk_open(): tests the window again (two packets of one batch may carry one number),
- * updates it, strips the trailer.  The inner packet is a view into the datagram. */
+ * updates it, strips the trailer and parses the inner packet, which is a view into the datagram
+ * without any traffic-flow padding (section 2.7). */
 enum esp_fault esp_in_finish(struct esp_in *in, const struct esp_in_pkt *pkt, bool authentic,
-			     uint8_t *ret_next_header, struct bytes *ret_inner);
+			     struct wire_ip *ret_ip, struct bytes *ret_inner);
 
-/* The selector check of RFC 4301 section 5.2 on an inner packet: source within remote, destination
- * within local selectors, protocol and ports too.  Fragments without ports pass only selectors
- * that leave the ports open. */
-enum esp_fault esp_in_check(const struct esp_in *in, struct bytes inner);
+/* The check of RFC 4301 section 5.2: ESP_OK or ESP_F_SELECTOR. */
+enum esp_fault esp_in_check(const struct esp_ts *ts, const struct wire_ip *ip);
 
 uint64_t esp_in_seq(const struct esp_in *in); /* right edge of the window */
 
 /* ---- replay window, also on its own for tests and group SAs ------------------------------- */
 
+/* Bit seq mod ESP_WINDOW_MAX says whether `seq` was seen, for every number from top - size + 1 to
+ * top; all other bits are zero or stale, never asked. */
 struct esp_window {
 	uint64_t top; /* highest number accepted */
 	uint32_t size;
