@@ -1,0 +1,218 @@
+#include "harness/conf.h"
+
+#include "crypto/fake/crypto_fake.h"
+#include "harness/harness.h"
+
+enum {
+	CONF_ARENA = 1 << 20,
+	DAY = 86400,
+};
+
+static void conf_free(struct ike_conf *conf)
+{
+	struct test_conf *c = CONTAINER_OF(conf, struct test_conf, conf);
+
+	if (c->parent)
+		ike_conf_unref(&c->parent->conf);
+	arena_done(&c->mem);
+	mem_libc.free(NULL, c);
+}
+
+struct test_conf *test_conf_new(void)
+{
+	struct test_conf *c = mem_libc.alloc(NULL, sizeof(*c));
+
+	if (!c)
+		harness_fail("out of memory");
+	arena_init(&c->mem, &mem_libc, CONF_ARENA);
+	c->conf = (struct ike_conf){
+		.refs = 1,
+		.free = conf_free,
+		.peers = c->peer,
+		.port = 500,
+		.nat_port = 4500,
+		.retransmit_timeout = dur_s(2),
+		.retransmit_tries = 4,
+		.half_open_cookie = 16,
+		.half_open_max = 64,
+		.keys = true,
+	};
+	return c;
+}
+
+struct test_conf *test_conf_copy(struct test_conf *c)
+{
+	struct test_conf *copy = test_conf_new();
+
+	memcpy(copy->peer, c->peer, sizeof(c->peer));
+	copy->conf = c->conf;
+	copy->conf.refs = 1;
+	copy->conf.peers = copy->peer;
+	ike_conf_ref(&c->conf);
+	copy->parent = c;
+	return copy;
+}
+
+static void *take(struct test_conf *c, size_t n)
+{
+	void *p = arena_new(&c->mem, n ? n : 1);
+
+	if (!p)
+		harness_fail("test configuration: arena full");
+	return p;
+}
+
+struct bytes test_conf_dup(struct test_conf *c, struct bytes b)
+{
+	uint8_t *p = take(c, b.n);
+
+	if (b.n)
+		memcpy(p, b.p, b.n);
+	return bytes_of(p, b.n);
+}
+
+static const char *dup_str(struct test_conf *c, struct bytes s)
+{
+	char *p = take(c, s.n + 1);
+
+	memcpy(p, s.p, s.n);
+	return p;
+}
+
+/* The next blank-separated word of *at, or NULL. */
+static const char *next_word(struct test_conf *c, const char **at)
+{
+	size_t n;
+	const char *s = *at + strspn(*at, " ");
+
+	n = strcspn(s, " ");
+	*at = s + n;
+	return n ? dup_str(c, bytes_of(s, n)) : NULL;
+}
+
+struct policy_ident test_conf_ident(struct test_conf *c, const char *word)
+{
+	char buf[256];
+	struct text why = TEXT_OF(buf);
+	struct policy_ident id;
+
+	if (policy_ident_parse(&c->mem, word, true, &why, &id) != ST_OK)
+		harness_fail("identity %s: %s", word, buf);
+	return id;
+}
+
+struct wire_ts_list test_conf_ts(struct test_conf *c, const char *words)
+{
+	struct wire_ts *ts = take(c, WIRE_MAX_TS * sizeof(*ts));
+	size_t n = 0;
+
+	for (const char *w; (w = next_word(c, &words));) {
+		char buf[256];
+		struct text why = TEXT_OF(buf);
+
+		if (n == WIRE_MAX_TS || policy_ts_parse(w, &why, &ts[n++]) != ST_OK)
+			harness_fail("selector %s: %s", w, buf);
+	}
+	return (struct wire_ts_list){ .ts = ts, .n = n };
+}
+
+struct wire_sa test_conf_sa(struct test_conf *c, uint8_t proto, const char *words)
+{
+	struct wire_proposal *p = take(c, WIRE_MAX_PROPOSALS * sizeof(*p));
+	size_t n = 0;
+
+	for (const char *w; (w = next_word(c, &words)); n++) {
+		char buf[256];
+		struct text why = TEXT_OF(buf);
+
+		if (n == WIRE_MAX_PROPOSALS ||
+		    policy_proposal_parse(&c->mem, proto, w, &why, &p[n]) != ST_OK)
+			harness_fail("proposal %s: %s", w, buf);
+		p[n].number = (uint8_t)(n + 1);
+	}
+	return (struct wire_sa){ p, n };
+}
+
+void test_conf_addresses(struct test_conf *c, struct ike_peer_conf *p, const char *words)
+{
+	const char **list = take(c, 16 * sizeof(*list));
+	size_t n = 0;
+
+	for (const char *w; (w = next_word(c, &words)) && n < 16;)
+		list[n++] = w;
+	p->addresses = list;
+	p->n_addresses = n;
+}
+
+struct ike_peer_conf *test_conf_peer(struct test_conf *c, ike_peer_id id, const char *name,
+				     const char *address, const char *local_id,
+				     const char *remote_id, crypto_ref psk)
+{
+	struct ike_peer_conf *p;
+
+	if (c->conf.n_peers == TEST_CONF_PEERS)
+		harness_fail("too many peers in a test configuration");
+	p = &c->peer[c->conf.n_peers++];
+	*p = (struct ike_peer_conf){
+		.id = id,
+		.name = name,
+		.port = 500,
+		.local_id = test_conf_ident(c, local_id),
+		.remote_id = test_conf_ident(c, remote_id),
+		.auth = IKE_AUTH_PSK,
+		.psk = psk,
+		.ike = test_conf_sa(c, WIRE_PROTO_IKE, "aes128gcm16-prfsha256-x25519"),
+		.esp = test_conf_sa(c, WIRE_PROTO_ESP, "aes128gcm16-esn"),
+		.start = IKE_START_LISTEN,
+	};
+	if (address)
+		test_conf_addresses(c, p, address);
+	return p;
+}
+
+void test_conf_cert_for(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key,
+			uint32_t issuer, crypto_ref trust, const char *subject, wall_t from,
+			wall_t until)
+{
+	struct policy_ident id = test_conf_ident(c, subject);
+	uint8_t hash[20] = { 0 };
+	uint8_t buf[512];
+	struct bytes cert;
+
+	if (crypto_fake_cert(key, issuer, id.type, id.data, from, until, buf, sizeof(buf), &cert) !=
+	    ST_OK)
+		harness_fail("certificate for %s does not fit", subject);
+	store_be32(hash, trust);
+	p->auth = IKE_AUTH_CERT;
+	p->psk = 0;
+	p->key = key;
+	p->certs[0] = test_conf_dup(c, cert);
+	p->n_certs = 1;
+	p->trust = trust;
+	p->trust_hashes = test_conf_dup(c, bytes_of(hash, sizeof(hash)));
+}
+
+void test_conf_cert(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key, uint32_t issuer,
+		    crypto_ref trust)
+{
+	char buf[128];
+	struct text t = TEXT_OF(buf);
+
+	policy_ident_text(&t, &p->local_id);
+	test_conf_cert_for(c, p, key, issuer, trust, buf, (wall_t){ WORLD_WALL - DAY },
+			   (wall_t){ WORLD_WALL + 365 * DAY });
+}
+
+struct ip test_ip(const char *text)
+{
+	struct ip ip;
+
+	if (ip_parse(text, &ip) != ST_OK)
+		harness_fail("not an address: %s", text);
+	return ip;
+}
+
+struct endpoint test_endpoint(const char *ip, uint16_t port)
+{
+	return (struct endpoint){ test_ip(ip), port };
+}

@@ -1,0 +1,53 @@
+/*
+ * conf.h - configurations for tests: words in, `struct ike_conf` out, every field open.
+ *
+ * test_conf_new() gives an empty configuration with short, round timers; test_conf_peer() appends a
+ * counterpart whose fields the test may then change before the engine sees it.  Everything lives in
+ * the configuration's arena and goes with the last reference, wherever that is dropped.
+ *
+ * Pre-shared keys and private keys are numbers, as crypto_fake.h has them.
+ */
+#pragma once
+
+#include "ike/ike.h"
+
+enum {
+	TEST_CONF_PEERS = 4,
+};
+
+struct test_conf {
+	struct ike_conf conf; /* first: the engine's view */
+	struct ike_peer_conf peer[TEST_CONF_PEERS];
+	struct arena mem;
+	struct test_conf *parent; /* of a copy: owns the memory that the copy points into */
+};
+
+struct test_conf *test_conf_new(void);
+
+/* A copy with one reference of its own, to be changed and reconfigured to. */
+struct test_conf *test_conf_copy(struct test_conf *c);
+
+/* A pre-shared-key counterpart: default proposals, start on LISTEN, dead-peer detection and
+ * keepalives off. `address` NULL: it may come from anywhere. */
+struct ike_peer_conf *test_conf_peer(struct test_conf *c, ike_peer_id id, const char *name,
+				     const char *address, const char *local_id,
+				     const char *remote_id, crypto_ref psk);
+
+/* Turns it into a certificate peer: our key `key`, certified by `issuer` for our local identity
+ * from a day before to a year after the beginning of the world; theirs must come from `trust`. */
+void test_conf_cert(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key, uint32_t issuer,
+		    crypto_ref trust);
+/* The same with every fact chosen. */
+void test_conf_cert_for(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key,
+			uint32_t issuer, crypto_ref trust, const char *subject, wall_t from,
+			wall_t until);
+
+/* Several words are separated by blanks: "10.1.0.0/16 10.2.0.0/16". */
+struct wire_ts_list test_conf_ts(struct test_conf *c, const char *words);
+struct wire_sa test_conf_sa(struct test_conf *c, uint8_t proto, const char *words);
+struct policy_ident test_conf_ident(struct test_conf *c, const char *word);
+void test_conf_addresses(struct test_conf *c, struct ike_peer_conf *p, const char *words);
+struct bytes test_conf_dup(struct test_conf *c, struct bytes b);
+
+struct ip test_ip(const char *text);
+struct endpoint test_endpoint(const char *ip, uint16_t port);

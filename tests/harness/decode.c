@@ -1,0 +1,232 @@
+#include "harness/decode.h"
+
+#include "harness/internal.h"
+
+enum {
+	DECODE_ARENA = 1 << 20,
+	MESSAGE_MAX = 65536,
+};
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static bool try_key(const struct world_keys *k, const struct wire_ike_msg *m, uint8_t *plain,
+		    size_t *ret_n)
+{
+	const struct crypto *c = &k->node->crypto;
+	const struct crypto_key *key = m->hdr.flags & WIRE_FLAG_INITIATOR ? &k->ei : &k->er;
+	struct crypto_cipher_info info;
+	size_t n;
+
+	if (crypto_cipher_info(key->cipher, &info) != ST_OK ||
+	    m->sk.body.n < info.iv_len + info.icv_len)
+		return false;
+	n = m->sk.body.n - info.iv_len - info.icv_len;
+	memcpy(plain, m->sk.body.p + info.iv_len, n);
+	*ret_n = n;
+	return c->ops->open(c->ctx, key, m->sk.body.p, m->sk.aad, plain, n,
+			    m->sk.body.p + info.iv_len + n) == ST_OK;
+}
+
+static void open_sk(struct world *w, struct opened *o)
+{
+	size_t have = w->n_keys < WORLD_KEYS ? w->n_keys : WORLD_KEYS;
+	uint8_t *plain = arena_new(&o->mem, o->msg.sk.body.n + 1);
+	enum wire_fault fault = WIRE_OK;
+	size_t n;
+
+	if (!plain)
+		harness_fail("decoder: out of memory");
+	for (size_t i = 0; i < have && !o->open; i++) {
+		const struct world_keys *k = &w->keys[i];
+
+		if (k->spi_i != o->msg.hdr.spi_i || k->spi_r != o->msg.hdr.spi_r ||
+		    !try_key(k, &o->msg, plain, &n))
+			continue;
+		o->keys = k;
+		o->open = wire_ike_unpad(bytes_of(plain, n), &o->plain) == ST_OK;
+	}
+	o->first = o->msg.sk.inner_next;
+	if (o->open &&
+	    wire_ike_parse_inner(&o->mem, o->first, o->plain, &o->inner, &fault) != ST_OK)
+		o->inner = (struct wire_payloads){ 0 };
+}
+
+bool packet_open(struct world *w, const struct packet *p, struct opened *ret)
+{
+	enum wire_fault fault = WIRE_OK;
+
+	*ret = (struct opened){ 0 };
+	arena_init(&ret->mem, &mem_libc, DECODE_ARENA);
+	if (wire_ike_parse(&ret->mem, packet_ike(p), &ret->msg, &fault) != ST_OK)
+		return false;
+	ret->sealed = ret->msg.encrypted;
+	if (ret->sealed)
+		open_sk(w, ret);
+	return true;
+}
+
+void opened_done(struct opened *o)
+{
+	arena_done(&o->mem);
+}
+
+const struct wire_payloads *opened_payloads(const struct opened *o)
+{
+	return o->sealed ? &o->inner : &o->msg.clear;
+}
+
+/* ---- payload chains ------------------------------------------------------------------------ */
+
+/* Calls for every payload: type, offset, length with header. */
+struct chain_at {
+	uint8_t type;
+	size_t at;
+	size_t len;
+	size_t next_at; /* where the type of this payload stands; SIZE_MAX: in `first` */
+};
+
+static bool chain_next(const uint8_t *chain, size_t n, struct chain_at *c)
+{
+	uint8_t following;
+
+	if (c->type == WIRE_P_NONE || n - c->at < WIRE_PAYLOAD_HDR_LEN)
+		return false;
+	following = chain[c->at];
+	c->len = load_be16(chain + c->at + 2);
+	if (c->len < WIRE_PAYLOAD_HDR_LEN || c->len > n - c->at)
+		harness_fail("a payload chain does not hold together");
+	(void)following;
+	return true;
+}
+
+static void chain_step(const uint8_t *chain, struct chain_at *c)
+{
+	c->type = chain[c->at];
+	c->next_at = c->at;
+	c->at += c->len;
+}
+
+size_t chain_find(uint8_t first, const uint8_t *chain, size_t n, uint8_t type)
+{
+	struct chain_at c = { .type = first, .next_at = SIZE_MAX };
+
+	for (; chain_next(chain, n, &c); chain_step(chain, &c))
+		if (c.type == type)
+			return c.at;
+	return SIZE_MAX;
+}
+
+void chain_remove(uint8_t *first, uint8_t *chain, size_t *n, uint8_t type)
+{
+	struct chain_at c = { .type = *first, .next_at = SIZE_MAX };
+
+	for (; chain_next(chain, *n, &c); chain_step(chain, &c)) {
+		if (c.type != type)
+			continue;
+		*(c.next_at == SIZE_MAX ? first : &chain[c.next_at]) = chain[c.at];
+		memmove(chain + c.at, chain + c.at + c.len, *n - c.at - c.len);
+		*n -= c.len;
+		return;
+	}
+	harness_fail("there is no payload of type %u to remove", type);
+}
+
+void chain_append(uint8_t *first, uint8_t *chain, size_t *n, size_t cap, uint8_t type,
+		  bool critical, struct bytes body)
+{
+	struct chain_at c = { .type = *first, .next_at = SIZE_MAX };
+
+	while (chain_next(chain, *n, &c))
+		chain_step(chain, &c);
+	if (cap - *n < WIRE_PAYLOAD_HDR_LEN + body.n)
+		harness_fail("no room for another payload");
+	*(c.next_at == SIZE_MAX ? first : &chain[c.next_at]) = type;
+	chain[*n] = WIRE_P_NONE;
+	chain[*n + 1] = critical ? 0x80 : 0;
+	store_be16(chain + *n + 2, (uint16_t)(WIRE_PAYLOAD_HDR_LEN + body.n));
+	if (body.n)
+		memcpy(chain + *n + WIRE_PAYLOAD_HDR_LEN, body.p, body.n);
+	*n += WIRE_PAYLOAD_HDR_LEN + body.n;
+}
+
+/* ---- writing again ------------------------------------------------------------------------- */
+
+static struct packet *enqueue_after(struct world *w, const struct packet *p, struct bytes msg)
+{
+	uint8_t buf[MESSAGE_MAX];
+	size_t head = (size_t)(packet_ike(p).p - p->data);
+	struct packet *q;
+
+	if (msg.n > sizeof(buf) - head)
+		harness_fail("a message of %zu bytes", msg.n);
+	memcpy(buf, p->data, head);
+	memcpy(buf + head, msg.p, msg.n);
+	q = world_inject(w, p->src, p->dst, bytes_of(buf, head + msg.n));
+	list_del(&q->link);
+	/* Behind `p`: list_add_tail() puts a node in front of its first argument. */
+	list_add_tail(p->link.next, &q->link);
+	return q;
+}
+
+struct packet *packet_rewrite(struct world *w, const struct packet *p, packet_edit_fn *edit,
+			      void *ctx)
+{
+	uint8_t buf[MESSAGE_MAX];
+	struct bytes b = packet_ike(p);
+	size_t n = b.n - WIRE_IKE_HDR_LEN;
+
+	memcpy(buf, b.p, b.n);
+	edit(ctx, &buf[16], buf + WIRE_IKE_HDR_LEN, &n, sizeof(buf) - WIRE_IKE_HDR_LEN);
+	store_be32(buf + 24, (uint32_t)(WIRE_IKE_HDR_LEN + n));
+	return enqueue_after(w, p, bytes_of(buf, WIRE_IKE_HDR_LEN + n));
+}
+
+/* Header, SK header, IV, chain, pad length, ICV. */
+static size_t seal(const struct opened *o, const struct crypto_cipher_info *info, uint8_t first,
+		   size_t n, uint8_t *buf)
+{
+	const struct crypto *c = &o->keys->node->crypto;
+	const struct crypto_key *key =
+		o->msg.hdr.flags & WIRE_FLAG_INITIATOR ? &o->keys->ei : &o->keys->er;
+	size_t aad = WIRE_IKE_HDR_LEN + WIRE_PAYLOAD_HDR_LEN;
+	uint8_t *iv = buf + aad, *plain = iv + info->iv_len;
+	size_t pad = (info->block - (n + 1) % info->block) % info->block;
+	size_t len = n + pad + 1;
+
+	plain[len - 1] = (uint8_t)pad;
+	memcpy(buf, o->msg.raw.p, WIRE_IKE_HDR_LEN);
+	buf[16] = WIRE_P_SK;
+	store_be32(buf + 24, (uint32_t)(aad + info->iv_len + len + info->icv_len));
+	buf[WIRE_IKE_HDR_LEN] = first;
+	store_be16(buf + WIRE_IKE_HDR_LEN + 2,
+		   (uint16_t)(WIRE_PAYLOAD_HDR_LEN + info->iv_len + len + info->icv_len));
+	memcpy(iv, o->msg.sk.body.p, info->iv_len);
+	iv[0] ^= 0x80;
+	if (c->ops->seal(c->ctx, key, iv, bytes_of(buf, aad), plain, len, plain + len) != ST_OK)
+		harness_fail("cannot seal");
+	return aad + info->iv_len + len + info->icv_len;
+}
+
+struct packet *packet_reseal(struct world *w, const struct packet *p, packet_edit_fn *edit,
+			     void *ctx)
+{
+	uint8_t buf[MESSAGE_MAX] = { 0 };
+	struct crypto_cipher_info info;
+	struct packet *q;
+	struct opened o;
+	uint8_t first, *chain;
+	size_t n;
+
+	if (!packet_open(w, p, &o) || !o.open ||
+	    crypto_cipher_info(o.keys->ei.cipher, &info) != ST_OK)
+		harness_fail("cannot open what is to be sealed again");
+	chain = buf + WIRE_IKE_HDR_LEN + WIRE_PAYLOAD_HDR_LEN + info.iv_len;
+	n = o.plain.n;
+	memcpy(chain, o.plain.p, n);
+	first = o.first;
+	edit(ctx, &first, chain, &n, MESSAGE_MAX - 256);
+	n = seal(&o, &info, first, n, buf);
+	q = enqueue_after(w, p, bytes_of(buf, n));
+	opened_done(&o);
+	return q;
+}

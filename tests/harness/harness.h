@@ -1,0 +1,278 @@
+/*
+ * harness.h - several IKE engines in one process, on a network and a clock that the test owns.
+ *
+ * A `world` holds virtual time, a queue of datagrams under way, a table of host names and up to
+ * WORLD_NODES nodes.  A `node` is one engine with its own allocator (mem.h), provider and data
+ * plane.  Nothing moves by itself:
+ *
+ *	what a node sends is appended to the queue, in order; the test delivers, drops, duplicates,
+ *	reorders, corrupts or readdresses each datagram by hand, or calls world_run();
+ *	time stands still until world_advance() or world_timer();
+ *	jobs, data-plane operations and look-ups are answered at once, in order, after the engine
+ *	is drained, unless the test holds them back (`hold`) and releases them in its own order.
+ *
+ * Everything an engine puts out goes into a running hash, `world.hash`: two runs with the same
+ * seed must end with the same one.  Events, operations and keys are kept for assertions, and,
+ * with `world.trace`, a readable transcript for the golden traces.
+ *
+ * The harness knows no test framework.  A broken contract (an output that ike.h forbids, a leak, a
+ * child deleted twice) ends the process with a message: no test may go on after it.
+ */
+#pragma once
+
+#include "crypto/fake/crypto_fake.h"
+#include "harness/conf.h"
+#include "harness/mem.h"
+#include "ike/ike.h"
+
+enum {
+	WORLD_NODES = 4,
+	WORLD_NAMES = 8,
+	WORLD_KEYS = 256,
+	NODE_ADDRESSES = 4,
+	NODE_CHILDREN = 32,
+	NODE_TRAPS = 8,
+	NAT_MAPPINGS = 8,
+};
+
+/* A datagram under way, as a router would see it. */
+struct packet {
+	struct list link;
+	unsigned id; /* 1, 2, 3 … in the order sent */
+	struct endpoint src;
+	struct endpoint dst;
+	uint8_t *data; /* UDP payload, non-ESP marker included */
+	size_t n;
+};
+
+/* What may be held back; bits. */
+enum hold {
+	HOLD_JOBS = 1 << 0,
+	HOLD_DP = 1 << 1,
+	HOLD_RESOLVE = 1 << 2,
+};
+
+/* An output that wants an answer. */
+struct pending {
+	struct list link;
+	enum pending_kind {
+		PENDING_JOB,
+		PENDING_DONE, /* of a data-plane operation */
+		PENDING_NAME,
+	} kind;
+	uint64_t id;
+	struct crypto_job *job; /* JOB */
+	bool cancelled;
+	bool fail; /* JOB, DONE: answer with `status` */
+	enum status status;
+	enum dp_op_kind op; /* DONE */
+	char name[64]; /* NAME */
+};
+
+/* A child as the data plane was told. */
+struct node_child {
+	struct dp_child child; /* its selectors point into ts[] */
+	struct wire_ts ts[2][8];
+};
+
+struct node_trap {
+	dp_peer_id peer;
+	struct wire_ts_list ts_local, ts_remote;
+	struct wire_ts ts[2][8];
+};
+
+struct node {
+	struct world *w;
+	const char *name;
+	struct ip address[NODE_ADDRESSES];
+	size_t n_addresses;
+	uint64_t seed;
+	struct test_conf *conf;
+	struct test_mem mem;
+	struct crypto_fake *fake;
+	struct crypto crypto;
+	struct ike *ike;
+
+	unsigned hold;
+	struct list held; /* struct pending, oldest first */
+	struct list ready; /* the same, answered as soon as the engine is drained */
+	bool late_results; /* results of cancelled jobs are handed in all the same */
+	bool bugs_allowed; /* else an IKE_EV_BUG event ends the process */
+
+	/* The n-th job or operation (from 0) fails; -1: none. */
+	long fail_job, fail_op;
+	long n_jobs, n_ops;
+
+	struct ike_event *events;
+	size_t n_events, cap_events;
+	struct node_child child[NODE_CHILDREN]; /* installed ones */
+	size_t n_children;
+	dp_child_id last_child; /* highest ever installed */
+	struct node_trap trap[NODE_TRAPS];
+	size_t n_traps;
+	unsigned esp_seen; /* datagrams on the ESP port that are neither IKE nor keepalives */
+	unsigned keepalives; /* received */
+	unsigned sent;
+};
+
+struct world_keys {
+	const struct node *node;
+	uint64_t spi_i, spi_r;
+	struct crypto_key ei, er;
+};
+
+struct nat {
+	struct ip inside;
+	struct ip outside;
+	struct endpoint in[NAT_MAPPINGS]; /* mapping k has the outside port first_port + k */
+	size_t n;
+	uint16_t first_port;
+};
+
+struct world {
+	struct now now;
+	uint64_t seed;
+	struct node *node[WORLD_NODES];
+	size_t n_nodes;
+	struct list packets;
+	unsigned next_packet;
+	struct nat nat;
+	struct {
+		const char *name;
+		struct ip ip;
+	} names[WORLD_NAMES]; /* a name with several addresses has several rows */
+	size_t n_names;
+	struct world_keys *keys;
+	size_t n_keys;
+	uint64_t hash;
+	struct text_buf *trace; /* NULL: no transcript; see trace.h */
+};
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+/* The world begins at 1000 s of monotonic time, 2023-11-14 22:13:20 UTC. */
+#define WORLD_WALL 1700000000
+
+struct world *world_new(uint64_t seed);
+/* Frees all engines and complains about leaks. */
+void world_free(struct world *w);
+
+/* Adds a node with an engine; `addresses` is a list of address texts ended by NULL. The node takes
+ * over the reference to `conf`. */
+struct node *world_node(struct world *w, const char *name, const char *const *addresses,
+			struct test_conf *conf);
+
+/* The same without an engine, which node_start() makes: its memory may be set to refuse before. */
+struct node *world_node_bare(struct world *w, const char *name, const char *const *addresses,
+			     struct test_conf *conf);
+enum status node_start(struct node *n);
+
+/* The machine loses everything it knew and starts again, with other randomness. */
+void node_restart(struct node *n);
+/* The machine is gone: datagrams to it vanish. */
+void node_kill(struct node *n);
+
+void world_name(struct world *w, const char *name, const char *address);
+
+/* ---- time ---------------------------------------------------------------------------------- */
+
+/* Moves the clock, stopping at every deadline on the way. Nothing is delivered. */
+void world_advance(struct world *w, dur_t d);
+/* Jumps to the next deadline of any node and serves it; false when nobody waits for anything. */
+bool world_timer(struct world *w);
+/* Milliseconds until a node's deadline; -1: it waits for nothing. */
+int64_t node_deadline_ms(const struct node *n);
+
+/* ---- datagrams ----------------------------------------------------------------------------- */
+
+size_t world_packets(const struct world *w);
+/* The i-th under way, oldest first; NULL past the end. */
+struct packet *world_packet(struct world *w, size_t i);
+/* Oldest towards that node, or NULL. */
+struct packet *world_packet_to(struct world *w, const struct node *n);
+
+/* Takes it out of the queue, hands it to whoever has its destination address, frees it. */
+void world_deliver(struct world *w, struct packet *p);
+void world_drop(struct world *w, struct packet *p);
+/* Appends a copy to the queue. */
+struct packet *world_copy(struct world *w, const struct packet *p);
+/* A copy outside the queue, for later: packet_send() or packet_free(). */
+struct packet *packet_keep(const struct packet *p);
+void packet_free(struct packet *p);
+/* Delivers a datagram that is not in the queue, which stays the caller's. */
+void world_hand_over(struct world *w, const struct packet *p);
+/* Puts a new datagram into the queue. */
+struct packet *world_inject(struct world *w, struct endpoint src, struct endpoint dst,
+			    struct bytes data);
+
+/* Delivers until nothing is under way. More than 10,000 datagrams are an endless loop. */
+void world_run(struct world *w);
+/* world_run(), and the clock as well, until `d` has passed. */
+void world_live(struct world *w, dur_t d);
+void world_drop_all(struct world *w);
+
+/* The IKE message in a datagram: without the non-ESP marker. */
+struct bytes packet_ike(const struct packet *p);
+uint8_t packet_exchange(const struct packet *p);
+uint32_t packet_msgid(const struct packet *p);
+bool packet_is_response(const struct packet *p);
+
+/* Everything from `inside` leaves with address `outside` and ports from `first_port` on. */
+void world_nat(struct world *w, const char *inside, const char *outside, uint16_t first_port);
+/* The box forgets its mappings: the next packet of every flow gets another port. */
+void world_nat_forget(struct world *w);
+
+/* ---- a node -------------------------------------------------------------------------------- */
+
+enum status node_command(struct node *n, enum ike_cmd_kind kind, ike_peer_id peer);
+/* Traffic for a trapped peer. */
+void node_acquire(struct node *n, ike_peer_id peer);
+void node_report(struct node *n, const struct dp_report *r);
+/* Hands over bytes as a datagram from `src` to the node's first address, same port rules. */
+void node_input(struct node *n, struct endpoint src, uint16_t port, struct bytes data);
+
+/* Outputs held back. */
+size_t node_held(const struct node *n, enum pending_kind kind);
+/* The i-th of that kind, oldest first; NULL past the end. */
+struct pending *node_pending(const struct node *n, enum pending_kind kind, size_t i);
+/* Does the work and hands in the result. */
+void node_answer(struct node *n, struct pending *p);
+/* Hands in a failure instead (jobs and operations), or no address (names). */
+void node_refuse(struct node *n, struct pending *p, enum status status);
+/* Holds nothing more back and answers everything, oldest first. */
+void node_release(struct node *n);
+
+/* Newest event of a kind, NULL when there was none. */
+const struct ike_event *node_event(const struct node *n, enum ike_event_kind kind);
+size_t node_events(const struct node *n, enum ike_event_kind kind);
+void node_forget_events(struct node *n);
+
+/* The only child there is; the process ends when there is none or more than one. */
+const struct dp_child *node_child(const struct node *n);
+const struct node_trap *node_trap(const struct node *n, dp_peer_id peer);
+
+uint64_t node_counter(const struct node *n, const char *name);
+/* Sum of all counters whose names begin so. */
+uint64_t node_counters(const struct node *n, const char *prefix);
+
+struct node_sa {
+	struct ike_sa_info info;
+	char remote_id[128];
+};
+
+/* SAs by age of their id; returns how many there are. */
+size_t node_sas(const struct node *n, struct node_sa *ret, size_t max);
+/* The only established SA; the process ends when there is none or more than one. */
+struct node_sa node_sa(const struct node *n);
+struct ike_peer_info node_peer(const struct node *n, ike_peer_id id);
+
+/* All that status would show, counters left out, as text: for "nothing changed". */
+const char *node_picture(struct node *n, char *buf, size_t cap);
+
+/* A packet of the protected side of `from` arrives unchanged on that of `to`: both ends hold the
+ * same keys and selectors that admit it. */
+bool world_ping(struct world *w, struct node *from, const char *src, struct node *to,
+		const char *dst);
+
+/* Ends the process: the test, or an engine, broke the harness's rules. */
+__attribute__((noreturn, format(printf, 1, 2))) void harness_fail(const char *fmt, ...);

@@ -1,0 +1,275 @@
+/* Carrying out what an engine puts out, as a host would. */
+#include "harness/internal.h"
+
+#include "crypto/fake/crypto_fake.h"
+
+static struct pending *pending_new(enum pending_kind kind, uint64_t id)
+{
+	struct pending *p = mem_libc.alloc(NULL, sizeof(*p));
+
+	if (!p)
+		harness_fail("out of memory");
+	list_init(&p->link);
+	p->kind = kind;
+	p->id = id;
+	return p;
+}
+
+static void pending_free(struct pending *p)
+{
+	list_del(&p->link);
+	crypto_job_free(p->job);
+	mem_libc.free(NULL, p);
+}
+
+static void pending_add(struct node *n, struct pending *p, enum hold hold)
+{
+	list_add_tail(n->hold & (unsigned)hold ? &n->held : &n->ready, &p->link);
+}
+
+static void free_list(struct list *l)
+{
+	list_for_each_safe (it, l)
+		pending_free(CONTAINER_OF(it, struct pending, link));
+}
+
+void node_pendings_free(struct node *n)
+{
+	free_list(&n->held);
+	free_list(&n->ready);
+}
+
+/* ---- outputs ------------------------------------------------------------------------------- */
+
+static void out_job(struct node *n, const struct ike_out *o)
+{
+	struct pending *p = pending_new(PENDING_JOB, o->u.job.id);
+
+	p->job = o->u.job.job;
+	p->fail = n->n_jobs++ == n->fail_job;
+	p->status = ST_IO;
+	pending_add(n, p, HOLD_JOBS);
+}
+
+static void cancel(struct node *n, struct list *l, uint64_t id)
+{
+	list_for_each_safe (it, l) {
+		struct pending *p = CONTAINER_OF(it, struct pending, link);
+
+		if (p->kind != PENDING_JOB || p->id != id)
+			continue;
+		p->cancelled = true;
+		if (!n->late_results)
+			pending_free(p);
+	}
+}
+
+static void out_dp(struct node *n, const struct dp_op *op)
+{
+	struct pending *p = pending_new(PENDING_DONE, op->op);
+
+	p->op = op->kind;
+	p->fail = n->n_ops++ == n->fail_op;
+	p->status = p->fail ? ST_IO : ST_OK;
+	/* A failed deletion still leaves nothing that carries packets. */
+	if (!p->fail || op->kind == DP_CHILD_DEL || op->kind == DP_TRAP_DEL)
+		record_dp(n, op);
+	pending_add(n, p, HOLD_DP);
+}
+
+static void out_resolve(struct node *n, const struct ike_out *o)
+{
+	struct pending *p = pending_new(PENDING_NAME, o->u.resolve.id);
+	size_t len = strlen(o->u.resolve.name);
+
+	if (len >= sizeof(p->name))
+		harness_fail("%s: a name of %zu bytes", n->name, len);
+	memcpy(p->name, o->u.resolve.name, len);
+	pending_add(n, p, HOLD_RESOLVE);
+}
+
+static void carry_out(struct node *n, const struct ike_out *o)
+{
+	switch (o->kind) {
+	case IKE_OUT_SEND: world_send(n->w, n, o); break;
+	case IKE_OUT_DP: out_dp(n, o->u.dp); break;
+	case IKE_OUT_JOB: out_job(n, o); break;
+	case IKE_OUT_CANCEL:
+		cancel(n, &n->held, o->u.cancel);
+		cancel(n, &n->ready, o->u.cancel);
+		break;
+	case IKE_OUT_RESOLVE: out_resolve(n, o); break;
+	case IKE_OUT_EVENT: record_event(n, o->u.event); break;
+	case IKE_OUT_KEYS: record_keys(n, o); break;
+	case IKE_OUT_TRACE:
+		if (o->u.trace.point >= ike_n_trace_points)
+			harness_fail("%s: unknown trace point %u", n->name, o->u.trace.point);
+		break;
+	case IKE_OUT_NONE: break;
+	}
+}
+
+/* ---- answers ------------------------------------------------------------------------------- */
+
+static void answer_job(struct node *n, struct pending *p)
+{
+	struct crypto_result r;
+
+	if (p->fail)
+		r = (struct crypto_result){ .kind = p->job->kind,
+					    .status = p->status,
+					    .reason = "made to fail by the test" };
+	else
+		crypto_fake_run(n->fake, p->job, &r);
+	ike_job_done(n->ike, n->w->now, p->id, &r);
+	crypto_result_done(&r);
+}
+
+static void answer_done(struct node *n, const struct pending *p)
+{
+	struct dp_report r = { .kind = DP_REPORT_DONE };
+
+	r.u.done.op = p->id;
+	r.u.done.status = p->status;
+	ike_dp(n->ike, n->w->now, &r);
+}
+
+static size_t look_up(const struct node *n, const char *name, struct ike_address *ret, size_t max)
+{
+	const struct world *w = n->w;
+	struct ip literal;
+	size_t count = 0;
+
+	if (ip_parse(name, &literal) == ST_OK)
+		ret[count++].remote = literal;
+	for (size_t i = 0; i < w->n_names && count < max; i++)
+		if (strcmp(w->names[i].name, name) == 0)
+			ret[count++].remote = w->names[i].ip;
+	return count;
+}
+
+/* Addresses without a source address of ours towards them have no route and are left out. */
+static size_t route(const struct node *n, struct ike_address *a, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < n->n_addresses; j++)
+			if (n->address[j].family == a[i].remote.family) {
+				a[kept] = (struct ike_address){ a[i].remote, n->address[j] };
+				kept++;
+				break;
+			}
+	return kept;
+}
+
+static void answer_name(struct node *n, const struct pending *p)
+{
+	struct ike_address a[WORLD_NAMES + 1];
+	size_t count = p->fail ? 0 : look_up(n, p->name, a, ARRAY_LEN(a));
+
+	ike_resolved(n->ike, n->w->now, p->id, a, route(n, a, count));
+}
+
+static void answer(struct node *n, struct pending *p)
+{
+	list_del(&p->link);
+	switch (p->kind) {
+	case PENDING_JOB: answer_job(n, p); break;
+	case PENDING_DONE: answer_done(n, p); break;
+	case PENDING_NAME: answer_name(n, p); break;
+	}
+	pending_free(p);
+}
+
+static void drain_outputs(struct node *n)
+{
+	struct ike_out o;
+
+	for (ike_next(n->ike, &o); o.kind != IKE_OUT_NONE; ike_next(n->ike, &o)) {
+		record_output(n, &o);
+		trace_output(n, &o);
+		carry_out(n, &o);
+	}
+}
+
+void node_drain(struct node *n)
+{
+	drain_outputs(n);
+	while (!list_empty(&n->ready)) {
+		answer(n, CONTAINER_OF(n->ready.next, struct pending, link));
+		drain_outputs(n);
+	}
+}
+
+/* ---- what the test does -------------------------------------------------------------------- */
+
+struct pending *node_pending(const struct node *n, enum pending_kind kind, size_t i)
+{
+	list_for_each (it, &n->held) {
+		struct pending *p = CONTAINER_OF(it, struct pending, link);
+
+		if (p->kind == kind && i-- == 0)
+			return p;
+	}
+	return NULL;
+}
+
+size_t node_held(const struct node *n, enum pending_kind kind)
+{
+	size_t i = 0;
+
+	while (node_pending(n, kind, i))
+		i++;
+	return i;
+}
+
+void node_answer(struct node *n, struct pending *p)
+{
+	if (!p)
+		harness_fail("%s: nothing is held back", n->name);
+	answer(n, p);
+	node_drain(n);
+}
+
+void node_refuse(struct node *n, struct pending *p, enum status status)
+{
+	if (!p)
+		harness_fail("%s: nothing is held back", n->name);
+	p->fail = true;
+	p->status = status;
+	node_answer(n, p);
+}
+
+void node_release(struct node *n)
+{
+	n->hold = 0;
+	while (!list_empty(&n->held))
+		node_answer(n, CONTAINER_OF(n->held.next, struct pending, link));
+}
+
+enum status node_command(struct node *n, enum ike_cmd_kind kind, ike_peer_id peer)
+{
+	struct ike_cmd cmd = { .kind = kind, .peer = peer };
+	enum status st = ike_command(n->ike, n->w->now, &cmd);
+
+	node_drain(n);
+	return st;
+}
+
+void node_report(struct node *n, const struct dp_report *r)
+{
+	ike_dp(n->ike, n->w->now, r);
+	node_drain(n);
+}
+
+void node_acquire(struct node *n, ike_peer_id peer)
+{
+	struct dp_report r = { .kind = DP_REPORT_ACQUIRE };
+
+	r.u.acquire.peer = peer;
+	r.u.acquire.proto = 1;
+	r.u.acquire.src = test_ip("10.1.0.1");
+	r.u.acquire.dst = test_ip("10.2.0.1");
+	node_report(n, &r);
+}

@@ -1,0 +1,302 @@
+/* What the harness keeps of an engine's outputs: a hash over all of them, and the last word on
+ * events, children, traps and keys. */
+#include "harness/internal.h"
+
+#include <stdio.h>
+
+/* ---- the hash ------------------------------------------------------------------------------ */
+
+static void mix(struct world *w, struct bytes b)
+{
+	uint64_t key[2] = { w->hash, b.n };
+
+	w->hash = siphash(key, b);
+}
+
+static void mix_u64(struct world *w, uint64_t v)
+{
+	uint8_t b[8];
+
+	store_be64(b, v);
+	mix(w, BYTES_OF(b));
+}
+
+static void mix_str(struct world *w, const char *s)
+{
+	mix(w, bytes_str(s));
+}
+
+static void mix_endpoint(struct world *w, const struct endpoint *e)
+{
+	char buf[ENDPOINT_TEXT_MAX];
+
+	mix_str(w, endpoint_text(e, buf));
+}
+
+static void mix_ts(struct world *w, const struct wire_ts_list *l)
+{
+	mix_u64(w, l->n);
+	for (size_t i = 0; i < l->n; i++) {
+		mix_u64(w, l->ts[i].proto);
+		mix_u64(w, (uint64_t)l->ts[i].port_start << 16 | l->ts[i].port_end);
+		mix(w, ip_raw(&l->ts[i].start));
+		mix(w, ip_raw(&l->ts[i].end));
+	}
+}
+
+static void mix_child(struct world *w, const struct dp_child *c)
+{
+	mix_u64(w, c->id);
+	mix_u64(w, c->peer);
+	mix_u64(w, (uint64_t)c->spi_in << 32 | c->spi_out);
+	mix_u64(w, (uint64_t)c->esn << 2 | (uint64_t)c->encap << 1 | c->outbound);
+	mix_endpoint(w, &c->local);
+	mix_endpoint(w, &c->remote);
+	mix(w, secret_bytes(&c->in.encr));
+	mix(w, secret_bytes(&c->out.encr));
+	mix_ts(w, &c->ts_local);
+	mix_ts(w, &c->ts_remote);
+}
+
+static void mix_dp(struct world *w, const struct dp_op *op)
+{
+	mix_u64(w, op->op);
+	mix_u64(w, op->kind);
+	switch (op->kind) {
+	case DP_CHILD_ADD: mix_child(w, &op->u.child); break;
+	case DP_CHILD_ADDRESS:
+		mix_u64(w, op->u.address.id);
+		mix_endpoint(w, &op->u.address.local);
+		mix_endpoint(w, &op->u.address.remote);
+		break;
+	case DP_TRAP_ADD:
+		mix_u64(w, op->u.trap.peer);
+		mix_ts(w, &op->u.trap.ts_local);
+		mix_ts(w, &op->u.trap.ts_remote);
+		break;
+	case DP_CHILD_DEL:
+	case DP_CHILD_QUERY: mix_u64(w, op->u.id); break;
+	case DP_TRAP_DEL: mix_u64(w, op->u.peer); break;
+	}
+}
+
+static void mix_trace(struct world *w, const struct ike_trace *t)
+{
+	mix_u64(w, t->point);
+	mix_u64(w, t->sa);
+	for (size_t i = 0; i < ARRAY_LEN(t->args); i++)
+		mix_u64(w, t->args[i]);
+}
+
+void record_output(struct node *n, const struct ike_out *o)
+{
+	struct world *w = n->w;
+
+	mix_str(w, n->name);
+	mix_u64(w, o->kind);
+	switch (o->kind) {
+	case IKE_OUT_SEND:
+		mix_endpoint(w, &o->u.send.local);
+		mix_endpoint(w, &o->u.send.remote);
+		mix_u64(w, (uint64_t)o->u.send.marker << 1 | o->u.send.keepalive);
+		mix(w, o->u.send.data);
+		break;
+	case IKE_OUT_DP: mix_dp(w, o->u.dp); break;
+	case IKE_OUT_JOB:
+		mix_u64(w, o->u.job.id);
+		mix_u64(w, o->u.job.job->kind);
+		break;
+	case IKE_OUT_CANCEL: mix_u64(w, o->u.cancel); break;
+	case IKE_OUT_RESOLVE:
+		mix_u64(w, o->u.resolve.id);
+		mix_str(w, o->u.resolve.name);
+		break;
+	case IKE_OUT_EVENT:
+		mix_u64(w, o->u.event->kind);
+		mix_str(w, o->u.event->text);
+		break;
+	case IKE_OUT_TRACE: mix_trace(w, &o->u.trace); break;
+	case IKE_OUT_KEYS:
+		mix(w, o->u.keys.sk_ei);
+		mix(w, o->u.keys.sk_er);
+		break;
+	case IKE_OUT_NONE: break;
+	}
+}
+
+/* ---- the data plane ------------------------------------------------------------------------ */
+
+static struct wire_ts_list keep_ts(const struct node *n, const struct wire_ts_list *l,
+				   struct wire_ts *buf, size_t cap)
+{
+	if (l->n == 0 || l->n > cap)
+		harness_fail("%s: %zu selectors for the data plane", n->name, l->n);
+	memcpy(buf, l->ts, l->n * sizeof(*buf));
+	return (struct wire_ts_list){ .ts = buf, .n = l->n };
+}
+
+static struct node_child *find_child(struct node *n, dp_child_id id)
+{
+	for (size_t i = 0; i < n->n_children; i++)
+		if (n->child[i].child.id == id)
+			return &n->child[i];
+	return NULL;
+}
+
+/* What dp.h asks of an operation that installs a child. */
+static void check_child(struct node *n, const struct dp_child *c)
+{
+	struct crypto_cipher_info info;
+
+	if (!c->id || !c->spi_in || !c->spi_out || !c->peer)
+		harness_fail("%s: child without numbers", n->name);
+	if (c->spi_in < 256)
+		harness_fail("%s: reserved SPI %u (RFC 4303 section 2.1)", n->name, c->spi_in);
+	for (size_t i = 0; i < n->n_children; i++)
+		if (n->child[i].child.spi_in == c->spi_in && n->child[i].child.id != c->id)
+			harness_fail("%s: inbound SPI %08x twice", n->name, c->spi_in);
+	if (crypto_cipher_info(c->in.cipher, &info) != ST_OK || c->in.encr.n != info.key_len ||
+	    c->out.encr.n != info.key_len)
+		harness_fail("%s: keys of the wrong length", n->name);
+	if (!node_owns(n, &c->local.ip) || !c->remote.ip.family || !c->remote.port)
+		harness_fail("%s: child without endpoints", n->name);
+}
+
+static void child_add(struct node *n, const struct dp_child *c)
+{
+	struct node_child *k = find_child(n, c->id);
+
+	check_child(n, c);
+	if (!k) {
+		if (c->id <= n->last_child)
+			harness_fail("%s: child number used again", n->name);
+		if (n->n_children == NODE_CHILDREN)
+			harness_fail("%s: too many children", n->name);
+		k = &n->child[n->n_children++];
+		n->last_child = c->id;
+	}
+	k->child = *c;
+	k->child.ts_local = keep_ts(n, &c->ts_local, k->ts[0], ARRAY_LEN(k->ts[0]));
+	k->child.ts_remote = keep_ts(n, &c->ts_remote, k->ts[1], ARRAY_LEN(k->ts[1]));
+}
+
+static void fix_child(struct node_child *k)
+{
+	k->child.ts_local.ts = k->ts[0];
+	k->child.ts_remote.ts = k->ts[1];
+}
+
+static void child_del(struct node *n, dp_child_id id)
+{
+	struct node_child *k = find_child(n, id);
+
+	/* A child whose installation was made to fail may still be taken away. */
+	if (!k && n->fail_op < 0)
+		harness_fail("%s: child %llu deleted but not there", n->name,
+			     (unsigned long long)id);
+	if (!k)
+		return;
+	*k = n->child[--n->n_children];
+	fix_child(k);
+}
+
+static void child_address(struct node *n, const struct dp_op *op)
+{
+	struct node_child *k = find_child(n, op->u.address.id);
+
+	if (!k)
+		harness_fail("%s: address of a child that is not there", n->name);
+	k->child.local = op->u.address.local;
+	k->child.remote = op->u.address.remote;
+	k->child.encap = op->u.address.encap;
+}
+
+static void trap_del(struct node *n, dp_peer_id peer)
+{
+	for (size_t i = 0; i < n->n_traps; i++)
+		if (n->trap[i].peer == peer) {
+			n->trap[i] = n->trap[--n->n_traps];
+			n->trap[i].ts_local.ts = n->trap[i].ts[0];
+			n->trap[i].ts_remote.ts = n->trap[i].ts[1];
+			return;
+		}
+	if (n->fail_op < 0)
+		harness_fail("%s: trap deleted but not there", n->name);
+}
+
+static void trap_add(struct node *n, const struct dp_op *op)
+{
+	struct node_trap *t;
+
+	if (node_trap(n, op->u.trap.peer))
+		trap_del(n, op->u.trap.peer);
+	if (n->n_traps == NODE_TRAPS)
+		harness_fail("%s: too many traps", n->name);
+	t = &n->trap[n->n_traps++];
+	t->peer = op->u.trap.peer;
+	t->ts_local = keep_ts(n, &op->u.trap.ts_local, t->ts[0], ARRAY_LEN(t->ts[0]));
+	t->ts_remote = keep_ts(n, &op->u.trap.ts_remote, t->ts[1], ARRAY_LEN(t->ts[1]));
+}
+
+void record_dp(struct node *n, const struct dp_op *op)
+{
+	switch (op->kind) {
+	case DP_CHILD_ADD: child_add(n, &op->u.child); break;
+	case DP_CHILD_DEL: child_del(n, op->u.id); break;
+	case DP_CHILD_ADDRESS: child_address(n, op); break;
+	case DP_CHILD_QUERY: break;
+	case DP_TRAP_ADD: trap_add(n, op); break;
+	case DP_TRAP_DEL: trap_del(n, op->u.peer); break;
+	}
+}
+
+/* ---- events and keys ----------------------------------------------------------------------- */
+
+static void grow_events(struct node *n)
+{
+	size_t cap = n->cap_events ? 2 * n->cap_events : 16;
+	struct ike_event *more = mem_libc.alloc(NULL, cap * sizeof(*more));
+
+	if (!more)
+		harness_fail("out of memory");
+	if (n->n_events)
+		memcpy(more, n->events, n->n_events * sizeof(*more));
+	mem_libc.free(NULL, n->events);
+	n->events = more;
+	n->cap_events = cap;
+}
+
+void record_event(struct node *n, const struct ike_event *ev)
+{
+	if (ev->kind >= IKE_EVENTS || !memchr(ev->text, 0, sizeof(ev->text)) || !ev->peer_name)
+		harness_fail("%s: malformed event", n->name);
+	if (ev->kind == IKE_EV_BUG && !n->bugs_allowed)
+		harness_fail("%s: the engine reports a bug: %s", n->name, ev->text);
+	if (n->n_events == n->cap_events)
+		grow_events(n);
+	n->events[n->n_events] = *ev;
+	n->events[n->n_events++].peer_name = ""; /* its owner may go before the test looks */
+}
+
+static struct crypto_key key_of(struct crypto_cipher cipher, struct bytes encr, struct bytes integ)
+{
+	struct crypto_key k = { .cipher = cipher };
+
+	if (!secret_set(&k.encr, encr) || !secret_set(&k.integ, integ))
+		harness_fail("a key is too long");
+	return k;
+}
+
+void record_keys(struct node *n, const struct ike_out *o)
+{
+	struct world *w = n->w;
+
+	/* A long test remembers the newest. */
+	w->keys[w->n_keys++ % WORLD_KEYS] = (struct world_keys){
+		.node = n,
+		.spi_i = o->u.keys.spi_i,
+		.spi_r = o->u.keys.spi_r,
+		.ei = key_of(o->u.keys.cipher, o->u.keys.sk_ei, o->u.keys.sk_ai),
+		.er = key_of(o->u.keys.cipher, o->u.keys.sk_er, o->u.keys.sk_ar),
+	};
+}

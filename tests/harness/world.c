@@ -1,0 +1,207 @@
+#include "harness/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "crypto/fake/crypto_fake.h"
+
+/* A deadline that does not move when it is served would spin the host for ever. */
+#define SAME_DEADLINE_MAX 64
+
+void harness_fail(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("harness: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	abort();
+}
+
+static void *must_alloc(size_t n)
+{
+	void *p = mem_libc.alloc(NULL, n);
+
+	if (!p)
+		harness_fail("out of memory");
+	return p;
+}
+
+struct world *world_new(uint64_t seed)
+{
+	struct world *w = must_alloc(sizeof(*w));
+
+	w->seed = seed;
+	w->now = (struct now){ .mono = { 1000000000000 }, .wall = { WORLD_WALL }, .wall_ok = true };
+	w->keys = must_alloc(WORLD_KEYS * sizeof(*w->keys));
+	list_init(&w->packets);
+	return w;
+}
+
+static void node_free(struct node *n)
+{
+	node_kill(n);
+	ike_conf_unref(&n->conf->conf);
+	crypto_fake_free(n->fake);
+	mem_libc.free(NULL, n->events);
+	mem_libc.free(NULL, n);
+}
+
+void world_free(struct world *w)
+{
+	for (size_t i = 0; i < w->n_nodes; i++)
+		node_free(w->node[i]);
+	world_drop_all(w);
+	mem_free_secret(&mem_libc, w->keys, WORLD_KEYS * sizeof(*w->keys));
+	mem_libc.free(NULL, w);
+}
+
+struct node *world_node_bare(struct world *w, const char *name, const char *const *addresses,
+			     struct test_conf *conf)
+{
+	struct node *n = must_alloc(sizeof(*n));
+
+	if (w->n_nodes == WORLD_NODES)
+		harness_fail("too many nodes");
+	n->w = w;
+	n->name = name;
+	n->conf = conf;
+	n->seed = w->seed * 1000 + w->n_nodes;
+	n->fail_job = n->fail_op = -1;
+	test_mem_init(&n->mem);
+	list_init(&n->held);
+	list_init(&n->ready);
+	for (; addresses[n->n_addresses]; n->n_addresses++) {
+		if (n->n_addresses == NODE_ADDRESSES)
+			harness_fail("%s: too many addresses", name);
+		n->address[n->n_addresses] = test_ip(addresses[n->n_addresses]);
+	}
+	w->node[w->n_nodes++] = n;
+	return n;
+}
+
+enum status node_start(struct node *n)
+{
+	uint64_t key[2] = { n->seed, ~n->seed };
+	enum status st;
+
+	crypto_fake_free(n->fake);
+	n->fake = NULL;
+	if (crypto_fake_new(&mem_libc, n->seed, &n->fake) != ST_OK)
+		harness_fail("%s: no provider", n->name);
+	n->crypto = crypto_fake_ops(n->fake);
+	st = ike_new(&n->mem.alloc, &n->crypto, key, &n->conf->conf, n->w->now, &n->ike);
+	if (st == ST_OK)
+		node_drain(n);
+	return st;
+}
+
+struct node *world_node(struct world *w, const char *name, const char *const *addresses,
+			struct test_conf *conf)
+{
+	struct node *n = world_node_bare(w, name, addresses, conf);
+
+	if (node_start(n) != ST_OK)
+		harness_fail("%s: engine does not start", name);
+	return n;
+}
+
+void node_kill(struct node *n)
+{
+	ike_free(n->ike);
+	n->ike = NULL;
+	node_pendings_free(n);
+	if (n->mem.live)
+		harness_fail("%s: leak of %zu blocks, %zu bytes; the oldest is allocation %ld",
+			     n->name, n->mem.live, n->mem.live_bytes, test_mem_oldest(&n->mem));
+	n->n_children = 0;
+	n->n_traps = 0;
+}
+
+void node_restart(struct node *n)
+{
+	node_kill(n);
+	n->seed += 100;
+	if (node_start(n) != ST_OK)
+		harness_fail("%s: engine does not start again", n->name);
+}
+
+void world_name(struct world *w, const char *name, const char *address)
+{
+	if (w->n_names == WORLD_NAMES)
+		harness_fail("too many host names");
+	w->names[w->n_names].name = name;
+	w->names[w->n_names++].ip = test_ip(address);
+}
+
+/* ---- time ---------------------------------------------------------------------------------- */
+
+static mono_t next_deadline(const struct world *w)
+{
+	mono_t t = MONO_NEVER;
+
+	for (size_t i = 0; i < w->n_nodes; i++)
+		if (w->node[i]->ike)
+			t = mono_min(t, ike_deadline(w->node[i]->ike));
+	return t;
+}
+
+static void set_time(struct world *w, mono_t t)
+{
+	int64_t begin = 1000000000000;
+
+	if (mono_before(w->now.mono, t))
+		w->now.mono = t;
+	w->now.wall.s = WORLD_WALL + (w->now.mono.ns - begin) / 1000000000;
+}
+
+static void serve(struct node *n)
+{
+	for (int i = 0; !mono_before(n->w->now.mono, ike_deadline(n->ike)); i++) {
+		if (i == SAME_DEADLINE_MAX)
+			harness_fail("%s: the deadline stays in the past", n->name);
+		ike_timer(n->ike, n->w->now);
+		node_drain(n);
+	}
+}
+
+bool world_timer(struct world *w)
+{
+	mono_t t = next_deadline(w);
+
+	if (t.ns == MONO_NEVER.ns)
+		return false;
+	set_time(w, t);
+	for (size_t i = 0; i < w->n_nodes; i++)
+		if (w->node[i]->ike)
+			serve(w->node[i]);
+	return true;
+}
+
+void world_advance(struct world *w, dur_t d)
+{
+	mono_t until = mono_add(w->now.mono, d);
+
+	while (!mono_before(until, next_deadline(w)))
+		world_timer(w);
+	set_time(w, until);
+}
+
+void world_live(struct world *w, dur_t d)
+{
+	mono_t until = mono_add(w->now.mono, d);
+
+	for (world_run(w); !mono_before(until, next_deadline(w)); world_run(w))
+		world_timer(w);
+	set_time(w, until);
+}
+
+int64_t node_deadline_ms(const struct node *n)
+{
+	mono_t t = ike_deadline(n->ike);
+
+	return t.ns == MONO_NEVER.ns ? -1 : dur_to_ms(mono_since(t, n->w->now.mono));
+}
