@@ -1,0 +1,134 @@
+/* Links and addresses. */
+#include "plat/nl.h"
+
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <stdio.h>
+
+static int on_link(const struct nlmsghdr *nlh, void *ctx)
+{
+	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *a[IFLA_MTU + 1];
+	struct plat_link *ret = ctx;
+
+	nl_attrs(nlh, sizeof(*ifi), a, IFLA_MTU);
+	ret->ifindex = ifi->ifi_index;
+	ret->up = ifi->ifi_flags & IFF_UP;
+	ret->loopback = ifi->ifi_flags & IFF_LOOPBACK;
+	ret->mtu = nl_u32(a[IFLA_MTU]);
+	if (a[IFLA_IFNAME])
+		snprintf(ret->name, sizeof(ret->name), "%s", mnl_attr_get_str(a[IFLA_IFNAME]));
+	return MNL_CB_OK;
+}
+
+static struct nlmsghdr *link_request(struct plat_nl *nl, void *buf, uint16_t type, int ifindex)
+{
+	struct nlmsghdr *nlh = nl_begin(nl, buf, type, 0);
+	struct ifinfomsg *ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
+
+	ifi->ifi_family = AF_UNSPEC;
+	ifi->ifi_index = ifindex;
+	return nlh;
+}
+
+static enum status link_talk(struct plat_nl *nl, struct nlmsghdr *nlh, const char *what,
+			     int ifindex, struct text *why)
+{
+	if (nl_talk(nl, nlh, NULL, NULL) == ST_OK)
+		return ST_OK;
+	text_fmt(why, "device %d: cannot %s", ifindex, what);
+	nl_why(nl, why);
+	return ST_IO;
+}
+
+enum status plat_link_get(struct plat_nl *nl, int ifindex, struct text *why,
+			  struct plat_link *ret_link)
+{
+	char buf[NL_REQUEST];
+	struct nlmsghdr *nlh = link_request(nl, buf, RTM_GETLINK, ifindex);
+	struct plat_link link = { 0 };
+
+	if (nl_talk(nl, nlh, on_link, &link) != ST_OK) {
+		text_fmt(why, "no device number %d", ifindex);
+		nl_why(nl, why);
+		return ST_IO;
+	}
+	*ret_link = link;
+	return ST_OK;
+}
+
+enum status plat_link_set_mtu(struct plat_nl *nl, int ifindex, uint32_t mtu, struct text *why)
+{
+	char buf[NL_REQUEST], what[32];
+	struct nlmsghdr *nlh = link_request(nl, buf, RTM_NEWLINK, ifindex);
+
+	snprintf(what, sizeof(what), "set its MTU to %u", mtu);
+	mnl_attr_put_u32(nlh, IFLA_MTU, mtu);
+	return link_talk(nl, nlh, what, ifindex, why);
+}
+
+enum status plat_link_up(struct plat_nl *nl, int ifindex, struct text *why)
+{
+	char buf[NL_REQUEST];
+	struct nlmsghdr *nlh = link_request(nl, buf, RTM_NEWLINK, ifindex);
+	struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
+
+	ifi->ifi_flags = IFF_UP;
+	ifi->ifi_change = IFF_UP;
+	return link_talk(nl, nlh, "bring it up", ifindex, why);
+}
+
+enum status plat_link_no_link_local(struct plat_nl *nl, int ifindex, struct text *why)
+{
+	char buf[NL_REQUEST];
+	struct nlmsghdr *nlh = link_request(nl, buf, RTM_NEWLINK, ifindex);
+	struct nlattr *spec = mnl_attr_nest_start(nlh, IFLA_AF_SPEC);
+	struct nlattr *six = mnl_attr_nest_start(nlh, AF_INET6);
+
+	mnl_attr_put_u8(nlh, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+	mnl_attr_nest_end(nlh, six);
+	mnl_attr_nest_end(nlh, spec);
+	return link_talk(nl, nlh, "turn its link-local address off", ifindex, why);
+}
+
+/* ---- addresses --------------------------------------------------------------------------- */
+
+struct addr_visit {
+	plat_addr_fn *fn;
+	void *ctx;
+};
+
+static int on_addr(const struct nlmsghdr *nlh, void *ctx)
+{
+	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *a[IFA_LOCAL + 1];
+	struct addr_visit *v = ctx;
+	struct plat_addr addr;
+
+	nl_attrs(nlh, sizeof(*ifa), a, IFA_LOCAL);
+	/* On a point-to-point link IFA_ADDRESS is the other end's (IPv4). */
+	addr.ip = nl_ip(a[IFA_LOCAL] ? a[IFA_LOCAL] : a[IFA_ADDRESS]);
+	addr.ifindex = (int)ifa->ifa_index;
+	addr.len = ifa->ifa_prefixlen;
+	addr.scope = ifa->ifa_scope;
+	if (addr.ip.family == 0)
+		return MNL_CB_OK;
+	return v->fn(v->ctx, &addr) ? MNL_CB_OK : MNL_CB_STOP;
+}
+
+enum status plat_addr_each(struct plat_nl *nl, plat_addr_fn *fn, void *ctx, struct text *why)
+{
+	char buf[NL_REQUEST];
+	struct nlmsghdr *nlh = nl_begin(nl, buf, RTM_GETADDR, NLM_F_DUMP);
+	struct ifaddrmsg *ifa = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifa));
+	struct addr_visit v = { fn, ctx };
+
+	ifa->ifa_family = AF_UNSPEC;
+	if (nl_talk(nl, nlh, on_addr, &v) == ST_OK)
+		return ST_OK;
+	text_add(why, "cannot list the addresses");
+	nl_why(nl, why);
+	return ST_IO;
+}

@@ -1,0 +1,104 @@
+/*
+ * netlink.h - links, addresses, routes and rules of one network namespace (rtnetlink(7)).
+ *
+ * One handle per namespace, used by one thread; every call waits for the kernel's answer, which
+ * takes microseconds.  Additions never replace what is there (NLM_F_EXCL) and deletions name every
+ * attribute, so that nothing of somebody else's is touched; what is ours can be recognised by its
+ * `protocol` number.
+ *
+ * On failure `why` says what was tried and what the kernel had to say; plat_nl_errno() lets a
+ * caller tell "it is there already" (EEXIST) from the rest.
+ */
+#pragma once
+
+#include "base/base.h"
+
+struct plat_nl;
+
+MUST enum status plat_nl_new(int ns, struct text *why, struct plat_nl **ret_nl);
+void plat_nl_free(struct plat_nl *nl);
+
+/* The errno value of the last call. */
+int plat_nl_errno(const struct plat_nl *nl);
+
+/* ---- links and addresses ----------------------------------------------------------------- */
+
+struct plat_link {
+	int ifindex;
+	char name[16];
+	uint32_t mtu;
+	bool up;
+	bool loopback;
+};
+
+MUST enum status plat_link_get(struct plat_nl *nl, int ifindex, struct text *why,
+			       struct plat_link *ret_link);
+MUST enum status plat_link_set_mtu(struct plat_nl *nl, int ifindex, uint32_t mtu, struct text *why);
+MUST enum status plat_link_up(struct plat_nl *nl, int ifindex, struct text *why);
+/* No link-local IPv6 address of the kernel's making: nothing on a TUN would answer it. Must come
+ * before the device is up. */
+MUST enum status plat_link_no_link_local(struct plat_nl *nl, int ifindex, struct text *why);
+
+struct plat_addr {
+	int ifindex;
+	struct ip ip;
+	uint8_t len;
+	uint8_t scope; /* RT_SCOPE_… */
+};
+
+/* Returning false stops a dump. */
+typedef bool plat_addr_fn(void *ctx, const struct plat_addr *a);
+MUST enum status plat_addr_each(struct plat_nl *nl, plat_addr_fn *fn, void *ctx, struct text *why);
+
+/* ---- routes ------------------------------------------------------------------------------ */
+
+enum plat_route_kind {
+	PLAT_ROUTE_DEVICE,
+	PLAT_ROUTE_UNREACHABLE,
+	PLAT_ROUTE_THROW, /* go on with the next rule */
+};
+
+struct plat_route {
+	enum plat_route_kind kind;
+	struct prefix dst;
+	uint32_t table;
+	uint32_t metric; /* not 0: IPv6 takes that for 1024 */
+	uint8_t protocol;
+	int ifindex; /* DEVICE */
+	struct ip src; /* DEVICE: preferred source address; family 0: none */
+};
+
+MUST enum status plat_route_add(struct plat_nl *nl, const struct plat_route *r, struct text *why);
+MUST enum status plat_route_del(struct plat_nl *nl, const struct plat_route *r, struct text *why);
+
+/* Routes of one table with this protocol, of the kinds above; others are not shown. */
+typedef bool plat_route_fn(void *ctx, const struct plat_route *r);
+MUST enum status plat_route_each(struct plat_nl *nl, uint8_t family, uint32_t table,
+				 uint8_t protocol, plat_route_fn *fn, void *ctx, struct text *why);
+
+void plat_route_text(struct text *t, const struct plat_route *r);
+
+/* What the kernel would do with a packet to `dst` that carries `mark`. */
+struct plat_path {
+	struct ip src;
+	int ifindex;
+	uint32_t mtu; /* of the route if it has one, else of the device */
+};
+
+MUST enum status plat_route_get(struct plat_nl *nl, const struct ip *dst, uint32_t mark,
+				struct text *why, struct plat_path *ret_path);
+
+/* ---- rules ------------------------------------------------------------------------------- */
+
+/* "Packets that do not carry this mark look into that table." */
+struct plat_rule {
+	uint8_t family;
+	uint32_t priority;
+	uint32_t table;
+	uint32_t not_mark;
+	uint32_t mask;
+	uint8_t protocol;
+};
+
+MUST enum status plat_rule_add(struct plat_nl *nl, const struct plat_rule *r, struct text *why);
+MUST enum status plat_rule_del(struct plat_nl *nl, const struct plat_rule *r, struct text *why);
