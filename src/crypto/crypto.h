@@ -70,7 +70,8 @@ enum {
 	CRYPTO_REASON_MAX = 240,
 };
 
-/* What protects SK: for AEADs `integ` is CRYPTO_INTEG_NONE. */
+/* What protects SK: for AEADs `integ` is CRYPTO_INTEG_NONE.  `key_bits` is the Key Length
+ * attribute: 0 for ChaCha20-Poly1305, which has none (RFC 7634). */
 struct crypto_cipher {
 	uint16_t encr;
 	uint16_t key_bits;
@@ -90,14 +91,14 @@ struct crypto_cipher_info {
 
 /* ST_INVAL when the numbers name no cipher that we know (whether the provider has it is has()). */
 MUST enum status crypto_cipher_info(struct crypto_cipher c, struct crypto_cipher_info *ret_info);
-size_t crypto_prf_len(uint16_t prf);       /* output and preferred key length; 0 unknown */
-size_t crypto_hash_len(uint16_t hash);     /* 0 unknown */
-size_t crypto_ke_public_len(uint16_t ke);  /* length of the KE payload data; 0 unknown */
+size_t crypto_prf_len(uint16_t prf); /* output and preferred key length; 0 unknown */
+size_t crypto_hash_len(uint16_t hash); /* 0 unknown */
+size_t crypto_ke_public_len(uint16_t ke); /* length of the KE payload data; 0 unknown */
 
 /* Keys of one direction of SK. */
 struct crypto_key {
 	struct crypto_cipher cipher;
-	struct secret encr;  /* key, then salt */
+	struct secret encr; /* key, then salt */
 	struct secret integ; /* empty for AEADs */
 };
 
@@ -110,7 +111,10 @@ struct crypto_ops {
 			   size_t n_parts, uint8_t *ret_out);
 	enum status (*hash)(void *ctx, uint16_t hash, const struct bytes *parts, size_t n_parts,
 			    uint8_t *ret_out);
-	/* In place: `data` is n bytes; iv has iv_len bytes, icv gets icv_len. */
+	/* In place: `data` is n bytes, a multiple of `block`; iv has iv_len bytes, icv gets
+	 * icv_len. An IV is never used twice with one AEAD key, and unpredictable with CBC.  The
+	 * ICV covers aad, with CBC also IV and ciphertext (RFC 5282 section 5.1, RFC 7296
+	 * section 3.14).  On failure `data` is wiped. */
 	enum status (*seal)(void *ctx, const struct crypto_key *key, const uint8_t *iv,
 			    struct bytes aad, uint8_t *data, size_t n, uint8_t *ret_icv);
 	/* In place; ST_DROP and wiped `data` when the ICV is wrong. */
@@ -136,19 +140,19 @@ typedef uint32_t crypto_ref;
 
 enum crypto_job_kind {
 	CRYPTO_JOB_KE_GENERATE, /* a fresh key pair */
-	CRYPTO_JOB_KE_DERIVE,   /* private part and peer's public value -> shared secret */
-	CRYPTO_JOB_KE_RESPOND,  /* both at once: generate, and derive with the peer's value */
-	CRYPTO_JOB_SIGN,        /* AUTH by private key (RFC 7427, or RFC 4754 methods 9/10) */
-	CRYPTO_JOB_PSK_AUTH,    /* prf(prf(PSK, "Key Pad for IKEv2"), octets), section 2.15 */
-	CRYPTO_JOB_VERIFY,      /* certificate path, identity and signature of a peer */
+	CRYPTO_JOB_KE_DERIVE, /* private part and peer's public value -> shared secret */
+	CRYPTO_JOB_KE_RESPOND, /* both at once: generate, and derive with the peer's value */
+	CRYPTO_JOB_SIGN, /* AUTH by private key (RFC 7427, or RFC 4754 methods 9/10) */
+	CRYPTO_JOB_PSK_AUTH, /* prf(prf(PSK, "Key Pad for IKEv2"), octets), section 2.15 */
+	CRYPTO_JOB_VERIFY, /* certificate path, identity and signature of a peer */
 };
 
 /* AUTH payload forms for signatures. */
 struct crypto_sign_in {
 	crypto_ref key;
-	uint8_t method;       /* wire auth method: 14 (RFC 7427), 9, 10; 0: 9 or 10, as the key is */
+	uint8_t method; /* wire auth method: 14 (RFC 7427), 9, 10; 0: 9 or 10, as the key is */
 	uint16_t peer_hashes; /* bit per crypto_hash the peer announced; for method 14 */
-	struct bytes octets;  /* InitiatorSignedOctets or ResponderSignedOctets */
+	struct bytes octets; /* InitiatorSignedOctets or ResponderSignedOctets */
 };
 
 struct crypto_psk_in {
@@ -161,10 +165,12 @@ struct crypto_verify_in {
 	crypto_ref trust;
 	struct bytes certs[CRYPTO_CERTS_MAX]; /* DER, end entity first */
 	size_t n_certs;
-	uint8_t id_type; /* identity the peer claims, RFC 7296 section 3.5; the end entity must  */
-	struct bytes id; /* carry it: SAN dNSName/rfc822Name/iPAddress, or the subject for a DN  */
-	wall_t at;       /* moment at which the path must be valid */
-	bool at_known;   /* false: the clock is not trusted; validity dates then fail closed */
+	/* Identity the peer claims, RFC 7296 section 3.5; the end entity must carry it: SAN
+	 * dNSName/rfc822Name/iPAddress, or the subject for a DN. */
+	uint8_t id_type;
+	struct bytes id;
+	wall_t at; /* moment at which the path must be valid */
+	bool at_known; /* false: the clock is not trusted; validity dates then fail closed */
 	uint8_t method;
 	struct bytes signature; /* AUTH payload data; for method 14 with its AlgorithmIdentifier */
 	struct bytes octets;
@@ -182,7 +188,7 @@ struct crypto_job {
 		struct {
 			uint16_t group;
 			struct secret priv;
-			struct bytes pub;  /* ours, as generated */
+			struct bytes pub; /* ours, as generated */
 			struct bytes peer; /* theirs, KE payload data */
 		} ke_derive;
 		struct {
@@ -208,17 +214,19 @@ struct crypto_cert_facts {
 /* A result is a value without pointers; wipe it with crypto_result_done(). */
 struct crypto_result {
 	enum crypto_job_kind kind;
-	enum status status; /* ST_OK; ST_REFUSE: the peer's input is no good; ST_IO, ST_NOMEM: ours */
+	/* ST_OK; ST_REFUSE: the peer's input is no good, or we cannot satisfy it; ST_IO, ST_NOMEM,
+	 * ST_BUG: ours.  Unless ST_OK, all outputs below `reason` are zero. */
+	enum status status;
 	char reason[CRYPTO_REASON_MAX]; /* for the operator when status is not ST_OK */
 	struct {
 		uint8_t pub[CRYPTO_KE_PUBLIC_MAX];
 		uint16_t pub_len;
-		struct secret priv;       /* generate: an opaque private part for KE_DERIVE */
+		struct secret priv; /* generate: an opaque private part for KE_DERIVE */
 		uint8_t shared[CRYPTO_KE_PUBLIC_MAX]; /* derive, respond */
 		uint16_t shared_len;
 	} ke;
 	struct {
-		uint8_t method; /* sign: the wire auth method that `data` is for */
+		uint8_t method; /* the wire auth method that `data` is for */
 		uint8_t data[CRYPTO_SIGNATURE_MAX]; /* AUTH payload data, complete */
 		uint16_t len;
 	} auth; /* sign, psk */
