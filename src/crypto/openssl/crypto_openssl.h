@@ -27,7 +27,8 @@ void crypto_store_free(struct crypto_store *s);
 /* All loaders: ST_INVAL or ST_IO with `why` saying what is wrong in which file or entry. PEM. */
 MUST enum status crypto_store_add_key(struct crypto_store *s, const char *path, struct text *why,
 				      crypto_ref *ret_ref);
-MUST enum status crypto_store_add_psk(struct crypto_store *s, struct bytes psk, crypto_ref *ret_ref);
+MUST enum status crypto_store_add_psk(struct crypto_store *s, struct bytes psk,
+				      crypto_ref *ret_ref);
 MUST enum status crypto_store_add_trust(struct crypto_store *s, const char *const *paths, size_t n,
 					struct text *why, crypto_ref *ret_ref);
 
@@ -37,8 +38,8 @@ struct crypto_chain {
 	size_t n;
 };
 
-MUST enum status crypto_store_load_chain(struct crypto_store *s, const char *path,
-					 struct text *why, struct crypto_chain *ret_chain);
+MUST enum status crypto_store_load_chain(struct crypto_store *s, const char *path, struct text *why,
+					 struct crypto_chain *ret_chain);
 
 /* Whether `key` is the private key of the end entity of `chain`. */
 MUST enum status crypto_store_match(struct crypto_store *s, crypto_ref key,

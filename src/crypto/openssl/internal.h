@@ -1,0 +1,167 @@
+/*
+ * internal.h - how the libcrypto provider is divided.
+ *
+ *   ops.c       inline operations: PRF, hash, seal, open on contexts kept and rekeyed
+ *   ke.c        key agreement
+ *   ecdsa.c     curves, signature encodings, AlgorithmIdentifiers
+ *   sign.c      AUTH by private key or pre-shared key
+ *   verify.c    AUTH of a peer: path, usage, identity, signature, in this order
+ *   identity.c  whether a certificate is for an identity
+ *   explain.c   certificates and path errors as text for the operator
+ *   store.c     entries by reference, kits;  pem.c  files
+ *   run.c       dispatch
+ *
+ * A *kit* is what one running job needs to itself: contexts that libcrypto does not let two
+ * threads use.  The store keeps idle kits; there are as many as jobs ever ran at once.  Everything
+ * else that jobs touch (entries, curves, X509_STORE) is read-only or locked by libcrypto.
+ *
+ * Deprecated libcrypto calls are not used.  EC arithmetic goes through EC_POINT: making an EVP_PKEY
+ * from bytes costs more than the multiplication it is made for.
+ */
+#pragma once
+
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <pthread.h>
+
+#include "crypto/openssl/crypto_openssl.h"
+
+/* ---- curves ------------------------------------------------------------------------------- */
+
+/* An elliptic curve as IKEv2 sees it: one row per group. */
+struct curve {
+	uint16_t group; /* RFC 5903 */
+	uint16_t hash; /* RFC 4754 ties it to the curve; our own choice with RFC 7427 */
+	uint8_t method; /* auth method of RFC 4754 */
+	uint8_t field; /* bytes of a coordinate, and of the order */
+	int nid;
+	const char *name; /* for people */
+	const char *auth; /* for crypto_cert_facts */
+};
+
+enum { CURVES = 2 };
+extern const struct curve curves[CURVES];
+
+/* NULL when it is none of ours. */
+const struct curve *curve_by_group(uint16_t group);
+const struct curve *curve_of_key(const EVP_PKEY *key);
+
+/* An EC key whose domain parameters are spelled out is none of ours, whatever they are: RFC 5480
+ * section 2.1.1 allows named curves only. */
+bool key_has_explicit_parameters(const EVP_PKEY *key);
+
+/* "EC P-256", "RSA of 1024 bits", ... */
+void key_describe(const EVP_PKEY *key, struct text *t);
+const char *hash_name(uint16_t hash);
+
+/* ---- kits and entries --------------------------------------------------------------------- */
+
+struct kit {
+	struct kit *next;
+	struct crypto_openssl *ops;
+	EVP_PKEY_CTX *x25519_keygen;
+	EVP_PKEY_CTX *x25519_import;
+};
+
+struct key_entry {
+	EVP_PKEY *pkey;
+	EVP_PKEY_CTX *signer; /* a template, duplicated for every signature */
+	const struct curve *curve;
+};
+
+struct trust_entry {
+	X509_STORE *anchors;
+	STACK_OF(X509) * certs;
+	struct bytes hashes;
+};
+
+enum entry_kind { ENTRY_KEY, ENTRY_PSK, ENTRY_TRUST };
+
+struct entry {
+	enum entry_kind kind;
+	struct key_entry key;
+	struct bytes psk;
+	struct trust_entry trust;
+};
+
+struct crypto_store {
+	pthread_mutex_t lock; /* over the four below; what entries point to never changes */
+	struct entry **entries;
+	size_t n_entries;
+	struct blob *blobs; /* certificate chains handed out as views */
+	struct kit *idle;
+	EC_GROUP *groups[CURVES];
+};
+
+/* NULL when `ref` does not name an entry of this kind. */
+const struct entry *store_find(struct crypto_store *s, crypto_ref ref, enum entry_kind kind);
+const EC_GROUP *store_group(const struct crypto_store *s, const struct curve *c);
+MUST enum status kit_take(struct crypto_store *s, struct kit **ret_kit);
+void kit_give(struct crypto_store *s, struct kit *k);
+
+/* ---- files -------------------------------------------------------------------------------- */
+
+MUST enum status pem_load_key(const char *path, struct text *why, EVP_PKEY **ret_key);
+/* At least one certificate; appended to `certs`. */
+MUST enum status pem_load_certs(const char *path, STACK_OF(X509) * certs, struct text *why);
+
+/* ---- signatures --------------------------------------------------------------------------- */
+
+enum {
+	AUTH_RSA = 1,
+	AUTH_PSK = 2, /* shared key message integrity code */
+	AUTH_ECDSA_256 = 9, /* RFC 4754 */
+	AUTH_ECDSA_384 = 10,
+	AUTH_ECDSA_521 = 11,
+	AUTH_SIGNATURE = 14, /* RFC 7427 */
+};
+
+/* The DER AlgorithmIdentifier of ecdsa-with-<hash>, RFC 7427 appendix A.3; NULL for others. */
+struct bytes ecdsa_algorithm(uint16_t hash);
+/* The hash that an AlgorithmIdentifier names with ECDSA; 0 and `why` for any other. */
+uint16_t ecdsa_algorithm_hash(struct bytes algorithm, struct text *why);
+
+/* RFC 4754 section 7: r | s, each as long as the order, to and from DER. */
+MUST enum status ecdsa_raw_to_der(const struct curve *c, struct bytes raw, uint8_t *ret_der,
+				  size_t cap, size_t *ret_n);
+MUST enum status ecdsa_der_to_raw(const struct curve *c, struct bytes der, uint8_t *ret_raw);
+
+/* ---- jobs --------------------------------------------------------------------------------- */
+
+/* Each writes its part of `ret` and, unless ST_OK, `why`. */
+MUST enum status ke_generate(struct crypto_store *s, struct kit *k, uint16_t group,
+			     struct crypto_result *ret, struct text *why);
+MUST enum status ke_derive(struct crypto_store *s, struct kit *k, const struct crypto_job *job,
+			   struct crypto_result *ret, struct text *why);
+MUST enum status ke_respond(struct crypto_store *s, struct kit *k, const struct crypto_job *job,
+			    struct crypto_result *ret, struct text *why);
+MUST enum status sign_auth(struct crypto_store *s, struct kit *k, const struct crypto_sign_in *in,
+			   struct crypto_result *ret, struct text *why);
+MUST enum status psk_auth(struct crypto_store *s, struct kit *k, const struct crypto_psk_in *in,
+			  struct crypto_result *ret, struct text *why);
+MUST enum status verify_auth(struct crypto_store *s, struct kit *k,
+			     const struct crypto_verify_in *in, struct crypto_result *ret,
+			     struct text *why);
+
+/* ---- certificates ------------------------------------------------------------------------- */
+
+/* ST_OK when `cert` carries the identity; otherwise ST_REFUSE with both in `why`. */
+MUST enum status identity_check(X509 *cert, uint8_t id_type, struct bytes id, struct text *why);
+
+void explain_name(const X509_NAME *name, struct text *t);
+void explain_time(wall_t at, struct text *t);
+/* `value` of GeneralName octets, escaped. */
+void explain_string(const ASN1_STRING *s, struct text *t);
+/* Why X509_verify_cert() on `ctx` said no. */
+void explain_path(X509_STORE_CTX *ctx, const struct trust_entry *trust, wall_t at, struct text *t);
+wall_t asn1_wall(const ASN1_TIME *t);
+
+/* ST_NOMEM when libcrypto's last error says so, otherwise `st`. */
+MUST enum status libcrypto_status(enum status st);
+
+/* Inline operations, for jobs that need them. */
+MUST enum status ops_hash(struct crypto_openssl *p, uint16_t hash, struct bytes in,
+			  uint8_t *ret_out);
+MUST enum status ops_prf(struct crypto_openssl *p, uint16_t prf, struct bytes key, struct bytes in,
+			 uint8_t *ret_out);

@@ -1,0 +1,67 @@
+#include <openssl/err.h>
+
+#include "crypto/openssl/internal.h"
+
+static enum status run_kind(struct crypto_store *s, struct kit *k, const struct crypto_job *job,
+			    struct crypto_result *ret, struct text *why)
+{
+	switch (job->kind) {
+	case CRYPTO_JOB_KE_GENERATE: return ke_generate(s, k, job->in.ke_generate.group, ret, why);
+	case CRYPTO_JOB_KE_DERIVE: return ke_derive(s, k, job, ret, why);
+	case CRYPTO_JOB_KE_RESPOND: return ke_respond(s, k, job, ret, why);
+	case CRYPTO_JOB_SIGN: return sign_auth(s, k, &job->in.sign, ret, why);
+	case CRYPTO_JOB_PSK_AUTH: return psk_auth(s, k, &job->in.psk, ret, why);
+	case CRYPTO_JOB_VERIFY: return verify_auth(s, k, &job->in.verify, ret, why);
+	}
+	return ST_BUG;
+}
+
+/* A failed result carries its reason and nothing else: no half-made key, no facts of a certificate
+ * that did not verify. */
+static void clear_outputs(struct crypto_result *ret)
+{
+	wipe(&ret->ke, sizeof(ret->ke));
+	wipe(&ret->auth, sizeof(ret->auth));
+	wipe(&ret->cert, sizeof(ret->cert));
+}
+
+static void explain_failure(const struct crypto_result *ret, struct text *why)
+{
+	unsigned long err = ERR_peek_last_error();
+	char buf[128];
+
+	text_fmt(why, "%s failed: ", crypto_job_name(ret->kind));
+	if (ret->status == ST_NOMEM) {
+		text_add(why, "out of memory");
+	} else if (err) {
+		ERR_error_string_n(err, buf, sizeof(buf));
+		text_add(why, buf);
+	} else {
+		text_add(why, status_name(ret->status));
+	}
+}
+
+void crypto_openssl_run(struct crypto_store *s, const struct crypto_job *job,
+			struct crypto_result *ret)
+{
+	struct kit *k = NULL;
+	struct text why;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->kind = job->kind;
+	why = TEXT_OF(ret->reason);
+	/* The queue belongs to the thread; what others left there is not ours to report. */
+	ERR_clear_error();
+	ret->status = kit_take(s, &k);
+	if (ret->status == ST_OK)
+		ret->status = run_kind(s, k, job, ret, &why);
+	kit_give(s, k);
+	if (ret->status == ST_OK) {
+		ret->reason[0] = '\0';
+	} else {
+		clear_outputs(ret);
+		if (why.n == 0)
+			explain_failure(ret, &why);
+	}
+	ERR_clear_error();
+}

@@ -1,0 +1,369 @@
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+
+#include "crypto/openssl/internal.h"
+
+/* RFC 5280 section 4.1.2.2. */
+enum { SERIAL_MAX = 20 };
+
+/* Signatures of an EC key on a named curve fit, DER included. */
+enum { DER_SIGNATURE_MAX = 160 };
+
+/* One verification: what comes in, and what its steps find. */
+struct check {
+	const struct crypto_verify_in *in;
+	const struct trust_entry *trust;
+	struct kit *kit;
+	struct text *why;
+	X509 *leaf;
+	STACK_OF(X509) * others; /* what the peer sent besides */
+	X509_STORE_CTX *path;
+	EVP_PKEY *key; /* of the leaf */
+	const struct curve *curve;
+};
+
+static void check_done(struct check *c)
+{
+	X509_STORE_CTX_free(c->path);
+	X509_free(c->leaf);
+	sk_X509_pop_free(c->others, X509_free);
+}
+
+/* ---- certificates as sent ----------------------------------------------------------------- */
+
+static enum status parse_cert(struct check *c, size_t i, X509 **ret_cert)
+{
+	struct bytes der = c->in->certs[i];
+	const uint8_t *p = der.p;
+	X509 *cert = d2i_X509(NULL, &p, (long)der.n);
+
+	if (cert && p == der.p + der.n) {
+		*ret_cert = cert;
+		return ST_OK;
+	}
+	text_fmt(c->why, "certificate %zu of %zu sent by the peer %s", i + 1, c->in->n_certs,
+		 cert ? "is followed by other bytes" : "cannot be read");
+	X509_free(cert);
+	return libcrypto_status(ST_REFUSE);
+}
+
+static enum status parse_certs(struct check *c)
+{
+	enum status st;
+
+	if (c->in->n_certs == 0 || c->in->n_certs > CRYPTO_CERTS_MAX) {
+		text_fmt(c->why, "peer sent %zu certificates; 1 to %d are accepted", c->in->n_certs,
+			 CRYPTO_CERTS_MAX);
+		return ST_REFUSE;
+	}
+	c->others = sk_X509_new_reserve(NULL, CRYPTO_CERTS_MAX);
+	if (!c->others)
+		return ST_NOMEM;
+	st = parse_cert(c, 0, &c->leaf);
+	for (size_t i = 1; st == ST_OK && i < c->in->n_certs; i++) {
+		X509 *cert;
+
+		st = parse_cert(c, i, &cert);
+		if (st == ST_OK)
+			sk_X509_push(c->others, cert);
+	}
+	return st;
+}
+
+/* ---- the leaf by itself ------------------------------------------------------------------- */
+
+/* RFC 4945 section 5.1.3.2. */
+static enum status check_key_usage(struct check *c)
+{
+	uint32_t usage = X509_get_key_usage(c->leaf);
+
+	/* All ones when the extension is absent. */
+	if (usage & (KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION))
+		return ST_OK;
+	text_add(c->why, "key usage of certificate \"");
+	explain_name(X509_get_subject_name(c->leaf), c->why);
+	text_add(c->why, "\" has neither digitalSignature nor nonRepudiation");
+	return ST_REFUSE;
+}
+
+/* RFC 4945 section 5.1.3.12, and what CAs for other purposes put where IKE is meant as well. */
+static bool purpose_fits(const ASN1_OBJECT *purpose)
+{
+	/* id-kp-ipsecIKE, and the ikeIntermediate of ISAKMP days that has no NID */
+	static const char ike_intermediate[] = "1.3.6.1.5.5.8.2.2";
+	char oid[32];
+
+	switch (OBJ_obj2nid(purpose)) {
+	case NID_ipsec_IKE:
+	case NID_anyExtendedKeyUsage:
+	case NID_server_auth:
+	case NID_client_auth: return true;
+	default: break;
+	}
+	return OBJ_obj2txt(oid, sizeof(oid), purpose, 1) > 0 && strcmp(oid, ike_intermediate) == 0;
+}
+
+static enum status check_extended_usage(struct check *c)
+{
+	EXTENDED_KEY_USAGE *eku;
+	bool fits = false;
+
+	if (!(X509_get_extension_flags(c->leaf) & EXFLAG_XKUSAGE))
+		return ST_OK;
+	eku = X509_get_ext_d2i(c->leaf, NID_ext_key_usage, NULL, NULL);
+	for (int i = 0; i < sk_ASN1_OBJECT_num(eku); i++)
+		fits = fits || purpose_fits(sk_ASN1_OBJECT_value(eku, i));
+	EXTENDED_KEY_USAGE_free(eku);
+	if (fits)
+		return ST_OK;
+	text_add(c->why, "extended key usage of certificate \"");
+	explain_name(X509_get_subject_name(c->leaf), c->why);
+	text_add(c->why, "\" allows neither ipsecIKE, any, serverAuth nor clientAuth");
+	return ST_REFUSE;
+}
+
+static enum status check_leaf(struct check *c)
+{
+	const ASN1_INTEGER *serial = X509_get0_serialNumber(c->leaf);
+	enum status st;
+
+	c->key = X509_get0_pubkey(c->leaf);
+	c->curve = c->key ? curve_of_key(c->key) : NULL;
+	if (!c->curve) {
+		text_add(c->why, "key of the peer's certificate is ");
+		if (c->key)
+			key_describe(c->key, c->why);
+		else
+			text_add(c->why, "unreadable");
+		text_add(c->why, "; EC P-256 and P-384 are accepted");
+		return libcrypto_status(ST_REFUSE);
+	}
+	if (ASN1_STRING_length(serial) > SERIAL_MAX) {
+		text_fmt(c->why, "serial number of the peer's certificate has %d bytes, at most %d",
+			 ASN1_STRING_length(serial), SERIAL_MAX);
+		return ST_REFUSE;
+	}
+	st = check_key_usage(c);
+	return st == ST_OK ? check_extended_usage(c) : st;
+}
+
+/* ---- the path ----------------------------------------------------------------------------- */
+
+static bool is_anchor(const struct check *c, X509 *cert)
+{
+	for (int i = 0; i < sk_X509_num(c->trust->certs); i++) {
+		if (X509_cmp(sk_X509_value(c->trust->certs, i), cert) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What libcrypto lets pass outside its strict mode (which refuses too many roots in use): an issuer
+ * without basicConstraints (RFC 5280 section 6.1.4 k), and EC keys with parameters of their own.
+ * Anchors are the operator's choice.
+ */
+static enum status check_issuers(struct check *c)
+{
+	STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(c->path);
+
+	for (int i = 1; i < sk_X509_num(chain); i++) {
+		X509 *ca = sk_X509_value(chain, i);
+		EVP_PKEY *key = X509_get0_pubkey(ca);
+		bool odd_key = !key || key_has_explicit_parameters(key);
+
+		if (is_anchor(c, ca) || (X509_check_ca(ca) == 1 && !odd_key))
+			continue;
+		text_add(c->why, "certificate \"");
+		explain_name(X509_get_subject_name(ca), c->why);
+		text_add(c->why,
+			 odd_key ? "\" has a key with explicit parameters"
+				 : "\" issued another but is no CA by its basicConstraints");
+		return ST_REFUSE;
+	}
+	return ST_OK;
+}
+
+static enum status path_begin(struct check *c)
+{
+	X509_VERIFY_PARAM *param;
+
+	c->path = X509_STORE_CTX_new();
+	if (!c->path || X509_STORE_CTX_init(c->path, c->trust->anchors, c->leaf, c->others) != 1)
+		return ST_NOMEM;
+	param = X509_STORE_CTX_get0_param(c->path);
+	X509_VERIFY_PARAM_set_time(param, (time_t)c->in->at.s);
+	return ST_OK;
+}
+
+static enum status check_path(struct check *c)
+{
+	enum status st;
+
+	if (!c->in->at_known) {
+		text_add(c->why, "our clock is not trusted yet, so no certificate's validity can "
+				 "be checked");
+		return ST_REFUSE;
+	}
+	st = path_begin(c);
+	if (st != ST_OK)
+		return st;
+	if (X509_verify_cert(c->path) != 1) {
+		if (X509_STORE_CTX_get_error(c->path) == X509_V_ERR_OUT_OF_MEM)
+			return ST_NOMEM;
+		explain_path(c->path, c->trust, c->in->at, c->why);
+		return ST_REFUSE;
+	}
+	return check_issuers(c);
+}
+
+/* ---- the signature ------------------------------------------------------------------------ */
+
+/* A signature as libcrypto wants it. */
+struct signature {
+	uint16_t hash;
+	struct bytes der;
+	uint8_t buf[DER_SIGNATURE_MAX];
+};
+
+/* RFC 7427 section 3: length | AlgorithmIdentifier | signature. */
+static enum status read_rfc7427(struct check *c, struct signature *sig)
+{
+	struct cur in = cur_of(c->in->signature);
+	struct bytes alg = cur_take(&in, cur_u8(&in));
+
+	sig->der = cur_rest(&in);
+	if (in.err || alg.n == 0) {
+		text_add(c->why, "AUTH data ends inside its AlgorithmIdentifier");
+		return ST_REFUSE;
+	}
+	sig->hash = ecdsa_algorithm_hash(alg, c->why);
+	return sig->hash ? ST_OK : ST_REFUSE;
+}
+
+/* RFC 4754 section 3: curve, hash and length come with the method. */
+static enum status read_rfc4754(struct check *c, struct signature *sig)
+{
+	enum status st;
+	size_t n = 0;
+
+	if (c->in->method != c->curve->method) {
+		text_fmt(c->why, "auth method %u does not go with a key on %s, whose is %u",
+			 c->in->method, c->curve->name, c->curve->method);
+		return ST_REFUSE;
+	}
+	st = ecdsa_raw_to_der(c->curve, c->in->signature, sig->buf, sizeof(sig->buf), &n);
+	if (st == ST_REFUSE)
+		text_fmt(c->why, "signature has %zu bytes, method %u needs %u", c->in->signature.n,
+			 c->in->method, 2u * c->curve->field);
+	sig->hash = c->curve->hash;
+	sig->der = bytes_of(sig->buf, n);
+	return st;
+}
+
+static enum status read_signature(struct check *c, struct signature *sig)
+{
+	switch (c->in->method) {
+	case AUTH_SIGNATURE: return read_rfc7427(c, sig);
+	case AUTH_ECDSA_256:
+	case AUTH_ECDSA_384:
+	case AUTH_ECDSA_521: return read_rfc4754(c, sig);
+	default:
+		text_fmt(c->why, "auth method %u is not accepted with certificates%s",
+			 c->in->method, c->in->method == AUTH_RSA ? " (RSA with SHA-1)" : "");
+		return ST_REFUSE;
+	}
+}
+
+static enum status check_signature(struct check *c, struct signature *sig)
+{
+	uint8_t digest[CRYPTO_HASH_MAX];
+	EVP_PKEY_CTX *ctx;
+	enum status st = ops_hash(c->kit->ops, sig->hash, c->in->octets, digest);
+
+	if (st != ST_OK)
+		return st;
+	ctx = EVP_PKEY_CTX_new(c->key, NULL);
+	if (!ctx || EVP_PKEY_verify_init(ctx) != 1) {
+		st = libcrypto_status(ST_BUG);
+	} else if (EVP_PKEY_verify(ctx, sig->der.p, sig->der.n, digest,
+				   crypto_hash_len(sig->hash)) != 1) {
+		text_add(c->why, "AUTH does not verify with the key of certificate \"");
+		explain_name(X509_get_subject_name(c->leaf), c->why);
+		text_add(c->why, "\"");
+		st = libcrypto_status(ST_REFUSE);
+	}
+	EVP_PKEY_CTX_free(ctx);
+	return st;
+}
+
+/* ---- what we keep ------------------------------------------------------------------------- */
+
+static void note_validity(struct check *c, struct crypto_cert_facts *facts)
+{
+	STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(c->path);
+
+	facts->not_before = (wall_t){ INT64_MIN };
+	facts->not_after = (wall_t){ INT64_MAX };
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		X509 *cert = sk_X509_value(chain, i);
+		wall_t from = asn1_wall(X509_get0_notBefore(cert));
+		wall_t until = asn1_wall(X509_get0_notAfter(cert));
+
+		if (from.s > facts->not_before.s)
+			facts->not_before = from;
+		if (until.s < facts->not_after.s)
+			facts->not_after = until;
+	}
+}
+
+static enum status note_facts(struct check *c, uint16_t hash, struct crypto_cert_facts *facts)
+{
+	const ASN1_INTEGER *serial = X509_get0_serialNumber(c->leaf);
+	struct text auth = TEXT_OF(facts->auth);
+	const char *name = hash == CRYPTO_SHA2_256   ? "sha256"
+			   : hash == CRYPTO_SHA2_384 ? "sha384"
+						     : "sha512";
+
+	note_validity(c, facts);
+	facts->serial_len = (uint8_t)ASN1_STRING_length(serial);
+	memcpy(facts->serial, ASN1_STRING_get0_data(serial), facts->serial_len);
+	text_fmt(&auth, "%s-%s", c->curve->auth, name);
+	return ops_hash(c->kit->ops, CRYPTO_SHA2_256, c->in->certs[0], facts->fingerprint);
+}
+
+/* The order is that of an operator's questions; each step refuses with its own reason. */
+static enum status run_checks(struct check *c, struct crypto_cert_facts *facts)
+{
+	struct signature sig = { 0 };
+	enum status st = parse_certs(c);
+
+	if (st == ST_OK)
+		st = check_path(c);
+	if (st == ST_OK)
+		st = check_leaf(c);
+	if (st == ST_OK)
+		st = identity_check(c->leaf, c->in->id_type, c->in->id, c->why);
+	if (st == ST_OK)
+		st = read_signature(c, &sig);
+	if (st == ST_OK)
+		st = check_signature(c, &sig);
+	return st == ST_OK ? note_facts(c, sig.hash, facts) : st;
+}
+
+enum status verify_auth(struct crypto_store *s, struct kit *k, const struct crypto_verify_in *in,
+			struct crypto_result *ret, struct text *why)
+{
+	const struct entry *e = store_find(s, in->trust, ENTRY_TRUST);
+	struct check c = { .in = in, .kit = k, .why = why };
+	enum status st;
+
+	if (!e) {
+		text_fmt(why, "no trust anchors under reference %u", in->trust);
+		return ST_BUG;
+	}
+	c.trust = &e->trust;
+	st = run_checks(&c, &ret->cert);
+	check_done(&c);
+	return st;
+}
