@@ -281,6 +281,8 @@ enum status wire_ike_sk_end(struct wire_out *o, size_t block, size_t icv_len,
 	size_t icv_at;
 	struct bytes msg;
 
+	if (o->w.err)
+		return ST_NOMEM;
 	if (!o->sk_at || !block)
 		return ST_BUG;
 	put_padding(o, block);
@@ -302,5 +304,5 @@ enum status wire_ike_sk_end(struct wire_out *o, size_t block, size_t icv_len,
 
 enum status wire_ike_end(struct wire_out *o, struct bytes *ret_msg)
 {
-	return o->sk_at ? ST_BUG : msg_close(o, ret_msg);
+	return o->sk_at && !o->w.err ? ST_BUG : msg_close(o, ret_msg);
 }
