@@ -75,7 +75,10 @@ static void cut(struct timer *t)
 void heap_arm(struct heap *h, struct timer *t, mono_t due)
 {
 	heap_disarm(h, t);
-	*t = (struct timer){ .due = due, .seq = h->seq++, .armed = true };
+	t->child = t->next = t->prev = NULL;
+	t->due = due;
+	t->seq = h->seq++;
+	t->armed = true;
 	h->root = meld(h->root, t);
 }
 

@@ -15,6 +15,7 @@ struct timer {
 	mono_t due;
 	uint64_t seq;
 	bool armed;
+	uint8_t kind; /* the owner's, to tell its timers apart; untouched here */
 };
 
 struct heap {

@@ -224,6 +224,20 @@ static void heap_against_list(void **state)
 	assert_int_equal(naive_first(n), -1);
 }
 
+/* What the owner keeps in a timer stays through arming, moving and popping. */
+static void heap_leaves_the_kind(void **state)
+{
+	struct timer t[2] = { { .kind = 3 }, { .kind = 4 } };
+	struct heap h = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(t); i++)
+		heap_arm(&h, &t[i], (mono_t){ 9 });
+	heap_arm(&h, &t[0], (mono_t){ 5 });
+	assert_int_equal(heap_pop_due(&h, (mono_t){ 9 })->kind, 3);
+	assert_int_equal(heap_pop_due(&h, (mono_t){ 9 })->kind, 4);
+}
+
 /* A star of a million timers under one root: no recursion, and still in order. */
 static void heap_many(void **state)
 {
@@ -273,6 +287,7 @@ int main(void)
 		cmocka_unit_test(map_grows_late),
 		cmocka_unit_test(map_empties_after_new_lowest),
 		cmocka_unit_test(heap_against_list),
+		cmocka_unit_test(heap_leaves_the_kind),
 		cmocka_unit_test(heap_many),
 		cmocka_unit_test(list_keeps_order),
 	};
