@@ -18,7 +18,8 @@ struct bytes {
 
 #define BYTES_OF(array) ((struct bytes){ (const uint8_t *)(array), sizeof(array) })
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+/* The object that `ptr` is a member of; `type` is const when `ptr` points to const. */
+#define CONTAINER_OF(ptr, type, member) ((type *)((uintptr_t)(ptr)-offsetof(type, member)))
 
 static inline struct bytes bytes_of(const void *p, size_t n)
 {
