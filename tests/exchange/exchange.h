@@ -1,0 +1,87 @@
+/*
+ * exchange.h - what the exchange tests share.  Include it first: it brings cmocka.
+ *
+ * A test draws each message before it moves it:
+ *
+ *	a                                    b
+ *	IKE_SA_INIT 0 {SA, KE, Ni, N, N}  ->
+ *
+ * and next_is() checks that this is really what lies there.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "harness/decode.h"
+#include "harness/pair.h"
+#include "harness/script.h"
+
+#define REQUEST false
+#define RESPONSE true
+
+/* The oldest datagram is such a message from `from`. */
+#define next_is(w, from, exchange, response, msgid)                                                \
+	check_next(w, from, exchange, response, msgid, __FILE__, __LINE__)
+
+static inline void check_next(struct world *w, const struct node *from, uint8_t exchange,
+			      bool response, uint32_t msgid, const char *file, int line)
+{
+	struct packet *p = world_packet(w, 0);
+
+	_assert_true(p != NULL, "a datagram is under way", file, line);
+	_assert_int_equal(packet_exchange(p), exchange, file, line);
+	_assert_int_equal(packet_is_response(p), response, file, line);
+	_assert_int_equal(packet_msgid(p), msgid, file, line);
+	_assert_true(ip_eq(&p->src.ip, &from->address[p->src.ip.family == 4 ? 0 : 1]),
+		     "it comes from that node", file, line);
+}
+
+/* next_is(), then it arrives. */
+#define deliver(w, from, exchange, response, msgid)                                                \
+	do {                                                                                       \
+		next_is(w, from, exchange, response, msgid);                                       \
+		world_deliver(w, world_packet(w, 0));                                              \
+	} while (0)
+
+/* next_is(), then it is lost. */
+#define lose(w, from, exchange, response, msgid)                                                   \
+	do {                                                                                       \
+		next_is(w, from, exchange, response, msgid);                                       \
+		world_drop(w, world_packet(w, 0));                                                 \
+	} while (0)
+
+/* The oldest datagram holds a notify of that type, inside SK if it has one. */
+#define next_notifies(w, type) assert_true(packet_notifies(w, world_packet(w, 0), type))
+
+static inline bool packet_notifies(struct world *w, const struct packet *p, uint16_t type)
+{
+	struct opened o;
+	bool found = packet_open(w, p, &o) && wire_find_notify(opened_payloads(&o), type);
+
+	opened_done(&o);
+	return found;
+}
+
+/* A state that cmocka hands to setup and teardown. */
+static inline int setup_pair(void **state)
+{
+	static struct pair p;
+
+	pair_init(&p, 1);
+	*state = &p;
+	return 0;
+}
+
+static inline int teardown_pair(void **state)
+{
+	pair_done(*state);
+	return 0;
+}
+
+#define pair_test(fn) cmocka_unit_test_setup_teardown(fn, setup_pair, teardown_pair)
