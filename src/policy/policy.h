@@ -20,17 +20,18 @@ struct policy_suite {
 	uint8_t proto; /* WIRE_PROTO_IKE or WIRE_PROTO_ESP */
 	uint16_t encr;
 	uint16_t key_bits;
-	uint16_t prf;   /* IKE only */
+	uint16_t prf; /* IKE only */
 	uint16_t integ; /* CRYPTO_INTEG_NONE with an AEAD */
-	uint16_t ke;    /* ESP: 0 unless PFS was negotiated */
-	bool esn;       /* ESP only */
+	uint16_t ke; /* ESP: 0 unless PFS was negotiated */
+	bool esn; /* ESP only */
 };
 
 /* One proposal in strongSwan's keywords, e.g. "aes128gcm16-prfsha256-x25519" (IKE),
- * "aes256gcm16-esn-noesn" (ESP).  Several algorithms of one type may stand together.  IKE AEAD
- * proposals need a prf keyword, or take the first integrity keyword's hash as strongSwan does.
- * ESP without esn/noesn means noesn.  ST_INVAL: `why` names the word and the accepted ones. The
- * proposal's number is set to 1, its SPI is empty. */
+ * "aes256gcm16-esn-noesn" (ESP).  Several algorithms of one type may stand together, in order of
+ * preference.  IKE proposals without a prf keyword take the hashes of their integrity keywords, as
+ * strongSwan does; AEAD proposals then drop the integrity keywords.  ESP without esn/noesn means
+ * noesn; "modpnone" makes PFS optional.  ST_INVAL: `why` names the word and the accepted ones.  The
+ * proposal's number is set to 1, its SPI is empty: whoever sends several numbers them from 1. */
 MUST enum status policy_proposal_parse(struct arena *ar, uint8_t proto, const char *keywords,
 				       struct text *why, struct wire_proposal *ret_proposal);
 
@@ -45,8 +46,9 @@ MUST enum status policy_select(const struct wire_sa *ours, const struct wire_sa 
 			       bool skip_ke, struct text *why, struct policy_suite *ret_suite,
 			       uint8_t *ret_number, struct bytes *ret_spi);
 
-/* Initiator: the responder's answer must be one proposal, a subset of what `ours` offered, with
- * one transform per type (section 2.7).  ST_REFUSE otherwise. */
+/* Initiator: the responder's answer must be one proposal, a subset of the one of `ours` with the
+ * same number, as sent (section 3.3.1), with one transform per type (section 2.7).  ST_REFUSE
+ * otherwise. */
 MUST enum status policy_accept(const struct wire_sa *ours, const struct wire_sa *answer,
 			       bool skip_ke, struct text *why, struct policy_suite *ret_suite,
 			       struct bytes *ret_spi);
@@ -61,14 +63,15 @@ uint16_t policy_first_ke(const struct wire_sa *sa);
 /* Whether any proposal of `sa` offers that group. */
 bool policy_offers_ke(const struct wire_sa *sa, uint16_t group);
 
-void policy_suite_text(struct text *t, const struct policy_suite *s); /* strongSwan keywords */
+/* strongSwan's keywords; "noesn" alone is not said. What has no keyword prints as its number. */
+void policy_suite_text(struct text *t, const struct policy_suite *s);
 void policy_sa_text(struct text *t, const struct wire_sa *sa);
 struct crypto_cipher policy_suite_cipher(const struct policy_suite *s);
 
 /* ---- traffic selectors (RFC 7296 section 2.9) -------------------------------------------- */
 
 /* "10.1.0.0/16", "2001:db8::/32", "10.0.0.1-10.0.0.9", each optionally with "[tcp/80]",
- * "[udp/1000-2000]", "[icmp]", "[89]". */
+ * "[udp/1000-2000]", "[icmp]", "[icmp/8]" (a message type, "8.0" with its code), "[89]". */
 MUST enum status policy_ts_parse(const char *s, struct text *why, struct wire_ts *ret_ts);
 void policy_ts_text(struct text *t, const struct wire_ts *ts);
 void policy_ts_list_text(struct text *t, const struct wire_ts_list *l);
@@ -78,7 +81,8 @@ bool policy_ts_has(const struct wire_ts *outer, const struct wire_ts *inner);
 bool policy_ts_intersect(const struct wire_ts *a, const struct wire_ts *b, struct wire_ts *ret);
 
 /* Every selector of `offered` cut to `allowed`: their intersections without those that lie inside
- * another, in the order of `offered`, at most WIRE_MAX_TS.  ST_REFUSE when nothing is left. */
+ * another, in the order of `offered`, so that the first choice of section 2.9 survives; at most
+ * WIRE_MAX_TS, the rest is left out.  ST_REFUSE when nothing is left. */
 MUST enum status policy_ts_narrow(struct arena *ar, const struct wire_ts_list *offered,
 				  const struct wire_ts_list *allowed, struct text *why,
 				  struct wire_ts_list *ret_narrowed);
@@ -90,26 +94,30 @@ bool policy_ts_subset(const struct wire_ts_list *inner, const struct wire_ts_lis
  * or 0 when it would take more. */
 size_t policy_ts_prefixes(const struct wire_ts *ts, struct prefix *ret, size_t max);
 
-/* Whether a packet with these fields lies in the list; `local_first` says that `src` is matched
- * against start/end (the list describes the packet's source side); ports are those of that side. */
+/* Whether one end of a packet lies in the list: its address, the upper protocol, and the port of
+ * that end (ICMP: type << 8 | code; 0 for protocols without ports).  A fragment that shows no ports
+ * cannot be asked for: OPAQUE selectors match nothing here. */
 bool policy_ts_match(const struct wire_ts_list *l, const struct ip *addr, uint8_t proto,
 		     uint16_t port);
 
 /* ---- identities (RFC 7296 section 3.5) --------------------------------------------------- */
 
 struct policy_ident {
-	uint8_t type; /* enum wire_id_type */
+	uint8_t type; /* enum wire_id_type; 0: the pattern "%any" */
 	struct bytes data;
 };
 
 /* strongSwan's reading: an address, "@fqdn" or a name with a dot, "user@host", "@#hex" key id,
- * "CN=…, O=…" as a DN (DER, in the order written; attributes C ST L O OU CN DC E serialNumber), anything else FQDN.
- * In `allow_wildcard` mode "*.example.net", "*@example.net" and "%any" are patterns. */
+ * "CN=…, O=…" as a DN (DER, in the order written; attributes C ST L O OU CN DC E serialNumber; a
+ * backslash takes the next character as it is), anything else FQDN.
+ * In `allow_wildcard` mode "*.example.net" (any depth below), "*@example.net" and "%any" are
+ * patterns. */
 MUST enum status policy_ident_parse(struct arena *ar, const char *s, bool allow_wildcard,
 				    struct text *why, struct policy_ident *ret_ident);
 void policy_ident_text(struct text *t, const struct policy_ident *id);
+/* FQDN and mail domain compare without case, DNs by RFC 5280 section 7.1, the rest as bytes. */
 bool policy_ident_eq(const struct policy_ident *a, const struct policy_ident *b);
-/* `pattern` as parsed with allow_wildcard; FQDN and mail domain compare without case. */
+/* `pattern` as parsed with allow_wildcard; "%any" does not match the null identity. */
 bool policy_ident_match(const struct policy_ident *pattern, const struct policy_ident *id);
 
 /* ---- prefix table ------------------------------------------------------------------------ */
@@ -118,7 +126,8 @@ bool policy_ident_match(const struct policy_ident *pattern, const struct policy_
  * Longest-prefix match from an address to a value: a path-compressed binary trie per family.
  * One writer; any number of readers may look up at the same time, since every node is complete
  * before one release store links it and an unlinked node is handed to `retire`, which frees it
- * once no reader can hold it (dp/user: after a grace period).
+ * once no reader can hold it (dp/user: after a grace period), with the `mem` of the table.  Values
+ * that are replaced or removed need the same care of their owner.
  */
 struct policy_table;
 
@@ -127,6 +136,7 @@ typedef void policy_retire_fn(void *ctx, void *node);
 /* `retire` NULL: single-threaded, freed at once with `mem`. */
 MUST enum status policy_table_new(const struct alloc *mem, policy_retire_fn *retire, void *ctx,
 				  struct policy_table **ret_table);
+/* Takes NULL; no reader may be left. Values belong to the user. */
 void policy_table_free(struct policy_table *t);
 /* `value` is not NULL. Replaces; the value before, or NULL, goes to `*ret_old` (may be NULL). */
 MUST enum status policy_table_set(struct policy_table *t, const struct prefix *p, void *value,
