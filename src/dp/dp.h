@@ -14,11 +14,27 @@
  * Default discard: a packet from the protected side that no child and no trap covers is dropped
  * and counted; a packet from the network is delivered only if it was authenticated by a child and
  * lies in that child's selectors.
+ *
+ * Which child sends: the longest remote prefix that covers the destination leads to peers; of a
+ * peer's children that are in use for sending and whose selectors cover the packet, the one that
+ * began sending last.  Without one, but covered by a trap of the peer: the first packets (at most
+ * DP_HELD_PACKETS) are held and sent as soon as a child can, and ACQUIRE is reported, at most once
+ * per peer and DP_ACQUIRE_INTERVAL.
+ *
+ * Counter names that all implementations share: "tx.discard" (default discard), "tx.no_sa" (trapped
+ * and not held), "rx.unknown_spi", "rx.expired" (for a child past a hard limit), and
+ * "esp.rx.<fault>" for each fault of esp.h.
  */
 #pragma once
 
 #include "base/base.h"
 #include "esp/esp.h"
+
+enum {
+	DP_HELD_PACKETS = 16,
+	DP_ACQUIRE_INTERVAL_MS = 1000,
+	DP_PMTU_EXPIRY_S = 600, /* RFC 1191 section 6.3 */
+};
 
 typedef uint64_t dp_child_id;
 typedef uint64_t dp_peer_id;
@@ -26,17 +42,18 @@ typedef uint64_t dp_peer_id;
 enum dp_cap {
 	DP_CAP_FLOW_PAIRS = 1 << 0, /* reports which pairs of peers talk through us */
 	DP_CAP_ESN = 1 << 1,
-	DP_CAP_RAW_ESP = 1 << 2,    /* protocol 50 without UDP */
-	DP_CAP_TRANSPORT = 1 << 3,  /* transport mode */
-	DP_CAP_ADDRESS = 1 << 4,    /* changes a child's endpoints in place, reports new ones */
+	DP_CAP_RAW_ESP = 1 << 2, /* protocol 50 without UDP */
+	DP_CAP_TRANSPORT = 1 << 3, /* transport mode */
+	DP_CAP_ADDRESS = 1 << 4, /* changes a child's endpoints in place, reports new ones */
 };
 
 enum dp_op_kind {
-	DP_CHILD_ADD,     /* install both directions of a child SA */
+	DP_CHILD_ADD, /* install both directions of a child SA; again with the same id and
+		       * `outbound`: begin to send on it (the rest is ignored) */
 	DP_CHILD_DEL,
 	DP_CHILD_ADDRESS, /* new endpoints (MOBIKE, NAT) */
-	DP_CHILD_QUERY,   /* answered by DONE with counters */
-	DP_TRAP_ADD,      /* selectors of a peer without SA: the first packet reports ACQUIRE */
+	DP_CHILD_QUERY, /* answered by DONE with counters */
+	DP_TRAP_ADD, /* selectors of a peer without SA: the first packet reports ACQUIRE */
 	DP_TRAP_DEL,
 };
 
@@ -44,11 +61,11 @@ enum dp_op_kind {
 struct dp_child {
 	dp_child_id id;
 	dp_peer_id peer;
-	uint32_t spi_in;
+	uint32_t spi_in; /* unique among all children */
 	uint32_t spi_out;
 	bool esn;
-	bool encap;     /* UDP encapsulation (RFC 3948); else protocol 50, needs DP_CAP_RAW_ESP */
-	bool outbound;  /* use for sending at once; false: only receive until a later ADD says so */
+	bool encap; /* UDP encapsulation (RFC 3948); else protocol 50, needs DP_CAP_RAW_ESP */
+	bool outbound; /* use for sending at once; false: only receive until a later ADD says so */
 	uint16_t window;
 	struct endpoint local;
 	struct endpoint remote;
@@ -56,8 +73,9 @@ struct dp_child {
 	struct esp_keys out;
 	struct wire_ts_list ts_local;
 	struct wire_ts_list ts_remote;
-	uint64_t soft_packets; /* report EXPIRE soft/hard at these; 0: none */
-	uint64_t hard_packets;
+	uint64_t
+		soft_packets; /* of either direction alone, 0: none. EXPIRE is reported once when */
+	uint64_t hard_packets; /* one is reached; past a hard limit nothing is sent or accepted */
 	uint64_t soft_bytes;
 	uint64_t hard_bytes;
 };
@@ -92,12 +110,12 @@ struct dp_counters {
 };
 
 enum dp_report_kind {
-	DP_REPORT_DONE,     /* result of an operation */
-	DP_REPORT_ACQUIRE,  /* traffic for a trapped peer */
-	DP_REPORT_EXPIRE,   /* a soft or hard limit was passed */
+	DP_REPORT_DONE, /* result of an operation */
+	DP_REPORT_ACQUIRE, /* traffic for a trapped peer */
+	DP_REPORT_EXPIRE, /* a soft or hard limit was passed */
 	DP_REPORT_UNKNOWN_SPI, /* ESP for an SPI we do not have; rate-limited by the data plane */
 	DP_REPORT_NEW_ADDRESS, /* authenticated packet from another remote endpoint */
-	DP_REPORT_PMTU,     /* path MTU towards a remote endpoint was learnt */
+	DP_REPORT_PMTU, /* path MTU towards a remote endpoint was learnt */
 };
 
 struct dp_report {
