@@ -18,8 +18,9 @@ from lib.pki import Pki  # noqa: E402  pylint: disable=wrong-import-position
 def pytest_configure(config):
     if os.geteuid() != 0:
         raise pytest.UsageError("the system tests make network namespaces: run them as root")
-    # A terminated run cleans up like an interrupted one.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # A terminated run cleans up like an interrupted one, also where a shell made us ignore SIGINT.
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sig, signal.default_int_handler)
     swept = labs.sweep()
     if swept:
         print(f"removed what a killed run had left: {swept}")

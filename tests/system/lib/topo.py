@@ -13,6 +13,9 @@ Natted         gw-a sits behind a masquerading router:
     host-a --- gw-a ------------- nat -------------- u ------------- gw-b --- host-b
             wan 192.168.1.2  in .1   out 192.0.2.1  ua (as above)
 
+Cable          for measuring: gw-a and gw-b are joined by one cable, wan to wan; u exists but is unused. What a
+               router does with a packet is charged to the process that sent it, so there is none.
+
 The underlay routers know no route to the sites: whatever leaves a gateway in clear is seen by the
 capture on u (device ua or ub) and dies there. Gateways route their site's inner packets; the way to the
 other site is the tunnel's business.
@@ -106,6 +109,18 @@ class Narrow(TwoSites):
     """See above: a 1280-byte path that gw-a cannot see from its own device."""
 
     mtu_b = 1280
+
+
+class Cable(TwoSites):
+    """See above: nothing between the gateways."""
+
+    def _underlay(self):
+        self.lab.veth(self.a.gw, "wan", self.b.gw, "wan", offload=self.offload)
+        for site, other in ((self.a, self.b), (self.b, self.a)):
+            addresses(site.gw, "wan", f"{site.outer4}/32", f"{site.outer6}/128")
+            for version, address in (("-4", other.outer4), ("-6", other.outer6)):
+                site.gw.ip(version, "route", "add", address, "dev", "wan")
+                site.gw.ip(version, "route", "add", "default", "dev", "wan")
 
 
 class Natted(TwoSites):
