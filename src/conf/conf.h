@@ -219,7 +219,6 @@ enum conf_change {
 };
 
 enum conf_type {
-	CONF_T_TEXT,
 	CONF_T_PATH,
 	CONF_T_NAME, /* of a network device */
 	CONF_T_NUM,

@@ -28,7 +28,14 @@ struct conf_peer_creds {
 MUST enum status conf_creds_load(const struct alloc *mem, const struct conf *conf,
 				 struct crypto_store *store, struct conf_errors *errs,
 				 struct conf_creds **ret_creds);
-void conf_creds_free(struct conf_creds *c);
+void conf_creds_free(struct conf_creds *c); /* takes NULL; the store keeps what was loaded */
+
+/* All of it: reads the file and the pre-shared keys and loads everything, and goes on after errors,
+ * so that `errs` has those of the text and those of the files it names.  ST_INVAL, or ST_IO when
+ * there is no such file. */
+MUST enum status conf_open(const struct alloc *mem, const char *path, struct crypto_store *store,
+			   struct conf_errors *errs, struct conf **ret_conf,
+			   struct conf_creds **ret_creds);
 
 /* In the order of conf->peers: `index` below conf->n_peers. */
 const struct conf_peer_creds *conf_creds_peer(const struct conf_creds *c, size_t index);

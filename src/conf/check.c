@@ -1,0 +1,281 @@
+/*
+ * check.c - what only shows when values are held against each other, once the whole file is read:
+ * inheritance from the top level, one way to authenticate, peers nobody could tell apart.
+ */
+#include "conf/internal.h"
+
+static bool given(struct conf_pos at)
+{
+	return at.line != 0;
+}
+
+/* ---- inheritance ---- */
+
+static void inherit(struct conf_peer *p, const struct conf *c)
+{
+	bool psk = given(p->psk.at) || given(p->psk_file.at);
+
+	if (!given(p->local_id.text.at))
+		p->local_id = c->local_id;
+	if (psk)
+		return;
+	/* A peer's own certificate does not go with the top level's key. */
+	if (!given(p->certificate.at) && !given(p->key.at)) {
+		p->certificate = c->certificate;
+		p->key = c->key;
+	}
+	if (!given(p->trust.at))
+		p->trust = c->trust;
+}
+
+/* Who does not say otherwise only waits for a peer whose address is unknown. */
+static void settle_start(struct conf_peer *p, struct conf_errors *errs)
+{
+	if (given(p->address.at))
+		return;
+	if (!given(p->start.at))
+		p->start.v = CONF_START_LISTEN;
+	else if (p->start.v != CONF_START_LISTEN)
+		conf_error_add(
+			errs, p->start.at,
+			"start of peer \"%s\" wants an address to connect to, accepted without "
+			"one: listen",
+			p->name);
+}
+
+/* ---- authentication ---- */
+
+static void check_psk(const struct conf_peer *p, struct conf_errors *errs)
+{
+	const struct {
+		const char *name;
+		struct conf_pos at;
+	} other[] = { { "certificate", p->certificate.at },
+		      { "key", p->key.at },
+		      { "trust", p->trust.at } };
+
+	if (given(p->psk.at) && given(p->psk_file.at))
+		conf_error_add(errs, p->psk_file.at,
+			       "peer \"%s\" has psk (line %u) and psk_file, accepted: one of them",
+			       p->name, p->psk.at.line);
+	for (size_t i = 0; i < ARRAY_LEN(other); i++)
+		if (given(other[i].at))
+			conf_error_add(errs, other[i].at,
+				       "peer \"%s\" has a pre-shared key and %s, accepted: psk or "
+				       "certificates",
+				       p->name, other[i].name);
+}
+
+static void check_cert(const struct conf_peer *p, struct conf_errors *errs)
+{
+	if (!given(p->certificate.at) && !given(p->key.at)) {
+		conf_error_add(
+			errs, p->at,
+			"peer \"%s\" has no way to authenticate, accepted: psk, psk_file, or "
+			"certificate with key and trust, here or at the top level",
+			p->name);
+		return;
+	}
+	if (!given(p->key.at))
+		conf_error_add(errs, p->certificate.at, "certificate without its key");
+	if (!given(p->certificate.at))
+		conf_error_add(errs, p->key.at, "key without its certificate");
+	if (!given(p->trust.at))
+		conf_error_add(
+			errs, p->at,
+			"peer \"%s\" has a certificate but no trust, here or at the top level: "
+			"no certificate of the other side would be accepted",
+			p->name);
+}
+
+/* ---- one peer ---- */
+
+static bool has_family(const struct wire_ts_list *l, uint8_t family)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->ts[i].start.family == family)
+			return true;
+	return false;
+}
+
+static void check_ts(const struct conf_peer *p, struct conf_errors *errs)
+{
+	const struct wire_ts_list *l = &p->local_ts.ts, *r = &p->remote_ts.ts;
+
+	if (l->n == 0 || r->n == 0)
+		return;
+	if ((has_family(l, 4) && has_family(r, 4)) || (has_family(l, 6) && has_family(r, 6)))
+		return;
+	conf_error_add(errs, p->remote_ts.list.at,
+		       "remote_ts of peer \"%s\" is %s, its local_ts is %s: nothing can pass",
+		       p->name, has_family(r, 4) ? "IPv4" : "IPv6",
+		       has_family(l, 4) ? "IPv4" : "IPv6");
+}
+
+static bool listens(const struct conf *c, uint8_t family)
+{
+	for (size_t i = 0; i < c->listen.n; i++)
+		if (c->listen_ip[i].family == family)
+			return true;
+	return c->listen.n == 0;
+}
+
+/* An address of a family that no socket has. */
+static void check_addresses(const struct conf *c, const struct conf_peer *p,
+			    struct conf_errors *errs)
+{
+	for (size_t i = 0; i < p->address.n; i++) {
+		const struct conf_text *t = &p->address.v[i];
+		struct ip ip;
+
+		if (ip_parse(t->s, &ip) != ST_OK)
+			continue;
+		if (ip_is_any(&ip))
+			conf_error_add(errs, t->at,
+				       "address \"%s\" is nobody's, accepted for any: no address",
+				       t->s);
+		else if (!listens(c, ip.family))
+			conf_error_add(
+				errs, t->at,
+				"address \"%s\" cannot be reached: listen (line %u) has no IPv%u "
+				"address",
+				t->s, c->listen.at.line, ip.family);
+	}
+}
+
+static void check_peer(const struct conf *c, struct conf_peer *p, struct conf_errors *errs)
+{
+	bool psk = given(p->psk.at) || given(p->psk_file.at);
+
+	inherit(p, c);
+	settle_start(p, errs);
+	p->auth = psk ? CONF_AUTH_PSK : CONF_AUTH_CERT;
+	if (psk)
+		check_psk(p, errs);
+	else
+		check_cert(p, errs);
+	if (!given(p->local_id.text.at))
+		conf_error_add(errs, p->at,
+			       "peer \"%s\" lacks local_id, our identity, here or at the top level",
+			       p->name);
+	check_ts(p, errs);
+	check_addresses(c, p, errs);
+}
+
+/* ---- peers against each other ---- */
+
+struct pair_node {
+	struct map_node node;
+	const struct conf_peer *peer;
+};
+
+static bool same_pair(const struct map_node *node, const void *key)
+{
+	const struct conf_peer *a = CONTAINER_OF(node, const struct pair_node, node)->peer;
+	const struct conf_peer *b = key;
+
+	return policy_ident_eq(&a->local_id.id, &b->local_id.id) &&
+	       policy_ident_eq(&a->remote_id.id, &b->remote_id.id);
+}
+
+/* Equal identities must hash alike, and names compare without case: so only types and lengths and
+ * the bytes that case does not touch go in. */
+static uint64_t pair_hash(const struct map *m, const struct conf_peer *p)
+{
+	const struct policy_ident *id[] = { &p->local_id.id, &p->remote_id.id };
+	uint8_t buf[2 * 258];
+	struct wr w = wr_of(buf, sizeof(buf));
+
+	for (size_t i = 0; i < ARRAY_LEN(id); i++) {
+		wr_u8(&w, id[i]->type);
+		for (size_t j = 0; j < id[i]->data.n && j < 256; j++)
+			wr_u8(&w, id[i]->data.p[j] | 0x20);
+		wr_u8(&w, 0);
+	}
+	return map_hash(m, wr_bytes_of(&w));
+}
+
+static enum status check_pair(struct conf *c, struct map *pairs, const struct conf_peer *p,
+			      struct conf_errors *errs)
+{
+	uint64_t hash = pair_hash(pairs, p);
+	struct map_node *found = map_find(pairs, hash, same_pair, p);
+	struct pair_node *n;
+
+	if (found) {
+		const struct conf_peer *first = CONTAINER_OF(found, struct pair_node, node)->peer;
+
+		conf_error_add(
+			errs, p->remote_id.text.at,
+			"peer \"%s\" has the local_id and remote_id of peer \"%s\" (line %u): "
+			"when it calls nobody can tell which is meant; give one peer several "
+			"addresses, or them different identities",
+			p->name, first->name, first->at.line);
+		return ST_OK;
+	}
+	n = arena_new(&c->ar, sizeof(*n));
+	if (!n)
+		return ST_NOMEM;
+	n->peer = p;
+	map_insert(pairs, &n->node, hash);
+	return ST_OK;
+}
+
+/* RFC 7296 section 2.9 and 3.5: a responder finds the peer by the identities of IKE_AUTH. */
+static enum status check_pairs(struct conf *c, struct conf_errors *errs)
+{
+	static const uint64_t key[2] = { 1, 2 };
+	enum status st = ST_OK;
+	struct map pairs;
+
+	map_init(&pairs, c->mem, key);
+	for (struct conf_peer *p = c->peers; p && st == ST_OK; p = p->next)
+		if (p->local_id.text.s && p->remote_id.text.s)
+			st = check_pair(c, &pairs, p, errs);
+	map_done(&pairs);
+	return st;
+}
+
+/* ---- the top level ---- */
+
+static enum status parse_listen(struct conf *c, struct conf_errors *errs)
+{
+	struct ip *ip = arena_new(&c->ar, c->listen.n * sizeof(*ip));
+
+	if (!ip)
+		return ST_NOMEM;
+	for (size_t i = 0; i < c->listen.n; i++)
+		if (ip_parse(c->listen.v[i].s, &ip[i]) != ST_OK)
+			conf_error_add(errs, c->listen.v[i].at, "listen: no IP address");
+	c->listen_ip = ip;
+	return ST_OK;
+}
+
+static void check_top(struct conf *c, struct conf_errors *errs)
+{
+	if (given(c->certificate.at) && !given(c->key.at))
+		conf_error_add(errs, c->certificate.at, "certificate without its key");
+	if (given(c->key.at) && !given(c->certificate.at))
+		conf_error_add(errs, c->key.at, "key without its certificate");
+	if (c->port.v == c->nat_port.v)
+		conf_error_add(errs, given(c->nat_port.at) ? c->nat_port.at : c->port.at,
+			       "port and nat_port are both %u, accepted: two different ports",
+			       c->port.v);
+	if (c->n_peers == 0 && errs->total == 0)
+		conf_error_add(errs, (struct conf_pos){ 1, 1 },
+			       "no peer in the file, expected at least one section peer \"name\" "
+			       "{ ... }");
+}
+
+enum status check_conf(struct conf *c, struct conf_errors *errs)
+{
+	enum status st = parse_listen(c, errs);
+
+	if (st != ST_OK)
+		return st;
+	for (struct conf_peer *p = c->peers; p; p = p->next)
+		check_peer(c, p, errs);
+	st = check_pairs(c, errs);
+	check_top(c, errs);
+	return st;
+}

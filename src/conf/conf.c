@@ -1,0 +1,118 @@
+#include "conf/internal.h"
+
+/* What the largest file can grow to; only a bound for hostile files. */
+#define ARENA_MAX ((size_t)64 * CONF_FILE_MAX)
+
+static enum status read_all(struct conf *c, struct bytes text, struct conf_errors *errs)
+{
+	static const uint64_t key[2] = { 1, 2 }; /* names of the operator's own choice */
+	struct reader r = { .conf = c, .errs = errs, .tail = &c->peers };
+	struct conf_peer *defaults = arena_new(&c->ar, sizeof(*defaults));
+	enum status st = defaults ? ST_OK : ST_NOMEM;
+
+	r.template = defaults;
+	if (st == ST_OK)
+		st = value_defaults(&c->ar, errs, CONF_TOP, &r.value, c);
+	if (st == ST_OK)
+		st = value_defaults(&c->ar, errs, CONF_PEER, &r.value, defaults);
+	if (st == ST_OK)
+		st = value_default_proposals(&c->ar, WIRE_PROTO_IKE, &defaults->proposals);
+	if (st == ST_OK)
+		st = value_default_proposals(&c->ar, WIRE_PROTO_ESP, &defaults->esp_proposals);
+	if (st != ST_OK)
+		return st;
+	map_init(&r.peers, c->mem, key);
+	lex_init(&r.lx, text, &c->ar, errs);
+	st = reader_run(&r);
+	map_done(&r.peers);
+	wipe(&r, sizeof(r));
+	return st == ST_OK ? check_conf(c, errs) : st;
+}
+
+static enum status copy_name(struct conf *c, const char *file)
+{
+	struct bytes copy;
+	enum status st = arena_dup(&c->ar, bytes_of(file, strlen(file) + 1), &copy);
+
+	if (st == ST_OK)
+		c->file = (const char *)copy.p;
+	return st;
+}
+
+static enum status conf_new(const struct alloc *mem, const char *file, struct conf **ret_conf)
+{
+	struct conf *c = mem_new(mem, sizeof(*c));
+	enum status st;
+
+	if (!c)
+		return ST_NOMEM;
+	c->refs = 1;
+	c->mem = mem;
+	arena_init(&c->ar, mem, ARENA_MAX);
+	st = copy_name(c, file);
+	if (st == ST_OK)
+		*ret_conf = c;
+	else
+		conf_unref(c);
+	return st;
+}
+
+enum status conf_read(const struct alloc *mem, const char *file, struct bytes text,
+		      struct conf_errors *errs, struct conf **ret_conf)
+{
+	struct conf *c;
+	enum status st = errors_name(errs, file);
+
+	if (st == ST_OK)
+		st = conf_new(mem, file, &c);
+	if (st != ST_OK)
+		return st;
+	if (text.n > CONF_FILE_MAX)
+		conf_error_add(errs, (struct conf_pos){ 0 }, "larger than %d MiB",
+			       CONF_FILE_MAX >> 20);
+	else
+		st = read_all(c, text, errs);
+	if (st == ST_OK)
+		*ret_conf = c;
+	else
+		conf_unref(c);
+	return st;
+}
+
+enum status conf_parse(const struct alloc *mem, const char *file, struct bytes text,
+		       struct conf_errors *errs, struct conf **ret_conf)
+{
+	struct conf *c;
+	enum status st = conf_read(mem, file, text, errs, &c);
+
+	if (st != ST_OK)
+		return st;
+	if (errs->total == 0) {
+		*ret_conf = c;
+		return ST_OK;
+	}
+	conf_unref(c);
+	return ST_INVAL;
+}
+
+struct conf *conf_ref(struct conf *c)
+{
+	c->refs++;
+	return c;
+}
+
+void conf_unref(struct conf *c)
+{
+	if (!c || --c->refs > 0)
+		return;
+	arena_done(&c->ar);
+	mem_free_secret(c->mem, c, sizeof(*c));
+}
+
+const struct conf_peer *conf_find_peer(const struct conf *c, const char *name)
+{
+	for (const struct conf_peer *p = c->peers; p; p = p->next)
+		if (strcmp(p->name, name) == 0)
+			return p;
+	return NULL;
+}

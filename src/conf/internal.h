@@ -1,0 +1,105 @@
+/*
+ * internal.h - what the files of conf share.
+ *
+ *	lex.c     bytes -> tokens with positions, on the base cursor
+ *	read.c    tokens -> entries and sections, recovery after errors
+ *	value.c   an entry's value -> the typed member of struct conf, by the key's row
+ *	schema.c  the rows
+ *	check.c   defaults, inheritance, and what only shows between values
+ */
+#pragma once
+
+#include "conf/conf.h"
+
+enum token_kind {
+	TOK_END, /* of the file */
+	TOK_NEWLINE,
+	TOK_SEMICOLON,
+	TOK_WORD,
+	TOK_STRING,
+	TOK_EQUAL,
+	TOK_OPEN,
+	TOK_CLOSE,
+	TOK_COMMA,
+};
+
+struct token {
+	enum token_kind kind;
+	struct conf_pos at;
+	/* A word as it stands in the file; a string decoded, in the arena and terminated. */
+	struct bytes s;
+	bool bad; /* a string that was reported already */
+};
+
+struct lexer {
+	struct cur c;
+	struct conf_pos at;
+	struct arena *ar;
+	struct conf_errors *errs;
+	bool nomem;
+};
+
+/* Skips a byte order mark. */
+void lex_init(struct lexer *lx, struct bytes text, struct arena *ar, struct conf_errors *errs);
+/* After the end: TOK_END for ever. */
+void lex_next(struct lexer *lx, struct token *ret_token);
+/* "a word", "the end of the line": for messages that must not show a value. */
+const char *token_name(enum token_kind kind);
+
+/* What stands right of the "=". */
+struct value {
+	struct conf_pos at;
+	bool list;
+	size_t n;
+	struct token elem[CONF_LIST_MAX];
+};
+
+struct reader {
+	struct lexer lx;
+	struct token tok; /* not consumed yet */
+	struct conf *conf;
+	struct conf_errors *errs;
+	struct map peers; /* by name */
+	struct conf_peer **tail;
+	const struct conf_peer *template; /* a peer of defaults only */
+	struct value value;
+	bool nomem;
+};
+
+struct scope_state {
+	enum conf_scope scope;
+	void *base; /* struct conf or struct conf_peer */
+	struct conf_pos seen[32]; /* by row of the scope: where the key was first given */
+};
+
+MUST enum status errors_name(struct conf_errors *errs, const char *file);
+
+/* Row number among those of its scope. */
+const struct conf_key *schema_find(enum conf_scope scope, struct bytes name, size_t *ret_row);
+void schema_names(enum conf_scope scope, struct text *t);
+/* "a number from 1 to 65535" */
+void schema_wants(const struct conf_key *k, struct text *t);
+
+/* ST_OK also when the value was wrong and reported; `at` of the member is set in any case.
+ * ST_NOMEM. */
+MUST enum status value_set(struct arena *ar, struct conf_errors *errs, const struct conf_key *k,
+			   const struct value *v, void *base);
+/* All defaults of a scope; positions 0. */
+MUST enum status value_defaults(struct arena *ar, struct conf_errors *errs, enum conf_scope scope,
+				struct value *scratch, void *base);
+/* Text, 0x or 0s; no error text ever contains it.  ST_INVAL with `*ret_why` constant. */
+MUST enum status value_psk(struct arena *ar, struct bytes s, struct bytes *ret_psk,
+			   const char **ret_why);
+/* Proposals that stand for "not written". */
+MUST enum status value_default_proposals(struct arena *ar, uint8_t proto,
+					 struct conf_proposals *ret);
+
+MUST enum status reader_run(struct reader *r);
+MUST enum status check_conf(struct conf *c, struct conf_errors *errs);
+
+/* As conf_parse() and conf_load(), but a file with errors gives a configuration too, for further
+ * checks only: what was wrong is absent in it. */
+MUST enum status conf_read(const struct alloc *mem, const char *file, struct bytes text,
+			   struct conf_errors *errs, struct conf **ret_conf);
+MUST enum status conf_read_file(const struct alloc *mem, const char *path, struct conf_errors *errs,
+				struct conf **ret_conf);

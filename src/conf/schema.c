@@ -1,0 +1,185 @@
+/*
+ * schema.c - every key there is.  The reader, its messages, the manual page and `reload` follow
+ * these rows.
+ */
+#include "conf/internal.h"
+
+static const char *const log_words[] = { "error", "warning", "info", "debug", NULL };
+static const char *const start_words[] = { "traffic", "up", "listen", NULL };
+
+#define TOP(member) CONF_TOP, #member
+#define PEER(member) CONF_PEER, #member
+#define AT(member) .offset = offsetof(struct conf, member)
+#define PEER_AT(member) .offset = offsetof(struct conf_peer, member)
+
+const struct conf_key conf_keys[] = {
+	{ TOP(local_id), CONF_T_IDENT, AT(local_id), .change = CONF_REAUTH,
+	  .doc = "our IKE identity towards all peers" },
+	{ TOP(certificate), CONF_T_PATH, AT(certificate), .change = CONF_REAUTH,
+	  .doc = "our certificate, then its intermediates, PEM" },
+	{ TOP(key), CONF_T_PATH, AT(key), .change = CONF_REAUTH,
+	  .doc = "the private key of the certificate, PEM" },
+	{ TOP(trust), CONF_T_PATHS, AT(trust), .change = CONF_REAUTH,
+	  .doc = "certificates of the authorities that peers are trusted by, PEM" },
+	{ TOP(control), CONF_T_PATH, AT(control), .def = "\"/run/warren/warren.sock\"", .max = 107,
+	  .change = CONF_RESTART, .doc = "control socket" },
+	{ TOP(interface), CONF_T_NAME, AT(interface), .def = "\"warren0\"", .change = CONF_RESTART,
+	  .doc = "name of the TUN device" },
+	{ TOP(mtu), CONF_T_NUM, AT(mtu), .min = 576, .max = 65535, .change = CONF_RESTART,
+	  .doc = "upper bound of the MTU inside; not given: derived from the underlay" },
+	{ TOP(listen), CONF_T_ADDRS, AT(listen), .def = "{ \"0.0.0.0\", \"::\" }",
+	  .change = CONF_RESTART, .doc = "local addresses to use" },
+	{ TOP(port), CONF_T_NUM, AT(port), .def = "500", .min = 1, .max = 65535,
+	  .change = CONF_RESTART, .doc = "our UDP port of IKE" },
+	{ TOP(nat_port), CONF_T_NUM, AT(nat_port), .def = "4500", .min = 1, .max = 65535,
+	  .change = CONF_RESTART, .doc = "our UDP port of IKE and ESP behind NATs" },
+	{ TOP(log), CONF_T_WORD, AT(log), .def = "info", .change = CONF_HOT, .words = log_words,
+	  .doc = "the least important lines that are logged" },
+	{ TOP(keylog), CONF_T_PATH, AT(keylog), .change = CONF_HOT,
+	  .doc = "directory for Wireshark's key tables: who reads them reads the traffic" },
+	{ TOP(retransmit_timeout), CONF_T_DUR, AT(retransmit_timeout), .def = "2s", .min = 100,
+	  .max = 60000, .change = CONF_HOT,
+	  .doc = "wait for an answer before the first retransmission; times 1.8 each" },
+	{ TOP(retransmit_tries), CONF_T_NUM, AT(retransmit_tries), .def = "6", .min = 1, .max = 20,
+	  .change = CONF_HOT, .doc = "retransmissions until the peer counts as dead" },
+	{ TOP(half_open_cookie), CONF_T_NUM, AT(half_open_cookie), .def = "32", .min = 0,
+	  .max = 1000000, .change = CONF_HOT,
+	  .doc = "unfinished IKE SAs from which on a cookie is demanded; 0: always" },
+
+	{ PEER(address), CONF_T_HOSTS, PEER_AT(address), .change = CONF_HOT,
+	  .doc = "where the peer is, in order of preference; not given: anywhere, we wait" },
+	{ PEER(port), CONF_T_NUM, PEER_AT(port), .def = "500", .min = 1, .max = 65535,
+	  .change = CONF_HOT, .doc = "the peer's UDP port of IKE" },
+	{ PEER(local_id), CONF_T_IDENT, PEER_AT(local_id), .change = CONF_REAUTH,
+	  .doc = "our IKE identity towards this peer" },
+	{ PEER(remote_id), CONF_T_PATTERN, PEER_AT(remote_id), .required = true,
+	  .change = CONF_REAUTH, .doc = "the peer's IKE identity, which it has to prove" },
+	{ PEER(psk), CONF_T_SECRET, PEER_AT(psk), .change = CONF_REAUTH, .doc = "pre-shared key" },
+	{ PEER(psk_file), CONF_T_PATH, PEER_AT(psk_file), .change = CONF_REAUTH,
+	  .doc = "file with the pre-shared key, in the forms of psk" },
+	{ PEER(certificate), CONF_T_PATH, PEER_AT(certificate), .change = CONF_REAUTH,
+	  .doc = "as at the top level, for this peer" },
+	{ PEER(key), CONF_T_PATH, PEER_AT(key), .change = CONF_REAUTH,
+	  .doc = "as at the top level, for this peer" },
+	{ PEER(trust), CONF_T_PATHS, PEER_AT(trust), .change = CONF_REAUTH,
+	  .doc = "as at the top level, for this peer" },
+	{ PEER(local_ts), CONF_T_TS, PEER_AT(local_ts), .required = true, .change = CONF_REKEY,
+	  .doc = "traffic selectors of our side: what the peer may send to" },
+	{ PEER(remote_ts), CONF_T_TS, PEER_AT(remote_ts), .required = true, .change = CONF_REKEY,
+	  .doc = "traffic selectors of its side: what goes through the tunnel" },
+	{ PEER(proposals), CONF_T_IKE, PEER_AT(proposals), .change = CONF_REAUTH,
+	  .doc = "algorithms of the IKE SA, most preferred first" },
+	{ PEER(esp_proposals), CONF_T_ESP, PEER_AT(esp_proposals), .change = CONF_REKEY,
+	  .doc = "algorithms of ESP, most preferred first" },
+	{ PEER(start), CONF_T_WORD, PEER_AT(start), .def = "traffic", .change = CONF_HOT,
+	  .words = start_words,
+	  .doc = "connect at once, when there is traffic, or only wait; without address: listen" },
+	{ PEER(dpd_delay), CONF_T_DUR, PEER_AT(dpd_delay), .def = "30s", .min = 1000,
+	  .max = 86400000, .zero = true, .change = CONF_HOT,
+	  .doc = "silence after which the peer is asked whether it lives" },
+	{ PEER(keepalive), CONF_T_DUR, PEER_AT(keepalive), .def = "20s", .min = 1000,
+	  .max = 3600000, .zero = true, .change = CONF_HOT,
+	  .doc = "interval of NAT keepalives when we are behind a NAT" },
+};
+
+const size_t conf_n_keys = ARRAY_LEN(conf_keys);
+
+const char *conf_change_name(enum conf_change c)
+{
+	static const char *const name[] = {
+		[CONF_HOT] = "hot",
+		[CONF_REKEY] = "rekey",
+		[CONF_REAUTH] = "reauth",
+		[CONF_RESTART] = "restart",
+	};
+
+	return name[c];
+}
+
+const struct conf_key *schema_find(enum conf_scope scope, struct bytes name, size_t *ret_row)
+{
+	size_t row = 0;
+
+	for (size_t i = 0; i < conf_n_keys; i++) {
+		if (conf_keys[i].scope != scope)
+			continue;
+		if (bytes_eq(bytes_str(conf_keys[i].name), name)) {
+			*ret_row = row;
+			return &conf_keys[i];
+		}
+		row++;
+	}
+	return NULL;
+}
+
+void schema_names(enum conf_scope scope, struct text *t)
+{
+	const char *sep = "";
+
+	for (size_t i = 0; i < conf_n_keys; i++) {
+		if (conf_keys[i].scope != scope)
+			continue;
+		text_fmt(t, "%s%s", sep, conf_keys[i].name);
+		sep = ", ";
+	}
+}
+
+/* The largest unit that is exact. */
+static void duration_text(struct text *t, int64_t ms)
+{
+	if (ms && ms % 3600000 == 0)
+		text_fmt(t, "%lldh", (long long)ms / 3600000);
+	else if (ms && ms % 60000 == 0)
+		text_fmt(t, "%lldm", (long long)ms / 60000);
+	else if (ms % 1000 == 0)
+		text_fmt(t, "%llds", (long long)ms / 1000);
+	else
+		text_fmt(t, "%lldms", (long long)ms);
+}
+
+static void wants_range(const struct conf_key *k, struct text *t)
+{
+	if (k->type == CONF_T_NUM) {
+		text_fmt(t, "a number from %lld to %lld", (long long)k->min, (long long)k->max);
+		return;
+	}
+	text_add(t, "a duration from ");
+	duration_text(t, k->min);
+	text_add(t, " to ");
+	duration_text(t, k->max);
+	text_add(t, " (units ms, s, m, h)");
+	if (k->zero)
+		text_add(t, ", or 0s for never");
+}
+
+static void wants_words(const struct conf_key *k, struct text *t)
+{
+	for (size_t i = 0; k->words[i]; i++)
+		text_fmt(t, "%s%s", i == 0 ? "" : k->words[i + 1] ? ", " : " or ", k->words[i]);
+}
+
+void schema_wants(const struct conf_key *k, struct text *t)
+{
+	static const char *const wants[CONF_TYPES] = {
+		[CONF_T_PATH] = "an absolute path in double quotes",
+		[CONF_T_NAME] = "a device name of 1 to 15 characters in double quotes",
+		[CONF_T_ADDRS] = "one or more IP addresses, { \"...\", \"...\" }",
+		[CONF_T_HOSTS] = "one or more IP addresses or host names, { \"...\", \"...\" }",
+		[CONF_T_PATHS] = "one or more absolute paths, { \"...\", \"...\" }",
+		[CONF_T_IDENT] = "an identity in double quotes",
+		[CONF_T_PATTERN] =
+			"an identity or a pattern such as \"*.example\" in double quotes",
+		[CONF_T_SECRET] = "\"text\", \"0x...\" hexadecimal or \"0s...\" base64",
+		[CONF_T_TS] =
+			"one or more selectors such as { \"10.1.0.0/16\", \"10.2.0.1[tcp/80]\" }",
+		[CONF_T_IKE] = "one or more proposals such as { \"aes128gcm16-prfsha256-x25519\" }",
+		[CONF_T_ESP] = "one or more proposals such as { \"aes128gcm16-esn\" }",
+	};
+
+	if (k->type == CONF_T_NUM || k->type == CONF_T_DUR)
+		wants_range(k, t);
+	else if (k->type == CONF_T_WORD)
+		wants_words(k, t);
+	else
+		text_add(t, wants[k->type]);
+}

@@ -1,0 +1,576 @@
+/*
+ * value.c - the right side of an entry becomes the typed member of the configuration that the
+ * key's row names.  A wrong value is reported and leaves the member as it was, but with its
+ * position, so that nobody complains about a missing key as well.
+ */
+#include "conf/internal.h"
+
+struct setter {
+	struct arena *ar;
+	struct conf_errors *errs;
+	const struct conf_key *k;
+};
+
+enum {
+	SHOWN_MAX = 80, /* bytes of a wrong value in a message */
+	WHY_MAX = 640,
+	PSK_TEXT_MAX = 2 * CONF_PSK_MAX + 2,
+	HOST_MAX = 253,
+	HOST_LABEL_MAX = 63,
+	NAME_MAX_LEN = 15, /* IFNAMSIZ less its terminator */
+	PATH_MAX_LEN = 4095,
+};
+
+/* ---- messages ---- */
+
+static void refuse(struct setter *st, struct conf_pos at, const char *what)
+{
+	char wants[WHY_MAX];
+	struct text t = TEXT_OF(wants);
+
+	schema_wants(st->k, &t);
+	conf_error_add(st->errs, at, "%s %s, accepted: %s", st->k->name, what, wants);
+}
+
+/* With the value, unless that is a secret. */
+static void refuse_value(struct setter *st, const struct token *tok, const char *what)
+{
+	char shown[SHOWN_MAX + 32];
+	struct text t = TEXT_OF(shown);
+	struct bytes s = tok->s;
+
+	if (st->k->type == CONF_T_SECRET) {
+		refuse(st, tok->at, what);
+		return;
+	}
+	if (s.n > SHOWN_MAX / 4)
+		s.n = SHOWN_MAX / 4;
+	text_add(&t, "\"");
+	text_quote(&t, s);
+	text_fmt(&t, "%s\" %s", s.n < tok->s.n ? "..." : "", what);
+	refuse(st, tok->at, shown);
+}
+
+/* ---- scalars ---- */
+
+static const char *str(const struct token *tok)
+{
+	return (const char *)tok->s.p;
+}
+
+static bool is_path(const struct setter *st, const struct token *tok)
+{
+	size_t max = st->k->max ? (size_t)st->k->max : PATH_MAX_LEN;
+
+	return tok->s.n > 0 && tok->s.p[0] == '/' && tok->s.n <= max;
+}
+
+static enum status set_path(struct setter *st, const struct value *v, void *dst)
+{
+	struct conf_text *d = dst;
+
+	if (is_path(st, &v->elem[0]))
+		d->s = str(&v->elem[0]);
+	else if (v->elem[0].s.n > 1 && v->elem[0].s.p[0] == '/')
+		refuse_value(st, &v->elem[0], "is too long");
+	else
+		refuse_value(st, &v->elem[0], "is no absolute path");
+	return ST_OK;
+}
+
+/* What the kernel takes: dev_valid_name(). */
+static enum status set_name(struct setter *st, const struct value *v, void *dst)
+{
+	const struct token *tok = &v->elem[0];
+	struct conf_text *d = dst;
+	bool ok = tok->s.n > 0 && tok->s.n <= NAME_MAX_LEN && strcmp(str(tok), ".") != 0 &&
+		  strcmp(str(tok), "..") != 0;
+
+	for (size_t i = 0; ok && i < tok->s.n; i++)
+		ok = tok->s.p[i] > 0x20 && tok->s.p[i] < 0x7f && !strchr("/:%", tok->s.p[i]);
+	if (ok)
+		d->s = str(tok);
+	else
+		refuse_value(st, tok, "is no name of a device");
+	return ST_OK;
+}
+
+/* Leading digits; the rest of the word is left in `*ret_unit`. */
+static bool digits(struct bytes s, int64_t *ret_n, struct bytes *ret_unit)
+{
+	int64_t n = 0;
+	size_t i = 0;
+
+	for (; i < s.n && s.p[i] >= '0' && s.p[i] <= '9'; i++)
+		if (__builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, s.p[i] - '0', &n))
+			return false;
+	*ret_n = n;
+	*ret_unit = bytes_of(s.p + i, s.n - i);
+	return i > 0;
+}
+
+static bool in_range(const struct conf_key *k, int64_t n)
+{
+	return (n >= k->min && n <= k->max) || (k->zero && n == 0);
+}
+
+static enum status set_num(struct setter *st, const struct value *v, void *dst)
+{
+	const struct token *tok = &v->elem[0];
+	struct conf_num *d = dst;
+	struct bytes unit;
+	int64_t n;
+
+	if (!digits(tok->s, &n, &unit) || unit.n > 0)
+		refuse_value(st, tok, "is no number");
+	else if (!in_range(st->k, n))
+		refuse_value(st, tok, "is out of range");
+	else
+		d->v = (uint32_t)n;
+	return ST_OK;
+}
+
+static int64_t unit_ms(struct bytes unit)
+{
+	static const struct {
+		const char *name;
+		int64_t ms;
+	} row[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(row); i++)
+		if (bytes_eq(unit, bytes_str(row[i].name)))
+			return row[i].ms;
+	return 0;
+}
+
+static enum status set_dur(struct setter *st, const struct value *v, void *dst)
+{
+	const struct token *tok = &v->elem[0];
+	struct conf_dur *d = dst;
+	struct bytes unit;
+	int64_t n;
+
+	if (!digits(tok->s, &n, &unit))
+		refuse_value(st, tok, "is no duration");
+	else if (unit_ms(unit) == 0)
+		refuse_value(st, tok, unit.n ? "has an unknown unit" : "lacks a unit");
+	else if (__builtin_mul_overflow(n, unit_ms(unit), &n) || !in_range(st->k, n))
+		refuse_value(st, tok, "is out of range");
+	else
+		d->v = dur_ms(n);
+	return ST_OK;
+}
+
+static enum status set_word(struct setter *st, const struct value *v, void *dst)
+{
+	struct conf_word *d = dst;
+
+	for (int i = 0; st->k->words[i]; i++) {
+		if (!bytes_eq(v->elem[0].s, bytes_str(st->k->words[i])))
+			continue;
+		d->v = i;
+		return ST_OK;
+	}
+	refuse_value(st, &v->elem[0], "is unknown");
+	return ST_OK;
+}
+
+/* Arena exhaustion apart, a parser of module policy says ST_INVAL and why. */
+static enum status complain(struct setter *st, const struct token *tok, enum status got,
+			    const char *why)
+{
+	if (got == ST_NOMEM)
+		return ST_NOMEM;
+	conf_error_add(st->errs, tok->at, "%s: %s", st->k->name, why);
+	return ST_OK;
+}
+
+static enum status set_ident(struct setter *st, const struct value *v, void *dst)
+{
+	const struct token *tok = &v->elem[0];
+	struct conf_ident *d = dst;
+	char buf[WHY_MAX];
+	struct text why = TEXT_OF(buf);
+	enum status got =
+		policy_ident_parse(st->ar, str(tok), st->k->type == CONF_T_PATTERN, &why, &d->id);
+
+	if (got != ST_OK)
+		return complain(st, tok, got, buf);
+	d->text = (struct conf_text){ str(tok), tok->at };
+	return ST_OK;
+}
+
+/* ---- secrets ---- */
+
+static int hex_digit(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool put_hex(struct wr *w, struct bytes s)
+{
+	if (s.n % 2)
+		return false;
+	for (size_t i = 0; i < s.n; i += 2) {
+		int high = hex_digit(s.p[i]), low = hex_digit(s.p[i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		wr_u8(w, (uint8_t)(high << 4 | low));
+	}
+	return true;
+}
+
+static int base64_digit(uint8_t c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* RFC 4648 section 4, with its padding, and with zero bits where a digit is not used up. */
+static bool put_base64(struct wr *w, struct bytes s)
+{
+	uint32_t acc = 0;
+	unsigned bits = 0;
+	size_t pad = 0;
+
+	if (s.n % 4)
+		return false;
+	while (pad < 2 && s.n > 0 && s.p[s.n - 1] == '=') {
+		s.n--;
+		pad++;
+	}
+	for (size_t i = 0; i < s.n; i++) {
+		int d = base64_digit(s.p[i]);
+
+		if (d < 0)
+			return false;
+		acc = acc << 6 | (uint32_t)d;
+		bits += 6;
+		if (bits >= 8) {
+			bits -= 8;
+			wr_u8(w, (uint8_t)(acc >> bits));
+		}
+	}
+	return (acc & ((1u << bits) - 1)) == 0;
+}
+
+static bool has_head(struct bytes s, const char *head)
+{
+	return s.n >= 2 && memcmp(s.p, head, 2) == 0;
+}
+
+enum status value_psk(struct arena *ar, struct bytes s, struct bytes *ret_psk, const char **ret_why)
+{
+	bool hex = has_head(s, "0x"), base64 = has_head(s, "0s");
+	struct bytes body = hex || base64 ? bytes_of(s.p + 2, s.n - 2) : s;
+	uint8_t *buf = arena_new(ar, s.n + 1);
+	struct wr w = wr_of(buf, s.n + 1);
+
+	if (!buf)
+		return ST_NOMEM;
+	*ret_why = hex ? "begins with 0x, but whole bytes in hexadecimal do not follow"
+		       : "begins with 0s, but padded base64 does not follow";
+	if ((hex && !put_hex(&w, body)) || (base64 && !put_base64(&w, body)))
+		return ST_INVAL;
+	if (!hex && !base64)
+		wr_put(&w, body);
+	*ret_why = wr_len(&w) ? "is too long" : "is empty";
+	if (wr_len(&w) == 0 || wr_len(&w) > CONF_PSK_MAX)
+		return ST_INVAL;
+	*ret_psk = wr_bytes_of(&w);
+	return ST_OK;
+}
+
+static enum status set_secret(struct setter *st, const struct value *v, void *dst)
+{
+	struct conf_secret *d = dst;
+	const char *why = "";
+	enum status got = value_psk(st->ar, v->elem[0].s, &d->b, &why);
+
+	if (got == ST_INVAL)
+		refuse_value(st, &v->elem[0], why);
+	return got == ST_NOMEM ? ST_NOMEM : ST_OK;
+}
+
+/* ---- lists ---- */
+
+/* The texts of a list. */
+static enum status set_texts(struct setter *st, const struct value *v, struct conf_list *d)
+{
+	struct conf_text *t = arena_new(st->ar, v->n * sizeof(*t));
+
+	if (!t)
+		return ST_NOMEM;
+	for (size_t i = 0; i < v->n; i++)
+		t[i] = (struct conf_text){ str(&v->elem[i]), v->elem[i].at };
+	d->v = t;
+	d->n = v->n;
+	return ST_OK;
+}
+
+/* Reports an element that is equal to an earlier one. */
+static bool repeated(struct setter *st, const struct value *v, size_t i)
+{
+	for (size_t j = 0; j < i; j++) {
+		if (!bytes_eq(v->elem[j].s, v->elem[i].s))
+			continue;
+		refuse_value(st, &v->elem[i], "stands twice in the list");
+		return true;
+	}
+	return false;
+}
+
+static bool is_label(struct bytes s)
+{
+	if (s.n == 0 || s.n > HOST_LABEL_MAX || s.p[0] == '-' || s.p[s.n - 1] == '-')
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		uint8_t c = s.p[i] | 0x20;
+
+		if (!(c >= 'a' && c <= 'z') && !(s.p[i] >= '0' && s.p[i] <= '9') && s.p[i] != '-' &&
+		    s.p[i] != '_')
+			return false;
+	}
+	return true;
+}
+
+/* RFC 1123 section 2.1, with the underscore of the field.  A last label of digits would be a
+ * mistyped address. */
+static bool is_host(struct bytes s)
+{
+	struct bytes label = { NULL, 0 };
+	bool digits_only = true;
+
+	if (s.n > 1 && s.p[s.n - 1] == '.')
+		s.n--;
+	if (s.n > HOST_MAX)
+		return false;
+	for (size_t i = 0, start = 0; i <= s.n; i++) {
+		if (i < s.n && s.p[i] != '.')
+			continue;
+		label = bytes_of(s.p + start, i - start);
+		if (!is_label(label))
+			return false;
+		start = i + 1;
+	}
+	for (size_t i = 0; i < label.n; i++)
+		digits_only = digits_only && label.p[i] >= '0' && label.p[i] <= '9';
+	return !digits_only;
+}
+
+static bool is_ip(const struct token *tok)
+{
+	struct ip ip;
+
+	return ip_parse(str(tok), &ip) == ST_OK;
+}
+
+static bool good_element(struct setter *st, const struct token *tok)
+{
+	switch (st->k->type) {
+	case CONF_T_ADDRS: return is_ip(tok);
+	case CONF_T_HOSTS: return is_ip(tok) || is_host(tok->s);
+	default: return is_path(st, tok);
+	}
+}
+
+static enum status set_list(struct setter *st, const struct value *v, void *dst)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < v->n; i++) {
+		if (!good_element(st, &v->elem[i])) {
+			refuse_value(st, &v->elem[i], "is none");
+			ok = false;
+		} else if (repeated(st, v, i)) {
+			ok = false;
+		}
+	}
+	return ok ? set_texts(st, v, dst) : ST_OK;
+}
+
+static enum status set_ts(struct setter *st, const struct value *v, void *dst)
+{
+	struct wire_ts *ts = arena_new(st->ar, v->n * sizeof(*ts));
+	struct conf_ts *d = dst;
+	bool ok = true;
+
+	if (!ts)
+		return ST_NOMEM;
+	for (size_t i = 0; i < v->n; i++) {
+		char buf[WHY_MAX];
+		struct text why = TEXT_OF(buf);
+		enum status got = policy_ts_parse(str(&v->elem[i]), &why, &ts[i]);
+
+		if (got != ST_OK && complain(st, &v->elem[i], got, buf))
+			return ST_NOMEM;
+		ok = ok && got == ST_OK && !repeated(st, v, i);
+	}
+	if (!ok)
+		return ST_OK;
+	d->ts = (struct wire_ts_list){ .ts = ts, .n = v->n };
+	return set_texts(st, v, &d->list);
+}
+
+static enum status set_proposals(struct setter *st, const struct value *v, void *dst)
+{
+	uint8_t proto = st->k->type == CONF_T_IKE ? WIRE_PROTO_IKE : WIRE_PROTO_ESP;
+	struct wire_proposal *p = arena_new(st->ar, v->n * sizeof(*p));
+	struct conf_proposals *d = dst;
+	bool ok = true;
+
+	if (!p)
+		return ST_NOMEM;
+	if (v->n > WIRE_MAX_PROPOSALS) {
+		refuse(st, v->at, "has more proposals than a message may");
+		return ST_OK;
+	}
+	for (size_t i = 0; i < v->n; i++) {
+		char buf[WHY_MAX];
+		struct text why = TEXT_OF(buf);
+		enum status got =
+			policy_proposal_parse(st->ar, proto, str(&v->elem[i]), &why, &p[i]);
+
+		if (got != ST_OK && complain(st, &v->elem[i], got, buf))
+			return ST_NOMEM;
+		p[i].number = (uint8_t)(i + 1);
+		ok = ok && got == ST_OK && !repeated(st, v, i);
+	}
+	if (!ok)
+		return ST_OK;
+	d->sa = (struct wire_sa){ p, v->n };
+	return set_texts(st, v, &d->list);
+}
+
+/* ---- by type ---- */
+
+struct type_row {
+	enum token_kind kind; /* of a value, or of the elements of a list */
+	bool list;
+	size_t at; /* of the member's position */
+	enum status (*set)(struct setter *st, const struct value *v, void *dst);
+};
+
+static const struct type_row type_rows[CONF_TYPES] = {
+	[CONF_T_PATH] = { TOK_STRING, false, offsetof(struct conf_text, at), set_path },
+	[CONF_T_NAME] = { TOK_STRING, false, offsetof(struct conf_text, at), set_name },
+	[CONF_T_NUM] = { TOK_WORD, false, offsetof(struct conf_num, at), set_num },
+	[CONF_T_DUR] = { TOK_WORD, false, offsetof(struct conf_dur, at), set_dur },
+	[CONF_T_WORD] = { TOK_WORD, false, offsetof(struct conf_word, at), set_word },
+	[CONF_T_ADDRS] = { TOK_STRING, true, offsetof(struct conf_list, at), set_list },
+	[CONF_T_HOSTS] = { TOK_STRING, true, offsetof(struct conf_list, at), set_list },
+	[CONF_T_PATHS] = { TOK_STRING, true, offsetof(struct conf_list, at), set_list },
+	[CONF_T_IDENT] = { TOK_STRING, false, offsetof(struct conf_ident, text.at), set_ident },
+	[CONF_T_PATTERN] = { TOK_STRING, false, offsetof(struct conf_ident, text.at), set_ident },
+	[CONF_T_SECRET] = { TOK_STRING, false, offsetof(struct conf_secret, at), set_secret },
+	[CONF_T_TS] = { TOK_STRING, true, offsetof(struct conf_ts, list.at), set_ts },
+	[CONF_T_IKE] = { TOK_STRING, true, offsetof(struct conf_proposals, list.at),
+			 set_proposals },
+	[CONF_T_ESP] = { TOK_STRING, true, offsetof(struct conf_proposals, list.at),
+			 set_proposals },
+};
+
+/* Shape and token kinds; every element that is wrong is reported. */
+static bool right_shape(struct setter *st, const struct type_row *row, const struct value *v)
+{
+	bool ok = true;
+
+	if (v->list && !row->list)
+		refuse(st, v->at, "takes one value, not a list");
+	else if (v->n == 0)
+		refuse(st, v->at, "is an empty list");
+	if ((v->list && !row->list) || v->n == 0)
+		return false;
+	for (size_t i = 0; i < v->n; i++) {
+		if (v->elem[i].kind != row->kind)
+			refuse(st, v->elem[i].at,
+			       row->kind == TOK_STRING ? "wants a string in double quotes"
+						       : "wants a word without quotes");
+		ok = ok && v->elem[i].kind == row->kind && !v->elem[i].bad;
+	}
+	return ok;
+}
+
+enum status value_set(struct arena *ar, struct conf_errors *errs, const struct conf_key *k,
+		      const struct value *v, void *base)
+{
+	struct setter st = { ar, errs, k };
+	const struct type_row *row = &type_rows[k->type];
+	uint8_t *dst = (uint8_t *)base + k->offset;
+
+	memcpy(dst + row->at, &v->at, sizeof(v->at));
+	return right_shape(&st, row, v) ? row->set(&st, v, dst) : ST_OK;
+}
+
+/* Reads the text of a default: a word, a string, or a list of strings. */
+static void default_value(struct lexer *lx, struct value *ret)
+{
+	struct token tok;
+
+	*ret = (struct value){ 0 };
+	for (lex_next(lx, &tok); tok.kind != TOK_END; lex_next(lx, &tok)) {
+		if (tok.kind == TOK_OPEN)
+			ret->list = true;
+		if (tok.kind != TOK_WORD && tok.kind != TOK_STRING)
+			continue;
+		tok.at = ret->at;
+		ret->elem[ret->n++] = tok;
+	}
+}
+
+enum status value_defaults(struct arena *ar, struct conf_errors *errs, enum conf_scope scope,
+			   struct value *scratch, void *base)
+{
+	for (size_t i = 0; i < conf_n_keys; i++) {
+		const struct conf_key *k = &conf_keys[i];
+		enum status st;
+		struct lexer lx;
+
+		if (k->scope != scope || !k->def)
+			continue;
+		lex_init(&lx, bytes_str(k->def), ar, errs);
+		default_value(&lx, scratch);
+		st = lx.nomem ? ST_NOMEM : value_set(ar, errs, k, scratch, base);
+		if (st != ST_OK)
+			return st;
+	}
+	return ST_OK;
+}
+
+enum status value_default_proposals(struct arena *ar, uint8_t proto, struct conf_proposals *ret)
+{
+	const char *const *names = policy_default_proposals(proto);
+	struct wire_proposal *p;
+	struct conf_text *texts;
+	size_t n = 0;
+
+	while (names[n])
+		n++;
+	p = arena_new(ar, n * sizeof(*p));
+	texts = arena_new(ar, n * sizeof(*texts));
+	if (!p || !texts)
+		return ST_NOMEM;
+	for (size_t i = 0; i < n; i++) {
+		char buf[WHY_MAX];
+		struct text why = TEXT_OF(buf);
+		enum status st = policy_proposal_parse(ar, proto, names[i], &why, &p[i]);
+
+		if (st != ST_OK)
+			return st == ST_NOMEM ? ST_NOMEM : ST_BUG;
+		p[i].number = (uint8_t)(i + 1);
+		texts[i].s = names[i];
+	}
+	ret->sa = (struct wire_sa){ p, n };
+	ret->list = (struct conf_list){ .v = texts, .n = n };
+	return ST_OK;
+}
