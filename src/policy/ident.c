@@ -116,10 +116,11 @@ static enum status parse_fqdn(struct arena *ar, struct bytes s, bool allow_wildc
 	return make(ar, WIRE_ID_FQDN, s, ret_ident);
 }
 
+/* No quoted strings (RFC 5321 section 4.1.2), so nothing that printing would have to escape. */
 static bool is_local_part(struct bytes b)
 {
 	for (size_t i = 0; i < b.n; i++)
-		if (b.p[i] <= 0x20 || b.p[i] >= 0x7f || b.p[i] == '@' || b.p[i] == '*')
+		if (b.p[i] <= 0x20 || b.p[i] >= 0x7f || memchr("@*\"\\", b.p[i], 4))
 			return false;
 	return b.n > 0;
 }

@@ -97,6 +97,8 @@ static void refuses_what_is_none(void **state)
 		{ "j*@example.net", true, "not a mail" },
 		{ "@example@net", false, "not a name" },
 		{ "joe@", false, "not a mail" },
+		{ "\"joe\"@example", false, "not a mail" },
+		{ "j\\oe@example", false, "not a mail" },
 		{ "joe@a@b", false, "not a mail" },
 		{ "@#", false, "key id" },
 		{ "@#abc", false, "key id" },
