@@ -68,6 +68,25 @@ static inline bool packet_notifies(struct world *w, const struct packet *p, uint
 	return found;
 }
 
+/* The newest event of that kind says so. */
+#define says(node, kind, words) check_says(node, kind, words, __FILE__, __LINE__)
+
+static inline void check_says(const struct node *n, enum ike_event_kind kind, const char *words,
+			      const char *file, int line)
+{
+	const struct ike_event *ev = node_event(n, kind);
+
+	_assert_true(ev != NULL, "there is such an event", file, line);
+	if (!strstr(ev->text, words))
+		print_error("%s: \"%s\" does not say \"%s\"\n", n->name, ev->text, words);
+	_assert_true(strstr(ev->text, words) != NULL, "the event says so", file, line);
+}
+
+static inline void connect(struct node *n)
+{
+	assert_int_equal(node_command(n, IKE_CMD_UP, PAIR_PEER), ST_OK);
+}
+
 /* A state that cmocka hands to setup and teardown. */
 static inline int setup_pair(void **state)
 {

@@ -5,8 +5,8 @@
  * WORLD_NODES nodes.  A `node` is one engine with its own allocator (mem.h), provider and data
  * plane.  Nothing moves by itself:
  *
- *	what a node sends is appended to the queue, in order; the test delivers, drops, duplicates,
- *	reorders, corrupts or readdresses each datagram by hand, or calls world_run();
+ *	what a node sends, IKE and ESP, is appended to the queue, in order; the test delivers,
+ *drops, duplicates, reorders, corrupts or readdresses each datagram by hand, or calls world_run();
  *	time stands still until world_advance() or world_timer();
  *	jobs, data-plane operations and look-ups are answered at once, in order, after the engine
  *	is drained, unless the test holds them back (`hold`) and releases them in its own order.
@@ -21,6 +21,7 @@
 #pragma once
 
 #include "crypto/fake/crypto_fake.h"
+#include "dp/fake/dp_fake.h"
 #include "harness/conf.h"
 #include "harness/mem.h"
 #include "ike/ike.h"
@@ -32,6 +33,7 @@ enum {
 	NODE_ADDRESSES = 4,
 	NODE_CHILDREN = 32,
 	NODE_TRAPS = 8,
+	NODE_INNER_MAX = 128,
 	NAT_MAPPINGS = 8,
 };
 
@@ -39,9 +41,10 @@ enum {
 struct packet {
 	struct list link;
 	unsigned id; /* 1, 2, 3 … in the order sent */
-	struct endpoint src;
+	struct endpoint src; /* port 0 at both ends: ESP without UDP */
 	struct endpoint dst;
-	uint8_t *data; /* UDP payload, non-ESP marker included */
+	bool esp;
+	uint8_t *data; /* UDP payload, non-ESP marker included; without UDP the ESP packet */
 	size_t n;
 };
 
@@ -59,14 +62,16 @@ struct pending {
 		PENDING_JOB,
 		PENDING_DONE, /* of a data-plane operation */
 		PENDING_NAME,
+		PENDING_REPORT, /* of the data plane, unasked */
 	} kind;
 	uint64_t id;
 	struct crypto_job *job; /* JOB */
 	bool cancelled;
 	bool fail; /* JOB, DONE: answer with `status` */
 	enum status status;
-	enum dp_op_kind op; /* DONE */
+	struct dp_counters counters; /* DONE */
 	char name[64]; /* NAME */
+	struct dp_report report; /* REPORT */
 };
 
 /* A child as the data plane was told. */
@@ -92,6 +97,7 @@ struct node {
 	struct crypto_fake *fake;
 	struct crypto crypto;
 	struct ike *ike;
+	struct dp *dp;
 
 	unsigned hold;
 	struct list held; /* struct pending, oldest first */
@@ -110,7 +116,10 @@ struct node {
 	dp_child_id last_child; /* highest ever installed */
 	struct node_trap trap[NODE_TRAPS];
 	size_t n_traps;
-	unsigned esp_seen; /* datagrams on the ESP port that are neither IKE nor keepalives */
+	unsigned esp_seen; /* ESP packets received */
+	unsigned inner_seen; /* packets delivered to the protected side */
+	uint8_t inner[NODE_INNER_MAX]; /* the last of them */
+	size_t inner_len;
 	unsigned keepalives; /* received */
 	unsigned sent;
 };
@@ -225,8 +234,9 @@ void world_nat_forget(struct world *w);
 /* ---- a node -------------------------------------------------------------------------------- */
 
 enum status node_command(struct node *n, enum ike_cmd_kind kind, ike_peer_id peer);
-/* Traffic for a trapped peer. */
-void node_acquire(struct node *n, ike_peer_id peer);
+/* A packet from `src` to `dst` arrives at the node's protected side: an ESP datagram in the queue,
+ * an ACQUIRE, or nothing, as the data plane sees fit. */
+void node_packet(struct node *n, const char *src, const char *dst);
 void node_report(struct node *n, const struct dp_report *r);
 /* Hands over bytes as a datagram from `src` to the node's first address, same port rules. */
 void node_input(struct node *n, struct endpoint src, uint16_t port, struct bytes data);
@@ -269,8 +279,8 @@ struct ike_peer_info node_peer(const struct node *n, ike_peer_id id);
 /* All that status would show, counters left out, as text: for "nothing changed". */
 const char *node_picture(struct node *n, char *buf, size_t cap);
 
-/* A packet of the protected side of `from` arrives unchanged on that of `to`: both ends hold the
- * same keys and selectors that admit it. */
+/* node_packet() at `from`, and what ESP it sends reaches `to` at once, past the queue: does exactly
+ * that packet come out there? */
 bool world_ping(struct world *w, struct node *from, const char *src, struct node *to,
 		const char *dst);
 

@@ -8,12 +8,23 @@
 /* outputs.c: everything the engine puts out is carried out, and what is ready is answered. */
 void node_drain(struct node *n);
 void node_pendings_free(struct node *n);
+void node_report_later(struct node *n, const struct dp_report *r);
 
 /* net.c */
+void world_send_esp(struct world *w, const struct endpoint *local, const struct endpoint *remote,
+		    struct bytes data);
 void world_send(struct world *w, struct node *n, const struct ike_out *o);
 
 /* look.c */
 bool node_owns(const struct node *n, const struct ip *ip);
+
+/* traffic.c: the data plane */
+void dp_start(struct node *n);
+void dp_submit(struct node *n, const struct dp_op *op, struct pending *p);
+/* Packets it sends go into the queue, reports into the engine. */
+void dp_pump(struct node *n);
+void dp_input(struct node *n, const struct endpoint *local, const struct endpoint *remote,
+	      struct bytes packet);
 
 /* record.c */
 void record_output(struct node *n, const struct ike_out *o);

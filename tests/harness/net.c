@@ -124,6 +124,18 @@ void world_send(struct world *w, struct node *n, const struct ike_out *o)
 	trace_packet(w, p);
 }
 
+void world_send_esp(struct world *w, const struct endpoint *local, const struct endpoint *remote,
+		    struct bytes data)
+{
+	struct endpoint src = *local;
+	struct packet *p;
+
+	nat_out(&w->nat, &src);
+	p = packet_new(src, *remote, false, data);
+	p->esp = true;
+	enqueue(w, p);
+}
+
 struct packet *world_inject(struct world *w, struct endpoint src, struct endpoint dst,
 			    struct bytes data)
 {
@@ -135,6 +147,7 @@ struct packet *packet_keep(const struct packet *p)
 	struct packet *copy = packet_new(p->src, p->dst, false, bytes_of(p->data, p->n));
 
 	copy->id = p->id;
+	copy->esp = p->esp;
 	return copy;
 }
 
@@ -190,40 +203,54 @@ static bool has_marker(struct bytes data)
 	       memcmp(data.p, non_esp_marker, sizeof(non_esp_marker)) == 0;
 }
 
-/* The host's demultiplexing of RFC 3948: true when the engine gets `*data`. */
-static bool for_engine(struct node *n, uint16_t port, struct bytes *data)
+enum to {
+	TO_NOBODY,
+	TO_ENGINE,
+	TO_DATA_PLANE,
+};
+
+/* The host's demultiplexing of RFC 3948. */
+static enum to demultiplex(struct node *n, uint16_t port, struct bytes *data)
 {
 	if (port == n->conf->conf.port)
-		return true;
+		return TO_ENGINE;
 	if (port != n->conf->conf.nat_port)
-		return false;
+		return port == 0 ? TO_DATA_PLANE : TO_NOBODY;
 	if (data->n == 1 && data->p[0] == 0xff) {
 		n->keepalives++;
-		return false;
+		return TO_NOBODY;
 	}
-	if (!has_marker(*data)) {
-		n->esp_seen++;
-		return false;
-	}
+	if (!has_marker(*data))
+		return TO_DATA_PLANE;
 	*data = bytes_of(data->p + sizeof(non_esp_marker), data->n - sizeof(non_esp_marker));
-	return true;
+	return TO_ENGINE;
 }
 
 /* The bytes go to the engine in a block of exactly their size, so that the address sanitizer sees a
  * read past the end. */
-static void input(struct node *n, struct endpoint local, struct endpoint remote, struct bytes data)
+static void to_engine(struct node *n, struct endpoint local, struct endpoint remote,
+		      struct bytes data)
 {
 	struct bytes copy;
 	struct ike_datagram d;
 
-	if (!n->ike || !for_engine(n, local.port, &data))
-		return;
 	if (mem_dup(&mem_libc, data, &copy) != ST_OK)
 		harness_fail("out of memory");
 	d = (struct ike_datagram){ .local = local, .remote = remote, .data = copy };
+	d.data.n = data.n;
 	ike_input(n->ike, n->w->now, &d);
 	mem_libc.free(NULL, (void *)(uintptr_t)copy.p);
 	node_drain(n);
+}
+
+static void input(struct node *n, struct endpoint local, struct endpoint remote, struct bytes data)
+{
+	enum to to = n->ike ? demultiplex(n, local.port, &data) : TO_NOBODY;
+
+	if (to == TO_ENGINE)
+		to_engine(n, local, remote, data);
+	else if (to == TO_DATA_PLANE)
+		dp_input(n, &local, &remote, data);
 }
 
 void world_hand_over(struct world *w, const struct packet *p)

@@ -68,13 +68,22 @@ static void out_dp(struct node *n, const struct dp_op *op)
 {
 	struct pending *p = pending_new(PENDING_DONE, op->op);
 
-	p->op = op->kind;
 	p->fail = n->n_ops++ == n->fail_op;
 	p->status = p->fail ? ST_IO : ST_OK;
 	/* A failed deletion still leaves nothing that carries packets. */
-	if (!p->fail || op->kind == DP_CHILD_DEL || op->kind == DP_TRAP_DEL)
+	if (!p->fail || op->kind == DP_CHILD_DEL || op->kind == DP_TRAP_DEL) {
 		record_dp(n, op);
+		dp_submit(n, op, p);
+	}
 	pending_add(n, p, HOLD_DP);
+}
+
+void node_report_later(struct node *n, const struct dp_report *r)
+{
+	struct pending *p = pending_new(PENDING_REPORT, 0);
+
+	p->report = *r;
+	list_add_tail(&n->ready, &p->link);
 }
 
 static void out_resolve(struct node *n, const struct ike_out *o)
@@ -131,6 +140,7 @@ static void answer_done(struct node *n, const struct pending *p)
 
 	r.u.done.op = p->id;
 	r.u.done.status = p->status;
+	r.u.done.counters = p->counters;
 	ike_dp(n->ike, n->w->now, &r);
 }
 
@@ -178,6 +188,7 @@ static void answer(struct node *n, struct pending *p)
 	case PENDING_JOB: answer_job(n, p); break;
 	case PENDING_DONE: answer_done(n, p); break;
 	case PENDING_NAME: answer_name(n, p); break;
+	case PENDING_REPORT: ike_dp(n->ike, n->w->now, &p->report); break;
 	}
 	pending_free(p);
 }
@@ -200,6 +211,7 @@ void node_drain(struct node *n)
 		answer(n, CONTAINER_OF(n->ready.next, struct pending, link));
 		drain_outputs(n);
 	}
+	dp_pump(n);
 }
 
 /* ---- what the test does -------------------------------------------------------------------- */
@@ -261,15 +273,4 @@ void node_report(struct node *n, const struct dp_report *r)
 {
 	ike_dp(n->ike, n->w->now, r);
 	node_drain(n);
-}
-
-void node_acquire(struct node *n, ike_peer_id peer)
-{
-	struct dp_report r = { .kind = DP_REPORT_ACQUIRE };
-
-	r.u.acquire.peer = peer;
-	r.u.acquire.proto = 1;
-	r.u.acquire.src = test_ip("10.1.0.1");
-	r.u.acquire.dst = test_ip("10.2.0.1");
-	node_report(n, &r);
 }

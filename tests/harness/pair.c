@@ -25,13 +25,24 @@ void pair_ipv6(struct pair *p)
 	test_conf_addresses(p->cb, p->pb, "2001:db8::1");
 }
 
+void pair_start_a(struct pair *p)
+{
+	static const char *const at[] = { "192.0.2.1", "2001:db8::1", NULL };
+
+	p->a = world_node(p->w, "a", at, p->ca);
+}
+
+void pair_start_b(struct pair *p)
+{
+	static const char *const at[] = { "192.0.2.2", "2001:db8::2", NULL };
+
+	p->b = world_node(p->w, "b", at, p->cb);
+}
+
 void pair_start(struct pair *p)
 {
-	static const char *const at_a[] = { "192.0.2.1", "2001:db8::1", NULL };
-	static const char *const at_b[] = { "192.0.2.2", "2001:db8::2", NULL };
-
-	p->a = world_node(p->w, "a", at_a, p->ca);
-	p->b = world_node(p->w, "b", at_b, p->cb);
+	pair_start_a(p);
+	pair_start_b(p);
 }
 
 void pair_up(struct pair *p)
@@ -46,6 +57,10 @@ void pair_up(struct pair *p)
 
 void pair_done(struct pair *p)
 {
+	if (!p->a)
+		ike_conf_unref(&p->ca->conf);
+	if (!p->b)
+		ike_conf_unref(&p->cb->conf);
 	world_free(p->w);
 	*p = (struct pair){ 0 };
 }
@@ -75,7 +90,7 @@ bool pair_is_up(struct pair *p)
 	       world_ping(p->w, p->b, "10.2.0.1", p->a, "10.1.0.1");
 }
 
-static bool node_is_down(const struct node *n)
+bool node_is_down(const struct node *n)
 {
 	struct ike_totals t = ike_totals(n->ike);
 

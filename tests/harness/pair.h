@@ -27,6 +27,9 @@ void pair_init(struct pair *p, uint64_t seed);
 void pair_certs(struct pair *p);
 void pair_ipv6(struct pair *p);
 void pair_start(struct pair *p);
+/* Only one of them; a script may take the other's place and address. */
+void pair_start_a(struct pair *p);
+void pair_start_b(struct pair *p);
 /* pair_start() and a connects to b. */
 void pair_up(struct pair *p);
 void pair_done(struct pair *p);
@@ -34,5 +37,6 @@ void pair_done(struct pair *p);
 /* One established SA with one child at both ends, the same one, and packets get through both ways.
  */
 bool pair_is_up(struct pair *p);
-/* Neither engine has anything left: no SA, no child, no attempt. */
+/* Nothing is left: no SA, half-open or not, no child in engine or data plane. */
+bool node_is_down(const struct node *n);
 bool pair_is_down(struct pair *p);

@@ -7,6 +7,14 @@ enum {
 	SCRIPT_ARENA = 1 << 20,
 };
 
+/* Scripts at different addresses draw different randomness. */
+static uint64_t seed_of(const struct world *w, const struct ip *self)
+{
+	uint64_t key[2] = { w->seed, 0x736372697074 };
+
+	return siphash(key, ip_raw(self));
+}
+
 void script_init(struct script *s, struct world *w, const char *self, struct node *node,
 		 bool initiator)
 {
@@ -28,7 +36,7 @@ void script_init(struct script *s, struct world *w, const char *self, struct nod
 	s->nat_detection = true;
 	arena_init(&s->mem, &mem_libc, SCRIPT_ARENA);
 	arena_init(&s->rx, &mem_libc, SCRIPT_ARENA);
-	if (crypto_fake_new(&mem_libc, w->seed ^ 0x5c, &s->fake) != ST_OK)
+	if (crypto_fake_new(&mem_libc, seed_of(w, &s->self.ip), &s->fake) != ST_OK)
 		harness_fail("script: no provider");
 	s->crypto = crypto_fake_ops(s->fake);
 }

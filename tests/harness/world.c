@@ -44,6 +44,8 @@ struct world *world_new(uint64_t seed)
 static void node_free(struct node *n)
 {
 	node_kill(n);
+	if (n->dp)
+		n->dp->ops->free(n->dp);
 	ike_conf_unref(&n->conf->conf);
 	crypto_fake_free(n->fake);
 	mem_libc.free(NULL, n->events);
@@ -93,6 +95,7 @@ enum status node_start(struct node *n)
 	if (crypto_fake_new(&mem_libc, n->seed, &n->fake) != ST_OK)
 		harness_fail("%s: no provider", n->name);
 	n->crypto = crypto_fake_ops(n->fake);
+	dp_start(n);
 	st = ike_new(&n->mem.alloc, &n->crypto, key, &n->conf->conf, n->w->now, &n->ike);
 	if (st == ST_OK)
 		node_drain(n);

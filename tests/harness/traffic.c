@@ -1,0 +1,157 @@
+/* The data plane of a node, and packets of its protected side. */
+#include "harness/internal.h"
+
+void dp_start(struct node *n)
+{
+	if (n->dp)
+		n->dp->ops->free(n->dp);
+	n->dp = NULL;
+	if (dp_fake_new(&mem_libc, &n->dp) != ST_OK)
+		harness_fail("%s: no data plane", n->name);
+}
+
+void dp_submit(struct node *n, const struct dp_op *op, struct pending *p)
+{
+	enum status st = n->dp->ops->submit(n->dp, op);
+	struct dp_report r;
+
+	if (st != ST_OK)
+		harness_fail("%s: the data plane refuses operation %llu: %s", n->name,
+			     (unsigned long long)op->op, status_name(st));
+	while (n->dp->ops->report(n->dp, &r)) {
+		if (r.kind != DP_REPORT_DONE) {
+			node_report_later(n, &r);
+			continue;
+		}
+		if (r.u.done.op != op->op)
+			harness_fail("%s: an answer to another operation", n->name);
+		p->counters = r.u.done.counters;
+		if (!p->fail)
+			p->status = r.u.done.status;
+	}
+}
+
+void dp_pump(struct node *n)
+{
+	struct dp_fake_packet *out = mem_libc.alloc(NULL, sizeof(*out));
+	struct dp_report r;
+
+	if (!out)
+		harness_fail("out of memory");
+	while (dp_fake_next_out(n->dp, out))
+		world_send_esp(n->w, &out->local, &out->remote, bytes_of(out->data, out->n));
+	mem_libc.free(NULL, out);
+	if (n->dp->ops->report(n->dp, &r))
+		node_report(n, &r);
+}
+
+static void count_inner(struct node *n)
+{
+	struct dp_fake_packet *in = mem_libc.alloc(NULL, sizeof(*in));
+
+	if (!in)
+		harness_fail("out of memory");
+	while (dp_fake_next_in(n->dp, in)) {
+		n->inner_seen++;
+		n->inner_len = in->n < sizeof(n->inner) ? in->n : sizeof(n->inner);
+		memcpy(n->inner, in->data, n->inner_len);
+	}
+	mem_libc.free(NULL, in);
+}
+
+void dp_input(struct node *n, const struct endpoint *local, const struct endpoint *remote,
+	      struct bytes packet)
+{
+	n->esp_seen++;
+	(void)dp_fake_in(n->dp, local, remote, packet);
+	count_inner(n);
+	dp_pump(n);
+}
+
+/* ---- packets ------------------------------------------------------------------------------- */
+
+static uint16_t checksum(const uint8_t *p, size_t n)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i + 1 < n; i += 2)
+		sum += load_be16(p + i);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+/* An ICMP echo request with some data. */
+static size_t echo4(const struct ip *src, const struct ip *dst, uint8_t *b)
+{
+	size_t n = 20 + 8 + 16;
+
+	b[0] = 0x45;
+	store_be16(b + 2, (uint16_t)n);
+	b[8] = 64;
+	b[9] = 1;
+	memcpy(b + 12, src->b, 4);
+	memcpy(b + 16, dst->b, 4);
+	store_be16(b + 10, checksum(b, 20));
+	b[20] = 8;
+	memset(b + 28, 0x5a, 16);
+	store_be16(b + 22, checksum(b + 20, n - 20));
+	return n;
+}
+
+static size_t echo6(const struct ip *src, const struct ip *dst, uint8_t *b)
+{
+	b[0] = 0x60;
+	store_be16(b + 4, 8 + 16);
+	b[6] = 58;
+	b[7] = 64;
+	memcpy(b + 8, src->b, 16);
+	memcpy(b + 24, dst->b, 16);
+	b[40] = 128;
+	memset(b + 48, 0xa5, 16);
+	return 40 + 8 + 16;
+}
+
+static size_t echo(const char *src, const char *dst, uint8_t *b)
+{
+	struct ip s = test_ip(src), d = test_ip(dst);
+
+	memset(b, 0, NODE_INNER_MAX);
+	return s.family == 4 ? echo4(&s, &d, b) : echo6(&s, &d, b);
+}
+
+void node_packet(struct node *n, const char *src, const char *dst)
+{
+	uint8_t b[NODE_INNER_MAX];
+
+	dp_fake_out(n->dp, bytes_of(b, echo(src, dst, b)));
+	dp_pump(n);
+}
+
+/* The newest ESP datagram in the queue. */
+static struct packet *last_esp(struct world *w)
+{
+	struct packet *found = NULL, *p;
+
+	for (size_t i = 0; (p = world_packet(w, i)) != NULL; i++)
+		if (p->esp)
+			found = p;
+	return found;
+}
+
+bool world_ping(struct world *w, struct node *from, const char *src, struct node *to,
+		const char *dst)
+{
+	uint8_t b[NODE_INNER_MAX];
+	size_t n = echo(src, dst, b);
+	unsigned before = to->inner_seen, queued = w->next_packet;
+	struct packet *p;
+
+	node_packet(from, src, dst);
+	p = last_esp(w);
+	if (!p || p->id <= queued)
+		return false;
+	world_deliver(w, p);
+	return to->inner_seen == before + 1 &&
+	       bytes_eq(bytes_of(to->inner, to->inner_len), bytes_of(b, n));
+}
