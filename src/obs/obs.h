@@ -10,9 +10,9 @@
  *	obs_counters  any counter iterator into one JSON object
  *	obs_keylog    Wireshark's key tables, only when the configuration asks for them
  *
- * Rendering is pure; only obs_log() and obs_keylog_*() touch a descriptor.  Text from peers is
- * escaped, so that nobody can forge a line or a terminal sequence.  Values of secrets have no way
- * in here except the key log.
+ * Rendering is pure; only obs_now(), obs_log() and obs_keylog_*() ask or touch the system.  Text
+ * from peers is escaped, so that nobody can forge a line or a terminal sequence.  Values of secrets
+ * have no way in here except the key log.
  */
 #pragma once
 
@@ -34,9 +34,15 @@ typedef struct {
 	int64_t ms;
 } obs_time;
 
+obs_time obs_now(void);
+
 /* "2026-01-31T12:00:00.123Z" */
 #define OBS_TIME_TEXT_MAX 32
 const char *obs_time_text(obs_time t, char buf[static OBS_TIME_TEXT_MAX]);
+
+/* Appends bytes so that neither a terminal nor a line-oriented reader nor JSON takes harm: what is
+ * no well-formed UTF-8 and all control characters become \xNN.  Quotes and backslashes stay. */
+void obs_clean(struct text *t, struct bytes b);
 
 /* ---- log --------------------------------------------------------------------------------- */
 
@@ -59,8 +65,8 @@ struct obs_log {
 void obs_log_init(struct obs_log *log, enum obs_level level);
 
 /* `peer` may be NULL.  `fields` may be NULL.
- *	2026-01-31T12:00:00.123Z info  b: child_up spi_in=c0ffee01 text
- *	<6>b: child_up ... */
+ *	2026-01-31T12:00:00.123Z info    b: child_up: text spi_in=c0ffee01 spi_out=c0ffee02
+ *	<6>b: child_up: ... */
 void obs_log(struct obs_log *log, enum obs_level level, obs_time t, const char *peer,
 	     const char *message, const struct obs_field *fields);
 
