@@ -42,8 +42,8 @@ typedef dp_peer_id ike_peer_id;
 
 enum ike_start {
 	IKE_START_TRAFFIC, /* when a packet wants to go there */
-	IKE_START_UP,      /* now, and again whenever it is down */
-	IKE_START_LISTEN,  /* never by us */
+	IKE_START_UP, /* now, and again whenever it is down */
+	IKE_START_LISTEN, /* never by us */
 };
 
 enum ike_auth_kind {
@@ -55,19 +55,20 @@ enum ike_auth_kind {
 struct ike_peer_conf {
 	ike_peer_id id; /* not 0; the same peer keeps its id across reconfigurations */
 	const char *name;
-	const char *const *addresses; /* names or address texts, in order of preference; may be none */
+	const char *const
+		*addresses; /* names or address texts, in order of preference; may be none */
 	size_t n_addresses;
 	uint16_t port; /* theirs, 500 */
 	struct policy_ident local_id;
 	struct policy_ident remote_id; /* pattern */
-	enum ike_auth_kind auth;       /* both directions */
+	enum ike_auth_kind auth; /* both directions */
 	crypto_ref psk;
 	crypto_ref key;
 	struct bytes certs[CRYPTO_CERTS_MAX]; /* ours, end entity first */
 	size_t n_certs;
 	crypto_ref trust;
 	struct bytes trust_hashes; /* CERTREQ data */
-	struct wire_sa ike;        /* proposals, most preferred first */
+	struct wire_sa ike; /* proposals, most preferred first */
 	struct wire_sa esp;
 	struct wire_ts_list ts_local;
 	struct wire_ts_list ts_remote;
@@ -82,15 +83,16 @@ struct ike_conf {
 	void (*free)(struct ike_conf *conf);
 	const struct ike_peer_conf *peers;
 	size_t n_peers;
-	uint16_t port;     /* ours, 500 */
+	uint16_t port; /* ours, 500 */
 	uint16_t nat_port; /* ours, 4500 */
 	dur_t retransmit_timeout; /* first; then times 1.8 each */
 	unsigned retransmit_tries;
 	unsigned half_open_cookie; /* half-open SAs from which on a cookie is demanded */
-	unsigned half_open_max;    /* from which on IKE_SA_INIT is dropped */
-	bool force_encap; /* the data plane has no DP_CAP_RAW_ESP: make peers use UDP encapsulation */
-	bool keys;        /* emit KEYS outputs */
-	bool trace;       /* emit TRACE outputs */
+	unsigned half_open_max; /* from which on IKE_SA_INIT is dropped */
+	bool force_encap; /* the data plane has no DP_CAP_RAW_ESP: make peers use UDP encapsulation
+			   */
+	bool keys; /* emit KEYS outputs */
+	bool trace; /* emit TRACE outputs */
 };
 
 struct ike_conf *ike_conf_ref(struct ike_conf *conf);
@@ -126,13 +128,13 @@ struct ike_address {
 };
 
 /* n == 0: the name does not resolve, or no route leads there. */
-void ike_resolved(struct ike *ike, struct now now, uint64_t resolve, const struct ike_address *addrs,
-		  size_t n);
+void ike_resolved(struct ike *ike, struct now now, uint64_t resolve,
+		  const struct ike_address *addrs, size_t n);
 
 void ike_reconfigure(struct ike *ike, struct now now, struct ike_conf *conf);
 
 enum ike_cmd_kind {
-	IKE_CMD_UP,   /* connect a peer now */
+	IKE_CMD_UP, /* connect a peer now */
 	IKE_CMD_DOWN, /* delete a peer's SAs; it stays down until UP, traffic or its own wish */
 	IKE_CMD_SHUTDOWN, /* delete all SAs, start nothing more; ike_idle() tells when done */
 };
@@ -156,11 +158,11 @@ enum ike_event_kind {
 	IKE_EV_SA_DOWN,
 	IKE_EV_CHILD_UP,
 	IKE_EV_CHILD_DOWN,
-	IKE_EV_REFUSED,     /* a negotiation failed: `text` has both sides' values and what to change */
+	IKE_EV_REFUSED, /* a negotiation failed: `text` has both sides' values and what to change */
 	IKE_EV_UNREACHABLE, /* no answer after all retransmissions */
-	IKE_EV_DEAD,        /* an established peer stopped answering */
-	IKE_EV_DATAPLANE,   /* the data plane refused an operation */
-	IKE_EV_BUG,         /* a broken invariant; the SA was given up */
+	IKE_EV_DEAD, /* an established peer stopped answering */
+	IKE_EV_DATAPLANE, /* the data plane refused an operation */
+	IKE_EV_BUG, /* a broken invariant; the SA was given up */
 	IKE_EVENTS,
 };
 
@@ -172,8 +174,8 @@ struct ike_event {
 	const char *peer_name; /* "" then */
 	ike_sa_id sa;
 	dp_child_id child;
-	uint64_t spi_i, spi_r;     /* of the IKE SA */
-	uint32_t spi_in, spi_out;  /* of the child */
+	uint64_t spi_i, spi_r; /* of the IKE SA */
+	uint32_t spi_in, spi_out; /* of the child */
 	struct endpoint local, remote;
 	char text[IKE_EVENT_TEXT_MAX];
 };
@@ -215,7 +217,7 @@ struct ike_out {
 		struct {
 			struct endpoint local; /* never unspecified */
 			struct endpoint remote;
-			bool marker;    /* UDP encapsulation port: put four zero bytes in front */
+			bool marker; /* UDP encapsulation port: put four zero bytes in front */
 			bool keepalive; /* one byte 0xff instead of `data`, no marker */
 			struct bytes data;
 		} send;
@@ -275,9 +277,9 @@ struct ike_sa_info {
 
 struct ike_peer_info {
 	const struct ike_peer_conf *conf;
-	const char *state;      /* "up", "connecting", "down", "waiting" */
+	const char *state; /* "up", "connecting", "down", "waiting" */
 	const char *last_error; /* "" when the last attempt went well */
-	dur_t retry_in;         /* when the next attempt is due; negative: none is planned */
+	dur_t retry_in; /* when the next attempt is due; negative: none is planned */
 };
 
 /* Read-only visits, for status; the visitor must not call the engine.  Returning false stops. */
@@ -286,7 +288,8 @@ typedef bool ike_sa_fn(void *ctx, const struct ike_sa_info *info);
 typedef bool ike_child_fn(void *ctx, const struct ike_child_info *info);
 void ike_each_peer(const struct ike *ike, struct now now, ike_peer_fn *fn, void *ctx);
 void ike_each_sa(const struct ike *ike, struct now now, ike_sa_fn *fn, void *ctx);
-void ike_each_child(const struct ike *ike, struct now now, ike_sa_id sa, ike_child_fn *fn, void *ctx);
+void ike_each_child(const struct ike *ike, struct now now, ike_sa_id sa, ike_child_fn *fn,
+		    void *ctx);
 
 struct ike_totals {
 	size_t sas, half_open, children;

@@ -10,9 +10,20 @@
 #include "ike/ike.h"
 #include "ike/limits.h"
 
+#include <stdio.h>
+
 struct ike_sa;
 struct attempt;
 struct peer;
+
+/* `kind` of the timers. */
+enum timer_kind {
+	TIMER_RETRANSMIT,
+	TIMER_ALIVE,
+	TIMER_KEEPALIVE,
+	TIMER_REAP,
+	TIMER_RETRY,
+};
 
 /* ---- outputs (out.c) --------------------------------------------------------------------- */
 
@@ -37,7 +48,7 @@ void outbox_init(struct outbox *ob, const struct alloc *mem);
 void outbox_drop(struct outbox *ob);
 /* Moves everything behind what the engine has; empty afterwards. */
 void outbox_commit(struct ike *ike, struct outbox *ob);
-/* A new item of that kind whose memory holds `extra` bytes soon to be taken; NULL when failed. */
+/* A new item of that kind, with an arena of its own; NULL when failed. */
 struct out_item *outbox_add(struct outbox *ob, enum ike_out_kind kind);
 
 /* ---- message-id window (window.c) -------------------------------------------------------- */
@@ -57,17 +68,18 @@ struct window {
 	uint8_t max_tries;
 	struct bytes response; /* owned */
 	uint64_t request_hash; /* of the request that `response` answers, or that is in progress */
-	bool have_hash;
+	bool in_progress; /* request next_recv is being worked on (a job is outstanding) */
+	bool deleting; /* the request in flight is our DELETE of the IKE SA */
 };
 
 enum window_class {
 	WIN_NEW_REQUEST,
-	WIN_REPEATED,    /* same id and content as the request answered last, or in progress */
+	WIN_REPEATED, /* same id and content as the request answered last, or in progress */
 	WIN_OLD,
 	WIN_FUTURE,
-	WIN_FORGED,      /* same id as the last request, other content */
-	WIN_RESPONSE,    /* to our request in flight */
-	WIN_STRAY,       /* a response to nothing in flight */
+	WIN_FORGED, /* same id as the last request, other content */
+	WIN_RESPONSE, /* to our request in flight */
+	WIN_STRAY, /* a response to nothing in flight */
 };
 
 enum window_class window_classify(const struct window *w, const struct wire_hdr *h, uint64_t hash);
@@ -98,6 +110,8 @@ MUST enum status keys_derive(const struct crypto *c, const struct policy_suite *
 			     uint64_t spi_r, bool initiator, struct sa_keys *ret_keys,
 			     struct handshake_keys *ret_hs);
 void keys_done(struct sa_keys *k);
+/* The KEYS output of an SA, for a key log. */
+void keys_emit(struct ike *ike, const struct ike_sa *sa);
 /* Child keys without PFS: KEYMAT = prf+(SK_d, Ni | Nr), section 2.17; `initiator` of the exchange
  * that creates the child. */
 MUST enum status keys_child(const struct crypto *c, uint16_t prf, const struct secret *sk_d,
@@ -114,8 +128,8 @@ MUST enum status keys_signed_octets(const struct crypto *c, uint16_t prf, struct
 struct path {
 	struct endpoint local;
 	struct endpoint remote;
-	bool encap;      /* on the NAT-traversal port: marker in front, ESP in UDP */
-	bool nat_local;  /* a NAT changes our address */
+	bool encap; /* on the NAT-traversal port: marker in front, ESP in UDP */
+	bool nat_local; /* a NAT changes our address */
 	bool nat_remote; /* a NAT (or a peer that says so) changes theirs */
 };
 
@@ -164,18 +178,22 @@ struct child *child_by_id(struct ike *ike, dp_child_id id);
 struct child *child_by_spi_out(struct ike_sa *sa, uint32_t spi);
 void child_report(struct ike *ike, const struct dp_report *r);
 void child_query(struct ike *ike, struct child *c);
+/* Tells the data plane the SA's new endpoints. */
+void child_move(struct ike *ike, struct child *c);
+/* Deletions that could not be emitted for want of memory are owed; tries again. */
+void child_pay_owed(struct ike *ike);
 
 /* ---- SAs (sa.c) -------------------------------------------------------------------------- */
 
 enum sa_state {
 	SA_I_START, /* initiator: key pair being made */
-	SA_I_INIT,  /* IKE_SA_INIT request sent */
-	SA_I_AUTH,  /* IKE_AUTH request sent */
+	SA_I_INIT, /* IKE_SA_INIT request sent */
+	SA_I_AUTH, /* IKE_AUTH request sent */
 	SA_R_START, /* responder: IKE_SA_INIT being answered */
-	SA_R_INIT,  /* IKE_SA_INIT answered: half-open */
-	SA_UP,      /* established */
+	SA_R_INIT, /* IKE_SA_INIT answered: half-open */
+	SA_UP, /* established */
 	SA_DELETING, /* our DELETE is in flight */
-	SA_FAILED,  /* lingers to repeat its last answer */
+	SA_FAILED, /* lingers to repeat its last answer */
 	SA_STATES,
 };
 
@@ -183,6 +201,7 @@ const char *sa_state_name(enum sa_state s);
 
 /* What is needed until both ends are authenticated, and no longer. */
 struct handshake {
+	struct ike_sa *sa;
 	struct map_node by_init; /* responder: finds repeated IKE_SA_INIT requests */
 	bool in_init_map;
 	uint64_t init_hash;
@@ -195,11 +214,11 @@ struct handshake {
 	struct bytes ke_pub; /* owned */
 	struct bytes cookie; /* owned: the peer's, to be echoed */
 	struct handshake_keys keys;
-	uint16_t peer_hashes;   /* SIGNATURE_HASH_ALGORITHMS, bit per crypto_hash */
-	uint32_t tried_groups;  /* bit per group number, for INVALID_KE_PAYLOAD */
+	uint16_t peer_hashes; /* SIGNATURE_HASH_ALGORITHMS, bit per crypto_hash */
+	uint32_t tried_groups; /* bit per group number, for INVALID_KE_PAYLOAD */
 	uint8_t rounds;
-	uint32_t child_spi;     /* initiator: SPI offered in IKE_AUTH */
-	uint16_t hint;          /* unauthenticated error notify seen */
+	uint32_t child_spi; /* initiator: SPI offered in IKE_AUTH */
+	uint16_t hint; /* unauthenticated error notify seen */
 };
 
 struct ike_sa {
@@ -212,7 +231,7 @@ struct ike_sa {
 	bool initiator; /* original initiator */
 	enum sa_state state;
 	uint32_t generation; /* goes up with every commit */
-	struct peer *peer;   /* NULL: not known yet */
+	struct peer *peer; /* NULL: not known yet */
 	struct path path;
 	struct window win;
 	struct policy_suite suite;
@@ -253,8 +272,12 @@ void sa_set_peer(struct ike_sa *sa, struct peer *peer);
 void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why);
 /* Sends DELETE when established, else removes. */
 void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why);
-/* The commit that makes an SA established; starts its timers, settles duplicates. */
+/* The commit that makes an SA established: handshake freed, timers started. */
 void sa_established(struct ike *ike, struct ike_sa *sa);
+/* Of several SAs with one peer, decides which go; called once the new one has its child. */
+void sa_settle(struct ike *ike, struct ike_sa *sa);
+/* Initiator: the responder is not whom we want. Tells it (section 2.21.2) and gives the SA up. */
+void sa_reject(struct ike *ike, struct ike_sa *sa, const char *text);
 /* Gives up an SA whose negotiation failed: event with `text`, peer told to try elsewhere or later,
  * SA removed (or lingering when it has an answer to repeat). */
 void sa_fail(struct ike *ike, struct ike_sa *sa, enum ike_event_kind kind, const char *text);
@@ -281,6 +304,9 @@ void send_bytes(struct outbox *ob, const struct path *path, struct bytes data);
 void send_request(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct bytes owned);
 /* Commit of an answer to the request with id next_recv: takes over `owned`, moves the window. */
 void send_response(struct ike *ike, struct ike_sa *sa, struct bytes owned);
+/* Answers the request with id next_recv with one notify inside SK. */
+void answer_notify(struct ike *ike, struct ike_sa *sa, uint8_t exchange, uint16_t type,
+		   struct bytes data);
 /* The request in flight was answered. */
 void request_done(struct ike *ike, struct ike_sa *sa);
 void retransmit_timer(struct ike *ike, struct ike_sa *sa);
@@ -328,7 +354,8 @@ void attempt_result(struct ike *ike, uint64_t job, const struct crypto_result *r
 /* A message on its way to a handler: everything parsed, the row's payload sets checked. */
 struct rx {
 	const struct ike_datagram *d;
-	struct arena *ar; /* handlers that start an attempt hand it over: arena is then re-initialised */
+	struct arena
+		*ar; /* handlers that start an attempt hand it over: arena is then re-initialised */
 	struct wire_ike_msg *msg;
 	struct wire_payloads *inner; /* empty for clear messages */
 };
@@ -341,9 +368,10 @@ struct exchange_row {
 	uint8_t exchange;
 	bool response; /* handles a response (we are the exchange's initiator) */
 	bool encrypted;
-	uint16_t notify;   /* this notify must be in the clear part; 0: no condition */
-	bool any_error;    /* some error notify must be in the clear part */
-	uint64_t required; /* payload bits, of the inner part when encrypted, else of the clear one */
+	uint16_t notify; /* this notify must be in the clear part; 0: no condition */
+	bool any_error; /* some error notify must be in the clear part */
+	uint64_t required; /* payload bits, of the inner part when encrypted, else of the clear one
+			    */
 	uint64_t optional; /* others are ignored: RFC 7296 section 2.5 wants us lenient */
 	exchange_fn *handler;
 };
@@ -361,7 +389,7 @@ bool table_expects(enum sa_state state, const struct wire_hdr *h, bool encrypted
 MUST enum status table_validate(void);
 
 exchange_fn init_i_cookie, init_i_invalid_ke, init_i_error, init_i_answer;
-exchange_fn auth_i_answer, auth_r_request;
+exchange_fn auth_i_answer, auth_i_refused, auth_r_request;
 exchange_fn info_request, info_answer, child_request;
 
 /* IKE_SA_INIT requests arrive without an SA. */
@@ -373,15 +401,20 @@ MUST enum status init_i_send(struct ike *ike, struct ike_sa *sa);
 /* Starts the IKE_AUTH request once keys are there; continues the attempt. */
 void auth_i_begin(struct ike *ike, struct attempt *at);
 
+/* Whether the negotiated IKE suite is one that this peer's proposals allow. */
+bool suite_allowed(const struct ike_peer_conf *conf, const struct policy_suite *suite);
+
 /* Shared by both sides of IKE_AUTH (auth.c). */
 MUST enum status auth_job_own(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf,
 			      bool as_initiator, attempt_step *step);
-MUST enum status auth_job_peer(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf,
-			       bool peer_is_initiator, attempt_step *step);
+MUST enum status auth_job_peer(struct ike *ike, struct attempt *at,
+			       const struct ike_peer_conf *conf, bool peer_is_initiator,
+			       attempt_step *step);
 /* Judges the result of auth_job_peer(); false with the reason in `why`. */
 bool auth_verified(const struct attempt *at, const struct ike_peer_conf *conf,
 		   const struct crypto_result *r, char ret_how[24], struct text *why);
-void auth_put(struct wire_out *o, const struct ike_peer_conf *conf, const struct crypto_result *own);
+void auth_put(struct wire_out *o, const struct ike_peer_conf *conf,
+	      const struct crypto_result *own);
 const char *auth_method_text(const struct ike_peer_conf *conf, const struct crypto_result *own);
 
 /* NAT detection (path.c). */
@@ -396,6 +429,8 @@ void sighash_put(struct wire_out *o);
 
 /* INFORMATIONAL (info.c). */
 void info_probe(struct ike *ike, struct ike_sa *sa);
+/* DELETE of the IKE SA, which is in SA_DELETING; `notify` 0: none. */
+void info_delete(struct ike *ike, struct ike_sa *sa, uint16_t notify);
 void info_delete_child(struct ike *ike, struct ike_sa *sa, uint32_t spi_in);
 
 /* ---- cookies (cookie.c) ------------------------------------------------------------------ */
@@ -417,11 +452,15 @@ bool cookie_admit(struct ike *ike, const struct ike_datagram *d, const struct wi
 
 struct peer {
 	struct list node;
-	const struct ike_peer_conf *conf; /* of the engine's current configuration */
+	struct ike_conf *owner; /* keeps `conf` alive */
+	const struct ike_peer_conf *conf;
+	bool removed; /* no longer configured: goes with its last SA */
 	struct list sas;
 	struct timer retry;
 	bool wanted; /* keep trying until connected */
 	bool trapped; /* the data plane watches for traffic */
+	bool renewing; /* connecting although an SA is up, to replace it */
+	bool lookup_only; /* the look-up in flight is only to know the peer's addresses */
 	unsigned failures;
 	uint64_t resolve; /* look-up in flight, 0: none */
 	size_t next_name; /* of conf->addresses */
@@ -438,8 +477,11 @@ void peer_connect(struct ike *ike, struct peer *p);
 void peer_resolved(struct ike *ike, uint64_t resolve, const struct ike_address *addrs, size_t n);
 /* An attempt of ours failed before it was up: next address, next name, or later. */
 void peer_attempt_failed(struct ike *ike, struct peer *p, const char *why);
-void peer_sa_up(struct ike *ike, struct peer *p);
-void peer_sa_gone(struct ike *ike, struct peer *p);
+void peer_sa_up(struct ike *ike, struct peer *p, bool with_child);
+/* An SA of it was unlinked; `was_up`: one that had been established. May free the peer. */
+void peer_sa_gone(struct ike *ike, struct peer *p, bool was_up);
+/* A child passed its soft or hard limit. */
+void peer_renew(struct ike *ike, struct child *c, bool hard);
 void peer_timer(struct ike *ike, struct timer *t);
 void peer_acquire(struct ike *ike, const struct dp_report *r);
 void peer_down(struct ike *ike, struct peer *p, const char *why);
@@ -463,6 +505,7 @@ struct ike {
 	struct map child_by_id;
 	struct map child_by_spi;
 	struct map child_by_op;
+	struct list owed; /* children whose deletion the data plane has not been told */
 	size_t n_sas, n_half_open, n_children;
 	uint64_t last_sa, last_child, last_job, last_op, last_resolve;
 	struct outbox out;
@@ -492,6 +535,8 @@ void sa_input(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
 
 /* Whether one more unauthenticated answer may go out now. */
 bool stray_allowed(struct ike *ike);
+/* Sends `msg`, which lies in ike->stateless.buf, back where `d` came from. */
+void stateless_send(struct ike *ike, const struct ike_datagram *d, struct bytes msg);
 
 /* ---- events and traces (event.c) --------------------------------------------------------- */
 

@@ -6,14 +6,16 @@
 #pragma once
 
 enum ike_limit {
-	/* A UDP datagram cannot be longer; also the size of the one buffer messages are built in. */
+	/* A UDP datagram cannot be longer; also the size of the one buffer messages are built in.
+	 */
 	IKE_MAX_MESSAGE = 65535,
-	/* Parsed form of one message: bounded by the counts of wire_limit, a few KiB in practice. */
+	/* Parsed form of one message: bounded by the counts of wire_limit, a few KiB in practice.
+	 */
 	IKE_MESSAGE_ARENA = 256 * 1024,
 	/* Addresses tried for one name; more are ignored. */
 	IKE_MAX_ADDRESSES = 8,
-	/* Answers with COOKIE or INVALID_KE_PAYLOAD one IKE_SA_INIT attempt follows before it fails:
-	 * one each is normal, a second cookie when the responder's secret rolled over. */
+	/* Answers with COOKIE or INVALID_KE_PAYLOAD one IKE_SA_INIT attempt follows before it
+	 * fails: one each is normal, a second cookie when the responder's secret rolled over. */
 	IKE_MAX_INIT_ROUNDS = 4,
 	/* Cookie data an initiator echoes: RFC 7296 section 2.6 allows 1 to 64. */
 	IKE_MAX_COOKIE = 64,
@@ -26,11 +28,13 @@ enum ike_limit {
 	IKE_RESPONSE_KEEP_S = 180,
 	/* Seconds a cookie secret is used for new cookies; the one before stays valid as long. */
 	IKE_COOKIE_SECRET_S = 60,
-	/* Unauthenticated answers (INVALID_IKE_SPI, INVALID_MAJOR_VERSION) per second, all together. */
+	/* Unauthenticated answers (INVALID_IKE_SPI, INVALID_MAJOR_VERSION) per second, all
+	   together. */
 	IKE_STRAY_ANSWERS_PER_S = 10,
 	/* Tries for a DELETE: nobody waits longer for the farewell. */
 	IKE_DELETE_TRIES = 3,
-	/* Reconnect back-off of a peer with start = up: doubles from the first to the last, seconds. */
+	/* Reconnect back-off of a peer with start = up: doubles from the first to the last,
+	   seconds. */
 	IKE_RETRY_FIRST_S = 1,
 	IKE_RETRY_LAST_S = 60,
 	/* Length of nonces we send: at least half the largest PRF key (section 2.10). */

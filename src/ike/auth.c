@@ -1,0 +1,173 @@
+/*
+ * auth.c - what both sides of IKE_AUTH share: the AUTH payload, made and judged (RFC 7296
+ * section 2.15, RFC 7427).
+ *
+ * Both kinds of AUTH are jobs, because the secrets are elsewhere: a signature by a private key and
+ * the path check of a peer's certificate take long, a pre-shared key is not known here at all.
+ */
+#include "ike/internal.h"
+
+static struct bytes id_body(struct arena *ar, uint8_t type, struct bytes data)
+{
+	uint8_t *p = arena_new(ar, 4 + data.n);
+
+	if (!p)
+		return bytes_of(NULL, 0);
+	wire_id_body(type, data, p);
+	return bytes_of(p, 4 + data.n);
+}
+
+/* The octets that the initiator or the responder authenticates with. */
+static enum status octets(struct ike *ike, struct attempt *at, bool initiator, struct bytes body,
+			  struct bytes *ret)
+{
+	const struct handshake *hs = at->sa->hs;
+
+	if (!body.n)
+		return ST_NOMEM;
+	if (initiator)
+		return keys_signed_octets(&ike->crypto, at->sa->suite.prf, &at->mem, hs->msg_i,
+					  hs->nonce_r, &hs->keys.pi, body, ret);
+	return keys_signed_octets(&ike->crypto, at->sa->suite.prf, &at->mem, hs->msg_r, hs->nonce_i,
+				  &hs->keys.pr, body, ret);
+}
+
+static enum status fill_own(struct attempt *at, const struct ike_peer_conf *conf, struct bytes oct,
+			    struct crypto_job *job)
+{
+	if (job->kind == CRYPTO_JOB_PSK_AUTH) {
+		job->in.psk.psk = conf->psk;
+		job->in.psk.prf = at->sa->suite.prf;
+		return crypto_job_dup(job, oct, &job->in.psk.octets);
+	}
+	job->in.sign.key = conf->key;
+	job->in.sign.peer_hashes = at->sa->hs->peer_hashes;
+	/* Without the notify the peer does not know RFC 7427: the old methods, by key. */
+	job->in.sign.method = job->in.sign.peer_hashes ? WIRE_AUTH_SIGNATURE : 0;
+	return crypto_job_dup(job, oct, &job->in.sign.octets);
+}
+
+enum status auth_job_own(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf,
+			 bool as_initiator, attempt_step *step)
+{
+	struct bytes body = id_body(&at->mem, conf->local_id.type, conf->local_id.data);
+	struct crypto_job *job;
+	struct bytes oct;
+	enum status st = octets(ike, at, as_initiator, body, &oct);
+
+	if (!st)
+		st = crypto_job_new(
+			ike->mem,
+			conf->auth == IKE_AUTH_PSK ? CRYPTO_JOB_PSK_AUTH : CRYPTO_JOB_SIGN, &job);
+	if (st)
+		return st;
+	st = fill_own(at, conf, oct, job);
+	if (st) {
+		crypto_job_free(job);
+		return st;
+	}
+	return attempt_job(ike, at, job, step);
+}
+
+/* The end entity is the first CERT, the others help to build the path (section 3.6). */
+static enum status copy_certs(const struct wire_payloads *p, struct crypto_job *job)
+{
+	struct crypto_verify_in *v = &job->in.verify;
+
+	for (size_t i = 0; i < p->n_certs && v->n_certs < CRYPTO_CERTS_MAX; i++) {
+		enum status st;
+
+		if (p->certs[i].encoding != WIRE_CERT_X509)
+			continue;
+		st = crypto_job_dup(job, p->certs[i].data, &v->certs[v->n_certs]);
+		if (st)
+			return st;
+		v->n_certs++;
+	}
+	return ST_OK;
+}
+
+static enum status fill_verify(struct ike *ike, struct attempt *at,
+			       const struct ike_peer_conf *conf, const struct wire_id *id,
+			       struct bytes oct, struct crypto_job *job)
+{
+	struct crypto_verify_in *v = &job->in.verify;
+	enum status st;
+
+	v->trust = conf->trust;
+	v->id_type = id->type;
+	v->at = ike->now.wall;
+	v->at_known = ike->now.wall_ok;
+	v->method = at->inner.auth.method;
+	st = crypto_job_dup(job, id->data, &v->id);
+	if (!st)
+		st = crypto_job_dup(job, at->inner.auth.data, &v->signature);
+	if (!st)
+		st = crypto_job_dup(job, oct, &v->octets);
+	return st ? st : copy_certs(&at->inner, job);
+}
+
+enum status auth_job_peer(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf,
+			  bool peer_is_initiator, attempt_step *step)
+{
+	const struct wire_id *id = peer_is_initiator ? &at->inner.id_i : &at->inner.id_r;
+	bool psk = conf->auth == IKE_AUTH_PSK;
+	struct crypto_job *job;
+	struct bytes oct;
+	enum status st = octets(ike, at, peer_is_initiator, id->body, &oct);
+
+	if (!st)
+		st = crypto_job_new(ike->mem, psk ? CRYPTO_JOB_PSK_AUTH : CRYPTO_JOB_VERIFY, &job);
+	if (st)
+		return st;
+	if (psk) {
+		job->in.psk.psk = conf->psk;
+		job->in.psk.prf = at->sa->suite.prf;
+		st = crypto_job_dup(job, oct, &job->in.psk.octets);
+	} else {
+		st = fill_verify(ike, at, conf, id, oct, job);
+	}
+	if (st) {
+		crypto_job_free(job);
+		return st;
+	}
+	return attempt_job(ike, at, job, step);
+}
+
+/* For a pre-shared key the job computed what the peer's AUTH has to be. */
+bool auth_verified(const struct attempt *at, const struct ike_peer_conf *conf,
+		   const struct crypto_result *r, char ret_how[24], struct text *why)
+{
+	struct text how = { ret_how, 0, 24 };
+
+	if (r->status) {
+		text_add(why, r->reason[0] ? r->reason : "the check could not be carried out");
+		return false;
+	}
+	if (conf->auth != IKE_AUTH_PSK) {
+		text_add(&how, r->cert.auth);
+		return true;
+	}
+	if (!ct_equal(at->inner.auth.data, bytes_of(r->auth.data, r->auth.len))) {
+		text_fmt(why,
+			 "the pre-shared keys differ: the peer's AUTH does not verify with the "
+			 "one configured for \"%s\"",
+			 conf->name);
+		return false;
+	}
+	text_add(&how, "psk");
+	return true;
+}
+
+void auth_put(struct wire_out *o, const struct ike_peer_conf *conf, const struct crypto_result *own)
+{
+	wire_put_auth(o, conf->auth == IKE_AUTH_PSK ? WIRE_AUTH_PSK : own->auth.method,
+		      bytes_of(own->auth.data, own->auth.len));
+}
+
+const char *auth_method_text(const struct ike_peer_conf *conf, const struct crypto_result *own)
+{
+	if (conf->auth == IKE_AUTH_PSK)
+		return "psk";
+	return own->cert.auth[0] ? own->cert.auth : "signature";
+}

@@ -1,0 +1,306 @@
+/*
+ * auth_i.c - IKE_AUTH, initiator (RFC 7296 section 1.2).
+ *
+ *	HDR, SK {IDi, [CERT,] [CERTREQ,] [IDr,] AUTH, SAi2, TSi, TSr}  -->
+ *			    <--  HDR, SK {IDr, [CERT,] AUTH, SAr2, TSi, TSr}
+ */
+#include "ike/internal.h"
+
+/* ---- the request -------------------------------------------------------------------------- */
+
+/* Our ESP proposals with the SPI in each; no key exchange, since this child uses the IKE SA's
+ * (section 1.2). */
+static enum status esp_offer(struct arena *ar, const struct wire_sa *conf, uint32_t spi,
+			     struct wire_sa *ret)
+{
+	struct wire_proposal *p = arena_new(ar, conf->n * sizeof(*p));
+	uint8_t raw[4];
+	struct bytes spi_bytes;
+
+	store_be32(raw, spi);
+	if (!p || arena_dup(ar, BYTES_OF(raw), &spi_bytes))
+		return ST_NOMEM;
+	for (size_t i = 0; i < conf->n; i++) {
+		const struct wire_proposal *from = &conf->proposals[i];
+		struct wire_transform *t = arena_new(ar, from->n_transforms * sizeof(*t));
+		size_t n = 0;
+
+		if (!t)
+			return ST_NOMEM;
+		for (size_t k = 0; k < from->n_transforms; k++)
+			if (from->transforms[k].type != WIRE_T_KE)
+				t[n++] = from->transforms[k];
+		p[i] = (struct wire_proposal){ (uint8_t)(i + 1), WIRE_PROTO_ESP, spi_bytes, t, n };
+	}
+	*ret = (struct wire_sa){ p, conf->n };
+	return ST_OK;
+}
+
+/* A pattern cannot be asked for. */
+static bool exact_id(const struct policy_ident *id)
+{
+	return id->type != 0 && !(id->data.n && id->data.p[0] == '*');
+}
+
+static enum status build(struct ike *ike, struct attempt *at, const struct crypto_result *own,
+			 struct bytes *ret_owned)
+{
+	struct ike_sa *sa = at->sa;
+	const struct ike_peer_conf *conf = sa->peer->conf;
+	struct wire_sa offer;
+	struct wire_out o;
+	enum status st = esp_offer(&at->mem, &conf->esp, sa->hs->child_spi, &offer);
+
+	if (st)
+		return st;
+	msg_begin_sk(ike, sa, WIRE_IKE_AUTH, false, sa->win.next_send, &o);
+	wire_put_id(&o, WIRE_P_IDI, conf->local_id.type, conf->local_id.data);
+	if (conf->auth == IKE_AUTH_CERT) {
+		for (size_t i = 0; i < conf->n_certs; i++)
+			wire_put_cert(&o, WIRE_CERT_X509, conf->certs[i]);
+		wire_put_certreq(&o, WIRE_CERT_X509, conf->trust_hashes);
+	}
+	if (exact_id(&conf->remote_id))
+		wire_put_id(&o, WIRE_P_IDR, conf->remote_id.type, conf->remote_id.data);
+	auth_put(&o, conf, own);
+	wire_put_sa(&o, &offer);
+	wire_put_ts(&o, WIRE_P_TSI, conf->ts_local.ts, conf->ts_local.n);
+	wire_put_ts(&o, WIRE_P_TSR, conf->ts_remote.ts, conf->ts_remote.n);
+	return msg_end(ike, sa, &o, ret_owned);
+}
+
+static void signed_own(struct ike *ike, struct attempt *at, const struct crypto_result *r)
+{
+	struct ike_sa *sa = at->sa;
+	struct bytes owned;
+
+	if (r->status) {
+		count(ike, C_JOB_FAILED);
+		sa_fail(ike, sa, IKE_EV_REFUSED, r->reason);
+		return;
+	}
+	if (build(ike, at, r, &owned)) {
+		count(ike, C_NO_MEMORY);
+		sa_fail(ike, sa, IKE_EV_REFUSED, "out of memory");
+		return;
+	}
+	snprintf(sa->auth_local, sizeof(sa->auth_local), "%s", auth_method_text(sa->peer->conf, r));
+	attempt_end(ike, at);
+	sa_set_state(ike, sa, SA_I_AUTH);
+	send_request(ike, sa, WIRE_IKE_AUTH, owned);
+}
+
+void auth_i_begin(struct ike *ike, struct attempt *at)
+{
+	struct ike_sa *sa = at->sa;
+
+	sa->hs->child_spi = child_pick_spi(ike);
+	if (auth_job_own(ike, at, sa->peer->conf, true, signed_own)) {
+		count(ike, C_NO_MEMORY);
+		sa_fail(ike, sa, IKE_EV_REFUSED, "out of memory");
+	}
+}
+
+/* ---- the answer --------------------------------------------------------------------------- */
+
+struct auth_i {
+	char how[24];
+};
+
+/* The responder's selectors must lie within what we asked for (section 2.9). */
+static bool child_ok(const struct ike_sa *sa, const struct wire_payloads *p, struct child_params *c,
+		     struct text *why)
+{
+	const struct ike_peer_conf *conf = sa->peer->conf;
+	struct bytes spi;
+
+	if (policy_accept(&conf->esp, &p->sa, true, why, &c->suite, &spi))
+		return false;
+	if (spi.n != 4 || load_be32(spi.p) < IKE_MIN_ESP_SPI) {
+		text_add(why, "its SPI is not one");
+		return false;
+	}
+	if (!p->ts_i.n || !p->ts_r.n || !policy_ts_subset(&p->ts_i, &conf->ts_local) ||
+	    !policy_ts_subset(&p->ts_r, &conf->ts_remote)) {
+		text_add(why, "the peer answered with selectors ");
+		policy_ts_list_text(why, &p->ts_i);
+		text_add(why, " === ");
+		policy_ts_list_text(why, &p->ts_r);
+		text_add(why, ", which are not within ours, ");
+		policy_ts_list_text(why, &conf->ts_local);
+		text_add(why, " === ");
+		policy_ts_list_text(why, &conf->ts_remote);
+		return false;
+	}
+	c->spi_in = sa->hs->child_spi;
+	c->spi_out = load_be32(spi.p);
+	c->ts_local = p->ts_i;
+	c->ts_remote = p->ts_r;
+	return true;
+}
+
+/* NULL without `why`: out of memory. */
+static struct child *make_child(struct ike *ike, struct ike_sa *sa, const struct wire_payloads *p,
+				struct outbox *ob, struct text *why)
+{
+	struct nonces nonces = { sa->hs->nonce_i, sa->hs->nonce_r };
+	struct child_params c = { 0 };
+	struct child *child = NULL;
+
+	if (!child_ok(sa, p, &c, why))
+		return NULL;
+	if (keys_child(&ike->crypto, sa->suite.prf, &sa->keys.d, &nonces, &c.suite, true, &c.in,
+		       &c.out) == ST_OK &&
+	    child_new(ike, sa, &c, ob, &child))
+		child = NULL;
+	wipe(&c, sizeof(c));
+	return child;
+}
+
+static void explain_no_child(struct ike *ike, const struct ike_sa *sa,
+			     const struct wire_payloads *p, struct text *why)
+{
+	const struct wire_notify *n = wire_find_error(p);
+	const struct ike_peer_conf *conf = sa->peer->conf;
+	const char *name = n ? wire_notify_name(n->type) : NULL;
+
+	count(ike, C_PEER_REFUSED);
+	text_fmt(why, "the peer made no child SA: %s", name ? name : "without saying why");
+	if (n && n->type == WIRE_N_TS_UNACCEPTABLE) {
+		text_add(why, "; we asked for ");
+		policy_ts_list_text(why, &conf->ts_local);
+		text_add(why, " === ");
+		policy_ts_list_text(why, &conf->ts_remote);
+	} else if (n && n->type == WIRE_N_NO_PROPOSAL_CHOSEN) {
+		text_add(why, "; we offered ");
+		policy_sa_text(why, &conf->esp);
+	}
+}
+
+/* The peer is who it should be: the SA is up, with its child if there is one. */
+static void authenticated(struct ike *ike, struct attempt *at, struct policy_ident *id)
+{
+	const uint64_t child_payloads =
+		WIRE_BIT(WIRE_P_SA) | WIRE_BIT(WIRE_P_TSI) | WIRE_BIT(WIRE_P_TSR);
+	struct ike_sa *sa = at->sa;
+	struct auth_i *l = at->locals;
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text why = TEXT_OF(buf);
+	struct child *child = NULL;
+	struct outbox ob;
+	bool offered = (at->inner.present & child_payloads) == child_payloads;
+
+	buf[0] = 0;
+	outbox_init(&ob, ike->mem);
+	if (offered)
+		child = make_child(ike, sa, &at->inner, &ob, &why);
+	else
+		explain_no_child(ike, sa, &at->inner, &why);
+	if (!child && !buf[0])
+		text_add(&why, "out of memory");
+
+	/* commit */
+	sa->remote_id = *id;
+	memcpy(sa->auth_remote, l->how, sizeof(sa->auth_remote));
+	attempt_end(ike, at);
+	if (!child) {
+		outbox_drop(&ob);
+		peer_error(sa->peer, buf);
+		event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa }, "%s", buf);
+	}
+	sa_established(ike, sa);
+	if (child) {
+		outbox_commit(ike, &ob);
+		child_link(ike, child);
+	}
+	sa_settle(ike, sa);
+}
+
+static void judged(struct ike *ike, struct attempt *at, const struct crypto_result *r)
+{
+	struct ike_sa *sa = at->sa;
+	struct auth_i *l = at->locals;
+	struct policy_ident id = { at->inner.id_r.type, { NULL, 0 } };
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text why = TEXT_OF(buf);
+
+	buf[0] = 0;
+	if (!auth_verified(at, sa->peer->conf, r, l->how, &why)) {
+		count(ike, sa->peer->conf->auth == IKE_AUTH_CERT ? C_CERT_REFUSED : C_AUTH_FAILED);
+		sa_reject(ike, sa, buf);
+		return;
+	}
+	if (mem_dup(ike->mem, at->inner.id_r.data, &id.data)) {
+		count(ike, C_NO_MEMORY);
+		sa_reject(ike, sa, "out of memory");
+		return;
+	}
+	authenticated(ike, at, &id);
+}
+
+/* Identity and method must be the configured ones before anything is computed. */
+static bool expected(const struct ike_sa *sa, const struct wire_payloads *p, struct text *why)
+{
+	const struct ike_peer_conf *conf = sa->peer->conf;
+	struct policy_ident id = { p->id_r.type, p->id_r.data };
+	bool psk = p->auth.method == WIRE_AUTH_PSK;
+
+	if (!policy_ident_match(&conf->remote_id, &id)) {
+		text_add(why, "the peer calls itself ");
+		policy_ident_text(why, &id);
+		text_add(why, ", configured is ");
+		policy_ident_text(why, &conf->remote_id);
+		return false;
+	}
+	if (psk != (conf->auth == IKE_AUTH_PSK)) {
+		text_fmt(why, "the peer authenticates with %s, configured is %s",
+			 psk ? "a pre-shared key" : "a signature",
+			 conf->auth == IKE_AUTH_PSK ? "a pre-shared key" : "a certificate");
+		return false;
+	}
+	return true;
+}
+
+enum status auth_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
+{
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text why = TEXT_OF(buf);
+	struct attempt *at;
+	enum status st;
+
+	buf[0] = 0;
+	request_done(ike, sa);
+	if (!expected(sa, rx->inner, &why)) {
+		count(ike, C_ID_UNKNOWN);
+		sa_reject(ike, sa, buf);
+		return ST_OK;
+	}
+	st = attempt_new(ike, sa, rx->ar, sizeof(struct auth_i), &at);
+	if (!st) {
+		at->inner = *rx->inner;
+		st = auth_job_peer(ike, at, sa->peer->conf, false, judged);
+	}
+	if (st)
+		sa_reject(ike, sa, "out of memory");
+	return st;
+}
+
+enum status auth_i_refused(struct ike *ike, struct ike_sa *sa, struct rx *rx)
+{
+	const struct wire_notify *n = wire_find_error(rx->inner);
+	const struct ike_peer_conf *conf = sa->peer->conf;
+	const char *name = n ? wire_notify_name(n->type) : NULL;
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text t = TEXT_OF(buf);
+
+	count(ike, C_PEER_REFUSED);
+	text_fmt(&t, "the peer refused IKE_AUTH with %s; we are ",
+		 name ? name : "an unknown error");
+	policy_ident_text(&t, &conf->local_id);
+	text_fmt(&t, " with %s and asked for ",
+		 conf->auth == IKE_AUTH_PSK ? "a pre-shared key" : "a certificate");
+	policy_ident_text(&t, &conf->remote_id);
+	text_add(&t, "; its log says which of these it does not accept");
+	sa_fail(ike, sa, IKE_EV_REFUSED, buf);
+	return ST_OK;
+}

@@ -1,0 +1,347 @@
+/*
+ * auth_r.c - IKE_AUTH, responder (RFC 7296 section 1.2).
+ *
+ * Steps: who is it (peer by identity), is it really (job), our own proof (job), the child, the
+ * answer.  A refusal says AUTHENTICATION_FAILED to the peer and everything to the operator.
+ */
+#include "ike/internal.h"
+
+struct auth_r {
+	ike_peer_id peer;
+	char how[24];
+};
+
+/* ---- refusing ----------------------------------------------------------------------------- */
+
+static void refuse(struct ike *ike, struct ike_sa *sa, enum ike_counter why, const char *text)
+{
+	count(ike, why);
+	if (sa->attempt)
+		attempt_end(ike, sa->attempt);
+	answer_notify(ike, sa, WIRE_IKE_AUTH, WIRE_N_AUTHENTICATION_FAILED, bytes_of(NULL, 0));
+	sa_fail(ike, sa, IKE_EV_REFUSED, text);
+}
+
+/* ---- who is it ---------------------------------------------------------------------------- */
+
+/* A proposal of the peer's that has every transform of the suite. */
+bool suite_allowed(const struct ike_peer_conf *conf, const struct policy_suite *s)
+{
+	const struct wire_transform want[] = {
+		{ WIRE_T_ENCR, s->encr, s->key_bits, false },
+		{ WIRE_T_PRF, s->prf, 0, false },
+		{ WIRE_T_KE, s->ke, 0, false },
+		{ WIRE_T_INTEG, s->integ, 0, false },
+	};
+	/* An AEAD has no integrity transform. */
+	size_t n_want = ARRAY_LEN(want) - (s->integ == CRYPTO_INTEG_NONE);
+
+	for (size_t i = 0; i < conf->ike.n; i++) {
+		const struct wire_proposal *p = &conf->ike.proposals[i];
+		size_t found = 0;
+
+		for (size_t w = 0; w < n_want; w++)
+			for (size_t k = 0; k < p->n_transforms; k++)
+				if (p->transforms[k].type == want[w].type &&
+				    p->transforms[k].id == want[w].id &&
+				    p->transforms[k].key_bits == want[w].key_bits) {
+					found++;
+					break;
+				}
+		if (found == n_want)
+			return true;
+	}
+	return false;
+}
+
+/* How well a configured peer fits what IKE_AUTH says: 0 not at all. */
+static int fit(const struct peer *p, const struct wire_payloads *in,
+	       const struct policy_suite *suite)
+{
+	const struct ike_peer_conf *c = p->conf;
+	struct policy_ident id_i = { in->id_i.type, in->id_i.data };
+	struct policy_ident id_r = { in->id_r.type, in->id_r.data };
+
+	if (!policy_ident_match(&c->remote_id, &id_i))
+		return 0;
+	if (in->present & WIRE_BIT(WIRE_P_IDR) && !policy_ident_eq(&c->local_id, &id_r))
+		return 0;
+	if ((in->auth.method == WIRE_AUTH_PSK) != (c->auth == IKE_AUTH_PSK))
+		return 0;
+	/* The suite was chosen when the identity was unknown: it has to be one of this peer's. */
+	if (!suite_allowed(c, suite))
+		return 0;
+	return policy_ident_eq(&c->remote_id, &id_i) ? 2 : 1;
+}
+
+static struct peer *who(struct ike *ike, const struct ike_sa *sa, const struct wire_payloads *in)
+{
+	struct peer *best = NULL;
+	int best_fit = 0;
+
+	list_for_each (n, &ike->peers) {
+		struct peer *p = CONTAINER_OF(n, struct peer, node);
+		int f = fit(p, in, &sa->suite);
+
+		if (f > best_fit) {
+			best = p;
+			best_fit = f;
+		}
+	}
+	return best;
+}
+
+/* Nobody fits: say what came and, for peers that nearly fit, what is different. */
+static void explain_unknown(struct ike *ike, const struct ike_sa *sa,
+			    const struct wire_payloads *in, struct text *t)
+{
+	struct policy_ident id_i = { in->id_i.type, in->id_i.data };
+	struct policy_ident id_r = { in->id_r.type, in->id_r.data };
+	bool psk = in->auth.method == WIRE_AUTH_PSK;
+
+	text_add(t, "no configured peer fits: it calls itself ");
+	policy_ident_text(t, &id_i);
+	if (in->present & WIRE_BIT(WIRE_P_IDR)) {
+		text_add(t, ", asks for ");
+		policy_ident_text(t, &id_r);
+	}
+	text_fmt(t, ", authenticates with %s", psk ? "a pre-shared key" : "a signature");
+	list_for_each (n, &ike->peers) {
+		const struct ike_peer_conf *c = CONTAINER_OF(n, struct peer, node)->conf;
+
+		text_fmt(t, "; \"%s\" wants ", c->name);
+		policy_ident_text(t, &c->remote_id);
+		text_add(t, " to ask for ");
+		policy_ident_text(t, &c->local_id);
+		text_add(t, c->auth == IKE_AUTH_PSK ? " with a pre-shared key"
+						    : " with a certificate");
+		if (!suite_allowed(c, &sa->suite))
+			text_add(t, " and another IKE proposal");
+	}
+}
+
+/* ---- the child ---------------------------------------------------------------------------- */
+
+/* ST_REFUSE: `*ret_notify` is the answer, `why` the explanation. */
+static enum status negotiate(struct attempt *at, const struct ike_peer_conf *conf,
+			     struct child_params *c, uint8_t *ret_number, uint16_t *ret_notify,
+			     struct text *why)
+{
+	const struct wire_payloads *in = &at->inner;
+	struct bytes spi;
+	enum status st = policy_select(&conf->esp, &in->sa, true, why, &c->suite, ret_number, &spi);
+
+	*ret_notify = WIRE_N_NO_PROPOSAL_CHOSEN;
+	if (st)
+		return st;
+	if (spi.n != 4 || load_be32(spi.p) < IKE_MIN_ESP_SPI) {
+		text_add(why, "the child's SPI is not one");
+		return ST_REFUSE;
+	}
+	c->spi_out = load_be32(spi.p);
+	*ret_notify = WIRE_N_TS_UNACCEPTABLE;
+	st = policy_ts_narrow(&at->mem, &in->ts_i, &conf->ts_remote, why, &c->ts_remote);
+	if (st)
+		return st;
+	return policy_ts_narrow(&at->mem, &in->ts_r, &conf->ts_local, why, &c->ts_local);
+}
+
+static void put_child(struct wire_out *o, const struct child_params *c,
+		      const struct wire_proposal *choice)
+{
+	struct wire_sa sa = { choice, 1 };
+
+	wire_put_sa(o, &sa);
+	wire_put_ts(o, WIRE_P_TSI, c->ts_remote.ts, c->ts_remote.n);
+	wire_put_ts(o, WIRE_P_TSR, c->ts_local.ts, c->ts_local.n);
+}
+
+/* HDR, SK {IDr, [CERT,] AUTH, (SAr2, TSi, TSr | N)} */
+static enum status build(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf,
+			 const struct crypto_result *own, const struct child_params *c,
+			 uint8_t number, uint16_t notify, struct bytes *ret_owned)
+{
+	struct wire_proposal choice;
+	struct wire_out o;
+	uint8_t raw[4];
+
+	msg_begin_sk(ike, at->sa, WIRE_IKE_AUTH, true, at->sa->win.next_recv, &o);
+	wire_put_id(&o, WIRE_P_IDR, conf->local_id.type, conf->local_id.data);
+	if (conf->auth == IKE_AUTH_CERT)
+		for (size_t i = 0; i < conf->n_certs; i++)
+			wire_put_cert(&o, WIRE_CERT_X509, conf->certs[i]);
+	auth_put(&o, conf, own);
+	if (notify) {
+		wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), notify, bytes_of(NULL, 0));
+	} else {
+		enum status st;
+
+		store_be32(raw, c->spi_in);
+		st = policy_suite_proposal(&at->mem, &c->suite, number, BYTES_OF(raw), &choice);
+		if (st)
+			return st;
+		put_child(&o, c, &choice);
+	}
+	return msg_end(ike, at->sa, &o, ret_owned);
+}
+
+static enum status make_child(struct ike *ike, struct ike_sa *sa, struct child_params *c,
+			      struct outbox *ob, struct child **ret)
+{
+	struct nonces nonces = { sa->hs->nonce_i, sa->hs->nonce_r };
+	enum status st;
+
+	c->spi_in = child_pick_spi(ike);
+	st = keys_child(&ike->crypto, sa->suite.prf, &sa->keys.d, &nonces, &c->suite, false, &c->in,
+			&c->out);
+	return st ? st : child_new(ike, sa, c, ob, ret);
+}
+
+/* ---- the answer --------------------------------------------------------------------------- */
+
+struct answer {
+	struct child *child;
+	struct bytes message;
+	struct policy_ident id;
+	char why_no_child[IKE_EVENT_TEXT_MAX];
+	struct outbox ob;
+};
+
+/* Everything that can fail, before anything changes. */
+static enum status prepare(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf,
+			   const struct crypto_result *own, struct answer *a)
+{
+	struct child_params c = { 0 };
+	struct text why = TEXT_OF(a->why_no_child);
+	uint16_t notify = 0;
+	uint8_t number = 0;
+	enum status st = negotiate(at, conf, &c, &number, &notify, &why);
+
+	if (st == ST_OK) {
+		notify = 0;
+		a->why_no_child[0] = 0;
+		st = make_child(ike, at->sa, &c, &a->ob, &a->child);
+	} else if (st == ST_REFUSE) {
+		count(ike, notify == WIRE_N_TS_UNACCEPTABLE ? C_TS_REFUSED : C_NO_PROPOSAL);
+		st = ST_OK;
+	}
+	if (!st)
+		st = build(ike, at, conf, own, &c, number, notify, &a->message);
+	a->id.type = at->inner.id_i.type;
+	if (!st)
+		st = mem_dup(ike->mem, at->inner.id_i.data, &a->id.data);
+	wipe(&c, sizeof(c));
+	return st;
+}
+
+static void abandon(struct ike *ike, struct answer *a)
+{
+	if (a->child)
+		child_free(ike, a->child);
+	mem_free(ike->mem, (void *)(uintptr_t)a->message.p);
+	outbox_drop(&a->ob);
+}
+
+static void commit(struct ike *ike, struct attempt *at, struct peer *peer, struct answer *a)
+{
+	struct ike_sa *sa = at->sa;
+	struct auth_r *l = at->locals;
+
+	sa->remote_id = a->id;
+	memcpy(sa->auth_remote, l->how, sizeof(sa->auth_remote));
+	attempt_end(ike, at);
+	sa_set_peer(sa, peer);
+	sa_established(ike, sa);
+	if (a->child) {
+		outbox_commit(ike, &a->ob);
+		child_link(ike, a->child);
+	} else {
+		peer_error(peer, a->why_no_child);
+		event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa },
+			   "no child SA: %s", a->why_no_child);
+	}
+	/* The answer leaves after the data plane was told: the peer may use the child at once. */
+	send_response(ike, sa, a->message);
+	sa_settle(ike, sa);
+}
+
+static void signed_own(struct ike *ike, struct attempt *at, const struct crypto_result *r)
+{
+	struct ike_sa *sa = at->sa;
+	struct auth_r *l = at->locals;
+	struct peer *peer = peer_by_id(ike, l->peer);
+	struct answer a = { 0 };
+
+	if (!peer) {
+		refuse(ike, sa, C_ID_UNKNOWN, "the peer was removed from the configuration");
+		return;
+	}
+	if (r->status) {
+		refuse(ike, sa, C_JOB_FAILED, r->reason);
+		return;
+	}
+	outbox_init(&a.ob, ike->mem);
+	if (prepare(ike, at, peer->conf, r, &a)) {
+		abandon(ike, &a);
+		refuse(ike, sa, C_NO_MEMORY, "out of memory");
+		return;
+	}
+	snprintf(sa->auth_local, sizeof(sa->auth_local), "%s", auth_method_text(peer->conf, r));
+	commit(ike, at, peer, &a);
+}
+
+static void judged(struct ike *ike, struct attempt *at, const struct crypto_result *r)
+{
+	struct ike_sa *sa = at->sa;
+	struct auth_r *l = at->locals;
+	struct peer *peer = peer_by_id(ike, l->peer);
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text why = TEXT_OF(buf);
+
+	buf[0] = 0;
+	if (!peer) {
+		refuse(ike, sa, C_ID_UNKNOWN, "the peer was removed from the configuration");
+		return;
+	}
+	if (!auth_verified(at, peer->conf, r, l->how, &why)) {
+		peer_error(peer, buf);
+		refuse(ike, sa, peer->conf->auth == IKE_AUTH_CERT ? C_CERT_REFUSED : C_AUTH_FAILED,
+		       buf);
+		return;
+	}
+	if (auth_job_own(ike, at, peer->conf, false, signed_own))
+		refuse(ike, sa, C_NO_MEMORY, "out of memory");
+}
+
+enum status auth_r_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
+{
+	struct peer *peer = who(ike, sa, rx->inner);
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text why = TEXT_OF(buf);
+	struct attempt *at;
+	struct auth_r *l;
+	enum status st;
+
+	buf[0] = 0;
+	/* NAT traversal moved the initiator to the other port, perhaps to another mapping. */
+	sa->path.local = rx->d->local;
+	sa->path.remote = rx->d->remote;
+	sa->path.encap = rx->d->local.port == ike->conf->nat_port;
+	if (!peer) {
+		explain_unknown(ike, sa, rx->inner, &why);
+		refuse(ike, sa, C_ID_UNKNOWN, buf);
+		return ST_OK;
+	}
+	st = attempt_new(ike, sa, rx->ar, sizeof(*l), &at);
+	if (st)
+		return st;
+	at->inner = *rx->inner;
+	at->for_request = true;
+	sa->win.in_progress = true;
+	l = at->locals;
+	l->peer = peer->conf->id;
+	st = auth_job_peer(ike, at, peer->conf, true, judged);
+	if (st)
+		attempt_end(ike, at);
+	return st;
+}

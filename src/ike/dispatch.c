@@ -1,0 +1,201 @@
+/*
+ * dispatch.c - from a datagram for an existing SA to the handler of its row.
+ *
+ * The order of checks is the order of cost, and of trust: SPIs and message id first (nothing is
+ * allocated), then the clear chain, then the table (would any row take this at all?), then the
+ * integrity check, then the decrypted chain, then the row.  Only what passed the integrity check
+ * may move the window or get an answer.
+ */
+#include "ike/internal.h"
+
+static void drop(struct ike *ike, const struct ike_sa *sa, const struct wire_hdr *h,
+		 enum ike_counter why)
+{
+	count(ike, why);
+	trace_emit(ike, T_DROP, sa->id, why, h->exchange, h->msgid,
+		   !!(h->flags & WIRE_FLAG_RESPONSE));
+}
+
+/*
+ * What an SA does with each kind of message while a job of its own is outstanding.  New requests
+ * are not queued: the peer retransmits them, and by then the job is done.
+ */
+enum pending { PENDING_DROP, PENDING_PROCESS };
+
+static const enum pending pending_table[2 /* attempt handles a request */][WIN_STRAY + 1] = {
+	/* our own start or a response being worked on */
+	[0] = { [WIN_NEW_REQUEST] = PENDING_DROP,
+		[WIN_REPEATED] = PENDING_PROCESS, /* answered from the cache */
+		[WIN_RESPONSE] = PENDING_DROP }, /* the same response once more */
+	/* a request being worked on */
+	[1] = { [WIN_NEW_REQUEST] = PENDING_DROP, /* cannot be: the window is one */
+		[WIN_REPEATED] = PENDING_DROP, /* it is being answered */
+		[WIN_RESPONSE] = PENDING_PROCESS },
+};
+
+/* True when the message goes on to be parsed. */
+static bool admit(struct ike *ike, struct ike_sa *sa, const struct wire_hdr *h,
+		  enum window_class class)
+{
+	static const enum ike_counter dropped[WIN_STRAY + 1] = {
+		[WIN_OLD] = C_OLD_REQUEST,
+		[WIN_FUTURE] = C_FUTURE_REQUEST,
+		[WIN_FORGED] = C_FORGED_REPEAT,
+		[WIN_STRAY] = C_STRAY_RESPONSE,
+	};
+	bool known = class == WIN_NEW_REQUEST || class == WIN_REPEATED || class == WIN_RESPONSE;
+
+	if (!known) {
+		drop(ike, sa, h, dropped[class]);
+		return false;
+	}
+	if (sa->attempt && pending_table[sa->attempt->for_request][class] == PENDING_DROP) {
+		drop(ike, sa, h, class == WIN_REPEATED ? C_REPEATED_REQUEST : C_BUSY);
+		return false;
+	}
+	return true;
+}
+
+/* The peer did not get our answer: the very same bytes once more. */
+static void answer_again(struct ike *ike, struct ike_sa *sa, const struct wire_hdr *h)
+{
+	struct outbox ob;
+
+	drop(ike, sa, h, C_REPEATED_REQUEST);
+	outbox_init(&ob, ike->mem);
+	send_bytes(&ob, &sa->path, sa->win.response);
+	if (!ob.failed)
+		count(ike, C_TX_DATAGRAMS);
+	outbox_commit(ike, &ob);
+}
+
+/* An authentic message that makes no sense (section 2.21.3): tell the peer if it asked, and give
+ * the SA up. */
+static void bad_syntax(struct ike *ike, struct ike_sa *sa, const struct wire_hdr *h,
+		       const char *what)
+{
+	char text[200];
+	struct text t = TEXT_OF(text);
+	const char *name = wire_exchange_name(h->exchange);
+
+	if (!(h->flags & WIRE_FLAG_RESPONSE))
+		answer_notify(ike, sa, h->exchange, WIRE_N_INVALID_SYNTAX, bytes_of(NULL, 0));
+	text_fmt(&t, "the peer's %s %s is malformed: %s", name ? name : "message",
+		 h->flags & WIRE_FLAG_RESPONSE ? "response" : "request", what);
+	sa_fail(ike, sa, IKE_EV_REFUSED, text);
+}
+
+/* A request with an unknown critical payload is answered so and has no effect (section 2.5); a
+ * response with one ends the exchange as if it made no sense. */
+static void unknown_critical(struct ike *ike, struct ike_sa *sa, const struct wire_hdr *h,
+			     uint8_t type)
+{
+	count(ike, C_CRITICAL);
+	if (h->flags & WIRE_FLAG_RESPONSE) {
+		bad_syntax(ike, sa, h, "unknown critical payload");
+		return;
+	}
+	answer_notify(ike, sa, h->exchange, WIRE_N_UNSUPPORTED_CRITICAL_PAYLOAD,
+		      bytes_of(&type, 1));
+	if (sa->state != SA_UP && sa->state != SA_DELETING)
+		sa_fail(ike, sa, IKE_EV_REFUSED, "unknown critical payload in the peer's request");
+}
+
+/* The message is authentic (or needs not be) and parsed: find the row. */
+static void to_handler(struct ike *ike, struct ike_sa *sa, const struct wire_hdr *h, struct rx *rx,
+		       uint64_t hash)
+{
+	const struct wire_payloads *p = rx->msg->encrypted ? rx->inner : &rx->msg->clear;
+	const struct exchange_row *row;
+	bool missing;
+	enum status st;
+
+	row = table_find(sa->state, h, rx->msg->encrypted, p, &missing);
+	if (!row) {
+		drop(ike, sa, h, missing ? C_PAYLOADS : C_UNEXPECTED);
+		if (rx->msg->encrypted)
+			bad_syntax(ike, sa, h, "a required payload is missing");
+		return;
+	}
+	if (!row->response)
+		sa->win.request_hash = hash;
+	st = row->handler(ike, sa, rx);
+	if (st == ST_NOMEM)
+		count(ike, C_NO_MEMORY);
+	else if (st == ST_BUG)
+		count(ike, C_BUG);
+}
+
+static void opened(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
+		   const struct wire_hdr *h, struct rx *rx, enum window_class class, uint64_t hash)
+{
+	if (rx->inner->unknown_critical) {
+		if (class == WIN_NEW_REQUEST)
+			sa->win.request_hash = hash;
+		unknown_critical(ike, sa, h, rx->inner->unknown_critical);
+		return;
+	}
+	sa->last_in = ike->now.mono;
+	if (sa->state == SA_UP && class == WIN_NEW_REQUEST)
+		sa_moved(ike, sa, &d->local, &d->remote);
+	to_handler(ike, sa, h, rx, hash);
+}
+
+static void process(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
+		    const struct wire_hdr *h, enum window_class class, uint64_t hash,
+		    struct arena *ar)
+{
+	struct wire_ike_msg msg;
+	struct wire_payloads inner = { 0 };
+	struct rx rx = { d, ar, &msg, &inner };
+	enum wire_fault fault = WIRE_OK;
+	enum status st = wire_ike_parse(ar, d->data, &msg, &fault);
+
+	if (st) {
+		ike->faults[fault]++;
+		return;
+	}
+	if (!table_expects(sa->state, h, msg.encrypted)) {
+		drop(ike, sa, h,
+		     msg.encrypted || h->exchange == WIRE_IKE_SA_INIT ? C_UNEXPECTED
+								      : C_UNPROTECTED);
+		return;
+	}
+	if (!msg.encrypted) {
+		if (msg.clear.unknown_critical)
+			drop(ike, sa, h, C_CRITICAL);
+		else
+			to_handler(ike, sa, h, &rx, hash);
+		return;
+	}
+	st = msg_open(ike, sa, ar, &msg, &inner, &fault);
+	if (st == ST_REFUSE) {
+		ike->faults[fault]++;
+		sa->win.request_hash = class == WIN_NEW_REQUEST ? hash : sa->win.request_hash;
+		bad_syntax(ike, sa, h, wire_fault_name(fault));
+	} else if (st == ST_OK) {
+		opened(ike, sa, d, h, &rx, class, hash);
+	} else if (st != ST_DROP) {
+		count(ike, st == ST_NOMEM ? C_NO_MEMORY : C_BUG);
+	}
+}
+
+void sa_input(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
+	      const struct wire_hdr *h)
+{
+	uint64_t hash = map_hash(&ike->sa_by_spi, d->data);
+	enum window_class class = window_classify(&sa->win, h, hash);
+	struct arena ar;
+
+	trace_emit(ike, T_RX, sa->id, h->exchange, h->msgid, d->data.n,
+		   !!(h->flags & WIRE_FLAG_RESPONSE));
+	if (!admit(ike, sa, h, class))
+		return;
+	if (class == WIN_REPEATED) {
+		answer_again(ike, sa, h);
+		return;
+	}
+	arena_init(&ar, ike->mem, IKE_MESSAGE_ARENA);
+	process(ike, sa, d, h, class, hash, &ar);
+	arena_done(&ar);
+}

@@ -1,0 +1,294 @@
+/*
+ * engine.c - the entries: every function of ike.h that takes something in.
+ *
+ * Each sets ike->now, does its work, and pays what is owed to the data plane.
+ */
+#include "ike/internal.h"
+
+struct ike_conf *ike_conf_ref(struct ike_conf *conf)
+{
+	conf->refs++;
+	return conf;
+}
+
+void ike_conf_unref(struct ike_conf *conf)
+{
+	if (conf && --conf->refs == 0 && conf->free)
+		conf->free(conf);
+}
+
+static void enter(struct ike *ike, struct now now)
+{
+	ike->now = now;
+	if (!list_empty(&ike->owed))
+		child_pay_owed(ike);
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+static void init_tables(struct ike *ike, const uint64_t key[2])
+{
+	map_init(&ike->sa_by_spi, ike->mem, key);
+	map_init(&ike->half_open, ike->mem, key);
+	map_init(&ike->jobs, ike->mem, key);
+	map_init(&ike->child_by_id, ike->mem, key);
+	map_init(&ike->child_by_spi, ike->mem, key);
+	map_init(&ike->child_by_op, ike->mem, key);
+	list_init(&ike->sas);
+	list_init(&ike->peers);
+	list_init(&ike->owed);
+	outbox_init(&ike->out, ike->mem);
+}
+
+enum status ike_new(const struct alloc *mem, const struct crypto *crypto,
+		    const uint64_t hash_key[2], struct ike_conf *conf, struct now now,
+		    struct ike **ret_ike)
+{
+	struct ike *ike;
+	enum status st = table_validate();
+
+	if (st)
+		return st;
+	ike = mem_new(mem, sizeof(*ike));
+	if (!ike)
+		return ST_NOMEM;
+	ike->mem = mem;
+	ike->crypto = *crypto;
+	init_tables(ike, hash_key);
+	ike->conf = ike_conf_ref(conf);
+	ike->now = now;
+	ike->buf = mem_new(mem, IKE_MAX_MESSAGE);
+	st = ike->buf ? peers_configure(ike, conf) : ST_NOMEM;
+	if (st) {
+		ike_free(ike);
+		return st;
+	}
+	*ret_ike = ike;
+	return ST_OK;
+}
+
+/* Without a word to anybody: no operations, no events that somebody could still read. */
+static void drop_sas(struct ike *ike)
+{
+	ike->shutdown = true;
+	list_for_each_safe (n, &ike->sas)
+		sa_remove(ike, CONTAINER_OF(n, struct ike_sa, node), "the engine ends");
+}
+
+void ike_free(struct ike *ike)
+{
+	struct ike_out out;
+
+	if (!ike)
+		return;
+	drop_sas(ike);
+	peers_free(ike);
+	outbox_drop(&ike->out);
+	ike->stateless.full = false;
+	ike_next(ike, &out); /* frees the output handed out last */
+	list_for_each_safe (n, &ike->owed)
+		child_free(ike, CONTAINER_OF(n, struct child, node));
+	map_done(&ike->sa_by_spi);
+	map_done(&ike->half_open);
+	map_done(&ike->jobs);
+	map_done(&ike->child_by_id);
+	map_done(&ike->child_by_spi);
+	map_done(&ike->child_by_op);
+	if (ike->buf)
+		mem_free_secret(ike->mem, ike->buf, IKE_MAX_MESSAGE);
+	ike_conf_unref(ike->conf);
+	mem_free_secret(ike->mem, ike, sizeof(*ike));
+}
+
+/* ---- datagrams ---------------------------------------------------------------------------- */
+
+bool stray_allowed(struct ike *ike)
+{
+	if (mono_since(ike->now.mono, ike->stray_second).ns >= dur_s(1).ns) {
+		ike->stray_second = ike->now.mono;
+		ike->stray_answers = 0;
+	}
+	if (ike->stray_answers < IKE_STRAY_ANSWERS_PER_S) {
+		ike->stray_answers++;
+		return true;
+	}
+	count(ike, C_STRAY_LIMITED);
+	return false;
+}
+
+void stateless_send(struct ike *ike, const struct ike_datagram *d, struct bytes msg)
+{
+	struct ike_out *o = &ike->stateless.out;
+
+	o->kind = IKE_OUT_SEND;
+	o->u.send.local = d->local;
+	o->u.send.remote = d->remote;
+	o->u.send.marker = d->local.port == ike->conf->nat_port;
+	o->u.send.keepalive = false;
+	o->u.send.data = msg;
+	ike->stateless.full = true;
+	count(ike, C_TX_DATAGRAMS);
+}
+
+/* A request that no SA of ours takes is answered with an unprotected notify, sparingly and never in
+ * answer to a response (RFC 7296 sections 1.5, 2.5). */
+static void stray(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
+		  uint16_t notify)
+{
+	struct wire_hdr answer = *h;
+	struct wire_out o;
+	struct bytes msg;
+	uint8_t major = WIRE_IKE_VERSION >> 4;
+
+	if (h->flags & WIRE_FLAG_RESPONSE || ike->stateless.full || !stray_allowed(ike))
+		return;
+	answer.version = WIRE_IKE_VERSION;
+	answer.flags = (uint8_t)(WIRE_FLAG_RESPONSE |
+				 (h->flags & WIRE_FLAG_INITIATOR ? 0 : WIRE_FLAG_INITIATOR));
+	wire_ike_begin(&o, ike->stateless.buf, sizeof(ike->stateless.buf), &answer);
+	wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), notify,
+			notify == WIRE_N_INVALID_MAJOR_VERSION ? bytes_of(&major, 1)
+							       : bytes_of(NULL, 0));
+	if (wire_ike_end(&o, &msg) == ST_OK)
+		stateless_send(ike, d, msg);
+}
+
+static bool is_init_request(const struct wire_hdr *h)
+{
+	return h->exchange == WIRE_IKE_SA_INIT && !(h->flags & WIRE_FLAG_RESPONSE);
+}
+
+/* The peer's SPI has to be right too, once it is known. */
+static bool belongs(const struct ike_sa *sa, const struct wire_hdr *h)
+{
+	bool from_initiator = h->flags & WIRE_FLAG_INITIATOR;
+
+	if (from_initiator == sa->initiator)
+		return false;
+	if (!sa->initiator)
+		return sa->spi_i == h->spi_i;
+	/* Until IKE_SA_INIT is answered the responder's SPI is unknown (and zero in a refusal). */
+	return sa->spi_r == h->spi_r || sa->spi_r == 0;
+}
+
+static void for_sa(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h)
+{
+	uint64_t ours = h->flags & WIRE_FLAG_INITIATOR ? h->spi_r : h->spi_i;
+	struct ike_sa *sa = sa_by_spi(ike, ours);
+
+	if (!sa) {
+		count(ike, C_UNKNOWN_SPI);
+		stray(ike, d, h, WIRE_N_INVALID_IKE_SPI);
+	} else if (!belongs(sa, h)) {
+		count(ike, C_WRONG_SPI);
+	} else {
+		sa_input(ike, sa, d, h);
+	}
+}
+
+void ike_input(struct ike *ike, struct now now, const struct ike_datagram *d)
+{
+	enum wire_fault fault = WIRE_OK;
+	struct wire_hdr h = { 0 };
+
+	enter(ike, now);
+	count(ike, C_RX_DATAGRAMS);
+	if (wire_ike_parse_hdr(d->data, &h, &fault)) {
+		ike->faults[fault]++;
+		if (fault == WIRE_F_VERSION && h.version >> 4 > WIRE_IKE_VERSION >> 4)
+			stray(ike, d, &h, WIRE_N_INVALID_MAJOR_VERSION);
+		return;
+	}
+	if (!is_init_request(&h)) {
+		for_sa(ike, d, &h);
+	} else if (h.spi_i == 0 || h.spi_r != 0 || h.msgid != 0 ||
+		   !(h.flags & WIRE_FLAG_INITIATOR)) {
+		count(ike, C_BAD_INIT);
+	} else {
+		init_r_request(ike, d, &h);
+	}
+}
+
+/* ---- everything else ---------------------------------------------------------------------- */
+
+void ike_dp(struct ike *ike, struct now now, const struct dp_report *r)
+{
+	enter(ike, now);
+	if (r->kind == DP_REPORT_ACQUIRE)
+		peer_acquire(ike, r);
+	else
+		child_report(ike, r);
+}
+
+void ike_timer(struct ike *ike, struct now now)
+{
+	struct timer *t;
+
+	enter(ike, now);
+	while ((t = heap_pop_due(&ike->timers, now.mono))) {
+		if (t->kind == TIMER_RETRY)
+			peer_timer(ike, t);
+		else
+			sa_timer(ike, t);
+	}
+}
+
+void ike_job_done(struct ike *ike, struct now now, uint64_t job, const struct crypto_result *r)
+{
+	enter(ike, now);
+	attempt_result(ike, job, r);
+}
+
+void ike_resolved(struct ike *ike, struct now now, uint64_t resolve,
+		  const struct ike_address *addrs, size_t n)
+{
+	enter(ike, now);
+	peer_resolved(ike, resolve, addrs, n);
+}
+
+void ike_reconfigure(struct ike *ike, struct now now, struct ike_conf *conf)
+{
+	struct ike_conf *old = ike->conf;
+
+	enter(ike, now);
+	if (peers_configure(ike, conf)) {
+		count(ike, C_NO_MEMORY); /* the old configuration goes on */
+		return;
+	}
+	ike->conf = ike_conf_ref(conf);
+	ike_conf_unref(old);
+}
+
+enum status ike_command(struct ike *ike, struct now now, const struct ike_cmd *cmd)
+{
+	struct peer *p = peer_by_id(ike, cmd->peer);
+
+	enter(ike, now);
+	if (cmd->kind == IKE_CMD_SHUTDOWN) {
+		ike->shutdown = true;
+		list_for_each_safe (n, &ike->sas)
+			sa_delete(ike, CONTAINER_OF(n, struct ike_sa, node), "shutting down");
+		return ST_OK;
+	}
+	if (!p)
+		return ST_INVAL;
+	if (cmd->kind == IKE_CMD_DOWN) {
+		peer_down(ike, p, "taken down by the operator");
+		return ST_OK;
+	}
+	if (p->conf->n_addresses == 0)
+		return ST_INVAL;
+	p->wanted = true;
+	peer_connect(ike, p);
+	return ST_OK;
+}
+
+bool ike_idle(const struct ike *ike)
+{
+	return list_empty(&ike->sas);
+}
+
+mono_t ike_deadline(const struct ike *ike)
+{
+	return heap_next_due(&ike->timers);
+}

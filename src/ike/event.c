@@ -1,0 +1,106 @@
+#include "ike/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+const char *ike_event_name(enum ike_event_kind kind)
+{
+	static const char *const names[IKE_EVENTS] = {
+		[IKE_EV_CONNECTING] = "connecting",   [IKE_EV_SA_UP] = "ike_up",
+		[IKE_EV_SA_DOWN] = "ike_down",        [IKE_EV_CHILD_UP] = "child_up",
+		[IKE_EV_CHILD_DOWN] = "child_down",   [IKE_EV_REFUSED] = "refused",
+		[IKE_EV_UNREACHABLE] = "unreachable", [IKE_EV_DEAD] = "dead",
+		[IKE_EV_DATAPLANE] = "dataplane",     [IKE_EV_BUG] = "bug",
+	};
+
+	return kind < IKE_EVENTS ? names[kind] : "unknown";
+}
+
+static void fill_about(struct ike_event *e, const struct event_about *a)
+{
+	const struct peer *p = a->peer;
+
+	e->peer_name = "";
+	if (a->sa) {
+		e->sa = a->sa->id;
+		e->spi_i = a->sa->spi_i;
+		e->spi_r = a->sa->spi_r;
+		e->local = a->sa->path.local;
+		e->remote = a->sa->path.remote;
+		p = a->sa->peer ? a->sa->peer : p;
+	}
+	if (p) {
+		e->peer = p->conf->id;
+		e->peer_name = p->conf->name;
+	}
+	if (a->child) {
+		e->child = a->child->id;
+		e->spi_in = a->child->spi_in;
+		e->spi_out = a->child->spi_out;
+	}
+	if (a->local)
+		e->local = *a->local;
+	if (a->remote)
+		e->remote = *a->remote;
+}
+
+void event_emit(struct ike *ike, struct outbox *ob, enum ike_event_kind kind,
+		struct event_about about, const char *fmt, ...)
+{
+	struct outbox own;
+	struct out_item *it;
+	struct ike_event *e;
+	struct bytes name;
+	va_list ap;
+
+	/* Events of their own are best effort: losing one to memory must not stop the reaction. */
+	outbox_init(&own, ike->mem);
+	it = outbox_add(ob ? ob : &own, IKE_OUT_EVENT);
+	e = it ? arena_new(&it->mem, sizeof(*e)) : NULL;
+	if (!e) {
+		count(ike, C_NO_MEMORY);
+		if (it && ob)
+			ob->failed = true;
+		outbox_drop(&own);
+		return;
+	}
+	e->kind = kind;
+	fill_about(e, &about);
+	/* The configuration may be gone when the host reads this. */
+	if (arena_dup(&it->mem, bytes_of(e->peer_name, strlen(e->peer_name) + 1), &name) == ST_OK)
+		e->peer_name = (const char *)name.p;
+	else
+		e->peer_name = "";
+	va_start(ap, fmt);
+	vsnprintf(e->text, sizeof(e->text), fmt, ap);
+	va_end(ap);
+	it->out.u.event = e;
+	if (!ob)
+		outbox_commit(ike, &own);
+}
+
+const struct ike_trace_point ike_trace_points[] = {
+	[T_STATE] = { "ike.state", { "from", "to" } },
+	[T_RX] = { "ike.rx", { "exchange", "msgid", "length", "response" } },
+	[T_TX] = { "ike.tx", { "exchange", "msgid", "length", "response" } },
+	[T_RETRANSMIT] = { "ike.retransmit", { "exchange", "msgid", "try" } },
+	[T_JOB] = { "ike.job", { "job", "kind" } },
+	[T_JOB_DONE] = { "ike.job_done", { "job", "kind", "status" } },
+	[T_DROP] = { "ike.drop", { "counter", "exchange", "msgid", "response" } },
+};
+const size_t ike_n_trace_points = ARRAY_LEN(ike_trace_points);
+
+void trace_emit(struct ike *ike, enum trace_id point, ike_sa_id sa, uint64_t a, uint64_t b,
+		uint64_t c, uint64_t d)
+{
+	struct outbox ob;
+	struct out_item *it;
+
+	if (!ike->conf->trace)
+		return;
+	outbox_init(&ob, ike->mem);
+	it = outbox_add(&ob, IKE_OUT_TRACE);
+	if (it)
+		it->out.u.trace = (struct ike_trace){ point, sa, { a, b, c, d } };
+	outbox_commit(ike, &ob);
+}

@@ -1,0 +1,355 @@
+/*
+ * init_i.c - IKE_SA_INIT, initiator (RFC 7296 sections 1.2, 2.6).
+ *
+ *	HDR(A,0), [N(COOKIE),] SAi1, KEi, Ni  -->
+ *					      <--  HDR(A,0), N(COOKIE)            try again with it
+ *					      <--  HDR(A,0), N(INVALID_KE_PAYLOAD) try that group
+ *					      <--  HDR(A,B), SAr1, KEr, Nr, [CERTREQ]
+ *
+ * Nothing that arrives here is authenticated.  A cookie or another group is followed, a bounded
+ * number of times and only to groups that we offered; the whole of what was said is covered by AUTH
+ * later.  An error notify is only a hint: it is reported, and retransmission goes on, since anybody
+ * who saw the request could have sent it.
+ */
+#include "ike/internal.h"
+
+struct init_i {
+	struct policy_suite suite;
+	struct bytes nonce_r;
+	struct path path;
+	uint16_t peer_hashes;
+};
+
+/* ---- the request -------------------------------------------------------------------------- */
+
+enum status init_i_send(struct ike *ike, struct ike_sa *sa)
+{
+	const struct ike_peer_conf *conf = sa->peer->conf;
+	struct handshake *hs = sa->hs;
+	struct wire_out o;
+	struct bytes owned, copy;
+	enum status st;
+
+	msg_begin(ike, sa, WIRE_IKE_SA_INIT, false, 0, &o);
+	if (hs->cookie.n)
+		wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_COOKIE, hs->cookie);
+	wire_put_sa(&o, &conf->ike);
+	wire_put_ke(&o, hs->group, hs->ke_pub);
+	wire_put_nonce(&o, hs->nonce_i);
+	natd_put(ike, sa, &o);
+	if (conf->auth == IKE_AUTH_CERT)
+		sighash_put(&o);
+	st = msg_end(ike, sa, &o, &owned);
+	if (st)
+		return st;
+	st = mem_dup(ike->mem, owned, &copy);
+	if (st) {
+		mem_free(ike->mem, (void *)(uintptr_t)owned.p);
+		return st;
+	}
+	mem_free(ike->mem, (void *)(uintptr_t)hs->msg_i.p);
+	hs->msg_i = copy;
+	sa->win.next_send = 0; /* section 2.2: also the repeated request has message id 0 */
+	sa_set_state(ike, sa, SA_I_INIT);
+	send_request(ike, sa, WIRE_IKE_SA_INIT, owned);
+	return ST_OK;
+}
+
+static void generated(struct ike *ike, struct attempt *at, const struct crypto_result *r)
+{
+	struct ike_sa *sa = at->sa;
+	struct bytes pub;
+	enum status st = r->status;
+
+	if (st) {
+		count(ike, C_JOB_FAILED);
+		sa_fail(ike, sa, IKE_EV_REFUSED, r->reason);
+		return;
+	}
+	st = mem_dup(ike->mem, bytes_of(r->ke.pub, r->ke.pub_len), &pub);
+	if (!st) {
+		mem_free(ike->mem, (void *)(uintptr_t)sa->hs->ke_pub.p);
+		sa->hs->ke_pub = pub;
+		sa->hs->ke_priv = r->ke.priv;
+		attempt_end(ike, at);
+		st = init_i_send(ike, sa);
+	}
+	if (st) {
+		count(ike, C_NO_MEMORY);
+		sa_fail(ike, sa, IKE_EV_REFUSED, "out of memory");
+	}
+}
+
+/* A key pair for hs->group, then the request. */
+static enum status generate(struct ike *ike, struct ike_sa *sa)
+{
+	struct crypto_job *job;
+	struct attempt *at;
+	enum status st = attempt_new(ike, sa, NULL, 1, &at);
+
+	if (!st)
+		st = crypto_job_new(ike->mem, CRYPTO_JOB_KE_GENERATE, &job);
+	if (st)
+		return st;
+	job->in.ke_generate.group = sa->hs->group;
+	sa->hs->tried_groups |= 1u << (sa->hs->group & 31);
+	return attempt_job(ike, at, job, generated);
+}
+
+void init_i_start(struct ike *ike, struct peer *peer, const struct ike_address *addr)
+{
+	const struct ike_peer_conf *conf = peer->conf;
+	struct path path = {
+		.local = { addr->local, ike->conf->port },
+		.remote = { addr->remote, conf->port },
+	};
+	uint8_t nonce[IKE_NONCE_LEN];
+	char ep[ENDPOINT_TEXT_MAX];
+	struct ike_sa *sa;
+	enum status st;
+
+	/* Any port but 500 is a NAT-traversal port (RFC 7296 section 2.23). */
+	if (conf->port != 500) {
+		path.encap = true;
+		path.local.port = ike->conf->nat_port;
+	}
+	st = sa_new(ike, true, peer, &path, &sa);
+	if (st) {
+		count(ike, C_NO_MEMORY);
+		peer_attempt_failed(ike, peer, "out of memory");
+		return;
+	}
+	event_emit(ike, NULL, IKE_EV_CONNECTING, (struct event_about){ .sa = sa },
+		   "connecting to %s", endpoint_text(&path.remote, ep));
+	ike->crypto.ops->random(ike->crypto.ctx, nonce, sizeof(nonce));
+	sa->hs->group = policy_first_ke(&conf->ike);
+	st = mem_dup(ike->mem, BYTES_OF(nonce), &sa->hs->nonce_i);
+	if (!st)
+		st = generate(ike, sa);
+	if (st) {
+		count(ike, C_NO_MEMORY);
+		sa_fail(ike, sa, IKE_EV_REFUSED, "out of memory");
+	}
+}
+
+/* ---- the answers -------------------------------------------------------------------------- */
+
+static bool one_more_round(struct ike *ike, struct ike_sa *sa)
+{
+	if (++sa->hs->rounds <= IKE_MAX_INIT_ROUNDS)
+		return true;
+	count(ike, C_HINT);
+	return false;
+}
+
+enum status init_i_cookie(struct ike *ike, struct ike_sa *sa, struct rx *rx)
+{
+	const struct wire_notify *n = wire_find_notify(&rx->msg->clear, WIRE_N_COOKIE);
+	struct bytes copy;
+	enum status st;
+
+	if (n->data.n == 0 || n->data.n > IKE_MAX_COOKIE || !one_more_round(ike, sa))
+		return ST_DROP;
+	st = mem_dup(ike->mem, n->data, &copy);
+	if (st)
+		return st;
+	mem_free(ike->mem, (void *)(uintptr_t)sa->hs->cookie.p);
+	sa->hs->cookie = copy;
+	return init_i_send(ike, sa);
+}
+
+enum status init_i_invalid_ke(struct ike *ike, struct ike_sa *sa, struct rx *rx)
+{
+	const struct wire_notify *n = wire_find_notify(&rx->msg->clear, WIRE_N_INVALID_KE_PAYLOAD);
+	uint16_t group;
+
+	if (n->data.n != 2)
+		return ST_DROP;
+	group = load_be16(n->data.p);
+	/* Only to a group that we offer, and to each once: no loop, no downgrade beyond our own
+	 * configuration. */
+	if (group > 31 || !policy_offers_ke(&sa->peer->conf->ike, group) ||
+	    sa->hs->tried_groups & 1u << group || !one_more_round(ike, sa)) {
+		count(ike, C_HINT);
+		return ST_DROP;
+	}
+	request_done(ike, sa);
+	sa->hs->group = group;
+	secret_done(&sa->hs->ke_priv);
+	sa_set_state(ike, sa, SA_I_START);
+	if (generate(ike, sa))
+		sa_fail(ike, sa, IKE_EV_REFUSED, "out of memory");
+	return ST_OK;
+}
+
+enum status init_i_error(struct ike *ike, struct ike_sa *sa, struct rx *rx)
+{
+	const struct wire_notify *n = wire_find_error(&rx->msg->clear);
+	const char *name = wire_notify_name(n->type);
+	char buf[IKE_EVENT_TEXT_MAX], number[16];
+	struct text t = TEXT_OF(buf), num = TEXT_OF(number);
+
+	count(ike, C_HINT);
+	if (sa->hs->hint)
+		return ST_OK;
+	sa->hs->hint = n->type;
+	text_fmt(&num, "error %u", n->type);
+	text_fmt(&t, "the answer to IKE_SA_INIT was %s", name ? name : number);
+	if (n->type == WIRE_N_NO_PROPOSAL_CHOSEN) {
+		text_add(&t, "; we offered ");
+		policy_sa_text(&t, &sa->peer->conf->ike);
+		text_add(&t, "; compare with the peer's proposals");
+	}
+	text_add(&t, "; it is not authenticated, so we go on trying");
+	count(ike, C_PEER_REFUSED);
+	peer_error(sa->peer, buf);
+	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa }, "%s", buf);
+	return ST_OK;
+}
+
+/* Keys are there: IKE_SA_INIT is over, IKE_AUTH begins in the same attempt. */
+static void derived(struct ike *ike, struct attempt *at, const struct crypto_result *r)
+{
+	struct ike_sa *sa = at->sa;
+	struct handshake *hs = sa->hs;
+	struct init_i *l = at->locals;
+	struct nonces nonces = { hs->nonce_i, l->nonce_r };
+	struct bytes nonce_r, msg_r;
+	enum status st;
+
+	if (r->status) {
+		count(ike, C_JOB_FAILED);
+		sa_fail(ike, sa, IKE_EV_REFUSED, r->reason);
+		return;
+	}
+	st = mem_dup(ike->mem, l->nonce_r, &nonce_r);
+	if (st)
+		goto fail;
+	st = mem_dup(ike->mem, at->msg.raw, &msg_r);
+	if (st) {
+		mem_free(ike->mem, (void *)(uintptr_t)nonce_r.p);
+		goto fail;
+	}
+	st = keys_derive(&ike->crypto, &l->suite, &nonces, bytes_of(r->ke.shared, r->ke.shared_len),
+			 sa->spi_i, at->msg.hdr.spi_r, true, &sa->keys, &hs->keys);
+	if (st) {
+		mem_free(ike->mem, (void *)(uintptr_t)nonce_r.p);
+		mem_free(ike->mem, (void *)(uintptr_t)msg_r.p);
+		goto fail;
+	}
+
+	/* commit */
+	hs->nonce_r = nonce_r;
+	hs->msg_r = msg_r;
+	hs->peer_hashes = l->peer_hashes;
+	secret_done(&hs->ke_priv);
+	sa->spi_r = at->msg.hdr.spi_r;
+	sa->suite = l->suite;
+	sa->path = l->path;
+	if (ike->conf->keys)
+		keys_emit(ike, sa);
+	auth_i_begin(ike, at);
+	return;
+fail:
+	count(ike, C_NO_MEMORY);
+	sa_fail(ike, sa, IKE_EV_REFUSED, "out of memory");
+}
+
+/* Whether the answer is one to our offer; `why` says what is wrong. */
+static bool acceptable(const struct ike_sa *sa, const struct wire_ike_msg *msg, struct init_i *l,
+		       struct text *why)
+{
+	const struct wire_payloads *p = &msg->clear;
+	struct bytes spi;
+
+	if (policy_accept(&sa->peer->conf->ike, &p->sa, false, why, &l->suite, &spi))
+		return false;
+	if (l->suite.ke != sa->hs->group || p->ke.group != sa->hs->group) {
+		text_fmt(why, "key exchange method %u answers our %u", p->ke.group, sa->hs->group);
+		return false;
+	}
+	return true;
+}
+
+/* NAT traversal moves to the other port with the next message (section 2.23). */
+static struct path path_after(struct ike *ike, const struct ike_sa *sa, const struct rx *rx)
+{
+	struct path path = sa->path;
+
+	path.local.ip = rx->d->local.ip;
+	natd_check(ike, &rx->msg->clear, rx->msg->hdr.spi_i, rx->msg->hdr.spi_r, &path.local,
+		   &path.remote, &path);
+	if (!path.encap && natd_present(&rx->msg->clear) &&
+	    (path.nat_local || path.nat_remote || ike->conf->force_encap)) {
+		path.encap = true;
+		path.local.port = ike->conf->nat_port;
+		path.remote.port = 4500;
+	}
+	return path;
+}
+
+static enum status derive(struct ike *ike, struct ike_sa *sa, struct rx *rx, const struct init_i *l)
+{
+	struct crypto_job *job;
+	struct attempt *at;
+	struct init_i *locals;
+	enum status st = attempt_new(ike, sa, NULL, sizeof(*l), &at);
+
+	if (st)
+		return st;
+	/* The message outlives the caller's arena: keep its bytes and what is needed of it. */
+	locals = at->locals;
+	*locals = *l;
+	at->msg.hdr = rx->msg->hdr;
+	st = arena_dup(&at->mem, rx->msg->raw, &at->msg.raw);
+	if (!st)
+		st = arena_dup(&at->mem, rx->msg->clear.nonce, &locals->nonce_r);
+	if (!st)
+		st = crypto_job_new(ike->mem, CRYPTO_JOB_KE_DERIVE, &job);
+	if (st)
+		return st;
+	job->in.ke_derive.group = sa->hs->group;
+	job->in.ke_derive.priv = sa->hs->ke_priv;
+	st = crypto_job_dup(job, sa->hs->ke_pub, &job->in.ke_derive.pub);
+	if (!st)
+		st = crypto_job_dup(job, rx->msg->clear.ke.data, &job->in.ke_derive.peer);
+	if (st) {
+		crypto_job_free(job);
+		return st;
+	}
+	return attempt_job(ike, at, job, derived);
+}
+
+enum status init_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
+{
+	struct init_i l = { .peer_hashes = sighash_read(&rx->msg->clear) };
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text why = TEXT_OF(buf);
+	enum status st;
+
+	buf[0] = 0;
+	if (rx->msg->hdr.spi_r == 0) {
+		count(ike, C_BAD_INIT);
+		return ST_DROP;
+	}
+	if (!acceptable(sa, rx->msg, &l, &why)) {
+		/* Not authenticated either: somebody else may still give the true answer. */
+		count(ike, C_NO_PROPOSAL);
+		if (!sa->hs->hint) {
+			sa->hs->hint = WIRE_N_NO_PROPOSAL_CHOSEN;
+			peer_error(sa->peer, buf);
+			event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa },
+				   "the answer to IKE_SA_INIT does not fit our offer: %s", buf);
+		}
+		return ST_DROP;
+	}
+	l.path = path_after(ike, sa, rx);
+	st = derive(ike, sa, rx, &l);
+	if (st) {
+		count(ike, C_NO_MEMORY);
+		sa_fail(ike, sa, IKE_EV_REFUSED, "out of memory");
+		return ST_OK;
+	}
+	request_done(ike, sa);
+	return ST_OK;
+}

@@ -1,0 +1,327 @@
+/*
+ * init_r.c - IKE_SA_INIT, responder (RFC 7296 section 1.2).
+ *
+ *	HDR, SAi1, KEi, Ni  -->
+ *			    <--  HDR, SAr1, KEr, Nr, [CERTREQ]
+ *
+ * A request costs memory only after cookie_admit().  The key pair and the shared secret are one
+ * job, so the keys are there before the answer leaves and IKE_AUTH can never be ahead of them.
+ */
+#include "ike/internal.h"
+
+struct init_r {
+	struct policy_suite suite;
+	uint8_t number;
+	ike_peer_id like; /* whose proposals matched; who it is shows only in IKE_AUTH */
+	uint64_t hash;
+};
+
+static bool same_init(const struct map_node *n, const void *key)
+{
+	const struct handshake *hs = CONTAINER_OF(n, const struct handshake, by_init);
+
+	return bytes_eq(hs->msg_i, *(const struct bytes *)key);
+}
+
+/* Requests are equal only when they come from the same endpoint. */
+static uint64_t init_hash(struct ike *ike, const struct ike_datagram *d)
+{
+	uint8_t ep[19];
+	uint64_t h = map_hash(&ike->half_open, d->data);
+
+	memcpy(ep, d->remote.ip.b, 16);
+	ep[16] = d->remote.ip.family;
+	store_be16(ep + 17, d->remote.port);
+	return h ^ map_hash(&ike->half_open, BYTES_OF(ep));
+}
+
+/* A retransmitted IKE_SA_INIT: the answer again, or nothing while it is being made. */
+static bool repeated(struct ike *ike, const struct ike_datagram *d, uint64_t hash)
+{
+	struct map_node *n = map_find(&ike->half_open, hash, same_init, &d->data);
+	struct handshake *hs;
+
+	if (!n)
+		return false;
+	hs = CONTAINER_OF(n, struct handshake, by_init);
+	count(ike, C_REPEATED_REQUEST);
+	if (hs->sa->state == SA_R_INIT && hs->msg_r.n) {
+		struct outbox ob;
+
+		outbox_init(&ob, ike->mem);
+		send_bytes(&ob, &hs->sa->path, hs->msg_r);
+		if (!ob.failed)
+			count(ike, C_TX_DATAGRAMS);
+		outbox_commit(ike, &ob);
+	}
+	return true;
+}
+
+/* An answer to a request that gets no SA: HDR(A,0), N(type). */
+static void refuse(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
+		   uint16_t type, struct bytes data)
+{
+	struct wire_hdr answer = { .spi_i = h->spi_i,
+				   .version = WIRE_IKE_VERSION,
+				   .exchange = WIRE_IKE_SA_INIT,
+				   .flags = WIRE_FLAG_RESPONSE };
+	struct wire_out o;
+	struct bytes msg;
+
+	if (ike->stateless.full)
+		return;
+	wire_ike_begin(&o, ike->stateless.buf, sizeof(ike->stateless.buf), &answer);
+	wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), type, data);
+	if (wire_ike_end(&o, &msg) == ST_OK)
+		stateless_send(ike, d, msg);
+}
+
+/* How well a configured peer fits an address: by address, by having none, or not at all (it may
+ * have moved, so it is still tried, last). */
+static int closeness(const struct peer *p, const struct ip *from)
+{
+	for (size_t i = 0; i < p->n_addrs; i++)
+		if (ip_eq(&p->addrs[i].remote, from))
+			return 2;
+	return p->conf->n_addresses == 0 ? 1 : 0;
+}
+
+/* Who it is shows only in IKE_AUTH; until then any configured peer's proposals will do, those of
+ * peers at that address first. */
+static bool choose(struct ike *ike, const struct ike_datagram *d, const struct wire_sa *theirs,
+		   struct init_r *ret, struct text *why)
+{
+	for (int want = 2; want >= 0; want--) {
+		list_for_each (n, &ike->peers) {
+			struct peer *p = CONTAINER_OF(n, struct peer, node);
+			struct bytes spi;
+
+			if (closeness(p, &d->remote.ip) != want)
+				continue;
+			why->n = 0;
+			if (policy_select(&p->conf->ike, theirs, false, why, &ret->suite,
+					  &ret->number, &spi) == ST_OK) {
+				ret->like = p->conf->id;
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+static void no_proposal(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
+			const struct text *why)
+{
+	count(ike, list_empty(&ike->peers) ? C_NO_PEER : C_NO_PROPOSAL);
+	event_emit(ike, NULL, IKE_EV_REFUSED,
+		   (struct event_about){ .local = &d->local, .remote = &d->remote },
+		   "IKE_SA_INIT refused: %s",
+		   list_empty(&ike->peers) ? "no peer is configured" : why->p);
+	if (stray_allowed(ike))
+		refuse(ike, d, h, WIRE_N_NO_PROPOSAL_CHOSEN, bytes_of(NULL, 0));
+}
+
+/* The answer, for which everything is known now. */
+static enum status build(struct ike *ike, struct ike_sa *sa, const struct attempt *at,
+			 const struct crypto_result *r, struct bytes *ret_owned)
+{
+	const struct init_r *l = at->locals;
+	const struct peer *like = peer_by_id(ike, l->like);
+	struct wire_proposal proposal;
+	struct wire_sa choice = { &proposal, 1 };
+	struct arena ar;
+	struct wire_out o;
+	enum status st;
+
+	arena_init(&ar, ike->mem, IKE_MESSAGE_ARENA);
+	st = policy_suite_proposal(&ar, &l->suite, l->number, bytes_of(NULL, 0), &proposal);
+	if (!st) {
+		msg_begin(ike, sa, WIRE_IKE_SA_INIT, true, 0, &o);
+		wire_put_sa(&o, &choice);
+		wire_put_ke(&o, l->suite.ke, bytes_of(r->ke.pub, r->ke.pub_len));
+		wire_put_nonce(&o, sa->hs->nonce_r);
+		natd_put(ike, sa, &o);
+		if (like && like->conf->auth == IKE_AUTH_CERT) {
+			wire_put_certreq(&o, WIRE_CERT_X509, like->conf->trust_hashes);
+			sighash_put(&o);
+		}
+		st = msg_end(ike, sa, &o, ret_owned);
+	}
+	arena_done(&ar);
+	return st;
+}
+
+static void finish(struct ike *ike, struct attempt *at, const struct crypto_result *r)
+{
+	struct ike_sa *sa = at->sa;
+	struct init_r *l = at->locals;
+	struct nonces nonces = { sa->hs->nonce_i, sa->hs->nonce_r };
+	struct handshake_keys hs_keys;
+	struct sa_keys keys;
+	struct bytes owned, copy;
+
+	if (r->status) {
+		count(ike, C_JOB_FAILED);
+		sa_fail(ike, sa, IKE_EV_REFUSED, r->reason);
+		return;
+	}
+	if (keys_derive(&ike->crypto, &l->suite, &nonces, bytes_of(r->ke.shared, r->ke.shared_len),
+			sa->spi_i, sa->spi_r, false, &keys, &hs_keys))
+		goto fail;
+	if (build(ike, sa, at, r, &owned))
+		goto fail;
+	if (mem_dup(ike->mem, owned, &copy)) {
+		mem_free(ike->mem, (void *)(uintptr_t)owned.p);
+		goto fail;
+	}
+
+	/* commit */
+	sa->suite = l->suite;
+	sa->keys = keys;
+	sa->hs->keys = hs_keys;
+	sa->hs->msg_r = copy;
+	sa->win.request_hash = map_hash(&ike->sa_by_spi, sa->hs->msg_i);
+	attempt_end(ike, at);
+	sa_set_state(ike, sa, SA_R_INIT);
+	send_response(ike, sa, owned);
+	if (ike->conf->keys)
+		keys_emit(ike, sa);
+	wipe(&keys, sizeof(keys));
+	wipe(&hs_keys, sizeof(hs_keys));
+	return;
+fail:
+	wipe(&keys, sizeof(keys));
+	wipe(&hs_keys, sizeof(hs_keys));
+	count(ike, C_NO_MEMORY);
+	sa_remove(ike, sa, "out of memory");
+}
+
+/* Copies what the request says into the handshake. */
+static enum status remember(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
+			    const struct wire_ike_msg *msg)
+{
+	struct handshake *hs = sa->hs;
+	uint8_t nonce[IKE_NONCE_LEN];
+	enum status st;
+
+	ike->crypto.ops->random(ike->crypto.ctx, nonce, sizeof(nonce));
+	st = mem_dup(ike->mem, d->data, &hs->msg_i);
+	if (!st)
+		st = mem_dup(ike->mem, msg->clear.nonce, &hs->nonce_i);
+	if (!st)
+		st = mem_dup(ike->mem, BYTES_OF(nonce), &hs->nonce_r);
+	hs->peer_hashes = sighash_read(&msg->clear);
+	return st;
+}
+
+static enum status begin(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
+			 const struct wire_ike_msg *msg, const struct init_r *l)
+{
+	struct crypto_job *job;
+	struct attempt *at;
+	enum status st = remember(ike, sa, d, msg);
+
+	if (!st)
+		st = attempt_new(ike, sa, NULL, sizeof(*l), &at);
+	if (st)
+		return st;
+	memcpy(at->locals, l, sizeof(*l));
+	at->for_request = true;
+	sa->win.in_progress = true;
+	st = crypto_job_new(ike->mem, CRYPTO_JOB_KE_RESPOND, &job);
+	if (st)
+		return st;
+	job->in.ke_respond.group = l->suite.ke;
+	st = crypto_job_dup(job, msg->clear.ke.data, &job->in.ke_respond.peer);
+	if (st) {
+		crypto_job_free(job);
+		return st;
+	}
+	return attempt_job(ike, at, job, finish);
+}
+
+static void accept(struct ike *ike, const struct ike_datagram *d, const struct wire_ike_msg *msg,
+		   const struct init_r *l)
+{
+	struct path path = { .local = d->local, .remote = d->remote };
+	struct ike_sa *sa;
+	enum status st;
+
+	path.encap = d->local.port == ike->conf->nat_port;
+	natd_check(ike, &msg->clear, msg->hdr.spi_i, 0, &d->local, &d->remote, &path);
+	st = sa_new(ike, false, NULL, &path, &sa);
+	if (st) {
+		count(ike, C_NO_MEMORY);
+		return;
+	}
+	sa->spi_i = msg->hdr.spi_i;
+	st = begin(ike, sa, d, msg, l);
+	if (st) {
+		count(ike, C_NO_MEMORY);
+		sa_remove(ike, sa, "out of memory");
+		return;
+	}
+	sa->hs->init_hash = l->hash;
+	sa->hs->in_init_map = true;
+	map_insert(&ike->half_open, &sa->hs->by_init, l->hash);
+	heap_arm(&ike->timers, &sa->reap, mono_add(ike->now.mono, dur_s(IKE_HALF_OPEN_S)));
+}
+
+static void parsed(struct ike *ike, const struct ike_datagram *d, const struct wire_ike_msg *msg,
+		   uint64_t hash)
+{
+	const struct wire_payloads *p = &msg->clear;
+	const uint64_t required =
+		WIRE_BIT(WIRE_P_SA) | WIRE_BIT(WIRE_P_KE) | WIRE_BIT(WIRE_P_NONCE);
+	struct init_r l = { .hash = hash };
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text why = TEXT_OF(buf);
+	uint8_t group[2];
+
+	buf[0] = 0;
+	if (msg->encrypted || (p->present & required) != required) {
+		count(ike, C_PAYLOADS);
+		return;
+	}
+	if (p->unknown_critical) {
+		count(ike, C_CRITICAL);
+		if (stray_allowed(ike))
+			refuse(ike, d, &msg->hdr, WIRE_N_UNSUPPORTED_CRITICAL_PAYLOAD,
+			       bytes_of(&p->unknown_critical, 1));
+		return;
+	}
+	if (!choose(ike, d, &p->sa, &l, &why)) {
+		no_proposal(ike, d, &msg->hdr, &why);
+		return;
+	}
+	if (p->ke.group != l.suite.ke) {
+		/* Section 1.2: tell which one we would take; no state is kept. */
+		count(ike, C_INVALID_KE);
+		store_be16(group, l.suite.ke);
+		refuse(ike, d, &msg->hdr, WIRE_N_INVALID_KE_PAYLOAD, BYTES_OF(group));
+		return;
+	}
+	accept(ike, d, msg, &l);
+}
+
+void init_r_request(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h)
+{
+	enum wire_fault fault = WIRE_OK;
+	struct wire_ike_msg msg;
+	struct arena ar;
+	uint64_t hash;
+
+	if (ike->shutdown) {
+		count(ike, C_SHUTTING_DOWN);
+		return;
+	}
+	hash = init_hash(ike, d);
+	if (repeated(ike, d, hash) || !cookie_admit(ike, d, h))
+		return;
+	arena_init(&ar, ike->mem, IKE_MESSAGE_ARENA);
+	if (wire_ike_parse(&ar, d->data, &msg, &fault))
+		ike->faults[fault]++;
+	else
+		parsed(ike, d, &msg, hash);
+	arena_done(&ar);
+}

@@ -1,0 +1,93 @@
+/*
+ * path.c - NAT detection (RFC 7296 section 2.23) and the RFC 7427 hash list: the notifies both
+ * sides put into IKE_SA_INIT.
+ */
+#include "ike/internal.h"
+
+enum { NATD_LEN = 20 };
+
+/* SHA-1(SPIi | SPIr | address | port). */
+static bool natd_hash(struct ike *ike, uint64_t spi_i, uint64_t spi_r, const struct endpoint *e,
+		      uint8_t ret[NATD_LEN])
+{
+	uint8_t head[16], port[2];
+	struct bytes parts[3] = { { head, 16 }, ip_raw(&e->ip), { port, 2 } };
+
+	store_be64(head, spi_i);
+	store_be64(head + 8, spi_r);
+	store_be16(port, e->port);
+	return ike->crypto.ops->hash(ike->crypto.ctx, CRYPTO_SHA1, parts, 3, ret) == ST_OK;
+}
+
+void natd_put(struct ike *ike, const struct ike_sa *sa, struct wire_out *o)
+{
+	struct endpoint source = sa->path.local;
+	uint8_t hash[NATD_LEN];
+
+	/* Port 0 is nobody's: the peer concludes that a NAT is in between and encapsulates, which
+	 * is what a data plane without raw ESP needs (section 2.23 allows it at any time). */
+	if (ike->conf->force_encap)
+		source.port = 0;
+	if (natd_hash(ike, sa->spi_i, sa->spi_r, &source, hash))
+		wire_put_notify(o, WIRE_PROTO_NONE, bytes_of(NULL, 0),
+				WIRE_N_NAT_DETECTION_SOURCE_IP, BYTES_OF(hash));
+	if (natd_hash(ike, sa->spi_i, sa->spi_r, &sa->path.remote, hash))
+		wire_put_notify(o, WIRE_PROTO_NONE, bytes_of(NULL, 0),
+				WIRE_N_NAT_DETECTION_DESTINATION_IP, BYTES_OF(hash));
+}
+
+bool natd_present(const struct wire_payloads *p)
+{
+	return wire_find_notify(p, WIRE_N_NAT_DETECTION_SOURCE_IP) &&
+	       wire_find_notify(p, WIRE_N_NAT_DETECTION_DESTINATION_IP);
+}
+
+static bool any_match(const struct wire_payloads *p, uint16_t type, const uint8_t *hash)
+{
+	for (size_t i = 0; i < p->n_notifies; i++)
+		if (p->notifies[i].type == type &&
+		    ct_equal(p->notifies[i].data, bytes_of(hash, NATD_LEN)))
+			return true;
+	return false;
+}
+
+void natd_check(struct ike *ike, const struct wire_payloads *p, uint64_t spi_i, uint64_t spi_r,
+		const struct endpoint *local, const struct endpoint *remote, struct path *path)
+{
+	uint8_t here[NATD_LEN], there[NATD_LEN];
+
+	if (!natd_present(p))
+		return;
+	if (!natd_hash(ike, spi_i, spi_r, local, here) ||
+	    !natd_hash(ike, spi_i, spi_r, remote, there))
+		return;
+	path->nat_remote = !any_match(p, WIRE_N_NAT_DETECTION_SOURCE_IP, there);
+	path->nat_local = !any_match(p, WIRE_N_NAT_DETECTION_DESTINATION_IP, here);
+}
+
+uint16_t sighash_read(const struct wire_payloads *p)
+{
+	const struct wire_notify *n = wire_find_notify(p, WIRE_N_SIGNATURE_HASH_ALGORITHMS);
+	uint16_t set = 0;
+
+	if (!n)
+		return 0;
+	for (struct cur c = cur_of(n->data); cur_left(&c) >= 2;) {
+		uint16_t hash = cur_u16(&c);
+
+		/* SHA-1 is never used for signatures, whatever the peer can do. */
+		if (hash >= CRYPTO_SHA2_256 && hash <= CRYPTO_IDENTITY)
+			set |= (uint16_t)(1u << hash);
+	}
+	return set;
+}
+
+void sighash_put(struct wire_out *o)
+{
+	static const uint8_t ours[] = {
+		0, CRYPTO_SHA2_256, 0, CRYPTO_SHA2_384, 0, CRYPTO_SHA2_512
+	};
+
+	wire_put_notify(o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_SIGNATURE_HASH_ALGORITHMS,
+			BYTES_OF(ours));
+}

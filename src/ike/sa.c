@@ -1,0 +1,404 @@
+/*
+ * sa.c - the life of an IKE SA from its first byte of state to its last.
+ */
+#include "ike/internal.h"
+
+const char *sa_state_name(enum sa_state s)
+{
+	static const char *const names[SA_STATES] = {
+		[SA_I_START] = "starting",  [SA_I_INIT] = "init-sent", [SA_I_AUTH] = "auth-sent",
+		[SA_R_START] = "answering", [SA_R_INIT] = "half-open", [SA_UP] = "established",
+		[SA_DELETING] = "deleting", [SA_FAILED] = "failed",
+	};
+
+	return s < SA_STATES ? names[s] : "unknown";
+}
+
+/* ---- by SPI ------------------------------------------------------------------------------- */
+
+static bool same_spi(const struct map_node *n, const void *key)
+{
+	return sa_our_spi(CONTAINER_OF(n, const struct ike_sa, by_spi)) == *(const uint64_t *)key;
+}
+
+static uint64_t spi_hash(struct ike *ike, uint64_t spi)
+{
+	return map_hash(&ike->sa_by_spi, bytes_of(&spi, sizeof(spi)));
+}
+
+struct ike_sa *sa_by_spi(struct ike *ike, uint64_t our_spi)
+{
+	struct map_node *n = map_find(&ike->sa_by_spi, spi_hash(ike, our_spi), same_spi, &our_spi);
+
+	return n ? CONTAINER_OF(n, struct ike_sa, by_spi) : NULL;
+}
+
+static uint64_t pick_spi(struct ike *ike)
+{
+	uint64_t spi;
+
+	do {
+		uint8_t raw[8];
+
+		ike->crypto.ops->random(ike->crypto.ctx, raw, sizeof(raw));
+		spi = load_be64(raw);
+	} while (spi == 0 || sa_by_spi(ike, spi));
+	return spi;
+}
+
+/* ---- beginning ---------------------------------------------------------------------------- */
+
+enum status sa_new(struct ike *ike, bool initiator, struct peer *peer, const struct path *path,
+		   struct ike_sa **ret_sa)
+{
+	struct ike_sa *sa = mem_new(ike->mem, sizeof(*sa));
+	struct handshake *hs = mem_new(ike->mem, sizeof(*hs));
+	uint64_t spi;
+
+	if (!sa || !hs) {
+		mem_free(ike->mem, sa);
+		mem_free(ike->mem, hs);
+		return ST_NOMEM;
+	}
+	spi = pick_spi(ike);
+	hs->sa = sa;
+	sa->hs = hs;
+	sa->id = ++ike->last_sa;
+	sa->initiator = initiator;
+	*(initiator ? &sa->spi_i : &sa->spi_r) = spi;
+	sa->state = initiator ? SA_I_START : SA_R_START;
+	sa->path = *path;
+	sa->created = sa->last_in = ike->now.mono;
+	list_init(&sa->children);
+	list_init(&sa->peer_node);
+	sa->retransmit.kind = TIMER_RETRANSMIT;
+	sa->alive.kind = TIMER_ALIVE;
+	sa->keepalive.kind = TIMER_KEEPALIVE;
+	sa->reap.kind = TIMER_REAP;
+	list_add_tail(&ike->sas, &sa->node);
+	map_insert(&ike->sa_by_spi, &sa->by_spi, spi_hash(ike, spi));
+	ike->n_sas++;
+	ike->n_half_open += sa_half_open(sa);
+	if (peer)
+		sa_set_peer(sa, peer);
+	*ret_sa = sa;
+	return ST_OK;
+}
+
+void sa_set_state(struct ike *ike, struct ike_sa *sa, enum sa_state s)
+{
+	trace_emit(ike, T_STATE, sa->id, sa->state, s, 0, 0);
+	ike->n_half_open -= sa_half_open(sa);
+	sa->state = s;
+	ike->n_half_open += sa_half_open(sa);
+	sa->generation++;
+}
+
+void sa_set_peer(struct ike_sa *sa, struct peer *peer)
+{
+	list_del(&sa->peer_node);
+	sa->peer = peer;
+	list_add_tail(&peer->sas, &sa->peer_node);
+}
+
+/* ---- established -------------------------------------------------------------------------- */
+
+static void arm_alive(struct ike *ike, struct ike_sa *sa)
+{
+	dur_t delay = sa->peer->conf->dpd_delay;
+
+	if (delay.ns > 0)
+		heap_arm(&ike->timers, &sa->alive, mono_add(sa->last_in, delay));
+}
+
+static void arm_keepalive(struct ike *ike, struct ike_sa *sa)
+{
+	dur_t every = sa->peer->conf->keepalive;
+
+	/* RFC 3948 section 4: only the side whose mapping has to be kept open. */
+	if (sa->path.nat_local && sa->path.encap && every.ns > 0)
+		heap_arm(&ike->timers, &sa->keepalive, mono_add(ike->now.mono, every));
+}
+
+void sa_established(struct ike *ike, struct ike_sa *sa)
+{
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text t = TEXT_OF(buf);
+
+	handshake_free(ike, sa);
+	sa_set_state(ike, sa, SA_UP);
+	sa->established = sa->last_in = ike->now.mono;
+	heap_disarm(&ike->timers, &sa->reap);
+	arm_alive(ike, sa);
+	arm_keepalive(ike, sa);
+	count(ike, C_SA_UP);
+	buf[0] = 0;
+	policy_ident_text(&t, &sa->remote_id);
+	text_fmt(&t, " authenticated by %s, we by %s, ", sa->auth_remote, sa->auth_local);
+	policy_suite_text(&t, &sa->suite);
+	event_emit(ike, NULL, IKE_EV_SA_UP, (struct event_about){ .sa = sa }, "%s", buf);
+}
+
+/* The initiator's identity comes after the responder's: of two SAs made at once from both ends,
+ * both ends agree that this one goes. */
+static bool initiated_by_greater(const struct ike_sa *sa)
+{
+	const struct policy_ident *local = &sa->peer->conf->local_id, *remote = &sa->remote_id;
+	int diff = local->type != remote->type ? (int)local->type - (int)remote->type
+					       : bytes_cmp(local->data, remote->data);
+
+	return sa->initiator ? diff > 0 : diff < 0;
+}
+
+static void settle_pair(struct ike *ike, struct ike_sa *sa, struct ike_sa *other)
+{
+	if (other->state != SA_UP) {
+		/* Our own attempt has not shown who it is yet; theirs is complete. */
+		if (!sa->initiator && other->initiator && other->state != SA_I_AUTH &&
+		    other->state != SA_DELETING && !initiated_by_greater(sa))
+			sa_remove(ike, other, "the peer's own attempt was faster");
+		return;
+	}
+	if (sa->initiator && (other->initiator || other->n_children == 0)) {
+		sa_delete(ike, other, "replaced");
+	} else if (sa->initiator != other->initiator) {
+		struct ike_sa *loser = initiated_by_greater(sa) ? sa : other;
+
+		/* Who initiated it deletes it; the other end asks whether it is still alive, for
+		 * the case that the peer restarted and knows nothing of it. */
+		if (loser->initiator)
+			sa_delete(ike, loser, "both ends connected at once");
+		else if (loser == sa)
+			info_probe(ike, other);
+	} else {
+		info_probe(ike, other);
+	}
+}
+
+void sa_settle(struct ike *ike, struct ike_sa *sa)
+{
+	struct peer *peer = sa->peer;
+
+	/* A child says that the SA is of use; without one nothing is replaced. */
+	if (sa->n_children) {
+		list_for_each_safe (n, &peer->sas) {
+			struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, peer_node);
+
+			if (other != sa && sa->state == SA_UP)
+				settle_pair(ike, sa, other);
+		}
+	}
+	peer_sa_up(ike, peer, sa->n_children > 0);
+}
+
+void sa_moved(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
+	      const struct endpoint *remote)
+{
+	if (sa->state != SA_UP ||
+	    (endpoint_eq(&sa->path.remote, remote) && endpoint_eq(&sa->path.local, local)))
+		return;
+	/* RFC 7296 section 2.23: only where a NAT may have changed the mapping, only for
+	 * authenticated packets (the caller's promise), never off the NAT-traversal port, and never
+	 * when we are the one behind the NAT. */
+	if (!sa->path.encap || !sa->path.nat_remote || sa->path.nat_local ||
+	    local->port != ike->conf->nat_port || local->ip.family != sa->path.local.ip.family)
+		return;
+	sa->path.remote = *remote;
+	list_for_each (n, &sa->children)
+		child_move(ike, CONTAINER_OF(n, struct child, node));
+}
+
+/* ---- ending ------------------------------------------------------------------------------- */
+
+void handshake_free(struct ike *ike, struct ike_sa *sa)
+{
+	struct handshake *hs = sa->hs;
+
+	if (!hs)
+		return;
+	if (hs->in_init_map)
+		map_remove(&ike->half_open, &hs->by_init);
+	mem_free(ike->mem, (void *)(uintptr_t)hs->msg_i.p);
+	mem_free(ike->mem, (void *)(uintptr_t)hs->msg_r.p);
+	mem_free(ike->mem, (void *)(uintptr_t)hs->nonce_i.p);
+	mem_free(ike->mem, (void *)(uintptr_t)hs->nonce_r.p);
+	mem_free(ike->mem, (void *)(uintptr_t)hs->ke_pub.p);
+	mem_free(ike->mem, (void *)(uintptr_t)hs->cookie.p);
+	mem_free_secret(ike->mem, hs, sizeof(*hs));
+	sa->hs = NULL;
+}
+
+static void remove_children(struct ike *ike, struct ike_sa *sa, const char *why)
+{
+	list_for_each_safe (n, &sa->children)
+		child_remove(ike, CONTAINER_OF(n, struct child, node), why);
+}
+
+void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
+{
+	struct peer *peer = sa->peer;
+	bool was_up = sa->state == SA_UP || sa->state == SA_DELETING;
+
+	attempt_end(ike, sa->attempt);
+	remove_children(ike, sa, why);
+	if (was_up)
+		event_emit(ike, NULL, IKE_EV_SA_DOWN, (struct event_about){ .sa = sa }, "%s", why);
+	trace_emit(ike, T_STATE, sa->id, sa->state, SA_STATES, 0, 0);
+	heap_disarm(&ike->timers, &sa->retransmit);
+	heap_disarm(&ike->timers, &sa->alive);
+	heap_disarm(&ike->timers, &sa->keepalive);
+	heap_disarm(&ike->timers, &sa->reap);
+	handshake_free(ike, sa);
+	window_done(&sa->win, ike->mem);
+	mem_free(ike->mem, (void *)(uintptr_t)sa->remote_id.data.p);
+	map_remove(&ike->sa_by_spi, &sa->by_spi);
+	list_del(&sa->node);
+	list_del(&sa->peer_node);
+	ike->n_sas--;
+	ike->n_half_open -= sa_half_open(sa);
+	mem_free_secret(ike->mem, sa, sizeof(*sa));
+	if (peer)
+		peer_sa_gone(ike, peer, was_up);
+}
+
+void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why)
+{
+	if (sa->state == SA_DELETING)
+		return;
+	if (sa->state != SA_UP) {
+		sa_remove(ike, sa, why);
+		return;
+	}
+	remove_children(ike, sa, why);
+	heap_disarm(&ike->timers, &sa->alive);
+	heap_disarm(&ike->timers, &sa->keepalive);
+	/* A probe in flight goes first: the window is one. Its answer, or its absence, ends in the
+	 * DELETE (info_answer, retransmit_timer). */
+	sa_set_state(ike, sa, SA_DELETING);
+	if (!sa->win.request.n)
+		info_delete(ike, sa, 0);
+}
+
+void sa_reject(struct ike *ike, struct ike_sa *sa, const char *text)
+{
+	struct peer *peer = sa->peer;
+
+	attempt_end(ike, sa->attempt);
+	peer_error(peer, text);
+	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa }, "%s", text);
+	handshake_free(ike, sa);
+	sa_set_state(ike, sa, SA_DELETING);
+	info_delete(ike, sa, WIRE_N_AUTHENTICATION_FAILED);
+	peer_attempt_failed(ike, peer, text);
+}
+
+/* A responder that said no stays a while, to say it again when the answer got lost. */
+static void linger(struct ike *ike, struct ike_sa *sa)
+{
+	attempt_end(ike, sa->attempt);
+	handshake_free(ike, sa);
+	keys_done(&sa->keys);
+	sa_set_state(ike, sa, SA_FAILED);
+	heap_arm(&ike->timers, &sa->reap, mono_add(ike->now.mono, dur_s(IKE_LINGER_S)));
+}
+
+void sa_fail(struct ike *ike, struct ike_sa *sa, enum ike_event_kind kind, const char *text)
+{
+	struct peer *peer = sa->peer && !sa->peer->removed ? sa->peer : NULL;
+	bool connecting = sa->initiator && (sa->state == SA_I_START || sa->state == SA_I_INIT ||
+					    sa->state == SA_I_AUTH);
+
+	if (peer)
+		peer_error(peer, text);
+	event_emit(ike, NULL, kind, (struct event_about){ .sa = sa }, "%s", text);
+	if (sa->state == SA_R_INIT && sa->win.next_recv == 2 && sa->win.response.n) {
+		linger(ike, sa);
+		return;
+	}
+	sa_remove(ike, sa, text);
+	if (peer && connecting)
+		peer_attempt_failed(ike, peer, text);
+}
+
+/* ---- timers ------------------------------------------------------------------------------- */
+
+void sa_alive_report(struct ike *ike, struct ike_sa *sa, bool heard)
+{
+	if (!sa->alive_due || sa->state != SA_UP)
+		return;
+	sa->alive_due = false;
+	if (heard)
+		sa->last_in = ike->now.mono;
+	if (heard || sa->win.request.n) {
+		arm_alive(ike, sa);
+		return;
+	}
+	info_probe(ike, sa);
+}
+
+/* Nothing was heard on the IKE SA for the delay; ESP counts as a sign of life too (section 2.4), so
+ * the data plane is asked before the peer is. */
+static void alive_timer(struct ike *ike, struct ike_sa *sa)
+{
+	mono_t due = mono_add(sa->last_in, sa->peer->conf->dpd_delay);
+
+	if (mono_before(ike->now.mono, due)) {
+		heap_arm(&ike->timers, &sa->alive, due);
+		return;
+	}
+	sa->alive_due = true;
+	if (list_empty(&sa->children)) {
+		sa_alive_report(ike, sa, false);
+		return;
+	}
+	child_query(ike, CONTAINER_OF(sa->children.prev, struct child, node));
+	/* Should the answer never come (no memory for the question), ask again. */
+	heap_arm(&ike->timers, &sa->alive, mono_add(ike->now.mono, sa->peer->conf->dpd_delay));
+}
+
+static void keepalive_timer(struct ike *ike, struct ike_sa *sa)
+{
+	struct outbox ob;
+	struct out_item *it;
+
+	outbox_init(&ob, ike->mem);
+	it = outbox_add(&ob, IKE_OUT_SEND);
+	if (it) {
+		it->out.u.send.local = sa->path.local;
+		it->out.u.send.remote = sa->path.remote;
+		it->out.u.send.keepalive = true;
+		count(ike, C_TX_KEEPALIVES);
+	}
+	outbox_commit(ike, &ob);
+	arm_keepalive(ike, sa);
+}
+
+static void reap_timer(struct ike *ike, struct ike_sa *sa)
+{
+	switch (sa->state) {
+	case SA_UP:
+		/* Section 2.1: after several minutes a response may be forgotten. */
+		mem_free(ike->mem, (void *)(uintptr_t)sa->win.response.p);
+		sa->win.response = bytes_of(NULL, 0);
+		break;
+	case SA_R_START:
+	case SA_R_INIT:
+	case SA_FAILED: sa_remove(ike, sa, "half-open for too long"); break;
+	default: break;
+	}
+}
+
+void sa_timer(struct ike *ike, struct timer *t)
+{
+	switch (t->kind) {
+	case TIMER_RETRANSMIT:
+		retransmit_timer(ike, CONTAINER_OF(t, struct ike_sa, retransmit));
+		break;
+	case TIMER_ALIVE: alive_timer(ike, CONTAINER_OF(t, struct ike_sa, alive)); break;
+	case TIMER_KEEPALIVE:
+		keepalive_timer(ike, CONTAINER_OF(t, struct ike_sa, keepalive));
+		break;
+	case TIMER_REAP: reap_timer(ike, CONTAINER_OF(t, struct ike_sa, reap)); break;
+	default: count(ike, C_BUG); break;
+	}
+}

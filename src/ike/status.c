@@ -1,0 +1,147 @@
+/*
+ * status.c - read-only views for status, and counters.
+ */
+#include "ike/internal.h"
+
+static const char *peer_state(const struct peer *p)
+{
+	if (peer_has_child(p))
+		return "up";
+	if (peer_connecting(p) && !p->lookup_only)
+		return "connecting";
+	if (p->retry.armed && p->wanted)
+		return "waiting";
+	if (p->conf->start == IKE_START_LISTEN || p->trapped)
+		return "waiting";
+	return "down";
+}
+
+void ike_each_peer(const struct ike *ike, struct now now, ike_peer_fn *fn, void *ctx)
+{
+	list_for_each (n, &ike->peers) {
+		const struct peer *p = CONTAINER_OF(n, const struct peer, node);
+		struct ike_peer_info info = {
+			.conf = p->conf,
+			.state = peer_state(p),
+			.last_error = p->last_error,
+			.retry_in = { -1 },
+		};
+
+		if (p->removed)
+			continue;
+		if (p->retry.armed && p->wanted)
+			info.retry_in = mono_since(p->retry.due, now.mono);
+		if (!fn(ctx, &info))
+			return;
+	}
+}
+
+static struct ike_sa_info sa_info(const struct ike_sa *sa, struct now now)
+{
+	bool up = sa->state == SA_UP;
+
+	return (struct ike_sa_info){
+		.id = sa->id,
+		.peer = sa->peer ? sa->peer->conf->id : 0,
+		.spi_i = sa->spi_i,
+		.spi_r = sa->spi_r,
+		.initiator = sa->initiator,
+		.established = up,
+		.state = sa_state_name(sa->state),
+		.age = mono_since(now.mono, up ? sa->established : sa->created),
+		.local = sa->path.local,
+		.remote = sa->path.remote,
+		.suite = sa->suite,
+		.remote_id = sa->remote_id,
+		.nat_local = sa->path.nat_local,
+		.nat_remote = sa->path.nat_remote,
+		.auth_local = sa->auth_local,
+		.auth_remote = sa->auth_remote,
+		.n_children = sa->n_children,
+	};
+}
+
+void ike_each_sa(const struct ike *ike, struct now now, ike_sa_fn *fn, void *ctx)
+{
+	list_for_each (n, &ike->sas) {
+		struct ike_sa_info info = sa_info(CONTAINER_OF(n, const struct ike_sa, node), now);
+
+		if (!fn(ctx, &info))
+			return;
+	}
+}
+
+static const struct ike_sa *find(const struct ike *ike, ike_sa_id id)
+{
+	list_for_each (n, &ike->sas) {
+		const struct ike_sa *sa = CONTAINER_OF(n, const struct ike_sa, node);
+
+		if (sa->id == id)
+			return sa;
+	}
+	return NULL;
+}
+
+void ike_each_child(const struct ike *ike, struct now now, ike_sa_id id, ike_child_fn *fn,
+		    void *ctx)
+{
+	const struct ike_sa *sa = find(ike, id);
+
+	if (!sa)
+		return;
+	list_for_each (n, &sa->children) {
+		const struct child *c = CONTAINER_OF(n, const struct child, node);
+		struct ike_child_info info = {
+			.id = c->id,
+			.spi_in = c->spi_in,
+			.spi_out = c->spi_out,
+			.suite = c->suite,
+			.ts_local = c->ts_local,
+			.ts_remote = c->ts_remote,
+			.age = mono_since(now.mono, c->created),
+			.installed = c->installed,
+		};
+
+		if (!fn(ctx, &info))
+			return;
+	}
+}
+
+struct ike_totals ike_totals(const struct ike *ike)
+{
+	return (struct ike_totals){ ike->n_sas, ike->n_half_open, ike->n_children };
+}
+
+bool ike_counter(const struct ike *ike, size_t index, const char **ret_name, uint64_t *ret_value)
+{
+	static const char *const names[IKE_COUNTERS] = {
+#define X(id, name) [id] = (name),
+		IKE_COUNTER_TABLE(X)
+#undef X
+	};
+	static const char *const faults[WIRE_FAULTS] = {
+		[WIRE_F_SHORT] = "ike.rx.short",     [WIRE_F_LENGTH] = "ike.rx.length",
+		[WIRE_F_VERSION] = "ike.rx.version", [WIRE_F_CHAIN] = "ike.rx.chain",
+		[WIRE_F_SK_LAST] = "ike.rx.sk_last", [WIRE_F_REPEATED] = "ike.rx.repeated",
+		[WIRE_F_LIMIT] = "ike.rx.limit",     [WIRE_F_SA] = "ike.rx.sa",
+		[WIRE_F_KE] = "ike.rx.ke",           [WIRE_F_ID] = "ike.rx.id",
+		[WIRE_F_CERT] = "ike.rx.cert",       [WIRE_F_CERTREQ] = "ike.rx.certreq",
+		[WIRE_F_AUTH] = "ike.rx.auth",       [WIRE_F_NONCE] = "ike.rx.nonce",
+		[WIRE_F_NOTIFY] = "ike.rx.notify",   [WIRE_F_DELETE] = "ike.rx.delete",
+		[WIRE_F_TS] = "ike.rx.ts",           [WIRE_F_CP] = "ike.rx.cp",
+		[WIRE_F_EAP] = "ike.rx.eap",         [WIRE_F_SK] = "ike.rx.sk",
+		[WIRE_F_NOMEM] = "ike.rx.nomem",
+	};
+
+	if (index < IKE_COUNTERS) {
+		*ret_name = names[index];
+		*ret_value = ike->counters[index];
+		return true;
+	}
+	index -= IKE_COUNTERS - 1; /* WIRE_OK, number 0, is no fault */
+	if (index >= WIRE_FAULTS)
+		return false;
+	*ret_name = faults[index];
+	*ret_value = ike->faults[index];
+	return true;
+}
