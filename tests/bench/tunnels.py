@@ -1,10 +1,11 @@
-"""Three ways to join two sites, each measured on the same picture (Cable in tests/system/lib/topo.py):
+"""Three ways to join two sites, each measured on the same picture (Cable in
+tests/system/lib/topo.py):
 
     host-a --- gw-a --- gw-b --- host-b
 
-warren (two warrend), strongSwan with its userspace ESP (kernel-libipsec), and nebula. All three carry
-AES-128-GCM over UDP between gw-a and gw-b; iperf3 runs between the hosts. What costs CPU in the hosts and in
-the forwarding kernel is the same for all; counted are the two daemons.
+warren (two warrend), strongSwan with its userspace ESP (kernel-libipsec), and nebula. All three
+carry AES-128-GCM over UDP between gw-a and gw-b; iperf3 runs between the hosts. What costs CPU in
+the hosts and in the forwarding kernel is the same for all; counted are the two daemons.
 """
 
 import json

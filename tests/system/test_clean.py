@@ -1,4 +1,5 @@
-"""Runs last (see conftest.py): the suite has left nothing behind, and touched nothing outside its namespaces."""
+"""Runs last (see conftest.py): the suite has left nothing behind, and touched nothing outside its
+namespaces."""
 
 import os
 import re
@@ -8,7 +9,8 @@ from lib.lab import run
 
 
 def test_no_child_process_is_left():
-    """Children that ended were waited for; none lives on (those of module-wide labs are gone by now)."""
+    """Children that ended were waited for; none lives on (those of module-wide labs are gone by
+    now)."""
     children = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:

@@ -8,6 +8,7 @@ import pytest
 from lib import lab as labs, topo, transfer, tshark
 from lib.pki import Pki
 from lib.strongswan import Charon
+from lib.wait import until
 
 
 def _pair(net, pki, family):
@@ -174,3 +175,27 @@ def _damage(pcap, frames):
 def _empty_tables(directory):
     for name in (tshark.IKE_TABLE, tshark.ESP_TABLE):
         open(f"{directory}/{name}", "w").close()
+
+
+def test_nat_forgets_and_renumbers(natted):
+    """What the NAT tests rely on: a quiet mapping expires, and a router that lost its mappings
+    hands out ports of the new range."""
+    net = natted
+
+    def port_after(change):
+        change()
+        with net.capture() as capture:
+            with net.a.gw.enter():
+                sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            with sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind(("0.0.0.0", 4500))
+                sock.sendto(b"\xff", (net.b.outer4, 4500))
+        return next(p.sport for p in capture.packets() if p.kind == "keepalive")
+
+    first = port_after(lambda: None)
+    assert port_after(lambda: None) == first, "a live mapping is kept"
+    assert 21000 <= port_after(lambda: net.forget(ports="21000-21999")) <= 21999
+    net.masquerade(ports="22000-22999", udp_timeout=1)
+    # Every look refreshes a mapping that is still there: they are further apart than its life.
+    until(lambda: 22000 <= port_after(lambda: None), "the mapping to expire", pause=1.5)

@@ -1,5 +1,5 @@
-"""tshark, which shares no code with us, decrypts our capture from our key log: every ICV right, every inner
-packet the one that the host sent."""
+"""tshark, which shares no code with us, decrypts our capture from our key log: every ICV right,
+every inner packet the one that the host sent."""
 
 import os
 import socket

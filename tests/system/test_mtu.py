@@ -33,7 +33,8 @@ def test_copy_over_narrow_path(tunnel):
 
 
 def test_large_ping_with_df(tunnel):
-    """A DF ping that does not fit is answered with the MTU of the tunnel, and one of that size fits."""
+    """A DF ping that does not fit is answered with the MTU of the tunnel, and one of that size
+    fits."""
     net = tunnel
     found = {}
 
@@ -73,7 +74,8 @@ def test_ipv6_minimum_mtu(tunnel):
 
 
 def test_full_size_path(two_sites):
-    """On a 1500-byte path the tunnel's own MTU wastes nothing: the largest ESP packet nearly fills it."""
+    """On a 1500-byte path the tunnel's own MTU wastes nothing: the largest ESP packet nearly fills
+    it."""
     net = two_sites
     left, right = psk_pair(net)
     left.wait_up("b")

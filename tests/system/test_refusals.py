@@ -121,7 +121,8 @@ def _daemons(net, case, world):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_refused(two_sites, world, case):
-    """Refused for the reason given, no traffic passes, and the neighbouring peer notices nothing."""
+    """Refused for the reason given, no traffic passes, and the neighbouring peer notices
+    nothing."""
     net = two_sites
     daemons = _daemons(net, case, world)
     good = daemons["a"].wait_up("good")

@@ -1,7 +1,7 @@
 """warrend with a real strongSwan: it initiates or responds, PSK or ECDSA, IPv4 or IPv6 outside.
 
-One charon per address family has all four connections loaded, and so has one warrend; they differ in
-identities and in the inner networks, number N = 1..4:
+One charon per address family has all four connections loaded, and so has one warrend; they differ
+in identities and in the inner networks, number N = 1..4:
 
     host-a 10.1.N.2, fd00:1:0:N::2      host-b 10.2.N.2, fd00:2:0:N::2
 """
@@ -56,7 +56,8 @@ class World:
         auth = {} if "ecdsa" in name else {"psk": PSK}
         return {"address": self.net.b.outer(self.family), "local_id": ours, "remote_id": theirs,
                 "local_ts": self.selectors(1, number), "remote_ts": self.selectors(2, number),
-                "start": "listen", "dpd_delay": "0s", "esp_proposals": ["aes128gcm16-noesn"], **auth}
+                "start": "listen", "dpd_delay": "0s", "esp_proposals": ["aes128gcm16-noesn"],
+                **auth}
 
     @staticmethod
     def _ids(name):
@@ -150,7 +151,8 @@ def _is_informational_request(payload):
 
 
 def test_refused_by_strongswan(lab, pki):
-    """AUTHENTICATION_FAILED and NO_PROPOSAL_CHOSEN from strongSwan are reported as what they are."""
+    """AUTHENTICATION_FAILED and NO_PROPOSAL_CHOSEN from strongSwan are reported as what they
+    are."""
     net = topo.TwoSites(lab)
     charon = Charon(lab, net.b.gw)
     charon.psk("p", "something else entirely", "a@x", "b@x")

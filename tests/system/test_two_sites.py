@@ -1,4 +1,5 @@
-"""Two sites joined by two daemons: what a user sees when it simply works, and when one end goes away."""
+"""Two sites joined by two daemons: what a user sees when it simply works, and when one end goes
+away."""
 
 import datetime
 import re
@@ -148,7 +149,8 @@ def test_proposals(two_sites, ike, esp):
 
 
 def test_wrong_key_exchange_is_corrected(two_sites):
-    """INVALID_KE_PAYLOAD (RFC 7296 section 1.2): the initiator's first guess is not what b takes."""
+    """INVALID_KE_PAYLOAD (RFC 7296 section 1.2): the initiator's first guess is not what b
+    takes."""
     net = two_sites
     left, right = psk_pair(
         net, a={"proposals": ["aes128gcm16-prfsha256-x25519", "aes128gcm16-prfsha256-ecp256"]},

@@ -1,4 +1,5 @@
-"""Hand-made IKEv2 and ESP bytes: just enough of RFC 7296 section 3 to say wrong things precisely."""
+"""Hand-made IKEv2 and ESP bytes: just enough of RFC 7296 section 3 to say wrong things
+precisely."""
 
 import os
 import socket

@@ -1,9 +1,9 @@
 """A Lab owns every namespace, process and file that a test makes.
 
-Namespaces are called w<pid>-<lab>-<name>, after the process that made them, so two runs never meet, and
-the leftovers of a run that was killed with SIGKILL are recognised (its pid is gone) and swept by
-the next one. Child processes get PR_SET_PDEATHSIG, so they do not outlive us even then. Processes
-are ended by pid, and every one is waited for.
+Namespaces are called w<pid>-<lab>-<name>, after the process that made them, so two runs never meet,
+and the leftovers of a run that was killed with SIGKILL are recognised (its pid is gone) and swept
+by the next one. Child processes get PR_SET_PDEATHSIG, so they do not outlive us even then.
+Processes are ended by pid, and every one is waited for.
 """
 
 import atexit
@@ -31,7 +31,8 @@ def run(*argv, check=True, **kwargs):
     kwargs.setdefault("timeout", 120)
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
     if check and done.returncode != 0:
-        raise AssertionError(f"{' '.join(argv)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        raise AssertionError(f"{' '.join(argv)}: exit {done.returncode}\n"
+                             f"{done.stdout}{done.stderr}")
     return done
 
 

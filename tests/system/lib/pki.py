@@ -49,9 +49,9 @@ class Pki:
         conf = base + ".cnf"
         with open(conf, "w") as file:
             file.write(f"[req]\ndistinguished_name = dn\n[dn]\n[ca]\ndefault_ca = this\n[this]\n"
-                       f"database = {base}.db\nserial = {base}.serial\nnew_certs_dir = {directory}\n"
-                       f"policy = any\nunique_subject = no\n[any]\ncommonName = optional\n"
-                       f"organizationName = optional\n[ext]\n{extensions}")
+                       f"database = {base}.db\nserial = {base}.serial\n"
+                       f"new_certs_dir = {directory}\npolicy = any\nunique_subject = no\n[any]\n"
+                       f"commonName = optional\norganizationName = optional\n[ext]\n{extensions}")
         open(base + ".db", "w").close()
         with open(base + ".serial", "w") as file:
             file.write("01" + os.urandom(8).hex() + "\n")

@@ -1,9 +1,9 @@
 """strongSwan in a network namespace: charon-systemd without systemd, driven by swanctl over vici.
 
-charon gets a private /run (bind mount; `ip netns exec` has already given it a mount namespace of its own), its
-own strongswan.conf, and only the plugins named here. `openssl` comes first, because the order picks the
-crypto implementation. `kernel-libipsec` comes before `kernel-netlink` and does ESP in userspace,
-always in UDP 4500: it pretends to be behind a NAT.
+charon gets a private /run (bind mount; `ip netns exec` has already given it a mount namespace of
+its own), its own strongswan.conf, and only the plugins named here. `openssl` comes first, because
+the order picks the crypto implementation. `kernel-libipsec` comes before `kernel-netlink` and does
+ESP in userspace, always in UDP 4500: it pretends to be behind a NAT.
 """
 
 import os
@@ -96,7 +96,9 @@ class Charon:
         with open(leaf.chain) as chain:
             certs = re.findall(r"-----BEGIN.*?-----END CERTIFICATE-----\n", chain.read(), re.S)
         for number, text in enumerate(certs):
-            folder, name = ("x509", leaf.name) if number == 0 else ("x509ca", f"{leaf.name}-{number}")
+            folder, name = "x509ca", f"{leaf.name}-{number}"
+            if number == 0:
+                folder, name = "x509", leaf.name
             with open(os.path.join(self.swanctl_dir, folder, f"{name}.crt"), "w") as out:
                 out.write(text)
         shutil.copy(leaf.key, os.path.join(self.swanctl_dir, "pkcs8", f"{leaf.name}.key"))

@@ -13,12 +13,12 @@ Natted         gw-a sits behind a masquerading router:
     host-a --- gw-a ------------- nat -------------- u ------------- gw-b --- host-b
             wan 192.168.1.2  in .1   out 192.0.2.1  ua (as above)
 
-Cable          for measuring: gw-a and gw-b are joined by one cable, wan to wan; u exists but is unused. What a
-               router does with a packet is charged to the process that sent it, so there is none.
+Cable          for measuring: gw-a and gw-b are joined by one cable, wan to wan. What a router does
+               with a packet is charged to the process that sent it, so there is none (u is idle).
 
 The underlay routers know no route to the sites: whatever leaves a gateway in clear is seen by the
-capture on u (device ua or ub) and dies there. Gateways route their site's inner packets; the way to the
-other site is the tunnel's business.
+capture on u (device ua or ub) and dies there. Gateways route their site's inner packets; the way to
+the other site is the tunnel's business.
 """
 
 import dataclasses
@@ -84,7 +84,8 @@ class TwoSites:
         self._wan(self.b, "ub", self.mtu_b)
 
     def _wan(self, site, dev, mtu):
-        """The cable between a gateway and u. Only u's end and the far gateway have the small MTU."""
+        """The cable between a gateway and u. Only u's end and the far gateway have the small
+        MTU."""
         self.lab.veth(site.gw, "wan", self.u, dev, mtu, offload=self.offload)
         net4, net6 = site.outer4.rsplit(".", 1)[0], site.outer6.rsplit("::", 1)[0]
         addresses(site.gw, "wan", f"{site.outer4}/24", f"{site.outer6}/64")
@@ -140,6 +141,14 @@ class Natted(TwoSites):
         self._wan(self.b, "ub", self.mtu_b)
         _forwarding(self.nat)
         self.masquerade()
+
+    def forget(self, ports):
+        """Lose all mappings, and hand out ports of another range from now on: taking the device
+        down makes masquerade drop its connections."""
+        self.nat.ip("link", "set", "out", "down")
+        self.masquerade(ports)
+        self.nat.ip("link", "set", "out", "up")
+        default_route(self.nat, "out", "192.0.2.254")
 
     def masquerade(self, ports="20000-20999", udp_timeout=None):
         """Source ports are rewritten always, so 4500 never survives by chance.

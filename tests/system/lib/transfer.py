@@ -1,8 +1,8 @@
 """A file copy over TCP between two namespaces, checked by size and SHA-256.
 
-Both ends are ordinary sockets living in the hosts' namespaces, driven by threads of the test. The receiver
-hashes what arrives; the digest goes back over the same connection, so a success also proves the
-reverse direction.
+Both ends are ordinary sockets living in the hosts' namespaces, driven by threads of the test. The
+receiver hashes what arrives; the digest goes back over the same connection, so a success also
+proves the reverse direction.
 """
 
 import hashlib

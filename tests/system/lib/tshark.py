@@ -2,8 +2,9 @@
 
 The key tables are two of Wireshark's "user accessible tables": text files with fixed names in the
 configuration directory (here a private WIRESHARK_CONFIG_DIR), one record a line, comma-separated,
-text values in double quotes, no spaces around the commas, a trailing newline; lines that start with # are
-comments. `keylog = "/dir"` in warren's configuration appends to files of exactly these names there.
+text values in double quotes, no spaces around the commas, a trailing newline; lines that start with
+a hash sign are comments. `keylog = "/dir"` in warren's configuration appends to files of exactly
+these names there.
 
 ikev2_decryption_table, one line for each IKE SA, eight fields:
 
@@ -18,7 +19,7 @@ ikev2_decryption_table, one line for each IKE SA, eight fields:
     7 SK_ar              likewise
     8 integrity          quoted; "NONE [RFC4306]" for an AEAD
 
-    e48055b2badccb86,cf18ad8ff43d12b2,4c06…723c,e57f…3836,"AES-GCM-128 with 16 octet ICV [RFC5282]",,,"NONE [RFC4306]"
+    e480…cb86,cf18…12b2,4c06…723c,e57f…3836,"AES-GCM-128 with 16 octet ICV [RFC5282]",,,"NONE [RFC4306]"
 
 esp_sa, one line for each *direction* of a CHILD SA, eight fields, all quoted:
 

@@ -18,7 +18,8 @@ def until(condition, what, deadline=DEADLINE, pause=0.02):
 
     An AssertionError, OSError, ValueError, KeyError or IndexError raised by the condition counts
     as "not yet" and is shown if the deadline passes: a condition may be written as the plain
-    assertion or look-up it will be once the world has settled.
+    assertion or look-up it will be once the world has settled. pause is the first time between two
+    looks; give a long one where looking disturbs.
     """
     end = time.monotonic() + deadline
     last = None
@@ -33,4 +34,4 @@ def until(condition, what, deadline=DEADLINE, pause=0.02):
         if time.monotonic() > end:
             raise Timeout(f"waited {deadline:g} s for {what}; {last}")
         time.sleep(pause)
-        pause = min(pause * 1.5, 0.25)
+        pause = max(pause, min(pause * 1.5, 0.25))

@@ -1,7 +1,7 @@
 """warrend in a network namespace, driven by the warren command as a user would.
 
-Configurations are written from Python values: a str becomes a quoted string, a list or tuple a list, True and
-False yes and no, an int itself, and keys in _BARE take their words without quotes.
+Configurations are written from Python values: a str becomes a quoted string, a list or tuple a
+list, True and False yes and no, an int itself, and keys in _BARE take their words without quotes.
 """
 
 import json
@@ -191,7 +191,8 @@ def cert_peer(here, there, leaf, other, trust, family, **more):
 
 
 def psk_pair(net, family=4, start=("up", "listen"), top=({}, {}), a=None, b=None):
-    """Two daemons joined by a PSK. Peer "b" on a, peer "a" on b; a, b: more keys of the sections."""
+    """Two daemons joined by a PSK. Peer "b" on a, peer "a" on b; a, b: more keys of the
+    sections."""
     daemons = []
     for index, (here, there, mine, other, more) in enumerate((
             (net.a, net.b, "site-a.example", "site-b.example", a),
