@@ -116,6 +116,7 @@ class Warrend:
             assert entry["state"] == "up", f"{entry['state']}: {entry['last_error']}"
             established = [sa for sa in entry["ike_sas"] if sa["state"] == "established"]
             assert len(established) == 1 and established[0]["child_sas"], entry
+            assert all(child.get("installed", True) for child in established[0]["child_sas"])
             return established[0]
         return until(one_sa, f"{self.ns.short}: peer {peer} to be up", deadline)
 
