@@ -61,18 +61,18 @@ bool policy_ts_intersect(const struct wire_ts *a, const struct wire_ts *b, struc
 	return true;
 }
 
-static bool ts_eq(const struct wire_ts *a, const struct wire_ts *b)
+static bool ports_has(const struct wire_ts *outer, const struct wire_ts *inner)
 {
-	return a->proto == b->proto && a->port_start == b->port_start &&
-	       a->port_end == b->port_end && ip_eq(&a->start, &b->start) && ip_eq(&a->end, &b->end);
+	if (ports_any(outer) || ports_opaque(outer) || ports_opaque(inner))
+		return ports_any(outer) || (ports_opaque(outer) && ports_opaque(inner));
+	return outer->port_start <= inner->port_start && inner->port_end <= outer->port_end;
 }
 
-/* What is inside loses nothing when cut. */
 bool policy_ts_has(const struct wire_ts *outer, const struct wire_ts *inner)
 {
-	struct wire_ts common;
-
-	return policy_ts_intersect(outer, inner, &common) && ts_eq(&common, inner);
+	return (outer->proto == 0 || outer->proto == inner->proto) && ports_has(outer, inner) &&
+	       outer->start.family == inner->start.family && !is_empty(outer) && !is_empty(inner) &&
+	       ip_cmp(&outer->start, &inner->start) <= 0 && ip_cmp(&inner->end, &outer->end) <= 0;
 }
 
 /* Adds `ts` unless it lies inside a kept one; kept ones that lie inside it go.  When the list is
@@ -105,8 +105,8 @@ static size_t narrow(const struct wire_ts_list *offered, const struct wire_ts_li
 	return n;
 }
 
-/* Each intersection is compared with at most WIRE_MAX_TS others, so that the longest lists a peer
- * can send cost microseconds, not the square of their product. */
+/* Each intersection is compared with at most WIRE_MAX_TS others: the longest lists a peer can send
+ * cost some milliseconds, once it is authenticated, and not the square of their product. */
 enum status policy_ts_narrow(struct arena *ar, const struct wire_ts_list *offered,
 			     const struct wire_ts_list *allowed, struct text *why,
 			     struct wire_ts_list *ret_narrowed)
