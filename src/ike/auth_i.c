@@ -144,7 +144,7 @@ static struct child *make_child(struct ike *ike, struct ike_sa *sa, const struct
 				struct outbox *ob, struct text *why)
 {
 	struct nonces nonces = { sa->hs->nonce_i, sa->hs->nonce_r };
-	struct child_params c = { 0 };
+	struct child_params c = { .peer = sa->peer->conf->id };
 	struct child *child = NULL;
 
 	if (!child_ok(sa, p, &c, why))

@@ -211,7 +211,7 @@ struct answer {
 static enum status prepare(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf,
 			   const struct crypto_result *own, struct answer *a)
 {
-	struct child_params c = { 0 };
+	struct child_params c = { .peer = conf->id };
 	struct text why = TEXT_OF(a->why_no_child);
 	uint16_t notify = 0;
 	uint8_t number = 0;

@@ -117,7 +117,7 @@ static enum status op_install(struct ike *ike, const struct child *c, const stru
 		return ST_NOMEM;
 	d = &op->u.child;
 	d->id = c->id;
-	d->peer = c->sa->peer ? c->sa->peer->conf->id : 0;
+	d->peer = p->peer;
 	d->spi_in = c->spi_in;
 	d->spi_out = c->spi_out;
 	d->esn = c->suite.esn;

@@ -156,6 +156,7 @@ struct child {
 
 /* What was negotiated; views may be temporary, child_new() copies. */
 struct child_params {
+	ike_peer_id peer;
 	struct policy_suite suite;
 	uint32_t spi_in;
 	uint32_t spi_out;
