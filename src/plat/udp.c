@@ -3,15 +3,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/udp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "plat/process.h"
-
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
 
 size_t plat_sockaddr(const struct endpoint *e, struct sockaddr_storage *ret)
 {
@@ -96,16 +91,12 @@ static const char *set_options(int fd, const struct plat_udp_conf *c)
 	uint8_t family = c->local.ip.family;
 
 	set_buffers(fd, c->buffer);
-	if (c->reuse_port && !set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1))
-		return "SO_REUSEPORT";
 	if (c->mark && !set_int(fd, SOL_SOCKET, SO_MARK, (int)c->mark))
 		return "SO_MARK";
 	if (!set_family(fd, family))
 		return "packet information";
 	if (!set_df(fd, family, c->fixed_mtu))
 		return "IP_MTU_DISCOVER";
-	if (c->gro && !set_int(fd, SOL_UDP, UDP_GRO, 1))
-		return "UDP_GRO";
 	return NULL;
 }
 

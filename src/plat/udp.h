@@ -19,8 +19,6 @@ struct plat_udp_conf {
 	struct endpoint local; /* the unspecified address binds to all of its family */
 	uint32_t mark; /* 0: none; needs CAP_NET_ADMIN */
 	bool fixed_mtu; /* DF on everything, size errors to the sender: for ESP */
-	bool gro; /* receive runs of equal datagrams as one, see UDP_GRO in udp(7) */
-	bool reuse_port; /* several sockets on this port */
 	int buffer; /* bytes of receive and send buffer; 0: the system's default */
 };
 
@@ -37,8 +35,8 @@ struct plat_datagram {
 	uint8_t data[PLAT_UDP_MAX];
 };
 
-/* Next datagram; ST_AGAIN when there is none now. Not for sockets with `gro`. Queued ICMP errors
- * are taken off the socket and forgotten: IKE has its own timers. */
+/* Next datagram; ST_AGAIN when there is none now. Queued ICMP errors are
+ * taken off the socket and forgotten: IKE has its own timers. */
 MUST enum status plat_udp_recv(int fd, uint16_t local_port, struct plat_datagram *ret);
 
 /* Sends `head` and `data` as one datagram from address `from`. */

@@ -1,0 +1,246 @@
+#include "daemon/host.h"
+
+#include <time.h>
+
+#include "daemon/hostnet.h"
+#include "daemon/translate.h"
+
+obs_time host_time(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (obs_time){ ts.tv_sec * 1000 + ts.tv_nsec / 1000000 };
+}
+
+void host_log(struct host *h, enum obs_level level, const char *peer, const char *message)
+{
+	obs_log(&h->log, level, host_time(), peer, message, NULL);
+}
+
+enum status host_init(struct host *h)
+{
+	h->started = plat_mono();
+	obs_log_init(&h->log, OBS_INFO);
+	return uv_loop_init(&h->loop) == 0 ? ST_OK : ST_NOMEM;
+}
+
+/* ---- checking ---------------------------------------------------------------------------- */
+
+enum status host_check(struct host *h, const char *file, struct conf_errors *errs)
+{
+	struct route_list routes = { 0 };
+	enum status st = conf_load(&mem_libc, file, errs, &h->conf);
+
+	if (st != ST_OK)
+		return st;
+	h->log.level = (enum obs_level)h->conf->log.v;
+	st = crypto_store_new(&h->store);
+	if (st != ST_OK)
+		return st;
+	st = translate(h->conf, h->store, errs, &h->ike_conf);
+	if (st == ST_NOMEM)
+		return st;
+	/* Only whether it can be done: the device has no number yet. */
+	if (routes_plan(h->conf, 0, NULL, 0, errs, &routes) != ST_OK)
+		st = ST_INVAL;
+	route_list_done(&routes);
+	return st;
+}
+
+/* ---- starting ---------------------------------------------------------------------------- */
+
+static enum status start_device(struct host *h, struct text *why)
+{
+	const struct plat_tun_conf c = { .ns = PLAT_NS_HERE,
+					 .name = h->conf->interface.s,
+					 .queues = 1 };
+	char ignored[8], path[64];
+	struct text ignore = TEXT_OF(ignored), sysctl = TEXT_OF(path);
+	enum status st;
+
+	h->mtu = hostnet_mtu(h->nl, h->conf);
+	st = plat_tun_open(&c, why, &h->tun);
+	if (st != ST_OK)
+		return st;
+	st = plat_link_set_mtu(h->nl, h->tun.ifindex, h->mtu, why);
+	if (st != ST_OK)
+		return st;
+	/* Both may be impossible (no IPv6, /proc/sys read-only) and are no reason to give up.  What
+	 * comes out of the tunnel was authenticated and held against selectors: a strict reverse
+	 * path check on top would drop what enters here and leaves elsewhere. */
+	(void)!plat_link_no_link_local(h->nl, h->tun.ifindex, &ignore);
+	text_fmt(&sysctl, "ipv4/conf/%s/rp_filter", h->tun.name);
+	(void)!plat_sysctl_set(PLAT_NS_HERE, path, 2, &ignore);
+	return plat_link_up(h->nl, h->tun.ifindex, why);
+}
+
+static void warn(void *ctx, const char *text)
+{
+	host_log(ctx, OBS_WARNING, NULL, text);
+}
+
+static enum status start_routes(struct host *h, struct conf_errors *errs, struct text *why)
+{
+	struct own_addrs own = { 0 };
+	struct route_list want = { 0 };
+	enum status st = hostnet_addrs(h->nl, why, &own);
+
+	if (st == ST_OK)
+		st = routes_plan(h->conf, h->tun.ifindex, own.v, own.n, errs, &want);
+	if (st == ST_OK)
+		st = routes_apply(h->nl, &want, why, &h->routes);
+	if (st == ST_OK)
+		hostnet_check(h->conf, &own, warn, h);
+	route_list_done(&want);
+	hostnet_addrs_done(&own);
+	return st;
+}
+
+static enum status start_network(struct host *h, struct conf_errors *errs, struct text *why)
+{
+	enum status st = plat_nl_new(PLAT_NS_HERE, why, &h->nl);
+
+	if (st == ST_OK)
+		st = underlay_open(h->conf, errs, &h->underlay);
+	if (st == ST_OK)
+		st = start_device(h, why);
+	if (st == ST_OK)
+		st = ctl_server_new(&h->loop, h->conf->control.s, commands_handle, h, why, &h->ctl);
+	if (st == ST_OK)
+		st = start_routes(h, errs, why);
+	if (st == ST_OK)
+		st = dataplane_new(h->underlay, &h->tun, h->mtu, why, &h->dp);
+	return st;
+}
+
+static enum status start_keylog(struct host *h, struct text *why)
+{
+	if (!h->conf->keylog.s)
+		return ST_OK;
+	host_log(h, OBS_WARNING, NULL,
+		 "keylog is set: whoever reads that directory reads all traffic");
+	return obs_keylog_new(h->conf->keylog.s, why, &h->keylog);
+}
+
+static enum status start_engine(struct host *h)
+{
+	struct crypto ops;
+	uint64_t key[2];
+	enum status st = crypto_openssl_new(&h->crypto);
+
+	if (st == ST_OK)
+		st = jobs_new(&h->loop, h->store, wiring_job_done, h, &h->jobs);
+	if (st == ST_OK)
+		st = lookups_new(&h->loop, h->nl, h->underlay, wiring_resolved, h, &h->lookups);
+	if (st != ST_OK)
+		return st;
+	h->ike_conf->force_encap = !dataplane_can(h->dp, DP_CAP_RAW_ESP);
+	plat_random(key, sizeof(key));
+	ops = crypto_openssl_ops(h->crypto);
+	return ike_new(&mem_libc, &ops, key, h->ike_conf, plat_now(), &h->ike);
+}
+
+static void log_started(struct host *h)
+{
+	char buf[192];
+	struct text t = TEXT_OF(buf);
+
+	text_fmt(&t, "warrend " WARREN_VERSION " started: %zu peer%s, device %s, mtu %u",
+		 h->conf->n_peers, h->conf->n_peers == 1 ? "" : "s", h->tun.name, h->mtu);
+	host_log(h, OBS_INFO, NULL, buf);
+}
+
+enum status host_start(struct host *h, struct conf_errors *errs, struct text *why)
+{
+	enum status st = start_network(h, errs, why);
+
+	if (st == ST_OK)
+		st = start_keylog(h, why);
+	if (st == ST_OK)
+		st = start_engine(h);
+	if (st == ST_OK)
+		st = wiring_start(h, why);
+	if (st != ST_OK)
+		return st;
+	log_started(h);
+	wiring_drain(h);
+	return ST_OK;
+}
+
+/* ---- ending ------------------------------------------------------------------------------ */
+
+void host_shutdown(struct host *h, const char *reason)
+{
+	const struct ike_cmd cmd = { .kind = IKE_CMD_SHUTDOWN };
+	char buf[96];
+	struct text t = TEXT_OF(buf);
+
+	text_fmt(&t, "%s: %s", reason,
+		 h->stopping ? "ending without waiting for the peers" : "deleting all SAs");
+	host_log(h, OBS_INFO, NULL, buf);
+	if (h->stopping || ike_command(h->ike, plat_now(), &cmd) != ST_OK) {
+		uv_stop(&h->loop);
+		return;
+	}
+	h->stopping = true;
+	wiring_drain(h);
+}
+
+static void stop_watching(struct host *h)
+{
+	for (size_t i = 0; i < HOST_SIGNALS; i++)
+		plat_signal_free(h->signals[i]);
+	plat_timer_free(h->deadline);
+	underlay_stop(h->underlay);
+	dataplane_stop(h->dp);
+	ctl_server_stop(h->ctl);
+}
+
+static void remove_routes(struct host *h)
+{
+	char buf[512];
+	struct text why = TEXT_OF(buf);
+
+	if (routes_remove(h->routes, &why) != ST_OK)
+		host_log(h, OBS_ERROR, NULL, buf);
+}
+
+static void free_engine(struct host *h)
+{
+	jobs_free(h->jobs);
+	lookups_free(h->lookups);
+	ike_free(h->ike);
+	crypto_openssl_free(h->crypto);
+	obs_keylog_free(h->keylog);
+}
+
+static void free_network(struct host *h)
+{
+	remove_routes(h);
+	dataplane_free(h->dp);
+	plat_tun_close(&h->tun);
+	underlay_free(h->underlay);
+	plat_nl_free(h->nl);
+}
+
+bool host_free(struct host *h)
+{
+	bool busy = h->lookups && lookups_running(h->lookups);
+
+	stop_watching(h);
+	free_engine(h);
+	free_network(h);
+	if (h->ike_conf)
+		ike_conf_unref(h->ike_conf);
+	conf_unref(h->conf);
+	if (busy) {
+		uv_run(&h->loop, UV_RUN_NOWAIT);
+		return true;
+	}
+	/* Jobs that run use the store. */
+	if (plat_loop_close(&h->loop) != ST_OK)
+		host_log(h, OBS_ERROR, NULL, "the event loop still has something in it");
+	crypto_store_free(h->store);
+	return false;
+}

@@ -1,0 +1,100 @@
+/*
+ * host.h - the daemon as a whole: everything that serves one engine, and the order in which it
+ * comes and goes.
+ *
+ * host_check() reads and checks all there is to check and starts nothing; host_start() takes the
+ * network: sockets first (the ports keep a second daemon out), device, control socket, routes, data
+ * plane, engine.  host_free() goes the same way back.  In between wiring.c carries inputs to the
+ * engine and its outputs out, all in the loop's thread; cryptography and name lookups run in the
+ * pool, packets in the data plane's threads.
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "conf/conf.h"
+#include "crypto/openssl/crypto_openssl.h"
+#include "ctl/ctl.h"
+#include "daemon/dataplane.h"
+#include "daemon/jobs.h"
+#include "daemon/lookup.h"
+#include "daemon/routes.h"
+#include "daemon/underlay.h"
+#include "ike/ike.h"
+#include "obs/obs.h"
+#include "plat/plat.h"
+
+/* Counters of the daemon itself. */
+enum host_counter {
+	HOST_TX_FAILED, /* the kernel refused a datagram */
+	HOST_TX_FULL, /* a send buffer was full */
+	HOST_LOOKUP_FAILED,
+	HOST_KEYLOG_FAILED,
+	HOST_COUNTERS,
+};
+
+enum { HOST_SIGNALS = 4 };
+
+struct host {
+	uv_loop_t loop;
+	struct obs_log log;
+	mono_t started;
+	uint64_t counters[HOST_COUNTERS];
+
+	/* What host_check() made. */
+	struct conf *conf;
+	struct crypto_store *store;
+	struct ike_conf *ike_conf;
+
+	/* What host_start() made, in this order. */
+	struct plat_nl *nl;
+	struct underlay *underlay;
+	struct plat_tun tun;
+	uint16_t mtu;
+	struct ctl_server *ctl;
+	struct routes *routes;
+	struct dataplane *dp;
+	struct obs_keylog *keylog;
+	struct jobs *jobs;
+	struct lookups *lookups;
+	struct crypto_openssl *crypto;
+	struct ike *ike;
+	struct plat_timer *deadline;
+	struct plat_signal *signals[HOST_SIGNALS];
+
+	bool draining; /* wiring_drain() is at work further up the stack */
+	bool stopping; /* the farewell to the peers was begun */
+};
+
+/* `h` is zeroed. */
+MUST enum status host_init(struct host *h);
+
+/* ST_INVAL, ST_IO: `errs` names everything that is wrong with the file and what it names. */
+MUST enum status host_check(struct host *h, const char *file, struct conf_errors *errs);
+
+/* On failure everything that was begun is undone by host_free(); the reasons are in `errs` where
+ * they have a place in the file, else in `why`. */
+MUST enum status host_start(struct host *h, struct conf_errors *errs, struct text *why);
+
+/* Deletes the SAs, then ends the loop; asked again, ends it at once. */
+void host_shutdown(struct host *h, const char *reason);
+
+/* True when threads of the pool are still at something that nobody waits for: then leave by
+ * _exit(), which does not. */
+bool host_free(struct host *h);
+
+void host_log(struct host *h, enum obs_level level, const char *peer, const char *message);
+obs_time host_time(void);
+
+/* wiring.c: connects what host_start() made, and carries out what the engine wants until it wants
+ * nothing more.  Called after every input. */
+MUST enum status wiring_start(struct host *h, struct text *why);
+void wiring_drain(struct host *h);
+
+/* wiring.c: the callbacks for jobs and lookups, which need them at birth. */
+void wiring_job_done(void *host, uint64_t id, const struct crypto_result *r);
+void wiring_resolved(void *host, uint64_t id, const char *name, const struct ike_address *addrs,
+		     size_t n, const char *why);
+
+/* commands.c: the handler of the control socket. */
+json_t *commands_handle(void *host, const char *cmd, json_t *request, struct text *error);

@@ -1,0 +1,233 @@
+#include "daemon/hostnet.h"
+
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "esp/esp.h"
+#include "plat/process.h"
+#include "plat/udp.h"
+
+/* An inner device with less than 1280 loses IPv6 (RFC 8200 section 5), with less than 576 IPv4's
+ * minimum reassembly size; below them outer fragmentation is the lesser evil. */
+#define MTU_FLOOR_6 1280
+#define MTU_FLOOR_4 576
+
+/* ---- addresses --------------------------------------------------------------------------- */
+
+struct collect {
+	struct own_addrs addrs;
+	bool nomem;
+};
+
+static bool on_addr(void *ctx, const struct plat_addr *a)
+{
+	struct collect *c = ctx;
+	struct ip *v;
+
+	if (a->scope != RT_SCOPE_UNIVERSE && a->scope != RT_SCOPE_SITE)
+		return true;
+	v = realloc(c->addrs.v, (c->addrs.n + 1) * sizeof(*v));
+	if (!v) {
+		c->nomem = true;
+		return false;
+	}
+	c->addrs.v = v;
+	v[c->addrs.n++] = a->ip;
+	return true;
+}
+
+enum status hostnet_addrs(struct plat_nl *nl, struct text *why, struct own_addrs *ret_addrs)
+{
+	struct collect c = { 0 };
+	enum status st = plat_addr_each(nl, on_addr, &c, why);
+
+	if (st == ST_OK && c.nomem)
+		st = ST_NOMEM;
+	if (st != ST_OK) {
+		free(c.addrs.v);
+		return st;
+	}
+	*ret_addrs = c.addrs;
+	return ST_OK;
+}
+
+void hostnet_addrs_done(struct own_addrs *a)
+{
+	free(a->v);
+	*a = (struct own_addrs){ 0 };
+}
+
+/* ---- MTU --------------------------------------------------------------------------------- */
+
+uint16_t hostnet_inner_mtu(uint32_t outer, uint8_t family)
+{
+	const uint32_t around = (family == 6 ? 40 : 20) + 8 + ESP_HEAD + BULK_ICV_LEN;
+	const uint32_t trailer = 2;
+	uint32_t inner;
+
+	if (outer > 65535)
+		outer = 65535;
+	if (outer < around + 4)
+		return 0;
+	/* Inner packet and trailer end on a boundary of four bytes. */
+	inner = ((outer - around) & ~3u) - trailer;
+	return (uint16_t)inner;
+}
+
+struct smallest {
+	struct plat_nl *nl;
+	uint32_t inner; /* 0: nothing known yet */
+};
+
+static void take(struct smallest *s, uint32_t outer, uint8_t family)
+{
+	uint32_t inner = hostnet_inner_mtu(outer, family);
+
+	if (outer && (s->inner == 0 || inner < s->inner))
+		s->inner = inner;
+}
+
+static bool on_outer_addr(void *ctx, const struct plat_addr *a)
+{
+	struct smallest *s = ctx;
+	char ignored[8];
+	struct text why = TEXT_OF(ignored);
+	struct plat_link link;
+
+	if (a->scope == RT_SCOPE_UNIVERSE &&
+	    plat_link_get(s->nl, a->ifindex, &why, &link) == ST_OK && link.up && !link.loopback)
+		take(s, link.mtu, a->ip.family);
+	return true;
+}
+
+/* False when the addresses of the peer are not all known. */
+static bool take_peer(struct smallest *s, const struct conf_peer *p)
+{
+	char ignored[8];
+	struct text why = TEXT_OF(ignored);
+
+	for (size_t i = 0; i < p->address.n; i++) {
+		struct plat_path path;
+		struct ip ip;
+
+		if (ip_parse(p->address.v[i].s, &ip) != ST_OK)
+			return false;
+		if (plat_route_get(s->nl, &ip, PLAT_MARK, &why, &path) == ST_OK)
+			take(s, path.mtu, ip.family);
+	}
+	return p->address.n > 0;
+}
+
+static bool inner_ipv6(const struct conf *conf)
+{
+	for (const struct conf_peer *p = conf->peers; p; p = p->next)
+		for (size_t i = 0; i < p->remote_ts.ts.n; i++)
+			if (p->remote_ts.ts.ts[i].start.family == 6)
+				return true;
+	return false;
+}
+
+uint16_t hostnet_mtu(struct plat_nl *nl, const struct conf *conf)
+{
+	const uint32_t floor = inner_ipv6(conf) ? MTU_FLOOR_6 : MTU_FLOOR_4;
+	struct smallest s = { .nl = nl };
+	char ignored[8];
+	struct text why = TEXT_OF(ignored);
+	bool all_known = true;
+
+	for (const struct conf_peer *p = conf->peers; p; p = p->next)
+		all_known &= take_peer(&s, p);
+	if (!all_known || s.inner == 0)
+		(void)!plat_addr_each(nl, on_outer_addr, &s, &why);
+	if (s.inner == 0)
+		s.inner = hostnet_inner_mtu(1500, 6);
+	if (conf->mtu.v && conf->mtu.v < s.inner)
+		s.inner = conf->mtu.v;
+	return (uint16_t)(s.inner < floor ? floor : s.inner);
+}
+
+/* ---- settings that get in the way -------------------------------------------------------- */
+
+struct warn {
+	hostnet_warn_fn *fn;
+	void *ctx;
+};
+
+/* True when a selector is more than this very host. */
+static bool behind_us(const struct wire_ts *ts, const struct own_addrs *own)
+{
+	if (!ip_eq(&ts->start, &ts->end))
+		return true;
+	for (size_t i = 0; i < own->n; i++)
+		if (ip_eq(&own->v[i], &ts->start))
+			return false;
+	return true;
+}
+
+static bool forwards(const struct conf *conf, const struct own_addrs *own, uint8_t family)
+{
+	for (const struct conf_peer *p = conf->peers; p; p = p->next)
+		for (size_t i = 0; i < p->local_ts.ts.n; i++)
+			if (p->local_ts.ts.ts[i].start.family == family &&
+			    behind_us(&p->local_ts.ts.ts[i], own))
+				return true;
+	return false;
+}
+
+static void check_forwarding(const struct conf *conf, const struct own_addrs *own, uint8_t family,
+			     const char *sysctl, const struct warn *w)
+{
+	char text[160];
+	long on;
+
+	if (!forwards(conf, own, family) || plat_sysctl_get(PLAT_NS_HERE, sysctl, &on) != ST_OK ||
+	    on)
+		return;
+	snprintf(text, sizeof(text),
+		 "the kernel does not forward IPv%u: hosts behind this one are cut off until "
+		 "/proc/sys/net/%s is 1",
+		 family, sysctl);
+	w->fn(w->ctx, text);
+}
+
+/* A peer's outer address inside what we route into the tunnel. */
+static bool covers_peer(const struct conf *conf)
+{
+	for (const struct conf_peer *p = conf->peers; p; p = p->next)
+		for (size_t i = 0; i < p->address.n; i++) {
+			struct ip ip;
+
+			if (ip_parse(p->address.v[i].s, &ip) != ST_OK || ip.family != 4)
+				continue;
+			for (size_t k = 0; k < p->remote_ts.ts.n; k++)
+				if (p->remote_ts.ts.ts[k].start.family == 4 &&
+				    ip_cmp(&p->remote_ts.ts.ts[k].start, &ip) <= 0 &&
+				    ip_cmp(&ip, &p->remote_ts.ts.ts[k].end) <= 0)
+					return true;
+		}
+	return false;
+}
+
+/* Strict reverse path filtering asks where an unmarked answer would go: into the tunnel. */
+static void check_rp_filter(const struct conf *conf, const struct warn *w)
+{
+	long mode;
+
+	if (plat_sysctl_get(PLAT_NS_HERE, "ipv4/conf/all/rp_filter", &mode) == ST_OK && mode == 1 &&
+	    covers_peer(conf))
+		w->fn(w->ctx,
+		      "a peer's own address lies in its remote_ts and reverse path filtering is "
+		      "strict: its packets are dropped until "
+		      "/proc/sys/net/ipv4/conf/all/rp_filter is 2 or 0");
+}
+
+void hostnet_check(const struct conf *conf, const struct own_addrs *own, hostnet_warn_fn *fn,
+		   void *ctx)
+{
+	const struct warn w = { fn, ctx };
+
+	check_forwarding(conf, own, 4, "ipv4/ip_forward", &w);
+	check_forwarding(conf, own, 6, "ipv6/conf/all/forwarding", &w);
+	check_rp_filter(conf, &w);
+}

@@ -1,0 +1,32 @@
+/*
+ * hostnet.h - what the host's network says about our configuration: addresses, MTUs, settings.
+ */
+#pragma once
+
+#include "conf/conf.h"
+#include "plat/netlink.h"
+
+/* The host's own addresses, without loopback and link-local ones. */
+struct own_addrs {
+	struct ip *v;
+	size_t n;
+};
+
+MUST enum status hostnet_addrs(struct plat_nl *nl, struct text *why, struct own_addrs *ret_addrs);
+void hostnet_addrs_done(struct own_addrs *a);
+
+/*
+ * The MTU of the inner device: what fits into the smallest packet that the way to any peer takes
+ * (as far as the host can see; the data plane learns the rest), at most `mtu` of the configuration.
+ * A peer without a fixed address may come from anywhere: all devices with addresses count.
+ */
+uint16_t hostnet_mtu(struct plat_nl *nl, const struct conf *conf);
+
+/* The largest inner packet in an outer one of `outer` bytes: IP, UDP, ESP header, IV, padding to
+ * four bytes, trailer, ICV (RFC 4303, RFC 3948, RFC 4106). */
+uint16_t hostnet_inner_mtu(uint32_t outer, uint8_t family);
+
+/* Settings of the kernel that will get in the way; one text each. */
+typedef void hostnet_warn_fn(void *ctx, const char *text);
+void hostnet_check(const struct conf *conf, const struct own_addrs *own, hostnet_warn_fn *fn,
+		   void *ctx);

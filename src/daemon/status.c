@@ -1,0 +1,263 @@
+#include "daemon/status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Texts of identities, proposals and selectors for people; longer ones end in "...". */
+#define TEXT_MAX 512
+
+/* ---- small pieces ------------------------------------------------------------------------ */
+
+static void put(json_t *o, const char *key, json_t *value)
+{
+	json_object_set_new(o, key, value);
+}
+
+static void put_text(json_t *o, const char *key, const char *s)
+{
+	put(o, key, json_string(s));
+}
+
+static void put_num(json_t *o, const char *key, uint64_t v)
+{
+	put(o, key, json_integer((json_int_t)v));
+}
+
+static void put_hex(json_t *o, const char *key, unsigned digits, uint64_t v)
+{
+	char buf[17];
+
+	snprintf(buf, sizeof(buf), "%0*llx", (int)digits, (unsigned long long)v);
+	put_text(o, key, buf);
+}
+
+static void put_age(json_t *o, dur_t age)
+{
+	put_num(o, "age_s", (uint64_t)(age.ns > 0 ? age.ns / 1000000000 : 0));
+}
+
+static void put_endpoint(json_t *o, const char *key, const struct endpoint *e)
+{
+	char buf[ENDPOINT_TEXT_MAX];
+
+	put_text(o, key, endpoint_text(e, buf));
+}
+
+static void put_ident(json_t *o, const char *key, const struct policy_ident *id)
+{
+	char buf[TEXT_MAX];
+	struct text t = TEXT_OF(buf);
+
+	policy_ident_text(&t, id);
+	put_text(o, key, buf);
+}
+
+static void put_suite(json_t *o, const struct policy_suite *s)
+{
+	char buf[TEXT_MAX];
+	struct text t = TEXT_OF(buf);
+
+	policy_suite_text(&t, s);
+	put_text(o, "proposal", buf);
+}
+
+static void put_ts(json_t *o, const char *key, const struct wire_ts_list *l)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < l->n; i++) {
+		char buf[TEXT_MAX];
+		struct text t = TEXT_OF(buf);
+
+		policy_ts_text(&t, &l->ts[i]);
+		json_array_append_new(list, json_string(buf));
+	}
+	put(o, key, list);
+}
+
+/* ---- status ------------------------------------------------------------------------------ */
+
+static bool engine_counter(const void *ike, size_t index, const char **ret_name,
+			   uint64_t *ret_value)
+{
+	return ike_counter(ike, index, ret_name, ret_value);
+}
+
+static bool host_counter(const void *host, size_t index, const char **ret_name, uint64_t *ret_value)
+{
+	static const char *const names[HOST_COUNTERS] = {
+		[HOST_TX_FAILED] = "host.tx.failed",
+		[HOST_TX_FULL] = "host.tx.full",
+		[HOST_LOOKUP_FAILED] = "host.lookup.failed",
+		[HOST_KEYLOG_FAILED] = "host.keylog.failed",
+	};
+	const struct host *h = host;
+
+	if (index >= HOST_COUNTERS)
+		return false;
+	*ret_name = names[index];
+	*ret_value = h->counters[index];
+	return true;
+}
+
+static enum status add_counters(const struct host *h, json_t *o)
+{
+	enum status st = obs_counters_add(o, engine_counter, h->ike);
+
+	if (st == ST_OK)
+		st = obs_counters_add(o, host_counter, h);
+	if (st == ST_OK)
+		st = obs_counters_add(o, ctl_server_counter, h->ctl);
+	return st;
+}
+
+static json_t *dataplane_json(const struct host *h)
+{
+	json_t *o = json_object(), *counters = json_object();
+
+	put_text(o, "kind", dataplane_name(h->dp));
+	put_text(o, "interface", h->tun.name);
+	put_num(o, "mtu", h->mtu);
+	if (obs_counters_add(counters, dataplane_counter, h->dp) != ST_OK) {
+		json_decref(counters);
+		counters = NULL;
+	}
+	put(o, "counters", counters);
+	return o;
+}
+
+json_t *status_json(const struct host *h)
+{
+	struct ike_totals totals = ike_totals(h->ike);
+	json_t *o = json_object(), *counters = json_object();
+
+	put_text(o, "version", WARREN_VERSION);
+	put_num(o, "pid", (uint64_t)getpid());
+	put_num(o, "uptime_s", (uint64_t)(mono_since(plat_mono(), h->started).ns / 1000000000));
+	put_num(o, "ike_sas", totals.sas);
+	put_num(o, "child_sas", totals.children);
+	put_num(o, "half_open", totals.half_open);
+	if (add_counters(h, counters) != ST_OK) {
+		json_decref(counters);
+		json_decref(o);
+		return NULL;
+	}
+	put(o, "counters", counters);
+	put(o, "dataplane", dataplane_json(h));
+	return o;
+}
+
+/* ---- peers ------------------------------------------------------------------------------- */
+
+struct visit {
+	const struct host *h;
+	struct now now;
+	json_t *peers;
+	json_t **sas; /* of each peer by its id, borrowed */
+	size_t n;
+	json_t *children; /* of the SA that is visited */
+};
+
+static bool on_child(void *ctx, const struct ike_child_info *c)
+{
+	struct visit *v = ctx;
+	struct dp_counters n = { 0 };
+	json_t *o = json_object();
+
+	put_hex(o, "spi_in", 8, c->spi_in);
+	put_hex(o, "spi_out", 8, c->spi_out);
+	put_suite(o, &c->suite);
+	put_ts(o, "local_ts", &c->ts_local);
+	put_ts(o, "remote_ts", &c->ts_remote);
+	/* Not installed yet, or just gone: nothing was counted. */
+	(void)dataplane_child(v->h->dp, c->id, &n);
+	put_num(o, "bytes_in", n.bytes_in);
+	put_num(o, "bytes_out", n.bytes_out);
+	put_num(o, "packets_in", n.packets_in);
+	put_num(o, "packets_out", n.packets_out);
+	put(o, "installed", json_boolean(c->installed));
+	put_age(o, c->age);
+	json_array_append_new(v->children, o);
+	return true;
+}
+
+static json_t *sa_json(const struct ike_sa_info *sa, json_t *children)
+{
+	json_t *o = json_object();
+
+	put_hex(o, "spi_i", 16, sa->spi_i);
+	put_hex(o, "spi_r", 16, sa->spi_r);
+	put(o, "initiator", json_boolean(sa->initiator));
+	put_text(o, "state", sa->state);
+	put_age(o, sa->age);
+	put_endpoint(o, "local", &sa->local);
+	put_endpoint(o, "remote", &sa->remote);
+	put_suite(o, &sa->suite);
+	put_ident(o, "remote_id", &sa->remote_id);
+	put(o, "nat_local", json_boolean(sa->nat_local));
+	put(o, "nat_remote", json_boolean(sa->nat_remote));
+	put_text(o, "auth_local", sa->auth_local);
+	put_text(o, "auth_remote", sa->auth_remote);
+	put(o, "child_sas", children);
+	return o;
+}
+
+static bool on_sa(void *ctx, const struct ike_sa_info *sa)
+{
+	struct visit *v = ctx;
+
+	if (sa->peer == 0 || sa->peer > v->n || !v->sas[sa->peer - 1])
+		return true;
+	v->children = json_array();
+	ike_each_child(v->h->ike, v->now, sa->id, on_child, v);
+	json_array_append_new(v->sas[sa->peer - 1], sa_json(sa, v->children));
+	return true;
+}
+
+static const char *start_name(enum ike_start s)
+{
+	switch (s) {
+	case IKE_START_UP: return "up";
+	case IKE_START_LISTEN: return "listen";
+	case IKE_START_TRAFFIC: break;
+	}
+	return "traffic";
+}
+
+static bool on_peer(void *ctx, const struct ike_peer_info *p)
+{
+	struct visit *v = ctx;
+	json_t *o = json_object(), *sas = json_array();
+
+	put_text(o, "name", p->conf->name);
+	put_text(o, "state", p->state);
+	put_ident(o, "local_id", &p->conf->local_id);
+	put_ident(o, "remote_id", &p->conf->remote_id);
+	put_text(o, "start", start_name(p->conf->start));
+	put_text(o, "last_error", p->last_error);
+	if (p->retry_in.ns >= 0)
+		put_num(o, "retry_in_s", (uint64_t)(p->retry_in.ns / 1000000000));
+	put(o, "ike_sas", sas);
+	json_array_append_new(v->peers, o);
+	if (p->conf->id >= 1 && p->conf->id <= v->n)
+		v->sas[p->conf->id - 1] = sas;
+	return true;
+}
+
+json_t *status_peers_json(const struct host *h)
+{
+	struct visit v = { .h = h, .now = plat_now(), .n = h->ike_conf->n_peers };
+	json_t *o;
+
+	v.sas = calloc(v.n + 1, sizeof(json_t *));
+	if (!v.sas)
+		return NULL;
+	v.peers = json_array();
+	ike_each_peer(h->ike, v.now, on_peer, &v);
+	ike_each_sa(h->ike, v.now, on_sa, &v);
+	free(v.sas);
+	o = json_object();
+	put(o, "peers", v.peers);
+	return o;
+}

@@ -1,0 +1,44 @@
+/*
+ * underlay.h - the outer sockets of the daemon.
+ *
+ * Per local address two: the IKE port, read here, and the NAT traversal port, which the data plane
+ * reads (ESP stays there, IKE comes back through it) and we only send from.  All carry PLAT_MARK.
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "conf/conf.h"
+#include "ike/ike.h"
+
+struct underlay;
+
+/* ST_IO with errors at the addresses in the file. An address family that the host does not have is
+ * left out if it was not asked for by name. */
+MUST enum status underlay_open(const struct conf *conf, struct conf_errors *errs,
+			       struct underlay **ret_underlay);
+/* After the loop's last turn, or before its first. */
+void underlay_free(struct underlay *u);
+
+/* Reads the IKE ports from now on. */
+typedef void underlay_fn(void *ctx, const struct ike_datagram *d);
+MUST enum status underlay_start(struct underlay *u, uv_loop_t *loop, underlay_fn *fn, void *ctx);
+void underlay_stop(struct underlay *u);
+
+/* The i-th socket of the NAT traversal port: false after the last. */
+bool underlay_nat_socket(const struct underlay *u, size_t i, int *ret_fd,
+			 struct endpoint *ret_local);
+
+/* The source address to use where the kernel would choose `preferred`: that one if a socket is
+ * bound to it or to any; else a bound one of the family; family 0: we have none. */
+struct ip underlay_source(const struct underlay *u, const struct ip *preferred);
+
+/* An ike_out SEND. */
+struct underlay_send {
+	struct endpoint local, remote;
+	bool marker;
+	bool keepalive;
+	struct bytes data;
+};
+
+MUST enum status underlay_send(struct underlay *u, const struct underlay_send *s, struct text *why);

@@ -1,0 +1,169 @@
+/*
+ * wiring.c - inputs to the engine, its outputs to the world (the core contract of ike.h).
+ */
+#include "daemon/host.h"
+
+/* ---- outputs ----------------------------------------------------------------------------- */
+
+static void send_out(struct host *h, const struct ike_out *o)
+{
+	struct underlay_send m = { o->u.send.local, o->u.send.remote, o->u.send.marker,
+				   o->u.send.keepalive, o->u.send.data };
+	char buf[256];
+	struct text why = TEXT_OF(buf);
+	enum status st = underlay_send(h->underlay, &m, &why);
+
+	if (st == ST_AGAIN) {
+		h->counters[HOST_TX_FULL]++;
+	} else if (st != ST_OK) {
+		h->counters[HOST_TX_FAILED]++;
+		host_log(h, OBS_DEBUG, NULL, buf);
+	}
+}
+
+static void log_keys(struct host *h, enum status st)
+{
+	if (st == ST_OK)
+		return;
+	if (h->counters[HOST_KEYLOG_FAILED]++ == 0)
+		host_log(h, OBS_WARNING, NULL,
+			 "the key log cannot be written: its tables have gaps");
+}
+
+static void dp_out(struct host *h, const struct dp_op *op)
+{
+	if (h->keylog && op->kind == DP_CHILD_ADD)
+		log_keys(h, obs_keylog_child(h->keylog, &op->u.child));
+	dataplane_submit(h->dp, op);
+}
+
+static void event_out(struct host *h, const struct ike_event *ev)
+{
+	obs_time t = host_time();
+	json_t *json;
+
+	obs_log_event(&h->log, t, ev);
+	if (!ctl_server_watched(h->ctl))
+		return;
+	json = obs_event_json(t, ev);
+	if (json)
+		ctl_server_event(h->ctl, json);
+	json_decref(json);
+}
+
+static void carry_out(struct host *h, const struct ike_out *o)
+{
+	switch (o->kind) {
+	case IKE_OUT_SEND: send_out(h, o); break;
+	case IKE_OUT_DP: dp_out(h, o->u.dp); break;
+	case IKE_OUT_JOB: jobs_start(h->jobs, o->u.job.id, o->u.job.job); break;
+	case IKE_OUT_CANCEL: jobs_cancel(h->jobs, o->u.cancel); break;
+	case IKE_OUT_RESOLVE: lookups_start(h->lookups, o->u.resolve.id, o->u.resolve.name); break;
+	case IKE_OUT_EVENT: event_out(h, o->u.event); break;
+	case IKE_OUT_TRACE: obs_log_trace(&h->log, host_time(), &o->u.trace); break;
+	case IKE_OUT_KEYS:
+		if (h->keylog)
+			log_keys(h, obs_keylog_ike(h->keylog, o));
+		break;
+	case IKE_OUT_NONE: break;
+	}
+}
+
+void wiring_drain(struct host *h)
+{
+	struct ike_out out;
+
+	/* An output that failed at once came back as an input: the loop above sees to the rest. */
+	if (h->draining)
+		return;
+	h->draining = true;
+	for (ike_next(h->ike, &out); out.kind != IKE_OUT_NONE; ike_next(h->ike, &out))
+		carry_out(h, &out);
+	h->draining = false;
+	plat_timer_at(h->deadline, ike_deadline(h->ike));
+	if (h->stopping && ike_idle(h->ike))
+		uv_stop(&h->loop);
+}
+
+/* ---- inputs ------------------------------------------------------------------------------ */
+
+static void on_datagram(void *host, const struct ike_datagram *d)
+{
+	struct host *h = host;
+
+	ike_input(h->ike, plat_now(), d);
+	wiring_drain(h);
+}
+
+static void on_report(void *host, const struct dp_report *r)
+{
+	struct host *h = host;
+
+	ike_dp(h->ike, plat_now(), r);
+	wiring_drain(h);
+}
+
+static void on_deadline(void *host)
+{
+	struct host *h = host;
+
+	ike_timer(h->ike, plat_now());
+	wiring_drain(h);
+}
+
+void wiring_job_done(void *host, uint64_t id, const struct crypto_result *r)
+{
+	struct host *h = host;
+
+	ike_job_done(h->ike, plat_now(), id, r);
+	wiring_drain(h);
+}
+
+void wiring_resolved(void *host, uint64_t id, const char *name, const struct ike_address *addrs,
+		     size_t n, const char *why)
+{
+	struct host *h = host;
+
+	if (n == 0) {
+		char buf[640];
+		struct text text = TEXT_OF(buf);
+
+		text_fmt(&text, "cannot reach %s: %s", name, why);
+		host_log(h, OBS_WARNING, NULL, buf);
+		h->counters[HOST_LOOKUP_FAILED]++;
+	}
+	ike_resolved(h->ike, plat_now(), id, addrs, n);
+	wiring_drain(h);
+}
+
+static void on_signal(void *host, int signo)
+{
+	struct host *h = host;
+
+	switch (signo) {
+	case SIGHUP:
+		host_log(
+			h, OBS_WARNING, NULL,
+			"SIGHUP: reloading is not supported yet, the configuration stays as it is");
+		break;
+	case SIGPIPE: break;
+	default: host_shutdown(h, signo == SIGTERM ? "SIGTERM" : "SIGINT"); break;
+	}
+}
+
+enum status wiring_start(struct host *h, struct text *why)
+{
+	static const int signals[HOST_SIGNALS] = { SIGTERM, SIGINT, SIGHUP, SIGPIPE };
+	const struct dataplane_fns fns = { on_report, on_datagram, h };
+	enum status st = plat_timer_new(&h->loop, on_deadline, h, &h->deadline);
+
+	for (size_t i = 0; i < HOST_SIGNALS && st == ST_OK; i++)
+		st = plat_signal_new(&h->loop, signals[i], on_signal, h, &h->signals[i]);
+	if (st == ST_OK)
+		st = dataplane_start(h->dp, &h->loop, &fns);
+	if (st == ST_OK)
+		st = underlay_start(h->underlay, &h->loop, on_datagram, h);
+	if (st != ST_OK)
+		text_add(why, "the event loop refuses");
+	return st;
+}
