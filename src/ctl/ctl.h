@@ -44,7 +44,8 @@ struct ctl_lines {
 	char *buf;
 	size_t n; /* bytes in `buf` */
 	size_t taken; /* of them already handed out */
-	size_t seen; /* of them known to hold no newline after `taken` */
+	size_t whole; /* lines that are complete and not handed out */
+	size_t partial; /* bytes of the line that is not */
 	size_t cap;
 	size_t max;
 };
@@ -57,9 +58,6 @@ MUST enum status ctl_lines_feed(struct ctl_lines *l, struct bytes in);
 
 /* The next whole line without its newline, valid until the next feed; false when there is none. */
 bool ctl_lines_next(struct ctl_lines *l, struct bytes *ret_line);
-
-/* Bytes of an unfinished line are waiting. */
-bool ctl_lines_pending(const struct ctl_lines *l);
 
 /* ---- messages ---------------------------------------------------------------------------- */
 
@@ -74,9 +72,10 @@ struct ctl_request {
 	const char *cmd;
 };
 
-/* A request: "id" is an integer from 0, "cmd" a string.  Other members are the command's.  When
- * only the id could be read it is left in `ret->id` for the error, else -1. */
-MUST enum status ctl_request_parse(struct bytes line, struct text *why, struct ctl_request *ret);
+/* A request: "id" is an integer from 0, "cmd" a string.  Other members are the command's.  ST_INVAL
+ * with `why`; `*id`, for the answer, is set in any case, to -1 when it could not be read. */
+MUST enum status ctl_request_parse(struct bytes line, struct text *why, json_int_t *id,
+				   struct ctl_request *ret_request);
 void ctl_request_done(struct ctl_request *r);
 
 /* Lines with newline, allocated with malloc(); NULL when out of memory.  They take no reference. */
@@ -99,7 +98,8 @@ typedef json_t *ctl_handler_fn(void *ctx, const char *cmd, json_t *request, stru
 /*
  * Listens on `path`, whose directory is made if it is missing (its parent must be there).  A socket
  * nobody answers on is replaced.  ST_IO with `why` when the path is taken by a living daemon or by
- * something that is no socket, or cannot be made.
+ * something that is no socket, or cannot be made.  Ignores SIGPIPE for the whole process: a client
+ * may leave while it is being answered.
  */
 MUST enum status ctl_server_new(struct uv_loop_s *loop, const char *path, ctl_handler_fn *handler,
 				void *ctx, struct text *why, struct ctl_server **ret_server);
