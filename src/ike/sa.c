@@ -329,11 +329,10 @@ void sa_alive_report(struct ike *ike, struct ike_sa *sa, bool heard)
 	sa->alive_due = false;
 	if (heard)
 		sa->last_in = ike->now.mono;
-	if (heard || sa->win.request.n) {
+	if (heard)
 		arm_alive(ike, sa);
-		return;
-	}
-	info_probe(ike, sa);
+	else
+		info_probe(ike, sa); /* unless a request is in flight: that one tells as well */
 }
 
 /* Nothing was heard on the IKE SA for the delay; ESP counts as a sign of life too (section 2.4), so
