@@ -7,6 +7,8 @@
 
 #include "test_util.h"
 
+#include "hex.h"
+
 #include "wire/ike/wire_ike.h"
 
 static struct arena ar;
@@ -45,25 +47,14 @@ static inline void drop_last_held(void)
 	free(held[--n_held]);
 }
 
-static inline unsigned nibble(char c)
-{
-	return (unsigned)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
-}
-
 /* Hex digits; spaces are for the reader. */
 static inline struct bytes hex(const char *s)
 {
 	uint8_t *p = hold(strlen(s) / 2);
-	size_t n = 0;
+	size_t digits = hex_decode(s, p);
 
-	for (; *s; s++) {
-		if (*s == ' ')
-			continue;
-		p[n / 2] = (uint8_t)(p[n / 2] << 4 | nibble(*s));
-		n++;
-	}
-	assert_int_equal(n % 2, 0);
-	return bytes_of(p, n / 2);
+	assert_int_equal(digits % 2, 0);
+	return bytes_of(p, digits / 2);
 }
 
 static inline uint8_t *copy_of(struct bytes b)
