@@ -25,6 +25,19 @@ static void S2_every_prefix_of_a_message_is_refused(void **state)
 	}
 }
 
+static void S2_payloads_shorter_than_their_header_are_refused(void **state)
+{
+	struct bytes b = hex("00 00 0004 00 00 0000");
+	uint8_t *p = copy_of(b);
+
+	(void)state;
+	for (uint16_t len = 0; len < 4; len++) {
+		store_be16(p + 2, len);
+		assert_fault(inner_fault(WIRE_P_VENDOR, bytes_of(p, b.n)), WIRE_F_CHAIN, "known");
+		assert_fault(inner_fault(222, bytes_of(p, b.n)), WIRE_F_CHAIN, "unknown");
+	}
+}
+
 static void S2_trailing_bytes_are_refused(void **state)
 {
 	struct bytes b = hex(init_request);
@@ -318,7 +331,8 @@ static const struct body_row body_rows[] = {
 	{ WIRE_P_TSR, WIRE_F_TS, "01 000000 07 06 0010 0051 0050 0a010000 0a010000" },
 	{ WIRE_P_TSR, WIRE_OK, "01 000000 07 06 0010 ffff 0000 0a010000 0a010000" },
 	{ WIRE_P_TSR, WIRE_F_TS, "01 000000 07 06 0010 ffff 0001 0a010000 0a010000" },
-	/* an IPv6 selector with IPv4's size and the other way round */
+	/* a selector longer than its type's; an IPv6 one of IPv4's size and the other way round */
+	{ WIRE_P_TSR, WIRE_F_TS, "01 000000 07 06 0011 0050 0050 0a010000 0a010000 00" },
 	{ WIRE_P_TSR, WIRE_F_TS, "01 000000 08 06 0010 0050 0050 0a010000 0a010000" },
 	{ WIRE_P_TSR, WIRE_F_TS,
 	  "01 000000 07 06 0028 01bb 01bb"
@@ -609,6 +623,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(S2_every_prefix_of_a_message_is_refused),
+		TEST(S2_payloads_shorter_than_their_header_are_refused),
 		TEST(S2_trailing_bytes_are_refused),
 		TEST(S2_versions),
 		TEST(S2_every_prefix_of_a_chain_is_refused),
