@@ -1,0 +1,64 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/cli.h"
+
+/* Names in order, those that are zero left out: what is interesting is what happened. */
+static void print_counters(json_t *a, json_t *b)
+{
+	struct cli_table table = { .columns = 2 };
+	json_t *all = json_object();
+	const char *name;
+	json_t *value;
+	char *sorted;
+	struct cli_row row;
+
+	if (!all || json_object_update(all, a) || json_object_update(all, b)) {
+		json_decref(all);
+		return;
+	}
+	/* jansson sorts when it writes: reading that back gives the order of names. */
+	sorted = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
+	json_decref(all);
+	all = sorted ? json_loads(sorted, 0, NULL) : NULL;
+	free(sorted);
+	for (int pass = 0; pass < 2; pass++) {
+		json_object_foreach(all, name, value)
+		{
+			struct text cell[] = { TEXT_OF(row.cell[0]), TEXT_OF(row.cell[1]) };
+
+			if (json_integer_value(value) == 0)
+				continue;
+			text_add(&cell[0], "  ");
+			cli_add(&cell[0], name);
+			text_fmt(&cell[1], "%lld", (long long)json_integer_value(value));
+			if (pass == 0)
+				cli_table_fit(&table, &row);
+			else
+				cli_table_print(&table, &row);
+		}
+	}
+	json_decref(all);
+}
+
+void cli_print_status(json_t *status)
+{
+	json_t *dp = json_object_get(status, "dataplane");
+	char buf[512];
+	struct text t = TEXT_OF(buf);
+
+	text_add(&t, "warrend ");
+	cli_add(&t, cli_str(status, "version"));
+	text_fmt(&t, ", process %lld, running for ", (long long)cli_int(status, "pid"));
+	cli_add_duration(&t, cli_int(status, "uptime_s"));
+	text_fmt(&t,
+		 "\nIKE SAs     %lld established, %lld half-open\nchild SAs   %lld\ndata plane  ",
+		 (long long)cli_int(status, "ike_sas"), (long long)cli_int(status, "half_open"),
+		 (long long)cli_int(status, "child_sas"));
+	cli_add(&t, cli_str(dp, "kind"));
+	text_add(&t, ", interface ");
+	cli_add(&t, cli_str(dp, "interface"));
+	text_fmt(&t, ", MTU %lld\n", (long long)cli_int(dp, "mtu"));
+	printf("%scounters that are not zero:\n", buf);
+	print_counters(json_object_get(status, "counters"), json_object_get(dp, "counters"));
+}
