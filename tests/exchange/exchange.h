@@ -87,6 +87,24 @@ static inline void connect(struct node *n)
 	assert_int_equal(node_command(n, IKE_CMD_UP, PAIR_PEER), ST_OK);
 }
 
+static inline void connect_down(struct node *n)
+{
+	assert_int_equal(node_command(n, IKE_CMD_DOWN, PAIR_PEER), ST_OK);
+}
+
+/* Time passes without a wish of a's to try again: whatever is left now would stay for ever. */
+static inline void settle(struct pair *p)
+{
+	if (p->a)
+		connect_down(p->a);
+	world_live(p->w, dur_s(300));
+}
+
+static inline void deliver_any(struct world *w)
+{
+	world_deliver(w, world_packet(w, 0));
+}
+
 /* A state that cmocka hands to setup and teardown. */
 static inline int setup_pair(void **state)
 {

@@ -94,8 +94,8 @@ static void each_message_lost_for_ever(void **state)
 		says(p.a, IKE_EV_UNREACHABLE, "192.0.2.2");
 		assert_int_equal(node_events(p.a, IKE_EV_SA_UP), 0);
 		assert_string_not_equal(node_peer(p.a, PAIR_PEER).last_error, "");
-		p.a->n_addresses = 0; /* a is not heard of again */
-		world_live(p.w, dur_s(600));
+		p.a->unplugged = true; /* a is not heard of again */
+		settle(&p);
 		assert_true(pair_is_down(&p));
 		pair_done(&p);
 	}

@@ -104,6 +104,7 @@ struct node {
 	struct list ready; /* the same, answered as soon as the engine is drained */
 	bool late_results; /* results of cancelled jobs are handed in all the same */
 	bool bugs_allowed; /* else an IKE_EV_BUG event ends the process */
+	bool unplugged; /* nothing that it sends or that is sent to it arrives */
 
 	/* The n-th job or operation (from 0) fails; -1: none. */
 	long fail_job, fail_op;

@@ -32,10 +32,11 @@ static void *test_alloc(void *ctx, size_t n)
 static void test_free(void *ctx, void *p)
 {
 	struct test_mem *m = ctx;
-	struct block *b = (struct block *)p - 1;
+	struct block *b;
 
 	if (!p)
 		return;
+	b = (struct block *)p - 1;
 	list_del(&b->link);
 	m->live--;
 	m->live_bytes -= b->n;

@@ -114,6 +114,8 @@ void world_send(struct world *w, struct node *n, const struct ike_out *o)
 	struct packet *p;
 
 	check_send(n, o);
+	if (n->unplugged)
+		return;
 	nat_out(&w->nat, &src);
 	if (o->u.send.keepalive)
 		p = packet_new(src, o->u.send.remote, false, bytes_of(&keepalive, 1));
@@ -180,7 +182,7 @@ static struct node *owner(struct world *w, struct endpoint *dst)
 	if (!nat_in(&w->nat, dst))
 		return NULL;
 	for (size_t i = 0; i < w->n_nodes; i++)
-		if (node_owns(w->node[i], &dst->ip))
+		if (!w->node[i]->unplugged && node_owns(w->node[i], &dst->ip))
 			return w->node[i];
 	return NULL;
 }

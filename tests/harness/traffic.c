@@ -31,6 +31,22 @@ void dp_submit(struct node *n, const struct dp_op *op, struct pending *p)
 	}
 }
 
+static bool in_udp(const struct node *n, dp_child_id id)
+{
+	for (size_t i = 0; i < n->n_children; i++)
+		if (n->child[i].child.id == id)
+			return n->child[i].child.encap;
+	harness_fail("%s: a packet of child %llu, which is not there", n->name,
+		     (unsigned long long)id);
+}
+
+static void send_esp(struct node *n, struct dp_fake_packet *out)
+{
+	if (!in_udp(n, out->child))
+		out->local.port = out->remote.port = 0;
+	world_send_esp(n->w, &out->local, &out->remote, bytes_of(out->data, out->n));
+}
+
 void dp_pump(struct node *n)
 {
 	struct dp_fake_packet *out = mem_libc.alloc(NULL, sizeof(*out));
@@ -39,7 +55,7 @@ void dp_pump(struct node *n)
 	if (!out)
 		harness_fail("out of memory");
 	while (dp_fake_next_out(n->dp, out))
-		world_send_esp(n->w, &out->local, &out->remote, bytes_of(out->data, out->n));
+		send_esp(n, out);
 	mem_libc.free(NULL, out);
 	if (n->dp->ops->report(n->dp, &r))
 		node_report(n, &r);
@@ -62,8 +78,14 @@ static void count_inner(struct node *n)
 void dp_input(struct node *n, const struct endpoint *local, const struct endpoint *remote,
 	      struct bytes packet)
 {
+	struct endpoint l = *local, r = *remote;
+
+	/* Without UDP there are no ports; the data plane knows the child by its addresses and SPI.
+	 */
+	if (local->port == 0)
+		l.port = r.port = n->conf->conf.port;
 	n->esp_seen++;
-	(void)dp_fake_in(n->dp, local, remote, packet);
+	(void)dp_fake_in(n->dp, &l, &r, packet);
 	count_inner(n);
 	dp_pump(n);
 }

@@ -1,0 +1,389 @@
+/* Who is it?  Wrong keys, identities and certificates at either end: refused, nothing is installed,
+ * and both logs say which, with both sides' values (RFC 7296 sections 2.15, 2.21.2; R05). */
+#include "exchange/exchange.h"
+
+#define DAY 86400
+
+/* Whatever went wrong, nothing is left and nobody believes to be connected. */
+static void assert_nothing_came_of_it(struct pair *p)
+{
+	assert_int_equal(node_events(p->b, IKE_EV_CHILD_UP), 0);
+	assert_int_equal(node_events(p->a, IKE_EV_CHILD_UP), 0);
+	assert_int_equal(p->a->n_children + p->b->n_children, 0);
+	settle(p);
+	assert_true(pair_is_down(p));
+}
+
+/* ---- pre-shared keys ----------------------------------------------------------------------- */
+
+static void wrong_key(void **state)
+{
+	struct pair *p = *state;
+	struct world *w = p->w;
+
+	p->pb->psk = 2;
+	pair_start(p);
+	connect(p->a);
+	deliver(w, p->a, WIRE_IKE_SA_INIT, REQUEST, 0);
+	deliver(w, p->b, WIRE_IKE_SA_INIT, RESPONSE, 0);
+	deliver(w, p->a, WIRE_IKE_AUTH, REQUEST, 1);
+	/* <- b: IKE_AUTH 1 {N(AUTHENTICATION_FAILED)}, and nothing that tells who b is */
+	next_is(w, p->b, WIRE_IKE_AUTH, RESPONSE, 1);
+	next_notifies(w, WIRE_N_AUTHENTICATION_FAILED);
+	assert_int_equal(node_events(p->b, IKE_EV_SA_UP), 0);
+	says(p->b, IKE_EV_REFUSED, "pre-shared key");
+	deliver(w, p->b, WIRE_IKE_AUTH, RESPONSE, 1);
+	says(p->a, IKE_EV_REFUSED, "AUTHENTICATION_FAILED");
+	says(p->a, IKE_EV_REFUSED, "a.example");
+	assert_int_equal(node_counter(p->b, "ike.refused.authentication"), 1);
+	assert_nothing_came_of_it(p);
+}
+
+/* The refusal gets lost: it is given again, and the SA is not kept for ever. */
+static void refusal_lost(void **state)
+{
+	struct pair *p = *state;
+	struct world *w = p->w;
+	struct packet *first;
+
+	p->pb->psk = 2;
+	pair_start(p);
+	connect(p->a);
+	deliver(w, p->a, WIRE_IKE_SA_INIT, REQUEST, 0);
+	deliver(w, p->b, WIRE_IKE_SA_INIT, RESPONSE, 0);
+	deliver(w, p->a, WIRE_IKE_AUTH, REQUEST, 1);
+	first = packet_keep(world_packet(w, 0));
+	lose(w, p->b, WIRE_IKE_AUTH, RESPONSE, 1);
+	assert_true(world_timer(w));
+	deliver(w, p->a, WIRE_IKE_AUTH, REQUEST, 1);
+	assert_true(bytes_eq(packet_ike(first), packet_ike(world_packet(w, 0))));
+	deliver(w, p->b, WIRE_IKE_AUTH, RESPONSE, 1);
+	packet_free(first);
+	says(p->a, IKE_EV_REFUSED, "AUTHENTICATION_FAILED");
+	assert_nothing_came_of_it(p);
+}
+
+/* The responder does not know the key: it cannot make its own AUTH either. */
+static void responder_lies(void **state)
+{
+	struct pair *p = *state;
+	struct script s;
+
+	pair_start_a(p);
+	connect(p->a);
+	script_init(&s, p->w, "192.0.2.2", p->a, false);
+	s.id = "b.example";
+	s.psk = 2;
+	assert_true(script_take(&s));
+	script_answer_init(&s);
+	assert_true(script_exchange(&s) && s.opened);
+	assert_false(script_check_auth(&s));
+	script_begin(&s, WIRE_IKE_AUTH, true);
+	script_put_auth_request(&s);
+	script_send(&s);
+	/* a tells it so and leaves (section 2.21.2): INFORMATIONAL {N(AUTHENTICATION_FAILED), D} */
+	assert_true(script_exchange(&s) && s.opened);
+	assert_int_equal(packet_exchange(s.packet), WIRE_INFORMATIONAL);
+	assert_non_null(script_notify(&s, WIRE_N_AUTHENTICATION_FAILED));
+	says(p->a, IKE_EV_REFUSED, "pre-shared key");
+	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 0);
+	assert_int_equal(p->a->n_children, 0);
+	script_done(&s);
+	settle(p);
+	assert_true(node_is_down(p->a));
+}
+
+/* ---- identities ---------------------------------------------------------------------------- */
+
+static void unknown_initiator(void **state)
+{
+	struct pair *p = *state;
+
+	p->pa->local_id = test_conf_ident(p->ca, "mallory.example");
+	pair_start(p);
+	connect(p->a);
+	world_run(p->w);
+	says(p->b, IKE_EV_REFUSED, "mallory.example");
+	says(p->b, IKE_EV_REFUSED, "a.example");
+	says(p->a, IKE_EV_REFUSED, "AUTHENTICATION_FAILED");
+	assert_int_equal(node_counter(p->b, "ike.refused.identity"), 1);
+	assert_nothing_came_of_it(p);
+}
+
+static void other_responder(void **state)
+{
+	struct pair *p = *state;
+
+	p->pb->local_id = test_conf_ident(p->cb, "c.example");
+	/* IDr is asked for, so b may already refuse; without it a has to. */
+	p->pa->remote_id = test_conf_ident(p->ca, "*.b.example");
+	pair_start(p);
+	connect(p->a);
+	world_run(p->w);
+	says(p->a, IKE_EV_REFUSED, "c.example");
+	says(p->a, IKE_EV_REFUSED, "*.b.example");
+	/* b had accepted a, and heard its farewell. */
+	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 0);
+	assert_int_equal(node_events(p->b, IKE_EV_SA_DOWN), 1);
+	settle(p);
+	assert_true(pair_is_down(p));
+}
+
+static void asked_for_somebody_else(void **state)
+{
+	struct pair *p = *state;
+
+	p->pa->remote_id = test_conf_ident(p->ca, "c.example");
+	pair_start(p);
+	connect(p->a);
+	world_run(p->w);
+	assert_non_null(node_event(p->a, IKE_EV_REFUSED));
+	assert_nothing_came_of_it(p);
+}
+
+/* Patterns match what they say. */
+static void wildcard(void **state)
+{
+	struct pair *p = *state;
+
+	p->pb->remote_id = test_conf_ident(p->cb, "*.example");
+	test_conf_addresses(p->cb, p->pb, "");
+	pair_up(p);
+	assert_string_equal(node_sa(p->b).remote_id, "a.example");
+}
+
+static void every_kind_of_identity(void **state)
+{
+	static const char *const id[] = { "a.example",   "user@a.example", "192.0.2.1",
+					  "2001:db8::1", "@#0102a3",       "C=CH, O=Org, CN=a" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(id); i++) {
+		struct pair p;
+
+		pair_init(&p, 60 + i);
+		p.pa->local_id = test_conf_ident(p.ca, id[i]);
+		p.pb->remote_id = test_conf_ident(p.cb, id[i]);
+		pair_up(&p);
+		pair_done(&p);
+	}
+}
+
+/* Two peers at one address, told apart by identity only: each gets its own selectors and key. */
+static void two_peers_one_address(void **state)
+{
+	struct pair *p = *state;
+	struct ike_peer_conf *second;
+
+	second = test_conf_peer(p->cb, 2, "a2", "192.0.2.1", "b.example", "a2.example", 9);
+	second->ts_local = test_conf_ts(p->cb, "10.2.0.0/16");
+	second->ts_remote = test_conf_ts(p->cb, "10.9.0.0/16");
+	p->pa->local_id = test_conf_ident(p->ca, "a2.example");
+	p->pa->psk = 9;
+	p->pa->ts_local = test_conf_ts(p->ca, "10.9.0.0/16");
+	pair_start(p);
+	connect(p->a);
+	world_run(p->w);
+	assert_int_equal(node_sa(p->b).info.peer, 2);
+	assert_true(world_ping(p->w, p->a, "10.9.0.1", p->b, "10.2.0.1"));
+}
+
+/* ---- certificates -------------------------------------------------------------------------- */
+
+/* How a certificate can be wrong, and the word that has to be in the log of who refuses it. */
+struct bad_cert {
+	const char *what;
+	crypto_ref key; /* that signs */
+	crypto_ref cert_key; /* that the certificate is for */
+	uint32_t issuer;
+	const char *subject; /* NULL: the right one */
+	int64_t from, until; /* days from now */
+	const char *says;
+};
+
+static const struct bad_cert bad_cert[] = {
+	{ "foreign issuer", 11, 11, 666, NULL, -1, 365, "666" },
+	{ "expired", 11, 11, 100, NULL, -30, -1, "expired" },
+	{ "not yet valid", 11, 11, 100, NULL, 1, 365, "valid" },
+	{ "for somebody else", 11, 11, 100, "mallory.example", -1, 365, "mallory.example" },
+	{ "for another key", 13, 11, 100, NULL, -1, 365, "" },
+};
+
+static void spoil(struct test_conf *c, struct ike_peer_conf *peer, const struct bad_cert *bad,
+		  const char *own)
+{
+	test_conf_cert_for(c, peer, bad->cert_key, bad->issuer, 100,
+			   bad->subject ? bad->subject : own,
+			   (wall_t){ WORLD_WALL + bad->from * DAY },
+			   (wall_t){ WORLD_WALL + bad->until * DAY });
+	peer->key = bad->key;
+}
+
+static void bad_initiator_certificate(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad_cert); i++) {
+		struct pair p;
+
+		pair_init(&p, 80 + i);
+		pair_certs(&p);
+		spoil(p.ca, p.pa, &bad_cert[i], "a.example");
+		pair_start(&p);
+		connect(p.a);
+		world_run(p.w);
+		says(p.b, IKE_EV_REFUSED, bad_cert[i].says);
+		says(p.a, IKE_EV_REFUSED, "AUTHENTICATION_FAILED");
+		assert_int_equal(node_events(p.b, IKE_EV_SA_UP), 0);
+		assert_int_equal(node_counter(p.b, "ike.refused.certificate"), 1);
+		assert_nothing_came_of_it(&p);
+		pair_done(&p);
+	}
+}
+
+static void bad_responder_certificate(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad_cert); i++) {
+		struct pair p;
+
+		pair_init(&p, 90 + i);
+		pair_certs(&p);
+		spoil(p.cb, p.pb, &bad_cert[i], "b.example");
+		pair_start(&p);
+		connect(p.a);
+		deliver(p.w, p.a, WIRE_IKE_SA_INIT, REQUEST, 0);
+		deliver(p.w, p.b, WIRE_IKE_SA_INIT, RESPONSE, 0);
+		deliver(p.w, p.a, WIRE_IKE_AUTH, REQUEST, 1);
+		deliver(p.w, p.b, WIRE_IKE_AUTH, RESPONSE, 1);
+		says(p.a, IKE_EV_REFUSED, bad_cert[i].says);
+		assert_int_equal(node_events(p.a, IKE_EV_SA_UP), 0);
+		assert_int_equal(p.a->n_children, 0);
+		/* a: INFORMATIONAL 2 {N(AUTHENTICATION_FAILED), D}: b takes its own end down. */
+		next_is(p.w, p.a, WIRE_INFORMATIONAL, REQUEST, 2);
+		next_notifies(p.w, WIRE_N_AUTHENTICATION_FAILED);
+		world_run(p.w);
+		assert_int_equal(p.b->n_children, 0);
+		settle(&p);
+		assert_true(pair_is_down(&p));
+		pair_done(&p);
+	}
+}
+
+/* Without a trusted clock no certificate is valid (fail closed). */
+static void clock_not_trusted(void **state)
+{
+	struct pair *p = *state;
+
+	pair_certs(p);
+	p->w->now.wall_ok = false;
+	pair_start(p);
+	connect(p->a);
+	world_run(p->w);
+	assert_non_null(node_event(p->b, IKE_EV_REFUSED));
+	assert_nothing_came_of_it(p);
+}
+
+/* One has a key, the other wants a certificate. */
+static void method_mismatch(void **state)
+{
+	struct pair *p = *state;
+
+	test_conf_cert(p->cb, p->pb, 12, 100, 100);
+	pair_start(p);
+	connect(p->a);
+	world_run(p->w);
+	assert_non_null(node_event(p->b, IKE_EV_REFUSED));
+	says(p->a, IKE_EV_REFUSED, "AUTHENTICATION_FAILED");
+	assert_nothing_came_of_it(p);
+}
+
+/* A valid member of the CA claims to be another member: only the identity in its certificate
+ * counts. */
+static void member_claims_other_identity(void **state)
+{
+	struct pair *p = *state;
+	struct ike_peer_conf *other;
+
+	pair_certs(p);
+	other = test_conf_peer(p->cb, 2, "m", NULL, "b.example", "m.example", 0);
+	test_conf_cert(p->cb, other, 12, 100, 100);
+	other->ts_local = test_conf_ts(p->cb, "10.2.0.0/16");
+	other->ts_remote = test_conf_ts(p->cb, "10.66.0.0/16");
+	/* a is really "m", with m's own good certificate, and says it is a.example. */
+	test_conf_cert_for(p->ca, p->pa, 66, 100, 100, "m.example", (wall_t){ WORLD_WALL - DAY },
+			   (wall_t){ WORLD_WALL + DAY });
+	pair_start(p);
+	connect(p->a);
+	world_run(p->w);
+	says(p->b, IKE_EV_REFUSED, "m.example");
+	assert_nothing_came_of_it(p);
+}
+
+/* ---- a broken IKE_AUTH inside good encryption ---------------------------------------------- */
+
+enum leave_out { NO_IDI, NO_AUTH, NO_SA, NO_TSI, NO_TSR, LEAVE_OUT };
+
+static void missing_payload(void **state)
+{
+	(void)state;
+	for (int out = 0; out < LEAVE_OUT; out++) {
+		struct pair p;
+		struct script s;
+
+		pair_init(&p, 100 + (unsigned)out);
+		pair_start_b(&p);
+		script_init(&s, p.w, "192.0.2.1", p.b, true);
+		script_sa_init(&s);
+		assert_true(script_exchange(&s));
+		script_begin(&s, WIRE_IKE_AUTH, false);
+		if (out != NO_IDI)
+			script_put_id(&s);
+		if (out != NO_AUTH)
+			script_put_auth(&s);
+		if (out != NO_SA)
+			script_put_sa(&s, s.esp, s.spi_esp);
+		if (out != NO_TSI && out != NO_TSR) {
+			script_put_ts(&s, s.ts_i, s.ts_r);
+		} else {
+			struct wire_ts ts = { .port_end = 65535,
+					      .start = test_ip("10.1.0.0"),
+					      .end = test_ip("10.1.255.255") };
+
+			wire_put_ts(&s.out, out == NO_TSI ? WIRE_P_TSR : WIRE_P_TSI, &ts, 1);
+		}
+		script_send(&s);
+		/* INVALID_SYNTAX under the SA's protection (section 2.21.2), no SA, no child */
+		assert_true(script_exchange(&s) && s.opened);
+		assert_non_null(script_notify(&s, WIRE_N_INVALID_SYNTAX));
+		assert_int_equal(node_events(p.b, IKE_EV_SA_UP), 0);
+		assert_int_equal(p.b->n_children, 0);
+		assert_int_equal(node_counter(p.b, "ike.rx.payloads"), 1);
+		world_advance(p.w, dur_s(100));
+		assert_true(node_is_down(p.b));
+		script_done(&s);
+		pair_done(&p);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		pair_test(wrong_key),
+		pair_test(refusal_lost),
+		pair_test(responder_lies),
+		pair_test(unknown_initiator),
+		pair_test(other_responder),
+		pair_test(asked_for_somebody_else),
+		pair_test(wildcard),
+		cmocka_unit_test(every_kind_of_identity),
+		pair_test(two_peers_one_address),
+		cmocka_unit_test(bad_initiator_certificate),
+		cmocka_unit_test(bad_responder_certificate),
+		pair_test(clock_not_trusted),
+		pair_test(method_mismatch),
+		pair_test(member_claims_other_identity),
+		cmocka_unit_test(missing_payload),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
