@@ -227,10 +227,13 @@ static void free_network(struct host *h)
 bool host_free(struct host *h)
 {
 	bool busy = h->lookups && lookups_running(h->lookups);
+	bool was_up = h->ike != NULL;
 
 	stop_watching(h);
 	free_engine(h);
 	free_network(h);
+	if (was_up)
+		host_log(h, OBS_INFO, NULL, "ended");
 	if (h->ike_conf)
 		ike_conf_unref(h->ike_conf);
 	conf_unref(h->conf);

@@ -1,0 +1,723 @@
+/*
+ * test_daemon.c - what the daemon derives from its configuration: routes, MTU, the engine's
+ * snapshot; and, as root in a network namespace of our own, that routes come, stay and go (S3).
+ */
+#include "test_util.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "daemon/hostnet.h"
+#include "daemon/jobs.h"
+#include "daemon/lookup.h"
+#include "daemon/routes.h"
+#include "daemon/translate.h"
+#include "plat/plat.h"
+
+struct world {
+	struct conf *conf;
+	struct conf_errors errs;
+	struct route_list routes;
+};
+
+/* Peers of a file in which only selectors matter. */
+static struct conf *parse(struct conf_errors *errs, const char *peers)
+{
+	char buf[4096];
+	struct conf *c;
+
+	conf_errors_init(errs, &mem_libc);
+	snprintf(buf, sizeof(buf), "local_id = \"a.example\"\n%s", peers);
+	if (conf_parse(&mem_libc, "t.conf", bytes_str(buf), errs, &c) == ST_OK)
+		return c;
+	for (const struct conf_error *e = errs->head; e; e = e->next)
+		print_error("%u:%u: %s\n", e->at.line, e->at.col, e->text);
+	fail();
+	return NULL;
+}
+
+#define PEER(name, local, remote)                                                                  \
+	"peer \"" name                                                                             \
+	"\" { address = \"192.0.2.2\"\n psk = \"secret secret\"\n remote_id = \"" name             \
+	".example\"\n local_ts = { " local " }\n remote_ts = { " remote " } }\n"
+
+static struct ip ip(const char *s)
+{
+	struct ip a;
+
+	assert_int_equal(ip_parse(s, &a), ST_OK);
+	return a;
+}
+
+/* The plan as "k prefix[ src]" words, in order of appearance, for comparing by eye. */
+static void plan_text(const struct route_list *l, struct text *t)
+{
+	static const char letter[] = {
+		[PLAT_ROUTE_DEVICE] = 'd', [PLAT_ROUTE_UNREACHABLE] = 'u', [PLAT_ROUTE_THROW] = 't'
+	};
+
+	for (size_t i = 0; i < l->n; i++) {
+		const struct plat_route *r = &l->v[i];
+		char pre[PREFIX_TEXT_MAX], src[IP_TEXT_MAX];
+
+		assert_int_equal(r->table, ROUTES_TABLE);
+		assert_int_equal(r->protocol, ROUTES_PROTOCOL);
+		text_fmt(t, "%s%c %s", i ? ", " : "", letter[r->kind], prefix_text(&r->dst, pre));
+		if (r->src.family)
+			text_fmt(t, " src %s", ip_text(&r->src, src));
+	}
+}
+
+/* ---- routes ------------------------------------------------------------------------------ */
+
+static void test_routes_plan(void **state)
+{
+	static const struct {
+		const char *peers;
+		const char *want;
+	} rows[] = {
+		{ PEER("b", "\"10.1.0.0/16\"", "\"10.2.0.0/16\""),
+		  "u 10.2.0.0/16, d 10.2.0.0/16 src 10.1.0.1" },
+		/* The host's other addresses are in no local_ts: none is preferred. */
+		{ PEER("b", "\"10.7.0.0/16\"", "\"10.2.0.0/16\""), "u 10.2.0.0/16, d 10.2.0.0/16" },
+		/* Families keep apart. */
+		{ PEER("b", "\"10.1.0.0/16\", \"fd00:1::/64\"", "\"10.2.0.0/16\", \"fd00:2::/64\""),
+		  "u 10.2.0.0/16, d 10.2.0.0/16 src 10.1.0.1, u fd00:2::/64, d fd00:2::/64 src "
+		  "fd00:1::1" },
+		/* Our own network inside the remote one stays ours. */
+		{ PEER("b", "\"10.1.0.0/16\"", "\"10.0.0.0/8\""),
+		  "u 10.0.0.0/8, d 10.0.0.0/8 src 10.1.0.1, t 10.1.0.0/16" },
+		/* A remote network inside our own needs no exception. */
+		{ PEER("b", "\"10.0.0.0/8\"", "\"10.2.0.0/16\""),
+		  "u 10.2.0.0/16, d 10.2.0.0/16 src 10.1.0.1" },
+		/* The whole world but the link's own talk. */
+		{ PEER("b", "\"10.1.0.0/16\"", "\"0.0.0.0/0\""),
+		  "u 0.0.0.0/0, d 0.0.0.0/0 src 10.1.0.1, t 10.1.0.0/16, t 169.254.0.0/16, t "
+		  "224.0.0.0/4" },
+		{ PEER("b", "\"fd00:1::/64\"", "\"::/0\""),
+		  "u ::/0, d ::/0 src fd00:1::1, t fd00:1::/64, t fe80::/10, t ff00::/8" },
+		/* Ranges become prefixes; ports do not matter to routing. */
+		{ PEER("b", "\"10.1.0.0/16\"", "\"10.2.0.1-10.2.0.4\", \"10.3.0.0/16[tcp/80]\""),
+		  "u 10.2.0.1/32, d 10.2.0.1/32 src 10.1.0.1, u 10.2.0.2/31, d 10.2.0.2/31 src "
+		  "10.1.0.1, u 10.2.0.4/32, d 10.2.0.4/32 src 10.1.0.1, u 10.3.0.0/16, d "
+		  "10.3.0.0/16 src 10.1.0.1" },
+		/* One prefix of two peers is one route. */
+		{ PEER("b", "\"10.1.0.0/16\"", "\"10.2.0.0/16\"")
+			  PEER("c", "\"10.9.0.0/16\"", "\"10.2.0.0/16\", \"10.3.0.0/16\""),
+		  "u 10.2.0.0/16, d 10.2.0.0/16 src 10.1.0.1, u 10.3.0.0/16, d 10.3.0.0/16" },
+		/* A hub: its local network is one spoke's and the remote one's to another. */
+		{ PEER("b", "\"0.0.0.0/0\"", "\"10.2.0.0/16\"")
+			  PEER("c", "\"0.0.0.0/0\"", "\"10.3.0.0/16\""),
+		  "u 10.2.0.0/16, d 10.2.0.0/16 src 10.1.0.1, u 10.3.0.0/16, d 10.3.0.0/16 src "
+		  "10.1.0.1" },
+	};
+	const struct ip own[] = { ip("192.0.2.1"), ip("10.1.0.1"), ip("fd00:1::1") };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct world w = { 0 };
+		char buf[2048];
+		struct text t = TEXT_OF(buf);
+
+		w.conf = parse(&w.errs, rows[i].peers);
+		/* Addresses of the host that lie in 0/0 come first there: give what a site has. */
+		assert_int_equal(routes_plan(w.conf, 7, own + 1, 2, &w.errs, &w.routes), ST_OK);
+		plan_text(&w.routes, &t);
+		assert_string_equal(buf, rows[i].want);
+		route_list_done(&w.routes);
+		conf_unref(w.conf);
+		conf_errors_done(&w.errs);
+	}
+}
+
+static void test_routes_range(void **state)
+{
+	struct world w = { 0 };
+
+	(void)state;
+	w.conf = parse(&w.errs,
+		       PEER("b", "\"fd00:1::/64\"", "\"fd00::2-fd00:0:0:1:7fff:fff:ffff:fffe\""));
+	assert_int_equal(routes_plan(w.conf, 7, NULL, 0, &w.errs, &w.routes), ST_INVAL);
+	assert_int_equal(w.errs.total, 1);
+	assert_int_equal(w.errs.head->at.line, 6);
+	assert_non_null(strstr(w.errs.head->text, "fd00::2-"));
+	conf_unref(w.conf);
+	conf_errors_done(&w.errs);
+}
+
+/* ---- MTU --------------------------------------------------------------------------------- */
+
+/* Against the sum of the parts, padded as RFC 4303 section 2.4 says: the result fits, one more
+ * does not. */
+static void test_inner_mtu(void **state)
+{
+	static const struct {
+		uint32_t outer;
+		uint8_t family;
+		uint16_t inner;
+	} rows[] = { { 1500, 4, 1438 }, { 1500, 6, 1418 }, { 1280, 4, 1218 },   { 1280, 6, 1198 },
+		     { 9000, 4, 8938 }, { 40, 4, 0 },      { 100000, 4, 65470 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(hostnet_inner_mtu(rows[i].outer, rows[i].family), rows[i].inner);
+	for (uint32_t outer = 576; outer < 2000; outer++)
+		for (uint8_t family = 4; family <= 6; family += 2) {
+			uint32_t head = (family == 6 ? 40 : 20) + 8 + 8 + 8, in[2];
+
+			in[0] = hostnet_inner_mtu(outer, family);
+			in[1] = in[0] + 1;
+			for (int k = 0; k < 2; k++) /* inner, pad length and next header, ICV */
+				in[k] = head + ((in[k] + 2 + 3) / 4) * 4 + 16;
+			assert_true(in[0] <= outer);
+			assert_true(in[1] > outer);
+		}
+}
+
+/* ---- the engine's snapshot --------------------------------------------------------------- */
+
+static void test_translate(void **state)
+{
+	struct conf_errors errs;
+	struct crypto_store *store;
+	struct ike_conf *ike;
+	struct conf *c =
+		parse(&errs, "port = 1500\n nat_port = 14500\n half_open_cookie = 7\n"
+			     "peer \"b\" { address = { \"192.0.2.2\", \"gw.example\" }\n"
+			     "psk = \"secret secret\"\n remote_id = \"b.example\"\n"
+			     "local_ts = { \"10.1.0.0/16\" }\n"
+			     "remote_ts = { \"10.2.0.0/16\" }\n start = up\n"
+			     "dpd_delay = 11s\n keepalive = 12s\n port = 501 }\n"
+			     "peer \"c\" { psk = \"another secret\"\n remote_id = \"c.example\"\n"
+			     "local_ts = { \"10.1.0.0/16\" }\n"
+			     "remote_ts = { \"10.3.0.0/16\" } }\n");
+
+	(void)state;
+	assert_int_equal(crypto_store_new(&store), ST_OK);
+	assert_int_equal(translate(c, store, &errs, &ike), ST_OK);
+	conf_unref(c); /* the snapshot keeps it */
+	assert_int_equal(ike->port, 1500);
+	assert_int_equal(ike->nat_port, 14500);
+	assert_int_equal(ike->half_open_cookie, 7);
+	assert_true(ike->half_open_max > ike->half_open_cookie);
+	assert_false(ike->keys);
+	assert_int_equal(ike->n_peers, 2);
+	assert_int_equal(ike->peers[0].id, 1);
+	assert_int_equal(ike->peers[0].n_addresses, 2);
+	assert_string_equal(ike->peers[0].addresses[1], "gw.example");
+	assert_int_equal(ike->peers[0].port, 501);
+	assert_int_equal(ike->peers[0].start, IKE_START_UP);
+	assert_int_equal(ike->peers[0].dpd_delay.ns, dur_s(11).ns);
+	assert_int_equal(ike->peers[0].keepalive.ns, dur_s(12).ns);
+	assert_int_equal(ike->peers[0].auth, IKE_AUTH_PSK);
+	assert_int_not_equal(ike->peers[0].psk, 0);
+	assert_int_not_equal(ike->peers[1].psk, ike->peers[0].psk);
+	assert_string_equal(ike->peers[1].name, "c");
+	assert_int_equal(ike->peers[1].n_addresses, 0);
+	assert_int_equal(ike->peers[1].start, IKE_START_LISTEN); /* nowhere to go */
+	assert_true(ike->peers[1].ike.n > 0);
+	assert_true(ike->peers[1].esp.n > 0);
+	ike_conf_unref(ike);
+	crypto_store_free(store);
+	conf_errors_done(&errs);
+}
+
+/* Credentials that do not load are errors where they are named. */
+static void test_translate_creds(void **state)
+{
+	struct conf_errors errs;
+	struct crypto_store *store;
+	struct ike_conf *ike;
+	struct conf *c = parse(&errs, "certificate = \"/nonexistent/c.pem\"\n"
+				      "key = \"/nonexistent/k.pem\"\n"
+				      "trust = { \"/nonexistent/ca.pem\" }\n"
+				      "peer \"b\" { remote_id = \"b.example\"\n"
+				      "local_ts = { \"10.1.0.0/16\" }\n"
+				      "remote_ts = { \"10.2.0.0/16\" } }\n");
+	uint32_t lines = 0;
+
+	(void)state;
+	assert_int_equal(crypto_store_new(&store), ST_OK);
+	assert_int_equal(translate(c, store, &errs, &ike), ST_INVAL);
+	for (const struct conf_error *e = errs.head; e; e = e->next)
+		lines |= 1u << e->at.line;
+	assert_int_equal(lines, 1u << 2 | 1u << 3 | 1u << 4);
+	conf_unref(c);
+	crypto_store_free(store);
+	conf_errors_done(&errs);
+}
+
+/* ---- in a namespace of our own ----------------------------------------------------------- */
+
+struct net {
+	int ns;
+	struct plat_nl *nl;
+	struct plat_tun tun;
+	struct conf *conf;
+	struct conf_errors errs;
+	char buf[512];
+	struct text why;
+};
+
+static int open_ns(void)
+{
+	return open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+}
+
+static void open_device(struct net *n)
+{
+	const struct plat_tun_conf c = { .ns = n->ns, .name = "warren0", .queues = 1 };
+
+	assert_int_equal(plat_tun_open(&c, &n->why, &n->tun), ST_OK);
+	(void)!plat_link_no_link_local(n->nl, n->tun.ifindex, &n->why);
+	assert_int_equal(plat_link_up(n->nl, n->tun.ifindex, &n->why), ST_OK);
+}
+
+static int net_setup(void **state)
+{
+	struct net *n = calloc(1, sizeof(*n));
+	int here = open_ns();
+
+	assert_non_null(n);
+	*n = (struct net){ .ns = -1 };
+	n->why = TEXT_OF(n->buf);
+	*state = n;
+	if (unshare(CLONE_NEWNET) == 0) {
+		n->ns = open_ns();
+		assert_int_equal(setns(here, CLONE_NEWNET), 0);
+		assert_int_equal(plat_nl_new(n->ns, &n->why, &n->nl), ST_OK);
+		assert_int_equal(plat_link_up(n->nl, 1, &n->why), ST_OK);
+		n->conf = parse(&n->errs, PEER("b", "\"10.1.0.0/16\", \"fd00:1::/64\"",
+					       "\"10.0.0.0/8\", \"fd00:2::/64\""));
+		open_device(n);
+	}
+	close(here);
+	return 0;
+}
+
+static int net_teardown(void **state)
+{
+	struct net *n = *state;
+
+	if (n->ns >= 0) {
+		plat_tun_close(&n->tun);
+		plat_nl_free(n->nl);
+		conf_unref(n->conf);
+		conf_errors_done(&n->errs);
+		close(n->ns);
+	}
+	free(n);
+	return 0;
+}
+
+static struct net *need_net(void **state)
+{
+	struct net *n = *state;
+
+	if (n->ns < 0) {
+		print_message("# skipped: a network namespace needs root (CAP_SYS_ADMIN)\n");
+		skip();
+	}
+	return n;
+}
+
+static bool count(void *ctx, const struct plat_route *r)
+{
+	(void)r;
+	++*(unsigned *)ctx;
+	return true;
+}
+
+static unsigned routes_now(struct net *n)
+{
+	unsigned routes = 0;
+
+	for (uint8_t family = 4; family <= 6; family += 2)
+		assert_int_equal(plat_route_each(n->nl, family, ROUTES_TABLE, ROUTES_PROTOCOL,
+						 count, &routes, &n->why),
+				 ST_OK);
+	return routes;
+}
+
+static struct routes *apply(struct net *n)
+{
+	struct route_list want;
+	struct routes *r;
+	enum status st;
+
+	assert_int_equal(routes_plan(n->conf, n->tun.ifindex, NULL, 0, &n->errs, &want), ST_OK);
+	st = routes_apply(n->nl, &want, &n->why, &r);
+	route_list_done(&want);
+	if (st != ST_OK)
+		fail_msg("%s", n->buf);
+	return r;
+}
+
+/* Device a packet to `dst` goes to; 0: nowhere. */
+static int device(struct net *n, const char *dst, uint32_t mark)
+{
+	struct ip to = ip(dst);
+	struct plat_path p;
+
+	return plat_route_get(n->nl, &to, mark, &n->why, &p) == ST_OK ? p.ifindex : 0;
+}
+
+static void test_routes_life(void **state)
+{
+	struct net *n = need_net(state);
+	struct routes *r = apply(n);
+
+	assert_int_equal(routes_now(n), 5); /* two prefixes twice, one thrown */
+	assert_int_equal(device(n, "10.2.0.1", 0), n->tun.ifindex);
+	assert_int_equal(device(n, "fd00:2::1", 0), n->tun.ifindex);
+	assert_int_equal(device(n, "10.2.0.1", PLAT_MARK), 0);
+	assert_int_equal(device(n, "10.1.0.1", 0), 0); /* thrown to main, which has nothing */
+	assert_int_equal(device(n, "11.0.0.1", 0), 0);
+	assert_int_equal(routes_remove(r, &n->why), ST_OK);
+	assert_int_equal(routes_now(n), 0);
+	assert_int_equal(device(n, "10.2.0.1", 0), 0);
+}
+
+/* S3: the device is gone (kill -9), a way out in clear exists, and is not taken. */
+static void test_routes_fail_closed(void **state)
+{
+	struct net *n = need_net(state);
+	struct plat_route clear = { .kind = PLAT_ROUTE_DEVICE,
+				    .dst = { ip("10.2.0.0"), 24 },
+				    .table = 254,
+				    .metric = 1,
+				    .protocol = 4,
+				    .ifindex = 1 };
+	static struct routes *killed;
+	struct routes *r;
+
+	killed = apply(n);
+	assert_int_equal(plat_route_add(n->nl, &clear, &n->why), ST_OK);
+	assert_int_equal(device(n, "10.2.0.1", 0), n->tun.ifindex); /* more specific or not */
+	plat_tun_close(&n->tun);
+	assert_int_equal(routes_now(n), 3);
+	assert_int_equal(device(n, "10.2.0.1", 0), 0);
+	assert_int_equal(device(n, "10.2.0.1", PLAT_MARK), 1);
+	assert_non_null(killed);
+	/* The next daemon takes the leftovers over, and takes them away in the end. */
+	open_device(n);
+	r = apply(n);
+	assert_int_equal(routes_now(n), 5);
+	assert_int_equal(device(n, "10.2.0.1", 0), n->tun.ifindex);
+	assert_int_equal(routes_remove(r, &n->why), ST_OK);
+	assert_int_equal(routes_now(n), 0);
+	assert_int_equal(device(n, "10.2.0.1", 0), 1);
+}
+
+/* A second daemon in one network namespace is told so, and the first one's routes stay. */
+static void test_routes_second(void **state)
+{
+	struct net *n = need_net(state);
+	struct routes *r = apply(n), *other;
+	struct route_list want;
+
+	assert_int_equal(routes_plan(n->conf, n->tun.ifindex, NULL, 0, &n->errs, &want), ST_OK);
+	assert_int_equal(routes_apply(n->nl, &want, &n->why, &other), ST_INVAL);
+	assert_non_null(strstr(n->buf, "another warrend"));
+	assert_int_equal(routes_now(n), 5);
+	assert_int_equal(device(n, "10.2.0.1", 0), n->tun.ifindex);
+	route_list_done(&want);
+	assert_int_equal(routes_remove(r, &n->why), ST_OK);
+}
+
+/* Somebody else's route in our place: nothing of ours is left behind. */
+static void test_routes_foreign(void **state)
+{
+	struct net *n = need_net(state);
+	struct plat_route foreign = { .kind = PLAT_ROUTE_UNREACHABLE,
+				      .dst = { ip("fd00:2::"), 64 },
+				      .table = ROUTES_TABLE,
+				      .metric = 2,
+				      .protocol = 4 };
+	struct route_list want;
+	struct routes *r;
+
+	assert_int_equal(plat_route_add(n->nl, &foreign, &n->why), ST_OK);
+	assert_int_equal(routes_plan(n->conf, n->tun.ifindex, NULL, 0, &n->errs, &want), ST_OK);
+	assert_int_equal(routes_apply(n->nl, &want, &n->why, &r), ST_IO);
+	assert_non_null(strstr(n->buf, "fd00:2::/64"));
+	assert_int_equal(routes_now(n), 0);
+	route_list_done(&want);
+	assert_int_equal(plat_route_del(n->nl, &foreign, &n->why), ST_OK); /* still there */
+}
+
+/* ---- jobs -------------------------------------------------------------------------------- */
+
+struct results {
+	unsigned n;
+	uint64_t ids;
+	enum status status;
+	size_t pub_len;
+};
+
+static void on_job(void *ctx, uint64_t id, const struct crypto_result *r)
+{
+	struct results *s = ctx;
+
+	s->n++;
+	s->ids |= 1ull << id;
+	s->status = r->status;
+	s->pub_len = r->ke.pub_len;
+}
+
+static struct crypto_job *key_pair_job(void)
+{
+	struct crypto_job *job;
+
+	assert_int_equal(crypto_job_new(&mem_libc, CRYPTO_JOB_KE_GENERATE, &job), ST_OK);
+	job->in.ke_generate.group = CRYPTO_X25519;
+	return job;
+}
+
+/* Results come once each, cancelled ones never, and nothing outlives jobs_free(). */
+static void test_jobs(void **state)
+{
+	struct results s = { 0 };
+	struct crypto_store *store;
+	struct jobs *jobs;
+	uv_loop_t loop;
+
+	(void)state;
+	uv_loop_init(&loop);
+	assert_int_equal(crypto_store_new(&store), ST_OK);
+	assert_int_equal(jobs_new(&loop, store, on_job, &s, &jobs), ST_OK);
+	for (uint64_t id = 1; id <= 20; id++)
+		jobs_start(jobs, id, key_pair_job());
+	assert_int_equal(jobs_running(jobs), 20);
+	jobs_cancel(jobs, 3);
+	jobs_cancel(jobs, 17);
+	jobs_cancel(jobs, 99); /* nobody's */
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(s.n, 18);
+	assert_int_equal(s.ids, 0x1ffffe & ~(1ull << 3) & ~(1ull << 17));
+	assert_int_equal(s.status, ST_OK);
+	assert_int_equal(s.pub_len, 32);
+	assert_int_equal(jobs_running(jobs), 0);
+	jobs_start(jobs, 21, key_pair_job());
+	jobs_free(jobs);
+	assert_int_equal(plat_loop_close(&loop), ST_OK);
+	assert_int_equal(s.n, 18);
+	crypto_store_free(store);
+}
+
+/* ---- underlay and lookups ---------------------------------------------------------------- */
+
+static struct conf *parse_listen(struct net *n, const char *listen)
+{
+	char buf[256];
+
+	conf_unref(n->conf);
+	conf_errors_done(&n->errs);
+	snprintf(buf, sizeof(buf), "%s%s", listen, PEER("b", "\"10.1.0.0/16\"", "\"10.2.0.0/16\""));
+	return parse(&n->errs, buf);
+}
+
+struct inbox {
+	uv_loop_t *loop;
+	unsigned n;
+	char last[64];
+	struct endpoint local, remote;
+};
+
+static void on_datagram(void *ctx, const struct ike_datagram *d)
+{
+	struct inbox *in = ctx;
+
+	in->n++;
+	in->local = d->local;
+	in->remote = d->remote;
+	snprintf(in->last, sizeof(in->last), "%.*s", (int)d->data.n, (const char *)d->data.p);
+	uv_stop(in->loop);
+}
+
+/* What each kind of SEND looks like on the wire, from which port. */
+static void check_send(struct underlay *u, struct inbox *in, uv_loop_t *loop, const char *addr)
+{
+	struct underlay_send m = { .local = { ip(addr), 500 },
+				   .remote = { ip(addr), 500 },
+				   .data = bytes_str("hello") };
+	char buf[256];
+	struct text why = TEXT_OF(buf);
+
+	in->n = 0;
+	assert_int_equal(underlay_send(u, &m, &why), ST_OK);
+	uv_run(loop, UV_RUN_DEFAULT);
+	assert_string_equal(in->last, "hello");
+	assert_true(endpoint_eq(&in->local, &m.remote));
+	assert_true(endpoint_eq(&in->remote, &m.local));
+	m.local.port = 4500;
+	m.marker = true;
+	assert_int_equal(underlay_send(u, &m, &why), ST_OK);
+	uv_run(loop, UV_RUN_DEFAULT);
+	assert_string_equal(in->last, ""); /* four zero bytes first */
+	assert_int_equal(in->remote.port, 4500);
+	m.marker = false;
+	m.keepalive = true;
+	assert_int_equal(underlay_send(u, &m, &why), ST_OK);
+	uv_run(loop, UV_RUN_DEFAULT);
+	assert_string_equal(in->last, "\xff");
+	assert_int_equal(in->n, 3);
+}
+
+static void test_underlay(void **state)
+{
+	struct net *n = need_net(state);
+	struct underlay_send bad = { .local = { ip("127.0.0.1"), 501 }, .remote = { ip("127.0.0.1"), 501 } };
+	struct endpoint local;
+	struct underlay *u;
+	struct plat_ns in_ns;
+	struct inbox in = { 0 };
+	uv_loop_t loop;
+	int fd;
+
+	uv_loop_init(&loop);
+	in.loop = &loop;
+	n->conf = parse_listen(n, "");
+	assert_int_equal(plat_ns_enter(n->ns, &n->why, &in_ns), ST_OK);
+	assert_int_equal(underlay_open(n->conf, &n->errs, &u), ST_OK);
+	assert_int_equal(underlay_start(u, &loop, on_datagram, &in), ST_OK);
+	check_send(u, &in, &loop, "127.0.0.1");
+	check_send(u, &in, &loop, "::1");
+	assert_int_equal(underlay_send(u, &bad, &n->why), ST_IO);
+	assert_non_null(strstr(n->buf, "127.0.0.1:501"));
+	assert_true(underlay_nat_socket(u, 1, &fd, &local));
+	assert_int_equal(local.port, 4500);
+	assert_false(underlay_nat_socket(u, 2, &fd, &local));
+	underlay_stop(u);
+	assert_int_equal(plat_loop_close(&loop), ST_OK);
+	underlay_free(u);
+	plat_ns_leave(&in_ns);
+}
+
+/* An address that is not ours is an error at its place in the list; all of them are named. */
+static void test_underlay_errors(void **state)
+{
+	struct net *n = need_net(state);
+	struct underlay *u;
+	struct plat_ns in_ns;
+	enum status st;
+
+	n->conf = parse_listen(n, "listen = { \"127.0.0.1\", \"192.0.2.9\", \"2001:db8::9\" }\n");
+	assert_int_equal(plat_ns_enter(n->ns, &n->why, &in_ns), ST_OK);
+	st = underlay_open(n->conf, &n->errs, &u);
+	plat_ns_leave(&in_ns);
+	assert_int_equal(st, ST_IO);
+	assert_int_equal(n->errs.total, 2);
+	assert_int_equal(n->errs.head->at.line, 2);
+	assert_int_equal(n->errs.head->at.col, 25);
+	assert_non_null(strstr(n->errs.head->text, "192.0.2.9:500"));
+	assert_non_null(strstr(n->errs.head->next->text, "[2001:db8::9]:500"));
+}
+
+struct looked_up {
+	uv_loop_t *loop;
+	unsigned n;
+	uint64_t ids;
+	size_t found;
+	struct ike_address addr;
+	char why[512];
+};
+
+static void on_lookup(void *ctx, uint64_t id, const char *name, const struct ike_address *addrs,
+		      size_t n, const char *why)
+{
+	struct looked_up *l = ctx;
+
+	assert_non_null(name);
+	l->n++;
+	l->ids |= 1ull << id;
+	l->found = n;
+	if (n)
+		l->addr = addrs[0];
+	snprintf(l->why, sizeof(l->why), "%s", why);
+}
+
+static void look_up(struct net *n, const char *listen, const char *name, struct looked_up *ret)
+{
+	struct lookups *l;
+	struct underlay *u;
+	struct plat_ns in_ns;
+	uv_loop_t loop;
+
+	*ret = (struct looked_up){ 0 };
+	uv_loop_init(&loop);
+	n->conf = parse_listen(n, listen);
+	assert_int_equal(plat_ns_enter(n->ns, &n->why, &in_ns), ST_OK);
+	assert_int_equal(underlay_open(n->conf, &n->errs, &u), ST_OK);
+	assert_int_equal(lookups_new(&loop, n->nl, u, on_lookup, ret, &l), ST_OK);
+	for (uint64_t id = 1; id <= 5; id++)
+		lookups_start(l, id, name);
+	assert_int_equal(ret->n, 0);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(ret->n, 5);
+	assert_int_equal(ret->ids, 0x3e);
+	assert_false(lookups_running(l));
+	lookups_start(l, 6, name); /* nobody waits for it */
+	lookups_free(l);
+	assert_int_equal(plat_loop_close(&loop), ST_OK);
+	assert_int_equal(ret->n, 5);
+	underlay_free(u);
+	plat_ns_leave(&in_ns);
+}
+
+static void test_lookup(void **state)
+{
+	static const struct {
+		const char *listen, *name, *local; /* NULL: none */
+		const char *why;
+	} rows[] = {
+		{ "", "127.0.0.5", "127.0.0.1", "" },
+		{ "", "::1", "::1", "" },
+		{ "listen = { \"127.0.0.9\" }\n", "127.0.0.5", "127.0.0.9", "" },
+		{ "listen = { \"127.0.0.9\" }\n", "::1", NULL, "::1: no listening socket" },
+		{ "", "192.0.2.2", NULL, "no route to 192.0.2.2: Network is unreachable" },
+		{ "", "no..name", NULL, "" },
+	};
+	struct net *n = need_net(state);
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct looked_up l;
+
+		look_up(n, rows[i].listen, rows[i].name, &l);
+		assert_int_equal(l.found, rows[i].local != NULL);
+		assert_non_null(strstr(l.why, rows[i].why));
+		if (rows[i].local) {
+			struct ip local = ip(rows[i].local), remote = ip(rows[i].name);
+
+			assert_true(ip_eq(&l.addr.local, &local));
+			assert_true(ip_eq(&l.addr.remote, &remote));
+		} else {
+			assert_true(l.why[0]);
+		}
+	}
+}
+
+#define IN_NS(fn) cmocka_unit_test_setup_teardown(fn, net_setup, net_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_routes_plan),
+		cmocka_unit_test(test_routes_range),
+		cmocka_unit_test(test_inner_mtu),
+		cmocka_unit_test(test_translate),
+		cmocka_unit_test(test_translate_creds),
+		cmocka_unit_test(test_jobs),
+		IN_NS(test_routes_life),
+		IN_NS(test_routes_fail_closed),
+		IN_NS(test_routes_second),
+		IN_NS(test_routes_foreign),
+		IN_NS(test_underlay),
+		IN_NS(test_underlay_errors),
+		IN_NS(test_lookup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
