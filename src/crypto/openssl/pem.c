@@ -98,11 +98,21 @@ static bool end_of_pem(void)
 	return ERR_GET_LIB(err) == ERR_LIB_PEM && ERR_GET_REASON(err) == PEM_R_NO_START_LINE;
 }
 
-static enum status bad_key(const char *path, bool encrypted, struct text *why)
+/* libcrypto's errors do not tell a file without a key from one with a broken key. */
+static bool has_key_block(const struct file *f)
 {
-	if (encrypted)
+	static const char mark[] = "PRIVATE KEY-----";
+
+	return memmem(f->p, f->n, mark, sizeof(mark) - 1) != NULL;
+}
+
+enum key_file { KEY_ABSENT, KEY_UNREADABLE, KEY_ENCRYPTED };
+
+static enum status bad_key(const char *path, enum key_file what, struct text *why)
+{
+	if (what == KEY_ENCRYPTED)
 		text_fmt(why, "%s: the private key is encrypted; a plain one is needed", path);
-	else if (end_of_pem())
+	else if (what == KEY_ABSENT)
 		text_fmt(why, "%s: no PEM private key in this file", path);
 	else
 		text_fmt(why, "%s: the private key cannot be read", path);
@@ -113,18 +123,25 @@ static enum status bad_key(const char *path, bool encrypted, struct text *why)
 enum status pem_load_key(const char *path, struct text *why, EVP_PKEY **ret_key)
 {
 	bool asked = false;
+	bool present = false;
 	EVP_PKEY *key = NULL;
 	struct file f;
 	enum status st = file_open(path, &f, why);
 
 	ERR_clear_error();
-	if (st == ST_OK)
+	if (st == ST_OK) {
+		present = has_key_block(&f);
 		key = PEM_read_bio_PrivateKey(f.bio, NULL, no_passphrase, &asked);
+	}
 	file_done(&f);
 	if (st != ST_OK)
 		return st;
 	if (!key)
-		return bad_key(path, asked, why);
+		return bad_key(path,
+			       asked     ? KEY_ENCRYPTED
+			       : present ? KEY_UNREADABLE
+					 : KEY_ABSENT,
+			       why);
 	*ret_key = key;
 	return ST_OK;
 }
