@@ -79,7 +79,7 @@ static struct peer *who(struct ike *ike, const struct ike_sa *sa, const struct w
 	struct peer *best = NULL;
 	int best_fit = 0;
 
-	list_for_each (n, &ike->peers) {
+	list_for_each(n, &ike->peers) {
 		struct peer *p = CONTAINER_OF(n, struct peer, node);
 		int f = fit(p, in, &sa->suite);
 
@@ -106,7 +106,7 @@ static void explain_unknown(struct ike *ike, const struct ike_sa *sa,
 		policy_ident_text(t, &id_r);
 	}
 	text_fmt(t, ", authenticates with %s", psk ? "a pre-shared key" : "a signature");
-	list_for_each (n, &ike->peers) {
+	list_for_each(n, &ike->peers) {
 		const struct ike_peer_conf *c = CONTAINER_OF(n, struct peer, node)->conf;
 
 		text_fmt(t, "; \"%s\" wants ", c->name);

@@ -42,7 +42,7 @@ struct child *child_by_id(struct ike *ike, dp_child_id id)
 
 struct child *child_by_spi_out(struct ike_sa *sa, uint32_t spi)
 {
-	list_for_each (n, &sa->children) {
+	list_for_each(n, &sa->children) {
 		struct child *c = CONTAINER_OF(n, struct child, node);
 
 		if (c->spi_out == spi)
@@ -228,7 +228,7 @@ static bool tell_deleted(struct ike *ike, const struct child *c)
 
 void child_pay_owed(struct ike *ike)
 {
-	list_for_each_safe (n, &ike->owed) {
+	list_for_each_safe(n, &ike->owed) {
 		struct child *c = CONTAINER_OF(n, struct child, node);
 
 		if (!tell_deleted(ike, c))

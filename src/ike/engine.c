@@ -71,7 +71,7 @@ enum status ike_new(const struct alloc *mem, const struct crypto *crypto,
 static void drop_sas(struct ike *ike)
 {
 	ike->shutdown = true;
-	list_for_each_safe (n, &ike->sas)
+	list_for_each_safe(n, &ike->sas)
 		sa_remove(ike, CONTAINER_OF(n, struct ike_sa, node), "the engine ends");
 }
 
@@ -86,7 +86,7 @@ void ike_free(struct ike *ike)
 	outbox_drop(&ike->out);
 	ike->stateless.full = false;
 	ike_next(ike, &out); /* frees the output handed out last */
-	list_for_each_safe (n, &ike->owed)
+	list_for_each_safe(n, &ike->owed)
 		child_free(ike, CONTAINER_OF(n, struct child, node));
 	map_done(&ike->sa_by_spi);
 	map_done(&ike->half_open);
@@ -266,7 +266,7 @@ enum status ike_command(struct ike *ike, struct now now, const struct ike_cmd *c
 	enter(ike, now);
 	if (cmd->kind == IKE_CMD_SHUTDOWN) {
 		ike->shutdown = true;
-		list_for_each_safe (n, &ike->sas)
+		list_for_each_safe(n, &ike->sas)
 			sa_delete(ike, CONTAINER_OF(n, struct ike_sa, node), "shutting down");
 		return ST_OK;
 	}

@@ -159,6 +159,7 @@ enum ike_event_kind {
 	IKE_EV_CHILD_UP,
 	IKE_EV_CHILD_DOWN,
 	IKE_EV_REFUSED, /* a negotiation failed: `text` has both sides' values and what to change */
+	IKE_EV_RETRANSMIT, /* no answer yet; asking again */
 	IKE_EV_UNREACHABLE, /* no answer after all retransmissions */
 	IKE_EV_DEAD, /* an established peer stopped answering */
 	IKE_EV_DATAPLANE, /* the data plane refused an operation */

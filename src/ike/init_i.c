@@ -268,6 +268,11 @@ static bool acceptable(const struct ike_sa *sa, const struct wire_ike_msg *msg, 
 		text_fmt(why, "key exchange method %u answers our %u", p->ke.group, sa->hs->group);
 		return false;
 	}
+	if (p->ke.data.n != crypto_ke_public_len(p->ke.group)) {
+		text_fmt(why, "%zu bytes are no value of key exchange method %u", p->ke.data.n,
+			 p->ke.group);
+		return false;
+	}
 	return true;
 }
 

@@ -92,7 +92,7 @@ static bool choose(struct ike *ike, const struct ike_datagram *d, const struct w
 		   struct init_r *ret, struct text *why)
 {
 	for (int want = 2; want >= 0; want--) {
-		list_for_each (n, &ike->peers) {
+		list_for_each(n, &ike->peers) {
 			struct peer *p = CONTAINER_OF(n, struct peer, node);
 			struct bytes spi;
 
@@ -100,7 +100,8 @@ static bool choose(struct ike *ike, const struct ike_datagram *d, const struct w
 				continue;
 			why->n = 0;
 			if (policy_select(&p->conf->ike, theirs, false, why, &ret->suite,
-					  &ret->number, &spi) == ST_OK) {
+					  &ret->number, &spi) == ST_OK &&
+			    spi.n == 0) {
 				ret->like = p->conf->id;
 				return true;
 			}
@@ -299,6 +300,10 @@ static void parsed(struct ike *ike, const struct ike_datagram *d, const struct w
 		count(ike, C_INVALID_KE);
 		store_be16(group, l.suite.ke);
 		refuse(ike, d, &msg->hdr, WIRE_N_INVALID_KE_PAYLOAD, BYTES_OF(group));
+		return;
+	}
+	if (p->ke.data.n != crypto_ke_public_len(p->ke.group)) {
+		ike->faults[WIRE_F_KE]++;
 		return;
 	}
 	accept(ike, d, msg, &l);

@@ -23,7 +23,7 @@ static void item_free(const struct alloc *mem, struct out_item *it)
 
 void outbox_drop(struct outbox *ob)
 {
-	list_for_each_safe (n, &ob->items) {
+	list_for_each_safe(n, &ob->items) {
 		list_del(n);
 		item_free(ob->mem, CONTAINER_OF(n, struct out_item, node));
 	}
@@ -32,7 +32,7 @@ void outbox_drop(struct outbox *ob)
 
 void outbox_commit(struct ike *ike, struct outbox *ob)
 {
-	list_for_each_safe (n, &ob->items) {
+	list_for_each_safe(n, &ob->items) {
 		list_del(n);
 		list_add_tail(&ike->out.items, n);
 	}

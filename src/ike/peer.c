@@ -10,7 +10,7 @@
 
 struct peer *peer_by_id(struct ike *ike, ike_peer_id id)
 {
-	list_for_each (n, &ike->peers) {
+	list_for_each(n, &ike->peers) {
 		struct peer *p = CONTAINER_OF(n, struct peer, node);
 
 		if (p->conf->id == id && !p->removed)
@@ -26,7 +26,7 @@ void peer_error(struct peer *p, const char *text)
 
 bool peer_has_child(const struct peer *p)
 {
-	list_for_each (n, &p->sas) {
+	list_for_each(n, &p->sas) {
 		const struct ike_sa *sa = CONTAINER_OF(n, const struct ike_sa, peer_node);
 
 		if (sa->state == SA_UP && sa->n_children)
@@ -39,7 +39,7 @@ bool peer_connecting(const struct peer *p)
 {
 	if (p->resolve)
 		return true;
-	list_for_each (n, &p->sas) {
+	list_for_each(n, &p->sas) {
 		const struct ike_sa *sa = CONTAINER_OF(n, const struct ike_sa, peer_node);
 
 		if (sa->state == SA_I_START || sa->state == SA_I_INIT || sa->state == SA_I_AUTH)
@@ -158,7 +158,7 @@ void peer_resolved(struct ike *ike, uint64_t resolve, const struct ike_address *
 	struct peer *p = NULL;
 	bool lookup_only;
 
-	list_for_each (it, &ike->peers) {
+	list_for_each(it, &ike->peers) {
 		struct peer *q = CONTAINER_OF(it, struct peer, node);
 
 		if (resolve && q->resolve == resolve)
@@ -290,7 +290,7 @@ void peer_down(struct ike *ike, struct peer *p, const char *why)
 	p->wanted = p->lookup_only = p->renewing = false;
 	heap_disarm(&ike->timers, &p->retry);
 	p->resolve = 0;
-	list_for_each_safe (n, &p->sas)
+	list_for_each_safe(n, &p->sas)
 		sa_delete(ike, CONTAINER_OF(n, struct ike_sa, peer_node), why);
 }
 
@@ -322,7 +322,7 @@ static void retire(struct ike *ike, struct peer *p)
 		peer_free(ike, p);
 		return;
 	}
-	list_for_each_safe (n, &p->sas) {
+	list_for_each_safe(n, &p->sas) {
 		/* The last one takes the peer with it. */
 		bool last = n_next == &p->sas;
 
@@ -382,13 +382,13 @@ enum status peers_configure(struct ike *ike, struct ike_conf *conf)
 			continue;
 		p = new_peer(ike, conf, &conf->peers[i]);
 		if (!p) {
-			list_for_each_safe (n, &added)
+			list_for_each_safe(n, &added)
 				peer_free(ike, CONTAINER_OF(n, struct peer, node));
 			return ST_NOMEM;
 		}
 		list_add_tail(&added, &p->node);
 	}
-	list_for_each_safe (n, &ike->peers) {
+	list_for_each_safe(n, &ike->peers) {
 		struct peer *p = CONTAINER_OF(n, struct peer, node);
 		const struct ike_peer_conf *c = find_conf(conf, p->conf->id);
 
@@ -399,11 +399,11 @@ enum status peers_configure(struct ike *ike, struct ike_conf *conf)
 		else
 			retire(ike, p);
 	}
-	list_for_each_safe (n, &added) {
+	list_for_each_safe(n, &added) {
 		list_del(n);
 		list_add_tail(&ike->peers, n);
 	}
-	list_for_each (n, &ike->peers) {
+	list_for_each(n, &ike->peers) {
 		struct peer *p = CONTAINER_OF(n, struct peer, node);
 
 		if (!p->removed)
@@ -414,6 +414,6 @@ enum status peers_configure(struct ike *ike, struct ike_conf *conf)
 
 void peers_free(struct ike *ike)
 {
-	list_for_each_safe (n, &ike->peers)
+	list_for_each_safe(n, &ike->peers)
 		peer_free(ike, CONTAINER_OF(n, struct peer, node));
 }

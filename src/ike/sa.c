@@ -154,8 +154,9 @@ static void settle_pair(struct ike *ike, struct ike_sa *sa, struct ike_sa *other
 {
 	if (other->state != SA_UP) {
 		/* Our own attempt has not shown who it is yet; theirs is complete. */
-		if (!sa->initiator && other->initiator && other->state != SA_I_AUTH &&
-		    other->state != SA_DELETING && !initiated_by_greater(sa))
+		if (sa->n_children && !sa->initiator && other->initiator &&
+		    other->state != SA_I_AUTH && other->state != SA_DELETING &&
+		    !initiated_by_greater(sa))
 			sa_remove(ike, other, "the peer's own attempt was faster");
 		return;
 	}
@@ -179,14 +180,12 @@ void sa_settle(struct ike *ike, struct ike_sa *sa)
 {
 	struct peer *peer = sa->peer;
 
-	/* A child says that the SA is of use; without one nothing is replaced. */
-	if (sa->n_children) {
-		list_for_each_safe (n, &peer->sas) {
-			struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, peer_node);
+	/* A child says that an SA is of use: one without never replaces one with. */
+	list_for_each_safe(n, &peer->sas) {
+		struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, peer_node);
 
-			if (other != sa && sa->state == SA_UP)
-				settle_pair(ike, sa, other);
-		}
+		if (other != sa && sa->state == SA_UP && sa->n_children >= other->n_children)
+			settle_pair(ike, sa, other);
 	}
 	peer_sa_up(ike, peer, sa->n_children > 0);
 }
@@ -204,7 +203,7 @@ void sa_moved(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
 	    local->port != ike->conf->nat_port || local->ip.family != sa->path.local.ip.family)
 		return;
 	sa->path.remote = *remote;
-	list_for_each (n, &sa->children)
+	list_for_each(n, &sa->children)
 		child_move(ike, CONTAINER_OF(n, struct child, node));
 }
 
@@ -230,7 +229,7 @@ void handshake_free(struct ike *ike, struct ike_sa *sa)
 
 static void remove_children(struct ike *ike, struct ike_sa *sa, const char *why)
 {
-	list_for_each_safe (n, &sa->children)
+	list_for_each_safe(n, &sa->children)
 		child_remove(ike, CONTAINER_OF(n, struct child, node), why);
 }
 

@@ -203,6 +203,10 @@ void retransmit_timer(struct ike *ike, struct ike_sa *sa)
 	count(ike, C_TX_RETRANSMITS);
 	trace_emit(ike, T_RETRANSMIT, sa->id, sa->win.request_exchange, sa->win.next_send - 1,
 		   sa->win.tries, 0);
+	event_emit(ike, NULL, IKE_EV_RETRANSMIT, (struct event_about){ .sa = sa },
+		   "no answer to %s yet, try %u of %u",
+		   wire_exchange_name(sa->win.request_exchange), sa->win.tries + 1u,
+		   (unsigned)sa->win.max_tries);
 	heap_arm(&ike->timers, &sa->retransmit,
 		 mono_add(ike->now.mono, retransmit_after(ike->conf, sa->win.tries)));
 	send_now(ike, sa, sa->win.request);

@@ -18,7 +18,7 @@ static const char *peer_state(const struct peer *p)
 
 void ike_each_peer(const struct ike *ike, struct now now, ike_peer_fn *fn, void *ctx)
 {
-	list_for_each (n, &ike->peers) {
+	list_for_each(n, &ike->peers) {
 		const struct peer *p = CONTAINER_OF(n, const struct peer, node);
 		struct ike_peer_info info = {
 			.conf = p->conf,
@@ -63,7 +63,7 @@ static struct ike_sa_info sa_info(const struct ike_sa *sa, struct now now)
 
 void ike_each_sa(const struct ike *ike, struct now now, ike_sa_fn *fn, void *ctx)
 {
-	list_for_each (n, &ike->sas) {
+	list_for_each(n, &ike->sas) {
 		struct ike_sa_info info = sa_info(CONTAINER_OF(n, const struct ike_sa, node), now);
 
 		if (!fn(ctx, &info))
@@ -73,7 +73,7 @@ void ike_each_sa(const struct ike *ike, struct now now, ike_sa_fn *fn, void *ctx
 
 static const struct ike_sa *find(const struct ike *ike, ike_sa_id id)
 {
-	list_for_each (n, &ike->sas) {
+	list_for_each(n, &ike->sas) {
 		const struct ike_sa *sa = CONTAINER_OF(n, const struct ike_sa, node);
 
 		if (sa->id == id)
@@ -89,7 +89,7 @@ void ike_each_child(const struct ike *ike, struct now now, ike_sa_id id, ike_chi
 
 	if (!sa)
 		return;
-	list_for_each (n, &sa->children) {
+	list_for_each(n, &sa->children) {
 		const struct child *c = CONTAINER_OF(n, const struct child, node);
 		struct ike_child_info info = {
 			.id = c->id,
