@@ -162,6 +162,8 @@ static struct packet *enqueue_after(struct world *w, const struct packet *p, str
 	memcpy(buf, p->data, head);
 	memcpy(buf + head, msg.p, msg.n);
 	q = world_inject(w, p->src, p->dst, bytes_of(buf, head + msg.n));
+	if (list_empty(&p->link))
+		return q; /* a kept one */
 	list_del(&q->link);
 	/* Behind `p`: list_add_tail() puts a node in front of its first argument. */
 	list_add_tail(p->link.next, &q->link);
@@ -181,27 +183,43 @@ struct packet *packet_rewrite(struct world *w, const struct packet *p, packet_ed
 	return enqueue_after(w, p, bytes_of(buf, WIRE_IKE_HDR_LEN + n));
 }
 
-/* Header, SK header, IV, chain, pad length, ICV. */
-static size_t seal(const struct opened *o, const struct crypto_cipher_info *info, uint8_t first,
+static const struct world_keys *keys_of(const struct world *w, const struct wire_hdr *h)
+{
+	size_t have = w->n_keys < WORLD_KEYS ? w->n_keys : WORLD_KEYS;
+
+	for (size_t i = have; i-- > 0;)
+		if (w->keys[i].spi_i == h->spi_i && w->keys[i].spi_r == h->spi_r)
+			return &w->keys[i];
+	return NULL;
+}
+
+static size_t chain_offset(const struct crypto_cipher_info *info)
+{
+	return WIRE_IKE_HDR_LEN + WIRE_PAYLOAD_HDR_LEN + info->iv_len;
+}
+
+/* Header, SK header, IV, chain, pad length, ICV; the header and the chain are in place.  An IV is
+ * counted from the top, where no engine gets. */
+static size_t seal(const struct world_keys *k, const struct crypto_cipher_info *info, uint8_t first,
 		   size_t n, uint8_t *buf)
 {
-	const struct crypto *c = &o->keys->node->crypto;
-	const struct crypto_key *key =
-		o->msg.hdr.flags & WIRE_FLAG_INITIATOR ? &o->keys->ei : &o->keys->er;
+	static uint64_t counter = UINT64_MAX;
+	const struct crypto *c = &k->node->crypto;
+	const struct crypto_key *key = buf[19] & WIRE_FLAG_INITIATOR ? &k->ei : &k->er;
 	size_t aad = WIRE_IKE_HDR_LEN + WIRE_PAYLOAD_HDR_LEN;
 	uint8_t *iv = buf + aad, *plain = iv + info->iv_len;
 	size_t pad = (info->block - (n + 1) % info->block) % info->block;
 	size_t len = n + pad + 1;
 
 	plain[len - 1] = (uint8_t)pad;
-	memcpy(buf, o->msg.raw.p, WIRE_IKE_HDR_LEN);
 	buf[16] = WIRE_P_SK;
 	store_be32(buf + 24, (uint32_t)(aad + info->iv_len + len + info->icv_len));
 	buf[WIRE_IKE_HDR_LEN] = first;
+	buf[WIRE_IKE_HDR_LEN + 1] = 0;
 	store_be16(buf + WIRE_IKE_HDR_LEN + 2,
 		   (uint16_t)(WIRE_PAYLOAD_HDR_LEN + info->iv_len + len + info->icv_len));
-	memcpy(iv, o->msg.sk.body.p, info->iv_len);
-	iv[0] ^= 0x80;
+	memset(iv, 0, info->iv_len);
+	store_be64(iv + info->iv_len - 8, counter--);
 	if (c->ops->seal(c->ctx, key, iv, bytes_of(buf, aad), plain, len, plain + len) != ST_OK)
 		harness_fail("cannot seal");
 	return aad + info->iv_len + len + info->icv_len;
@@ -214,19 +232,45 @@ struct packet *packet_reseal(struct world *w, const struct packet *p, packet_edi
 	struct crypto_cipher_info info;
 	struct packet *q;
 	struct opened o;
-	uint8_t first, *chain;
 	size_t n;
 
 	if (!packet_open(w, p, &o) || !o.open ||
 	    crypto_cipher_info(o.keys->ei.cipher, &info) != ST_OK)
 		harness_fail("cannot open what is to be sealed again");
-	chain = buf + WIRE_IKE_HDR_LEN + WIRE_PAYLOAD_HDR_LEN + info.iv_len;
 	n = o.plain.n;
-	memcpy(chain, o.plain.p, n);
-	first = o.first;
-	edit(ctx, &first, chain, &n, MESSAGE_MAX - 256);
-	n = seal(&o, &info, first, n, buf);
+	memcpy(buf, o.msg.raw.p, WIRE_IKE_HDR_LEN);
+	memcpy(buf + chain_offset(&info), o.plain.p, n);
+	edit(ctx, &o.first, buf + chain_offset(&info), &n, MESSAGE_MAX - 256);
+	n = seal(o.keys, &info, o.first, n, buf);
 	q = enqueue_after(w, p, bytes_of(buf, n));
 	opened_done(&o);
 	return q;
+}
+
+struct packet *packet_like(struct world *w, const struct packet *like, uint8_t exchange,
+			   bool response, uint32_t msgid, uint8_t first, struct bytes chain)
+{
+	uint8_t buf[4096] = { 0 };
+	size_t n = WIRE_IKE_HDR_LEN + chain.n;
+	const struct world_keys *k;
+	struct crypto_cipher_info info;
+	enum wire_fault fault;
+	struct wire_hdr h;
+
+	if (wire_ike_parse_hdr(packet_ike(like), &h, &fault) != ST_OK || chain.n > 2048)
+		harness_fail("cannot be like that");
+	k = exchange == WIRE_IKE_SA_INIT ? NULL : keys_of(w, &h);
+	memcpy(buf, packet_ike(like).p, WIRE_IKE_HDR_LEN);
+	buf[16] = first;
+	buf[18] = exchange;
+	buf[19] = (uint8_t)((h.flags & WIRE_FLAG_INITIATOR) | (response ? WIRE_FLAG_RESPONSE : 0));
+	store_be32(buf + 20, msgid);
+	store_be32(buf + 24, (uint32_t)n);
+	if (k && crypto_cipher_info(k->ei.cipher, &info) != ST_OK)
+		harness_fail("keys without a cipher");
+	if (chain.n)
+		memcpy(buf + (k ? chain_offset(&info) : WIRE_IKE_HDR_LEN), chain.p, chain.n);
+	if (k)
+		n = seal(k, &info, first, chain.n, buf);
+	return enqueue_after(w, like, bytes_of(buf, n));
 }

@@ -34,12 +34,17 @@ const struct wire_payloads *opened_payloads(const struct opened *o);
  * bytes. */
 typedef void packet_edit_fn(void *ctx, uint8_t *first, uint8_t *chain, size_t *n, size_t cap);
 
-/* A new datagram in the queue, right behind `p`, with the chain inside SK edited and sealed again
- * under another IV.  `p` must be one that packet_open() opens. */
+/* A new datagram in the queue, right behind `p` (at the end when `p` is a kept one), with the chain
+ * inside SK edited and sealed again under another IV.  `p` must be one that packet_open() opens. */
 struct packet *packet_reseal(struct world *w, const struct packet *p, packet_edit_fn *edit,
 			     void *ctx);
 
-/* The same for a clear message. */
+/* A message that the sender of `like` could have sent in the same IKE SA: another exchange, another
+ * id, these payloads, sealed when there are keys. */
+struct packet *packet_like(struct world *w, const struct packet *like, uint8_t exchange,
+			   bool response, uint32_t msgid, uint8_t first, struct bytes chain);
+
+/* The same as packet_reseal() for a clear message. */
 struct packet *packet_rewrite(struct world *w, const struct packet *p, packet_edit_fn *edit,
 			      void *ctx);
 

@@ -164,14 +164,14 @@ size_t world_packets(const struct world *w)
 {
 	size_t n = 0;
 
-	list_for_each (it, &w->packets)
+	list_for_each(it, &w->packets)
 		n++;
 	return n;
 }
 
 struct packet *world_packet(struct world *w, size_t i)
 {
-	list_for_each (it, &w->packets)
+	list_for_each(it, &w->packets)
 		if (i-- == 0)
 			return CONTAINER_OF(it, struct packet, link);
 	return NULL;
@@ -189,7 +189,7 @@ static struct node *owner(struct world *w, struct endpoint *dst)
 
 struct packet *world_packet_to(struct world *w, const struct node *n)
 {
-	list_for_each (it, &w->packets) {
+	list_for_each(it, &w->packets) {
 		struct packet *p = CONTAINER_OF(it, struct packet, link);
 		struct endpoint dst = p->dst;
 

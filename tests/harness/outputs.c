@@ -29,7 +29,7 @@ static void pending_add(struct node *n, struct pending *p, enum hold hold)
 
 static void free_list(struct list *l)
 {
-	list_for_each_safe (it, l)
+	list_for_each_safe(it, l)
 		pending_free(CONTAINER_OF(it, struct pending, link));
 }
 
@@ -53,7 +53,7 @@ static void out_job(struct node *n, const struct ike_out *o)
 
 static void cancel(struct node *n, struct list *l, uint64_t id)
 {
-	list_for_each_safe (it, l) {
+	list_for_each_safe(it, l) {
 		struct pending *p = CONTAINER_OF(it, struct pending, link);
 
 		if (p->kind != PENDING_JOB || p->id != id)
@@ -218,7 +218,7 @@ void node_drain(struct node *n)
 
 struct pending *node_pending(const struct node *n, enum pending_kind kind, size_t i)
 {
-	list_for_each (it, &n->held) {
+	list_for_each(it, &n->held) {
 		struct pending *p = CONTAINER_OF(it, struct pending, link);
 
 		if (p->kind == kind && i-- == 0)
@@ -258,6 +258,17 @@ void node_release(struct node *n)
 	n->hold = 0;
 	while (!list_empty(&n->held))
 		node_answer(n, CONTAINER_OF(n->held.next, struct pending, link));
+}
+
+void node_reconfigure(struct node *n, struct test_conf *conf)
+{
+	struct test_conf *old = n->conf;
+
+	n->conf = conf;
+	ike_reconfigure(n->ike, n->w->now, &conf->conf);
+	/* The engine may go on with what it had; it holds references of its own. */
+	ike_conf_unref(&old->conf);
+	node_drain(n);
 }
 
 enum status node_command(struct node *n, enum ike_cmd_kind kind, ike_peer_id peer)

@@ -122,6 +122,7 @@ void node_kill(struct node *n)
 			     n->name, n->mem.live, n->mem.live_bytes, test_mem_oldest(&n->mem));
 	n->n_children = 0;
 	n->n_traps = 0;
+	n->last_child = 0;
 }
 
 void node_restart(struct node *n)
