@@ -127,7 +127,7 @@ struct crypto {
 	void *ctx;
 };
 
-/* prf+ of RFC 7296 section 2.13: fills `n` bytes; n <= 255 * prf length. */
+/* prf+ of RFC 7296 section 2.13: fills `n` bytes; n <= 255 * prf length, n_parts <= 8. */
 MUST enum status crypto_prf_plus(const struct crypto *c, uint16_t prf, struct bytes key,
 				 const struct bytes *parts, size_t n_parts, uint8_t *ret_out,
 				 size_t n);

@@ -1,5 +1,4 @@
 #include <openssl/core_names.h>
-#include <openssl/err.h>
 #include <openssl/objects.h>
 
 #include "crypto/openssl/internal.h"
@@ -173,9 +172,4 @@ enum status ecdsa_der_to_raw(const struct curve *c, struct bytes der, uint8_t *r
 
 	ECDSA_SIG_free(sig);
 	return ok ? ST_OK : ST_BUG;
-}
-
-enum status libcrypto_status(enum status st)
-{
-	return ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE ? ST_NOMEM : st;
 }

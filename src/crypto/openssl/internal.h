@@ -157,7 +157,7 @@ void explain_string(const ASN1_STRING *s, struct text *t);
 void explain_path(X509_STORE_CTX *ctx, const struct trust_entry *trust, wall_t at, struct text *t);
 wall_t asn1_wall(const ASN1_TIME *t);
 
-/* ST_NOMEM when libcrypto's last error says so, otherwise `st`. */
+/* ST_NOMEM when libcrypto ran out of memory, otherwise `st`; takes its error queue. */
 MUST enum status libcrypto_status(enum status st);
 
 /* Inline operations, for jobs that need them. */

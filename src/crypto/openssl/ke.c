@@ -49,7 +49,7 @@ static enum status x25519_agree(EVP_PKEY *ours, EVP_PKEY *peer, struct crypto_re
 	/* Any 32 bytes are a public value, so there is nothing to validate beforehand. */
 	if (!ctx || EVP_PKEY_derive_init(ctx) != 1 ||
 	    EVP_PKEY_derive_set_peer_ex(ctx, peer, 0) != 1) {
-		st = libcrypto_status(ST_BUG);
+		st = ST_BUG;
 	} else if (EVP_PKEY_derive(ctx, ret->ke.shared, &n) != 1 ||
 		   ct_equal(bytes_of(ret->ke.shared, X25519_LEN), BYTES_OF(zero))) {
 		/* RFC 7748 section 6.1: a point of small order would make the secret known. */
@@ -72,7 +72,7 @@ static enum status x25519_derive(struct kit *k, EVP_PKEY *ours, struct bytes pee
 		return bad_length(peer_pub, X25519_LEN, why);
 	peer = x25519_import(k, peer_pub, (struct bytes){ NULL, 0 });
 	if (!peer)
-		return libcrypto_status(ST_BUG);
+		return ST_BUG;
 	st = x25519_agree(ours, peer, ret, why);
 	EVP_PKEY_free(peer);
 	return st;
@@ -85,7 +85,7 @@ static enum status x25519_pair(struct kit *k, struct crypto_result *ret, EVP_PKE
 	EVP_PKEY *key = NULL;
 
 	if (EVP_PKEY_keygen(k->x25519_keygen, &key) != 1)
-		return libcrypto_status(ST_BUG);
+		return ST_BUG;
 	if (EVP_PKEY_get_raw_public_key(key, pub, &n) != 1 || n != sizeof(pub)) {
 		EVP_PKEY_free(key);
 		return ST_BUG;
@@ -135,7 +135,7 @@ static enum status x25519_from_job(struct kit *k, const struct crypto_job *job,
 		return ST_BUG;
 	key = x25519_import(k, pub, priv);
 	if (!key)
-		return libcrypto_status(ST_BUG);
+		return ST_BUG;
 	st = x25519_derive(k, key, job->in.ke_derive.peer, ret, why);
 	EVP_PKEY_free(key);
 	return st;
@@ -192,11 +192,11 @@ static enum status ecp_pair(struct ecp *e, struct crypto_result *ret)
 {
 	do {
 		if (BN_priv_rand_range_ex(e->k, EC_GROUP_get0_order(e->g), 0, e->bn) != 1)
-			return libcrypto_status(ST_BUG);
+			return ST_BUG;
 	} while (BN_is_zero(e->k));
 	if (EC_POINT_mul(e->g, e->p, e->k, NULL, NULL, e->bn) != 1 ||
 	    !ecp_coordinates(e, ret->ke.pub))
-		return libcrypto_status(ST_BUG);
+		return ST_BUG;
 	ret->ke.pub_len = (uint16_t)(2 * e->c->field);
 	return ST_OK;
 }
@@ -224,10 +224,10 @@ static enum status ecp_derive(struct ecp *e, struct bytes peer, struct crypto_re
 		return bad_length(peer, 2u * e->c->field, why);
 	if (!ecp_set_peer(e, peer)) {
 		text_fmt(why, "public value of the peer is not a point of %s", e->c->name);
-		return libcrypto_status(ST_REFUSE);
+		return ST_REFUSE;
 	}
 	if (EC_POINT_mul(e->g, e->p, NULL, e->peer, e->k, e->bn) != 1 || !ecp_coordinates(e, xy))
-		return libcrypto_status(ST_BUG);
+		return ST_BUG;
 	/* Section 7: the shared secret is the x coordinate alone. */
 	memcpy(ret->ke.shared, xy, e->c->field);
 	ret->ke.shared_len = e->c->field;

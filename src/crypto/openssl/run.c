@@ -25,16 +25,40 @@ static void clear_outputs(struct crypto_result *ret)
 	wipe(&ret->cert, sizeof(ret->cert));
 }
 
-static void explain_failure(const struct crypto_result *ret, struct text *why)
+/* Takes the queue of this thread.  An allocation that failed anywhere on the way explains all that
+ * followed, whatever it looks like by then: a peer must not be refused for it. */
+static bool out_of_memory(unsigned long *ret_first)
 {
-	unsigned long err = ERR_peek_last_error();
+	unsigned long err = ERR_get_error();
+	bool found = false;
+
+	for (*ret_first = err; err; err = ERR_get_error())
+		found = found || ERR_GET_REASON(err) == ERR_R_MALLOC_FAILURE;
+	return found;
+}
+
+enum status libcrypto_status(enum status st)
+{
+	unsigned long first;
+
+	return out_of_memory(&first) ? ST_NOMEM : st;
+}
+
+static void explain_failure(struct crypto_result *ret, struct text *why)
+{
+	unsigned long first;
 	char buf[128];
 
+	if (out_of_memory(&first))
+		ret->status = ST_NOMEM;
+	if (why->n > 0 && ret->status != ST_NOMEM)
+		return;
+	*why = TEXT_OF(ret->reason);
 	text_fmt(why, "%s failed: ", crypto_job_name(ret->kind));
 	if (ret->status == ST_NOMEM) {
 		text_add(why, "out of memory");
-	} else if (err) {
-		ERR_error_string_n(err, buf, sizeof(buf));
+	} else if (first) {
+		ERR_error_string_n(first, buf, sizeof(buf));
 		text_add(why, buf);
 	} else {
 		text_add(why, status_name(ret->status));
@@ -60,8 +84,7 @@ void crypto_openssl_run(struct crypto_store *s, const struct crypto_job *job,
 		ret->reason[0] = '\0';
 	} else {
 		clear_outputs(ret);
-		if (why.n == 0)
-			explain_failure(ret, &why);
+		explain_failure(ret, &why);
 	}
 	ERR_clear_error();
 }

@@ -44,7 +44,7 @@ static enum status parse_cert(struct check *c, size_t i, X509 **ret_cert)
 	text_fmt(c->why, "certificate %zu of %zu sent by the peer %s", i + 1, c->in->n_certs,
 		 cert ? "is followed by other bytes" : "cannot be read");
 	X509_free(cert);
-	return libcrypto_status(ST_REFUSE);
+	return ST_REFUSE;
 }
 
 static enum status parse_certs(struct check *c)
@@ -136,7 +136,7 @@ static enum status check_leaf(struct check *c)
 		else
 			text_add(c->why, "unreadable");
 		text_add(c->why, "; EC P-256 and P-384 are accepted");
-		return libcrypto_status(ST_REFUSE);
+		return ST_REFUSE;
 	}
 	if (ASN1_STRING_length(serial) > SERIAL_MAX) {
 		text_fmt(c->why, "serial number of the peer's certificate has %d bytes, at most %d",
@@ -255,13 +255,13 @@ static enum status check_signature(struct check *c, struct signature *sig)
 		return st;
 	ctx = EVP_PKEY_CTX_new(c->key, NULL);
 	if (!ctx || EVP_PKEY_verify_init(ctx) != 1) {
-		st = libcrypto_status(ST_BUG);
+		st = ST_BUG;
 	} else if (EVP_PKEY_verify(ctx, sig->der.p, sig->der.n, digest,
 				   crypto_hash_len(sig->hash)) != 1) {
 		text_add(c->why, "AUTH does not verify with the key of certificate \"");
 		explain_name(X509_get_subject_name(c->leaf), c->why);
 		text_add(c->why, "\"");
-		st = libcrypto_status(ST_REFUSE);
+		st = ST_REFUSE;
 	}
 	EVP_PKEY_CTX_free(ctx);
 	return st;
