@@ -24,6 +24,8 @@ static enum status failed(const char *name, const char *what, struct text *why)
 	plat_errno(why, err);
 	if (err == EBUSY)
 		text_add(why, " (a device of that name exists)");
+	if (err == EPERM)
+		text_add(why, " (CAP_NET_ADMIN is needed)");
 	return ST_IO;
 }
 

@@ -107,6 +107,8 @@ static enum status failed(int fd, const struct endpoint *local, const char *what
 
 	text_fmt(why, "UDP socket %s: %s", endpoint_text(local, buf), what);
 	plat_errno(why, err);
+	if (err == EPERM)
+		text_add(why, " (CAP_NET_ADMIN is needed)");
 	if (fd >= 0)
 		close(fd);
 	return ST_IO;
