@@ -127,7 +127,7 @@ static bool push_report(struct fake *f, const struct dp_report *r)
 
 static struct fake_child *child_by_id(const struct fake *f, dp_child_id id)
 {
-	list_for_each (n, &f->children) {
+	list_for_each(n, &f->children) {
 		struct fake_child *c = CONTAINER_OF(n, struct fake_child, node);
 
 		if (c->c.id == id)
@@ -138,7 +138,7 @@ static struct fake_child *child_by_id(const struct fake *f, dp_child_id id)
 
 static struct fake_child *child_by_spi(const struct fake *f, uint32_t spi)
 {
-	list_for_each (n, &f->children) {
+	list_for_each(n, &f->children) {
 		struct fake_child *c = CONTAINER_OF(n, struct fake_child, node);
 
 		if (c->c.spi_in == spi)
@@ -149,7 +149,7 @@ static struct fake_child *child_by_spi(const struct fake *f, uint32_t spi)
 
 static struct fake_trap *trap_by_peer(const struct fake *f, dp_peer_id peer)
 {
-	list_for_each (n, &f->traps) {
+	list_for_each(n, &f->traps) {
 		struct fake_trap *t = CONTAINER_OF(n, struct fake_trap, node);
 
 		if (t->peer == peer)
@@ -215,8 +215,8 @@ static enum status child_add(struct fake *f, const struct dp_child *c)
 			start_sending(f, fc);
 		return ST_OK;
 	}
-	if (child_by_spi(f, c->spi_in))
-		return ST_INVAL;
+	if (!c->encap || child_by_spi(f, c->spi_in))
+		return ST_INVAL; /* without DP_CAP_RAW_ESP */
 	fc = mem_new(f->mem, sizeof(*fc));
 	if (!fc)
 		return ST_NOMEM;
@@ -248,7 +248,7 @@ static enum status child_address(struct fake *f, const struct dp_op *op)
 {
 	struct fake_child *c = child_by_id(f, op->u.address.id);
 
-	if (!c)
+	if (!c || !op->u.address.encap)
 		return ST_INVAL;
 	c->c.local = op->u.address.local;
 	c->c.remote = op->u.address.remote;
@@ -468,7 +468,7 @@ static struct fake_child *child_for(const struct fake *f, const struct wire_ip *
 {
 	struct fake_child *best = NULL;
 
-	list_for_each (n, &f->children) {
+	list_for_each(n, &f->children) {
 		struct fake_child *c = CONTAINER_OF(n, struct fake_child, node);
 
 		if (c->sends_since && !c->hard_reported &&
@@ -480,7 +480,7 @@ static struct fake_child *child_for(const struct fake *f, const struct wire_ip *
 
 static struct fake_trap *trap_for(const struct fake *f, const struct wire_ip *ip)
 {
-	list_for_each (n, &f->traps) {
+	list_for_each(n, &f->traps) {
 		struct fake_trap *t = CONTAINER_OF(n, struct fake_trap, node);
 
 		if (esp_ts_match_out(t->ts, ip))
@@ -709,7 +709,7 @@ size_t dp_fake_children(const struct dp *dp)
 {
 	size_t n = 0;
 
-	list_for_each (it, &fake_of(dp)->children)
+	list_for_each(it, &fake_of(dp)->children)
 		n++;
 	return n;
 }
@@ -739,7 +739,7 @@ void dp_fake_interval(struct dp *dp)
 	struct fake *f = fake_of(dp);
 
 	f->unknown_reported = false;
-	list_for_each (n, &f->traps)
+	list_for_each(n, &f->traps)
 		CONTAINER_OF(n, struct fake_trap, node)->acquired = false;
 }
 
@@ -773,9 +773,9 @@ static void fake_free(struct dp *dp)
 {
 	struct fake *f = fake_of(dp);
 
-	list_for_each_safe (n, &f->children)
+	list_for_each_safe(n, &f->children)
 		child_free(f, CONTAINER_OF(n, struct fake_child, node));
-	list_for_each_safe (n, &f->traps)
+	list_for_each_safe(n, &f->traps)
 		trap_free(f, CONTAINER_OF(n, struct fake_trap, node));
 	empty(f, &f->reports);
 	empty(f, &f->to_network);

@@ -1,0 +1,413 @@
+/*
+ * internal.h - structures of the userspace data plane.
+ *
+ *	            control thread (host)
+ *	   submit  |   ^ report, ike    ^ counters
+ *	           v   | rings          |
+ *	  +---------------------------------------+   published with release stores:
+ *	  |  SPI table    prefix table    paths   |   children, peers, routes, paths
+ *	  +---------------------------------------+
+ *	       ^ read without locks ^
+ *	   queue thread 0       queue thread 1 ...     each: one TUN descriptor, its UDP sockets
+ *	      |  ^ strangers (rings)  |
+ *
+ * The control thread alone changes what is published; what it unpublishes it frees when no queue
+ * thread can still hold it (qsbr.h).  A queue thread is quiescent once per turn of its loop and
+ * offline while it waits.
+ *
+ * Owners.  An inbound SA (replay window, `reported`) belongs to one queue thread, the one its SPI
+ * names; packets of it that arrive elsewhere travel over a ring.  An outbound SA is anybody's: its
+ * sequence numbers are reserved atomically, a batch at a time.  Packets held for a peer without an
+ * SA are under the peer's mutex, which nobody takes while traffic flows.
+ *
+ * One turn of a queue thread: wait; drain TUN into a batch - look up, segment, lay out - seal it,
+ * send it in as few system calls as runs of equal packets allow; drain the sockets - split,
+ * look up, open as a batch, check, coalesce, write to TUN.  Files: txin.c, txout.c; rxin.c,
+ * rxout.c; offload.c is the arithmetic, udp.c the socket calls, pmtu.c path MTU, sadb.c what is
+ * published, ops.c what the control thread does to it.
+ */
+#pragma once
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "dp/common.h"
+#include "dp/user/dp_user.h"
+#include "dp/user/offload.h"
+#include "dp/user/qsbr.h"
+#include "dp/user/ring.h"
+#include "policy/policy.h"
+
+enum {
+	TX_PACKETS = 256, /* per batch */
+	TX_BYTES = 512 << 10,
+	TX_READS = 64, /* reads of TUN per batch */
+	TX_SEGMENTS = 64, /* UDP_SEGMENT: older kernels allow no more per call */
+	TX_MESSAGE_MAX = 65000,
+	RX_MESSAGES = 32, /* per recvmmsg */
+	RX_BUFFER = 65536,
+	RX_PACKETS = 512, /* opened at once */
+	RX_ROUNDS = 4, /* recvmmsg per socket and turn */
+	FLOWS = 16, /* TCP flows coalesced at once */
+	FLOW_PIECES = 64,
+	RING_BYTES = 256 << 10,
+	IKE_RING_BYTES = 1 << 20,
+	REPORT_RING_BYTES = 64 << 10,
+	HELD_BYTES = 128 << 10, /* per peer, besides DP_HELD_PACKETS */
+	PREFIXES_MAX = 1024, /* of one child or trap */
+	UDP_HDR_LEN = 8,
+};
+
+enum user_counter {
+	C_TX_BAD = DP_COUNTERS, /* TUN gave something that is no IP packet */
+	C_TX_PACKETS,
+	C_TX_SYSCALLS,
+	C_TX_ERROR, /* the socket refused */
+	C_TX_FULL, /* the socket's buffer was full for long */
+	C_TX_TOO_BIG, /* larger than the path: answered, or found out by sending */
+	C_TX_FRAGMENTED,
+	C_RX_PACKETS,
+	C_RX_SYSCALLS,
+	C_RX_BAD, /* neither IKE, ESP nor keepalive */
+	C_RX_KEEPALIVE,
+	C_RX_IKE,
+	C_RX_IKE_LOST, /* the host did not keep up */
+	C_RX_STRANGER, /* handed to another queue */
+	C_RX_STRANGER_LOST,
+	C_RX_ECN_DROP,
+	C_RX_ECN_ALARM,
+	C_TUN_WRITES,
+	C_TUN_ERROR,
+	C_TUN_COALESCED, /* packets that went with another in one write */
+	C_REPORT_LOST,
+	C_PMTU_LEARNT,
+	C_PMTU_IGNORED, /* an ICMP message that said nothing believable */
+	C_ICMP_SENT,
+	C_ICMP_LIMITED,
+	C_NO_MEMORY,
+	COUNTERS,
+};
+
+/* ---- published ----------------------------------------------------------------------------- */
+
+/* What is known of the way to a remote address, shared by all children that go there. */
+struct pmtu {
+	struct map_node node;
+	struct ip ip;
+	unsigned refs; /* control thread */
+	_Atomic uint32_t mtu; /* of outer IP packets */
+	_Atomic int64_t until_ns; /* when it is forgotten; 0: nothing known */
+};
+
+/* Endpoints of a child; replaced as a whole. */
+struct path {
+	struct endpoint local;
+	struct endpoint remote;
+	struct pmtu *pmtu;
+	int8_t socket[DP_USER_MAX_QUEUES]; /* per queue, -1: none fits */
+};
+
+struct peer;
+
+struct child {
+	struct esp_out *out;
+	struct esp_in *in;
+	struct esp_ts *ts;
+	_Atomic(struct path *) path;
+	_Atomic(struct child *) next_sender; /* of the peer, newest first */
+	struct dp_limit limit;
+	dp_child_id id;
+	uint32_t spi_in;
+	unsigned queue; /* that owns `in` */
+	struct endpoint reported; /* last NEW_ADDRESS; queue thread */
+	_Atomic bool dead; /* past a hard limit */
+	_Atomic bool soft_reported;
+	_Atomic bool hard_reported;
+	_Atomic uint64_t packets_in, bytes_in, dropped_in;
+	_Atomic uint64_t packets_out, bytes_out;
+	/* control thread */
+	struct map_node by_id;
+	struct peer *peer;
+	bool sends;
+	struct wire_ts *remote_ts; /* what routes were made of */
+	size_t n_remote_ts;
+};
+
+/* A packet that waits for an SA, with its virtio-net header. */
+struct held {
+	struct held *next;
+	size_t n;
+	struct vnet vnet;
+	uint8_t data[];
+};
+
+struct peer {
+	dp_peer_id id;
+	_Atomic(struct child *) senders;
+	_Atomic(struct esp_ts *) trap;
+	_Atomic int64_t acquire_ns; /* no ACQUIRE before */
+	pthread_mutex_t lock; /* of the four below */
+	struct held *held;
+	struct held **held_tail;
+	unsigned n_held;
+	size_t held_bytes;
+	/* control thread */
+	struct map_node by_id;
+	unsigned refs; /* children, and the trap */
+	struct wire_ts *trap_ts;
+	size_t n_trap_ts;
+};
+
+/* Peers to which a prefix leads: value of the prefix table. */
+struct target {
+	struct peer *peer;
+	_Atomic(struct target *) next;
+	unsigned refs; /* control thread: children and traps that say so */
+};
+
+struct route {
+	_Atomic(struct target *) first;
+};
+
+/* SPI to child: open addressing, replaced by a larger copy when it fills. */
+struct spi_table {
+	size_t mask;
+	size_t used; /* control thread: slots that are not NULL, with those of removed children */
+	size_t live;
+	_Atomic(struct child *) slot[];
+};
+
+/* ---- queues -------------------------------------------------------------------------------- */
+
+/* Tokens for what an outsider can provoke. */
+struct bucket {
+	int64_t last_ns;
+	int64_t tokens_ns; /* time saved up */
+};
+
+/* One inner packet of the batch under construction. */
+struct tx_packet {
+	struct child *child;
+	const struct path *path;
+	uint32_t at; /* of the ESP packet in the buffer */
+	uint32_t n; /* of the inner packet */
+	uint8_t ds;
+	uint8_t next_header;
+	bool fragment; /* the outer packet may be, see pmtu.c */
+	bool sealed;
+};
+
+/* Packets that one system call segments again: sealed, of one size but the last, contiguous. */
+struct tx_message {
+	const struct path *path;
+	uint32_t at;
+	uint32_t n; /* bytes in all */
+	uint32_t size; /* of each but the last */
+	unsigned packets;
+	int socket;
+	uint8_t ds;
+	bool fragment;
+};
+
+struct tx {
+	uint8_t *read_buf; /* vnet header and one packet from TUN */
+	uint8_t *buf;
+	size_t used;
+	size_t n;
+	uint8_t *scratch; /* one packet between steps */
+	struct tx_packet packet[TX_PACKETS];
+	struct bulk_op op[TX_PACKETS];
+	struct tx_message message[TX_PACKETS];
+};
+
+/* Where a datagram came from; several packets share it. */
+struct rx_from {
+	struct endpoint local;
+	struct endpoint remote;
+	uint8_t ds;
+};
+
+struct rx_packet {
+	struct child *child;
+	const struct rx_from *from;
+	struct esp_in_pkt esp;
+};
+
+/* TCP segments that go to TUN as one. */
+struct flow {
+	bool used;
+	struct wire_ip ip;
+	const uint8_t *first; /* first packet */
+	size_t hdr_len;
+	size_t size; /* of the first payload; the last may be shorter */
+	uint32_t next_seq;
+	size_t payload; /* bytes so far */
+	size_t pieces;
+	bool push;
+	struct bytes piece[FLOW_PIECES];
+};
+
+struct rx {
+	uint8_t *bufs; /* RX_MESSAGES of RX_BUFFER */
+	size_t n;
+	struct rx_packet packet[RX_PACKETS];
+	struct bulk_op op[RX_PACKETS];
+	struct rx_from from[RX_MESSAGES];
+	struct flow flow[FLOWS];
+	unsigned next_victim;
+};
+
+struct user;
+struct udp_io;
+
+struct queue {
+	struct user *u;
+	unsigned i;
+	pthread_t thread;
+	bool started;
+	int epoll;
+	int wake; /* eventfd */
+	int tun;
+	int64_t now_ns;
+	bool host_waiting; /* something was put into a ring for the host in this turn */
+	bool poked[DP_USER_MAX_QUEUES]; /* ... or for another queue */
+	struct ring from[DP_USER_MAX_QUEUES]; /* strangers */
+	struct ring control; /* packets to send, from the control thread */
+	struct ring reports;
+	struct ring ike;
+	struct bucket unknown_spi;
+	struct bucket icmp;
+	struct udp_io *io;
+	struct tx tx;
+	struct rx rx;
+	_Atomic uint64_t counter[COUNTERS];
+};
+
+/* DONE reports, made by the control thread for itself. */
+struct done {
+	struct done *next;
+	struct dp_report report;
+};
+
+struct user {
+	struct dp dp;
+	const struct alloc *mem;
+	unsigned n_queues;
+	struct queue *queue;
+	bool tun_plain;
+	uint16_t mtu;
+	size_t n_sockets;
+	struct dp_user_socket socket[DP_USER_MAX_SOCKETS];
+	_Atomic bool no_gso[DP_USER_MAX_SOCKETS]; /* the kernel refused UDP_SEGMENT */
+	_Atomic bool stop;
+	int host_event; /* eventfd */
+	_Atomic bool host_signalled;
+	struct qsbr qsbr;
+	_Atomic(struct spi_table *) spis;
+	struct policy_table *routes;
+	pthread_mutex_t pmtu_lock; /* of the map; ICMP is rare */
+	struct map pmtus;
+	/* control thread */
+	struct map children;
+	struct map peers;
+	struct done *done;
+	struct done **done_tail;
+	unsigned next_queue; /* round robin over rings */
+};
+
+/* ---- small things -------------------------------------------------------------------------- */
+
+static inline void count(struct queue *q, unsigned c, uint64_t n)
+{
+	/* One writer: no atomic addition needed, only whole words for readers. */
+	uint64_t v = atomic_load_explicit(&q->counter[c], memory_order_relaxed);
+
+	atomic_store_explicit(&q->counter[c], v + n, memory_order_relaxed);
+}
+
+static inline uint64_t add_relaxed(_Atomic uint64_t *to, uint64_t n)
+{
+	return atomic_fetch_add_explicit(to, n, memory_order_relaxed) + n;
+}
+
+int64_t user_clock_ns(void);
+/* Whether one of `per_s` events per second, with a burst of as many, may happen now. */
+bool bucket_take(struct bucket *b, int64_t now_ns, int64_t per_s);
+
+/* queue.c */
+MUST enum status queue_init(struct queue *q, struct user *u, unsigned i, int tun, struct text *why);
+MUST enum status queue_start(struct queue *q, struct text *why);
+void queue_stop(struct queue *q);
+void queue_done(struct queue *q);
+void queue_poke(struct queue *q);
+/* Puts a report into the ring for the host; false and counted when it is full. */
+bool queue_report(struct queue *q, const struct dp_report *r);
+
+/* user.c */
+void user_signal_host(struct user *u);
+
+/* sadb.c: lookups are for queue threads, the rest for the control thread. */
+struct child *sadb_by_spi(const struct user *u, uint32_t spi);
+MUST enum status sadb_spi_add(struct user *u, struct child *c);
+void sadb_spi_del(struct user *u, struct child *c);
+/* Child that sends this packet, else the peer whose trap covers it, else neither. */
+struct child *sadb_sender(const struct user *u, const struct wire_ip *ip, struct peer **ret_trap);
+struct child *sadb_peer_sender(const struct peer *p, const struct wire_ip *ip);
+/* Leads all prefixes of the selectors to the peer, once more; all or nothing. */
+MUST enum status sadb_route_add(struct user *u, const struct wire_ts *ts, size_t n, struct peer *p);
+void sadb_route_del(struct user *u, const struct wire_ts *ts, size_t n, struct peer *p);
+MUST enum status sadb_init(struct user *u);
+void sadb_done(struct user *u);
+
+/* ops.c */
+MUST enum status ops_submit(struct user *u, const struct dp_op *op);
+struct child *ops_child(const struct user *u, dp_child_id id);
+void ops_counters(const struct child *c, struct dp_counters *ret);
+void ops_free_all(struct user *u);
+
+/* pmtu.c */
+MUST enum status pmtu_ref(struct user *u, const struct ip *ip, struct pmtu **ret_pmtu);
+void pmtu_unref(struct user *u, struct pmtu *p);
+/* What is known of the way, as outer IP packet size; 65535 when nothing is. */
+uint32_t pmtu_outer(const struct queue *q, const struct path *p);
+/* The largest inner packet that fits. */
+size_t pmtu_inner(const struct queue *q, const struct path *p);
+/* The network (or, `ours`, the local stack) says that `mtu` is the most for this address; 0: it
+ * only says that `size` was too much. */
+void pmtu_learn(struct queue *q, const struct endpoint *remote, uint32_t mtu, uint32_t size,
+		bool ours);
+
+/* udp.c */
+MUST enum status udp_prepare(const struct dp_user_socket *s, struct text *why);
+/* Room for what the system calls want, per queue. */
+MUST enum status udp_io_new(const struct alloc *mem, struct udp_io **ret_io);
+void udp_send(struct queue *q, const struct tx_message *m, size_t n);
+void udp_receive(struct queue *q, size_t socket);
+void udp_errors(struct queue *q, size_t socket);
+
+/* txin.c, txout.c */
+void tx_drain_tun(struct queue *q);
+void tx_drain_control(struct queue *q);
+/* One packet from the protected side; `packet` may be changed. */
+void tx_packet_in(struct queue *q, const struct vnet *v, uint8_t *packet, size_t n);
+/* Room for an inner packet of at most `n` bytes, NULL never: seals and sends what is there when
+ * it is full.  Followed by tx_commit() with its true length. */
+uint8_t *tx_room(struct queue *q, size_t n);
+void tx_commit(struct queue *q, struct child *c, const struct path *p, const struct wire_ip *ip,
+	       size_t n, bool fragment);
+void tx_flush(struct queue *q);
+
+/* rxin.c, rxout.c */
+/* One datagram (a piece of a GRO buffer); `from` and `data` stay until rx_flush(). */
+void rx_datagram(struct queue *q, const struct rx_from *from, uint8_t *data, size_t n);
+void rx_drain_strangers(struct queue *q);
+void rx_flush(struct queue *q);
+/* An accepted inner packet, on its way to TUN; stays in place until tun_flush(). */
+void tun_deliver(struct queue *q, uint8_t *packet, const struct wire_ip *ip);
+void tun_flush(struct queue *q);
+/* At once, as it is. */
+void tun_write(struct queue *q, const struct vnet *v, const struct bytes *part, size_t parts);
+
+/* queue.c: reports what was reached, in one direction. */
+void child_check_limits(struct queue *q, struct child *c, uint64_t packets, uint64_t bytes);

@@ -1,0 +1,471 @@
+/* What the control thread does on behalf of the engine.  Each operation is all or nothing. */
+#include "dp/user/internal.h"
+
+/* ---- objects by number --------------------------------------------------------------------- */
+
+static uint64_t id_hash(const struct map *m, uint64_t id)
+{
+	return map_hash(m, bytes_of(&id, sizeof(id)));
+}
+
+static bool child_eq(const struct map_node *n, const void *key)
+{
+	return CONTAINER_OF((struct map_node *)(uintptr_t)n, struct child, by_id)->id ==
+	       *(const dp_child_id *)key;
+}
+
+struct child *ops_child(const struct user *u, dp_child_id id)
+{
+	struct map_node *n = map_find(&u->children, id_hash(&u->children, id), child_eq, &id);
+
+	return n ? CONTAINER_OF(n, struct child, by_id) : NULL;
+}
+
+static bool peer_eq(const struct map_node *n, const void *key)
+{
+	return CONTAINER_OF((struct map_node *)(uintptr_t)n, struct peer, by_id)->id ==
+	       *(const dp_peer_id *)key;
+}
+
+static struct peer *peer_find(const struct user *u, dp_peer_id id)
+{
+	struct map_node *n = map_find(&u->peers, id_hash(&u->peers, id), peer_eq, &id);
+
+	return n ? CONTAINER_OF(n, struct peer, by_id) : NULL;
+}
+
+/* ---- peers --------------------------------------------------------------------------------- */
+
+static enum status peer_ref(struct user *u, dp_peer_id id, struct peer **ret_peer)
+{
+	struct peer *p = peer_find(u, id);
+
+	if (!p) {
+		p = mem_new(u->mem, sizeof(*p));
+		if (!p)
+			return ST_NOMEM;
+		p->id = id;
+		p->held_tail = &p->held;
+		pthread_mutex_init(&p->lock, NULL);
+		map_insert(&u->peers, &p->by_id, id_hash(&u->peers, id));
+	}
+	p->refs++;
+	*ret_peer = p;
+	return ST_OK;
+}
+
+static void drop_held(struct user *u, struct held *h)
+{
+	while (h) {
+		struct held *next = h->next;
+
+		mem_free(u->mem, h);
+		h = next;
+	}
+}
+
+static struct held *take_held(struct peer *p)
+{
+	struct held *h;
+
+	pthread_mutex_lock(&p->lock);
+	h = p->held;
+	p->held = NULL;
+	p->held_tail = &p->held;
+	p->n_held = 0;
+	p->held_bytes = 0;
+	pthread_mutex_unlock(&p->lock);
+	return h;
+}
+
+static void peer_free(void *ctx, void *object)
+{
+	struct user *u = ctx;
+	struct peer *p = object;
+
+	drop_held(u, p->held);
+	pthread_mutex_destroy(&p->lock);
+	mem_free(u->mem, p);
+}
+
+/* Nothing leads to it any more when the last reference goes. */
+static void peer_unref(struct user *u, struct peer *p)
+{
+	if (--p->refs)
+		return;
+	map_remove(&u->peers, &p->by_id);
+	qsbr_retire(&u->qsbr, peer_free, u, p);
+}
+
+/* Packets that waited: queue 0 sends them as if they came now. */
+static void send_held(struct user *u, struct peer *p)
+{
+	struct queue *q = &u->queue[0];
+	struct held *h = take_held(p);
+
+	for (struct held *i = h; i; i = i->next) {
+		uint8_t *r = ring_put(&q->control, sizeof(i->vnet) + i->n);
+
+		if (!r)
+			break; /* as if they had not been held */
+		memcpy(r, &i->vnet, sizeof(i->vnet));
+		memcpy(r + sizeof(i->vnet), i->data, i->n);
+		ring_commit(&q->control);
+	}
+	if (h)
+		queue_poke(q);
+	drop_held(u, h);
+}
+
+/* ---- paths --------------------------------------------------------------------------------- */
+
+/* A socket that can send from `local`, rather one that this queue reads: bound to that very
+ * address, else to all of its family, with the right port. */
+static int8_t pick_socket(const struct user *u, const struct endpoint *local, unsigned queue)
+{
+	int8_t best = -1;
+	unsigned best_score = 0;
+
+	for (size_t i = 0; i < u->n_sockets; i++) {
+		const struct dp_user_socket *s = &u->socket[i];
+		unsigned score = 1;
+
+		if (s->local.ip.family != local->ip.family || s->local.port != local->port)
+			continue;
+		if (ip_eq(&s->local.ip, &local->ip))
+			score += 2;
+		else if (!ip_is_any(&s->local.ip))
+			continue;
+		score += s->queue == queue;
+		if (score > best_score) {
+			best = (int8_t)i;
+			best_score = score;
+		}
+	}
+	return best;
+}
+
+static void path_free(void *ctx, void *object)
+{
+	struct user *u = ctx;
+	struct path *p = object;
+
+	pmtu_unref(u, p->pmtu);
+	mem_free(u->mem, p);
+}
+
+/* ST_INVAL when none of the sockets can be used. */
+static enum status path_new(struct user *u, const struct endpoint *local,
+			    const struct endpoint *remote, bool encap, struct path **ret_path)
+{
+	struct path *p;
+	enum status st;
+
+	/* Without UDP encapsulation it would need a raw socket: no DP_CAP_RAW_ESP here. */
+	if (!encap || local->ip.family != remote->ip.family || pick_socket(u, local, 0) < 0)
+		return ST_INVAL;
+	p = mem_new(u->mem, sizeof(*p));
+	if (!p)
+		return ST_NOMEM;
+	st = pmtu_ref(u, &remote->ip, &p->pmtu);
+	if (st) {
+		mem_free(u->mem, p);
+		return st;
+	}
+	p->local = *local;
+	p->remote = *remote;
+	for (unsigned i = 0; i < u->n_queues; i++)
+		p->socket[i] = pick_socket(u, local, i);
+	*ret_path = p;
+	return ST_OK;
+}
+
+/* ---- children ------------------------------------------------------------------------------ */
+
+static enum status dup_ts(struct user *u, const struct wire_ts_list *l, struct wire_ts **ret_ts)
+{
+	struct wire_ts *ts = mem_new(u->mem, (l->n ? l->n : 1) * sizeof(*ts));
+
+	if (!ts)
+		return ST_NOMEM;
+	if (l->n)
+		memcpy(ts, l->ts, l->n * sizeof(*ts));
+	*ret_ts = ts;
+	return ST_OK;
+}
+
+/* Its path is freed with it; whoever replaced an earlier one has retired that. */
+static void child_free(void *ctx, void *object)
+{
+	struct user *u = ctx;
+	struct child *c = object;
+	struct path *p = atomic_load_explicit(&c->path, memory_order_relaxed);
+
+	if (p)
+		path_free(u, p);
+	esp_out_free(c->out);
+	esp_in_free(c->in);
+	esp_ts_free(c->ts);
+	mem_free(u->mem, c->remote_ts);
+	mem_free(u->mem, c);
+}
+
+/* All of a child that nobody else sees yet. */
+static enum status child_build(struct user *u, const struct dp_child *d, struct child *c)
+{
+	struct path *path;
+	enum status st = path_new(u, &d->local, &d->remote, d->encap, &path);
+
+	if (st)
+		return st;
+	atomic_init(&c->path, path);
+	c->id = d->id;
+	c->spi_in = d->spi_in;
+	c->queue = dp_user_queue_of(d->spi_in, u->n_queues);
+	c->limit = dp_limit_of(d);
+	c->n_remote_ts = d->ts_remote.n;
+	st = esp_ts_new(u->mem, &d->ts_local, &d->ts_remote, &c->ts);
+	if (st == ST_OK)
+		st = dup_ts(u, &d->ts_remote, &c->remote_ts);
+	if (st == ST_OK)
+		st = esp_out_new(u->mem, d->spi_out, &d->out, d->esn, &c->out);
+	if (st == ST_OK)
+		st = esp_in_new(u->mem, d->spi_in, &d->in, d->esn, d->window, &c->in);
+	return st;
+}
+
+/* The steps that others see; the last one cannot fail. */
+static enum status child_publish(struct user *u, struct child *c, dp_peer_id peer)
+{
+	enum status st = peer_ref(u, peer, &c->peer);
+
+	if (st)
+		return st;
+	st = sadb_route_add(u, c->remote_ts, c->n_remote_ts, c->peer);
+	if (st == ST_OK) {
+		st = sadb_spi_add(u, c);
+		if (st)
+			sadb_route_del(u, c->remote_ts, c->n_remote_ts, c->peer);
+	}
+	if (st)
+		peer_unref(u, c->peer);
+	else
+		map_insert(&u->children, &c->by_id, id_hash(&u->children, c->id));
+	return st;
+}
+
+static void start_sending(struct user *u, struct child *c)
+{
+	struct peer *p = c->peer;
+
+	c->sends = true;
+	atomic_store_explicit(&c->next_sender,
+			      atomic_load_explicit(&p->senders, memory_order_relaxed),
+			      memory_order_relaxed);
+	atomic_store_explicit(&p->senders, c, memory_order_release);
+	/* Later than the store: a queue thread that did not see it yet has put its packet where
+	 * we find it now, one that comes later finds the child (hold() in txin.c). */
+	send_held(u, p);
+}
+
+static void stop_sending(struct child *c)
+{
+	_Atomic(struct child *) *at = &c->peer->senders;
+	struct child *i;
+
+	if (!c->sends)
+		return;
+	while ((i = atomic_load_explicit(at, memory_order_relaxed)) != c)
+		at = &i->next_sender;
+	atomic_store_explicit(at, atomic_load_explicit(&c->next_sender, memory_order_relaxed),
+			      memory_order_release);
+}
+
+static enum status child_add(struct user *u, const struct dp_child *d)
+{
+	struct child *c = ops_child(u, d->id);
+	enum status st;
+
+	if (c) {
+		if (d->outbound && !c->sends)
+			start_sending(u, c);
+		return ST_OK;
+	}
+	if (sadb_by_spi(u, d->spi_in))
+		return ST_INVAL;
+	c = mem_new(u->mem, sizeof(*c));
+	if (!c)
+		return ST_NOMEM;
+	st = child_build(u, d, c);
+	if (st == ST_OK)
+		st = child_publish(u, c, d->peer);
+	if (st) {
+		child_free(u, c);
+		return st;
+	}
+	if (d->outbound)
+		start_sending(u, c);
+	return ST_OK;
+}
+
+static void child_remove(struct user *u, struct child *c)
+{
+	map_remove(&u->children, &c->by_id);
+	sadb_spi_del(u, c);
+	stop_sending(c);
+	sadb_route_del(u, c->remote_ts, c->n_remote_ts, c->peer);
+	peer_unref(u, c->peer);
+	qsbr_retire(&u->qsbr, child_free, u, c);
+}
+
+static enum status child_del(struct user *u, dp_child_id id)
+{
+	struct child *c = ops_child(u, id);
+
+	if (!c)
+		return ST_INVAL;
+	child_remove(u, c);
+	return ST_OK;
+}
+
+static enum status child_address(struct user *u, const struct dp_op *op)
+{
+	struct child *c = ops_child(u, op->u.address.id);
+	struct path *p;
+	enum status st;
+
+	if (!c)
+		return ST_INVAL;
+	st = path_new(u, &op->u.address.local, &op->u.address.remote, op->u.address.encap, &p);
+	if (st)
+		return st;
+	p = atomic_exchange_explicit(&c->path, p, memory_order_acq_rel);
+	qsbr_retire(&u->qsbr, path_free, u, p);
+	return ST_OK;
+}
+
+void ops_counters(const struct child *c, struct dp_counters *ret)
+{
+	*ret = (struct dp_counters){
+		.packets_in = atomic_load_explicit(&c->packets_in, memory_order_relaxed),
+		.bytes_in = atomic_load_explicit(&c->bytes_in, memory_order_relaxed),
+		.packets_out = atomic_load_explicit(&c->packets_out, memory_order_relaxed),
+		.bytes_out = atomic_load_explicit(&c->bytes_out, memory_order_relaxed),
+		.dropped_in = atomic_load_explicit(&c->dropped_in, memory_order_relaxed),
+	};
+}
+
+static enum status child_query(struct user *u, dp_child_id id, struct dp_counters *ret)
+{
+	const struct child *c = ops_child(u, id);
+
+	if (!c)
+		return ST_INVAL;
+	ops_counters(c, ret);
+	return ST_OK;
+}
+
+/* ---- traps --------------------------------------------------------------------------------- */
+
+static void ts_free(void *ctx, void *object)
+{
+	(void)ctx;
+	esp_ts_free(object);
+}
+
+/* Puts `ts` (NULL: none) in the place of the present trap. */
+static void trap_swap(struct user *u, struct peer *p, struct esp_ts *ts, struct wire_ts *list,
+		      size_t n)
+{
+	struct esp_ts *old = atomic_exchange_explicit(&p->trap, ts, memory_order_acq_rel);
+
+	if (old) {
+		sadb_route_del(u, p->trap_ts, p->n_trap_ts, p);
+		mem_free(u->mem, p->trap_ts);
+		qsbr_retire(&u->qsbr, ts_free, NULL, old);
+		peer_unref(u, p);
+	}
+	p->trap_ts = list;
+	p->n_trap_ts = n;
+}
+
+static enum status trap_add(struct user *u, const struct dp_op *op)
+{
+	const struct wire_ts_list *remote = &op->u.trap.ts_remote;
+	struct esp_ts *ts = NULL;
+	struct wire_ts *list = NULL;
+	struct peer *p;
+	enum status st = peer_ref(u, op->u.trap.peer, &p);
+
+	if (st)
+		return st;
+	st = esp_ts_new(u->mem, &op->u.trap.ts_local, remote, &ts);
+	if (st == ST_OK)
+		st = dup_ts(u, remote, &list);
+	if (st == ST_OK)
+		st = sadb_route_add(u, list, remote->n, p);
+	if (st) {
+		esp_ts_free(ts);
+		mem_free(u->mem, list);
+		peer_unref(u, p);
+		return st;
+	}
+	trap_swap(u, p, ts, list, remote->n);
+	return ST_OK;
+}
+
+static enum status trap_del(struct user *u, dp_peer_id id)
+{
+	struct peer *p = peer_find(u, id);
+
+	if (!p || !atomic_load_explicit(&p->trap, memory_order_relaxed))
+		return ST_INVAL;
+	/* While we look at it, it must not go with the trap. */
+	p->refs++;
+	trap_swap(u, p, NULL, NULL, 0);
+	drop_held(u, take_held(p));
+	peer_unref(u, p);
+	return ST_OK;
+}
+
+/* ---- operations ---------------------------------------------------------------------------- */
+
+static enum status carry_out(struct user *u, const struct dp_op *op, struct dp_counters *ret)
+{
+	switch (op->kind) {
+	case DP_CHILD_ADD: return child_add(u, &op->u.child);
+	case DP_CHILD_DEL: return child_del(u, op->u.id);
+	case DP_CHILD_ADDRESS: return child_address(u, op);
+	case DP_CHILD_QUERY: return child_query(u, op->u.id, ret);
+	case DP_TRAP_ADD: return trap_add(u, op);
+	case DP_TRAP_DEL: return trap_del(u, op->u.peer);
+	}
+	return ST_INVAL;
+}
+
+enum status ops_submit(struct user *u, const struct dp_op *op)
+{
+	/* First the memory for the answer: what was carried out must be answered. */
+	struct done *d = mem_new(u->mem, sizeof(*d));
+
+	if (!d)
+		return ST_NOMEM;
+	d->report.kind = DP_REPORT_DONE;
+	d->report.u.done.op = op->op;
+	d->report.u.done.status = carry_out(u, op, &d->report.u.done.counters);
+	*u->done_tail = d;
+	u->done_tail = &d->next;
+	user_signal_host(u);
+	qsbr_poll(&u->qsbr);
+	return ST_OK;
+}
+
+void ops_free_all(struct user *u)
+{
+	struct map_node *n;
+
+	while ((n = map_any(&u->children)))
+		child_remove(u, CONTAINER_OF(n, struct child, by_id));
+	while ((n = map_any(&u->peers)))
+		(void)trap_del(u, CONTAINER_OF(n, struct peer, by_id)->id);
+}

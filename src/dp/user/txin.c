@@ -1,0 +1,292 @@
+/* From the protected side: which child, and in which pieces. */
+#include "dp/user/internal.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+	ICMP_PER_S = 1000, /* answers to our own side; the limit is against loops */
+};
+
+/* ---- packets without an SA ----------------------------------------------------------------- */
+
+static void report_acquire(struct queue *q, struct peer *p, const struct wire_ip *ip)
+{
+	const struct dp_report r = { .kind = DP_REPORT_ACQUIRE,
+				     .u.acquire = { .peer = p->id,
+						    .src = ip->src,
+						    .dst = ip->dst,
+						    .proto = ip->proto,
+						    .sport = ip->sport,
+						    .dport = ip->dport } };
+	int64_t not_before = atomic_load_explicit(&p->acquire_ns, memory_order_relaxed);
+	int64_t next = q->now_ns + dur_ms(DP_ACQUIRE_INTERVAL_MS).ns;
+
+	if (q->now_ns < not_before)
+		return;
+	/* Of several queues with the same thought one reports. */
+	if (!atomic_compare_exchange_strong_explicit(&p->acquire_ns, &not_before, next,
+						     memory_order_relaxed, memory_order_relaxed))
+		return;
+	if (!queue_report(q, &r))
+		atomic_store_explicit(&p->acquire_ns, 0, memory_order_relaxed);
+}
+
+/* With the peer's lock. */
+static bool append_held(struct queue *q, struct peer *p, const struct vnet *v,
+			const uint8_t *packet, size_t n)
+{
+	struct held *h;
+
+	if (p->n_held == DP_HELD_PACKETS || p->held_bytes + n > HELD_BYTES)
+		return false;
+	h = mem_new(q->u->mem, sizeof(*h) + n);
+	if (!h) {
+		count(q, C_NO_MEMORY, 1);
+		return false;
+	}
+	h->n = n;
+	h->vnet = *v;
+	memcpy(h->data, packet, n);
+	*p->held_tail = h;
+	p->held_tail = &h->next;
+	p->n_held++;
+	p->held_bytes += n;
+	return true;
+}
+
+/* Keeps the packet until there is an SA.  One may have come since we looked: it is published
+ * before its packets are collected under the same lock, so that it is either seen here or collects
+ * this packet.  True when it is there, and the packet was not kept. */
+static bool hold(struct queue *q, struct peer *p, const struct vnet *v, const uint8_t *packet,
+		 const struct wire_ip *ip)
+{
+	bool kept = false;
+	bool have;
+
+	pthread_mutex_lock(&p->lock);
+	have = sadb_peer_sender(p, ip) != NULL;
+	if (!have)
+		kept = append_held(q, p, v, packet, ip->len);
+	pthread_mutex_unlock(&p->lock);
+	if (have)
+		return true;
+	if (!kept)
+		count(q, DP_C_TX_NO_SA, 1);
+	report_acquire(q, p, ip);
+	return false;
+}
+
+/* ---- too big ------------------------------------------------------------------------------- */
+
+/* RFC 4301 section 8.2.1, cases 1 and 3.  The answer comes from where the packet was going: that
+ * address is routed to us, so it is one the sender believes, and we need none of our own. */
+static void answer_too_big(struct queue *q, const uint8_t *packet, const struct wire_ip *ip,
+			   size_t max)
+{
+	static const struct vnet plain = { 0 };
+	uint8_t buf[WIRE_ICMP_MAX];
+	struct bytes icmp;
+
+	count(q, C_TX_TOO_BIG, 1);
+	if (!bucket_take(&q->icmp, q->now_ns, ICMP_PER_S)) {
+		count(q, C_ICMP_LIMITED, 1);
+		return;
+	}
+	if (ip->version == 6 && max < WIRE_IP6_MIN_MTU)
+		max = WIRE_IP6_MIN_MTU;
+	if (wire_icmp_error(WIRE_ICMP_TOO_BIG, (uint32_t)max, bytes_of(packet, ip->len), ip,
+			    &ip->dst, buf, sizeof(buf), &icmp))
+		return;
+	count(q, C_ICMP_SENT, 1);
+	tun_write(q, &plain, &icmp, 1);
+}
+
+/* ---- sending ------------------------------------------------------------------------------- */
+
+/* Where a packet goes and how large its pieces may be. */
+struct way {
+	struct child *child;
+	const struct path *path;
+	size_t max;
+};
+
+static void send_whole(struct queue *q, const struct way *w, const uint8_t *packet,
+		       const struct wire_ip *ip, bool fragment)
+{
+	memcpy(tx_room(q, ip->len), packet, ip->len);
+	tx_commit(q, w->child, w->path, ip, ip->len, fragment);
+}
+
+/* RFC 4301 section 8.2.1, case 2: before encryption. */
+static void send_fragments(struct queue *q, const struct way *w, const uint8_t *packet,
+			   const struct wire_ip *ip)
+{
+	struct frag f;
+
+	if (frag_plan(bytes_of(packet, ip->len), ip, w->max, &f)) {
+		answer_too_big(q, packet, ip, w->max);
+		return;
+	}
+	count(q, C_TX_FRAGMENTED, 1);
+	for (size_t i = 0; i < f.pieces; i++) {
+		uint8_t *room = tx_room(q, f.hdr_len + f.size);
+
+		tx_commit(q, w->child, w->path, ip, frag_piece(&f, i, room), false);
+	}
+}
+
+static void send_one(struct queue *q, const struct way *w, const uint8_t *packet,
+		     const struct wire_ip *ip)
+{
+	if (ip->len <= w->max)
+		send_whole(q, w, packet, ip, false);
+	else if (ip->version == 6 && ip->len <= WIRE_IP6_MIN_MTU)
+		send_whole(q, w, packet, ip, true);
+	else if (ip->dont_fragment)
+		answer_too_big(q, packet, ip, w->max);
+	else
+		send_fragments(q, w, packet, ip);
+}
+
+/* Datagrams that do not fit one by one: each is a packet of its own now. */
+static void send_datagrams(struct queue *q, const struct way *w, const struct gso *g)
+{
+	for (size_t i = 0; i < g->pieces; i++) {
+		size_t n = gso_piece(g, i, q->tx.scratch);
+		enum wire_ip_fault why;
+		struct wire_ip ip;
+
+		if (wire_ip_parse(bytes_of(q->tx.scratch, n), &ip, &why) == ST_OK)
+			send_one(q, w, q->tx.scratch, &ip);
+	}
+}
+
+static void send_gso(struct queue *q, const struct way *w, const struct vnet *v,
+		     const uint8_t *packet, const struct wire_ip *ip)
+{
+	struct gso g;
+
+	if (gso_plan(v, bytes_of(packet, ip->len), ip, w->max, &g)) {
+		count(q, C_TX_BAD, 1);
+		return;
+	}
+	if (g.hdr_len + g.size > w->max) {
+		send_datagrams(q, w, &g);
+		return;
+	}
+	for (size_t i = 0; i < g.pieces; i++) {
+		uint8_t *room = tx_room(q, g.hdr_len + g.size);
+
+		tx_commit(q, w->child, w->path, ip, gso_piece(&g, i, room), false);
+	}
+}
+
+static void send_by(struct queue *q, struct child *c, const struct vnet *v, uint8_t *packet,
+		    const struct wire_ip *ip)
+{
+	struct way w = { .child = c, .path = atomic_load_explicit(&c->path, memory_order_acquire) };
+
+	w.max = pmtu_inner(q, w.path);
+	if (vnet_is_gso(v)) {
+		send_gso(q, &w, v, packet, ip);
+		return;
+	}
+	if (vnet_complete(v, packet, ip->len)) {
+		count(q, C_TX_BAD, 1);
+		return;
+	}
+	wire_tcp_clamp_mss(packet, ip, (uint32_t)(w.max < q->u->mtu ? w.max : q->u->mtu), false);
+	send_one(q, &w, packet, ip);
+}
+
+void tx_packet_in(struct queue *q, const struct vnet *v, uint8_t *packet, size_t n)
+{
+	struct peer *trap;
+	struct child *c;
+	struct wire_ip ip;
+	enum wire_ip_fault why;
+
+	if (wire_ip_parse(bytes_of(packet, n), &ip, &why)) {
+		count(q, C_TX_BAD, 1);
+		return;
+	}
+	c = sadb_sender(q->u, &ip, &trap);
+	if (!c && trap && hold(q, trap, v, packet, &ip))
+		c = sadb_sender(q->u, &ip, &trap);
+	else if (!c && trap)
+		return;
+	if (c)
+		send_by(q, c, v, packet, &ip);
+	else
+		count(q, DP_C_TX_DISCARD, 1);
+}
+
+/* ---- sources ------------------------------------------------------------------------------- */
+
+static ssize_t read_tun(struct queue *q, struct vnet *v)
+{
+	uint8_t hdr[VNET_LEN];
+	struct iovec iov[2] = { { hdr, sizeof(hdr) }, { q->tx.read_buf, RX_BUFFER } };
+	ssize_t n;
+
+	*v = (struct vnet){ 0 };
+	if (q->u->tun_plain)
+		return read(q->tun, q->tx.read_buf, RX_BUFFER);
+	n = readv(q->tun, iov, 2);
+	if (n < 0)
+		return n;
+	if (n < VNET_LEN) {
+		errno = EBADMSG;
+		return -1;
+	}
+	v->flags = hdr[0];
+	v->gso_type = hdr[1];
+	memcpy(&v->hdr_len, hdr + 2, 2);
+	memcpy(&v->gso_size, hdr + 4, 2);
+	memcpy(&v->csum_start, hdr + 6, 2);
+	memcpy(&v->csum_offset, hdr + 8, 2);
+	return n - VNET_LEN;
+}
+
+/* A device that is gone would wake us for ever. */
+static void tun_failed(struct queue *q, int err)
+{
+	if (err == EAGAIN || err == EINTR)
+		return;
+	count(q, C_TUN_ERROR, 1);
+	if (err == EBADFD || err == ENODEV || err == EBADF)
+		epoll_ctl(q->epoll, EPOLL_CTL_DEL, q->tun, NULL);
+}
+
+void tx_drain_tun(struct queue *q)
+{
+	for (unsigned i = 0; i < TX_READS; i++) {
+		struct vnet v;
+		ssize_t n = read_tun(q, &v);
+
+		if (n <= 0) {
+			tun_failed(q, n < 0 ? errno : ENODEV);
+			break;
+		}
+		tx_packet_in(q, &v, q->tx.read_buf, (size_t)n);
+	}
+	tx_flush(q);
+}
+
+void tx_drain_control(struct queue *q)
+{
+	size_t n;
+	uint8_t *r;
+
+	while ((r = ring_next(&q->control, &n))) {
+		struct vnet v;
+
+		memcpy(&v, r, sizeof(v));
+		tx_packet_in(q, &v, r + sizeof(v), n - sizeof(v));
+	}
+	tx_flush(q);
+	ring_release(&q->control);
+}
