@@ -174,7 +174,7 @@ static enum status path_new(struct user *u, const struct endpoint *local,
 	}
 	p->local = *local;
 	p->remote = *remote;
-	for (unsigned i = 0; i < u->n_queues; i++)
+	for (unsigned i = 0; i < u->n_queues && i < ARRAY_LEN(p->socket); i++)
 		p->socket[i] = pick_socket(u, local, i);
 	*ret_path = p;
 	return ST_OK;
