@@ -375,6 +375,7 @@ static void identities_refused(void **state)
 	static const uint8_t v4[] = { 192, 0, 2, 8 },
 			     mapped[] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 7 };
 	struct bytes dn = subject_dn(w.inter), own = subject_dn(w.leaf);
+	uint8_t longer[200] = { 0 };
 	const struct {
 		uint8_t type;
 		struct bytes id;
@@ -385,7 +386,8 @@ static void identities_refused(void **state)
 		  "IP:192.0.2.7, IP:2001:db8::7, peer claims FQDN site-c.example" },
 		{ ID_FQDN, bytes_str("b.example"), "peer claims FQDN b.example" },
 		{ ID_FQDN, bytes_str("site-b.example."), "peer claims" },
-		{ ID_FQDN, bytes_str("site-b.exampl"), "peer claims" },
+		/* a prefix, though the rest follows in memory */
+		{ ID_FQDN, bytes_of("site-b.example", 13), "peer claims FQDN site-b.exampl" },
 		{ ID_FQDN, bytes_str("*.example"), "peer claims FQDN *.example" },
 		{ ID_FQDN, bytes_of("site-b.example\0.evil", 20), "site-b.example\\x00.evil" },
 		{ ID_FQDN, bytes_str(""), "peer claims" },
@@ -405,6 +407,7 @@ static void identities_refused(void **state)
 		  "certificate is for \"O=warren, CN=site-b\", peer claims DN O=warren, "
 		  "CN=Intermediate" },
 		{ ID_DN, bytes_of(own.p, own.n - 1), "peer claims DN" },
+		{ ID_DN, bytes_of(longer, own.n + 1), "peer claims DN" },
 		{ ID_DN, bytes_of("\x30\x00", 2), "peer claims DN (empty name)" },
 		{ ID_DN, bytes_str("garbage"), "peer claims DN" },
 		{ ID_GN, bytes_str("site-b.example"), "peer claims identity of type 10" },
@@ -414,6 +417,7 @@ static void identities_refused(void **state)
 	};
 
 	(void)state;
+	memcpy(longer, own.p, own.n);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct crypto_result r = verify_id(w.leaf, rows[i].type, rows[i].id);
 
@@ -444,6 +448,12 @@ static void names_inside_certificates(void **state)
 	cert = pki_cert(&spec);
 	r = verify_id(cert, ID_FQDN, bytes_str("site-b.example"));
 	assert_refused(&r, "DNS:*.example");
+	X509_free(cert);
+	/* An empty subject is nobody's name. */
+	spec.name = "";
+	cert = pki_cert(&spec);
+	r = verify_id(cert, ID_DN, bytes_of("\x30\x00", 2));
+	assert_refused(&r, "certificate is for \"(empty name)\", peer claims DN (empty name)");
 	X509_free(cert);
 	/* More names than a reason can list: the right one is still found. */
 	spec.san = "DNS:a,DNS:b,DNS:c,DNS:d,DNS:e,DNS:f,DNS:g,URI:http://h,DNS:site-b.example";
