@@ -18,14 +18,16 @@ struct plat_poll {
 	void *ctx;
 };
 
-/* An error condition is reported like data: the reader finds it out. */
 static void poll_ready(uv_poll_t *h, int status, int events)
 {
 	struct plat_poll *p = CONTAINER_OF(h, struct plat_poll, uv);
 
-	(void)status;
 	(void)events;
 	p->fn(p->ctx);
+	/* libuv takes POLLERR for a dead descriptor and stops.  On a socket it is an ICMP error,
+	 * which the reader has just taken from its queue. */
+	if (status < 0 && !uv_is_closing((uv_handle_t *)h))
+		uv_poll_start(h, UV_READABLE, poll_ready);
 }
 
 enum status plat_poll_new(uv_loop_t *loop, int fd, plat_poll_fn *fn, void *ctx,

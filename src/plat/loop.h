@@ -20,7 +20,8 @@ MUST enum status plat_loop_close(uv_loop_t *loop);
 struct plat_poll;
 typedef void plat_poll_fn(void *ctx);
 
-/* Level-triggered; the descriptor stays its owner's and must live until plat_poll_free(). */
+/* Level-triggered; error conditions (POLLERR) are reported like data, and `fn` has to take them off
+ * the descriptor.  The descriptor stays its owner's and must live until plat_poll_free(). */
 MUST enum status plat_poll_new(uv_loop_t *loop, int fd, plat_poll_fn *fn, void *ctx,
 			       struct plat_poll **ret_poll);
 void plat_poll_free(struct plat_poll *p);

@@ -273,6 +273,49 @@ static void test_poll_free_inside(void **state)
 	close(fd[1]);
 }
 
+struct listener {
+	struct seen seen;
+	struct sock sock;
+};
+
+static void on_datagrams(void *ctx)
+{
+	struct listener *l = ctx;
+	enum status st = plat_udp_recv(l->sock.fd, l->sock.local.port, &in);
+
+	note(&l->seen, st == ST_OK ? 'd' : 'e');
+	uv_stop(&l->seen.loop);
+}
+
+/* A peer that is not there yet: the ICMP error of our first datagram must not deafen us. */
+static void test_poll_after_error(void **state)
+{
+	struct listener l = { .sock = udp("127.0.0.1", false) };
+	struct sock gone = udp("127.0.0.1", false), other = udp("127.0.0.1", false);
+	struct plat_udp_out out = { l.sock.local.ip, gone.local, { 0 }, bytes_str("x") };
+	char buf[256];
+	struct text why = TEXT_OF(buf);
+
+	(void)state;
+	close(gone.fd);
+	uv_loop_init(&l.seen.loop);
+	assert_int_equal(plat_poll_new(&l.seen.loop, l.sock.fd, on_datagrams, &l, &l.seen.poll),
+			 ST_OK);
+	for (int i = 0; i < 2; i++) {
+		assert_ok(plat_udp_send(l.sock.fd, &out, false, &why), why);
+		uv_run(&l.seen.loop, UV_RUN_DEFAULT);
+	}
+	assert_string_equal(l.seen.order, "ee");
+	out.to = l.sock.local;
+	assert_ok(plat_udp_send(other.fd, &out, false, &why), why);
+	uv_run(&l.seen.loop, UV_RUN_DEFAULT);
+	assert_string_equal(l.seen.order, "eed");
+	plat_poll_free(l.seen.poll);
+	assert_int_equal(plat_loop_close(&l.seen.loop), ST_OK);
+	close(l.sock.fd);
+	close(other.fd);
+}
+
 static void work_run(void *ctx)
 {
 	((struct seen *)ctx)->thread = pthread_self();
@@ -774,6 +817,7 @@ int main(void)
 		cmocka_unit_test(test_udp_bad_address),
 		cmocka_unit_test(test_timer),
 		cmocka_unit_test(test_poll_free_inside),
+		cmocka_unit_test(test_poll_after_error),
 		cmocka_unit_test(test_work),
 		cmocka_unit_test(test_work_cancel),
 		cmocka_unit_test(test_resolve),
