@@ -189,6 +189,7 @@ static void authenticated(struct ike *ike, struct attempt *at, struct policy_ide
 	struct child *child = NULL;
 	struct outbox ob;
 	bool offered = (at->inner.present & child_payloads) == child_payloads;
+	uint32_t child_spi = sa->hs->child_spi;
 
 	buf[0] = 0;
 	outbox_init(&ob, ike->mem);
@@ -214,6 +215,9 @@ static void authenticated(struct ike *ike, struct attempt *at, struct policy_ide
 		child_link(ike, child);
 	}
 	sa_settle(ike, sa);
+	/* The responder has a child that we have not: without a word it would send into a hole. */
+	if (offered && !child)
+		info_delete_child(ike, sa, child_spi);
 }
 
 static void judged(struct ike *ike, struct attempt *at, const struct crypto_result *r)

@@ -60,6 +60,9 @@ void info_delete_child(struct ike *ike, struct ike_sa *sa, uint32_t spi_in)
 	msg_begin_sk(ike, sa, WIRE_INFORMATIONAL, false, sa->win.next_send, &o);
 	wire_put_delete(&o, WIRE_PROTO_ESP, 4, BYTES_OF(raw));
 	send_info(ike, sa, &o);
+	/* Without memory for it: the farewell of the whole SA is said until it is heard. */
+	if (!sa->win.request.n)
+		sa_delete(ike, sa, "its child could not be installed");
 }
 
 enum status info_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)

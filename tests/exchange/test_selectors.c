@@ -152,7 +152,10 @@ static void greedy_responder(void **state)
 		script_put_sa(&s, answer[i].esp, answer[i].spi);
 		script_put_ts(&s, answer[i].ts_i, answer[i].ts_r);
 		script_send(&s);
-		script_exchange(&s);
+		/* a: INFORMATIONAL 2 {D}: the responder is not left with half a child */
+		assert_true(script_exchange(&s) && s.opened);
+		assert_int_equal(packet_exchange(s.packet), WIRE_INFORMATIONAL);
+		assert_int_equal(s.in.n_deletes, 1);
 		assert_int_equal(p.a->n_children, 0);
 		assert_int_equal(node_events(p.a, IKE_EV_CHILD_UP), 0);
 		assert_non_null(node_event(p.a, IKE_EV_REFUSED));

@@ -108,6 +108,7 @@ struct node {
 
 	/* The n-th job or operation (from 0) fails; -1: none. */
 	long fail_job, fail_op;
+	enum status fail_status; /* ST_IO unless set */
 	long n_jobs, n_ops;
 
 	struct ike_event *events;

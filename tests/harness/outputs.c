@@ -47,7 +47,7 @@ static void out_job(struct node *n, const struct ike_out *o)
 
 	p->job = o->u.job.job;
 	p->fail = n->n_jobs++ == n->fail_job;
-	p->status = ST_IO;
+	p->status = n->fail_status;
 	pending_add(n, p, HOLD_JOBS);
 }
 
@@ -69,7 +69,7 @@ static void out_dp(struct node *n, const struct dp_op *op)
 	struct pending *p = pending_new(PENDING_DONE, op->op);
 
 	p->fail = n->n_ops++ == n->fail_op;
-	p->status = p->fail ? ST_IO : ST_OK;
+	p->status = p->fail ? n->fail_status : ST_OK;
 	/* A failed deletion still leaves nothing that carries packets. */
 	if (!p->fail || op->kind == DP_CHILD_DEL || op->kind == DP_TRAP_DEL) {
 		record_dp(n, op);

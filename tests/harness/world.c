@@ -73,6 +73,7 @@ struct node *world_node_bare(struct world *w, const char *name, const char *cons
 	n->conf = conf;
 	n->seed = w->seed * 1000 + w->n_nodes;
 	n->fail_job = n->fail_op = -1;
+	n->fail_status = ST_IO;
 	test_mem_init(&n->mem);
 	list_init(&n->held);
 	list_init(&n->ready);

@@ -1,0 +1,280 @@
+/* Things go wrong on our own side: the n-th allocation, job, data-plane operation or look-up of a
+ * whole life fails, for every n.  No leak (the harness looks), no broken invariant (it ends the
+ * process at an IKE_EV_BUG), nothing stuck: once things work again both ends find together. */
+#include "exchange/exchange.h"
+
+enum {
+	KINDS = 3, /* of certificates, addresses */
+};
+
+/* What is made to fail at one of the two. */
+struct fault {
+	bool at_b;
+	long alloc, job, op; /* -1: none */
+	bool alloc_on; /* this allocation and all after it, for a minute */
+	enum status status;
+};
+
+static const struct fault no_fault = { .alloc = -1, .job = -1, .op = -1 };
+
+static void configure(struct pair *p, unsigned kind)
+{
+	p->pa->start = IKE_START_UP;
+	p->pb->start = kind == 2 ? IKE_START_UP : IKE_START_TRAFFIC;
+	p->pa->dpd_delay = p->pb->dpd_delay = dur_s(10);
+	p->pa->keepalive = dur_s(20);
+	if (kind == 1) {
+		pair_certs(p);
+		p->cb->conf.half_open_cookie = 0;
+		p->ca->conf.force_encap = true;
+	}
+	if (kind == 2) {
+		p->pa->ike =
+			test_conf_sa(p->ca, WIRE_PROTO_IKE, "aes128gcm16-prfsha256-x25519-ecp256");
+		p->pb->ike = test_conf_sa(p->cb, WIRE_PROTO_IKE, "aes128gcm16-prfsha256-ecp256");
+	}
+	p->ca->conf.trace = p->cb->conf.trace = true;
+}
+
+/* An engine that does not start leaves nothing and starts when it is asked again. */
+static void start(struct node *n)
+{
+	if (node_start(n) == ST_OK)
+		return;
+	assert_null(n->ike);
+	assert_int_equal(n->mem.live, 0);
+	n->mem.fail_at = -1;
+	assert_int_equal(node_start(n), ST_OK);
+}
+
+static void begin(struct pair *p, const struct fault *f, unsigned kind)
+{
+	static const char *const at_a[] = { "192.0.2.1", NULL }, *const at_b[] = { "192.0.2.2",
+										   NULL };
+	struct node *n;
+
+	pair_init(p, 600 + kind);
+	configure(p, kind);
+	p->a = world_node_bare(p->w, "a", at_a, p->ca);
+	p->b = world_node_bare(p->w, "b", at_b, p->cb);
+	n = f->at_b ? p->b : p->a;
+	n->mem.fail_at = f->alloc;
+	n->mem.fail_on = f->alloc_on;
+	n->fail_job = f->job;
+	n->fail_op = f->op;
+	n->fail_status = f->status;
+	start(p->a);
+	start(p->b);
+}
+
+static void heal(struct node *n)
+{
+	n->mem.fail_at = -1;
+	n->fail_job = -1;
+	/* fail_op stays: it tells the harness that a child may be missing. */
+}
+
+/* A set-up with a lost message, liveness, traffic both ways, a new configuration, farewell, again.
+ */
+static void live(struct pair *p)
+{
+	if (world_packet(p->w, 0))
+		world_drop(p->w, world_packet(p->w, 0));
+	world_live(p->w, dur_s(60));
+	node_packet(p->a, "10.1.0.1", "10.2.0.1");
+	node_packet(p->b, "10.2.0.1", "10.1.0.1");
+	world_live(p->w, dur_s(5));
+	node_reconfigure(p->a, test_conf_copy(p->ca));
+	world_live(p->w, dur_s(5));
+	(void)!node_command(p->a, IKE_CMD_DOWN, PAIR_PEER);
+	world_live(p->w, dur_s(20));
+	node_packet(p->b, "10.2.0.1", "10.1.0.1");
+	world_live(p->w, dur_s(20));
+	(void)!node_command(p->a, IKE_CMD_UP, PAIR_PEER);
+	world_live(p->w, dur_s(5));
+}
+
+static bool one_life(const struct fault *f, unsigned kind, long *ret_allocs, long *ret_jobs,
+		     long *ret_ops)
+{
+	struct pair p;
+	struct node *n;
+	bool hit;
+
+	begin(&p, f, kind);
+	n = f->at_b ? p.b : p.a;
+	live(&p);
+	*ret_allocs = n->mem.calls;
+	*ret_jobs = n->n_jobs;
+	*ret_ops = n->n_ops;
+	hit = n->mem.refused > 0 || f->job >= 0 || f->op >= 0;
+	heal(n);
+	world_live(p.w, dur_s(400));
+	if (!pair_is_up(&p))
+		print_error("kind %u, %s: alloc %ld%s, job %ld, op %ld (%s): not up again\n", kind,
+			    f->at_b ? "b" : "a", f->alloc, f->alloc_on ? "+" : "", f->job, f->op,
+			    status_name(f->status));
+	assert_true(pair_is_up(&p));
+	assert_int_equal(node_command(p.a, IKE_CMD_SHUTDOWN, 0), ST_OK);
+	assert_int_equal(node_command(p.b, IKE_CMD_SHUTDOWN, 0), ST_OK);
+	world_live(p.w, dur_s(300));
+	assert_true(pair_is_down(&p));
+	pair_done(&p);
+	return hit;
+}
+
+static void count(bool at_b, unsigned kind, long *ret_allocs, long *ret_jobs, long *ret_ops)
+{
+	struct fault f = no_fault;
+
+	f.at_b = at_b;
+	assert_false(one_life(&f, kind, ret_allocs, ret_jobs, ret_ops));
+}
+
+static void each_allocation(bool on)
+{
+	long allocs, jobs, ops, a, j, o;
+
+	for (unsigned kind = 0; kind < KINDS; kind++)
+		for (int at_b = 0; at_b < 2; at_b++) {
+			count(at_b, kind, &allocs, &jobs, &ops);
+			assert_true(allocs > 50);
+			for (long n = 0; n < allocs; n += on ? 7 : 1) {
+				struct fault f = no_fault;
+
+				f.at_b = at_b;
+				f.alloc = n;
+				f.alloc_on = on;
+				(void)one_life(&f, kind, &a, &j, &o);
+			}
+		}
+}
+
+static void nth_allocation_fails(void **state)
+{
+	(void)state;
+	each_allocation(false);
+}
+
+static void memory_runs_out_for_a_while(void **state)
+{
+	(void)state;
+	each_allocation(true);
+}
+
+static void nth_job_fails(void **state)
+{
+	static const enum status how[] = { ST_IO, ST_NOMEM, ST_REFUSE };
+	long allocs, jobs, ops, a, j, o;
+
+	(void)state;
+	for (unsigned kind = 0; kind < KINDS; kind++)
+		for (int at_b = 0; at_b < 2; at_b++) {
+			count(at_b, kind, &allocs, &jobs, &ops);
+			assert_true(jobs > 4);
+			for (long n = 0; n < jobs; n++)
+				for (size_t h = 0; h < ARRAY_LEN(how); h++) {
+					struct fault f = no_fault;
+
+					f.at_b = at_b;
+					f.job = n;
+					f.status = how[h];
+					assert_true(one_life(&f, kind, &a, &j, &o));
+				}
+		}
+}
+
+static void nth_operation_fails(void **state)
+{
+	static const enum status how[] = { ST_IO, ST_NOMEM, ST_INVAL };
+	long allocs, jobs, ops, a, j, o;
+
+	(void)state;
+	for (unsigned kind = 0; kind < KINDS; kind++)
+		for (int at_b = 0; at_b < 2; at_b++) {
+			count(at_b, kind, &allocs, &jobs, &ops);
+			assert_true(ops > 3);
+			for (long n = 0; n < ops; n++)
+				for (size_t h = 0; h < ARRAY_LEN(how); h++) {
+					struct fault f = no_fault;
+
+					f.at_b = at_b;
+					f.op = n;
+					f.status = how[h];
+					assert_true(one_life(&f, kind, &a, &j, &o));
+				}
+		}
+}
+
+/* The data plane refuses the child: the operator hears it, the peer is told, no child is left. */
+static void child_not_installed(void **state)
+{
+	struct pair *p = *state;
+
+	pair_start(p);
+	p->b->fail_op = p->b->n_ops;
+	p->b->fail_status = ST_IO;
+	connect(p->a);
+	world_run(p->w);
+	assert_int_equal(node_events(p->b, IKE_EV_DATAPLANE), 1);
+	assert_int_equal(node_counter(p->b, "ike.host.dataplane_failed"), 1);
+	assert_int_equal(p->a->n_children + p->b->n_children, 0);
+	assert_int_equal(ike_totals(p->a->ike).children + ike_totals(p->b->ike).children, 0);
+}
+
+/* The same for a peer that is wanted up: it is tried again, whoever's data plane it was. */
+static void wanted_child_comes_back(void **state)
+{
+	(void)state;
+	for (int who = 0; who < 2; who++) {
+		struct pair p;
+		struct node *n;
+
+		pair_init(&p, 610 + (unsigned)who);
+		p.pa->start = IKE_START_UP;
+		pair_start(&p);
+		n = who ? p.b : p.a;
+		n->fail_op = n->n_ops;
+		world_live(p.w, dur_s(200));
+		assert_int_equal(node_events(n, IKE_EV_DATAPLANE), 1);
+		assert_true(pair_is_up(&p));
+		pair_done(&p);
+	}
+}
+
+/* The answer of the data plane comes late, or after the child is gone. */
+static void slow_data_plane(void **state)
+{
+	struct pair *p = *state;
+
+	pair_start(p);
+	p->a->hold = p->b->hold = HOLD_DP;
+	connect(p->a);
+	world_run(p->w);
+	assert_int_equal(node_events(p->a, IKE_EV_CHILD_UP), 0);
+	assert_int_equal(node_held(p->a, PENDING_DONE), 1);
+	/* b leaves before its own data plane answered. */
+	assert_int_equal(node_command(p->b, IKE_CMD_DOWN, PAIR_PEER), ST_OK);
+	world_run(p->w);
+	assert_int_equal(p->a->n_children + p->b->n_children, 0);
+	node_release(p->a);
+	node_release(p->b);
+	assert_int_equal(node_events(p->a, IKE_EV_CHILD_UP), 0);
+	settle(p);
+	assert_true(pair_is_down(p));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nth_allocation_fails),
+		cmocka_unit_test(memory_runs_out_for_a_while),
+		cmocka_unit_test(nth_job_fails),
+		cmocka_unit_test(nth_operation_fails),
+		pair_test(child_not_installed),
+		cmocka_unit_test(wanted_child_comes_back),
+		pair_test(slow_data_plane),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
