@@ -302,6 +302,7 @@ static void installed(struct ike *ike, struct child *c, enum status st)
 
 	if (st == ST_OK) {
 		c->installed = true;
+		peer_child_installed(sa->peer);
 		up_event(ike, c);
 		return;
 	}
@@ -309,6 +310,7 @@ static void installed(struct ike *ike, struct child *c, enum status st)
 	event_emit(ike, NULL, IKE_EV_DATAPLANE, (struct event_about){ .sa = sa, .child = c },
 		   "the data plane refused the child SA (%s)", status_name(st));
 	child_remove(ike, c, "the data plane refused it");
+	peer_child_failed(ike, sa->peer);
 	info_delete_child(ike, sa, spi);
 }
 

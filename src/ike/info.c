@@ -122,6 +122,8 @@ enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	 * and gets an empty one, which says the same. */
 	for (size_t i = 0; i < rx->inner->n_deletes && sa->state == SA_UP; i++)
 		delete_children(ike, sa, &rx->inner->deletes[i], &w);
+	if (wr_len(&w))
+		peer_child_gone(ike, sa->peer);
 	msg_begin_sk(ike, sa, WIRE_INFORMATIONAL, true, sa->win.next_recv, &o);
 	if (wr_len(&w))
 		wire_put_delete(&o, WIRE_PROTO_ESP, 4, wr_bytes_of(&w));

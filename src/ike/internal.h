@@ -227,6 +227,8 @@ struct ike_sa {
 	struct list node; /* of the engine */
 	struct list peer_node;
 	struct map_node by_spi; /* our SPI */
+	struct map_node by_ident; /* who the peer is, from SA_UP on */
+	bool in_ident_map;
 	uint64_t spi_i;
 	uint64_t spi_r;
 	bool initiator; /* original initiator */
@@ -457,6 +459,7 @@ struct peer {
 	const struct ike_peer_conf *conf;
 	bool removed; /* no longer configured: goes with its last SA */
 	struct list sas;
+	struct ike_sa *connecting; /* our attempt: at most one at a time */
 	struct timer retry;
 	bool wanted; /* keep trying until connected */
 	bool trapped; /* the data plane watches for traffic */
@@ -481,6 +484,11 @@ void peer_attempt_failed(struct ike *ike, struct peer *p, const char *why);
 void peer_sa_up(struct ike *ike, struct peer *p, bool with_child);
 /* An SA of it was unlinked; `was_up`: one that had been established. May free the peer. */
 void peer_sa_gone(struct ike *ike, struct peer *p, bool was_up);
+void peer_child_installed(struct peer *p);
+/* The data plane refused it; its SA is still there. */
+void peer_child_failed(struct ike *ike, struct peer *p);
+/* A wanted peer without a child is tried again, a little later. */
+void peer_child_gone(struct ike *ike, struct peer *p);
 /* A child passed its soft or hard limit. */
 void peer_renew(struct ike *ike, struct child *c, bool hard);
 void peer_timer(struct ike *ike, struct timer *t);
@@ -501,6 +509,7 @@ struct ike {
 	struct list sas;
 	struct list peers;
 	struct map sa_by_spi;
+	struct map sa_by_ident;
 	struct map half_open; /* by IKE_SA_INIT request */
 	struct map jobs;
 	struct map child_by_id;

@@ -37,15 +37,7 @@ bool peer_has_child(const struct peer *p)
 
 bool peer_connecting(const struct peer *p)
 {
-	if (p->resolve)
-		return true;
-	list_for_each(n, &p->sas) {
-		const struct ike_sa *sa = CONTAINER_OF(n, const struct ike_sa, peer_node);
-
-		if (sa->state == SA_I_START || sa->state == SA_I_INIT || sa->state == SA_I_AUTH)
-			return true;
-	}
-	return false;
+	return p->resolve || p->connecting;
 }
 
 /* ---- traps -------------------------------------------------------------------------------- */
@@ -238,7 +230,6 @@ void peer_sa_up(struct ike *ike, struct peer *p, bool with_child)
 			attempts_over(ike, p);
 		return;
 	}
-	p->failures = 0;
 	p->renewing = false;
 	p->last_error[0] = 0;
 	p->wanted = p->conf->start == IKE_START_UP;
@@ -260,9 +251,27 @@ void peer_sa_gone(struct ike *ike, struct peer *p, bool was_up)
 			peer_free(ike, p);
 		return;
 	}
-	if (was_up && p->wanted && !ike->shutdown && !peer_has_child(p) && !peer_connecting(p) &&
-	    !p->retry.armed)
-		pause_then_retry(ike, p);
+	if (was_up)
+		peer_child_gone(ike, p);
+}
+
+void peer_child_installed(struct peer *p)
+{
+	p->failures = 0;
+}
+
+void peer_child_failed(struct ike *ike, struct peer *p)
+{
+	p->failures++;
+	peer_child_gone(ike, p);
+}
+
+void peer_child_gone(struct ike *ike, struct peer *p)
+{
+	if (p->removed || !p->wanted || ike->shutdown || p->retry.armed || peer_has_child(p) ||
+	    peer_connecting(p))
+		return;
+	pause_then_retry(ike, p);
 }
 
 /* Make before break: who made the SA makes its successor, which replaces it when it is up. */
