@@ -46,6 +46,56 @@ static uint64_t pick_spi(struct ike *ike)
 	return spi;
 }
 
+/* ---- by identity -------------------------------------------------------------------------- */
+
+/* Names compare without case (policy_ident_eq), so they are hashed without.  Distinguished names
+ * that are equal only by their spaces or string types are not found: what a peer calls itself does
+ * not change between its SAs but by hand, and dead-peer detection ends the older one then. */
+static uint64_t ident_hash(struct ike *ike, const struct policy_ident *id)
+{
+	uint8_t folded[256];
+	uint64_t h = id->type;
+
+	for (size_t done = 0; done < id->data.n;) {
+		size_t n = id->data.n - done < sizeof(folded) ? id->data.n - done : sizeof(folded);
+
+		for (size_t i = 0; i < n; i++) {
+			uint8_t c = id->data.p[done + i];
+
+			folded[i] = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+		}
+		h = h * 31 + map_hash(&ike->sa_by_ident, bytes_of(folded, n));
+		done += n;
+	}
+	return h;
+}
+
+/* Another SA of the same counterpart, which with a pattern for its identity is one of many. */
+static bool same_counterpart(const struct map_node *n, const void *key)
+{
+	const struct ike_sa *other = CONTAINER_OF(n, const struct ike_sa, by_ident);
+	const struct ike_sa *sa = key;
+
+	return other != sa && other->peer == sa->peer &&
+	       policy_ident_eq(&other->remote_id, &sa->remote_id);
+}
+
+/* The next one behind `n`, in the same chain. */
+static struct map_node *next_counterpart(const struct map_node *n, const struct ike_sa *sa)
+{
+	struct map_node *next = n->next;
+
+	while (next && !(next->hash == n->hash && same_counterpart(next, sa)))
+		next = next->next;
+	return next;
+}
+
+static void index_ident(struct ike *ike, struct ike_sa *sa)
+{
+	map_insert(&ike->sa_by_ident, &sa->by_ident, ident_hash(ike, &sa->remote_id));
+	sa->in_ident_map = true;
+}
+
 /* ---- beginning ---------------------------------------------------------------------------- */
 
 enum status sa_new(struct ike *ike, bool initiator, struct peer *peer, const struct path *path,
@@ -79,10 +129,19 @@ enum status sa_new(struct ike *ike, bool initiator, struct peer *peer, const str
 	map_insert(&ike->sa_by_spi, &sa->by_spi, spi_hash(ike, spi));
 	ike->n_sas++;
 	ike->n_half_open += sa_half_open(sa);
-	if (peer)
+	if (peer) {
 		sa_set_peer(sa, peer);
+		peer->connecting = sa; /* only our own attempts know whom they want */
+	}
 	*ret_sa = sa;
 	return ST_OK;
+}
+
+/* An attempt of ours that is one no more. */
+static void not_connecting(struct ike_sa *sa)
+{
+	if (sa->peer && sa->peer->connecting == sa)
+		sa->peer->connecting = NULL;
 }
 
 void sa_set_state(struct ike *ike, struct ike_sa *sa, enum sa_state s)
@@ -92,6 +151,8 @@ void sa_set_state(struct ike *ike, struct ike_sa *sa, enum sa_state s)
 	sa->state = s;
 	ike->n_half_open += sa_half_open(sa);
 	sa->generation++;
+	if (s != SA_I_START && s != SA_I_INIT && s != SA_I_AUTH)
+		not_connecting(sa);
 }
 
 void sa_set_peer(struct ike_sa *sa, struct peer *peer)
@@ -127,6 +188,7 @@ void sa_established(struct ike *ike, struct ike_sa *sa)
 
 	handshake_free(ike, sa);
 	sa_set_state(ike, sa, SA_UP);
+	index_ident(ike, sa);
 	sa->established = sa->last_in = ike->now.mono;
 	heap_disarm(&ike->timers, &sa->reap);
 	arm_alive(ike, sa);
@@ -150,17 +212,17 @@ static bool initiated_by_greater(const struct ike_sa *sa)
 	return sa->initiator ? diff > 0 : diff < 0;
 }
 
+/* Our own attempt has not shown who it is yet; theirs is complete. */
+static void settle_attempt(struct ike *ike, struct ike_sa *sa, struct ike_sa *attempt)
+{
+	if (sa->n_children && !sa->initiator && attempt->state != SA_I_AUTH &&
+	    !initiated_by_greater(sa))
+		sa_remove(ike, attempt, "the peer's own attempt was faster");
+}
+
 static void settle_pair(struct ike *ike, struct ike_sa *sa, struct ike_sa *other)
 {
-	if (other->state != SA_UP) {
-		/* Our own attempt has not shown who it is yet; theirs is complete. */
-		if (sa->n_children && !sa->initiator && other->initiator &&
-		    other->state != SA_I_AUTH && other->state != SA_DELETING &&
-		    !initiated_by_greater(sa))
-			sa_remove(ike, other, "the peer's own attempt was faster");
-		return;
-	}
-	if (sa->initiator && (other->initiator || other->n_children == 0)) {
+	if (sa->initiator && other->n_children == 0) {
 		sa_delete(ike, other, "replaced");
 	} else if (sa->initiator != other->initiator) {
 		struct ike_sa *loser = initiated_by_greater(sa) ? sa : other;
@@ -176,15 +238,39 @@ static void settle_pair(struct ike *ike, struct ike_sa *sa, struct ike_sa *other
 	}
 }
 
+/* A child says that an SA is of use: one without never replaces one with. */
+static bool may_settle(const struct ike_sa *sa, const struct ike_sa *other)
+{
+	return sa->state == SA_UP && other->state == SA_UP && sa->n_children >= other->n_children;
+}
+
+/* What we wanted is one connection: another one of ours goes, whoever answered it. */
+static void settle_own(struct ike *ike, struct ike_sa *sa)
+{
+	list_for_each_safe(n, &sa->peer->sas) {
+		struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, peer_node);
+
+		if (other != sa && other->initiator && may_settle(sa, other))
+			sa_delete(ike, other, "replaced");
+	}
+}
+
 void sa_settle(struct ike *ike, struct ike_sa *sa)
 {
 	struct peer *peer = sa->peer;
+	struct map_node *next;
 
-	/* A child says that an SA is of use: one without never replaces one with. */
-	list_for_each_safe(n, &peer->sas) {
-		struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, peer_node);
+	if (peer->connecting)
+		settle_attempt(ike, sa, peer->connecting);
+	if (sa->initiator)
+		settle_own(ike, sa);
+	for (struct map_node *n =
+		     map_find(&ike->sa_by_ident, sa->by_ident.hash, same_counterpart, sa);
+	     n; n = next) {
+		struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, by_ident);
 
-		if (other != sa && sa->state == SA_UP && sa->n_children >= other->n_children)
+		next = next_counterpart(n, sa);
+		if (may_settle(sa, other))
 			settle_pair(ike, sa, other);
 	}
 	peer_sa_up(ike, peer, sa->n_children > 0);
@@ -251,6 +337,9 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 	window_done(&sa->win, ike->mem);
 	mem_free(ike->mem, (void *)(uintptr_t)sa->remote_id.data.p);
 	map_remove(&ike->sa_by_spi, &sa->by_spi);
+	if (sa->in_ident_map)
+		map_remove(&ike->sa_by_ident, &sa->by_ident);
+	not_connecting(sa);
 	list_del(&sa->node);
 	list_del(&sa->peer_node);
 	ike->n_sas--;
