@@ -1,18 +1,19 @@
 /*
  * cookie.c - answering IKE_SA_INIT without memory (RFC 7296 section 2.6).
  *
- *	Cookie = version | first 28 bytes of prf(secret, Ni | IPi | port | SPIi)
+ *	Cookie = version | SipHash(k1, m) | SipHash(k2, m),  m = SPIi | IPi | family | port | Ni
  *
- * The version is four bytes; its lowest bit names one of two secrets, so that a cookie stays good
- * across one change of secret.  Everything here works on the datagram and on fixed buffers: a flood
- * of IKE_SA_INIT costs one PRF and one datagram each, no allocation, no state.
+ * The version is four bytes; its lowest bit names one of two secrets k1 | k2, so that a cookie
+ * stays good across one change of secret.  In m only the nonce, at the end, has a length of its
+ * own.  SipHash is a MAC made for short messages; a hash or PRF of libcrypto allocates on every
+ * call.  Everything here works on the datagram and on fixed buffers: a flood of IKE_SA_INIT costs
+ * two short hashes and one datagram each, no allocation, no state (P6).
  */
 #include "ike/internal.h"
 
 enum {
 	COOKIE_VERSION_LEN = 4,
-	COOKIE_MAC_LEN = 28,
-	COOKIE_LEN = COOKIE_VERSION_LEN + COOKIE_MAC_LEN,
+	COOKIE_LEN = COOKIE_VERSION_LEN + 2 * 8,
 };
 
 /* What a request says that a cookie is about. */
@@ -70,23 +71,31 @@ static void roll(struct ike *ike)
 	k->rolled = ike->now.mono;
 }
 
-static bool make(struct ike *ike, uint32_t version, const struct ike_datagram *d,
-		 const struct wire_hdr *h, struct bytes nonce, uint8_t ret[COOKIE_LEN])
+static uint64_t mac(const uint8_t key[16], struct bytes m)
 {
-	uint8_t tail[10], mac[CRYPTO_PRF_MAX];
-	struct bytes parts[3] = { nonce, ip_raw(&d->remote.ip), BYTES_OF(tail) };
-	struct bytes key = BYTES_OF(ike->cookies.secret[version & 1]);
+	const uint64_t k[2] = { load_be64(key), load_be64(key + 8) };
 
-	store_be16(tail, d->remote.port);
-	store_be64(tail + 2, h->spi_i);
-	if (ike->crypto.ops->prf(ike->crypto.ctx, CRYPTO_PRF_HMAC_SHA2_256, key, parts, 3, mac))
-		return false;
-	store_be32(ret, version);
-	memcpy(ret + COOKIE_VERSION_LEN, mac, COOKIE_MAC_LEN);
-	return true;
+	return siphash(k, m);
 }
 
-static bool good(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
+static void make(const struct ike *ike, uint32_t version, const struct ike_datagram *d,
+		 const struct wire_hdr *h, struct bytes nonce, uint8_t ret[COOKIE_LEN])
+{
+	const uint8_t *secret = ike->cookies.secret[version & 1];
+	uint8_t buf[8 + sizeof(d->remote.ip.b) + 1 + 2 + WIRE_MAX_NONCE];
+	struct wr m = wr_of(buf, sizeof(buf));
+
+	wr_u64(&m, h->spi_i);
+	wr_put(&m, BYTES_OF(d->remote.ip.b));
+	wr_u8(&m, d->remote.ip.family);
+	wr_u16(&m, d->remote.port);
+	wr_put(&m, nonce); /* scan() saw that it fits */
+	store_be32(ret, version);
+	store_be64(ret + COOKIE_VERSION_LEN, mac(secret, wr_bytes_of(&m)));
+	store_be64(ret + COOKIE_VERSION_LEN + 8, mac(secret + 16, wr_bytes_of(&m)));
+}
+
+static bool good(const struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
 		 const struct init_request *r)
 {
 	uint8_t want[COOKIE_LEN];
@@ -97,7 +106,8 @@ static bool good(struct ike *ike, const struct ike_datagram *d, const struct wir
 	version = load_be32(r->cookie.p);
 	if (version != ike->cookies.version && version + 1 != ike->cookies.version)
 		return false;
-	return make(ike, version, d, h, r->nonce, want) && ct_equal(r->cookie, BYTES_OF(want));
+	make(ike, version, d, h, r->nonce, want);
+	return ct_equal(r->cookie, BYTES_OF(want));
 }
 
 /* HDR(A,0), N(COOKIE), in the one buffer kept for it. */
@@ -112,8 +122,9 @@ static void demand(struct ike *ike, const struct ike_datagram *d, const struct w
 	struct wire_out o;
 	struct bytes msg;
 
-	if (ike->stateless.full || !make(ike, ike->cookies.version, d, h, nonce, cookie))
+	if (ike->stateless.full)
 		return;
+	make(ike, ike->cookies.version, d, h, nonce, cookie);
 	wire_ike_begin(&o, ike->stateless.buf, sizeof(ike->stateless.buf), &answer);
 	wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_COOKIE, BYTES_OF(cookie));
 	if (wire_ike_end(&o, &msg))
