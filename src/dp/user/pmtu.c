@@ -8,7 +8,8 @@
  *
  * An IPv6 packet of up to 1280 bytes must get through any link, and its sender would not believe
  * otherwise; where the path is too narrow for it in one piece, the outer packet may be fragmented
- * (RFC 4459 section 3.2).  Everything else is answered or cut before it is encrypted.
+ * (RFC 4459 section 3.1).  Everything else is answered or cut before it is encrypted, but for the
+ * packets by which our own stack told us: they are sealed already and go in fragments.
  */
 #include "dp/user/internal.h"
 

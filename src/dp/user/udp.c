@@ -198,6 +198,7 @@ static void too_big(struct queue *q, const struct tx_message *m)
 enum verdict {
 	RETRY,
 	SINGLY,
+	FRAGMENT, /* larger than the path, as we know now: this one need not be lost for it */
 	GIVE_UP,
 };
 
@@ -224,9 +225,9 @@ static enum verdict judge(struct queue *q, const struct tx_message *m, int err, 
 	case EINVAL: /* older kernels say so when a segment exceeds the MTU */
 		if (m->packets > 1)
 			return SINGLY;
-		if (err == EMSGSIZE) {
+		if (err == EMSGSIZE && !m->fragment) {
 			too_big(q, m);
-			return GIVE_UP;
+			return FRAGMENT;
 		}
 		break;
 	case EIO: /* the way out cannot do checksums for segments */
@@ -245,7 +246,7 @@ static enum verdict judge(struct queue *q, const struct tx_message *m, int err, 
 	return GIVE_UP;
 }
 
-static void send_singly(struct queue *q, const struct tx_message *m);
+static void send_otherwise(struct queue *q, const struct tx_message *m, enum verdict v);
 
 /* One message by itself. */
 static void send_alone(struct queue *q, const struct tx_message *m)
@@ -261,11 +262,27 @@ static void send_alone(struct queue *q, const struct tx_message *m)
 		if (sendmsg(q->u->socket[m->socket].fd, &mm.msg_hdr, MSG_DONTWAIT) >= 0)
 			return;
 		v = judge(q, m, errno, tries);
-		if (v == SINGLY)
-			send_singly(q, m);
-		if (v != RETRY)
-			return;
+		if (v == RETRY)
+			continue;
+		send_otherwise(q, m, v);
+		return;
 	}
+}
+
+/* DF is a property of the socket only; what other threads send meanwhile is merely more tolerant.
+ */
+static void send_fragmentable(struct queue *q, const struct tx_message *m)
+{
+	int fd = q->u->socket[m->socket].fd;
+	bool v4 = m->path->remote.ip.family == 4;
+	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+	int name = v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER;
+	struct tx_message may = *m;
+
+	may.fragment = true;
+	set(fd, level, name, v4 ? IP_PMTUDISC_DONT : IPV6_PMTUDISC_DONT);
+	send_alone(q, &may);
+	set(fd, level, name, v4 ? IP_PMTUDISC_PROBE : IPV6_PMTUDISC_PROBE);
 }
 
 static void send_singly(struct queue *q, const struct tx_message *m)
@@ -278,24 +295,18 @@ static void send_singly(struct queue *q, const struct tx_message *m)
 		one.size = one.n;
 		one.packets = 1;
 		if (outer_size(&one) > pmtu_outer(q, one.path))
-			count(q, C_TX_TOO_BIG, 1); /* as the first one found out */
+			send_fragmentable(q, &one); /* as the first one found out */
 		else
 			send_alone(q, &one);
 	}
 }
 
-/* The outer packet may be fragmented, see pmtu.c.  DF is a property of the socket only; what other
- * threads send meanwhile is merely more tolerant. */
-static void send_fragmentable(struct queue *q, const struct tx_message *m)
+static void send_otherwise(struct queue *q, const struct tx_message *m, enum verdict v)
 {
-	int fd = q->u->socket[m->socket].fd;
-	bool v4 = m->path->remote.ip.family == 4;
-	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
-	int name = v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER;
-
-	set(fd, level, name, v4 ? IP_PMTUDISC_DONT : IPV6_PMTUDISC_DONT);
-	send_alone(q, m);
-	set(fd, level, name, v4 ? IP_PMTUDISC_PROBE : IPV6_PMTUDISC_PROBE);
+	if (v == SINGLY)
+		send_singly(q, m);
+	else if (v == FRAGMENT)
+		send_fragmentable(q, m);
 }
 
 /* Messages of one socket, as many at a time as the kernel takes. */
@@ -319,12 +330,10 @@ static void send_run(struct queue *q, const struct tx_message *m, size_t n)
 			continue;
 		}
 		v = judge(q, &m[at], errno, tries++);
-		if (v == SINGLY)
-			send_singly(q, &m[at]);
-		if (v != RETRY) {
-			at++;
-			tries = 0;
-		}
+		if (v == RETRY)
+			continue;
+		send_otherwise(q, &m[at++], v);
+		tries = 0;
 	}
 }
 
