@@ -30,9 +30,10 @@ static const struct command {
 	{ "help", NULL, ARG_NONE, cmd_help, "this text" },
 };
 
-static void usage(FILE *to)
+static enum cli_exit cmd_help(const struct cli *cli)
 {
-	fprintf(to, "usage: warren [--socket PATH] [--json] COMMAND\n\n");
+	(void)cli;
+	printf("usage: warren [--socket PATH] [--json] COMMAND\n\n");
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
 		const struct command *c = &commands[i];
 		char buf[32];
@@ -41,18 +42,11 @@ static void usage(FILE *to)
 		text_add(&t, c->name);
 		if (c->arg_name)
 			text_fmt(&t, c->arg == ARG_OPTIONAL ? " [%s]" : " %s", c->arg_name);
-		fprintf(to, "  %-14s  %s\n", buf, c->help);
+		printf("  %-14s  %s\n", buf, c->help);
 	}
-	fprintf(to,
-		"\n  --socket PATH   control socket of the daemon (%s)\n"
-		"  --json          for programs\n\nSee warren(1).\n",
-		CTL_DEFAULT_PATH);
-}
-
-static enum cli_exit cmd_help(const struct cli *cli)
-{
-	(void)cli;
-	usage(stdout);
+	printf("\n  --socket PATH   control socket of the daemon (%s)\n"
+	       "  --json          for programs\n\nSee warren(1).\n",
+	       CTL_DEFAULT_PATH);
 	return CLI_OK;
 }
 
@@ -147,8 +141,7 @@ int main(int argc, char **argv)
 	read_line(argc, argv, &l);
 	c = find_command(&l);
 	if (!c) {
-		fprintf(stderr, "warren: %s\n", l.wrong);
-		usage(stderr);
+		fprintf(stderr, "warren: %s, see \"warren help\"\n", l.wrong);
 		return CLI_USAGE;
 	}
 	l.cli.arg = l.words[1];

@@ -35,7 +35,7 @@ static void settle_start(struct conf_peer *p, struct conf_errors *errs)
 		return;
 	if (!given(p->start.at))
 		p->start.v = CONF_START_LISTEN;
-	else if (p->start.v != CONF_START_LISTEN)
+	else if (p->start.v == CONF_START_UP || p->start.v == CONF_START_TRAFFIC)
 		conf_error_add(
 			errs, p->start.at,
 			"start of peer \"%s\" wants an address to connect to, accepted without "

@@ -143,39 +143,42 @@ static enum status load_chain(struct conf_creds *c, const struct conf_text *path
 	return settle(c, *ret, fresh, path->at, st, buf);
 }
 
-/* The element that the complaint is about. */
-static struct conf_pos blame(const struct conf_list *paths, const char *why)
-{
-	for (size_t i = 0; i < paths->n; i++)
-		if (strstr(why, paths->v[i].s))
-			return paths->v[i].at;
-	return paths->at;
-}
-
-static enum status load_trust(struct conf_creds *c, const struct conf_list *paths,
-			      struct loaded **ret)
+static enum status load_anchors(struct conf_creds *c, const char *const *names, size_t n,
+				struct conf_pos at, struct loaded **ret)
 {
 	char buf[WHY_MAX];
 	struct text why = TEXT_OF(buf);
-	const char **names = arena_new(&c->ar, paths->n * sizeof(*names));
-	enum status st = names ? ST_OK : ST_NOMEM;
 	bool fresh;
+	enum status st = find(c, LOADED_TRUST, names, n, at, &fresh, ret);
 
-	for (size_t i = 0; st == ST_OK && i < paths->n; i++)
-		names[i] = paths->v[i].s;
-	if (st == ST_OK)
-		st = find(c, LOADED_TRUST, names, paths->n, paths->at, &fresh, ret);
 	if (st != ST_OK)
 		return st;
-	if (fresh) {
-		st = crypto_store_add_trust(c->store, names, paths->n, &why, &(*ret)->ref);
-		if (st == ST_OK)
-			st = crypto_store_trust_hashes(c->store, (*ret)->ref, &(*ret)->hashes);
-		(*ret)->at = st == ST_OK ? paths->at : blame(paths, buf);
+	if (fresh)
+		st = crypto_store_add_trust(c->store, names, n, &why, &(*ret)->ref);
+	if (fresh && st == ST_OK)
+		st = crypto_store_trust_hashes(c->store, (*ret)->ref, &(*ret)->hashes);
+	return settle(c, *ret, fresh, at, st, buf);
+}
+
+/* Every file by itself first, so that each one that is wrong is named in its place.  `*ret` stays
+ * NULL when one was. */
+static enum status load_trust(struct conf_creds *c, const struct conf_list *paths,
+			      struct loaded **ret)
+{
+	const char **names = arena_new(&c->ar, paths->n * sizeof(*names));
+	enum status st = names ? ST_OK : ST_NOMEM;
+	bool good = true;
+
+	for (size_t i = 0; st == ST_OK && i < paths->n; i++) {
+		struct loaded *one;
+
+		names[i] = paths->v[i].s;
+		st = load_anchors(c, &names[i], 1, paths->v[i].at, &one);
+		good = good && st == ST_OK && !one->why;
 	}
-	return settle(c, *ret, fresh,
-		      (*ret)->why || st ? blame(paths, fresh ? buf : (*ret)->why) : paths->at, st,
-		      buf);
+	if (st == ST_OK && good)
+		st = load_anchors(c, names, paths->n, paths->at, ret);
+	return st;
 }
 
 /* Whether a key that loaded belongs to a chain that loaded. */

@@ -46,10 +46,14 @@ void lex_next(struct lexer *lx, struct token *ret_token);
 /* "a word", "the end of the line": for messages that must not show a value. */
 const char *token_name(enum token_kind kind);
 
+/* What a T_WORD member holds whose word is unknown. */
+#define CONF_NO_WORD (-1)
+
 /* What stands right of the "=". */
 struct value {
 	struct conf_pos at;
 	bool list;
+	bool cut; /* had more elements than fit */
 	size_t n;
 	struct token elem[CONF_LIST_MAX];
 };

@@ -87,10 +87,12 @@ static void skip_block(struct reader *r, const struct token *opened)
 
 static void add_element(struct reader *r, struct value *v)
 {
-	if (v->n < CONF_LIST_MAX)
+	if (v->n < CONF_LIST_MAX) {
 		v->elem[v->n++] = r->tok;
-	else if (v->n == CONF_LIST_MAX)
+	} else if (!v->cut) {
 		conf_error_add(r->errs, r->tok.at, "a list has at most %d elements", CONF_LIST_MAX);
+		v->cut = true;
+	}
 	next(r);
 }
 
@@ -144,7 +146,7 @@ static bool read_value(struct reader *r, const struct token *name, struct value 
 	char buf[WORD_SHOWN_MAX];
 
 	v->at = r->tok.at;
-	v->list = false;
+	v->list = v->cut = false;
 	v->n = 0;
 	if (r->tok.kind == TOK_OPEN) {
 		next(r);

@@ -414,7 +414,7 @@ static enum status set_ts(struct setter *st, const struct value *v, void *dst)
 
 		if (got != ST_OK && complain(st, &v->elem[i], got, buf))
 			return ST_NOMEM;
-		ok = ok && got == ST_OK && !repeated(st, v, i);
+		ok = !repeated(st, v, i) && ok && got == ST_OK;
 	}
 	if (!ok)
 		return ST_OK;
@@ -444,7 +444,7 @@ static enum status set_proposals(struct setter *st, const struct value *v, void 
 		if (got != ST_OK && complain(st, &v->elem[i], got, buf))
 			return ST_NOMEM;
 		p[i].number = (uint8_t)(i + 1);
-		ok = ok && got == ST_OK && !repeated(st, v, i);
+		ok = !repeated(st, v, i) && ok && got == ST_OK;
 	}
 	if (!ok)
 		return ST_OK;
@@ -509,6 +509,8 @@ enum status value_set(struct arena *ar, struct conf_errors *errs, const struct c
 	uint8_t *dst = (uint8_t *)base + k->offset;
 
 	memcpy(dst + row->at, &v->at, sizeof(v->at));
+	if (k->type == CONF_T_WORD)
+		((struct conf_word *)(void *)dst)->v = CONF_NO_WORD;
 	return right_shape(&st, row, v) ? row->set(&st, v, dst) : ST_OK;
 }
 

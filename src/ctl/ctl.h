@@ -30,7 +30,7 @@ enum {
 	CTL_LINE_MAX = 64 << 10, /* of a request, without its newline */
 	CTL_DEPTH_MAX = 16, /* objects and arrays in each other, in a request */
 	CTL_CLIENTS_MAX = 32,
-	CTL_BACKLOG_MAX = 1 << 20, /* unsent bytes of a watcher */
+	CTL_BACKLOG_MAX = 4 << 20, /* unsent bytes of a watcher; watchers share them */
 	CTL_REPLY_MAX = 256 << 20, /* what the client takes */
 };
 

@@ -52,7 +52,7 @@ struct client {
 	uv_pipe_t pipe;
 	struct ctl_lines in;
 	uint64_t last; /* turn of its last request */
-	size_t backlog; /* bytes of events that the kernel has not taken */
+	size_t reply; /* bytes of the answer that is on its way */
 	bool watching;
 	bool busy;
 	bool ending; /* close when the answer is out */
@@ -137,8 +137,8 @@ static void on_sent(uv_write_t *req, int status)
 	struct client *c = sd->c;
 	bool event = sd->event;
 
-	if (event)
-		c->backlog -= sd->line->n;
+	if (!event)
+		c->reply = 0;
 	line_unref(sd->line);
 	free(sd);
 	if (status < 0 || (!event && c->ending))
@@ -164,8 +164,8 @@ static bool send_line(struct client *c, struct line *l, bool event)
 		return false;
 	}
 	l->refs++;
-	if (event)
-		c->backlog += l->n;
+	if (!event)
+		c->reply = l->n;
 	return true;
 }
 
@@ -295,7 +295,7 @@ static struct client *idlest(struct ctl_server *s)
 {
 	struct client *found = NULL;
 
-	list_for_each (n, &s->clients) {
+	list_for_each(n, &s->clients) {
 		struct client *c = CONTAINER_OF(n, struct client, node);
 
 		if (!c->watching && (!found || c->last < found->last))
@@ -369,7 +369,7 @@ void ctl_server_stop(struct ctl_server *s)
 		return;
 	s->stopping = true;
 	ctl_listen_unlink(&s->listen, s->path);
-	list_for_each_safe (n, &s->clients)
+	list_for_each_safe(n, &s->clients)
 		client_close(CONTAINER_OF(n, struct client, node));
 	uv_close((uv_handle_t *)&s->listener, on_listener_closed);
 }
@@ -436,12 +436,21 @@ bool ctl_server_watched(const struct ctl_server *s)
 	return s->n_watchers > 0;
 }
 
+/* Bytes of events that the kernel has not taken yet.  An answer it asked for does not count, which
+ * is at most what is left of it. */
+static size_t backlog(const struct client *c)
+{
+	size_t queued = uv_stream_get_write_queue_size((const uv_stream_t *)&c->pipe);
+
+	return queued > c->reply ? queued - c->reply : 0;
+}
+
 /* A watcher that does not read costs its place, not our memory. */
 static void send_event(struct client *c, struct line *l)
 {
 	struct ctl_server *s = c->s;
 
-	if (c->backlog + l->n > CTL_BACKLOG_MAX || !send_line(c, l, true)) {
+	if (backlog(c) + l->n > CTL_BACKLOG_MAX || !send_line(c, l, true)) {
 		s->counters[C_SLOW]++;
 		client_close(c);
 		return;
@@ -458,7 +467,7 @@ void ctl_server_event(struct ctl_server *s, json_t *event)
 	l = line_new(ctl_event_line(event));
 	if (!l)
 		return;
-	list_for_each_safe (n, &s->clients) {
+	list_for_each_safe(n, &s->clients) {
 		struct client *c = CONTAINER_OF(n, struct client, node);
 
 		if (c->watching)

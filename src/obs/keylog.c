@@ -61,10 +61,11 @@ enum status obs_keylog_esp_line(struct text *out, unsigned family, uint32_t spi,
 
 /* ---- files ---- */
 
-/* Ours alone: a link or a file prepared by somebody else is refused. */
+/* Ours alone: a link, a pipe or a file prepared by somebody else is refused, without waiting. */
 static enum status open_table(int dir, const char *name, struct text *why, int *ret_fd)
 {
-	int fd = openat(dir, name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	int fd = openat(dir, name, flags, 0600);
 	struct stat sb;
 
 	if (fd < 0) {
