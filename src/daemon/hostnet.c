@@ -16,25 +16,44 @@
 /* ---- addresses --------------------------------------------------------------------------- */
 
 struct collect {
-	struct own_addrs addrs;
+	struct plat_addr *v;
+	size_t n;
 	bool nomem;
 };
 
 static bool on_addr(void *ctx, const struct plat_addr *a)
 {
 	struct collect *c = ctx;
-	struct ip *v;
+	struct plat_addr *v;
 
+	if (!a) {
+		c->n = 0;
+		return true;
+	}
 	if (a->scope != RT_SCOPE_UNIVERSE && a->scope != RT_SCOPE_SITE)
 		return true;
-	v = realloc(c->addrs.v, (c->addrs.n + 1) * sizeof(*v));
+	v = realloc(c->v, (c->n + 1) * sizeof(*v));
 	if (!v) {
 		c->nomem = true;
 		return false;
 	}
-	c->addrs.v = v;
-	v[c->addrs.n++] = a->ip;
+	c->v = v;
+	v[c->n++] = *a;
 	return true;
+}
+
+static enum status only_ips(const struct collect *c, struct own_addrs *ret_addrs)
+{
+	struct ip *v = calloc(c->n + 1, sizeof(*v));
+
+	if (!v || c->nomem) {
+		free(v);
+		return ST_NOMEM;
+	}
+	for (size_t i = 0; i < c->n; i++)
+		v[i] = c->v[i].ip;
+	*ret_addrs = (struct own_addrs){ v, c->n };
+	return ST_OK;
 }
 
 enum status hostnet_addrs(struct plat_nl *nl, struct text *why, struct own_addrs *ret_addrs)
@@ -42,14 +61,10 @@ enum status hostnet_addrs(struct plat_nl *nl, struct text *why, struct own_addrs
 	struct collect c = { 0 };
 	enum status st = plat_addr_each(nl, on_addr, &c, why);
 
-	if (st == ST_OK && c.nomem)
-		st = ST_NOMEM;
-	if (st != ST_OK) {
-		free(c.addrs.v);
-		return st;
-	}
-	*ret_addrs = c.addrs;
-	return ST_OK;
+	if (st == ST_OK)
+		st = only_ips(&c, ret_addrs);
+	free(c.v);
+	return st;
 }
 
 void hostnet_addrs_done(struct own_addrs *a)
@@ -88,17 +103,29 @@ static void take(struct smallest *s, uint32_t outer, uint8_t family)
 		s->inner = inner;
 }
 
-static bool on_outer_addr(void *ctx, const struct plat_addr *a)
+/* What the device of an address can carry: 0 when packets do not go out there. */
+static uint32_t device_mtu(struct plat_nl *nl, int ifindex)
 {
-	struct smallest *s = ctx;
 	char ignored[8];
 	struct text why = TEXT_OF(ignored);
 	struct plat_link link;
 
-	if (a->scope == RT_SCOPE_UNIVERSE &&
-	    plat_link_get(s->nl, a->ifindex, &why, &link) == ST_OK && link.up && !link.loopback)
-		take(s, link.mtu, a->ip.family);
-	return true;
+	if (plat_link_get(nl, ifindex, &why, &link) != ST_OK || !link.up || link.loopback)
+		return 0;
+	return link.mtu;
+}
+
+/* Any device with an address may be the one that a peer comes in by. */
+static void take_devices(struct smallest *s)
+{
+	struct collect c = { 0 };
+	char ignored[8];
+	struct text why = TEXT_OF(ignored);
+
+	(void)!plat_addr_each(s->nl, on_addr, &c, &why);
+	for (size_t i = 0; i < c.n; i++)
+		take(s, device_mtu(s->nl, c.v[i].ifindex), c.v[i].ip.family);
+	free(c.v);
 }
 
 /* False when the addresses of the peer are not all known. */
@@ -132,14 +159,12 @@ uint16_t hostnet_mtu(struct plat_nl *nl, const struct conf *conf)
 {
 	const uint32_t floor = inner_ipv6(conf) ? MTU_FLOOR_6 : MTU_FLOOR_4;
 	struct smallest s = { .nl = nl };
-	char ignored[8];
-	struct text why = TEXT_OF(ignored);
 	bool all_known = true;
 
 	for (const struct conf_peer *p = conf->peers; p; p = p->next)
 		all_known &= take_peer(&s, p);
 	if (!all_known || s.inner == 0)
-		(void)!plat_addr_each(nl, on_outer_addr, &s, &why);
+		take_devices(&s);
 	if (s.inner == 0)
 		s.inner = hostnet_inner_mtu(1500, 6);
 	if (conf->mtu.v && conf->mtu.v < s.inner)

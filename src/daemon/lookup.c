@@ -41,7 +41,7 @@ enum status lookups_new(uv_loop_t *loop, struct plat_nl *nl, const struct underl
 
 static void drop(struct list *head)
 {
-	list_for_each_safe (n, head) {
+	list_for_each_safe(n, head) {
 		struct lookup *k = CONTAINER_OF(n, struct lookup, node);
 
 		plat_resolve_cancel(k->resolve);

@@ -42,24 +42,36 @@ static bool listed(const struct route_list *l, const struct plat_route *r)
 
 struct leftovers {
 	struct route_list list;
-	bool living; /* a device is still there: so is whoever has it */
+	size_t before; /* of the address families already read */
 	bool nomem;
 };
 
 static bool on_leftover(void *ctx, const struct plat_route *r)
 {
 	struct leftovers *l = ctx;
-	struct plat_route *v = realloc(l->list.v, (l->list.n + 1) * sizeof(*v));
+	struct plat_route *v;
 
+	if (!r) {
+		l->list.n = l->before;
+		return true;
+	}
+	v = realloc(l->list.v, (l->list.n + 1) * sizeof(*v));
 	if (!v) {
 		l->nomem = true;
 		return false;
 	}
 	l->list.v = v;
 	v[l->list.n++] = *r;
-	if (r->kind == PLAT_ROUTE_DEVICE)
-		l->living = true;
 	return true;
+}
+
+/* A device is still there: so is whoever has it. */
+static bool living(const struct route_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].kind == PLAT_ROUTE_DEVICE)
+			return true;
+	return false;
 }
 
 /* What a daemon that was killed left here. */
@@ -71,10 +83,11 @@ static enum status find_leftovers(struct plat_nl *nl, struct text *why, struct l
 
 		if (st != ST_OK)
 			return st;
+		ret->before = ret->list.n;
 	}
 	if (ret->nomem)
 		return ST_NOMEM;
-	if (ret->living) {
+	if (living(&ret->list)) {
 		text_fmt(why,
 			 "routing table %d is in use by another warrend in this network namespace",
 			 ROUTES_TABLE);

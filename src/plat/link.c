@@ -1,6 +1,7 @@
 /* Links and addresses. */
 #include "plat/nl.h"
 
+#include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <net/if.h>
@@ -118,17 +119,28 @@ static int on_addr(const struct nlmsghdr *nlh, void *ctx)
 	return v->fn(v->ctx, &addr) ? MNL_CB_OK : MNL_CB_STOP;
 }
 
-enum status plat_addr_each(struct plat_nl *nl, plat_addr_fn *fn, void *ctx, struct text *why)
+static enum status addr_dump(struct plat_nl *nl, struct addr_visit *v)
 {
 	char buf[NL_REQUEST];
 	struct nlmsghdr *nlh = nl_begin(nl, buf, RTM_GETADDR, NLM_F_DUMP);
 	struct ifaddrmsg *ifa = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifa));
-	struct addr_visit v = { fn, ctx };
 
 	ifa->ifa_family = AF_UNSPEC;
-	if (nl_talk(nl, nlh, on_addr, &v) == ST_OK)
+	return nl_talk(nl, nlh, on_addr, v);
+}
+
+enum status plat_addr_each(struct plat_nl *nl, plat_addr_fn *fn, void *ctx, struct text *why)
+{
+	struct addr_visit v = { fn, ctx };
+	enum status st = addr_dump(nl, &v);
+
+	for (int i = 1; i < NL_DUMP_TRIES && st == ST_IO && nl->err == EINTR; i++) {
+		fn(ctx, NULL);
+		st = addr_dump(nl, &v);
+	}
+	if (st == ST_OK)
 		return ST_OK;
 	text_add(why, "cannot list the addresses");
 	nl_why(nl, why);
-	return ST_IO;
+	return st;
 }

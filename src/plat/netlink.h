@@ -46,7 +46,8 @@ struct plat_addr {
 	uint8_t scope; /* RT_SCOPE_… */
 };
 
-/* Returning false stops a dump. */
+/* Returning false stops a dump.  A visitor must not use the handle.  NULL: the list changed while
+ * it was read; forget what was shown, it begins anew. */
 typedef bool plat_addr_fn(void *ctx, const struct plat_addr *a);
 MUST enum status plat_addr_each(struct plat_nl *nl, plat_addr_fn *fn, void *ctx, struct text *why);
 
@@ -71,7 +72,8 @@ struct plat_route {
 MUST enum status plat_route_add(struct plat_nl *nl, const struct plat_route *r, struct text *why);
 MUST enum status plat_route_del(struct plat_nl *nl, const struct plat_route *r, struct text *why);
 
-/* Routes of one table with this protocol, of the kinds above; others are not shown. */
+/* Routes of one table with this protocol, of the kinds above; others are not shown.  NULL as above.
+ */
 typedef bool plat_route_fn(void *ctx, const struct plat_route *r);
 MUST enum status plat_route_each(struct plat_nl *nl, uint8_t family, uint32_t table,
 				 uint8_t protocol, plat_route_fn *fn, void *ctx, struct text *why);

@@ -131,15 +131,41 @@ static int control_done(const struct nlmsghdr *nlh, void *ctx)
 	return MNL_CB_STOP;
 }
 
-enum status nl_talk(struct plat_nl *nl, struct nlmsghdr *nlh, mnl_cb_t cb, void *ctx)
+/* One buffer of answers; true while more are to come. */
+static bool take_answers(struct plat_nl *nl, uint32_t seq, struct visit *v)
 {
 	static mnl_cb_t control[] = { [NLMSG_ERROR] = control_error, [NLMSG_DONE] = control_done };
-	struct visit v = { nl, cb, ctx, false };
-	const bool dump = (nlh->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+	ssize_t n = mnl_socket_recvfrom(nl->sock, nl->buf, sizeof(nl->buf));
 	int r;
 
+	if (n < 0) {
+		nl->err = errno == EINTR ? 0 : errno;
+		return errno == EINTR;
+	}
+	r = mnl_cb_run2(nl->buf, (size_t)n, seq, mnl_socket_get_portid(nl->sock), visited, v,
+			control, ARRAY_LEN(control));
+	if (r >= 0)
+		return r > MNL_CB_STOP;
+	/* Answers to a dump that broke off earlier: not ours. */
+	if (errno == ESRCH || errno == EPROTO)
+		return true;
+	if (nl->err == 0)
+		nl->err = errno;
+	return false;
+}
+
+enum status nl_talk(struct plat_nl *nl, struct nlmsghdr *nlh, mnl_cb_t cb, void *ctx)
+{
+	struct visit v = { nl, cb, ctx, false };
+	const uint32_t seq = nlh->nlmsg_seq;
+
+	/* The answers would get mixed up, and both callers wait for ever. */
+	if (nl->busy) {
+		nl->err = EBUSY;
+		return ST_BUG;
+	}
 	/* Everything ends with an acknowledgement: a dump with its DONE. */
-	if (!dump)
+	if ((nlh->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP)
 		nlh->nlmsg_flags |= NLM_F_ACK;
 	nl->err = 0;
 	nl->ext_ack[0] = '\0';
@@ -147,25 +173,10 @@ enum status nl_talk(struct plat_nl *nl, struct nlmsghdr *nlh, mnl_cb_t cb, void 
 		nl->err = errno;
 		return ST_IO;
 	}
-	do {
-		ssize_t n = mnl_socket_recvfrom(nl->sock, nl->buf, sizeof(nl->buf));
-
-		if (n < 0 && errno == EINTR) {
-			r = MNL_CB_OK;
-			continue;
-		}
-		if (n < 0) {
-			nl->err = errno;
-			return ST_IO;
-		}
-		r = mnl_cb_run2(nl->buf, (size_t)n, nlh->nlmsg_seq, mnl_socket_get_portid(nl->sock),
-				visited, &v, control, ARRAY_LEN(control));
-		/* An answer to an earlier request that was given up: not ours. */
-		if (r < 0 && (errno == ESRCH || errno == EPROTO))
-			r = MNL_CB_OK;
-		else if (r < 0 && nl->err == 0)
-			nl->err = errno;
-	} while (r > MNL_CB_STOP);
+	nl->busy = true;
+	while (take_answers(nl, seq, &v))
+		;
+	nl->busy = false;
 	return nl->err ? ST_IO : ST_OK;
 }
 

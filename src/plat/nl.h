@@ -14,6 +14,7 @@ struct plat_nl {
 	struct mnl_socket *sock;
 	uint32_t seq;
 	int err; /* of the last call */
+	bool busy; /* a visitor is being called */
 	int ns;
 	char ext_ack[160];
 	char buf[NL_BUFFER];
@@ -26,6 +27,9 @@ struct nlmsghdr *nl_begin(struct plat_nl *nl, void *buf, uint16_t type, uint16_t
 /* Sends it and hands every answer to `cb` (may be NULL) until the kernel is done.  On failure
  * `nl->err` is set and nothing is added to any text. */
 enum status nl_talk(struct plat_nl *nl, struct nlmsghdr *nlh, mnl_cb_t cb, void *ctx);
+
+/* A dump during which the list changed fails with EINTR; that often before giving up. */
+#define NL_DUMP_TRIES 8
 
 /* The reason of a failed nl_talk(). */
 void nl_why(const struct plat_nl *nl, struct text *why);

@@ -119,23 +119,34 @@ static int on_route(const struct nlmsghdr *nlh, void *ctx)
 	return v->fn(v->ctx, &r) ? MNL_CB_OK : MNL_CB_STOP;
 }
 
-enum status plat_route_each(struct plat_nl *nl, uint8_t family, uint32_t table, uint8_t protocol,
-			    plat_route_fn *fn, void *ctx, struct text *why)
+static enum status route_dump(struct plat_nl *nl, uint8_t family, struct route_visit *v)
 {
 	char buf[NL_REQUEST];
 	struct nlmsghdr *nlh = nl_begin(nl, buf, RTM_GETROUTE, NLM_F_DUMP);
 	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
-	struct route_visit v = { table, protocol, fn, ctx };
 
 	rtm->rtm_family = nl_af(family);
-	rtm->rtm_protocol = protocol;
-	mnl_attr_put_u32(nlh, RTA_TABLE, table);
+	rtm->rtm_protocol = v->protocol;
+	mnl_attr_put_u32(nlh, RTA_TABLE, v->table);
+	return nl_talk(nl, nlh, on_route, v);
+}
+
+enum status plat_route_each(struct plat_nl *nl, uint8_t family, uint32_t table, uint8_t protocol,
+			    plat_route_fn *fn, void *ctx, struct text *why)
+{
+	struct route_visit v = { table, protocol, fn, ctx };
+	enum status st = route_dump(nl, family, &v);
+
+	for (int i = 1; i < NL_DUMP_TRIES && st == ST_IO && nl->err == EINTR; i++) {
+		fn(ctx, NULL);
+		st = route_dump(nl, family, &v);
+	}
 	/* A table that nobody has made yet is an empty one. */
-	if (nl_talk(nl, nlh, on_route, &v) == ST_OK || nl->err == ENOENT)
+	if (st == ST_OK || (st == ST_IO && nl->err == ENOENT))
 		return ST_OK;
 	text_fmt(why, "cannot list the routes of table %u", table);
 	nl_why(nl, why);
-	return ST_IO;
+	return st;
 }
 
 /* ---- what the kernel would do ------------------------------------------------------------ */

@@ -5,8 +5,12 @@
 #include "test_util.h"
 
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/hostnet.h"
@@ -323,10 +327,15 @@ static struct net *need_net(void **state)
 	return n;
 }
 
+struct counted {
+	unsigned n, before;
+};
+
 static bool count(void *ctx, const struct plat_route *r)
 {
-	(void)r;
-	++*(unsigned *)ctx;
+	struct counted *c = ctx;
+
+	c->n = r ? c->n + 1 : c->before;
 	return true;
 }
 
@@ -378,6 +387,68 @@ static void test_routes_life(void **state)
 	assert_int_equal(routes_remove(r, &n->why), ST_OK);
 	assert_int_equal(routes_now(n), 0);
 	assert_int_equal(device(n, "10.2.0.1", 0), 0);
+}
+
+static void set_link(struct net *n, const char *name, const char *addr, uint32_t mtu)
+{
+	struct ifreq ifr = { 0 };
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	struct ip a = ip(addr);
+	struct plat_ns in_ns;
+	int fd;
+
+	assert_int_equal(plat_ns_enter(n->ns, &n->why, &in_ns), ST_OK);
+	assert_int_equal(plat_link_set_mtu(n->nl, (int)if_nametoindex(name), mtu, &n->why), ST_OK);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	plat_ns_leave(&in_ns);
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	memcpy(&sin.sin_addr, a.b, 4);
+	memcpy(&ifr.ifr_addr, &sin, sizeof(sin));
+	assert_int_equal(ioctl(fd, SIOCSIFADDR, &ifr), 0);
+	close(fd);
+}
+
+/* The way to the peers, or any device where that is not known; capped, with IPv6's floor. */
+static void test_mtu(void **state)
+{
+	static const struct {
+		const char *peer;
+		uint16_t want;
+	} rows[] = {
+		{ "address = \"10.55.0.2\"\n local_ts = { \"10.1.0.0/16\" }\n"
+		  "remote_ts = { \"10.2.0.0/16\" }",
+		  1338 },
+		{ "local_ts = { \"10.1.0.0/16\" }\n remote_ts = { \"10.2.0.0/16\" }", 1338 },
+		{ "address = \"gw.example\"\n local_ts = { \"10.1.0.0/16\" }\n"
+		  "remote_ts = { \"10.2.0.0/16\" }",
+		  1338 },
+		{ "address = \"127.0.0.1\"\n local_ts = { \"10.1.0.0/16\" }\n"
+		  "remote_ts = { \"10.2.0.0/16\" }",
+		  65470 },
+		{ "}\nmtu = 1000\npeer \"c\" { psk = \"secret secret\"\n remote_id = "
+		  "\"c.example\"\n"
+		  "local_ts = { \"10.1.0.0/16\" }\n remote_ts = { \"10.2.0.0/16\" }",
+		  1000 },
+	};
+	struct net *n = need_net(state);
+
+	set_link(n, "warren0", "10.55.0.1", 1400);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		bool second = rows[i].peer[0] == '}';
+		char buf[512];
+
+		conf_unref(n->conf);
+		conf_errors_done(&n->errs);
+		snprintf(buf, sizeof(buf),
+			 "peer \"b\" { psk = \"secret secret\"\n remote_id = \"b.example\"\n%s%s "
+			 "}\n",
+			 second ? "local_ts = { \"10.1.0.0/16\" }\n remote_ts = { \"10.3.0.0/16\" "
+				  "}\n"
+				: "",
+			 rows[i].peer);
+		n->conf = parse(&n->errs, buf);
+		assert_int_equal(hostnet_mtu(n->nl, n->conf), rows[i].want);
+	}
 }
 
 /* S3: the device is gone (kill -9), a way out in clear exists, and is not taken. */
@@ -569,7 +640,8 @@ static void check_send(struct underlay *u, struct inbox *in, uv_loop_t *loop, co
 static void test_underlay(void **state)
 {
 	struct net *n = need_net(state);
-	struct underlay_send bad = { .local = { ip("127.0.0.1"), 501 }, .remote = { ip("127.0.0.1"), 501 } };
+	struct underlay_send bad = { .local = { ip("127.0.0.1"), 501 },
+				     .remote = { ip("127.0.0.1"), 501 } };
 	struct endpoint local;
 	struct underlay *u;
 	struct plat_ns in_ns;
@@ -710,6 +782,7 @@ int main(void)
 		cmocka_unit_test(test_translate),
 		cmocka_unit_test(test_translate_creds),
 		cmocka_unit_test(test_jobs),
+		IN_NS(test_mtu),
 		IN_NS(test_routes_life),
 		IN_NS(test_routes_fail_closed),
 		IN_NS(test_routes_second),

@@ -586,6 +586,10 @@ static bool count_addr(void *ctx, const struct plat_addr *a)
 	struct addrs *s = ctx;
 	struct ip mine = ip("10.9.0.1");
 
+	if (!a) {
+		*s = (struct addrs){ 0 };
+		return true;
+	}
 	s->n++;
 	if (a->ip.family == 6 && a->ip.b[0] == 0xfe)
 		s->link_local = true;
@@ -606,7 +610,35 @@ static void test_addresses(void **state)
 	assert_true(s.mine);
 	assert_false(s.link_local);
 	/* The handle is fit for use after a dump that was broken off. */
+	s = (struct addrs){ 0 };
 	assert_ok(plat_addr_each(n->nl, count_addr, &s, &n->why), n->why);
+}
+
+struct nested {
+	struct plat_nl *nl;
+	enum status status;
+	char why[64];
+};
+
+static bool ask_inside(void *ctx, const struct plat_addr *a)
+{
+	struct nested *s = ctx;
+	struct text why = TEXT_OF(s->why);
+	struct plat_link link;
+
+	s->status = a ? plat_link_get(s->nl, a->ifindex, &why, &link) : ST_OK;
+	return false;
+}
+
+/* A visitor that uses the handle it is called from is refused; it must not wait for ever. */
+static void test_nested_request(void **state)
+{
+	struct net *n = need_net(state);
+	struct nested s = { .nl = n->nl };
+
+	assert_ok(plat_addr_each(n->nl, ask_inside, &s, &n->why), n->why);
+	assert_int_equal(s.status, ST_IO);
+	assert_string_equal(s.why, "no device number 1: Device or resource busy");
 }
 
 enum { TABLE = 21099, METRIC = 10, PROTOCOL = 222 };
@@ -630,6 +662,10 @@ static bool find_route(void *ctx, const struct plat_route *r)
 {
 	struct found *f = ctx;
 
+	if (!r) {
+		f->n = f->total = 0;
+		return true;
+	}
 	f->total++;
 	if (r->kind == f->want->kind && prefix_eq(&r->dst, &f->want->dst) &&
 	    r->metric == f->want->metric && r->ifindex == f->want->ifindex &&
@@ -825,6 +861,7 @@ int main(void)
 		IN_NS(test_tun_device),
 		IN_NS(test_tun_queues),
 		IN_NS(test_addresses),
+		IN_NS(test_nested_request),
 		IN_NS(test_routes),
 		IN_NS(test_route_error),
 		IN_NS(test_rules),
