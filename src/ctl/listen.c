@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 enum {
-	BACKLOG = 64,
 	DIR_MAX = sizeof(((struct sockaddr_un *)0)->sun_path),
 };
 
@@ -101,7 +100,7 @@ static enum status bind_private(const struct sockaddr_un *sa, struct text *why,
 	if (l.fd < 0)
 		return failed(why, sa->sun_path, strerror(errno));
 	if (fchmod(l.fd, 0600) || bind(l.fd, (const struct sockaddr *)sa, sizeof(*sa)) ||
-	    lstat(sa->sun_path, &sb) || listen(l.fd, BACKLOG)) {
+	    lstat(sa->sun_path, &sb) || listen(l.fd, SOMAXCONN)) {
 		(void)failed(why, sa->sun_path, strerror(errno));
 		close(l.fd);
 		return ST_IO;

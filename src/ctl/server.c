@@ -12,6 +12,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -378,8 +379,9 @@ static enum status start(struct ctl_server *s, struct text *why)
 {
 	int err = uv_pipe_open(&s->listener, s->listen.fd);
 
+	/* A full backlog refuses at once, with EAGAIN: room for a crowd costs nothing. */
 	if (!err)
-		err = uv_listen((uv_stream_t *)&s->listener, CTL_CLIENTS_MAX, on_connection);
+		err = uv_listen((uv_stream_t *)&s->listener, SOMAXCONN, on_connection);
 	if (!err)
 		return ST_OK;
 	text_fmt(why, "control socket %s: %s", s->path, uv_strerror(err));
