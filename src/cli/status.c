@@ -51,8 +51,7 @@ void cli_print_status(json_t *status)
 	cli_add(&t, cli_str(status, "version"));
 	text_fmt(&t, ", process %lld, running for ", (long long)cli_int(status, "pid"));
 	cli_add_duration(&t, cli_int(status, "uptime_s"));
-	text_fmt(&t,
-		 "\nIKE SAs     %lld established, %lld half-open\nchild SAs   %lld\ndata plane  ",
+	text_fmt(&t, "\nIKE SAs     %lld, of them %lld half-open\nchild SAs   %lld\ndata plane  ",
 		 (long long)cli_int(status, "ike_sas"), (long long)cli_int(status, "half_open"),
 		 (long long)cli_int(status, "child_sas"));
 	cli_add(&t, cli_str(dp, "kind"));

@@ -1,0 +1,158 @@
+/* What the warren command prints for people. */
+#include "unit/test_util.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+static void durations(void **state)
+{
+	static const struct {
+		json_int_t s;
+		const char *text;
+	} row[] = {
+		{ 0, "0s" },       { 59, "59s" },        { 60, "1m 0s" },    { 3599, "59m 59s" },
+		{ 3600, "1h 0m" }, { 86399, "23h 59m" }, { 86400, "1d 0h" }, { 90000, "1d 1h" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		char buf[32];
+		struct text t = TEXT_OF(buf);
+
+		cli_add_duration(&t, row[i].s);
+		assert_string_equal(buf, row[i].text);
+	}
+}
+
+static void sizes(void **state)
+{
+	static const struct {
+		json_int_t n;
+		const char *text;
+	} row[] = {
+		{ 0, "0 B" },
+		{ 1023, "1023 B" },
+		{ 1024, "1.0 KiB" },
+		{ 1536, "1.5 KiB" },
+		{ 1048575, "1.0 MiB" }, /* not 1024.0 KiB */
+		{ 12897485, "12.3 MiB" },
+		{ INT64_MAX, "8.0 EiB" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		char buf[32];
+		struct text t = TEXT_OF(buf);
+
+		cli_add_bytes(&t, row[i].n);
+		assert_string_equal(buf, row[i].text);
+	}
+}
+
+/* What `print` writes to stdout for that JSON. */
+static const char *printed(void (*print)(json_t *), const char *json)
+{
+	static char buf[8192];
+	json_t *o = json_loads(json, 0, NULL);
+	FILE *f = tmpfile();
+	int saved = dup(STDOUT_FILENO);
+	size_t n;
+
+	assert_true(o && f && saved >= 0);
+	fflush(stdout);
+	assert_true(dup2(fileno(f), STDOUT_FILENO) >= 0);
+	print(o);
+	fflush(stdout);
+	assert_true(dup2(saved, STDOUT_FILENO) >= 0);
+	close(saved);
+	json_decref(o);
+	rewind(f);
+	n = fread(buf, 1, sizeof(buf) - 1, f);
+	buf[n] = '\0';
+	fclose(f);
+	return buf;
+}
+
+static void peers(void **state)
+{
+	static const char json[] =
+		"{\"peers\":[{\"name\":\"zu\",\"state\":\"down\",\"start\":\"listen\",\"remote_"
+		"id\":"
+		"\"*.example\",\"last_error\":\"refused:\\u001b[2J\",\"ike_sas\":[]},"
+		"{\"name\":\"b\\u00e4r\",\"state\":\"connecting\",\"start\":\"up\",\"remote_id\":"
+		"\"b\","
+		"\"last_error\":\"\",\"ike_sas\":[{\"spi_i\":\"0000000000000001\",\"spi_r\":"
+		"\"0000000000000002\",\"initiator\":true,\"state\":\"established\",\"age_s\":61,"
+		"\"local\":\"192.0.2.1:4500\",\"remote\":\"[2001:db8::1]:4500\",\"nat_local\":true,"
+		"\"nat_remote\":false,\"proposal\":\"aes128gcm16-prfsha256-x25519\",\"auth_local\":"
+		"\"psk\",\"auth_remote\":\"psk\",\"child_sas\":[{\"spi_in\":\"c0ffee01\",\"spi_"
+		"out\":"
+		"\"c0ffee02\",\"proposal\":\"aes128gcm16-esn\",\"local_ts\":[\"10.1.0.0/16\","
+		"\"10.9.0.0/16\"],\"remote_ts\":[\"10.2.0.0/"
+		"16\"],\"bytes_in\":2048,\"bytes_out\":1,"
+		"\"packets_in\":2,\"packets_out\":1,\"age_s\":5}]}]}]}";
+
+	(void)state;
+	assert_string_equal(printed(cli_print_peers, json),
+			    "PEER  STATE       START   IDENTITY\n"
+			    "b\xc3\xa4r   connecting  up      b\n"
+			    "  IKE 0000000000000001 (ours) 0000000000000002  established  1m 1s\n"
+			    "    192.0.2.1:4500 -> [2001:db8::1]:4500, we are behind a NAT\n"
+			    "    aes128gcm16-prfsha256-x25519, we by psk, it by psk\n"
+			    "    child c0ffee01 in, c0ffee02 out  aes128gcm16-esn  5s\n"
+			    "      10.1.0.0/16, 10.9.0.0/16 <-> 10.2.0.0/16\n"
+			    "      in 2.0 KiB (2 packets), out 1 B (1 packets)\n"
+			    "zu    down        listen  *.example\n"
+			    "  last error: refused:\\x1b[2J\n");
+}
+
+static void status(void **state)
+{
+	(void)state;
+	assert_string_equal(
+		printed(cli_print_status,
+			"{\"version\":\"1.2\",\"pid\":42,\"uptime_s\":3600,\"ike_sas\":3,\"half_"
+			"open\":1,"
+			"\"child_sas\":2,\"counters\":{\"z.last\":5,\"ike.zero\":0,\"a.first\":10},"
+			"\"dataplane\":{\"kind\":\"user\",\"interface\":\"w0\",\"mtu\":1400,"
+			"\"counters\":{\"m.middle\":7}}}"),
+		"warrend 1.2, process 42, running for 1h 0m\n"
+		"IKE SAs     3, of them 1 half-open\n"
+		"child SAs   2\n"
+		"data plane  user, interface w0, MTU 1400\n"
+		"counters that are not zero:\n"
+		"  a.first   10\n"
+		"  m.middle  7\n"
+		"  z.last    5\n");
+}
+
+/* An answer that lacks what it should have, or has it in another type, is printed all the same. */
+static void odd_answers(void **state)
+{
+	static const char *const json[] = {
+		"{}",
+		"{\"peers\":7}",
+		"{\"peers\":[7,null,{}]}",
+		"{\"peers\":[{\"name\":{},\"ike_sas\":[1,{\"child_sas\":[[],{\"local_ts\":[1]}]}]}]"
+		"}",
+		"{\"counters\":[],\"dataplane\":1}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(json); i++) {
+		assert_non_null(strstr(printed(cli_print_peers, json[i]), "PEER"));
+		assert_non_null(strstr(printed(cli_print_status, json[i]), "warrend"));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(durations), cmocka_unit_test(sizes),       cmocka_unit_test(peers),
+		cmocka_unit_test(status),    cmocka_unit_test(odd_answers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
