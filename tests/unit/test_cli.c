@@ -135,8 +135,8 @@ static void odd_answers(void **state)
 		"{}",
 		"{\"peers\":7}",
 		"{\"peers\":[7,null,{}]}",
-		"{\"peers\":[{\"name\":{},\"ike_sas\":[1,{\"child_sas\":[[],{\"local_ts\":[1]}]}]}]"
-		"}",
+		"{\"peers\":[{\"name\":{},\"ike_sas\":[1,{\"child_sas\":[[],{}]}]}]}",
+		"{\"peers\":[{\"ike_sas\":[{\"child_sas\":[{\"local_ts\":[1]}]}]}]}",
 		"{\"counters\":[],\"dataplane\":1}",
 	};
 
