@@ -226,6 +226,7 @@ struct crypto_result {
 		uint16_t shared_len;
 	} ke;
 	struct {
+		char how[24];   /* for people: "psk", "ecdsa-p256-sha256" */
 		uint8_t method; /* the wire auth method that `data` is for */
 		uint8_t data[CRYPTO_SIGNATURE_MAX]; /* AUTH payload data, complete */
 		uint16_t len;

@@ -144,7 +144,13 @@ bool auth_verified(const struct attempt *at, const struct ike_peer_conf *conf,
 		text_add(why, r->reason[0] ? r->reason : "the check could not be carried out");
 		return false;
 	}
-	if (conf->auth != IKE_AUTH_PSK) {
+	/* The result says what was checked. The configuration may want something else by now, and a
+	 * job for a pre-shared key succeeds whatever the peer sent. */
+	if ((r->kind == CRYPTO_JOB_PSK_AUTH) != (conf->auth == IKE_AUTH_PSK)) {
+		text_add(why, "the configuration changed while the peer was being checked");
+		return false;
+	}
+	if (r->kind == CRYPTO_JOB_VERIFY) {
 		text_add(&how, r->cert.auth);
 		return true;
 	}
@@ -159,15 +165,7 @@ bool auth_verified(const struct attempt *at, const struct ike_peer_conf *conf,
 	return true;
 }
 
-void auth_put(struct wire_out *o, const struct ike_peer_conf *conf, const struct crypto_result *own)
+void auth_put(struct wire_out *o, const struct crypto_result *own)
 {
-	wire_put_auth(o, conf->auth == IKE_AUTH_PSK ? WIRE_AUTH_PSK : own->auth.method,
-		      bytes_of(own->auth.data, own->auth.len));
-}
-
-const char *auth_method_text(const struct ike_peer_conf *conf, const struct crypto_result *own)
-{
-	if (conf->auth == IKE_AUTH_PSK)
-		return "psk";
-	return own->cert.auth[0] ? own->cert.auth : "signature";
+	wire_put_auth(o, own->auth.method, bytes_of(own->auth.data, own->auth.len));
 }

@@ -62,7 +62,7 @@ static enum status build(struct ike *ike, struct attempt *at, const struct crypt
 	}
 	if (exact_id(&conf->remote_id))
 		wire_put_id(&o, WIRE_P_IDR, conf->remote_id.type, conf->remote_id.data);
-	auth_put(&o, conf, own);
+	auth_put(&o, own);
 	wire_put_sa(&o, &offer);
 	wire_put_ts(&o, WIRE_P_TSI, conf->ts_local.ts, conf->ts_local.n);
 	wire_put_ts(&o, WIRE_P_TSR, conf->ts_remote.ts, conf->ts_remote.n);
@@ -84,7 +84,7 @@ static void signed_own(struct ike *ike, struct attempt *at, const struct crypto_
 		sa_fail(ike, sa, IKE_EV_REFUSED, "out of memory");
 		return;
 	}
-	snprintf(sa->auth_local, sizeof(sa->auth_local), "%s", auth_method_text(sa->peer->conf, r));
+	snprintf(sa->auth_local, sizeof(sa->auth_local), "%s", r->auth.how);
 	attempt_end(ike, at);
 	sa_set_state(ike, sa, SA_I_AUTH);
 	send_request(ike, sa, WIRE_IKE_AUTH, owned);
@@ -220,29 +220,7 @@ static void authenticated(struct ike *ike, struct attempt *at, struct policy_ide
 		info_delete_child(ike, sa, child_spi);
 }
 
-static void judged(struct ike *ike, struct attempt *at, const struct crypto_result *r)
-{
-	struct ike_sa *sa = at->sa;
-	struct auth_i *l = at->locals;
-	struct policy_ident id = { at->inner.id_r.type, { NULL, 0 } };
-	char buf[IKE_EVENT_TEXT_MAX];
-	struct text why = TEXT_OF(buf);
-
-	buf[0] = 0;
-	if (!auth_verified(at, sa->peer->conf, r, l->how, &why)) {
-		count(ike, sa->peer->conf->auth == IKE_AUTH_CERT ? C_CERT_REFUSED : C_AUTH_FAILED);
-		sa_reject(ike, sa, buf);
-		return;
-	}
-	if (mem_dup(ike->mem, at->inner.id_r.data, &id.data)) {
-		count(ike, C_NO_MEMORY);
-		sa_reject(ike, sa, "out of memory");
-		return;
-	}
-	authenticated(ike, at, &id);
-}
-
-/* Identity and method must be the configured ones before anything is computed. */
+/* Identity, method and algorithms must be configured ones before anything is computed. */
 static bool expected(const struct ike_sa *sa, const struct wire_payloads *p, struct text *why)
 {
 	const struct ike_peer_conf *conf = sa->peer->conf;
@@ -262,7 +240,39 @@ static bool expected(const struct ike_sa *sa, const struct wire_payloads *p, str
 			 conf->auth == IKE_AUTH_PSK ? "a pre-shared key" : "a certificate");
 		return false;
 	}
+	if (!suite_allowed(conf, &sa->suite)) {
+		policy_suite_text(why, &sa->suite);
+		text_add(why, " was negotiated, which is configured no longer");
+		return false;
+	}
 	return true;
+}
+
+static void judged(struct ike *ike, struct attempt *at, const struct crypto_result *r)
+{
+	struct ike_sa *sa = at->sa;
+	struct auth_i *l = at->locals;
+	struct policy_ident id = { at->inner.id_r.type, { NULL, 0 } };
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text why = TEXT_OF(buf);
+
+	/* Again: the configuration may have changed while the job was out. */
+	if (!expected(sa, &at->inner, &why)) {
+		count(ike, C_ID_UNKNOWN);
+		sa_reject(ike, sa, buf);
+		return;
+	}
+	if (!auth_verified(at, sa->peer->conf, r, l->how, &why)) {
+		count(ike, sa->peer->conf->auth == IKE_AUTH_CERT ? C_CERT_REFUSED : C_AUTH_FAILED);
+		sa_reject(ike, sa, buf);
+		return;
+	}
+	if (mem_dup(ike->mem, at->inner.id_r.data, &id.data)) {
+		count(ike, C_NO_MEMORY);
+		sa_reject(ike, sa, "out of memory");
+		return;
+	}
+	authenticated(ike, at, &id);
 }
 
 enum status auth_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)

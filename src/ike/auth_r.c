@@ -91,6 +91,18 @@ static struct peer *who(struct ike *ike, const struct ike_sa *sa, const struct w
 	return best;
 }
 
+/* The peer chosen when the request came, NULL when it would not be chosen any more: the
+ * configuration may have changed while a job was out. */
+static struct peer *still(struct ike *ike, const struct attempt *at)
+{
+	const struct auth_r *l = at->locals;
+	struct peer *p = peer_by_id(ike, l->peer);
+
+	return p && fit(p, &at->inner, &at->sa->suite) ? p : NULL;
+}
+
+static const char stale[] = "the configuration changed during the handshake";
+
 /* Nobody fits: say what came and, for peers that nearly fit, what is different. */
 static void explain_unknown(struct ike *ike, const struct ike_sa *sa,
 			    const struct wire_payloads *in, struct text *t)
@@ -170,7 +182,7 @@ static enum status build(struct ike *ike, struct attempt *at, const struct ike_p
 	if (conf->auth == IKE_AUTH_CERT)
 		for (size_t i = 0; i < conf->n_certs; i++)
 			wire_put_cert(&o, WIRE_CERT_X509, conf->certs[i]);
-	auth_put(&o, conf, own);
+	auth_put(&o, own);
 	if (notify) {
 		wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), notify, bytes_of(NULL, 0));
 	} else {
@@ -268,12 +280,11 @@ static void commit(struct ike *ike, struct attempt *at, struct peer *peer, struc
 static void signed_own(struct ike *ike, struct attempt *at, const struct crypto_result *r)
 {
 	struct ike_sa *sa = at->sa;
-	struct auth_r *l = at->locals;
-	struct peer *peer = peer_by_id(ike, l->peer);
+	struct peer *peer = still(ike, at);
 	struct answer a = { 0 };
 
 	if (!peer) {
-		refuse(ike, sa, C_ID_UNKNOWN, "the peer was removed from the configuration");
+		refuse(ike, sa, C_ID_UNKNOWN, stale);
 		return;
 	}
 	if (r->status) {
@@ -286,7 +297,7 @@ static void signed_own(struct ike *ike, struct attempt *at, const struct crypto_
 		refuse(ike, sa, C_NO_MEMORY, "out of memory");
 		return;
 	}
-	snprintf(sa->auth_local, sizeof(sa->auth_local), "%s", auth_method_text(peer->conf, r));
+	snprintf(sa->auth_local, sizeof(sa->auth_local), "%s", r->auth.how);
 	commit(ike, at, peer, &a);
 }
 
@@ -294,13 +305,12 @@ static void judged(struct ike *ike, struct attempt *at, const struct crypto_resu
 {
 	struct ike_sa *sa = at->sa;
 	struct auth_r *l = at->locals;
-	struct peer *peer = peer_by_id(ike, l->peer);
+	struct peer *peer = still(ike, at);
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text why = TEXT_OF(buf);
 
-	buf[0] = 0;
 	if (!peer) {
-		refuse(ike, sa, C_ID_UNKNOWN, "the peer was removed from the configuration");
+		refuse(ike, sa, C_ID_UNKNOWN, stale);
 		return;
 	}
 	if (!auth_verified(at, peer->conf, r, l->how, &why)) {

@@ -277,6 +277,8 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why);
 void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why);
 /* The commit that makes an SA established: handshake freed, timers started. */
 void sa_established(struct ike *ike, struct ike_sa *sa);
+/* The peer has another configuration: its intervals hold from now on. */
+void sa_reconfigured(struct ike *ike, struct ike_sa *sa);
 /* Of several SAs with one peer, decides which go; called once the new one has its child. */
 void sa_settle(struct ike *ike, struct ike_sa *sa);
 /* Initiator: the responder is not whom we want. Tells it (section 2.21.2) and gives the SA up. */
@@ -416,9 +418,7 @@ MUST enum status auth_job_peer(struct ike *ike, struct attempt *at,
 /* Judges the result of auth_job_peer(); false with the reason in `why`. */
 bool auth_verified(const struct attempt *at, const struct ike_peer_conf *conf,
 		   const struct crypto_result *r, char ret_how[24], struct text *why);
-void auth_put(struct wire_out *o, const struct ike_peer_conf *conf,
-	      const struct crypto_result *own);
-const char *auth_method_text(const struct ike_peer_conf *conf, const struct crypto_result *own);
+void auth_put(struct wire_out *o, const struct crypto_result *own);
 
 /* NAT detection (path.c). */
 void natd_put(struct ike *ike, const struct ike_sa *sa, struct wire_out *o);

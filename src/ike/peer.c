@@ -232,7 +232,6 @@ void peer_sa_up(struct ike *ike, struct peer *p, bool with_child)
 	}
 	p->renewing = false;
 	p->last_error[0] = 0;
-	p->wanted = p->conf->start == IKE_START_UP;
 	heap_disarm(&ike->timers, &p->retry);
 }
 
@@ -258,6 +257,8 @@ void peer_sa_gone(struct ike *ike, struct peer *p, bool was_up)
 void peer_child_installed(struct peer *p)
 {
 	p->failures = 0;
+	/* What an operator asked for once is there; what the configuration wants stays wanted. */
+	p->wanted = p->conf->start == IKE_START_UP;
 }
 
 void peer_child_failed(struct ike *ike, struct peer *p)
@@ -363,6 +364,8 @@ static void adopt(struct ike *ike, struct peer *p, struct ike_conf *conf,
 	p->resolve = 0;
 	p->lookup_only = false;
 	ike_conf_unref(old);
+	list_for_each(n, &p->sas)
+		sa_reconfigured(ike, CONTAINER_OF(n, struct ike_sa, peer_node));
 }
 
 static void start(struct ike *ike, struct peer *p)

@@ -181,6 +181,16 @@ static void arm_keepalive(struct ike *ike, struct ike_sa *sa)
 		heap_arm(&ike->timers, &sa->keepalive, mono_add(ike->now.mono, every));
 }
 
+void sa_reconfigured(struct ike *ike, struct ike_sa *sa)
+{
+	if (sa->state != SA_UP)
+		return;
+	heap_disarm(&ike->timers, &sa->alive);
+	heap_disarm(&ike->timers, &sa->keepalive);
+	arm_alive(ike, sa);
+	arm_keepalive(ike, sa);
+}
+
 void sa_established(struct ike *ike, struct ike_sa *sa)
 {
 	char buf[IKE_EVENT_TEXT_MAX];

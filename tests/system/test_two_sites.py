@@ -51,7 +51,8 @@ def test_ping_copy_and_nothing_in_clear(two_sites, family):
         right.wait_up("a")
         for dest in (net.b.host4, net.b.host6):
             net.a.host.ping(dest, count=5)
-            net.a.host.ping(dest, count=1, size=4000)
+            # An IPv6 host learns the path MTU from the first one, which is lost (RFC 8201).
+            assert net.a.host.ping(dest, count=3, size=4000, check=False) >= 2
         for address in (net.b.host4, net.b.host6):
             transfer.copy(net.a.host, net.b.host, address, 2 << 20)
         transfer.copy(net.b.host, net.a.host, net.a.inner(family), 2 << 20)
@@ -250,7 +251,7 @@ def test_retransmission(two_sites):
     """With the first messages lost, the SA comes up by retransmission, and events say so."""
     net = two_sites
     net.u.nft("table inet lossy { chain f { type filter hook forward priority 0;"
-              " udp dport { 500, 4500 } drop; } }")
+              " udp dport { 500, 4500 } drop; }; }")
     left, right = psk_pair(net, top=({"retransmit_timeout": "200ms", "retransmit_tries": 8}, {}))
     watch = left.watch()
     watch.wait("retransmit", peer="b")

@@ -191,6 +191,7 @@ static enum status run_sign(const struct crypto_sign_in *in, struct crypto_resul
 		return ST_REFUSE;
 	}
 	ret->auth.len = (uint16_t)signature(in->key, method, in->octets, ret->auth.data);
+	memcpy(ret->auth.how, "fake", sizeof("fake"));
 	ret->auth.method = method;
 	if (ret->auth.len == 0) {
 		text_fmt(why, "auth method %u is not implemented", method);
@@ -211,6 +212,7 @@ static enum status run_psk(const struct crypto_psk_in *in, struct crypto_result 
 	store_be32(secret, in->psk);
 	fake_prf(in->prf, BYTES_OF(secret), &pad, 1, padded);
 	fake_prf(in->prf, bytes_of(padded, n), &in->octets, 1, ret->auth.data);
+	memcpy(ret->auth.how, "psk", sizeof("psk"));
 	ret->auth.method = METHOD_PSK;
 	ret->auth.len = (uint16_t)n;
 	return ST_OK;

@@ -136,6 +136,8 @@ MUST enum status ke_derive(struct crypto_store *s, struct kit *k, const struct c
 			   struct crypto_result *ret, struct text *why);
 MUST enum status ke_respond(struct crypto_store *s, struct kit *k, const struct crypto_job *job,
 			    struct crypto_result *ret, struct text *why);
+/* "ecdsa-p256-sha256": what signed, for people. */
+void auth_text(struct text *t, const struct curve *c, uint16_t hash);
 MUST enum status sign_auth(struct crypto_store *s, struct kit *k, const struct crypto_sign_in *in,
 			   struct crypto_result *ret, struct text *why);
 MUST enum status psk_auth(struct crypto_store *s, struct kit *k, const struct crypto_psk_in *in,

@@ -55,6 +55,13 @@ static enum status sign_octets(struct kit *k, const struct key_entry *key, uint1
 	return ST_OK;
 }
 
+static void note_how(const struct curve *c, uint16_t hash, struct crypto_result *ret)
+{
+	struct text how = TEXT_OF(ret->auth.how);
+
+	auth_text(&how, c, hash);
+}
+
 /* RFC 7427 section 3: length | AlgorithmIdentifier | signature. */
 static enum status sign_rfc7427(struct kit *k, const struct key_entry *key,
 				const struct crypto_sign_in *in, struct crypto_result *ret,
@@ -75,6 +82,7 @@ static enum status sign_rfc7427(struct kit *k, const struct key_entry *key,
 	wr_u8(&w, (uint8_t)alg.n);
 	wr_put(&w, alg);
 	wr_put(&w, bytes_of(der, n));
+	note_how(key->curve, hash, ret);
 	ret->auth.method = AUTH_SIGNATURE;
 	ret->auth.len = (uint16_t)wr_len(&w);
 	return w.err ? ST_BUG : ST_OK;
@@ -98,6 +106,7 @@ static enum status sign_rfc4754(struct kit *k, const struct key_entry *key,
 	st = sign_octets(k, key, c->hash, in->octets, der, sizeof(der), &n);
 	if (st == ST_OK)
 		st = ecdsa_der_to_raw(c, bytes_of(der, n), ret->auth.data);
+	note_how(c, c->hash, ret);
 	ret->auth.method = c->method;
 	ret->auth.len = (uint16_t)(2 * c->field);
 	return st;
@@ -139,6 +148,7 @@ enum status psk_auth(struct crypto_store *s, struct kit *k, const struct crypto_
 	st = ops_prf(k->ops, in->prf, e->psk, bytes_str("Key Pad for IKEv2"), padded);
 	if (st == ST_OK)
 		st = ops_prf(k->ops, in->prf, bytes_of(padded, n), in->octets, ret->auth.data);
+	memcpy(ret->auth.how, "psk", sizeof("psk"));
 	ret->auth.method = AUTH_PSK;
 	ret->auth.len = (uint16_t)n;
 	wipe(padded, sizeof(padded));

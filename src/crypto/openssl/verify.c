@@ -287,18 +287,24 @@ static void note_validity(struct check *c, struct crypto_cert_facts *facts)
 	}
 }
 
-static enum status note_facts(struct check *c, uint16_t hash, struct crypto_cert_facts *facts)
+void auth_text(struct text *t, const struct curve *c, uint16_t hash)
 {
-	const ASN1_INTEGER *serial = X509_get0_serialNumber(c->leaf);
-	struct text auth = TEXT_OF(facts->auth);
 	const char *name = hash == CRYPTO_SHA2_256   ? "sha256"
 			   : hash == CRYPTO_SHA2_384 ? "sha384"
 						     : "sha512";
 
+	text_fmt(t, "%s-%s", c->auth, name);
+}
+
+static enum status note_facts(struct check *c, uint16_t hash, struct crypto_cert_facts *facts)
+{
+	const ASN1_INTEGER *serial = X509_get0_serialNumber(c->leaf);
+	struct text auth = TEXT_OF(facts->auth);
+
 	note_validity(c, facts);
 	facts->serial_len = (uint8_t)ASN1_STRING_length(serial);
 	memcpy(facts->serial, ASN1_STRING_get0_data(serial), facts->serial_len);
-	text_fmt(&auth, "%s-%s", c->curve->auth, name);
+	auth_text(&auth, c->curve, hash);
 	return ops_hash(c->kit->ops, CRYPTO_SHA2_256, c->in->certs[0], facts->fingerprint);
 }
 
