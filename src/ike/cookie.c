@@ -22,11 +22,19 @@ struct init_request {
 	struct bytes nonce;
 };
 
+/* What scan() lets through is at least as long as the answer: nobody can use us to send a victim
+ * more than was sent to us. */
+_Static_assert(WIRE_PAYLOAD_HDR_LEN + 4 + COOKIE_LEN <= 3 * WIRE_PAYLOAD_HDR_LEN + WIRE_MIN_NONCE,
+	       "a cookie longer than the shortest request");
+
 /* A bounded walk over the clear chain; the full parser runs only after admission. */
 static bool scan(const struct ike_datagram *d, const struct wire_hdr *h, struct init_request *ret)
 {
+	const uint64_t required =
+		WIRE_BIT(WIRE_P_SA) | WIRE_BIT(WIRE_P_KE) | WIRE_BIT(WIRE_P_NONCE);
 	struct cur c = cur_of(d->data);
 	uint8_t type = h->next;
+	uint64_t present = 0;
 
 	*ret = (struct init_request){ 0 };
 	cur_take(&c, WIRE_IKE_HDR_LEN);
@@ -40,6 +48,8 @@ static bool scan(const struct ike_datagram *d, const struct wire_hdr *h, struct 
 		if (c.err || len < WIRE_PAYLOAD_HDR_LEN)
 			return false;
 		body = cur_take(&c, len - WIRE_PAYLOAD_HDR_LEN);
+		if (type < 64)
+			present |= WIRE_BIT(type);
 		if (type == WIRE_P_NONCE)
 			ret->nonce = body;
 		/* Protocol and SPI size zero, then the type (section 3.10). */
@@ -48,7 +58,8 @@ static bool scan(const struct ike_datagram *d, const struct wire_hdr *h, struct 
 			ret->cookie = bytes_of(body.p + 4, body.n - 4);
 		type = next;
 	}
-	return !c.err && ret->nonce.n >= WIRE_MIN_NONCE && ret->nonce.n <= WIRE_MAX_NONCE;
+	return !c.err && (present & required) == required && ret->nonce.n >= WIRE_MIN_NONCE &&
+	       ret->nonce.n <= WIRE_MAX_NONCE;
 }
 
 static void roll(struct ike *ike)
