@@ -316,6 +316,8 @@ enum status dp_user_new(const struct dp_user_params *p, struct text *why, struct
 	map_init(&u->peers, u->mem, p->hash_key);
 	map_init(&u->pmtus, u->mem, p->hash_key);
 	u->queue = queues_new(u);
+	if (!u->queue)
+		u->n_queues = 0; /* nothing to take down */
 	st = u->queue ? build(u, p, why) : ST_NOMEM;
 	if (st) {
 		dismantle(u);

@@ -1,0 +1,952 @@
+/*
+ * What only the userspace data plane has: path MTU, ECN, offloads, IKE beside ESP.
+ *
+ * Its thread is ended first, and the test takes its turns by hand: everything happens when the test
+ * says so, and the clock is the test's.
+ */
+#include "unit/dp_util.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <sys/syscall.h>
+#include <fcntl.h>
+
+#include "dp/user/internal.h"
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+static uint8_t buf[65536], esp[65536], got[65536];
+static uint8_t vnet[VNET];
+
+/* What a socket refuses in the kernel's place, see sendmsg() below. */
+static struct {
+	int err; /* 0: nothing is refused */
+	size_t above; /* messages with segments larger than this */
+	bool gso; /* ... or any message with UDP_SEGMENT */
+	int times; /* so often, -1: always */
+} refuse;
+
+static struct queue *queue_of(const struct dut *d)
+{
+	return &CONTAINER_OF(d->dp, struct user, dp)->queue[0];
+}
+
+static int open_stopped(void **state)
+{
+	struct dut *d;
+	struct queue *q;
+	struct dp_op op;
+
+	make_selectors();
+	memset(&refuse, 0, sizeof(refuse));
+	d = dut_open(DUT_USER);
+	q = queue_of(d);
+	atomic_store(&q->u->stop, true);
+	queue_stop(q);
+	q->now_ns = user_clock_ns();
+	op = add_op(d, 1);
+	add_both(d, &op);
+	*state = d;
+	return 0;
+}
+
+static int shut(void **state)
+{
+	dut_close(*state);
+	return 0;
+}
+
+/* ---- turns --------------------------------------------------------------------------------- */
+
+static void turn_out(struct dut *d, struct bytes packet)
+{
+	host_sends(d, packet);
+	tx_drain_tun(queue_of(d));
+}
+
+static bool nothing_at(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 0;
+}
+
+/* Datagrams on the loopback are there when send returns. */
+static void turn_in(struct dut *d)
+{
+	udp_receive(queue_of(d), 0);
+}
+
+/* Next packet that came out to the network, decrypted; 0 when there is none. */
+static size_t next_out(struct dut *d, uint8_t *ret)
+{
+	static struct dp_fake_packet p;
+	int from;
+	size_t n;
+
+	if (nothing_at(d->net[0]))
+		return 0;
+	n = net_gets(d, esp, &from);
+	assert_int_equal(dp_fake_in(d->far, &d->remote[0], &d->local, bytes_of(esp, n)), ESP_OK);
+	assert_true(dp_fake_next_in(d->far, &p));
+	memcpy(ret, p.data, p.n);
+	return p.n;
+}
+
+static uint64_t counted(struct dut *d, const char *name)
+{
+	return dut_counter(d, name);
+}
+
+/* ---- path MTU ------------------------------------------------------------------------------ */
+
+/* 1280 bytes outside are 1218 inside: IPv4 and UDP 28, ESP 16 + 16, and 1220 - 2 for the trailer.
+ */
+enum {
+	INNER_1280 = 1218,
+};
+
+static void narrow(struct dut *d, uint32_t mtu)
+{
+	pmtu_learn(queue_of(d), &d->remote[0], mtu, 0, false);
+}
+
+static struct bytes with_df(struct bytes p)
+{
+	store_be16(buf + 6, 0x4000);
+	store_be16(buf + 10, 0);
+	store_be16(buf + 10, wire_checksum(bytes_of(buf, 20)));
+	return p;
+}
+
+static void learnt_mtu_is_reported_and_expires(void **state)
+{
+	struct dut *d = *state;
+	struct queue *q = queue_of(d);
+	struct dp_report r;
+	struct path *p;
+	struct child *c = ops_child(q->u, 1);
+
+	p = atomic_load(&c->path);
+	assert_int_equal(pmtu_outer(q, p), 65535);
+	narrow(d, 1280);
+	assert_int_equal(pmtu_outer(q, p), 1280);
+	assert_int_equal(pmtu_inner(q, p), INNER_1280);
+	assert_true(d->dp->ops->report(d->dp, &r));
+	assert_int_equal(r.kind, DP_REPORT_PMTU);
+	assert_int_equal(r.u.pmtu.mtu, 1280);
+	assert_true(endpoint_eq(&r.u.pmtu.remote, &d->remote[0]));
+	narrow(d, 1400); /* never up */
+	assert_int_equal(pmtu_outer(q, p), 1280);
+	assert_false(d->dp->ops->report(d->dp, &r));
+	q->now_ns += dur_s(DP_PMTU_EXPIRY_S).ns - 1;
+	assert_int_equal(pmtu_outer(q, p), 1280);
+	q->now_ns += 1;
+	assert_int_equal(pmtu_outer(q, p), 65535);
+}
+
+/* S2: what ICMP says is not authenticated. */
+static void forged_mtu_stops_at_a_floor(void **state)
+{
+	static const struct {
+		uint32_t said;
+		uint32_t size;
+		bool ours;
+		uint32_t want;
+	} rows[] = {
+		{ 68, 1500, false, 576 },  { 1, 1500, false, 576 },     { 575, 1500, false, 576 },
+		{ 577, 1500, false, 577 }, { 1492, 1500, false, 1492 }, { 0, 1500, false, 1492 },
+		{ 0, 1492, false, 1400 },  { 0, 500, false, 576 },      { 400, 1500, true, 400 },
+		{ 10, 1500, true, 296 },   { 0, 65535, true, 32000 },
+	};
+	struct dut *d = *state;
+	struct queue *q = queue_of(d);
+	struct path *p = atomic_load(&ops_child(q->u, 1)->path);
+	struct endpoint other = d->remote[0];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		pmtu_learn(q, &d->remote[0], rows[i].said, rows[i].size, rows[i].ours);
+		assert_int_equal(pmtu_outer(q, p), rows[i].want);
+		q->now_ns += dur_s(DP_PMTU_EXPIRY_S).ns;
+	}
+	other.ip.b[3]++; /* nobody we talk to */
+	pmtu_learn(q, &other, 1000, 1500, false);
+	assert_int_equal(pmtu_outer(q, p), 65535);
+	assert_true(counted(d, "pmtu.ignored") == 1);
+}
+
+/* RFC 4301 section 8.2.1 case 1; the largest that fits passes. */
+static void df_is_answered(void **state)
+{
+	struct dut *d = *state;
+	struct wire_ip ip;
+	enum wire_ip_fault why;
+
+	narrow(d, 1280);
+	turn_out(d, with_df(udp4(buf, INNER_1280, 1, 2, 1)));
+	assert_int_equal(next_out(d, got), INNER_1280);
+	turn_out(d, with_df(udp4(buf, INNER_1280 + 1, 1, 2, 1)));
+	assert_int_equal(next_out(d, got), 0);
+	assert_int_equal(host_gets(d, got), 576);
+	assert_int_equal(wire_ip_parse(bytes_of(got, 576), &ip, &why), ST_OK);
+	assert_int_equal(ip.proto, WIRE_IP_ICMP);
+	assert_int_equal(got[20], 3);
+	assert_int_equal(got[21], 4);
+	assert_int_equal(load_be16(got + 26), INNER_1280);
+	assert_memory_equal(got + 12, buf + 16, 4); /* from where it was going */
+	assert_memory_equal(got + 16, buf + 12, 4);
+	assert_memory_equal(got + 28, buf, 100);
+	assert_true(counted(d, "icmp.sent") == 1 && counted(d, "tx.too_big") == 1);
+}
+
+/* Case 2: fragments before encryption, so that no ESP packet is one. */
+static void without_df_it_is_cut(void **state)
+{
+	struct dut *d = *state;
+	uint8_t whole[3000];
+	size_t at = 0;
+
+	narrow(d, 1280);
+	turn_out(d, udp4(buf, 3000, 1, 2, 7));
+	while (at < 3000 - 20) {
+		size_t n = next_out(d, got);
+		struct wire_ip ip;
+		enum wire_ip_fault why;
+
+		assert_true(n > 20 && n <= INNER_1280);
+		assert_int_equal(wire_ip_parse(bytes_of(got, n), &ip, &why), ST_OK);
+		assert_int_equal(ip.frag_off, at);
+		memcpy(whole + at, got + 20, n - 20);
+		at += n - 20;
+	}
+	assert_int_equal(next_out(d, got), 0);
+	assert_memory_equal(whole, buf + 20, 3000 - 20);
+}
+
+/* Case 3, and the packets that every IPv6 link must carry. */
+static void ip6_gets_1280_through(void **state)
+{
+	struct dut *d = *state;
+
+	narrow(d, 1280);
+	turn_out(d, udp6(buf, 1280, 1, 2, 1));
+	assert_int_equal(next_out(d, got), 1280);
+	turn_out(d, udp6(buf, 1281, 1, 2, 1));
+	assert_int_equal(next_out(d, got), 0);
+	assert_int_equal(host_gets(d, got), 1280);
+	assert_int_equal(got[40], 2); /* packet too big */
+	assert_int_equal(load_be32(got + 44), 1280);
+}
+
+/* A TCP segment of the flow 10.`from`.0.1:80 -> 10.`to`.0.1:2000. */
+static size_t tcp4(uint8_t *p, int from, int to, uint32_t seq, uint8_t flags, size_t options,
+		   size_t payload)
+{
+	struct ip src = { 4, { 10, (uint8_t)from, 0, 1 } };
+	struct ip dst = { 4, { 10, (uint8_t)to, 0, 1 } };
+	size_t n = 40 + options + payload;
+
+	for (size_t i = 40 + options; i < n; i++)
+		p[i] = (uint8_t)(seq + i);
+	memset(p, 0, 40 + options);
+	p[0] = 0x45;
+	store_be16(p + 2, (uint16_t)n);
+	store_be16(p + 6, 0x4000);
+	p[8] = 63;
+	p[9] = WIRE_IP_TCP;
+	memcpy(p + 12, src.b, 4);
+	memcpy(p + 16, dst.b, 4);
+	store_be16(p + 10, wire_checksum(bytes_of(p, 20)));
+	store_be16(p + 20, 80);
+	store_be16(p + 22, 2000);
+	store_be32(p + 24, seq);
+	store_be32(p + 28, 99);
+	p[32] = (uint8_t)((20 + options) / 4 << 4);
+	p[33] = flags;
+	store_be16(p + 34, 1000);
+	memset(p + 40, 1, options); /* no operation */
+	store_be16(p + 36, wire_checksum_upper(&src, &dst, WIRE_IP_TCP, bytes_of(p + 20, n - 20)));
+	return n;
+}
+
+static void tcp4_again(uint8_t *p, size_t n)
+{
+	struct ip src = ip_from_raw(bytes_of(p + 12, 4));
+	struct ip dst = ip_from_raw(bytes_of(p + 16, 4));
+
+	store_be16(p + 36, 0);
+	store_be16(p + 36, wire_checksum_upper(&src, &dst, WIRE_IP_TCP, bytes_of(p + 20, n - 20)));
+}
+
+static size_t syn(uint8_t *p, int from, int to, uint16_t mss)
+{
+	size_t n = tcp4(p, from, to, 1, 0x02, 4, 0);
+
+	p[40] = 2;
+	p[41] = 4;
+	store_be16(p + 42, mss);
+	tcp4_again(p, n);
+	return n;
+}
+
+static void check_syn(const uint8_t *p, size_t n, uint16_t mss)
+{
+	struct wire_ip ip;
+	enum wire_ip_fault why;
+
+	assert_int_equal(n, 44);
+	assert_int_equal(load_be16(p + 42), mss);
+	assert_int_equal(wire_ip_parse(bytes_of(p, n), &ip, &why), ST_OK);
+	assert_true(csum_ok(bytes_of(p, n), &ip));
+}
+
+/* Both ways: our side's SYN limits what comes to us, theirs what we send. */
+static void mss_is_clamped(void **state)
+{
+	struct dut *d = *state;
+	size_t n;
+
+	for (int i = 0; i < 2; i++) {
+		uint16_t want = i ? INNER_1280 - 40 : 1400 - 40; /* of TUN, of the path */
+
+		n = syn(buf, 1, 2, 1460);
+		turn_out(d, bytes_of(buf, n));
+		n = next_out(d, got);
+		check_syn(got, n, want);
+		n = syn(buf, 2, 1, 1460);
+		n = far_seals(d, bytes_of(buf, n), esp);
+		net_sends(d, 0, bytes_of(esp, n));
+		turn_in(d);
+		n = host_gets(d, got);
+		check_syn(got, n, want);
+		narrow(d, 1280);
+	}
+	n = syn(buf, 1, 2, 500);
+	turn_out(d, bytes_of(buf, n));
+	n = next_out(d, got);
+	check_syn(got, n, 500);
+}
+
+static void put_vnet(uint8_t type, uint16_t hdr_len, uint16_t size, uint16_t start, uint16_t off)
+{
+	vnet[0] = VNET_NEEDS_CSUM;
+	vnet[1] = type;
+	memcpy(vnet + 2, &hdr_len, 2);
+	memcpy(vnet + 4, &size, 2);
+	memcpy(vnet + 6, &start, 2);
+	memcpy(vnet + 8, &off, 2);
+}
+
+/* ---- a socket that refuses ----------------------------------------------------------------- */
+
+static bool refused(const struct msghdr *h)
+{
+	size_t size = h->msg_iov[0].iov_len;
+	bool gso = false;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c;
+	     c = CMSG_NXTHDR((struct msghdr *)(uintptr_t)h, c))
+		if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_SEGMENT) {
+			uint16_t v;
+
+			gso = true;
+			memcpy(&v, CMSG_DATA(c), sizeof(v));
+			size = v;
+		}
+	if (!refuse.err || !refuse.times || (size <= refuse.above && !(refuse.gso && gso)))
+		return false;
+	if (refuse.times > 0)
+		refuse.times--;
+	errno = refuse.err;
+	return true;
+}
+
+/* These stand before the C library's. */
+ssize_t sendmsg(int fd, const struct msghdr *h, int flags)
+{
+	return refused(h) ? -1 : syscall(SYS_sendmsg, fd, h, flags);
+}
+
+int sendmmsg(int fd, struct mmsghdr *mm, unsigned n, int flags)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (refused(&mm[i].msg_hdr))
+			return i ? (int)syscall(SYS_sendmmsg, fd, mm, i, flags) : -1;
+	return (int)syscall(SYS_sendmmsg, fd, mm, n, flags);
+}
+
+/* Runs a super-packet of 20 segments through, all of which must arrive, in order. */
+static void twenty_segments(struct dut *d)
+{
+	size_t n = tcp4(buf, 1, 2, 0, 0x10, 0, 20000);
+	struct wire_ip ip;
+	enum wire_ip_fault why;
+	uint16_t sum;
+	size_t at = 0;
+
+	assert_int_equal(wire_ip_parse(bytes_of(buf, n), &ip, &why), ST_OK);
+	sum = csum_fold(csum_pseudo(&ip, WIRE_IP_TCP, n - 20));
+	memcpy(buf + 36, &sum, 2);
+	put_vnet(VNET_GSO_TCPV4, 40, 1000, 20, 16);
+	host_sends_vnet(d, vnet, bytes_of(buf, n));
+	tx_drain_tun(queue_of(d));
+	while (at < 20000) {
+		n = next_out(d, got);
+		assert_true(n > 40);
+		assert_int_equal(load_be32(got + 24), at);
+		at += n - 40;
+	}
+	assert_int_equal(next_out(d, got), 0);
+}
+
+/* A device with a small MTU: what told us so goes in fragments, the rest is made to fit. Nothing
+ * is lost. (The fragmentable message is let through here.) */
+static void the_stack_says_too_big(void **state)
+{
+	struct dut *d = *state;
+	struct queue *q = queue_of(d);
+	struct path *p = atomic_load(&ops_child(q->u, 1)->path);
+
+	refuse.err = EMSGSIZE;
+	refuse.above = 800;
+	refuse.times = 2; /* the run, and its first segment alone */
+	twenty_segments(d);
+	assert_true(counted(d, "pmtu.learnt") == 1);
+	assert_true(pmtu_outer(q, p) < 1104); /* 1040, ESP 36, UDP and IP 28 */
+	refuse.above = 1006 - 28; /* what was learnt, from the table of common sizes */
+	refuse.times = -1;
+	twenty_segments(d);
+	assert_true(counted(d, "pmtu.learnt") == 1);
+}
+
+static void without_segmentation(void **state)
+{
+	static const int errs[] = { EIO, EOPNOTSUPP, ENOPROTOOPT, EINVAL };
+	struct dut *d = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(errs); i++) {
+		refuse.err = errs[i];
+		refuse.above = SIZE_MAX;
+		refuse.gso = true;
+		refuse.times = -1;
+		twenty_segments(d);
+		atomic_store(&queue_of(d)->u->no_gso[0], false);
+	}
+	assert_true(counted(d, "tx.error") == 0);
+}
+
+/* An ICMP error of an earlier datagram is told by the next call and must not cost a packet; a full
+ * buffer is waited for. */
+static void passing_errors(void **state)
+{
+	static const int errs[] = { ECONNREFUSED, EHOSTUNREACH, EPERM, EINTR, EAGAIN, ENOBUFS };
+	struct dut *d = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(errs); i++) {
+		refuse.err = errs[i];
+		refuse.times = 1;
+		twenty_segments(d);
+	}
+	assert_true(counted(d, "tx.error") == 0 && counted(d, "tx.full") == 0);
+	refuse.err = ENETUNREACH;
+	refuse.times = -1;
+	turn_out(d, udp4(buf, 60, 1, 2, 1));
+	assert_true(counted(d, "tx.error") == 1);
+	refuse.err = 0;
+	turn_out(d, udp4(buf, 60, 1, 2, 1));
+	assert_int_equal(next_out(d, got), 60);
+}
+
+/* ---- large packets from the host ----------------------------------------------------------- */
+
+/* P2: one write by the host, one system call to the network, segments of the right size. */
+static void tcp_is_segmented(void **state)
+{
+	struct dut *d = *state;
+	static uint8_t data[65536];
+	size_t n = tcp4(buf, 1, 2, 1000, 0x18, 12, 40000);
+	uint16_t sum;
+	struct wire_ip ip;
+	enum wire_ip_fault why;
+
+	assert_int_equal(wire_ip_parse(bytes_of(buf, n), &ip, &why), ST_OK);
+	sum = csum_fold(csum_pseudo(&ip, WIRE_IP_TCP, n - 20));
+	memcpy(buf + 36, &sum, 2);
+	for (int round = 0; round < 2; round++) {
+		size_t max = round ? INNER_1280 : 1352;
+		uint64_t calls = counted(d, "tx.syscalls");
+		size_t at = 0;
+
+		put_vnet(VNET_GSO_TCPV4, 52, 1300, 20, 16);
+		host_sends_vnet(d, vnet, bytes_of(buf, n));
+		tx_drain_tun(queue_of(d));
+		assert_true(counted(d, "tx.syscalls") == calls + 1);
+		while (at < 40000) {
+			size_t k = next_out(d, got);
+
+			assert_int_equal(k, at + max - 52 < 40000 ? max : 40000 - at + 52);
+			assert_int_equal(wire_ip_parse(bytes_of(got, k), &ip, &why), ST_OK);
+			assert_true(csum_ok(bytes_of(got, k), &ip));
+			assert_int_equal(load_be32(got + 24), 1000 + at);
+			memcpy(data + at, got + 52, k - 52);
+			at += k - 52;
+		}
+		assert_int_equal(next_out(d, got), 0);
+		assert_memory_equal(data, buf + 52, 40000);
+		narrow(d, 1280);
+	}
+}
+
+/* Datagrams larger than the path are fragmented one by one. */
+static void udp_is_segmented(void **state)
+{
+	struct dut *d = *state;
+	struct bytes p = udp4(buf, 28 + 3000, 1, 2, 1);
+	struct wire_ip ip;
+	enum wire_ip_fault why;
+	uint16_t sum;
+
+	assert_int_equal(wire_ip_parse(p, &ip, &why), ST_OK);
+	sum = csum_fold(csum_pseudo(&ip, WIRE_IP_UDP, p.n - 20));
+	memcpy(buf + 26, &sum, 2);
+	put_vnet(VNET_GSO_UDP_L4, 28, 1200, 20, 6);
+	host_sends_vnet(d, vnet, p);
+	tx_drain_tun(queue_of(d));
+	for (int i = 0; i < 3; i++) {
+		size_t n = next_out(d, got);
+
+		assert_int_equal(n, i < 2 ? 1228 : 628);
+		assert_int_equal(load_be16(got + 24), n - 20);
+		assert_int_equal(wire_ip_parse(bytes_of(got, n), &ip, &why), ST_OK);
+		assert_true(csum_ok(bytes_of(got, n), &ip));
+	}
+	assert_int_equal(next_out(d, got), 0);
+	narrow(d, 1280);
+	host_sends_vnet(d, vnet, p);
+	tx_drain_tun(queue_of(d));
+	for (int i = 0; i < 5; i++)
+		assert_true(next_out(d, got) > 0);
+	assert_int_equal(next_out(d, got), 0);
+	assert_true(counted(d, "tx.fragmented") == 2);
+}
+
+/* ---- large packets to the host ------------------------------------------------------------- */
+
+enum {
+	STREAM = 60,
+};
+
+/* A stream of segments with all that may not be joined in between. */
+struct stream {
+	size_t n[STREAM];
+	uint8_t packet[STREAM][1500];
+};
+
+static size_t odd_segment(uint8_t *p, uint32_t *seq)
+{
+	size_t payload = rnd(6) ? 1000 : rnd(1200);
+	size_t n = tcp4(p, 2, 1, *seq, rnd(12) ? 0x10 : 0x18, rnd(20) ? 12 : 8, payload);
+
+	*seq += (uint32_t)payload;
+	switch (rnd(14)) {
+	case 0: p[33] |= (uint8_t)(1 << rnd(8)); break; /* some flag */
+	case 1: store_be16(p + 34, (uint16_t)rnd(3)); break; /* window */
+	case 2: store_be32(p + 28, 100); break; /* acknowledgement */
+	case 3: *seq += (uint32_t)rnd(2); break; /* a hole follows */
+	case 4: p[45] ^= 3; break; /* options */
+	case 5: wire_ip_set_ds(p, (uint8_t)(rnd(64) << 2)); return n;
+	default: return n;
+	}
+	tcp4_again(p, n);
+	return n;
+}
+
+static void make_stream(struct stream *s)
+{
+	uint32_t seq = (uint32_t)rnd(UINT32_MAX);
+
+	for (int i = 0; i < STREAM; i++) {
+		s->n[i] = odd_segment(s->packet[i], &seq);
+		if (rnd(25) == 0)
+			s->packet[i][s->n[i] - 1] ^= 1; /* damaged before it came to the tunnel */
+	}
+}
+
+/* Cuts what TUN got as the stack would, and compares with what was sent. */
+static void check_stream(struct dut *d, const struct stream *s)
+{
+	static uint8_t out[65536];
+	int i = 0;
+
+	while (i < STREAM) {
+		size_t n = host_gets_vnet(d, vnet, got);
+		struct vnet v = { .flags = vnet[0], .gso_type = vnet[1] };
+		struct gso g = { .pieces = 1 };
+		struct wire_ip ip;
+		enum wire_ip_fault why;
+
+		memcpy(&v.gso_size, vnet + 4, 2);
+		assert_int_equal(wire_ip_parse(bytes_of(got, n), &ip, &why), ST_OK);
+		assert_int_equal(ip.len, n);
+		if (!vnet_is_gso(&v)) {
+			assert_int_equal(n, s->n[i]);
+			assert_memory_equal(got, s->packet[i++], n);
+			continue;
+		}
+		assert_int_equal(wire_checksum(bytes_of(got, 20)), 0);
+		assert_int_equal(gso_plan(&v, bytes_of(got, n), &ip, 65535, &g), ST_OK);
+		assert_true(g.pieces > 1);
+		for (size_t k = 0; k < g.pieces; k++, i++) {
+			size_t piece = gso_piece(&g, k, out);
+
+			/* with DF nobody reads the identification, which cutting counts up */
+			memcpy(out + 4, s->packet[i] + 4, 2);
+			memcpy(out + 10, s->packet[i] + 10, 2);
+			assert_true(i < STREAM);
+			assert_int_equal(piece, s->n[i]);
+			assert_memory_equal(out, s->packet[i], piece);
+		}
+	}
+	assert_true(nothing_at(d->tun[0]));
+}
+
+/* Whatever is joined comes apart again into exactly what was sent. */
+static void joined_segments_come_apart(void **state)
+{
+	struct dut *d = *state;
+	static struct stream s;
+
+	rnd_state = 21;
+	for (int round = 0; round < 100; round++) {
+		make_stream(&s);
+		for (int i = 0; i < STREAM; i++) {
+			size_t n = far_seals(d, bytes_of(s.packet[i], s.n[i]), esp);
+
+			net_sends(d, 0, bytes_of(esp, n));
+		}
+		turn_in(d);
+		check_stream(d, &s);
+	}
+	assert_true(counted(d, "tun.coalesced") > 100 * STREAM / 4);
+}
+
+/* P2: a run that the network card would deliver as one is one write to the host. */
+static void a_clean_run_is_one_write(void **state)
+{
+	struct dut *d = *state;
+	static struct stream s;
+	uint32_t seq = 5;
+
+	for (int i = 0; i < STREAM; i++) {
+		bool last = i == STREAM - 1;
+		size_t n;
+
+		s.n[i] = tcp4(s.packet[i], 2, 1, seq, last ? 0x18 : 0x10, 12, last ? 7 : 1000);
+		seq += 1000;
+		n = far_seals(d, bytes_of(s.packet[i], s.n[i]), esp);
+		net_sends(d, 0, bytes_of(esp, n));
+	}
+	turn_in(d);
+	/* read 16 datagrams at a time */
+	assert_true(counted(d, "tun.writes") == (STREAM + RX_MESSAGES - 1) / RX_MESSAGES);
+	check_stream(d, &s);
+}
+
+/* Two flows taking turns are joined each for itself, in order. */
+static void flows_do_not_mix(void **state)
+{
+	struct dut *d = *state;
+	uint32_t next[2] = { 1, 1 };
+
+	for (uint32_t i = 0; i < 8; i++) {
+		size_t n = tcp4(buf, 2, 1, 1 + i / 2 * 100, 0x10, 0, 100);
+
+		store_be16(buf + 22, (uint16_t)(2000 + i % 2));
+		tcp4_again(buf, n);
+		n = far_seals(d, bytes_of(buf, n), esp);
+		net_sends(d, 0, bytes_of(esp, n));
+	}
+	turn_in(d);
+	assert_true(counted(d, "tun.writes") == 2);
+	for (int i = 0; i < 2; i++) {
+		size_t n = host_gets(d, got);
+		unsigned port = load_be16(got + 22) - 2000;
+
+		assert_int_equal(n, 440);
+		assert_int_equal(load_be32(got + 24), next[port]);
+		next[port] += 400;
+	}
+}
+
+/* One system call of the sender with UDP_SEGMENT arrives as one buffer, whose pieces are packets of
+ * different SAs, and rubbish. */
+static void a_gro_buffer_is_split(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op op = add_op(d, 2);
+	int size;
+	size_t n = 0;
+
+	op.u.child.ts_remote.ts = net3_ts;
+	add_both(d, &op);
+	for (uint32_t i = 0; i < 6; i++) {
+		size_t k = far_seals(d, udp4(buf, 100, i % 2 ? 3 : 2, 1, i), esp + n);
+
+		if (i == 3)
+			esp[n] ^= 0x40; /* nobody's SPI */
+		if (i == 4)
+			memset(esp + n, 0, 4); /* an IKE message */
+		n += k;
+	}
+	size = (int)n / 6;
+	assert_int_equal(setsockopt(d->net[0], IPPROTO_UDP, UDP_SEGMENT, &size, sizeof(size)), 0);
+	net_sends(d, 0, bytes_of(esp, n));
+	turn_in(d);
+	for (uint32_t i = 0; i < 6; i++) {
+		if (i == 3 || i == 4)
+			continue;
+		assert_int_equal(host_gets(d, got), 100);
+		assert_int_equal(load_be32(got + 28), i);
+	}
+	assert_true(counted(d, "rx.packets") == 6);
+	assert_true(counted(d, "rx.unknown_spi") == 1 && counted(d, "rx.ike") == 1);
+}
+
+/* ---- the DS field -------------------------------------------------------------------------- */
+
+static size_t udp4_ds(size_t n, int from, int to, uint8_t ds)
+{
+	udp4(buf, n, from, to, 1);
+	wire_ip_set_ds(buf, ds);
+	return n;
+}
+
+/* RFC 6040 section 4.1, RFC 2983: the outer header says what the inner does. */
+static void outer_ds_is_a_copy(void **state)
+{
+	struct dut *d = *state;
+	int one = 1;
+
+	assert_int_equal(setsockopt(d->net[0], IPPROTO_IP, IP_RECVTOS, &one, sizeof(one)), 0);
+	for (unsigned ds = 0; ds < 256; ds += 13) {
+		uint8_t control[64];
+		struct iovec iov = { esp, sizeof(esp) };
+		struct msghdr h = { .msg_iov = &iov,
+				    .msg_iovlen = 1,
+				    .msg_control = control,
+				    .msg_controllen = sizeof(control) };
+
+		turn_out(d, bytes_of(buf, udp4_ds(60, 1, 2, (uint8_t)ds)));
+		assert_true(recvmsg(d->net[0], &h, 0) > 0);
+		assert_non_null(CMSG_FIRSTHDR(&h));
+		assert_int_equal(*CMSG_DATA(CMSG_FIRSTHDR(&h)), ds);
+	}
+}
+
+/* Section 4.2, figure 4, by the corners; the whole table is tested with wire_ecn_decap(). */
+static void ecn_comes_through(void **state)
+{
+	static const struct {
+		uint8_t inner, outer, want;
+		bool drop;
+	} rows[] = {
+		{ 0, 0, 0, false },          { 2, 3, 3, false }, { 1, 3, 3, false },
+		{ 2, 0, 2, false },          { 3, 0, 3, false }, { 0, 3, 0, true },
+		{ 0xb8, 0xbb, 0, true }, /* not ECN-capable */
+		{ 0xba, 0x03, 0xbb, false }, /* DSCP stays the inner's */
+	};
+	struct dut *d = *state;
+	uint64_t dropped = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int tos = rows[i].outer;
+		size_t n = udp4_ds(60, 2, 1, rows[i].inner);
+
+		assert_int_equal(setsockopt(d->net[0], IPPROTO_IP, IP_TOS, &tos, sizeof(tos)), 0);
+		n = far_seals(d, bytes_of(buf, n), esp);
+		net_sends(d, 0, bytes_of(esp, n));
+		turn_in(d);
+		dropped += rows[i].drop;
+		assert_true(counted(d, "rx.ecn_drop") == dropped);
+		if (rows[i].drop)
+			continue;
+		assert_int_equal(host_gets(d, got), 60);
+		assert_int_equal(got[1], rows[i].want);
+		assert_int_equal(wire_checksum(bytes_of(got, 20)), 0);
+	}
+}
+
+/* ---- beside ESP ---------------------------------------------------------------------------- */
+
+static void ike_and_keepalives(void **state)
+{
+	static struct dp_user_datagram in;
+	static const uint8_t keepalive[] = { 0xff };
+	static const uint8_t ike[] = { 0, 0, 0, 0, 1, 2, 3, 4, 5 };
+	struct dut *d = *state;
+	int fd = d->dp->ops->fd(d->dp);
+	struct dp_report r;
+
+	assert_false(d->dp->ops->report(d->dp, &r));
+	assert_false(dp_user_ike(d->dp, &in));
+	assert_true(nothing_at(fd));
+	net_sends(d, 0, BYTES_OF(keepalive));
+	net_sends(d, 1, BYTES_OF(ike));
+	net_sends(d, 1, bytes_of(ike, 3));
+	turn_in(d);
+	assert_true(counted(d, "rx.keepalive") == 1 && counted(d, "rx.bad") == 1);
+	assert_true(queue_of(d)->host_waiting);
+	user_signal_host(queue_of(d)->u); /* the end of a turn */
+	assert_false(nothing_at(fd));
+	assert_false(d->dp->ops->report(d->dp, &r));
+	assert_false(nothing_at(fd)); /* there is a datagram still */
+	assert_true(dp_user_ike(d->dp, &in));
+	assert_int_equal(in.n, 5);
+	assert_memory_equal(in.data, ike + 4, 5);
+	assert_true(endpoint_eq(&in.remote, &d->remote[1]));
+	assert_true(endpoint_eq(&in.local, &d->local));
+	assert_false(dp_user_ike(d->dp, &in));
+	assert_true(nothing_at(fd));
+}
+
+/* S2: more IKE than the host takes is dropped and counted, and ESP goes on. */
+static void ike_flood(void **state)
+{
+	static struct dp_user_datagram in;
+	static uint8_t ike[30000];
+	struct dut *d = *state;
+	size_t n = 0;
+
+	for (int i = 0; i < 100; i++) {
+		net_sends(d, 0, BYTES_OF(ike));
+		turn_in(d);
+	}
+	n = far_seals(d, udp4(buf, 60, 2, 1, 1), esp);
+	net_sends(d, 0, bytes_of(esp, n));
+	turn_in(d);
+	assert_int_equal(host_gets(d, got), 60);
+	for (n = 0; dp_user_ike(d->dp, &in); n++)
+		assert_int_equal(in.n, sizeof(ike) - 4);
+	assert_true(n > 20 && n < 100);
+	assert_true(counted(d, "rx.ike_lost") == 100 - n);
+}
+
+/* An outsider makes us report at most so often. */
+static void unknown_spis_are_limited(void **state)
+{
+	struct dut *d = *state;
+	struct queue *q = queue_of(d);
+
+	memset(esp, 0x77, 100);
+	for (int i = 0; i < 50; i++)
+		net_sends(d, 0, bytes_of(esp, 100));
+	turn_in(d);
+	assert_int_equal(dut_reports(d, DP_REPORT_UNKNOWN_SPI), 10);
+	q->now_ns += dur_ms(500).ns;
+	for (int i = 0; i < 50; i++)
+		net_sends(d, 0, bytes_of(esp, 100));
+	turn_in(d);
+	assert_int_equal(dut_reports(d, DP_REPORT_UNKNOWN_SPI), 5);
+}
+
+/* Numbers of an SA without ESN run out: nothing is sent with a number used twice. */
+static void numbers_run_out(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op op = add_op(d, 2);
+	struct dp_report r;
+
+	op.u.child.esn = false;
+	op.u.child.ts_remote.ts = net3_ts;
+	add_both(d, &op);
+	esp_out_advance(ops_child(queue_of(d)->u, 2)->out, UINT32_MAX - 2);
+	for (int i = 0; i < 4; i++)
+		host_sends(d, udp4(buf, 60, 1, 3, 1));
+	tx_drain_tun(queue_of(d));
+	assert_int_equal(next_out(d, got), 60);
+	assert_int_equal(next_out(d, got), 60);
+	assert_int_equal(next_out(d, got), 0);
+	assert_true(d->dp->ops->report(d->dp, &r));
+	assert_true(r.kind == DP_REPORT_EXPIRE && r.u.expire.hard && r.u.expire.id == 2);
+	assert_false(d->dp->ops->report(d->dp, &r));
+	turn_out(d, udp4(buf, 60, 1, 3, 1));
+	assert_int_equal(next_out(d, got), 0);
+	assert_true(counted(d, "tx.no_sa") == 2 && counted(d, "tx.discard") == 1);
+}
+
+/* ---- creation ------------------------------------------------------------------------------ */
+
+static void refused_parameters(void **state)
+{
+	struct dut *d = *state;
+	struct dp_user_params p = { .mem = &dut_mem, .queues = 1, .n_sockets = 1, .tun = { -1 } };
+	char why[200];
+	struct text t = TEXT_OF(why);
+	struct dp *dp;
+
+	p.sockets[0] = (struct dp_user_socket){ d->net[1], d->remote[1], 0 };
+	assert_int_equal(dp_user_new(&p, &t, &dp), ST_IO); /* no TUN */
+	assert_true(t.n > 0);
+	p.tun[0] = d->tun[0];
+	p.queues = 0;
+	assert_int_equal(dp_user_new(&p, &t, &dp), ST_INVAL);
+	p.queues = DP_USER_MAX_QUEUES + 1;
+	assert_int_equal(dp_user_new(&p, &t, &dp), ST_INVAL);
+	p.queues = 1;
+	p.sockets[0].queue = 1;
+	assert_int_equal(dp_user_new(&p, &t, &dp), ST_INVAL);
+	p.sockets[0].queue = 0;
+	for (long n = 0;; n++) {
+		long live = atomic_load(&dut_count.live);
+		enum status st;
+
+		atomic_store(&dut_count.left, n);
+		st = dp_user_new(&p, &t, &dp);
+		atomic_store(&dut_count.left, -1);
+		if (st == ST_OK)
+			break;
+		assert_int_equal(st, ST_NOMEM);
+		assert_int_equal(atomic_load(&dut_count.live), live);
+		assert_true(n < 100);
+	}
+	dp->ops->free(dp); /* closes what it was given */
+	assert_int_equal(fcntl(d->net[1], F_GETFD), -1);
+	assert_int_equal(errno, EBADF);
+	d->net[1] = -1;
+	d->tun[0] = -1;
+}
+
+#define STEP(f) cmocka_unit_test_setup_teardown(f, open_stopped, shut)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STEP(learnt_mtu_is_reported_and_expires),
+		STEP(forged_mtu_stops_at_a_floor),
+		STEP(df_is_answered),
+		STEP(without_df_it_is_cut),
+		STEP(ip6_gets_1280_through),
+		STEP(mss_is_clamped),
+		STEP(the_stack_says_too_big),
+		STEP(without_segmentation),
+		STEP(passing_errors),
+		STEP(tcp_is_segmented),
+		STEP(udp_is_segmented),
+		STEP(joined_segments_come_apart),
+		STEP(a_clean_run_is_one_write),
+		STEP(flows_do_not_mix),
+		STEP(a_gro_buffer_is_split),
+		STEP(outer_ds_is_a_copy),
+		STEP(ecn_comes_through),
+		STEP(ike_and_keepalives),
+		STEP(ike_flood),
+		STEP(unknown_spis_are_limited),
+		STEP(numbers_run_out),
+		STEP(refused_parameters),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
