@@ -1,0 +1,89 @@
+/*
+ * internal.h - objects of the fake: dp_fake.c has operations and reports, packets.c what happens to
+ * packets.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "dp/common.h"
+#include "dp/fake/dp_fake.h"
+
+struct fake_child {
+	struct list node;
+	struct dp_child c; /* keys and selectors wiped */
+	uint64_t sends_since; /* order in which children began to send; 0 does not */
+	struct esp_out *out;
+	struct esp_in *in;
+	struct esp_ts *ts;
+	struct dp_counters counters;
+	struct endpoint reported; /* last NEW_ADDRESS */
+	bool soft_reported;
+	bool hard_reported;
+};
+
+/* A packet, or a report, in a queue. */
+struct item {
+	struct list node;
+	struct dp_report report;
+	struct endpoint local;
+	struct endpoint remote;
+	dp_child_id child;
+	size_t n;
+	uint8_t data[];
+};
+
+struct fake_trap {
+	struct list node;
+	dp_peer_id peer;
+	struct esp_ts *ts;
+	struct list held; /* of item */
+	size_t n_held;
+	bool acquired; /* reported in this interval */
+};
+
+enum {
+	C_NO_MEMORY = DP_COUNTERS,
+	COUNTERS,
+};
+
+struct script {
+	unsigned left; /* 0: none */
+	enum status st;
+};
+
+struct fake {
+	struct dp dp;
+	const struct alloc *mem;
+	struct list children;
+	struct list traps;
+	struct list reports;
+	struct list to_network;
+	struct list to_host;
+	struct dp_fake_op *ops;
+	size_t n_ops;
+	size_t cap_ops;
+	uint64_t sends; /* last number given to sends_since */
+	struct script fail;
+	struct script refuse;
+	bool hold;
+	bool unknown_reported;
+	uint64_t counter[COUNTERS];
+};
+
+static inline struct fake *fake_of(const struct dp *dp)
+{
+	return CONTAINER_OF((struct dp *)(uintptr_t)dp, struct fake, dp);
+}
+
+/* packets.c */
+/* With a copy of `data`; NULL and counted without memory. */
+struct item *fake_item_new(struct fake *f, struct bytes data);
+struct item *fake_pop(struct list *l);
+void fake_empty(struct fake *f, struct list *l);
+bool fake_push_report(struct fake *f, const struct dp_report *r);
+/* Sends what waited for a child of this peer. */
+void fake_send_held(struct fake *f, struct fake_child *c);
+
+/* dp_fake.c */
+struct fake_child *fake_child_by_spi(const struct fake *f, uint32_t spi);
+struct fake_trap *fake_trap_by_peer(const struct fake *f, dp_peer_id peer);

@@ -1,0 +1,348 @@
+/* The fake: queues, and packets both ways. */
+#include "dp/fake/internal.h"
+
+#include "wire/esp/wire_esp.h"
+
+/* ---- queues -------------------------------------------------------------------------------- */
+
+struct item *fake_item_new(struct fake *f, struct bytes data)
+{
+	struct item *it = mem_new(f->mem, sizeof(*it) + data.n);
+
+	if (!it) {
+		f->counter[C_NO_MEMORY]++;
+		return NULL;
+	}
+	list_init(&it->node);
+	it->n = data.n;
+	if (data.n)
+		memcpy(it->data, data.p, data.n);
+	return it;
+}
+
+struct item *fake_pop(struct list *l)
+{
+	struct item *it;
+
+	if (list_empty(l))
+		return NULL;
+	it = CONTAINER_OF(l->next, struct item, node);
+	list_del(&it->node);
+	return it;
+}
+
+void fake_empty(struct fake *f, struct list *l)
+{
+	struct item *it;
+
+	while ((it = fake_pop(l)))
+		mem_free(f->mem, it);
+}
+
+bool fake_push_report(struct fake *f, const struct dp_report *r)
+{
+	struct item *it = fake_item_new(f, (struct bytes){ NULL, 0 });
+
+	if (!it)
+		return false;
+	it->report = *r;
+	list_add_tail(&f->reports, &it->node);
+	return true;
+}
+
+/* ---- packets from the protected side ------------------------------------------------------- */
+
+static void check_limits(struct fake *f, struct fake_child *c, uint64_t packets, uint64_t bytes)
+{
+	struct dp_limit l = dp_limit_of(&c->c);
+	struct dp_report r = { .kind = DP_REPORT_EXPIRE, .u.expire = { .id = c->c.id } };
+
+	if (!c->soft_reported && dp_limit_soft(&l, packets, bytes))
+		c->soft_reported = fake_push_report(f, &r);
+	r.u.expire.hard = true;
+	if (!c->hard_reported && dp_limit_hard(&l, packets, bytes))
+		c->hard_reported = fake_push_report(f, &r);
+}
+
+static void seal(struct fake *f, struct fake_child *c, struct bytes inner, uint8_t version)
+{
+	struct item *it;
+	struct bulk_op op;
+	uint64_t seq;
+
+	if (!esp_out_reserve(c->out, 1, &seq)) {
+		f->counter[DP_C_TX_NO_SA]++;
+		return;
+	}
+	it = mem_new(f->mem, sizeof(*it) + ESP_HEAD + inner.n + ESP_TAIL);
+	if (!it) {
+		f->counter[C_NO_MEMORY]++;
+		return;
+	}
+	list_init(&it->node);
+	it->local = c->c.local;
+	it->remote = c->c.remote;
+	it->child = c->c.id;
+	it->n = esp_size(inner.n);
+	memcpy(it->data + ESP_HEAD, inner.p, inner.n);
+	esp_seal_prepare(c->out, seq, version == 4 ? ESP_NH_IPV4 : ESP_NH_IPV6, it->data + ESP_HEAD,
+			 inner.n, &op);
+	bulk_seal(&op, 1);
+	if (!op.ok) {
+		mem_free(f->mem, it);
+		f->counter[C_NO_MEMORY]++;
+		return;
+	}
+	list_add_tail(&f->to_network, &it->node);
+	c->counters.packets_out++;
+	c->counters.bytes_out += inner.n;
+	check_limits(f, c, c->counters.packets_out, c->counters.bytes_out);
+}
+
+/* Packets that waited for a child of this peer. */
+void fake_send_held(struct fake *f, struct fake_child *c)
+{
+	struct fake_trap *t = fake_trap_by_peer(f, c->c.peer);
+	struct list keep;
+	struct item *it;
+
+	if (!t)
+		return;
+	list_init(&keep);
+	t->n_held = 0;
+	while ((it = fake_pop(&t->held))) {
+		struct wire_ip ip;
+		enum wire_ip_fault why;
+		struct bytes inner = bytes_of(it->data, it->n);
+
+		if (wire_ip_parse(inner, &ip, &why) || !esp_ts_match_out(c->ts, &ip)) {
+			list_add_tail(&keep, &it->node);
+			continue;
+		}
+		seal(f, c, inner, ip.version);
+		mem_free(f->mem, it);
+	}
+	while ((it = fake_pop(&keep))) {
+		list_add_tail(&t->held, &it->node);
+		t->n_held++;
+	}
+}
+
+static struct fake_child *child_for(const struct fake *f, const struct wire_ip *ip)
+{
+	struct fake_child *best = NULL;
+
+	list_for_each(n, &f->children) {
+		struct fake_child *c = CONTAINER_OF(n, struct fake_child, node);
+
+		if (c->sends_since && !c->hard_reported &&
+		    (!best || c->sends_since > best->sends_since) && esp_ts_match_out(c->ts, ip))
+			best = c;
+	}
+	return best;
+}
+
+static struct fake_trap *trap_for(const struct fake *f, const struct wire_ip *ip)
+{
+	list_for_each(n, &f->traps) {
+		struct fake_trap *t = CONTAINER_OF(n, struct fake_trap, node);
+
+		if (esp_ts_match_out(t->ts, ip))
+			return t;
+	}
+	return NULL;
+}
+
+static void hold(struct fake *f, struct fake_trap *t, struct bytes inner, const struct wire_ip *ip)
+{
+	const struct dp_report r = { .kind = DP_REPORT_ACQUIRE,
+				     .u.acquire = { .peer = t->peer,
+						    .src = ip->src,
+						    .dst = ip->dst,
+						    .proto = ip->proto,
+						    .sport = ip->sport,
+						    .dport = ip->dport } };
+	struct item *it = t->n_held < DP_HELD_PACKETS ? fake_item_new(f, inner) : NULL;
+
+	if (it) {
+		list_add_tail(&t->held, &it->node);
+		t->n_held++;
+	} else {
+		f->counter[DP_C_TX_NO_SA]++;
+	}
+	if (!t->acquired)
+		t->acquired = fake_push_report(f, &r);
+}
+
+void dp_fake_out(struct dp *dp, struct bytes inner)
+{
+	struct fake *f = fake_of(dp);
+	struct fake_child *c;
+	struct fake_trap *t;
+	struct wire_ip ip;
+	enum wire_ip_fault why;
+
+	if (wire_ip_parse(inner, &ip, &why)) {
+		f->counter[DP_C_TX_DISCARD]++;
+		return;
+	}
+	inner.n = ip.len;
+	c = child_for(f, &ip);
+	t = c ? NULL : trap_for(f, &ip);
+	if (c)
+		seal(f, c, inner, ip.version);
+	else if (t)
+		hold(f, t, inner, &ip);
+	else
+		f->counter[DP_C_TX_DISCARD]++;
+}
+
+/* ---- packets from the network -------------------------------------------------------------- */
+
+static void unknown_spi(struct fake *f, uint32_t spi, const struct endpoint *local,
+			const struct endpoint *remote)
+{
+	const struct dp_report r = {
+		.kind = DP_REPORT_UNKNOWN_SPI,
+		.u.unknown_spi = { spi, *local, *remote },
+	};
+
+	f->counter[DP_C_RX_UNKNOWN_SPI]++;
+	if (!f->unknown_reported)
+		f->unknown_reported = fake_push_report(f, &r);
+}
+
+/* Only the newest packet says where the peer is now: older ones may have been under way. */
+static void check_address(struct fake *f, struct fake_child *c, const struct esp_in_pkt *pkt,
+			  const struct endpoint *local, const struct endpoint *remote)
+{
+	const struct dp_report r = {
+		.kind = DP_REPORT_NEW_ADDRESS,
+		.u.new_address = { c->c.id, *local, *remote },
+	};
+
+	if (pkt->seq != esp_in_seq(c->in) || endpoint_eq(remote, &c->c.remote) ||
+	    endpoint_eq(remote, &c->reported))
+		return;
+	if (fake_push_report(f, &r))
+		c->reported = *remote;
+}
+
+static void deliver(struct fake *f, struct fake_child *c, struct bytes inner)
+{
+	struct item *it = fake_item_new(f, inner);
+
+	if (!it)
+		return;
+	it->child = c->c.id;
+	list_add_tail(&f->to_host, &it->node);
+	c->counters.packets_in++;
+	c->counters.bytes_in += inner.n;
+	check_limits(f, c, c->counters.packets_in, c->counters.bytes_in);
+}
+
+static enum esp_fault open_packet(struct fake *f, struct fake_child *c, struct item *it)
+{
+	struct esp_in_pkt pkt;
+	struct bulk_op op;
+	struct wire_ip ip;
+	struct bytes inner;
+	enum esp_fault e = esp_in_prepare(c->in, it->data, it->n, &pkt, &op);
+
+	if (e)
+		return e;
+	bulk_open(&op, 1);
+	e = esp_in_finish(c->in, &pkt, op.ok, &ip, &inner);
+	if (e != ESP_F_AUTH && e != ESP_F_REPLAY)
+		check_address(f, c, &pkt, &it->local, &it->remote);
+	if (e == ESP_OK)
+		e = esp_in_check(c->ts, &ip);
+	if (e == ESP_OK)
+		deliver(f, c, inner);
+	return e;
+}
+
+enum esp_fault dp_fake_in(struct dp *dp, const struct endpoint *local,
+			  const struct endpoint *remote, struct bytes packet)
+{
+	struct fake *f = fake_of(dp);
+	struct fake_child *c;
+	struct wire_esp hdr;
+	enum wire_esp_fault why;
+	enum esp_fault e;
+	struct item *it;
+
+	if (wire_esp_parse(packet, &hdr, &why)) {
+		f->counter[DP_C_ESP_RX + ESP_F_SHORT]++;
+		return ESP_F_SHORT;
+	}
+	c = fake_child_by_spi(f, hdr.spi);
+	if (!c) {
+		unknown_spi(f, hdr.spi, local, remote);
+		return ESP_F_AUTH;
+	}
+	if (c->hard_reported) {
+		f->counter[DP_C_RX_EXPIRED]++;
+		return ESP_F_AUTH;
+	}
+	it = fake_item_new(f, packet);
+	if (!it)
+		return ESP_F_AUTH;
+	it->local = *local;
+	it->remote = *remote;
+	e = open_packet(f, c, it);
+	mem_free(f->mem, it);
+	f->counter[DP_C_ESP_RX + e]++;
+	if (e && e != ESP_F_DUMMY)
+		c->counters.dropped_in++;
+	return e;
+}
+
+/* ---- the test's side ------------------------------------------------------------------------ */
+
+static bool take(struct fake *f, struct list *l, struct dp_fake_packet *ret)
+{
+	struct item *it = fake_pop(l);
+
+	if (!it)
+		return false;
+	ret->local = it->local;
+	ret->remote = it->remote;
+	ret->child = it->child;
+	ret->n = it->n < sizeof(ret->data) ? it->n : sizeof(ret->data);
+	memcpy(ret->data, it->data, ret->n);
+	mem_free(f->mem, it);
+	return true;
+}
+
+bool dp_fake_next_out(struct dp *dp, struct dp_fake_packet *ret)
+{
+	struct fake *f = fake_of(dp);
+
+	return take(f, &f->to_network, ret);
+}
+
+bool dp_fake_next_in(struct dp *dp, struct dp_fake_packet *ret)
+{
+	struct fake *f = fake_of(dp);
+
+	return take(f, &f->to_host, ret);
+}
+
+bool dp_fake_carry(struct dp *from, struct dp *to, struct bytes inner)
+{
+	struct fake *a = fake_of(from);
+	struct fake *b = fake_of(to);
+	struct item *it;
+	bool same;
+
+	dp_fake_out(from, inner);
+	while ((it = fake_pop(&a->to_network))) {
+		dp_fake_in(to, &it->remote, &it->local, bytes_of(it->data, it->n));
+		mem_free(a->mem, it);
+	}
+	it = fake_pop(&b->to_host);
+	same = it && bytes_eq(bytes_of(it->data, it->n), inner) && list_empty(&b->to_host);
+	mem_free(b->mem, it);
+	return same;
+}
