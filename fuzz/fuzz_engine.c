@@ -1,0 +1,472 @@
+/*
+ * fuzz_engine.c - two engines, and every input a sequence of things that can happen to them.
+ *
+ * The first bytes choose the configurations, the others are opcodes with their operands: deliver,
+ * lose, duplicate, reorder and damage datagrams; change what is inside the encryption, under the
+ * right keys; inject foreign ones; let time pass; hold back, answer and refuse jobs, operations and
+ * look-ups; make allocations fail; commands, traffic, restarts, other configurations.
+ *
+ * Whatever happened: no bug event and no contract broken (the harness ends the process), the totals
+ * agree with what is there, both ends find together again once they are left alone, an engine that
+ * is shut down becomes idle, and nothing leaks.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "harness/decode.h"
+#include "harness/pair.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum {
+	STEPS_MAX = 300,
+	QUEUE_MAX = 48,
+};
+
+struct run {
+	struct pair p;
+	bool insider; /* something was said under the right keys that no engine said */
+};
+
+static void set_insider(struct pair *p)
+{
+	CONTAINER_OF(p, struct run, p)->insider = true;
+}
+
+/* ---- operands ------------------------------------------------------------------------------- */
+
+/* Past the end everything is zero. */
+static size_t pick(struct cur *c, size_t below)
+{
+	return below ? cur_u8(c) % below : 0;
+}
+
+static struct node *pick_node(struct pair *p, struct cur *c)
+{
+	return cur_u8(c) & 1 ? p->b : p->a;
+}
+
+static struct packet *pick_packet(struct pair *p, struct cur *c)
+{
+	return world_packet(p->w, pick(c, world_packets(p->w)));
+}
+
+static struct bytes pick_bytes(struct cur *c, size_t max)
+{
+	size_t n = pick(c, max);
+
+	return cur_take(c, n < cur_left(c) ? n : cur_left(c));
+}
+
+/* ---- datagrams ------------------------------------------------------------------------------ */
+
+static void op_deliver_first(struct pair *p, struct cur *c)
+{
+	(void)c;
+	if (world_packet(p->w, 0))
+		world_deliver(p->w, world_packet(p->w, 0));
+}
+
+static void op_deliver(struct pair *p, struct cur *c)
+{
+	struct packet *q = pick_packet(p, c);
+
+	if (q)
+		world_deliver(p->w, q);
+}
+
+static void op_drop(struct pair *p, struct cur *c)
+{
+	struct packet *q = pick_packet(p, c);
+
+	if (q)
+		world_drop(p->w, q);
+}
+
+static void op_copy(struct pair *p, struct cur *c)
+{
+	struct packet *q = pick_packet(p, c);
+
+	if (q)
+		world_copy(p->w, q);
+}
+
+/* A byte changed, in a copy that comes before the true one. */
+static void op_damage(struct pair *p, struct cur *c)
+{
+	struct packet *q = pick_packet(p, c), *bad;
+	size_t at = cur_u16(c);
+	uint8_t x = cur_u8(c);
+
+	if (!q)
+		return;
+	bad = packet_keep(q);
+	if (bad->n)
+		bad->data[at % bad->n] ^= x;
+	world_hand_over(p->w, bad);
+	packet_free(bad);
+}
+
+static void op_truncate(struct pair *p, struct cur *c)
+{
+	struct packet *q = pick_packet(p, c), *bad;
+	size_t n = cur_u16(c);
+
+	if (!q)
+		return;
+	bad = packet_keep(q);
+	bad->n = n % (bad->n + 1);
+	world_hand_over(p->w, bad);
+	packet_free(bad);
+}
+
+static void op_readdress(struct pair *p, struct cur *c)
+{
+	struct packet *q = pick_packet(p, c);
+	uint8_t x = cur_u8(c);
+
+	if (!q)
+		return;
+	if (x & 1)
+		q->src.port ^= x;
+	else
+		q->src.ip.b[3] ^= x;
+}
+
+/* What a broken or hostile peer with good keys would send. */
+static void edit(void *ctx, uint8_t *first, uint8_t *chain, size_t *n, size_t cap)
+{
+	struct cur *c = ctx;
+	struct bytes more;
+
+	switch (cur_u8(c) % 5) {
+	case 0:
+		if (*n)
+			chain[cur_u16(c) % *n] = cur_u8(c);
+		break;
+	case 1:
+		if (*n)
+			chain[cur_u16(c) % *n] ^= (uint8_t)(1u << cur_u8(c) % 8);
+		break;
+	case 2: *n = *n ? cur_u16(c) % *n : 0; break;
+	case 3: *first = cur_u8(c); break;
+	default:
+		more = pick_bytes(c, 64);
+		if (more.n && more.n <= cap - *n) {
+			memcpy(chain + *n, more.p, more.n);
+			*n += more.n;
+		}
+		break;
+	}
+}
+
+static bool can_open(struct pair *p, const struct packet *q)
+{
+	struct opened o;
+	bool open = !q->esp && packet_open(p->w, q, &o);
+
+	if (q->esp)
+		return false;
+	open = open && o.open;
+	opened_done(&o);
+	return open;
+}
+
+static void op_edit(struct pair *p, struct cur *c)
+{
+	struct packet *q = pick_packet(p, c), *changed;
+
+	if (!q || q->esp || packet_ike(q).n < WIRE_IKE_HDR_LEN)
+		return;
+	set_insider(p);
+	if (can_open(p, q))
+		changed = packet_reseal(p->w, q, edit, c);
+	else
+		changed = packet_rewrite(p->w, q, edit, c);
+	world_deliver(p->w, changed);
+}
+
+/* Another message of the same SA: any exchange, id, payloads. */
+static void op_forge(struct pair *p, struct cur *c)
+{
+	struct packet *q = pick_packet(p, c);
+	struct wire_hdr h;
+	enum wire_fault fault;
+	uint8_t flags = cur_u8(c), exchange = (uint8_t)(34 + cur_u8(c) % 8), first = cur_u8(c);
+	uint32_t msgid = (uint32_t)pick(c, 8);
+	struct bytes chain = pick_bytes(c, 96);
+
+	if (!q || q->esp || wire_ike_parse_hdr(packet_ike(q), &h, &fault) != ST_OK)
+		return;
+	set_insider(p);
+	world_deliver(p->w, packet_like(p->w, q, exchange, flags & 1, msgid, first, chain));
+}
+
+static void op_inject(struct pair *p, struct cur *c)
+{
+	struct node *n = pick_node(p, c);
+	uint16_t port = cur_u8(c) & 1 ? 4500 : 500;
+	struct bytes b = pick_bytes(c, 255);
+
+	node_input(n, test_endpoint("198.51.100.7", 500), port, b);
+}
+
+/* ---- time, work, memory ---------------------------------------------------------------------- */
+
+static void op_timer(struct pair *p, struct cur *c)
+{
+	(void)c;
+	(void)world_timer(p->w);
+}
+
+static void op_advance(struct pair *p, struct cur *c)
+{
+	world_advance(p->w, dur_ms(cur_u16(c)));
+}
+
+static void op_hold(struct pair *p, struct cur *c)
+{
+	struct node *n = pick_node(p, c);
+
+	n->hold = cur_u8(c) & (HOLD_JOBS | HOLD_DP | HOLD_RESOLVE);
+	n->late_results = cur_u8(c) & 1;
+}
+
+static struct pending *pick_pending(struct node *n, struct cur *c)
+{
+	enum pending_kind kind = (enum pending_kind)pick(c, PENDING_NAME + 1);
+
+	return node_pending(n, kind, pick(c, node_held(n, kind)));
+}
+
+static void op_answer(struct pair *p, struct cur *c)
+{
+	struct node *n = pick_node(p, c);
+	struct pending *q = pick_pending(n, c);
+
+	if (q)
+		node_answer(n, q);
+}
+
+static void op_refuse(struct pair *p, struct cur *c)
+{
+	static const enum status how[] = { ST_IO, ST_NOMEM, ST_REFUSE, ST_INVAL };
+	struct node *n = pick_node(p, c);
+	struct pending *q = pick_pending(n, c);
+	enum status st = how[pick(c, ARRAY_LEN(how))];
+
+	/* An installation that was carried out cannot be refused any more. */
+	if (q && q->kind != PENDING_DONE)
+		node_refuse(n, q, st);
+}
+
+static void op_starve(struct pair *p, struct cur *c)
+{
+	struct node *n = pick_node(p, c);
+
+	n->mem.fail_at = n->mem.calls + (long)pick(c, 64);
+	n->mem.fail_on = cur_u8(c) & 1;
+}
+
+static void op_feed(struct pair *p, struct cur *c)
+{
+	pick_node(p, c)->mem.fail_at = -1;
+}
+
+static void op_fail_dp(struct pair *p, struct cur *c)
+{
+	struct node *n = pick_node(p, c);
+
+	n->fail_op = n->n_ops + (long)pick(c, 4);
+}
+
+/* ---- people and hosts ------------------------------------------------------------------------ */
+
+static void op_command(struct pair *p, struct cur *c)
+{
+	struct node *n = pick_node(p, c);
+
+	(void)!node_command(n, cur_u8(c) & 1 ? IKE_CMD_DOWN : IKE_CMD_UP, PAIR_PEER);
+}
+
+static void op_traffic(struct pair *p, struct cur *c)
+{
+	bool from_b = cur_u8(c) & 1;
+
+	dp_fake_interval(p->a->dp);
+	dp_fake_interval(p->b->dp);
+	if (from_b)
+		node_packet(p->b, "10.2.0.1", "10.1.0.1");
+	else
+		node_packet(p->a, "10.1.0.1", "10.2.0.1");
+}
+
+static void op_restart(struct pair *p, struct cur *c)
+{
+	struct node *n = pick_node(p, c);
+
+	n->mem.fail_at = -1;
+	node_restart(n);
+}
+
+static void op_reconfigure(struct pair *p, struct cur *c)
+{
+	struct node *n = pick_node(p, c);
+	struct test_conf *conf = test_conf_copy(n->conf);
+
+	conf->conf.n_peers = cur_u8(c) & 1;
+	node_reconfigure(n, conf);
+}
+
+static void op_expire(struct pair *p, struct cur *c)
+{
+	struct node *n = pick_node(p, c);
+	struct dp_report r = { .kind = DP_REPORT_EXPIRE };
+
+	r.u.expire.id = n->n_children ? n->child[pick(c, n->n_children)].child.id : cur_u8(c);
+	r.u.expire.hard = cur_u8(c) & 1;
+	node_report(n, &r);
+}
+
+static void op_nat(struct pair *p, struct cur *c)
+{
+	(void)c;
+	if (p->w->nat.first_port < 60000)
+		world_nat_forget(p->w);
+}
+
+typedef void op_fn(struct pair *p, struct cur *c);
+
+/* The frequent ones stand several times. New ones go to the end: inputs name them by number. */
+static op_fn *const ops[] = {
+	op_deliver_first, op_deliver_first, op_deliver_first, op_deliver, op_drop,      op_copy,
+	op_damage,        op_truncate,      op_edit,          op_edit,    op_forge,     op_forge,
+	op_inject,        op_timer,         op_advance,       op_hold,    op_answer,    op_answer,
+	op_refuse,        op_starve,        op_feed,          op_fail_dp, op_command,   op_traffic,
+	op_restart,       op_reconfigure,   op_expire,        op_nat,     op_readdress, op_timer,
+};
+
+/* ---- a run ----------------------------------------------------------------------------------- */
+
+static void configure(struct pair *p, struct cur *c)
+{
+	unsigned bits = cur_u16(c);
+
+	pair_init(p, 1 + bits % 7);
+	p->pa->start = bits & 1 ? IKE_START_UP : IKE_START_TRAFFIC;
+	p->pb->start = bits & 2 ? IKE_START_UP : IKE_START_LISTEN;
+	p->pa->dpd_delay = p->pb->dpd_delay = dur_s(10);
+	p->pa->keepalive = dur_s(20);
+	if (bits & 4)
+		pair_certs(p);
+	if (bits & 8)
+		p->cb->conf.half_open_cookie = 0;
+	if (bits & 16)
+		p->ca->conf.force_encap = true;
+	if (bits & 32)
+		world_nat(p->w, "192.0.2.1", "203.0.113.1", 40000);
+	if (bits & 64) {
+		p->pa->ike =
+			test_conf_sa(p->ca, WIRE_PROTO_IKE, "aes128gcm16-prfsha256-x25519-ecp256");
+		p->pb->ike = test_conf_sa(p->cb, WIRE_PROTO_IKE, "aes128gcm16-prfsha256-ecp256");
+	}
+	if (bits & 128)
+		pair_ipv6(p);
+	pair_start(p);
+}
+
+/* The totals, the snapshots and the data plane tell the same story. */
+static void check_totals(const struct node *n)
+{
+	struct ike_totals t = ike_totals(n->ike);
+	struct node_sa sa[64];
+	size_t count = node_sas(n, sa, ARRAY_LEN(sa)), children = 0;
+
+	for (size_t i = 0; i < count && i < ARRAY_LEN(sa); i++)
+		children += sa[i].info.n_children;
+	if (count != t.sas || children != t.children || t.half_open > t.sas)
+		harness_fail("%s: %zu SAs, %zu children, but totals say %zu, %zu", n->name, count,
+			     children, t.sas, t.children);
+	if (ike_idle(n->ike) != (t.sas == 0))
+		harness_fail("%s: idle, but not empty", n->name);
+}
+
+/* What the engine forgot the data plane must have forgotten too. */
+static void check_data_plane(const struct node *n)
+{
+	if (ike_totals(n->ike).children < n->n_children)
+		harness_fail("%s: the data plane has %zu children, the engine %zu", n->name,
+			     n->n_children, ike_totals(n->ike).children);
+}
+
+static void heal(struct node *n)
+{
+	n->mem.fail_at = -1;
+	node_release(n);
+	if (!n->conf->conf.n_peers) {
+		struct test_conf *conf = test_conf_copy(n->conf);
+
+		conf->conf.n_peers = 1;
+		node_reconfigure(n, conf);
+	}
+}
+
+/* What an insider changed, a child's SPI or selectors say, shows to nobody: such SAs are replaced.
+ */
+static void start_over(struct pair *p)
+{
+	if (node_command(p->a, IKE_CMD_DOWN, PAIR_PEER) != ST_OK ||
+	    node_command(p->b, IKE_CMD_DOWN, PAIR_PEER) != ST_OK)
+		harness_fail("no farewell");
+	world_live(p->w, dur_s(300));
+}
+
+static void must_recover(struct pair *p, bool insider)
+{
+	heal(p->a);
+	heal(p->b);
+	if (insider)
+		start_over(p);
+	if (node_command(p->a, IKE_CMD_UP, PAIR_PEER) != ST_OK)
+		harness_fail("a does not connect");
+	/* A child that went alone comes back with the next packet, if nobody wanted it up. */
+	for (int i = 0; i < 90; i++) {
+		dp_fake_interval(p->a->dp);
+		node_packet(p->a, "10.1.0.1", "10.2.0.1");
+		world_live(p->w, dur_s(10));
+	}
+	check_data_plane(p->a);
+	check_data_plane(p->b);
+	if (!pair_is_up(p))
+		harness_fail("a and b do not find together again");
+}
+
+static void must_end(struct node *n)
+{
+	if (node_command(n, IKE_CMD_SHUTDOWN, 0) != ST_OK)
+		harness_fail("%s: no shutdown", n->name);
+	world_live(n->w, dur_s(120));
+	if (!node_is_down(n))
+		harness_fail("%s: not idle after a shutdown", n->name);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct cur c = cur_of(bytes_of(data, size));
+	struct run run = { 0 };
+	struct pair *p = &run.p;
+
+	configure(p, &c);
+	for (int i = 0; i < STEPS_MAX && cur_left(&c); i++) {
+		ops[pick(&c, ARRAY_LEN(ops))](p, &c);
+		check_totals(p->a);
+		check_totals(p->b);
+		while (world_packets(p->w) > QUEUE_MAX)
+			world_drop(p->w, world_packet(p->w, 0));
+	}
+	must_recover(p, run.insider);
+	must_end(p->a);
+	must_end(p->b);
+	pair_done(p);
+	return 0;
+}
