@@ -152,6 +152,19 @@ static enum status build(struct ike *ike, struct ike_sa *sa, const struct attemp
 	return st;
 }
 
+/* Either the peer's key exchange value is none, or we could not do our part. */
+static void no_secret(struct ike *ike, struct ike_sa *sa, const struct crypto_result *r)
+{
+	if (r->status == ST_REFUSE) {
+		count(ike, C_INVALID_KE);
+		sa_fail(ike, sa, IKE_EV_REFUSED, r->reason);
+		return;
+	}
+	count(ike, C_JOB_FAILED);
+	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa }, "%s", r->reason);
+	sa_remove(ike, sa, r->reason);
+}
+
 static void finish(struct ike *ike, struct attempt *at, const struct crypto_result *r)
 {
 	struct ike_sa *sa = at->sa;
@@ -162,8 +175,7 @@ static void finish(struct ike *ike, struct attempt *at, const struct crypto_resu
 	struct bytes owned, copy;
 
 	if (r->status) {
-		count(ike, C_JOB_FAILED);
-		sa_fail(ike, sa, IKE_EV_REFUSED, r->reason);
+		no_secret(ike, sa, r);
 		return;
 	}
 	if (keys_derive(&ike->crypto, &l->suite, &nonces, bytes_of(r->ke.shared, r->ke.shared_len),

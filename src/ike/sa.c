@@ -390,7 +390,8 @@ void sa_reject(struct ike *ike, struct ike_sa *sa, const char *text)
 	peer_attempt_failed(ike, peer, text);
 }
 
-/* A responder that said no stays a while, to say it again when the answer got lost. */
+/* A responder that said no stays a while, to say it again when the answer got lost, and to count
+ * as half-open. */
 static void linger(struct ike *ike, struct ike_sa *sa)
 {
 	attempt_end(ike, sa->attempt);
@@ -409,7 +410,10 @@ void sa_fail(struct ike *ike, struct ike_sa *sa, enum ike_event_kind kind, const
 	if (peer)
 		peer_error(peer, text);
 	event_emit(ike, NULL, kind, (struct event_about){ .sa = sa }, "%s", text);
-	if (sa->state == SA_R_INIT && sa->win.next_recv == 2 && sa->win.response.n) {
+	/* In SA_R_START the peer's key exchange value was none.  That cost a job; gone without a
+	 * trace, a flood of them would never be asked for cookies. */
+	if ((sa->state == SA_R_START && kind == IKE_EV_REFUSED) ||
+	    (sa->state == SA_R_INIT && sa->win.next_recv == 2 && sa->win.response.n)) {
 		linger(ike, sa);
 		return;
 	}

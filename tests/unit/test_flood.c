@@ -383,6 +383,36 @@ static struct bytes fake_public(struct crypto_fake *fake)
 	return bytes_of(r.ke.pub, r.ke.pub_len);
 }
 
+/* A key exchange value that is none costs a job; so it counts as half-open, and a flood of them is
+ * answered with cookies like any other. */
+static void p6_bad_key_exchange_values_lead_to_cookies(void **state)
+{
+	static const char *const addresses[] = { "192.0.2.2", NULL };
+	static const uint8_t zero[32];
+	struct test_conf *c = test_conf_new();
+	struct world *w = world_new(7);
+	struct node *b;
+
+	(void)state;
+	test_conf_peer(c, 1, "a", NULL, "b.example", "a.example", 1);
+	c->conf.half_open_cookie = THRESHOLD;
+	b = world_node(w, "b", addresses, c);
+	for (uint64_t i = 0; i < FLOOD; i++) {
+		struct datagram d;
+
+		make(&(struct request){ .n = i, .ke = BYTES_OF(zero) }, &d);
+		node_input(b, d.d.remote, 500, d.d.data);
+		world_drop_all(w);
+	}
+	assert_int_equal(b->n_jobs, THRESHOLD);
+	assert_int_equal(node_counter(b, "ike.refused.key_exchange"), THRESHOLD);
+	assert_int_equal(node_counter(b, "ike.cookie.sent"), FLOOD - THRESHOLD);
+	/* It drains. */
+	world_advance(w, dur_s(60));
+	assert_int_equal(node_sas(b, NULL, 0), 0);
+	world_free(w);
+}
+
 /* The whole of it: behind the flood an honest initiator is asked for a cookie, and connects. */
 static void p6_honest_initiator_gets_in(void **state)
 {
@@ -429,6 +459,7 @@ int main(void)
 		cmocka_unit_test(p6_flood_costs_no_memory),
 		cmocka_unit_test(p6_malformed_flood_gets_no_answer),
 		cmocka_unit_test(p6_cookie_of_another_gets_no_state),
+		cmocka_unit_test(p6_bad_key_exchange_values_lead_to_cookies),
 		cmocka_unit_test(p6_honest_initiator_gets_in),
 	};
 
