@@ -155,6 +155,7 @@ struct world {
 	size_t n_names;
 	struct world_keys *keys;
 	size_t n_keys;
+	struct dp_fake_packet *esp; /* room for one, used again and again */
 	uint64_t hash;
 	struct text_buf *trace; /* NULL: no transcript; see trace.h */
 };

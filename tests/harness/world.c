@@ -37,6 +37,7 @@ struct world *world_new(uint64_t seed)
 	w->seed = seed;
 	w->now = (struct now){ .mono = { 1000000000000 }, .wall = { WORLD_WALL }, .wall_ok = true };
 	w->keys = must_alloc(WORLD_KEYS * sizeof(*w->keys));
+	w->esp = must_alloc(sizeof(*w->esp));
 	list_init(&w->packets);
 	return w;
 }
@@ -57,6 +58,7 @@ void world_free(struct world *w)
 	for (size_t i = 0; i < w->n_nodes; i++)
 		node_free(w->node[i]);
 	world_drop_all(w);
+	mem_libc.free(NULL, w->esp);
 	mem_free_secret(&mem_libc, w->keys, WORLD_KEYS * sizeof(*w->keys));
 	mem_libc.free(NULL, w);
 }
