@@ -73,7 +73,7 @@ static void certificates(void **state)
 	pair_up(p);
 	assert_string_not_equal(node_sa(p->a).info.auth_remote, "psk");
 	assert_string_not_equal(node_sa(p->a).info.auth_remote, "");
-	assert_string_not_equal(node_sa(p->a).info.auth_local, "psk");
+	assert_string_equal(node_sa(p->a).info.auth_local, node_sa(p->b).info.auth_remote);
 }
 
 static void ipv6_outside(void **state)
