@@ -19,34 +19,45 @@ enum {
 
 /* ---- checksums ----------------------------------------------------------------------------- */
 
-/* The sum does not depend on the order of bytes within words (RFC 1071 section 2 (B)), nor on the
- * width of the words, as long as carries come back in at the bottom. */
-uint64_t csum_add(uint64_t sum, struct bytes b)
+static uint64_t add_carry(uint64_t sum, uint64_t w)
 {
-	const uint8_t *p = b.p;
-	uint64_t s[4] = { sum, 0, 0, 0 };
-	size_t n = b.n;
+	sum += w;
+	return sum + (sum < w);
+}
+
+static uint64_t load_word(const uint8_t *p)
+{
 	uint64_t w;
 
-	for (; n >= 32; n -= 32, p += 32)
-		for (int i = 0; i < 4; i++) {
-			memcpy(&w, p + 8 * i, 8);
-			s[i] += w;
-			s[i] += s[i] < w;
-		}
-	for (; n; n -= w, p += w) {
-		uint64_t part = 0;
+	memcpy(&w, p, sizeof(w));
+	return w;
+}
 
-		w = n < 8 ? n : 8;
-		memcpy(&part, p, (size_t)w);
-		s[0] += part;
-		s[0] += s[0] < part;
+/* The sum does not depend on the order of bytes within words (RFC 1071 section 2 (B)), nor on the
+ * width of the words, as long as carries come back in at the bottom.  Four sums side by side,
+ * because each addition has to wait for the one before it. */
+uint64_t csum_add(uint64_t sum, struct bytes b)
+{
+	uint64_t s1 = 0;
+	uint64_t s2 = 0;
+	uint64_t s3 = 0;
+
+	for (; b.n >= 32; b = bytes_of(b.p + 32, b.n - 32)) {
+		sum = add_carry(sum, load_word(b.p));
+		s1 = add_carry(s1, load_word(b.p + 8));
+		s2 = add_carry(s2, load_word(b.p + 16));
+		s3 = add_carry(s3, load_word(b.p + 24));
 	}
-	for (int i = 1; i < 4; i++) {
-		s[0] += s[i];
-		s[0] += s[0] < s[i];
+	sum = add_carry(add_carry(sum, s1), add_carry(s2, s3));
+	for (; b.n >= 8; b = bytes_of(b.p + 8, b.n - 8))
+		sum = add_carry(sum, load_word(b.p));
+	if (b.n) {
+		uint8_t rest[8] = { 0 };
+
+		memcpy(rest, b.p, b.n);
+		sum = add_carry(sum, load_word(rest));
 	}
-	return s[0];
+	return sum;
 }
 
 uint16_t csum_fold(uint64_t sum)
