@@ -86,6 +86,13 @@ struct node_trap {
 	struct wire_ts ts[2][8];
 };
 
+/* Real cryptography makes a run different each time: not for traces and hashes. */
+struct node_provider {
+	struct crypto crypto;
+	void (*run)(void *ctx, const struct crypto_job *job, struct crypto_result *ret);
+	void *ctx;
+};
+
 struct node {
 	struct world *w;
 	const char *name;
@@ -96,6 +103,8 @@ struct node {
 	struct test_mem mem;
 	struct crypto_fake *fake;
 	struct crypto crypto;
+	/* Another provider than the fake one, set before node_start(); its owner is the test. */
+	const struct node_provider *provider;
 	struct ike *ike;
 	struct dp *dp;
 

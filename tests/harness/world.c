@@ -97,7 +97,7 @@ enum status node_start(struct node *n)
 	n->fake = NULL;
 	if (crypto_fake_new(&mem_libc, n->seed, &n->fake) != ST_OK)
 		harness_fail("%s: no provider", n->name);
-	n->crypto = crypto_fake_ops(n->fake);
+	n->crypto = n->provider ? n->provider->crypto : crypto_fake_ops(n->fake);
 	dp_start(n);
 	st = ike_new(&n->mem.alloc, &n->crypto, key, &n->conf->conf, n->w->now, &n->ike);
 	if (st == ST_OK)
