@@ -42,6 +42,16 @@ static bool exact_id(const struct policy_ident *id)
 	return id->type != 0 && !(id->data.n && id->data.p[0] == '*');
 }
 
+/* Whether we know of no other SA with the peer: then it may drop those that it still has
+ * (section 2.4), as after a restart of ours. */
+static bool first_contact(const struct peer *peer)
+{
+	list_for_each(n, &peer->sas)
+		if (CONTAINER_OF(n, const struct ike_sa, peer_node)->state == SA_UP)
+			return false;
+	return true;
+}
+
 static enum status build(struct ike *ike, struct attempt *at, const struct crypto_result *own,
 			 struct bytes *ret_owned)
 {
@@ -55,11 +65,14 @@ static enum status build(struct ike *ike, struct attempt *at, const struct crypt
 		return st;
 	msg_begin_sk(ike, sa, WIRE_IKE_AUTH, false, sa->win.next_send, &o);
 	wire_put_id(&o, WIRE_P_IDI, conf->local_id.type, conf->local_id.data);
-	if (conf->auth == IKE_AUTH_CERT) {
+	if (conf->auth == IKE_AUTH_CERT)
 		for (size_t i = 0; i < conf->n_certs; i++)
 			wire_put_cert(&o, WIRE_CERT_X509, conf->certs[i]);
+	if (first_contact(sa->peer))
+		wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_INITIAL_CONTACT,
+				bytes_of(NULL, 0));
+	if (conf->auth == IKE_AUTH_CERT)
 		wire_put_certreq(&o, WIRE_CERT_X509, conf->trust_hashes);
-	}
 	if (exact_id(&conf->remote_id))
 		wire_put_id(&o, WIRE_P_IDR, conf->remote_id.type, conf->remote_id.data);
 	auth_put(&o, own);

@@ -258,6 +258,7 @@ static void commit(struct ike *ike, struct attempt *at, struct peer *peer, struc
 {
 	struct ike_sa *sa = at->sa;
 	struct auth_r *l = at->locals;
+	bool fresh = wire_find_notify(&at->inner, WIRE_N_INITIAL_CONTACT) != NULL;
 
 	sa->remote_id = a->id;
 	memcpy(sa->auth_remote, l->how, sizeof(sa->auth_remote));
@@ -274,6 +275,8 @@ static void commit(struct ike *ike, struct attempt *at, struct peer *peer, struc
 	}
 	/* The answer leaves after the data plane was told: the peer may use the child at once. */
 	send_response(ike, sa, a->message);
+	if (fresh)
+		sa_only(ike, sa);
 	sa_settle(ike, sa);
 }
 

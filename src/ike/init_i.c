@@ -285,7 +285,7 @@ static struct path path_after(struct ike *ike, const struct ike_sa *sa, const st
 	natd_check(ike, &rx->msg->clear, rx->msg->hdr.spi_i, rx->msg->hdr.spi_r, &path.local,
 		   &path.remote, &path);
 	if (!path.encap && natd_present(&rx->msg->clear) &&
-	    (path.nat_local || path.nat_remote || ike->conf->force_encap)) {
+	    (path.nat_local || path.nat_remote || path.forced || ike->conf->force_encap)) {
 		path.encap = true;
 		path.local.port = ike->conf->nat_port;
 		path.remote.port = 4500;

@@ -130,7 +130,8 @@ struct path {
 	struct endpoint remote;
 	bool encap; /* on the NAT-traversal port: marker in front, ESP in UDP */
 	bool nat_local; /* a NAT changes our address */
-	bool nat_remote; /* a NAT (or a peer that says so) changes theirs */
+	bool nat_remote; /* a NAT (or a foreign peer that pretends one) changes theirs */
+	bool forced; /* no NAT, but the peer asks for encapsulation as natd_put() does */
 };
 
 /* ---- children (child.c) ------------------------------------------------------------------ */
@@ -281,6 +282,8 @@ void sa_established(struct ike *ike, struct ike_sa *sa);
 void sa_reconfigured(struct ike *ike, struct ike_sa *sa);
 /* Of several SAs with one peer, decides which go; called once the new one has its child. */
 void sa_settle(struct ike *ike, struct ike_sa *sa);
+/* The peer says that it has no other SA with us (INITIAL_CONTACT, section 2.4): others go. */
+void sa_only(struct ike *ike, struct ike_sa *sa);
 /* Initiator: the responder is not whom we want. Tells it (section 2.21.2) and gives the SA up. */
 void sa_reject(struct ike *ike, struct ike_sa *sa, const char *text);
 /* Gives up an SA whose negotiation failed: event with `text`, peer told to try elsewhere or later,

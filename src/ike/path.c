@@ -25,7 +25,8 @@ void natd_put(struct ike *ike, const struct ike_sa *sa, struct wire_out *o)
 	uint8_t hash[NATD_LEN];
 
 	/* Port 0 is nobody's: the peer concludes that a NAT is in between and encapsulates, which
-	 * is what a data plane without raw ESP needs (section 2.23 allows it at any time). */
+	 * is what a data plane without raw ESP needs (section 2.23 allows it at any time). A peer
+	 * that knows this habit sees that there is none. */
 	if (ike->conf->force_encap)
 		source.port = 0;
 	if (natd_hash(ike, sa->spi_i, sa->spi_r, &source, hash))
@@ -54,14 +55,17 @@ static bool any_match(const struct wire_payloads *p, uint16_t type, const uint8_
 void natd_check(struct ike *ike, const struct wire_payloads *p, uint64_t spi_i, uint64_t spi_r,
 		const struct endpoint *local, const struct endpoint *remote, struct path *path)
 {
-	uint8_t here[NATD_LEN], there[NATD_LEN];
+	struct endpoint pretended = { remote->ip, 0 };
+	uint8_t here[NATD_LEN], there[NATD_LEN], forced[NATD_LEN];
 
 	if (!natd_present(p))
 		return;
 	if (!natd_hash(ike, spi_i, spi_r, local, here) ||
-	    !natd_hash(ike, spi_i, spi_r, remote, there))
+	    !natd_hash(ike, spi_i, spi_r, remote, there) ||
+	    !natd_hash(ike, spi_i, spi_r, &pretended, forced))
 		return;
-	path->nat_remote = !any_match(p, WIRE_N_NAT_DETECTION_SOURCE_IP, there);
+	path->forced = any_match(p, WIRE_N_NAT_DETECTION_SOURCE_IP, forced);
+	path->nat_remote = !path->forced && !any_match(p, WIRE_N_NAT_DETECTION_SOURCE_IP, there);
 	path->nat_local = !any_match(p, WIRE_N_NAT_DETECTION_DESTINATION_IP, here);
 }
 

@@ -286,6 +286,25 @@ void sa_settle(struct ike *ike, struct ike_sa *sa)
 	peer_sa_up(ike, peer, sa->n_children > 0);
 }
 
+/* Each is told once that it goes, for the case that both ends connected at the same moment and the
+ * peer knows it after all; nobody waits for an answer. */
+void sa_only(struct ike *ike, struct ike_sa *sa)
+{
+	struct map_node *next;
+
+	for (struct map_node *n =
+		     map_find(&ike->sa_by_ident, sa->by_ident.hash, same_counterpart, sa);
+	     n; n = next) {
+		struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, by_ident);
+
+		next = next_counterpart(n, sa);
+		if (other == sa || other->state != SA_UP)
+			continue;
+		sa_delete(ike, other, "the peer starts afresh");
+		sa_remove(ike, other, "the peer starts afresh");
+	}
+}
+
 void sa_moved(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
 	      const struct endpoint *remote)
 {
