@@ -69,8 +69,23 @@ static void answer_again(struct ike *ike, struct ike_sa *sa, const struct wire_h
 	outbox_commit(ike, &ob);
 }
 
-/* An authentic message that makes no sense (section 2.21.3): tell the peer if it asked, and give
- * the SA up. */
+/* The peer knows nothing of our trouble with its answer, so it is told that the SA ends. */
+static void bad_response(struct ike *ike, struct ike_sa *sa, const char *text)
+{
+	request_done(ike, sa);
+	if (sa->state == SA_I_AUTH) {
+		sa_reject(ike, sa, text);
+		return;
+	}
+	peer_error(sa->peer, text);
+	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa }, "%s", text);
+	if (sa->state == SA_UP)
+		sa_delete(ike, sa, text);
+	else
+		sa_remove(ike, sa, text);
+}
+
+/* An authentic message that makes no sense ends the SA (section 2.21.3). */
 static void bad_syntax(struct ike *ike, struct ike_sa *sa, const struct wire_hdr *h,
 		       const char *what)
 {
@@ -78,10 +93,13 @@ static void bad_syntax(struct ike *ike, struct ike_sa *sa, const struct wire_hdr
 	struct text t = TEXT_OF(text);
 	const char *name = wire_exchange_name(h->exchange);
 
-	if (!(h->flags & WIRE_FLAG_RESPONSE))
-		answer_notify(ike, sa, h->exchange, WIRE_N_INVALID_SYNTAX, bytes_of(NULL, 0));
 	text_fmt(&t, "the peer's %s %s is malformed: %s", name ? name : "message",
 		 h->flags & WIRE_FLAG_RESPONSE ? "response" : "request", what);
+	if (h->flags & WIRE_FLAG_RESPONSE) {
+		bad_response(ike, sa, text);
+		return;
+	}
+	answer_notify(ike, sa, h->exchange, WIRE_N_INVALID_SYNTAX, bytes_of(NULL, 0));
 	sa_fail(ike, sa, IKE_EV_REFUSED, text);
 }
 
@@ -102,8 +120,7 @@ static void unknown_critical(struct ike *ike, struct ike_sa *sa, const struct wi
 }
 
 /* The message is authentic (or needs not be) and parsed: find the row. */
-static void to_handler(struct ike *ike, struct ike_sa *sa, const struct wire_hdr *h, struct rx *rx,
-		       uint64_t hash)
+static void to_handler(struct ike *ike, struct ike_sa *sa, const struct wire_hdr *h, struct rx *rx)
 {
 	const struct wire_payloads *p = rx->msg->encrypted ? rx->inner : &rx->msg->clear;
 	const struct exchange_row *row;
@@ -117,8 +134,6 @@ static void to_handler(struct ike *ike, struct ike_sa *sa, const struct wire_hdr
 			bad_syntax(ike, sa, h, "a required payload is missing");
 		return;
 	}
-	if (!row->response)
-		sa->win.request_hash = hash;
 	st = row->handler(ike, sa, rx);
 	if (st == ST_NOMEM)
 		count(ike, C_NO_MEMORY);
@@ -127,18 +142,16 @@ static void to_handler(struct ike *ike, struct ike_sa *sa, const struct wire_hdr
 }
 
 static void opened(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
-		   const struct wire_hdr *h, struct rx *rx, enum window_class class, uint64_t hash)
+		   const struct wire_hdr *h, struct rx *rx, enum window_class class)
 {
 	if (rx->inner->unknown_critical) {
-		if (class == WIN_NEW_REQUEST)
-			sa->win.request_hash = hash;
 		unknown_critical(ike, sa, h, rx->inner->unknown_critical);
 		return;
 	}
 	sa->last_in = ike->now.mono;
 	if (sa->state == SA_UP && class == WIN_NEW_REQUEST)
 		sa_moved(ike, sa, &d->local, &d->remote);
-	to_handler(ike, sa, h, rx, hash);
+	to_handler(ike, sa, h, rx);
 }
 
 static void process(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
@@ -165,16 +178,23 @@ static void process(struct ike *ike, struct ike_sa *sa, const struct ike_datagra
 		if (msg.clear.unknown_critical)
 			drop(ike, sa, h, C_CRITICAL);
 		else
-			to_handler(ike, sa, h, &rx, hash);
+			to_handler(ike, sa, h, &rx);
+		return;
+	}
+	/* Nobody was told that we could put fragments together (RFC 7383 section 2.3). */
+	if (msg.sk.fragments) {
+		drop(ike, sa, h, C_UNEXPECTED);
 		return;
 	}
 	st = msg_open(ike, sa, ar, &msg, &inner, &fault);
+	/* Authentic: whatever the answer will be, it is the answer to these bytes. */
+	if ((st == ST_OK || st == ST_REFUSE) && class == WIN_NEW_REQUEST)
+		sa->win.request_hash = hash;
 	if (st == ST_REFUSE) {
 		ike->faults[fault]++;
-		sa->win.request_hash = class == WIN_NEW_REQUEST ? hash : sa->win.request_hash;
 		bad_syntax(ike, sa, h, wire_fault_name(fault));
 	} else if (st == ST_OK) {
-		opened(ike, sa, d, h, &rx, class, hash);
+		opened(ike, sa, d, h, &rx, class);
 	} else if (st != ST_DROP) {
 		count(ike, st == ST_NOMEM ? C_NO_MEMORY : C_BUG);
 	}
