@@ -65,13 +65,39 @@ void info_delete_child(struct ike *ike, struct ike_sa *sa, uint32_t spi_in)
 		sa_delete(ike, sa, "its child could not be installed");
 }
 
+/* What the peer holds against the SA as a whole, without a Delete payload
+ * (sections 2.21.2, 2.21.3); NULL: nothing. */
+static const struct wire_notify *fatal(const struct wire_payloads *in)
+{
+	const struct wire_notify *n = wire_find_notify(in, WIRE_N_AUTHENTICATION_FAILED);
+
+	return n ? n : wire_find_notify(in, WIRE_N_INVALID_SYNTAX);
+}
+
+static void fatal_event(struct ike *ike, struct ike_sa *sa, const struct wire_notify *n)
+{
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text t = TEXT_OF(buf);
+
+	if (n->type == WIRE_N_AUTHENTICATION_FAILED)
+		text_add(&t, "the peer does not accept our authentication; its log says why");
+	else
+		text_fmt(&t, "the peer gave the IKE SA up with %s", wire_notify_name(n->type));
+	count(ike, C_PEER_REFUSED);
+	peer_error(sa->peer, buf);
+	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa }, "%s", buf);
+}
+
 enum status info_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 {
 	bool probe_before_delete = sa->state == SA_DELETING && !sa->win.deleting;
+	const struct wire_notify *n = fatal(rx->inner);
 
-	(void)rx;
 	request_done(ike, sa);
-	if (probe_before_delete) {
+	if (sa->state == SA_UP && n) {
+		fatal_event(ike, sa, n);
+		sa_remove(ike, sa, "given up by the peer");
+	} else if (probe_before_delete) {
 		info_delete(ike, sa, 0);
 	} else if (sa->state == SA_DELETING) {
 		sa_remove(ike, sa, "deleted");
@@ -110,8 +136,7 @@ static bool deletes_ike(const struct wire_payloads *in)
 
 enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 {
-	const struct wire_notify *refused =
-		wire_find_notify(rx->inner, WIRE_N_AUTHENTICATION_FAILED);
+	const struct wire_notify *refused = fatal(rx->inner);
 	uint8_t spis[4 * WIRE_MAX_DELETE_SPIS];
 	struct wr w = wr_of(spis, sizeof(spis));
 	struct wire_out o;
@@ -131,12 +156,9 @@ enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	if (st)
 		return st;
 	send_response(ike, sa, owned);
-	if (refused) {
-		count(ike, C_PEER_REFUSED);
-		peer_error(sa->peer, "the peer does not accept our authentication");
-		event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa },
-			   "the peer does not accept our authentication; its log says why");
-	}
+	/* While we are leaving ourselves the peer's reasons are no news. */
+	if (refused && sa->state == SA_UP)
+		fatal_event(ike, sa, refused);
 	if (refused || deletes_ike(rx->inner))
 		sa_remove(ike, sa, refused ? "refused by the peer" : "deleted by the peer");
 	return ST_OK;
