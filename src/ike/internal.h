@@ -315,6 +315,8 @@ void send_response(struct ike *ike, struct ike_sa *sa, struct bytes owned);
 /* Answers the request with id next_recv with one notify inside SK. */
 void answer_notify(struct ike *ike, struct ike_sa *sa, uint8_t exchange, uint16_t type,
 		   struct bytes data);
+/* What the request in flight was for is over: as few tries for it as for a DELETE. */
+void hurry_request(struct ike *ike, struct ike_sa *sa);
 /* The request in flight was answered. */
 void request_done(struct ike *ike, struct ike_sa *sa);
 void retransmit_timer(struct ike *ike, struct ike_sa *sa);
@@ -397,7 +399,7 @@ bool table_expects(enum sa_state state, const struct wire_hdr *h, bool encrypted
 MUST enum status table_validate(void);
 
 exchange_fn init_i_cookie, init_i_invalid_ke, init_i_error, init_i_answer;
-exchange_fn auth_i_answer, auth_i_refused, auth_r_request;
+exchange_fn auth_i_answer, auth_i_refused, auth_r_request, auth_r_eap;
 exchange_fn info_request, info_answer, child_request;
 
 /* IKE_SA_INIT requests arrive without an SA. */

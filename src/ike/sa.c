@@ -351,7 +351,7 @@ static void remove_children(struct ike *ike, struct ike_sa *sa, const char *why)
 void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 {
 	struct peer *peer = sa->peer;
-	bool was_up = sa->state == SA_UP || sa->state == SA_DELETING;
+	bool was_up = sa->in_ident_map; /* as everything that ever was */
 
 	attempt_end(ike, sa->attempt);
 	remove_children(ike, sa, why);
@@ -389,10 +389,12 @@ void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why)
 	remove_children(ike, sa, why);
 	heap_disarm(&ike->timers, &sa->alive);
 	heap_disarm(&ike->timers, &sa->keepalive);
-	/* A probe in flight goes first: the window is one. Its answer, or its absence, ends in the
-	 * DELETE (info_answer, retransmit_timer). */
 	sa_set_state(ike, sa, SA_DELETING);
-	if (!sa->win.request.n)
+	/* A request in flight goes first: the window is one. Its answer leads to the DELETE
+	 * (info_answer), its absence to the end. */
+	if (sa->win.request.n)
+		hurry_request(ike, sa);
+	else
 		info_delete(ike, sa, 0);
 }
 

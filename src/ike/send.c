@@ -165,6 +165,14 @@ void request_done(struct ike *ike, struct ike_sa *sa)
 	heap_disarm(&ike->timers, &sa->retransmit);
 }
 
+void hurry_request(struct ike *ike, struct ike_sa *sa)
+{
+	sa->win.tries = 0;
+	sa->win.max_tries = IKE_DELETE_TRIES;
+	heap_arm(&ike->timers, &sa->retransmit,
+		 mono_add(ike->now.mono, retransmit_after(ike->conf, 0)));
+}
+
 static void gave_up(struct ike *ike, struct ike_sa *sa)
 {
 	char text[IKE_EVENT_TEXT_MAX], ep[ENDPOINT_TEXT_MAX];
