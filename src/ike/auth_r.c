@@ -358,3 +358,16 @@ enum status auth_r_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 		attempt_end(ike, at);
 	return st;
 }
+
+enum status auth_r_eap(struct ike *ike, struct ike_sa *sa, struct rx *rx)
+{
+	struct policy_ident id = { rx->inner->id_i.type, rx->inner->id_i.data };
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text why = TEXT_OF(buf);
+
+	policy_ident_text(&why, &id);
+	text_add(&why, " sends no AUTH payload, which asks for EAP; make it use a certificate or a "
+		       "pre-shared key");
+	refuse(ike, sa, C_AUTH_FAILED, buf);
+	return ST_OK;
+}
