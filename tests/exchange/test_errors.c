@@ -1,0 +1,279 @@
+/* Errors inside an IKE SA: what is malformed, unexpected or given up by the other side (RFC 7296
+ * section 2.21), and what an operator gets to read about it. */
+#include "exchange/exchange.h"
+
+static void half_open_with_script(struct pair *p, struct script *s)
+{
+	pair_start_b(p);
+	script_init(s, p->w, "192.0.2.1", p->b, true);
+	script_sa_init(s);
+	assert_true(script_exchange(s) && s->keyed);
+}
+
+static void up_with_script(struct pair *p, struct script *s)
+{
+	pair_start_b(p);
+	script_init(s, p->w, "192.0.2.1", p->b, true);
+	script_connect(s);
+}
+
+/* A connects to the script, which has b's address, up to a's IKE_AUTH request. */
+static void asked_by_a(struct pair *p, struct script *s)
+{
+	pair_start_a(p);
+	script_init(s, p->w, "192.0.2.2", p->a, false);
+	s->id = "b.example";
+	connect(p->a);
+	assert_true(script_take(s));
+	script_answer_init(s);
+	assert_true(script_exchange(s) && s->opened);
+	assert_int_equal(packet_exchange(s->packet), WIRE_IKE_AUTH);
+}
+
+static void answer_auth(struct script *s)
+{
+	script_begin(s, WIRE_IKE_AUTH, true);
+	script_put_id(s);
+	script_put_auth(s);
+	script_put_sa(s, s->esp, s->spi_esp);
+	script_put_ts(s, s->ts_i, s->ts_r);
+	script_send(s);
+	while (world_packet_to(s->w, s->node))
+		world_deliver(s->w, world_packet_to(s->w, s->node));
+}
+
+/* ---- IKE_AUTH ------------------------------------------------------------------------------- */
+
+/* Whatever IKE_AUTH is refused for: the very same request gets the very same refusal. */
+static void refusal_is_repeated(void **state)
+{
+	enum { NO_SELECTORS, UNKNOWN_CRITICAL, BAD_CHAIN, WRONG_KEY, VARIANTS };
+
+	(void)state;
+	for (int v = 0; v < VARIANTS; v++) {
+		struct packet *request, *first;
+		struct script s;
+		struct pair p;
+
+		pair_init(&p, 700 + (unsigned)v);
+		half_open_with_script(&p, &s);
+		s.psk = v == WRONG_KEY ? 9 : 1;
+		script_begin(&s, WIRE_IKE_AUTH, false);
+		if (v == NO_SELECTORS) {
+			script_put_id(&s);
+			script_put_auth(&s);
+		} else {
+			script_put_auth_request(&s);
+		}
+		if (v == UNKNOWN_CRITICAL || v == BAD_CHAIN)
+			wire_put_raw(&s.out, v == BAD_CHAIN ? WIRE_P_AUTH : 200,
+				     bytes_str("12345"));
+		if (v == UNKNOWN_CRITICAL)
+			s.out.w.start[s.out.next_at + 1] |= 0x80;
+		request = packet_keep(script_send(&s));
+		assert_true(script_exchange(&s) && s.opened);
+		assert_int_equal(s.in.n_notifies, 1);
+		first = packet_keep(s.packet);
+		world_hand_over(p.w, request);
+		assert_true(script_exchange(&s));
+		assert_true(bytes_eq(packet_ike(first), packet_ike(s.packet)));
+		assert_int_equal(node_counter(p.b, "ike.rx.forged_repeat"), 0);
+		packet_free(first);
+		packet_free(request);
+		world_advance(p.w, dur_s(100));
+		assert_true(node_is_down(p.b));
+		script_done(&s);
+		pair_done(&p);
+	}
+}
+
+/* No AUTH payload is how EAP begins (section 2.16); the operator reads so. */
+static void peer_wants_eap(void **state)
+{
+	struct pair *p = *state;
+	struct script s;
+
+	half_open_with_script(p, &s);
+	script_begin(&s, WIRE_IKE_AUTH, false);
+	script_put_id(&s);
+	script_put_sa(&s, s.esp, s.spi_esp);
+	script_put_ts(&s, s.ts_i, s.ts_r);
+	script_send(&s);
+	assert_true(script_exchange(&s) && s.opened);
+	assert_non_null(script_notify(&s, WIRE_N_AUTHENTICATION_FAILED));
+	says(p->b, IKE_EV_REFUSED, "EAP");
+	says(p->b, IKE_EV_REFUSED, "a.example");
+	assert_int_equal(node_counter(p->b, "ike.refused.authentication"), 1);
+	world_advance(p->w, dur_s(100));
+	assert_true(node_is_down(p->b));
+	script_done(&s);
+}
+
+/* The responder believes that the SA is up; it is told that it is not (section 2.21.2). */
+static void malformed_answer_to_auth(void **state)
+{
+	struct pair *p = *state;
+	struct script s;
+
+	asked_by_a(p, &s);
+	script_begin(&s, WIRE_IKE_AUTH, true);
+	script_put_id(&s);
+	script_send(&s);
+	world_deliver(p->w, world_packet(p->w, 0));
+	says(p->a, IKE_EV_REFUSED, "malformed");
+	assert_true(script_take(&s) && s.opened);
+	assert_int_equal(packet_exchange(s.packet), WIRE_INFORMATIONAL);
+	assert_int_equal(s.in.n_deletes, 1);
+	assert_int_equal(s.in.deletes[0].proto, WIRE_PROTO_IKE);
+	/* What never came up does not go down. */
+	script_begin(&s, WIRE_INFORMATIONAL, true);
+	script_send(&s);
+	world_deliver(p->w, world_packet_to(p->w, p->a));
+	assert_int_equal(node_events(p->a, IKE_EV_SA_DOWN), 0);
+	settle(p);
+	assert_true(node_is_down(p->a));
+	script_done(&s);
+}
+
+/* ---- after that ----------------------------------------------------------------------------- */
+
+static void malformed_answer_to_probe(void **state)
+{
+	struct pair *p = *state;
+	struct script s;
+
+	p->pa->dpd_delay = dur_s(10);
+	asked_by_a(p, &s);
+	answer_auth(&s);
+	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 1);
+	world_advance(p->w, dur_s(10));
+	assert_true(script_take(&s) && s.opened);
+	script_begin(&s, WIRE_INFORMATIONAL, true);
+	wire_put_raw(&s.out, WIRE_P_NOTIFY, bytes_str("no"));
+	script_send(&s);
+	world_deliver(p->w, world_packet_to(p->w, p->a));
+	says(p->a, IKE_EV_REFUSED, "malformed");
+	assert_int_equal(p->a->n_children, 0);
+	/* The script knows nothing of it before it is told. */
+	assert_true(script_take(&s) && s.opened);
+	assert_int_equal(s.in.n_deletes, 1);
+	script_begin(&s, WIRE_INFORMATIONAL, true);
+	script_send(&s);
+	world_deliver(p->w, world_packet_to(p->w, p->a));
+	assert_int_equal(node_events(p->a, IKE_EV_SA_DOWN), 1);
+	assert_true(node_is_down(p->a));
+	script_done(&s);
+}
+
+/* INVALID_SYNTAX is fatal at both ends, without a Delete payload (section 2.21.3). */
+static void probe_is_refused(void **state)
+{
+	struct pair *p = *state;
+	struct script s;
+
+	p->pa->dpd_delay = dur_s(10);
+	asked_by_a(p, &s);
+	answer_auth(&s);
+	world_advance(p->w, dur_s(10));
+	assert_true(script_take(&s) && s.opened);
+	script_begin(&s, WIRE_INFORMATIONAL, true);
+	wire_put_notify(&s.out, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_INVALID_SYNTAX,
+			bytes_of(NULL, 0));
+	script_send(&s);
+	world_deliver(p->w, world_packet_to(p->w, p->a));
+	says(p->a, IKE_EV_REFUSED, "INVALID_SYNTAX");
+	assert_null(world_packet(p->w, 0));
+	assert_true(node_is_down(p->a));
+	script_done(&s);
+}
+
+/* The initiator did not like our answer to IKE_AUTH (section 2.21.2). */
+static void answer_is_refused(void **state)
+{
+	static const uint16_t why[] = { WIRE_N_AUTHENTICATION_FAILED, WIRE_N_INVALID_SYNTAX };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(why); i++) {
+		struct script s;
+		struct pair p;
+
+		pair_init(&p, 710 + i);
+		up_with_script(&p, &s);
+		script_begin(&s, WIRE_INFORMATIONAL, false);
+		wire_put_notify(&s.out, WIRE_PROTO_NONE, bytes_of(NULL, 0), why[i],
+				bytes_of(NULL, 0));
+		script_send(&s);
+		assert_true(script_exchange(&s) && s.opened);
+		assert_int_equal(node_events(p.b, IKE_EV_REFUSED), 1);
+		assert_int_equal(p.b->n_children, 0);
+		assert_true(node_is_down(p.b));
+		script_done(&s);
+		pair_done(&p);
+	}
+}
+
+/* An INFORMATIONAL request in one fragment (RFC 7383 section 2.5), which nobody may send here. */
+static struct packet *send_fragment(struct script *s, uint16_t number, uint16_t total)
+{
+	enum { IV = 8, ICV = 16, AT = WIRE_IKE_HDR_LEN + WIRE_PAYLOAD_HDR_LEN + 4 };
+	uint8_t body[4 + IV + 1 + ICV] = { 0 }, iv[IV] = { 0xff };
+	struct wire_out *o = &s->out;
+	uint8_t *at;
+
+	store_be16(body, number);
+	store_be16(body + 2, total);
+	script_begin_clear(s, WIRE_INFORMATIONAL, false, s->next_send);
+	wire_put_raw(o, WIRE_P_SKF, BYTES_OF(body));
+	store_be32(o->w.start + 24, (uint32_t)wr_len(&o->w));
+	at = o->w.start + AT;
+	memcpy(at, iv, IV);
+	assert_int_equal(s->crypto.ops->seal(s->crypto.ctx, &s->send, at, bytes_of(o->w.start, AT),
+					     at + IV, 1, at + IV + 1),
+			 ST_OK);
+	return script_send(s);
+}
+
+static void fragments_are_not_ours(void **state)
+{
+	struct pair *p = *state;
+	struct script s;
+
+	up_with_script(p, &s);
+	send_fragment(&s, 1, 1);
+	assert_false(script_exchange(&s));
+	send_fragment(&s, 1, 2);
+	assert_false(script_exchange(&s));
+	assert_int_equal(node_counter(p->b, "ike.rx.unexpected"), 2);
+	assert_int_equal(p->b->n_children, 1);
+	script_done(&s);
+}
+
+/* ---- leaving -------------------------------------------------------------------------------- */
+
+/* A probe is on its way to a peer that is gone: the farewell does not wait for all of its
+ * retransmissions, the last of which are far apart. */
+static void leaving_during_a_probe(void **state)
+{
+	struct pair *p = *state;
+
+	p->ca->conf.retransmit_tries = 10;
+	p->pa->dpd_delay = dur_s(10);
+	pair_up(p);
+	p->b->unplugged = true;
+	world_live(p->w, dur_s(60));
+	assert_int_equal(node_command(p->a, IKE_CMD_SHUTDOWN, 0), ST_OK);
+	world_live(p->w, dur_s(15));
+	assert_true(ike_idle(p->a->ike));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refusal_is_repeated), pair_test(peer_wants_eap),
+		pair_test(malformed_answer_to_auth),   pair_test(malformed_answer_to_probe),
+		pair_test(probe_is_refused),           cmocka_unit_test(answer_is_refused),
+		pair_test(fragments_are_not_ours),     pair_test(leaving_during_a_probe),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
