@@ -367,6 +367,44 @@ static void missing_payload(void **state)
 	}
 }
 
+/* The same for the responder's answer; AUTH and identity are what the SA stands on. */
+static void drop_payload(void *ctx, uint8_t *first, uint8_t *chain, size_t *n, size_t cap)
+{
+	(void)cap;
+	chain_remove(first, chain, n, *(const uint8_t *)ctx);
+}
+
+static void answer_without_payload(void **state)
+{
+	static const uint8_t type[] = { WIRE_P_IDR, WIRE_P_AUTH, WIRE_P_SA, WIRE_P_TSI,
+					WIRE_P_TSR };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(type); i++) {
+		bool fatal = type[i] == WIRE_P_IDR || type[i] == WIRE_P_AUTH;
+		uint8_t leave_out = type[i];
+		struct packet *answer;
+		struct pair p;
+
+		pair_init(&p, 110 + i);
+		p.pb->dpd_delay = dur_s(10);
+		pair_start(&p);
+		connect(p.a);
+		for (int k = 0; k < 3; k++)
+			deliver_any(p.w);
+		answer = world_packet(p.w, 0);
+		packet_reseal(p.w, answer, drop_payload, &leave_out);
+		world_drop(p.w, answer);
+		deliver(p.w, p.b, WIRE_IKE_AUTH, RESPONSE, 1);
+		assert_int_equal(node_events(p.a, IKE_EV_SA_UP), !fatal);
+		assert_int_equal(p.a->n_children, 0);
+		assert_non_null(node_event(p.a, IKE_EV_REFUSED));
+		settle(&p);
+		assert_true(pair_is_down(&p));
+		pair_done(&p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -385,6 +423,7 @@ int main(void)
 		pair_test(method_mismatch),
 		pair_test(member_claims_other_identity),
 		cmocka_unit_test(missing_payload),
+		cmocka_unit_test(answer_without_payload),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

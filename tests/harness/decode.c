@@ -77,25 +77,21 @@ const struct wire_payloads *opened_payloads(const struct opened *o)
 
 /* ---- payload chains ------------------------------------------------------------------------ */
 
-/* Calls for every payload: type, offset, length with header. */
+/* A place in a payload chain. */
 struct chain_at {
 	uint8_t type;
 	size_t at;
-	size_t len;
+	size_t len; /* with header */
 	size_t next_at; /* where the type of this payload stands; SIZE_MAX: in `first` */
 };
 
 static bool chain_next(const uint8_t *chain, size_t n, struct chain_at *c)
 {
-	uint8_t following;
-
 	if (c->type == WIRE_P_NONE || n - c->at < WIRE_PAYLOAD_HDR_LEN)
 		return false;
-	following = chain[c->at];
 	c->len = load_be16(chain + c->at + 2);
 	if (c->len < WIRE_PAYLOAD_HDR_LEN || c->len > n - c->at)
 		harness_fail("a payload chain does not hold together");
-	(void)following;
 	return true;
 }
 

@@ -30,11 +30,6 @@ size_t node_events(const struct node *n, enum ike_event_kind kind)
 	return count;
 }
 
-void node_forget_events(struct node *n)
-{
-	n->n_events = 0;
-}
-
 /* ---- the data plane ------------------------------------------------------------------------ */
 
 const struct dp_child *node_child(const struct node *n)

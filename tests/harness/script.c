@@ -179,7 +179,7 @@ static void split_keys(struct script *s, struct bytes seed)
 	s->keyed = true;
 }
 
-void script_derive(struct script *s, struct bytes peer_public)
+static void derive(struct script *s, struct bytes peer_public)
 {
 	struct crypto_job *job = job_new(CRYPTO_JOB_KE_DERIVE);
 	uint8_t nonces[2 * WIRE_MAX_NONCE], seed[CRYPTO_PRF_MAX];
@@ -244,7 +244,7 @@ static void init_answered(struct script *s)
 	s->init_r = keep(s, s->msg.raw);
 	memcpy(s->nonce_r, s->in.nonce.p, s->in.nonce.n);
 	s->n_nonce_r = s->in.nonce.n;
-	script_derive(s, s->in.ke.data);
+	derive(s, s->in.ke.data);
 }
 
 bool script_take(struct script *s)
@@ -545,7 +545,7 @@ void script_answer_init(struct script *s)
 	script_begin_clear(s, WIRE_IKE_SA_INIT, true, 0);
 	put_init(s);
 	script_send(s);
-	script_derive(s, s->in.ke.data);
+	derive(s, s->in.ke.data);
 }
 
 /* ---- conversations ------------------------------------------------------------------------- */

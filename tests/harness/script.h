@@ -95,9 +95,8 @@ bool script_check_child(struct script *s);
 void script_sa_init(struct script *s);
 /* The answer to the request taken last; derives the keys. */
 void script_answer_init(struct script *s);
-/* Its parts, for scripts that want it otherwise: nonce and key pair are made, keys derived. */
+/* Nonce, key pair and SPI are made; before, for scripts that want to change them. */
 void script_prepare(struct script *s);
-void script_derive(struct script *s, struct bytes peer_public);
 
 /* ---- writing ------------------------------------------------------------------------------- */
 

@@ -22,14 +22,14 @@ import sys
 
 # What pure code may take from outside: functions of their arguments and nothing else.
 PURE_LIBC = set("""
-    memcpy memmove memset memcmp memchr strlen strcmp strncmp strchr strspn strcspn strnlen
+    memcpy memmove memset memcmp bcmp memchr strlen strcmp strncmp strchr strspn strcspn strnlen
     snprintf vsnprintf inet_pton inet_ntop
     __memcpy_chk __memmove_chk __memset_chk __snprintf_chk __vsnprintf_chk
 """.split())
 
 # Compilers and sanitizers add calls of their own.
 COMPILER = re.compile(r"^(__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__(asan|ubsan|tsan|sanitizer|sancov|gcov)_.*"
-                      r"|__odr_asan.*|__tls_get_addr|__gcov.*|__llvm.*)$")
+                      r"|__odr_asan.*|__unnamed_.*|__tls_get_addr|__gcov.*|__llvm.*)$")
 
 # A pure library: the pure libraries below it, and symbols it may also use, with the reason.
 PURE = {
