@@ -98,10 +98,26 @@ static bool has_family(const struct wire_ts_list *l, uint8_t family)
 	return false;
 }
 
+/* Routing knows prefixes only. */
+static void check_ranges(const struct conf_ts *ts, struct conf_errors *errs)
+{
+	struct prefix pre[CONF_TS_PREFIXES_MAX];
+
+	for (size_t i = 0; i < ts->ts.n; i++)
+		if (policy_ts_prefixes(&ts->ts.ts[i], pre, ARRAY_LEN(pre)) == 0)
+			conf_error_add(
+				errs, ts->list.v[i].at,
+				"%s takes more than %d routes: a range has to be made of few "
+				"prefixes",
+				ts->list.v[i].s, CONF_TS_PREFIXES_MAX);
+}
+
 static void check_ts(const struct conf_peer *p, struct conf_errors *errs)
 {
 	const struct wire_ts_list *l = &p->local_ts.ts, *r = &p->remote_ts.ts;
 
+	check_ranges(&p->local_ts, errs);
+	check_ranges(&p->remote_ts, errs);
 	if (l->n == 0 || r->n == 0)
 		return;
 	if ((has_family(l, 4) && has_family(r, 4)) || (has_family(l, 6) && has_family(r, 6)))

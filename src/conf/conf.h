@@ -32,6 +32,7 @@ enum {
 	CONF_ERRORS_MAX = 100,
 	CONF_LIST_MAX = 64, /* elements of a list; also what one TS payload may hold */
 	CONF_PSK_MAX = 1024,
+	CONF_TS_PREFIXES_MAX = 64, /* of one selector that is an address range: each is a route */
 };
 
 /* Where a value begins, from 1; a column is a character (UTF-8).  Line 0: not written, the default.

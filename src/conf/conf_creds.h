@@ -14,6 +14,10 @@
 
 struct conf_creds;
 
+/* Every algorithm that a proposal names must be one that the providers have; others become errors
+ * at the proposal that names them. */
+MUST enum status conf_check_algorithms(const struct conf *conf, struct conf_errors *errs);
+
 /* What a peer needs; references and views live as long as the store. */
 struct conf_peer_creds {
 	crypto_ref psk; /* CONF_AUTH_PSK */
@@ -23,7 +27,7 @@ struct conf_peer_creds {
 	struct bytes trust_hashes; /* CERTREQ data */
 };
 
-/* ST_INVAL: `errs` says what does not load.  `conf` comes from conf_load(), so that psk_file is
+/* Checks the algorithms too.  ST_INVAL: `errs` says what does not load.  `conf` comes from conf_load(), so that psk_file is
  * read. */
 MUST enum status conf_creds_load(const struct alloc *mem, const struct conf *conf,
 				 struct crypto_store *store, struct conf_errors *errs,

@@ -21,17 +21,17 @@ static const struct bulk_impl *best(void)
 }
 
 /* RFC 4106 section 8: 128, 192 and 256 bit keys exist; RFC 8221 asks for two of them. */
-static bool has(struct crypto_cipher c, size_t key_len)
+bool bulk_has(struct crypto_cipher c)
 {
 	return c.encr == CRYPTO_AES_GCM_16 && c.integ == CRYPTO_INTEG_NONE &&
-	       (c.key_bits == 128 || c.key_bits == 256) && key_len == c.key_bits / 8u;
+	       (c.key_bits == 128 || c.key_bits == 256);
 }
 
 enum status bulk_key_new_with(const struct bulk_impl *impl, const struct alloc *mem,
 			      struct crypto_cipher cipher, struct bytes key,
 			      struct bulk_key **ret_key)
 {
-	if (!has(cipher, key.n))
+	if (!bulk_has(cipher) || key.n != cipher.key_bits / 8u)
 		return ST_INVAL;
 	return impl->key_new(mem, key, ret_key);
 }

@@ -36,6 +36,9 @@ struct bulk_op {
 	uint8_t aad[BULK_AAD_MAX];
 };
 
+/* Whether ESP has this cipher here. */
+bool bulk_has(struct crypto_cipher cipher);
+
 /* `key` without salt.  ST_INVAL for a cipher that ESP does not have here. */
 MUST enum status bulk_key_new(const struct alloc *mem, struct crypto_cipher cipher,
 			      struct bytes key, struct bulk_key **ret_key);
