@@ -274,7 +274,7 @@ static void commit(struct ike *ike, struct attempt *at, struct peer *peer, struc
 			   "no child SA: %s", a->why_no_child);
 	}
 	/* The answer leaves after the data plane was told: the peer may use the child at once. */
-	send_response(ike, sa, a->message);
+	send_response(ike, sa, WIRE_IKE_AUTH, a->message);
 	if (fresh)
 		sa_only(ike, sa);
 	sa_settle(ike, sa);

@@ -155,7 +155,7 @@ enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	st = msg_end(ike, sa, &o, &owned);
 	if (st)
 		return st;
-	send_response(ike, sa, owned);
+	send_response(ike, sa, WIRE_INFORMATIONAL, owned);
 	/* While we are leaving ourselves the peer's reasons are no news. */
 	if (refused && sa->state == SA_UP)
 		fatal_event(ike, sa, refused);

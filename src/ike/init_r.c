@@ -196,7 +196,7 @@ static void finish(struct ike *ike, struct attempt *at, const struct crypto_resu
 	sa->win.request_hash = map_hash(&ike->sa_by_spi, sa->hs->msg_i);
 	attempt_end(ike, at);
 	sa_set_state(ike, sa, SA_R_INIT);
-	send_response(ike, sa, owned);
+	send_response(ike, sa, WIRE_IKE_SA_INIT, owned);
 	if (ike->conf->keys)
 		keys_emit(ike, sa);
 	wipe(&keys, sizeof(keys));

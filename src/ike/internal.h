@@ -311,7 +311,7 @@ void send_bytes(struct outbox *ob, const struct path *path, struct bytes data);
 /* Commit of a new request: takes over `owned`, arms retransmission, sends. */
 void send_request(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct bytes owned);
 /* Commit of an answer to the request with id next_recv: takes over `owned`, moves the window. */
-void send_response(struct ike *ike, struct ike_sa *sa, struct bytes owned);
+void send_response(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct bytes owned);
 /* Answers the request with id next_recv with one notify inside SK. */
 void answer_notify(struct ike *ike, struct ike_sa *sa, uint8_t exchange, uint16_t type,
 		   struct bytes data);

@@ -131,7 +131,7 @@ void send_request(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct b
 	send_now(ike, sa, owned);
 }
 
-void send_response(struct ike *ike, struct ike_sa *sa, struct bytes owned)
+void send_response(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct bytes owned)
 {
 	mem_free(ike->mem, (void *)(uintptr_t)sa->win.response.p);
 	sa->win.response = owned;
@@ -140,7 +140,7 @@ void send_response(struct ike *ike, struct ike_sa *sa, struct bytes owned)
 	if (sa->state == SA_UP)
 		heap_arm(&ike->timers, &sa->reap,
 			 mono_add(ike->now.mono, dur_s(IKE_RESPONSE_KEEP_S)));
-	trace_emit(ike, T_TX, sa->id, 0, sa->win.next_recv - 1, owned.n, 1);
+	trace_emit(ike, T_TX, sa->id, exchange, sa->win.next_recv - 1, owned.n, 1);
 	send_now(ike, sa, owned);
 }
 
@@ -155,7 +155,7 @@ void answer_notify(struct ike *ike, struct ike_sa *sa, uint8_t exchange, uint16_
 	if (msg_end(ike, sa, &o, &owned))
 		count(ike, C_NO_MEMORY);
 	else
-		send_response(ike, sa, owned);
+		send_response(ike, sa, exchange, owned);
 }
 
 void request_done(struct ike *ike, struct ike_sa *sa)
