@@ -29,22 +29,16 @@ enum status host_init(struct host *h)
 
 enum status host_check(struct host *h, const char *file, struct conf_errors *errs)
 {
-	struct route_list routes = { 0 };
-	enum status st = conf_load(&mem_libc, file, errs, &h->conf);
+	struct conf_creds *creds = NULL;
+	enum status st = crypto_store_new(&h->store);
 
+	if (st == ST_OK)
+		st = conf_open(&mem_libc, file, h->store, errs, &h->conf, &creds);
 	if (st != ST_OK)
 		return st;
 	h->log.level = (enum obs_level)h->conf->log.v;
-	st = crypto_store_new(&h->store);
-	if (st != ST_OK)
-		return st;
-	st = translate(h->conf, h->store, errs, &h->ike_conf);
-	if (st == ST_NOMEM)
-		return st;
-	/* Only whether it can be done: the device has no number yet. */
-	if (routes_plan(h->conf, 0, NULL, 0, errs, &routes) != ST_OK)
-		st = ST_INVAL;
-	route_list_done(&routes);
+	st = translate(h->conf, creds, &h->ike_conf);
+	conf_creds_free(creds);
 	return st;
 }
 
@@ -80,14 +74,14 @@ static void warn(void *ctx, const char *text)
 	host_log(ctx, OBS_WARNING, NULL, text);
 }
 
-static enum status start_routes(struct host *h, struct conf_errors *errs, struct text *why)
+static enum status start_routes(struct host *h, struct text *why)
 {
 	struct own_addrs own = { 0 };
 	struct route_list want = { 0 };
 	enum status st = hostnet_addrs(h->nl, why, &own);
 
 	if (st == ST_OK)
-		st = routes_plan(h->conf, h->tun.ifindex, own.v, own.n, errs, &want);
+		st = routes_plan(h->conf, h->tun.ifindex, own.v, own.n, &want);
 	if (st == ST_OK)
 		st = routes_apply(h->nl, &want, why, &h->routes);
 	if (st == ST_OK)
@@ -108,7 +102,7 @@ static enum status start_network(struct host *h, struct conf_errors *errs, struc
 	if (st == ST_OK)
 		st = ctl_server_new(&h->loop, h->conf->control.s, commands_handle, h, why, &h->ctl);
 	if (st == ST_OK)
-		st = start_routes(h, errs, why);
+		st = start_routes(h, why);
 	if (st == ST_OK)
 		st = dataplane_new(h->underlay, &h->tun, h->mtu, why, &h->dp);
 	return st;

@@ -12,6 +12,7 @@
 
 enum {
 	EXIT_USAGE = 2,
+	ERROR_LINE_MAX = 8192, /* a path, and what is wrong */
 };
 
 static void usage(FILE *to)
@@ -55,17 +56,19 @@ static const char *parse_options(int argc, char **argv, int *ret_code)
 	return file;
 }
 
+/* What `warren check` would print. */
 static void print_errors(const struct conf_errors *errs)
 {
 	for (const struct conf_error *e = errs->head; e; e = e->next) {
-		char buf[1024];
-		struct text t = TEXT_OF(buf);
+		char raw[ERROR_LINE_MAX], buf[ERROR_LINE_MAX];
+		struct text line = TEXT_OF(raw), clean = TEXT_OF(buf);
 
-		conf_error_text(errs, e, &t);
+		conf_error_text(errs, e, &line);
+		obs_clean(&clean, bytes_str(raw));
 		fprintf(stderr, "%s\n", buf);
 	}
 	if (errs->total > errs->kept)
-		fprintf(stderr, "%s: and %zu more\n", errs->file, errs->total - errs->kept);
+		fprintf(stderr, "%s: %zu more errors\n", errs->file, errs->total - errs->kept);
 }
 
 /* A failure is named once, where it belongs. */

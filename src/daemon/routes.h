@@ -27,7 +27,6 @@ enum {
 	ROUTES_TABLE = 21051,
 	ROUTES_RULE = 21051, /* priority: main has 32766 */
 	ROUTES_PROTOCOL = 211, /* rtm_protocol, see /etc/iproute2/rt_protos */
-	ROUTES_PREFIXES_MAX = 64, /* of one selector that is an address range */
 };
 
 struct route_list {
@@ -38,10 +37,9 @@ struct route_list {
 void route_list_done(struct route_list *l);
 
 /* `own` are the host's addresses: the first inside a peer's local_ts becomes the preferred source
- * of the routes to it.  ST_INVAL: a selector is a range that takes too many prefixes; `errs` has
- * its place. */
+ * of the routes to it. */
 MUST enum status routes_plan(const struct conf *conf, int ifindex, const struct ip *own,
-			     size_t n_own, struct conf_errors *errs, struct route_list *ret_routes);
+			     size_t n_own, struct route_list *ret_routes);
 
 struct routes;
 

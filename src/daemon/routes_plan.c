@@ -19,7 +19,6 @@ struct plan {
 	int ifindex;
 	const struct ip *own;
 	size_t n_own;
-	struct conf_errors *errs;
 	enum status status;
 };
 
@@ -87,30 +86,14 @@ static const struct ip *source_in(const struct plan *p, const struct wire_ts_lis
 	return NULL;
 }
 
-/* The prefixes of selector `i`; none and an error when there are too many. */
-static size_t prefixes(struct plan *p, const struct conf_ts *ts, size_t i,
-		       struct prefix ret[static ROUTES_PREFIXES_MAX])
-{
-	size_t n = policy_ts_prefixes(&ts->ts.ts[i], ret, ROUTES_PREFIXES_MAX);
-
-	if (n == 0) {
-		conf_error_add(
-			p->errs, ts->list.v[i].at,
-			"%s takes more than %d routes: a range has to be made of few prefixes",
-			ts->list.v[i].s, ROUTES_PREFIXES_MAX);
-		p->status = ST_INVAL;
-	}
-	return n;
-}
-
 static void add_remote(struct plan *p, const struct conf_peer *peer)
 {
-	struct prefix pre[ROUTES_PREFIXES_MAX];
+	struct prefix pre[CONF_TS_PREFIXES_MAX];
 
 	for (size_t i = 0; i < peer->remote_ts.ts.n; i++) {
 		uint8_t family = peer->remote_ts.ts.ts[i].start.family;
 		const struct ip *src = source_in(p, &peer->local_ts.ts, family);
-		size_t n = prefixes(p, &peer->remote_ts, i, pre);
+		size_t n = policy_ts_prefixes(&peer->remote_ts.ts.ts[i], pre, ARRAY_LEN(pre));
 
 		for (size_t k = 0; k < n; k++) {
 			add(p, PLAT_ROUTE_UNREACHABLE, &pre[k], NULL);
@@ -137,10 +120,10 @@ static void add_throw(struct plan *p, const struct prefix *dst)
 
 static void add_local(struct plan *p, const struct conf_peer *peer)
 {
-	struct prefix pre[ROUTES_PREFIXES_MAX];
+	struct prefix pre[CONF_TS_PREFIXES_MAX];
 
 	for (size_t i = 0; i < peer->local_ts.ts.n; i++) {
-		size_t n = prefixes(p, &peer->local_ts, i, pre);
+		size_t n = policy_ts_prefixes(&peer->local_ts.ts.ts[i], pre, ARRAY_LEN(pre));
 
 		for (size_t k = 0; k < n; k++)
 			add_throw(p, &pre[k]);
@@ -157,9 +140,9 @@ static void add_never_remote(struct plan *p)
 }
 
 enum status routes_plan(const struct conf *conf, int ifindex, const struct ip *own, size_t n_own,
-			struct conf_errors *errs, struct route_list *ret_routes)
+			struct route_list *ret_routes)
 {
-	struct plan p = { .ifindex = ifindex, .own = own, .n_own = n_own, .errs = errs };
+	struct plan p = { .ifindex = ifindex, .own = own, .n_own = n_own };
 
 	for (const struct conf_peer *peer = conf->peers; peer; peer = peer->next)
 		add_remote(&p, peer);

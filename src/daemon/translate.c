@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include "conf/conf_creds.h"
-
 /* Half-open SAs from which on nobody new is let in.  Reached only by peers that answered a cookie,
  * so it is sized for a mass reconnect and costs about a KiB each. */
 #define HALF_OPEN_MAX 16384
@@ -123,21 +121,14 @@ static struct snapshot *snapshot_new(struct conf *conf)
 	return s;
 }
 
-enum status translate(struct conf *conf, struct crypto_store *store, struct conf_errors *errs,
-		      struct ike_conf **ret_conf)
+enum status translate(struct conf *conf, const struct conf_creds *creds, struct ike_conf **ret_conf)
 {
-	struct conf_creds *creds;
-	struct snapshot *s;
-	enum status st = conf_creds_load(&mem_libc, conf, store, errs, &creds);
+	struct snapshot *s = snapshot_new(conf);
 
-	if (st != ST_OK)
-		return st;
-	s = snapshot_new(conf);
-	if (s) {
-		put_globals(conf, &s->ike);
-		fill(s, creds);
-		*ret_conf = &s->ike;
-	}
-	conf_creds_free(creds);
-	return s ? ST_OK : ST_NOMEM;
+	if (!s)
+		return ST_NOMEM;
+	put_globals(conf, &s->ike);
+	fill(s, creds);
+	*ret_conf = &s->ike;
+	return ST_OK;
 }

@@ -275,6 +275,11 @@ static void peer_errors(void **state)
 		  { { 5, 15, "certificate without its key" } } },
 		{ BARE("psk = \"k\" ; local_ts = \"10.0.0.0/8\" ; remote_ts = \"2001:db8::/32\""),
 		  { { 3, 51, "is IPv6, its local_ts is IPv4: nothing can pass" } } },
+		{ BARE("psk = \"k\"\nlocal_ts = \"10.1.0.0/16\"\nremote_ts = { "
+		       "\"10.2.0.1-10.2.0.4\", "
+		       "\"fd00::2-fd00:0:0:1:7fff:fff:ffff:fffe\" }"),
+		  { { 5, 36,
+		      "fd00::2-fd00:0:0:1:7fff:fff:ffff:fffe takes more than 64 routes" } } },
 		{ BARE("psk = \"k\"\nlocal_ts = { \"10.1.0.0/16\", \"10.1.0.0/33\", "
 		       "\"10.1.0.0/16\" }\n"
 		       "remote_ts = \"10.2.0.0/16[tcp/70000]\""),

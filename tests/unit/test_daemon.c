@@ -127,28 +127,13 @@ static void test_routes_plan(void **state)
 
 		w.conf = parse(&w.errs, rows[i].peers);
 		/* Addresses of the host that lie in 0/0 come first there: give what a site has. */
-		assert_int_equal(routes_plan(w.conf, 7, own + 1, 2, &w.errs, &w.routes), ST_OK);
+		assert_int_equal(routes_plan(w.conf, 7, own + 1, 2, &w.routes), ST_OK);
 		plan_text(&w.routes, &t);
 		assert_string_equal(buf, rows[i].want);
 		route_list_done(&w.routes);
 		conf_unref(w.conf);
 		conf_errors_done(&w.errs);
 	}
-}
-
-static void test_routes_range(void **state)
-{
-	struct world w = { 0 };
-
-	(void)state;
-	w.conf = parse(&w.errs,
-		       PEER("b", "\"fd00:1::/64\"", "\"fd00::2-fd00:0:0:1:7fff:fff:ffff:fffe\""));
-	assert_int_equal(routes_plan(w.conf, 7, NULL, 0, &w.errs, &w.routes), ST_INVAL);
-	assert_int_equal(w.errs.total, 1);
-	assert_int_equal(w.errs.head->at.line, 6);
-	assert_non_null(strstr(w.errs.head->text, "fd00::2-"));
-	conf_unref(w.conf);
-	conf_errors_done(&w.errs);
 }
 
 /* ---- MTU --------------------------------------------------------------------------------- */
@@ -186,6 +171,7 @@ static void test_translate(void **state)
 {
 	struct conf_errors errs;
 	struct crypto_store *store;
+	struct conf_creds *creds;
 	struct ike_conf *ike;
 	struct conf *c =
 		parse(&errs, "port = 1500\n nat_port = 14500\n half_open_cookie = 7\n"
@@ -200,7 +186,9 @@ static void test_translate(void **state)
 
 	(void)state;
 	assert_int_equal(crypto_store_new(&store), ST_OK);
-	assert_int_equal(translate(c, store, &errs, &ike), ST_OK);
+	assert_int_equal(conf_creds_load(&mem_libc, c, store, &errs, &creds), ST_OK);
+	assert_int_equal(translate(c, creds, &ike), ST_OK);
+	conf_creds_free(creds);
 	conf_unref(c); /* the snapshot keeps it */
 	assert_int_equal(ike->port, 1500);
 	assert_int_equal(ike->nat_port, 14500);
@@ -224,31 +212,6 @@ static void test_translate(void **state)
 	assert_true(ike->peers[1].ike.n > 0);
 	assert_true(ike->peers[1].esp.n > 0);
 	ike_conf_unref(ike);
-	crypto_store_free(store);
-	conf_errors_done(&errs);
-}
-
-/* Credentials that do not load are errors where they are named. */
-static void test_translate_creds(void **state)
-{
-	struct conf_errors errs;
-	struct crypto_store *store;
-	struct ike_conf *ike;
-	struct conf *c = parse(&errs, "certificate = \"/nonexistent/c.pem\"\n"
-				      "key = \"/nonexistent/k.pem\"\n"
-				      "trust = { \"/nonexistent/ca.pem\" }\n"
-				      "peer \"b\" { remote_id = \"b.example\"\n"
-				      "local_ts = { \"10.1.0.0/16\" }\n"
-				      "remote_ts = { \"10.2.0.0/16\" } }\n");
-	uint32_t lines = 0;
-
-	(void)state;
-	assert_int_equal(crypto_store_new(&store), ST_OK);
-	assert_int_equal(translate(c, store, &errs, &ike), ST_INVAL);
-	for (const struct conf_error *e = errs.head; e; e = e->next)
-		lines |= 1u << e->at.line;
-	assert_int_equal(lines, 1u << 2 | 1u << 3 | 1u << 4);
-	conf_unref(c);
 	crypto_store_free(store);
 	conf_errors_done(&errs);
 }
@@ -356,7 +319,7 @@ static struct routes *apply(struct net *n)
 	struct routes *r;
 	enum status st;
 
-	assert_int_equal(routes_plan(n->conf, n->tun.ifindex, NULL, 0, &n->errs, &want), ST_OK);
+	assert_int_equal(routes_plan(n->conf, n->tun.ifindex, NULL, 0, &want), ST_OK);
 	st = routes_apply(n->nl, &want, &n->why, &r);
 	route_list_done(&want);
 	if (st != ST_OK)
@@ -489,7 +452,7 @@ static void test_routes_second(void **state)
 	struct routes *r = apply(n), *other;
 	struct route_list want;
 
-	assert_int_equal(routes_plan(n->conf, n->tun.ifindex, NULL, 0, &n->errs, &want), ST_OK);
+	assert_int_equal(routes_plan(n->conf, n->tun.ifindex, NULL, 0, &want), ST_OK);
 	assert_int_equal(routes_apply(n->nl, &want, &n->why, &other), ST_INVAL);
 	assert_non_null(strstr(n->buf, "another warrend"));
 	assert_int_equal(routes_now(n), 5);
@@ -511,7 +474,7 @@ static void test_routes_foreign(void **state)
 	struct routes *r;
 
 	assert_int_equal(plat_route_add(n->nl, &foreign, &n->why), ST_OK);
-	assert_int_equal(routes_plan(n->conf, n->tun.ifindex, NULL, 0, &n->errs, &want), ST_OK);
+	assert_int_equal(routes_plan(n->conf, n->tun.ifindex, NULL, 0, &want), ST_OK);
 	assert_int_equal(routes_apply(n->nl, &want, &n->why, &r), ST_IO);
 	assert_non_null(strstr(n->buf, "fd00:2::/64"));
 	assert_int_equal(routes_now(n), 0);
@@ -777,10 +740,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_routes_plan),
-		cmocka_unit_test(test_routes_range),
 		cmocka_unit_test(test_inner_mtu),
 		cmocka_unit_test(test_translate),
-		cmocka_unit_test(test_translate_creds),
 		cmocka_unit_test(test_jobs),
 		IN_NS(test_mtu),
 		IN_NS(test_routes_life),
