@@ -12,7 +12,6 @@
 struct init_r {
 	struct policy_suite suite;
 	uint8_t number;
-	ike_peer_id like; /* whose proposals matched; who it is shows only in IKE_AUTH */
 	uint64_t hash;
 };
 
@@ -101,10 +100,8 @@ static bool choose(struct ike *ike, const struct ike_datagram *d, const struct w
 			why->n = 0;
 			if (policy_select(&p->conf->ike, theirs, false, why, &ret->suite,
 					  &ret->number, &spi) == ST_OK &&
-			    spi.n == 0) {
-				ret->like = p->conf->id;
+			    spi.n == 0)
 				return true;
-			}
 		}
 	}
 	return false;
@@ -127,7 +124,6 @@ static enum status build(struct ike *ike, struct ike_sa *sa, const struct attemp
 			 const struct crypto_result *r, struct bytes *ret_owned)
 {
 	const struct init_r *l = at->locals;
-	const struct peer *like = peer_by_id(ike, l->like);
 	struct wire_proposal proposal;
 	struct wire_sa choice = { &proposal, 1 };
 	struct arena ar;
@@ -142,8 +138,11 @@ static enum status build(struct ike *ike, struct ike_sa *sa, const struct attemp
 		wire_put_ke(&o, l->suite.ke, bytes_of(r->ke.pub, r->ke.pub_len));
 		wire_put_nonce(&o, sa->hs->nonce_r);
 		natd_put(ike, sa, &o);
-		if (like && like->conf->auth == IKE_AUTH_CERT) {
-			wire_put_certreq(&o, WIRE_CERT_X509, like->conf->trust_hashes);
+		/* Who it is shows only in IKE_AUTH, too late for asking for its certificate. */
+		if (ike->certreq.wanted) {
+			wire_put_certreq(
+				&o, WIRE_CERT_X509,
+				bytes_of(ike->certreq.hashes, IKE_ANCHOR_LEN * ike->certreq.n));
 			sighash_put(&o);
 		}
 		st = msg_end(ike, sa, &o, ret_owned);

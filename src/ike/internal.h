@@ -531,6 +531,11 @@ struct ike {
 		uint8_t buf[160];
 	} stateless; /* one answer that needs no memory */
 	struct cookies cookies;
+	struct {
+		bool wanted; /* some peer authenticates with a certificate */
+		size_t n;
+		uint8_t hashes[IKE_MAX_ANCHORS * IKE_ANCHOR_LEN];
+	} certreq; /* what a responder asks for while it does not know whom */
 	mono_t stray_second;
 	unsigned stray_answers;
 	bool shutdown;

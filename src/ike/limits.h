@@ -19,6 +19,10 @@ enum ike_limit {
 	IKE_MAX_INIT_ROUNDS = 4,
 	/* Cookie data an initiator echoes: RFC 7296 section 2.6 allows 1 to 64. */
 	IKE_MAX_COOKIE = 64,
+	/* Trust anchors a CERTREQ names, and the length of a name (section 3.7): it is a hint, and
+	 * goes out to peers that are not authenticated. */
+	IKE_MAX_ANCHORS = 32,
+	IKE_ANCHOR_LEN = 20,
 	/* Seconds a responder keeps a half-open SA: longer than a peer's retransmissions of one
 	 * IKE_AUTH, short enough that a flood drains. */
 	IKE_HALF_OPEN_S = 30,

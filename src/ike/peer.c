@@ -381,6 +381,33 @@ static void start(struct ike *ike, struct peer *p)
 	}
 }
 
+static bool known_anchor(const struct ike *ike, const uint8_t *hash)
+{
+	for (size_t i = 0; i < ike->certreq.n; i++)
+		if (!memcmp(ike->certreq.hashes + IKE_ANCHOR_LEN * i, hash, IKE_ANCHOR_LEN))
+			return true;
+	return false;
+}
+
+/* The trust anchors of all peers with certificates, each once. */
+static void collect_anchors(struct ike *ike, const struct ike_conf *conf)
+{
+	ike->certreq.wanted = false;
+	ike->certreq.n = 0;
+	for (size_t i = 0; i < conf->n_peers; i++) {
+		struct bytes b = conf->peers[i].trust_hashes;
+
+		if (conf->peers[i].auth != IKE_AUTH_CERT)
+			continue;
+		ike->certreq.wanted = true;
+		for (; b.n >= IKE_ANCHOR_LEN && ike->certreq.n < IKE_MAX_ANCHORS;
+		     b = bytes_of(b.p + IKE_ANCHOR_LEN, b.n - IKE_ANCHOR_LEN))
+			if (!known_anchor(ike, b.p))
+				memcpy(ike->certreq.hashes + IKE_ANCHOR_LEN * ike->certreq.n++, b.p,
+				       IKE_ANCHOR_LEN);
+	}
+}
+
 enum status peers_configure(struct ike *ike, struct ike_conf *conf)
 {
 	struct list added;
@@ -421,6 +448,7 @@ enum status peers_configure(struct ike *ike, struct ike_conf *conf)
 		if (!p->removed)
 			start(ike, p);
 	}
+	collect_anchors(ike, conf);
 	return ST_OK;
 }
 

@@ -190,6 +190,31 @@ static void two_peers_one_address(void **state)
 
 /* ---- certificates -------------------------------------------------------------------------- */
 
+/* Who it is shows only in IKE_AUTH: with a peer for a pre-shared key at that very address, the
+ * answer still asks for the certificates of all others, and says how to sign (RFC 7427). */
+static void certificates_asked_for_unseen(void **state)
+{
+	struct pair *p = *state;
+	struct ike_peer_conf *c[3];
+	struct script s;
+
+	for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+		c[i] = test_conf_peer(p->cb, 2 + i, "c", "", "b.example", i ? "*.c" : "c.example",
+				      0);
+		test_conf_cert(p->cb, c[i], 12, 100, i == 1 ? 101 : 100);
+	}
+	pair_start_b(p);
+	script_init(&s, p->w, "192.0.2.1", p->b, true);
+	script_sa_init(&s);
+	assert_true(script_exchange(&s));
+	assert_non_null(script_notify(&s, WIRE_N_SIGNATURE_HASH_ALGORITHMS));
+	assert_int_equal(s.in.n_certreqs, 1);
+	assert_int_equal(s.in.certreqs[0].data.n, 2 * 20);
+	assert_int_equal(load_be32(s.in.certreqs[0].data.p), 100);
+	assert_int_equal(load_be32(s.in.certreqs[0].data.p + 20), 101);
+	script_done(&s);
+}
+
 /* How a certificate can be wrong, and the word that has to be in the log of who refuses it. */
 struct bad_cert {
 	const char *what;
@@ -417,6 +442,7 @@ int main(void)
 		pair_test(wildcard),
 		cmocka_unit_test(every_kind_of_identity),
 		pair_test(two_peers_one_address),
+		pair_test(certificates_asked_for_unseen),
 		cmocka_unit_test(bad_initiator_certificate),
 		cmocka_unit_test(bad_responder_certificate),
 		pair_test(clock_not_trusted),
