@@ -134,12 +134,22 @@ enum status auth_job_peer(struct ike *ike, struct attempt *at, const struct ike_
 	return attempt_job(ike, at, job, step);
 }
 
+static void peer_ident_text(const struct attempt *at, struct text *t)
+{
+	const struct wire_id *id = at->sa->initiator ? &at->inner.id_r : &at->inner.id_i;
+	struct policy_ident ident = { id->type, id->data };
+
+	policy_ident_text(t, &ident);
+}
+
 /* For a pre-shared key the job computed what the peer's AUTH has to be. */
 bool auth_verified(const struct attempt *at, const struct ike_peer_conf *conf,
 		   const struct crypto_result *r, char ret_how[24], struct text *why)
 {
 	struct text how = { ret_how, 0, 24 };
 
+	peer_ident_text(at, why);
+	text_add(why, ": ");
 	if (r->status) {
 		text_add(why, r->reason[0] ? r->reason : "the check could not be carried out");
 		return false;
@@ -156,8 +166,8 @@ bool auth_verified(const struct attempt *at, const struct ike_peer_conf *conf,
 	}
 	if (!ct_equal(at->inner.auth.data, bytes_of(r->auth.data, r->auth.len))) {
 		text_fmt(why,
-			 "the pre-shared keys differ: the peer's AUTH does not verify with the "
-			 "one configured for \"%s\"",
+			 "the pre-shared keys differ: its AUTH does not verify with the one "
+			 "configured for \"%s\"",
 			 conf->name);
 		return false;
 	}

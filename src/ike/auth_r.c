@@ -103,7 +103,38 @@ static struct peer *still(struct ike *ike, const struct attempt *at)
 
 static const char stale[] = "the configuration changed during the handshake";
 
-/* Nobody fits: say what came and, for peers that nearly fit, what is different. */
+static void explain_peer(const struct ike_peer_conf *c, const struct policy_suite *suite,
+			 struct text *t)
+{
+	text_fmt(t, "; \"%s\" wants ", c->name);
+	policy_ident_text(t, &c->remote_id);
+	text_add(t, " to ask for ");
+	policy_ident_text(t, &c->local_id);
+	text_add(t, c->auth == IKE_AUTH_PSK ? " with a pre-shared key" : " with a certificate");
+	if (!suite_allowed(c, suite)) {
+		text_add(t, " and to negotiate ");
+		policy_sa_text(t, &c->ike);
+	}
+}
+
+/* Peers of that identity, or all that are not; whether there was one. */
+static bool explain_peers(struct ike *ike, const struct ike_sa *sa, const struct policy_ident *id,
+			  bool of_that_identity, struct text *t)
+{
+	bool any = false;
+
+	list_for_each(n, &ike->peers) {
+		const struct peer *p = CONTAINER_OF(n, const struct peer, node);
+
+		if (p->removed || policy_ident_match(&p->conf->remote_id, id) != of_that_identity)
+			continue;
+		explain_peer(p->conf, &sa->suite, t);
+		any = true;
+	}
+	return any;
+}
+
+/* Nobody fits: say what came and what peers want instead, those of the identity if there are. */
 static void explain_unknown(struct ike *ike, const struct ike_sa *sa,
 			    const struct wire_payloads *in, struct text *t)
 {
@@ -117,19 +148,11 @@ static void explain_unknown(struct ike *ike, const struct ike_sa *sa,
 		text_add(t, ", asks for ");
 		policy_ident_text(t, &id_r);
 	}
-	text_fmt(t, ", authenticates with %s", psk ? "a pre-shared key" : "a signature");
-	list_for_each(n, &ike->peers) {
-		const struct ike_peer_conf *c = CONTAINER_OF(n, struct peer, node)->conf;
-
-		text_fmt(t, "; \"%s\" wants ", c->name);
-		policy_ident_text(t, &c->remote_id);
-		text_add(t, " to ask for ");
-		policy_ident_text(t, &c->local_id);
-		text_add(t, c->auth == IKE_AUTH_PSK ? " with a pre-shared key"
-						    : " with a certificate");
-		if (!suite_allowed(c, &sa->suite))
-			text_add(t, " and another IKE proposal");
-	}
+	text_fmt(t, ", authenticates with %s and negotiated ",
+		 psk ? "a pre-shared key" : "a signature");
+	policy_suite_text(t, &sa->suite);
+	if (!explain_peers(ike, sa, &id_i, true, t))
+		(void)explain_peers(ike, sa, &id_i, false, t);
 }
 
 /* ---- the child ---------------------------------------------------------------------------- */
