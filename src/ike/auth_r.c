@@ -13,13 +13,14 @@ struct auth_r {
 
 /* ---- refusing ----------------------------------------------------------------------------- */
 
-static void refuse(struct ike *ike, struct ike_sa *sa, enum ike_counter why, const char *text)
+static void refuse(struct ike *ike, struct ike_sa *sa, struct peer *claimed, enum ike_counter why,
+		   const char *text)
 {
 	count(ike, why);
 	if (sa->attempt)
 		attempt_end(ike, sa->attempt);
 	answer_notify(ike, sa, WIRE_IKE_AUTH, WIRE_N_AUTHENTICATION_FAILED, bytes_of(NULL, 0));
-	sa_fail(ike, sa, IKE_EV_REFUSED, text);
+	sa_refuse(ike, sa, claimed, text);
 }
 
 /* ---- who is it ---------------------------------------------------------------------------- */
@@ -81,7 +82,7 @@ static struct peer *who(struct ike *ike, const struct ike_sa *sa, const struct w
 
 	list_for_each(n, &ike->peers) {
 		struct peer *p = CONTAINER_OF(n, struct peer, node);
-		int f = fit(p, in, &sa->suite);
+		int f = p->removed ? 0 : fit(p, in, &sa->suite);
 
 		if (f > best_fit) {
 			best = p;
@@ -126,6 +127,8 @@ static bool explain_peers(struct ike *ike, const struct ike_sa *sa, const struct
 	list_for_each(n, &ike->peers) {
 		const struct peer *p = CONTAINER_OF(n, const struct peer, node);
 
+		if (t->n + 1 == t->cap)
+			break; /* full */
 		if (p->removed || policy_ident_match(&p->conf->remote_id, id) != of_that_identity)
 			continue;
 		explain_peer(p->conf, &sa->suite, t);
@@ -310,17 +313,17 @@ static void signed_own(struct ike *ike, struct attempt *at, const struct crypto_
 	struct answer a = { 0 };
 
 	if (!peer) {
-		refuse(ike, sa, C_ID_UNKNOWN, stale);
+		refuse(ike, sa, NULL, C_ID_UNKNOWN, stale);
 		return;
 	}
 	if (r->status) {
-		refuse(ike, sa, C_JOB_FAILED, r->reason);
+		refuse(ike, sa, peer, C_JOB_FAILED, r->reason);
 		return;
 	}
 	outbox_init(&a.ob, ike->mem);
 	if (prepare(ike, at, peer->conf, r, &a)) {
 		abandon(ike, &a);
-		refuse(ike, sa, C_NO_MEMORY, "out of memory");
+		refuse(ike, sa, peer, C_NO_MEMORY, "out of memory");
 		return;
 	}
 	snprintf(sa->auth_local, sizeof(sa->auth_local), "%s", r->auth.how);
@@ -336,17 +339,16 @@ static void judged(struct ike *ike, struct attempt *at, const struct crypto_resu
 	struct text why = TEXT_OF(buf);
 
 	if (!peer) {
-		refuse(ike, sa, C_ID_UNKNOWN, stale);
+		refuse(ike, sa, NULL, C_ID_UNKNOWN, stale);
 		return;
 	}
 	if (!auth_verified(at, peer->conf, r, l->how, &why)) {
-		peer_error(peer, buf);
-		refuse(ike, sa, peer->conf->auth == IKE_AUTH_CERT ? C_CERT_REFUSED : C_AUTH_FAILED,
-		       buf);
+		refuse(ike, sa, peer,
+		       peer->conf->auth == IKE_AUTH_CERT ? C_CERT_REFUSED : C_AUTH_FAILED, buf);
 		return;
 	}
 	if (auth_job_own(ike, at, peer->conf, false, signed_own))
-		refuse(ike, sa, C_NO_MEMORY, "out of memory");
+		refuse(ike, sa, peer, C_NO_MEMORY, "out of memory");
 }
 
 enum status auth_r_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
@@ -365,7 +367,7 @@ enum status auth_r_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	sa->path.encap = rx->d->local.port == ike->conf->nat_port;
 	if (!peer) {
 		explain_unknown(ike, sa, rx->inner, &why);
-		refuse(ike, sa, C_ID_UNKNOWN, buf);
+		refuse(ike, sa, NULL, C_ID_UNKNOWN, buf);
 		return ST_OK;
 	}
 	st = attempt_new(ike, sa, rx->ar, sizeof(*l), &at);
@@ -391,6 +393,6 @@ enum status auth_r_eap(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	policy_ident_text(&why, &id);
 	text_add(&why, " sends no AUTH payload, which asks for EAP; make it use a certificate or a "
 		       "pre-shared key");
-	refuse(ike, sa, C_AUTH_FAILED, buf);
+	refuse(ike, sa, NULL, C_AUTH_FAILED, buf);
 	return ST_OK;
 }

@@ -289,6 +289,8 @@ void sa_reject(struct ike *ike, struct ike_sa *sa, const char *text);
 /* Gives up an SA whose negotiation failed: event with `text`, peer told to try elsewhere or later,
  * SA removed (or lingering when it has an answer to repeat). */
 void sa_fail(struct ike *ike, struct ike_sa *sa, enum ike_event_kind kind, const char *text);
+/* Responder: the other end is not who it says. `claimed`: the peer that would be, or NULL. */
+void sa_refuse(struct ike *ike, struct ike_sa *sa, struct peer *claimed, const char *text);
 void sa_timer(struct ike *ike, struct timer *t);
 void handshake_free(struct ike *ike, struct ike_sa *sa);
 void sa_alive_report(struct ike *ike, struct ike_sa *sa, bool heard);

@@ -422,6 +422,25 @@ static void linger(struct ike *ike, struct ike_sa *sa)
 	heap_arm(&ike->timers, &sa->reap, mono_add(ike->now.mono, dur_s(IKE_LINGER_S)));
 }
 
+/* The end of an SA, now, or when its last answer needs not be repeated any more. */
+static void give_up(struct ike *ike, struct ike_sa *sa, const char *why)
+{
+	if (sa->state == SA_R_INIT && sa->win.next_recv == 2 && sa->win.response.n)
+		linger(ike, sa);
+	else
+		sa_remove(ike, sa, why);
+}
+
+void sa_refuse(struct ike *ike, struct ike_sa *sa, struct peer *claimed, const char *text)
+{
+	/* It is a claim and no more: what is known of a peer that is connected stays. */
+	if (claimed && !peer_has_child(claimed))
+		peer_error(claimed, text);
+	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .peer = claimed },
+		   "%s", text);
+	give_up(ike, sa, text);
+}
+
 void sa_fail(struct ike *ike, struct ike_sa *sa, enum ike_event_kind kind, const char *text)
 {
 	struct peer *peer = sa->peer && !sa->peer->removed ? sa->peer : NULL;
@@ -433,12 +452,10 @@ void sa_fail(struct ike *ike, struct ike_sa *sa, enum ike_event_kind kind, const
 	event_emit(ike, NULL, kind, (struct event_about){ .sa = sa }, "%s", text);
 	/* In SA_R_START the peer's key exchange value was none.  That cost a job; gone without a
 	 * trace, a flood of them would never be asked for cookies. */
-	if ((sa->state == SA_R_START && kind == IKE_EV_REFUSED) ||
-	    (sa->state == SA_R_INIT && sa->win.next_recv == 2 && sa->win.response.n)) {
+	if (sa->state == SA_R_START && kind == IKE_EV_REFUSED)
 		linger(ike, sa);
-		return;
-	}
-	sa_remove(ike, sa, text);
+	else
+		give_up(ike, sa, text);
 	if (peer && connecting)
 		peer_attempt_failed(ike, peer, text);
 }
