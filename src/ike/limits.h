@@ -23,6 +23,9 @@ enum ike_limit {
 	 * goes out to peers that are not authenticated. */
 	IKE_MAX_ANCHORS = 32,
 	IKE_ANCHOR_LEN = 20,
+	/* Established SAs with one identity: two while one replaces another, as many again when
+	 * both ends do so at once. A peer that makes more loses the oldest. */
+	IKE_MAX_SAS_PER_IDENT = 4,
 	/* Seconds a responder keeps a half-open SA: longer than a peer's retransmissions of one
 	 * IKE_AUTH, short enough that a flood drains. */
 	IKE_HALF_OPEN_S = 30,

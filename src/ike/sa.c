@@ -265,10 +265,22 @@ static void settle_own(struct ike *ike, struct ike_sa *sa)
 	}
 }
 
+/* Which of two SAs is missed less: one without a child, then the older one. */
+static struct ike_sa *of_less_use(struct ike_sa *a, struct ike_sa *b)
+{
+	if (!a || !b)
+		return a ? a : b;
+	if ((a->n_children == 0) != (b->n_children == 0))
+		return a->n_children == 0 ? a : b;
+	return a->id < b->id ? a : b;
+}
+
 void sa_settle(struct ike *ike, struct ike_sa *sa)
 {
 	struct peer *peer = sa->peer;
+	struct ike_sa *surplus = NULL;
 	struct map_node *next;
+	unsigned n_others = 0;
 
 	if (peer->connecting)
 		settle_attempt(ike, sa, peer->connecting);
@@ -282,7 +294,13 @@ void sa_settle(struct ike *ike, struct ike_sa *sa)
 		next = next_counterpart(n, sa);
 		if (may_settle(sa, other))
 			settle_pair(ike, sa, other);
+		if (other->state == SA_UP) {
+			surplus = of_less_use(surplus, other);
+			n_others++;
+		}
 	}
+	if (n_others >= IKE_MAX_SAS_PER_IDENT)
+		sa_delete(ike, surplus, "too many IKE SAs of one identity");
 	peer_sa_up(ike, peer, sa->n_children > 0);
 }
 
