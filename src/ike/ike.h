@@ -184,7 +184,7 @@ struct ike_event {
 /* Names such as "ike_up", "child_down", "refused". */
 const char *ike_event_name(enum ike_event_kind kind);
 
-/* Trace points: declared once in trace.c with their field names; rendered by sinks (obs). */
+/* Trace points: declared once in event.c with their field names; rendered by sinks (obs). */
 struct ike_trace {
 	unsigned point; /* index into ike_trace_points */
 	ike_sa_id sa;

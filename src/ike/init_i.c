@@ -134,6 +134,18 @@ void init_i_start(struct ike *ike, struct peer *peer, const struct ike_address *
 
 /* ---- the answers -------------------------------------------------------------------------- */
 
+/* Nothing here is authenticated: it is reported, once for each attempt, and trying goes on. */
+static void hint(struct ike *ike, struct ike_sa *sa, const char *text)
+{
+	if (sa->hs->hinted)
+		return;
+	sa->hs->hinted = true;
+	if (!peer_has_child(sa->peer))
+		peer_error(sa->peer, text);
+	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa },
+		   "%s; it is not authenticated, so we go on trying", text);
+}
+
 static bool one_more_round(struct ike *ike, struct ike_sa *sa)
 {
 	if (++sa->hs->rounds <= IKE_MAX_INIT_ROUNDS)
@@ -161,6 +173,8 @@ enum status init_i_cookie(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 enum status init_i_invalid_ke(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 {
 	const struct wire_notify *n = wire_find_notify(&rx->msg->clear, WIRE_N_INVALID_KE_PAYLOAD);
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text t = TEXT_OF(buf);
 	uint16_t group;
 
 	if (n->data.n != 2)
@@ -171,6 +185,12 @@ enum status init_i_invalid_ke(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	if (group > 31 || !policy_offers_ke(&sa->peer->conf->ike, group) ||
 	    sa->hs->tried_groups & 1u << group || !one_more_round(ike, sa)) {
 		count(ike, C_HINT);
+		text_fmt(&t,
+			 "the answer to IKE_SA_INIT asks for key exchange method %u; we offered ",
+			 group);
+		policy_sa_text(&t, &sa->peer->conf->ike);
+		text_fmt(&t, " and came with %u", sa->hs->group);
+		hint(ike, sa, buf);
 		return ST_DROP;
 	}
 	request_done(ike, sa);
@@ -190,9 +210,7 @@ enum status init_i_error(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	struct text t = TEXT_OF(buf), num = TEXT_OF(number);
 
 	count(ike, C_HINT);
-	if (sa->hs->hint)
-		return ST_OK;
-	sa->hs->hint = n->type;
+	count(ike, C_PEER_REFUSED);
 	text_fmt(&num, "error %u", n->type);
 	text_fmt(&t, "the answer to IKE_SA_INIT was %s", name ? name : number);
 	if (n->type == WIRE_N_NO_PROPOSAL_CHOSEN) {
@@ -200,11 +218,31 @@ enum status init_i_error(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 		policy_sa_text(&t, &sa->peer->conf->ike);
 		text_add(&t, "; compare with the peer's proposals");
 	}
-	text_add(&t, "; it is not authenticated, so we go on trying");
-	count(ike, C_PEER_REFUSED);
-	peer_error(sa->peer, buf);
-	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa }, "%s", buf);
+	hint(ike, sa, buf);
 	return ST_OK;
+}
+
+/* The answer's key exchange value is none.  The true answer may be behind it, so the request is
+ * made once more: the responder knows it and repeats what it said. */
+static void no_secret(struct ike *ike, struct attempt *at, const struct crypto_result *r)
+{
+	struct ike_sa *sa = at->sa;
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text t = TEXT_OF(buf);
+
+	if (r->status != ST_REFUSE || !one_more_round(ike, sa)) {
+		count(ike, C_JOB_FAILED);
+		sa_fail(ike, sa, IKE_EV_REFUSED, r->reason);
+		return;
+	}
+	count(ike, C_HINT);
+	text_fmt(&t, "the answer to IKE_SA_INIT has no good key exchange value: %s", r->reason);
+	hint(ike, sa, buf);
+	attempt_end(ike, at);
+	if (init_i_send(ike, sa)) {
+		count(ike, C_NO_MEMORY);
+		sa_fail(ike, sa, IKE_EV_REFUSED, "out of memory");
+	}
 }
 
 /* Keys are there: IKE_SA_INIT is over, IKE_AUTH begins in the same attempt. */
@@ -218,8 +256,7 @@ static void derived(struct ike *ike, struct attempt *at, const struct crypto_res
 	enum status st;
 
 	if (r->status) {
-		count(ike, C_JOB_FAILED);
-		sa_fail(ike, sa, IKE_EV_REFUSED, r->reason);
+		no_secret(ike, at, r);
 		return;
 	}
 	st = mem_dup(ike->mem, l->nonce_r, &nonce_r);
@@ -332,20 +369,15 @@ enum status init_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	struct text why = TEXT_OF(buf);
 	enum status st;
 
-	buf[0] = 0;
 	if (rx->msg->hdr.spi_r == 0) {
 		count(ike, C_BAD_INIT);
 		return ST_DROP;
 	}
+	text_add(&why, "the answer to IKE_SA_INIT does not fit our offer: ");
 	if (!acceptable(sa, rx->msg, &l, &why)) {
-		/* Not authenticated either: somebody else may still give the true answer. */
+		/* Somebody else may still give the true answer. */
 		count(ike, C_NO_PROPOSAL);
-		if (!sa->hs->hint) {
-			sa->hs->hint = WIRE_N_NO_PROPOSAL_CHOSEN;
-			peer_error(sa->peer, buf);
-			event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa },
-				   "the answer to IKE_SA_INIT does not fit our offer: %s", buf);
-		}
+		hint(ike, sa, buf);
 		return ST_DROP;
 	}
 	l.path = path_after(ike, sa, rx);

@@ -86,20 +86,22 @@ static int closeness(const struct peer *p, const struct ip *from)
 }
 
 /* Who it is shows only in IKE_AUTH; until then any configured peer's proposals will do, those of
- * peers at that address first. */
+ * peers at that address first. `why` compares with the first of them: texts for all would cost more
+ * than a stranger's datagram is worth. */
 static bool choose(struct ike *ike, const struct ike_datagram *d, const struct wire_sa *theirs,
 		   struct init_r *ret, struct text *why)
 {
+	struct text unsaid = { 0 };
+
 	for (int want = 2; want >= 0; want--) {
 		list_for_each(n, &ike->peers) {
 			struct peer *p = CONTAINER_OF(n, struct peer, node);
 			struct bytes spi;
 
-			if (closeness(p, &d->remote.ip) != want)
+			if (p->removed || closeness(p, &d->remote.ip) != want)
 				continue;
-			why->n = 0;
-			if (policy_select(&p->conf->ike, theirs, false, why, &ret->suite,
-					  &ret->number, &spi) == ST_OK &&
+			if (policy_select(&p->conf->ike, theirs, false, why->n ? &unsaid : why,
+					  &ret->suite, &ret->number, &spi) == ST_OK &&
 			    spi.n == 0)
 				return true;
 		}
@@ -107,16 +109,20 @@ static bool choose(struct ike *ike, const struct ike_datagram *d, const struct w
 	return false;
 }
 
+/* Anybody can make us say this, so it is said, to the log as well, only so often. */
 static void no_proposal(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
 			const struct text *why)
 {
+	const char *text = why->n ? why->p : "its proposals have an SPI, where there is none yet";
+
 	count(ike, list_empty(&ike->peers) ? C_NO_PEER : C_NO_PROPOSAL);
+	if (!stray_allowed(ike))
+		return;
 	event_emit(ike, NULL, IKE_EV_REFUSED,
 		   (struct event_about){ .local = &d->local, .remote = &d->remote },
 		   "IKE_SA_INIT refused: %s",
-		   list_empty(&ike->peers) ? "no peer is configured" : why->p);
-	if (stray_allowed(ike))
-		refuse(ike, d, h, WIRE_N_NO_PROPOSAL_CHOSEN, bytes_of(NULL, 0));
+		   list_empty(&ike->peers) ? "no peer is configured" : text);
+	refuse(ike, d, h, WIRE_N_NO_PROPOSAL_CHOSEN, bytes_of(NULL, 0));
 }
 
 /* The answer, for which everything is known now. */
@@ -329,6 +335,10 @@ void init_r_request(struct ike *ike, const struct ike_datagram *d, const struct 
 
 	if (ike->shutdown) {
 		count(ike, C_SHUTTING_DOWN);
+		return;
+	}
+	if (d->data.n > IKE_MAX_INIT) {
+		count(ike, C_BAD_INIT);
 		return;
 	}
 	hash = init_hash(ike, d);

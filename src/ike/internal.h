@@ -220,7 +220,7 @@ struct handshake {
 	uint32_t tried_groups; /* bit per group number, for INVALID_KE_PAYLOAD */
 	uint8_t rounds;
 	uint32_t child_spi; /* initiator: SPI offered in IKE_AUTH */
-	uint16_t hint; /* unauthenticated error notify seen */
+	bool hinted; /* an answer that nothing vouches for was no good; last_error says how */
 };
 
 struct ike_sa {
@@ -346,7 +346,6 @@ struct attempt {
 	enum crypto_job_kind job_kind;
 	attempt_step *step;
 	bool for_request; /* handles a request of the peer; else a response, or our own start */
-	struct ike_datagram from; /* data copied into mem */
 	struct wire_ike_msg msg;
 	struct wire_payloads inner;
 	void *locals;

@@ -12,6 +12,9 @@ enum ike_limit {
 	/* Parsed form of one message: bounded by the counts of wire_limit, a few KiB in practice.
 	 */
 	IKE_MESSAGE_ARENA = 256 * 1024,
+	/* An IKE_SA_INIT request: it is hashed, and kept, before anybody proved anything. Key
+	 * exchange values that need more room have exchanges of their own (RFC 9242). */
+	IKE_MAX_INIT = 8192,
 	/* Addresses tried for one name; more are ignored. */
 	IKE_MAX_ADDRESSES = 8,
 	/* Answers with COOKIE or INVALID_KE_PAYLOAD one IKE_SA_INIT attempt follows before it
@@ -35,8 +38,7 @@ enum ike_limit {
 	IKE_RESPONSE_KEEP_S = 180,
 	/* Seconds a cookie secret is used for new cookies; the one before stays valid as long. */
 	IKE_COOKIE_SECRET_S = 60,
-	/* Unauthenticated answers (INVALID_IKE_SPI, INVALID_MAJOR_VERSION) per second, all
-	   together. */
+	/* Unauthenticated answers with an error, and events about it, per second, all together. */
 	IKE_STRAY_ANSWERS_PER_S = 10,
 	/* Tries for a DELETE: nobody waits longer for the farewell. */
 	IKE_DELETE_TRIES = 3,

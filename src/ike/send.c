@@ -177,18 +177,18 @@ static void gave_up(struct ike *ike, struct ike_sa *sa)
 {
 	char text[IKE_EVENT_TEXT_MAX], ep[ENDPOINT_TEXT_MAX];
 	struct text t = TEXT_OF(text);
+	/* What last_error says then is what init_i.c made of the answer. */
+	bool hint = sa->hs && sa->hs->hinted && sa->peer->last_error[0];
 
 	endpoint_text(&sa->path.remote, ep);
 	if (sa->state == SA_DELETING) {
 		sa_remove(ike, sa, "deleted; the peer did not confirm");
 		return;
 	}
-	text_fmt(&t, "no answer from %s to %s after %u tries", ep,
+	text_fmt(&t, "no %sanswer from %s to %s after %u tries", hint ? "good " : "", ep,
 		 wire_exchange_name(sa->win.request_exchange), sa->win.tries + 1u);
-	if (sa->hs && sa->hs->hint)
-		text_fmt(&t, "; somebody there said %s",
-			 wire_notify_name(sa->hs->hint) ? wire_notify_name(sa->hs->hint)
-							: "an unknown error");
+	if (hint)
+		text_fmt(&t, "; %s", sa->peer->last_error);
 	count(ike, sa->state == SA_UP ? C_DEAD : C_UNREACHABLE);
 	sa_fail(ike, sa, sa->state == SA_UP ? IKE_EV_DEAD : IKE_EV_UNREACHABLE, text);
 }

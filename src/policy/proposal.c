@@ -277,6 +277,8 @@ static bool match(const struct wire_proposal *ours, const struct wire_proposal *
 static void both_sides(struct text *why, const char *verb, const struct wire_sa *theirs,
 		       const char *our_verb, const struct wire_sa *ours)
 {
+	if (why->cap == 0)
+		return;
 	text_fmt(why, "%s ", verb);
 	policy_sa_text(why, theirs);
 	text_fmt(why, "; %s ", our_verb);
