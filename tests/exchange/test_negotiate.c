@@ -416,6 +416,56 @@ static void short_public_value(void **state)
 	script_done(&s);
 }
 
+/* The same in an answer that somebody on the path was faster with: no more than a hint. */
+static void bad_public_value_in_answer(void **state)
+{
+	struct pair *p = *state;
+	struct packet *forged;
+	struct wire_ike_msg m;
+	enum wire_fault fault;
+	struct arena ar;
+
+	pair_start(p);
+	connect(p->a);
+	deliver(p->w, p->a, WIRE_IKE_SA_INIT, REQUEST, 0);
+	forged = packet_keep(world_packet(p->w, 0));
+	arena_init(&ar, &mem_libc, 1 << 16);
+	assert_int_equal(wire_ike_parse(&ar, packet_ike(forged), &m, &fault), ST_OK);
+	memset((void *)(uintptr_t)m.clear.ke.data.p, 0, m.clear.ke.data.n);
+	arena_done(&ar);
+	world_hand_over(p->w, forged);
+	packet_free(forged);
+	assert_int_equal(node_counter(p->a, "ike.rx.unauthenticated_error"), 1);
+	world_run(p->w);
+	assert_true(pair_is_up(p));
+}
+
+/* Whoever is faster every time wins, but ends the attempt. */
+static void bad_public_values_for_ever(void **state)
+{
+	struct pair *p = *state;
+	struct script s;
+	unsigned answers = 0;
+
+	pair_start_a(p);
+	script_init(&s, p->w, "192.0.2.2", p->a, false);
+	script_prepare(&s);
+	memset(s.pub, 0, sizeof(s.pub));
+	connect(p->a);
+	while (script_take(&s) && packet_exchange(s.packet) == WIRE_IKE_SA_INIT && answers < 100) {
+		script_begin_clear(&s, WIRE_IKE_SA_INIT, true, 0);
+		s.spi_i = s.msg.hdr.spi_i;
+		script_answer_init(&s);
+		world_deliver(p->w, world_packet_to(p->w, p->a));
+		answers++;
+	}
+	assert_in_range(answers, 2, 10);
+	assert_string_not_equal(node_peer(p->a, PAIR_PEER).last_error, "");
+	settle(p);
+	assert_true(node_is_down(p->a));
+	script_done(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +482,8 @@ int main(void)
 		pair_test(downgrade_detected_by_auth),
 		pair_test(bad_public_value),
 		pair_test(short_public_value),
+		pair_test(bad_public_value_in_answer),
+		pair_test(bad_public_values_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

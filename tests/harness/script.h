@@ -22,7 +22,7 @@
 #include "wire/ike/wire_ike.h"
 
 enum {
-	SCRIPT_MESSAGE = 8192,
+	SCRIPT_MESSAGE = 16384,
 };
 
 struct script {
