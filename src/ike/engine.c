@@ -197,7 +197,9 @@ void ike_input(struct ike *ike, struct now now, const struct ike_datagram *d)
 	count(ike, C_RX_DATAGRAMS);
 	if (wire_ike_parse_hdr(d->data, &h, &fault)) {
 		ike->faults[fault]++;
-		if (fault == WIRE_F_VERSION && h.version >> 4 > WIRE_IKE_VERSION >> 4)
+		/* Noise that happens to have a high version there is not worth an answer. */
+		if (fault == WIRE_F_VERSION && h.version >> 4 > WIRE_IKE_VERSION >> 4 &&
+		    h.length == d->data.n)
 			stray(ike, d, &h, WIRE_N_INVALID_MAJOR_VERSION);
 		return;
 	}

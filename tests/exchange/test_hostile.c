@@ -322,6 +322,7 @@ static void raw_message(struct pair *p, struct script *s, uint8_t version, uint8
 static void other_versions(void **state)
 {
 	struct pair *p = *state;
+	uint8_t noise[WIRE_IKE_HDR_LEN] = { 1 };
 	struct script s;
 
 	pair_start_b(p);
@@ -333,12 +334,16 @@ static void other_versions(void **state)
 	assert_int_equal(s.msg.hdr.version >> 4, 2);
 	assert_true(s.msg.hdr.flags & WIRE_FLAG_RESPONSE);
 	assert_int_equal(s.msg.hdr.spi_i, 0x0102030405060708);
-	/* Not to a response, and not to IKEv1. */
+	/* Not to a response, not to IKEv1, and not to noise: the length has to be right. */
 	raw_message(p, &s, 0x30, WIRE_IKE_SA_INIT, WIRE_FLAG_RESPONSE, 0);
 	assert_false(script_take(&s));
 	raw_message(p, &s, 0x10, 2, 0, 0);
 	assert_false(script_take(&s));
-	assert_int_equal(node_counter(p->b, "ike.rx.version"), 3);
+	noise[17] = 0x30;
+	noise[27] = sizeof(noise) - 1;
+	world_deliver(p->w, world_inject(p->w, s.self, s.other, BYTES_OF(noise)));
+	assert_false(script_take(&s));
+	assert_int_equal(node_counter(p->b, "ike.rx.version"), 4);
 	assert_true(node_is_down(p->b));
 	/* A higher minor version is ours. */
 	script_sa_init(&s);
