@@ -146,4 +146,6 @@ void *policy_table_remove(struct policy_table *t, const struct prefix *p);
 void *policy_table_exact(const struct policy_table *t, const struct prefix *p);
 /* Reader: value of the longest prefix that has `a`, or NULL. */
 void *policy_table_find(const struct policy_table *t, const struct ip *a);
+/* The same among prefixes of at most `len` bits: what to try when a longer one did not do. */
+void *policy_table_find_within(const struct policy_table *t, const struct ip *a, unsigned len);
 size_t policy_table_count(const struct policy_table *t);

@@ -285,14 +285,14 @@ void *policy_table_exact(const struct policy_table *t, const struct prefix *p)
 	return n && n->key.len == key.len && covers(&n->key, &key) ? value_of(n) : NULL;
 }
 
-void *policy_table_find(const struct policy_table *t, const struct ip *a)
+void *policy_table_find_within(const struct policy_table *t, const struct ip *a, unsigned len)
 {
 	const link_t *link = root_of(t, a);
 	struct key key = key_of(a, ip_bits(a));
 	const struct node *n = link ? follow(link) : NULL;
 	void *best = NULL;
 
-	while (n && covers(&n->key, &key)) {
+	while (n && n->key.len <= len && covers(&n->key, &key)) {
 		void *value = value_of(n);
 
 		if (value)
@@ -302,6 +302,11 @@ void *policy_table_find(const struct policy_table *t, const struct ip *a)
 		n = follow(&n->child[key_bit(&key, n->key.len)]);
 	}
 	return best;
+}
+
+void *policy_table_find(const struct policy_table *t, const struct ip *a)
+{
+	return policy_table_find_within(t, a, ip_bits(a));
 }
 
 size_t policy_table_count(const struct policy_table *t)

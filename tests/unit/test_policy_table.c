@@ -35,13 +35,14 @@ static size_t naive_at(const struct naive *l, const struct prefix *p)
 	return i;
 }
 
-static void *naive_find(const struct naive *l, const struct ip *a)
+static void *naive_find(const struct naive *l, const struct ip *a, unsigned len)
 {
 	void *best = NULL;
 	int best_len = -1;
 
 	for (size_t i = 0; i < l->n; i++) {
-		if (!prefix_has(&l->row[i].p, a) || l->row[i].p.len <= best_len)
+		if (!prefix_has(&l->row[i].p, a) || l->row[i].p.len <= best_len ||
+		    l->row[i].p.len > len)
 			continue;
 		best_len = l->row[i].p.len;
 		best = l->row[i].value;
@@ -126,7 +127,8 @@ static void same_answers(const struct policy_table *t, const struct naive *l)
 		struct prefix p = some_prefix();
 		size_t at = naive_at(l, &p);
 
-		assert_ptr_equal(policy_table_find(t, &a), naive_find(l, &a));
+		assert_ptr_equal(policy_table_find(t, &a), naive_find(l, &a, 128));
+		assert_ptr_equal(policy_table_find_within(t, &a, p.len), naive_find(l, &a, p.len));
 		assert_ptr_equal(policy_table_exact(t, &p), at < l->n ? l->row[at].value : NULL);
 	}
 }
