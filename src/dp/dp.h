@@ -15,11 +15,13 @@
  * and counted; a packet from the network is delivered only if it was authenticated by a child and
  * lies in that child's selectors.
  *
- * Which child sends: the longest remote prefix that covers the destination leads to peers; of a
- * peer's children that are in use for sending and whose selectors cover the packet, the one that
- * began sending last.  Without one, but covered by a trap of the peer: the first packets (at most
- * DP_HELD_PACKETS) are held and sent as soon as a child can, and ACQUIRE is reported, at most once
- * per peer and DP_ACQUIRE_INTERVAL.
+ * Which child sends: the longest remote prefix that has the destination is asked first.  Of the
+ * children with that prefix that are in use for sending and whose selectors cover the packet, the
+ * one that began sending last sends it.  Without one, but covered by a trap with that prefix: the
+ * first packets (at most DP_HELD_PACKETS of a peer) are held and sent as soon as a child can, and
+ * ACQUIRE is reported, at most once per peer and DP_ACQUIRE_INTERVAL.  Without either the next
+ * shorter prefix is asked: a more specific child that takes one port only leaves the others to
+ * whoever has the wider prefix, as in an ordered SPD (RFC 4301 section 4.4.1).
  *
  * Counter names that all implementations share: "tx.discard" (default discard), "tx.no_sa" (trapped
  * and not held), "rx.unknown_spi", "rx.expired" (for a child past a hard limit), and

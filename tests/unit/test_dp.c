@@ -233,6 +233,47 @@ static void longest_prefix(void **state)
 	assert_true(goes_out(d, udp4(buf, 60, 1, 2, 1)) == 1);
 }
 
+/* Where the longest prefix leads to nobody who takes the packet, a shorter one is asked; a trap
+ * there is asked before any child of a shorter one. */
+static void shorter_prefix(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op hub = add_op(d, 1);
+	struct dp_op direct = add_op(d, 2);
+	struct dp_op trap = trap_op(4, net3_ts);
+	struct wire_ts one_port = net2_ts[0];
+	struct dp_report r;
+
+	one_port.proto = WIRE_IP_UDP;
+	one_port.port_start = one_port.port_end = 53;
+	add_both(d, &hub);
+	direct.u.child.ts_remote = (struct wire_ts_list){ &one_port, 1, 0 };
+	add_both(d, &direct);
+	assert_true(goes_out(d, udp4(buf, 60, 1, 2, 1)) == 1);
+	udp4(buf, 60, 1, 2, 1);
+	store_be16(buf + 22, 53);
+	assert_true(goes_out(d, bytes_of(buf, 60)) == 2);
+	/* the same for one that only receives as yet */
+	assert_int_equal(dut_op(d, id_op(DP_CHILD_DEL, 1)), ST_OK);
+	assert_int_equal(dut_op(d, id_op(DP_CHILD_DEL, 2)), ST_OK);
+	hub = add_op(d, 3);
+	hub.u.child.ts_remote = (struct wire_ts_list){ any_ts, 2, 0 };
+	add_both(d, &hub);
+	direct = add_op(d, 5);
+	direct.u.child.outbound = false;
+	assert_int_equal(dut_op(d, direct), ST_OK);
+	assert_true(goes_out(d, udp4(buf, 60, 1, 2, 2)) == 3);
+	/* a trap is there because its peer is the right way */
+	assert_true(goes_out(d, udp4(buf, 60, 1, 3, 2)) == 3);
+	assert_int_equal(dut_op(d, trap), ST_OK);
+	host_sends(d, udp4(buf, 60, 1, 3, 3));
+	r = dut_report(d);
+	assert_int_equal(r.kind, DP_REPORT_ACQUIRE);
+	assert_true(r.u.acquire.peer == 4);
+	assert_int_equal(dut_op(d, id_op(DP_TRAP_DEL, 4)), ST_OK);
+	assert_true(goes_out(d, udp4(buf, 60, 1, 3, 4)) == 3);
+}
+
 /* A range that is no prefix. */
 static void ranges(void **state)
 {
@@ -736,6 +777,7 @@ int main(void)
 		ALL(inbound_selectors),
 		ALL(ports_choose_the_child),
 		ALL(longest_prefix),
+		ALL(shorter_prefix),
 		ALL(ranges),
 		ALL(rekey),
 		ALL(replay_and_tampering),

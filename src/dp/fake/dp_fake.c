@@ -48,6 +48,7 @@ static void child_free(struct fake *f, struct fake_child *c)
 	esp_out_free(c->out);
 	esp_in_free(c->in);
 	esp_ts_free(c->ts);
+	mem_free(f->mem, c->ways);
 	mem_free(f->mem, c);
 }
 
@@ -56,6 +57,7 @@ static void trap_free(struct fake *f, struct fake_trap *t)
 	list_del(&t->node);
 	fake_empty(f, &t->held);
 	esp_ts_free(t->ts);
+	mem_free(f->mem, t->ways);
 	mem_free(f->mem, t);
 }
 
@@ -63,6 +65,8 @@ static enum status child_build(struct fake *f, const struct dp_child *c, struct 
 {
 	enum status st = esp_ts_new(f->mem, &c->ts_local, &c->ts_remote, &to->ts);
 
+	if (st == ST_OK)
+		st = fake_ways_new(f->mem, &c->ts_remote, &to->ways);
 	if (st == ST_OK)
 		st = esp_out_new(f->mem, c->spi_out, &c->out, c->esn, &to->out);
 	if (st == ST_OK)
@@ -137,29 +141,44 @@ static enum status child_address(struct fake *f, const struct dp_op *op)
 	return ST_OK;
 }
 
+/* The trap of a peer, made when there is none. */
+static struct fake_trap *trap_get(struct fake *f, dp_peer_id peer)
+{
+	struct fake_trap *t = fake_trap_by_peer(f, peer);
+
+	if (t)
+		return t;
+	t = mem_new(f->mem, sizeof(*t));
+	if (!t)
+		return NULL;
+	t->peer = peer;
+	list_init(&t->held);
+	list_add_tail(&f->traps, &t->node);
+	return t;
+}
+
 static enum status trap_add(struct fake *f, const struct dp_op *op)
 {
-	struct fake_trap *t = fake_trap_by_peer(f, op->u.trap.peer);
-	struct esp_ts *ts;
+	struct fake_ways *ways = NULL;
+	struct esp_ts *ts = NULL;
+	struct fake_trap *t = NULL;
 	enum status st = esp_ts_new(f->mem, &op->u.trap.ts_local, &op->u.trap.ts_remote, &ts);
 
-	if (st)
-		return st;
-	if (t) {
-		esp_ts_free(t->ts);
-		t->ts = ts;
-		return ST_OK;
+	if (st == ST_OK)
+		st = fake_ways_new(f->mem, &op->u.trap.ts_remote, &ways);
+	if (st == ST_OK) {
+		t = trap_get(f, op->u.trap.peer);
+		st = t ? ST_OK : ST_NOMEM;
 	}
-	t = mem_new(f->mem, sizeof(*t));
-	if (!t) {
+	if (st) {
 		esp_ts_free(ts);
-		return ST_NOMEM;
+		mem_free(f->mem, ways);
+		return st;
 	}
-	t->peer = op->u.trap.peer;
+	esp_ts_free(t->ts);
+	mem_free(f->mem, t->ways);
 	t->ts = ts;
-	list_init(&t->held);
-	list_init(&t->node);
-	list_add_tail(&f->traps, &t->node);
+	t->ways = ways;
 	return ST_OK;
 }
 

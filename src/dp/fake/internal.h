@@ -8,6 +8,12 @@
 #include "dp/common.h"
 #include "dp/fake/dp_fake.h"
 
+/* The prefixes that selectors lead to. */
+struct fake_ways {
+	size_t n;
+	struct prefix v[];
+};
+
 struct fake_child {
 	struct list node;
 	struct dp_child c; /* keys and selectors wiped */
@@ -15,6 +21,7 @@ struct fake_child {
 	struct esp_out *out;
 	struct esp_in *in;
 	struct esp_ts *ts;
+	struct fake_ways *ways;
 	struct dp_counters counters;
 	struct endpoint reported; /* last NEW_ADDRESS */
 	bool soft_reported;
@@ -36,6 +43,7 @@ struct fake_trap {
 	struct list node;
 	dp_peer_id peer;
 	struct esp_ts *ts;
+	struct fake_ways *ways;
 	struct list held; /* of item */
 	size_t n_held;
 	bool acquired; /* reported in this interval */
@@ -76,6 +84,8 @@ static inline struct fake *fake_of(const struct dp *dp)
 }
 
 /* packets.c */
+MUST enum status fake_ways_new(const struct alloc *mem, const struct wire_ts_list *remote,
+			       struct fake_ways **ret_ways);
 /* With a copy of `data`; NULL and counted without memory. */
 struct item *fake_item_new(struct fake *f, struct bytes data);
 struct item *fake_pop(struct list *l);

@@ -1,6 +1,7 @@
 /* The fake: queues, and packets both ways. */
 #include "dp/fake/internal.h"
 
+#include "policy/policy.h"
 #include "wire/esp/wire_esp.h"
 
 /* ---- queues -------------------------------------------------------------------------------- */
@@ -128,29 +129,83 @@ void fake_send_held(struct fake *f, struct fake_child *c)
 	}
 }
 
-static struct fake_child *child_for(const struct fake *f, const struct wire_ip *ip)
+/* ---- who sends (dp.h) ---------------------------------------------------------------------- */
+
+enum {
+	WAYS_MAX = 1024, /* as many as any data plane takes */
+};
+
+enum status fake_ways_new(const struct alloc *mem, const struct wire_ts_list *remote,
+			  struct fake_ways **ret_ways)
+{
+	struct prefix pfx[WAYS_MAX];
+	struct fake_ways *w;
+	size_t n = 0;
+
+	for (size_t i = 0; i < remote->n; i++) {
+		size_t k = policy_ts_prefixes(&remote->ts[i], pfx + n, WAYS_MAX - n);
+
+		if (k == 0)
+			return ST_NOMEM;
+		n += k;
+	}
+	w = mem_new(mem, sizeof(*w) + n * sizeof(w->v[0]));
+	if (!w)
+		return ST_NOMEM;
+	w->n = n;
+	if (n)
+		memcpy(w->v, pfx, n * sizeof(w->v[0]));
+	*ret_ways = w;
+	return ST_OK;
+}
+
+/* Bits of the longest prefix that has the address, -1: none has. */
+static int way_len(const struct fake_ways *w, const struct ip *a)
+{
+	int best = -1;
+
+	for (size_t i = 0; i < w->n; i++)
+		if (w->v[i].len > best && prefix_has(&w->v[i], a))
+			best = w->v[i].len;
+	return best;
+}
+
+static struct fake_child *child_for(const struct fake *f, const struct wire_ip *ip, int *ret_len)
 {
 	struct fake_child *best = NULL;
 
+	*ret_len = -1;
 	list_for_each(n, &f->children) {
 		struct fake_child *c = CONTAINER_OF(n, struct fake_child, node);
+		int len;
 
-		if (c->sends_since && !c->hard_reported &&
-		    (!best || c->sends_since > best->sends_since) && esp_ts_match_out(c->ts, ip))
-			best = c;
+		if (!c->sends_since || c->hard_reported || !esp_ts_match_out(c->ts, ip))
+			continue;
+		len = way_len(c->ways, &ip->dst);
+		if (len < *ret_len ||
+		    (best && len == *ret_len && c->sends_since < best->sends_since))
+			continue;
+		best = c;
+		*ret_len = len;
 	}
 	return best;
 }
 
-static struct fake_trap *trap_for(const struct fake *f, const struct wire_ip *ip)
+static struct fake_trap *trap_for(const struct fake *f, const struct wire_ip *ip, int *ret_len)
 {
+	struct fake_trap *best = NULL;
+
+	*ret_len = -1;
 	list_for_each(n, &f->traps) {
 		struct fake_trap *t = CONTAINER_OF(n, struct fake_trap, node);
+		int len = way_len(t->ways, &ip->dst);
 
-		if (esp_ts_match_out(t->ts, ip))
-			return t;
+		if (len <= *ret_len || !esp_ts_match_out(t->ts, ip))
+			continue;
+		best = t;
+		*ret_len = len;
 	}
-	return NULL;
+	return best;
 }
 
 static void hold(struct fake *f, struct fake_trap *t, struct bytes inner, const struct wire_ip *ip)
@@ -181,15 +236,16 @@ void dp_fake_out(struct dp *dp, struct bytes inner)
 	struct fake_trap *t;
 	struct wire_ip ip;
 	enum wire_ip_fault why;
+	int c_len, t_len;
 
 	if (wire_ip_parse(inner, &ip, &why)) {
 		f->counter[DP_C_TX_DISCARD]++;
 		return;
 	}
 	inner.n = ip.len;
-	c = child_for(f, &ip);
-	t = c ? NULL : trap_for(f, &ip);
-	if (c)
+	c = child_for(f, &ip, &c_len);
+	t = trap_for(f, &ip, &t_len);
+	if (c && c_len >= t_len)
 		seal(f, c, inner, ip.version);
 	else if (t)
 		hold(f, t, inner, &ip);

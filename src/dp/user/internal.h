@@ -110,12 +110,32 @@ struct path {
 
 struct peer;
 
+/* All children and traps that lead to one prefix: value of the prefix table. */
+struct route {
+	_Atomic(struct hop *) senders; /* of children, what began to send last first */
+	_Atomic(struct hop *) traps;
+	struct prefix prefix;
+	unsigned refs; /* control thread: hops that say so, listed or not */
+};
+
+/* A child's or trap's place in the list of one of its prefixes.  So a lookup looks at those alone
+ * that lead to the very prefix, however many children a peer has. */
+struct hop {
+	_Atomic(struct hop *) next;
+	void *owner; /* struct child or struct trap, as the list says */
+	struct route *route; /* control thread */
+};
+
+struct hops {
+	struct hop *v;
+	size_t n;
+};
+
 struct child {
 	struct esp_out *out;
 	struct esp_in *in;
 	struct esp_ts *ts;
 	_Atomic(struct path *) path;
-	_Atomic(struct child *) next_sender; /* of the peer, newest first */
 	struct dp_limit limit;
 	dp_child_id id;
 	uint32_t spi_in;
@@ -130,8 +150,13 @@ struct child {
 	struct map_node by_id;
 	struct peer *peer;
 	bool sends;
-	struct wire_ts *remote_ts; /* what routes were made of */
-	size_t n_remote_ts;
+	struct hops hops;
+};
+
+struct trap {
+	struct peer *peer;
+	struct esp_ts *ts;
+	struct hops hops; /* control thread */
 };
 
 /* A packet that waits for an SA, with its virtio-net header. */
@@ -144,8 +169,6 @@ struct held {
 
 struct peer {
 	dp_peer_id id;
-	_Atomic(struct child *) senders;
-	_Atomic(struct esp_ts *) trap;
 	_Atomic int64_t acquire_ns; /* no ACQUIRE before */
 	pthread_mutex_t lock; /* of the four below */
 	struct held *held;
@@ -155,19 +178,7 @@ struct peer {
 	/* control thread */
 	struct map_node by_id;
 	unsigned refs; /* children, and the trap */
-	struct wire_ts *trap_ts;
-	size_t n_trap_ts;
-};
-
-/* Peers to which a prefix leads: value of the prefix table. */
-struct target {
-	struct peer *peer;
-	_Atomic(struct target *) next;
-	unsigned refs; /* control thread: children and traps that say so */
-};
-
-struct route {
-	_Atomic(struct target *) first;
+	struct trap *trap;
 };
 
 /* SPI to child: open addressing, replaced by a larger copy when it fills. */
@@ -351,12 +362,18 @@ void user_signal_host(struct user *u);
 struct child *sadb_by_spi(const struct user *u, uint32_t spi);
 MUST enum status sadb_spi_add(struct user *u, struct child *c);
 void sadb_spi_del(struct user *u, struct child *c);
-/* Child that sends this packet, else the peer whose trap covers it, else neither. */
+/* Child that sends this packet, else the peer whose trap covers it, else neither (dp.h). */
 struct child *sadb_sender(const struct user *u, const struct wire_ip *ip, struct peer **ret_trap);
-struct child *sadb_peer_sender(const struct peer *p, const struct wire_ip *ip);
-/* Leads all prefixes of the selectors to the peer, once more; all or nothing. */
-MUST enum status sadb_route_add(struct user *u, const struct wire_ts *ts, size_t n, struct peer *p);
-void sadb_route_del(struct user *u, const struct wire_ts *ts, size_t n, struct peer *p);
+/* Routes for all prefixes of the selectors, all or nothing; the hops are in no list yet.  Their
+ * memory is the caller's, to be freed after a grace period if they ever were. */
+MUST enum status sadb_hops_new(struct user *u, const struct wire_ts_list *remote, void *owner,
+			       struct hops *ret_hops);
+/* Lets go of the routes; the hops are in no list any more. */
+void sadb_hops_del(struct user *u, struct hops *h);
+void sadb_list_senders(struct hops *h);
+void sadb_unlist_senders(struct hops *h);
+void sadb_list_traps(struct hops *h);
+void sadb_unlist_traps(struct hops *h);
 MUST enum status sadb_init(struct user *u);
 void sadb_done(struct user *u);
 

@@ -182,18 +182,6 @@ static enum status path_new(struct user *u, const struct endpoint *local,
 
 /* ---- children ------------------------------------------------------------------------------ */
 
-static enum status dup_ts(struct user *u, const struct wire_ts_list *l, struct wire_ts **ret_ts)
-{
-	struct wire_ts *ts = mem_new(u->mem, (l->n ? l->n : 1) * sizeof(*ts));
-
-	if (!ts)
-		return ST_NOMEM;
-	if (l->n)
-		memcpy(ts, l->ts, l->n * sizeof(*ts));
-	*ret_ts = ts;
-	return ST_OK;
-}
-
 /* Its path is freed with it; whoever replaced an earlier one has retired that. */
 static void child_free(void *ctx, void *object)
 {
@@ -206,7 +194,7 @@ static void child_free(void *ctx, void *object)
 	esp_out_free(c->out);
 	esp_in_free(c->in);
 	esp_ts_free(c->ts);
-	mem_free(u->mem, c->remote_ts);
+	mem_free(u->mem, c->hops.v);
 	mem_free(u->mem, c);
 }
 
@@ -223,10 +211,7 @@ static enum status child_build(struct user *u, const struct dp_child *d, struct 
 	c->spi_in = d->spi_in;
 	c->queue = dp_user_queue_of(d->spi_in, u->n_queues);
 	c->limit = dp_limit_of(d);
-	c->n_remote_ts = d->ts_remote.n;
 	st = esp_ts_new(u->mem, &d->ts_local, &d->ts_remote, &c->ts);
-	if (st == ST_OK)
-		st = dup_ts(u, &d->ts_remote, &c->remote_ts);
 	if (st == ST_OK)
 		st = esp_out_new(u->mem, d->spi_out, &d->out, d->esn, &c->out);
 	if (st == ST_OK)
@@ -235,17 +220,17 @@ static enum status child_build(struct user *u, const struct dp_child *d, struct 
 }
 
 /* The steps that others see; the last one cannot fail. */
-static enum status child_publish(struct user *u, struct child *c, dp_peer_id peer)
+static enum status child_publish(struct user *u, struct child *c, const struct dp_child *d)
 {
-	enum status st = peer_ref(u, peer, &c->peer);
+	enum status st = peer_ref(u, d->peer, &c->peer);
 
 	if (st)
 		return st;
-	st = sadb_route_add(u, c->remote_ts, c->n_remote_ts, c->peer);
+	st = sadb_hops_new(u, &d->ts_remote, c, &c->hops);
 	if (st == ST_OK) {
 		st = sadb_spi_add(u, c);
 		if (st)
-			sadb_route_del(u, c->remote_ts, c->n_remote_ts, c->peer);
+			sadb_hops_del(u, &c->hops);
 	}
 	if (st)
 		peer_unref(u, c->peer);
@@ -256,29 +241,11 @@ static enum status child_publish(struct user *u, struct child *c, dp_peer_id pee
 
 static void start_sending(struct user *u, struct child *c)
 {
-	struct peer *p = c->peer;
-
 	c->sends = true;
-	atomic_store_explicit(&c->next_sender,
-			      atomic_load_explicit(&p->senders, memory_order_relaxed),
-			      memory_order_relaxed);
-	atomic_store_explicit(&p->senders, c, memory_order_release);
-	/* Later than the store: a queue thread that did not see it yet has put its packet where
-	 * we find it now, one that comes later finds the child (hold() in txin.c). */
-	send_held(u, p);
-}
-
-static void stop_sending(struct child *c)
-{
-	_Atomic(struct child *) *at = &c->peer->senders;
-	struct child *i;
-
-	if (!c->sends)
-		return;
-	while ((i = atomic_load_explicit(at, memory_order_relaxed)) != c)
-		at = &i->next_sender;
-	atomic_store_explicit(at, atomic_load_explicit(&c->next_sender, memory_order_relaxed),
-			      memory_order_release);
+	sadb_list_senders(&c->hops);
+	/* Later than that: a queue thread that did not see it yet has put its packet where we find
+	 * it now, one that comes later finds the child (hold() in txin.c). */
+	send_held(u, c->peer);
 }
 
 static enum status child_add(struct user *u, const struct dp_child *d)
@@ -298,7 +265,7 @@ static enum status child_add(struct user *u, const struct dp_child *d)
 		return ST_NOMEM;
 	st = child_build(u, d, c);
 	if (st == ST_OK)
-		st = child_publish(u, c, d->peer);
+		st = child_publish(u, c, d);
 	if (st) {
 		child_free(u, c);
 		return st;
@@ -312,8 +279,9 @@ static void child_remove(struct user *u, struct child *c)
 {
 	map_remove(&u->children, &c->by_id);
 	sadb_spi_del(u, c);
-	stop_sending(c);
-	sadb_route_del(u, c->remote_ts, c->n_remote_ts, c->peer);
+	if (c->sends)
+		sadb_unlist_senders(&c->hops);
+	sadb_hops_del(u, &c->hops);
 	peer_unref(u, c->peer);
 	qsbr_retire(&u->qsbr, child_free, u, c);
 }
@@ -367,50 +335,52 @@ static enum status child_query(struct user *u, dp_child_id id, struct dp_counter
 
 /* ---- traps --------------------------------------------------------------------------------- */
 
-static void ts_free(void *ctx, void *object)
+static void trap_free(void *ctx, void *object)
 {
-	(void)ctx;
-	esp_ts_free(object);
+	struct user *u = ctx;
+	struct trap *t = object;
+
+	esp_ts_free(t->ts);
+	mem_free(u->mem, t->hops.v);
+	mem_free(u->mem, t);
 }
 
-/* Puts `ts` (NULL: none) in the place of the present trap. */
-static void trap_swap(struct user *u, struct peer *p, struct esp_ts *ts, struct wire_ts *list,
-		      size_t n)
+/* Puts `t` (NULL: none) in the place of the present trap, which lets go of the peer. */
+static void trap_swap(struct user *u, struct peer *p, struct trap *t)
 {
-	struct esp_ts *old = atomic_exchange_explicit(&p->trap, ts, memory_order_acq_rel);
+	struct trap *old = p->trap;
 
-	if (old) {
-		sadb_route_del(u, p->trap_ts, p->n_trap_ts, p);
-		mem_free(u->mem, p->trap_ts);
-		qsbr_retire(&u->qsbr, ts_free, NULL, old);
-		peer_unref(u, p);
-	}
-	p->trap_ts = list;
-	p->n_trap_ts = n;
+	if (t)
+		sadb_list_traps(&t->hops);
+	p->trap = t;
+	if (!old)
+		return;
+	sadb_unlist_traps(&old->hops);
+	sadb_hops_del(u, &old->hops);
+	qsbr_retire(&u->qsbr, trap_free, u, old);
+	peer_unref(u, p);
 }
 
 static enum status trap_add(struct user *u, const struct dp_op *op)
 {
-	const struct wire_ts_list *remote = &op->u.trap.ts_remote;
-	struct esp_ts *ts = NULL;
-	struct wire_ts *list = NULL;
-	struct peer *p;
-	enum status st = peer_ref(u, op->u.trap.peer, &p);
+	struct trap *t = mem_new(u->mem, sizeof(*t));
+	enum status st;
 
-	if (st)
-		return st;
-	st = esp_ts_new(u->mem, &op->u.trap.ts_local, remote, &ts);
+	if (!t)
+		return ST_NOMEM;
+	st = esp_ts_new(u->mem, &op->u.trap.ts_local, &op->u.trap.ts_remote, &t->ts);
 	if (st == ST_OK)
-		st = dup_ts(u, remote, &list);
-	if (st == ST_OK)
-		st = sadb_route_add(u, list, remote->n, p);
+		st = sadb_hops_new(u, &op->u.trap.ts_remote, t, &t->hops);
+	if (st == ST_OK) {
+		st = peer_ref(u, op->u.trap.peer, &t->peer);
+		if (st)
+			sadb_hops_del(u, &t->hops);
+	}
 	if (st) {
-		esp_ts_free(ts);
-		mem_free(u->mem, list);
-		peer_unref(u, p);
+		trap_free(u, t);
 		return st;
 	}
-	trap_swap(u, p, ts, list, remote->n);
+	trap_swap(u, t->peer, t);
 	return ST_OK;
 }
 
@@ -418,11 +388,11 @@ static enum status trap_del(struct user *u, dp_peer_id id)
 {
 	struct peer *p = peer_find(u, id);
 
-	if (!p || !atomic_load_explicit(&p->trap, memory_order_relaxed))
+	if (!p || !p->trap)
 		return ST_INVAL;
 	/* While we look at it, it must not go with the trap. */
 	p->refs++;
-	trap_swap(u, p, NULL, NULL, 0);
+	trap_swap(u, p, NULL);
 	drop_held(u, take_held(p));
 	peer_unref(u, p);
 	return ST_OK;

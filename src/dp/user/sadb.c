@@ -1,5 +1,5 @@
 /*
- * What is published: from SPI to child, from destination to peer to child.
+ * What is published: from SPI to child, from destination to child.
  *
  * Every list here is changed by the control thread alone: a new element is filled in, then linked
  * with a release store; a removed one keeps its own pointer, so that a reader who stands on it
@@ -118,162 +118,192 @@ void sadb_spi_del(struct user *u, struct child *c)
 
 /* ---- routes -------------------------------------------------------------------------------- */
 
-static struct target *next_target(_Atomic(struct target *) *from)
+typedef _Atomic(struct hop *) hop_list;
+
+static struct hop *next_hop(hop_list *from)
 {
 	return atomic_load_explicit(from, memory_order_acquire);
 }
 
-static struct target *target_of(struct route *r, const struct peer *p)
+static void list_hop(hop_list *list, struct hop *h)
 {
-	struct target *t = next_target(&r->first);
-
-	while (t && t->peer != p)
-		t = next_target(&t->next);
-	return t;
+	atomic_store_explicit(&h->next, next_hop(list), memory_order_relaxed);
+	atomic_store_explicit(list, h, memory_order_release);
 }
 
-static enum status route_new(struct user *u, const struct prefix *pfx, struct route **ret_route)
+/* It keeps its own pointer for readers who stand on it. */
+static void unlist_hop(hop_list *list, struct hop *h)
 {
-	struct route *r = mem_new(u->mem, sizeof(*r));
+	while (next_hop(list) != h)
+		list = &next_hop(list)->next;
+	atomic_store_explicit(list, next_hop(&h->next), memory_order_release);
+}
+
+void sadb_list_senders(struct hops *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		list_hop(&h->v[i].route->senders, &h->v[i]);
+}
+
+void sadb_unlist_senders(struct hops *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		unlist_hop(&h->v[i].route->senders, &h->v[i]);
+}
+
+void sadb_list_traps(struct hops *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		list_hop(&h->v[i].route->traps, &h->v[i]);
+}
+
+void sadb_unlist_traps(struct hops *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		unlist_hop(&h->v[i].route->traps, &h->v[i]);
+}
+
+/* The route of a prefix, made when there is none: empty, it lets lookups pass on. */
+static enum status route_ref(struct user *u, const struct prefix *pfx, struct route **ret_route)
+{
+	struct route *r = policy_table_exact(u->routes, pfx);
 	enum status st;
 
-	if (!r)
-		return ST_NOMEM;
-	st = policy_table_set(u->routes, pfx, r, NULL);
-	if (st) {
-		mem_free(u->mem, r);
-		return st;
+	if (!r) {
+		r = mem_new(u->mem, sizeof(*r));
+		if (!r)
+			return ST_NOMEM;
+		r->prefix = *pfx;
+		st = policy_table_set(u->routes, pfx, r, NULL);
+		if (st) {
+			mem_free(u->mem, r);
+			return st;
+		}
 	}
+	r->refs++;
 	*ret_route = r;
 	return ST_OK;
 }
 
-static void route_drop_if_empty(struct user *u, const struct prefix *pfx, struct route *r)
+static void route_unref(struct user *u, struct route *r)
 {
-	if (next_target(&r->first))
+	if (--r->refs)
 		return;
-	policy_table_remove(u->routes, pfx);
+	policy_table_remove(u->routes, &r->prefix);
 	retire_block(u, r);
-}
-
-static enum status route_ref(struct user *u, const struct prefix *pfx, struct peer *p)
-{
-	struct route *r = policy_table_exact(u->routes, pfx);
-	struct target *t = r ? target_of(r, p) : NULL;
-	enum status st;
-
-	if (t) {
-		t->refs++;
-		return ST_OK;
-	}
-	if (!r) {
-		st = route_new(u, pfx, &r);
-		if (st)
-			return st;
-	}
-	t = mem_new(u->mem, sizeof(*t));
-	if (!t) {
-		route_drop_if_empty(u, pfx, r);
-		return ST_NOMEM;
-	}
-	t->peer = p;
-	t->refs = 1;
-	atomic_init(&t->next, next_target(&r->first));
-	atomic_store_explicit(&r->first, t, memory_order_release);
-	return ST_OK;
-}
-
-static void route_unref(struct user *u, const struct prefix *pfx, struct peer *p)
-{
-	struct route *r = policy_table_exact(u->routes, pfx);
-	_Atomic(struct target *) *at;
-	struct target *t;
-
-	if (!r)
-		return;
-	for (at = &r->first; (t = next_target(at)); at = &t->next)
-		if (t->peer == p)
-			break;
-	if (!t || --t->refs)
-		return;
-	atomic_store_explicit(at, next_target(&t->next), memory_order_release);
-	retire_block(u, t);
-	route_drop_if_empty(u, pfx, r);
 }
 
 enum {
 	TS_PREFIXES = 256, /* an IPv6 range needs at most 254 */
 };
 
-/* Undoes the first `n` prefixes of the selectors. */
-static void unref_first(struct user *u, const struct wire_ts *ts, size_t n_ts, size_t n,
-			struct peer *p)
+/* How many prefixes, 0: more than a limit. */
+static size_t count_prefixes(const struct wire_ts_list *l, struct prefix *pfx)
 {
-	struct prefix pfx[TS_PREFIXES];
+	size_t n = 0;
 
-	for (size_t i = 0; i < n_ts; i++) {
-		size_t k = policy_ts_prefixes(&ts[i], pfx, TS_PREFIXES);
+	for (size_t i = 0; i < l->n; i++) {
+		size_t k = policy_ts_prefixes(&l->ts[i], pfx, TS_PREFIXES);
 
-		for (size_t j = 0; j < k && n; j++, n--)
-			route_unref(u, &pfx[j], p);
+		n += k;
+		if (k == 0 || n > PREFIXES_MAX)
+			return 0;
 	}
+	return n;
 }
 
-void sadb_route_del(struct user *u, const struct wire_ts *ts, size_t n, struct peer *p)
+void sadb_hops_del(struct user *u, struct hops *h)
 {
-	unref_first(u, ts, n, SIZE_MAX, p);
+	for (size_t i = 0; i < h->n; i++)
+		route_unref(u, h->v[i].route);
+	h->n = 0;
 }
 
-enum status sadb_route_add(struct user *u, const struct wire_ts *ts, size_t n, struct peer *p)
+static enum status ref_all(struct user *u, const struct wire_ts *ts, struct prefix *pfx,
+			   struct hops *h)
 {
-	struct prefix pfx[TS_PREFIXES];
-	size_t done = 0;
+	size_t k = policy_ts_prefixes(ts, pfx, TS_PREFIXES);
 	enum status st = ST_OK;
 
-	for (size_t i = 0; i < n && st == ST_OK; i++) {
-		size_t k = policy_ts_prefixes(&ts[i], pfx, TS_PREFIXES);
-
-		if (k == 0 || done + k > PREFIXES_MAX)
-			st = ST_NOMEM; /* a limit */
-		for (size_t j = 0; j < k && st == ST_OK; j++) {
-			st = route_ref(u, &pfx[j], p);
-			done += st == ST_OK;
-		}
+	for (size_t i = 0; i < k && st == ST_OK; i++) {
+		st = route_ref(u, &pfx[i], &h->v[h->n].route);
+		h->n += st == ST_OK;
 	}
-	if (st)
-		unref_first(u, ts, n, done, p);
 	return st;
+}
+
+enum status sadb_hops_new(struct user *u, const struct wire_ts_list *remote, void *owner,
+			  struct hops *ret_hops)
+{
+	struct prefix pfx[TS_PREFIXES];
+	size_t n = count_prefixes(remote, pfx);
+	struct hops h = { 0 };
+	enum status st = ST_OK;
+
+	if (remote->n && !n)
+		return ST_NOMEM; /* a limit */
+	h.v = mem_new(u->mem, (n ? n : 1) * sizeof(h.v[0]));
+	if (!h.v)
+		return ST_NOMEM;
+	for (size_t i = 0; i < n; i++)
+		h.v[i].owner = owner;
+	for (size_t i = 0; i < remote->n && st == ST_OK; i++)
+		st = ref_all(u, &remote->ts[i], pfx, &h);
+	if (st) {
+		sadb_hops_del(u, &h);
+		mem_free(u->mem, h.v);
+		return st;
+	}
+	*ret_hops = h;
+	return ST_OK;
 }
 
 /* ---- lookups ------------------------------------------------------------------------------- */
 
-struct child *sadb_peer_sender(const struct peer *p, const struct wire_ip *ip)
+static struct child *sender_of(struct route *r, const struct wire_ip *ip)
 {
-	struct child *c = atomic_load_explicit(&p->senders, memory_order_acquire);
+	for (struct hop *h = next_hop(&r->senders); h; h = next_hop(&h->next)) {
+		struct child *c = h->owner;
 
-	while (c && (atomic_load_explicit(&c->dead, memory_order_relaxed) ||
-		     !esp_ts_match_out(c->ts, ip)))
-		c = atomic_load_explicit(&c->next_sender, memory_order_acquire);
-	return c;
+		if (!atomic_load_explicit(&c->dead, memory_order_relaxed) &&
+		    esp_ts_match_out(c->ts, ip))
+			return c;
+	}
+	return NULL;
 }
 
+static struct peer *trap_of(struct route *r, const struct wire_ip *ip)
+{
+	for (struct hop *h = next_hop(&r->traps); h; h = next_hop(&h->next)) {
+		const struct trap *t = h->owner;
+
+		if (esp_ts_match_out(t->ts, ip))
+			return t->peer;
+	}
+	return NULL;
+}
+
+static struct route *shorter(const struct user *u, const struct route *r, const struct ip *dst)
+{
+	return r->prefix.len ? policy_table_find_within(u->routes, dst, r->prefix.len - 1u) : NULL;
+}
+
+/* The longest prefix first, and where nothing there takes the packet, the next shorter one. */
 struct child *sadb_sender(const struct user *u, const struct wire_ip *ip, struct peer **ret_trap)
 {
 	struct route *r = policy_table_find(u->routes, &ip->dst);
-	struct peer *trapped = NULL;
+	struct child *c = NULL;
 
-	for (struct target *t = r ? next_target(&r->first) : NULL; t; t = next_target(&t->next)) {
-		struct child *c = sadb_peer_sender(t->peer, ip);
-		struct esp_ts *trap;
-
+	*ret_trap = NULL;
+	for (; r; r = shorter(u, r, &ip->dst)) {
+		c = sender_of(r, ip);
 		if (c)
-			return c;
-		trap = atomic_load_explicit(&t->peer->trap, memory_order_acquire);
-		if (!trapped && trap && esp_ts_match_out(trap, ip))
-			trapped = t->peer;
+			break;
+		*ret_trap = trap_of(r, ip);
+		if (*ret_trap)
+			break;
 	}
-	*ret_trap = trapped;
-	return NULL;
+	return c;
 }
 
 /* ---- lifecycle ----------------------------------------------------------------------------- */

@@ -63,11 +63,12 @@ static bool append_held(struct queue *q, struct peer *p, const struct vnet *v,
 static bool hold(struct queue *q, struct peer *p, const struct vnet *v, const uint8_t *packet,
 		 const struct wire_ip *ip)
 {
+	struct peer *trap;
 	bool kept = false;
 	bool have;
 
 	pthread_mutex_lock(&p->lock);
-	have = sadb_peer_sender(p, ip) != NULL;
+	have = sadb_sender(q->u, ip, &trap) != NULL;
 	if (!have)
 		kept = append_held(q, p, v, packet, ip->len);
 	pthread_mutex_unlock(&p->lock);
