@@ -75,33 +75,35 @@ static void refuse(struct ike *ike, const struct ike_datagram *d, const struct w
 		stateless_send(ike, d, msg);
 }
 
+enum { CLOSEST = 2 };
+
 /* How well a configured peer fits an address: by address, by having none, or not at all (it may
  * have moved, so it is still tried, last). */
 static int closeness(const struct peer *p, const struct ip *from)
 {
 	for (size_t i = 0; i < p->n_addrs; i++)
 		if (ip_eq(&p->addrs[i].remote, from))
-			return 2;
+			return CLOSEST;
 	return p->conf->n_addresses == 0 ? 1 : 0;
 }
 
 /* Who it is shows only in IKE_AUTH; until then any configured peer's proposals will do, those of
- * peers at that address first. `why` compares with the first of them: texts for all would cost more
- * than a stranger's datagram is worth. */
+ * peers at that address first.  A text about each that does not fit would cost more than a
+ * stranger's datagram is worth. */
 static bool choose(struct ike *ike, const struct ike_datagram *d, const struct wire_sa *theirs,
-		   struct init_r *ret, struct text *why)
+		   struct init_r *ret)
 {
 	struct text unsaid = { 0 };
 
-	for (int want = 2; want >= 0; want--) {
+	for (int want = CLOSEST; want >= 0; want--) {
 		list_for_each(n, &ike->peers) {
 			struct peer *p = CONTAINER_OF(n, struct peer, node);
 			struct bytes spi;
 
 			if (p->removed || closeness(p, &d->remote.ip) != want)
 				continue;
-			if (policy_select(&p->conf->ike, theirs, false, why->n ? &unsaid : why,
-					  &ret->suite, &ret->number, &spi) == ST_OK &&
+			if (policy_select(&p->conf->ike, theirs, false, &unsaid, &ret->suite,
+					  &ret->number, &spi) == ST_OK &&
 			    spi.n == 0)
 				return true;
 		}
@@ -109,19 +111,45 @@ static bool choose(struct ike *ike, const struct ike_datagram *d, const struct w
 	return false;
 }
 
+/* What peers as close as that would take; false when there are none. */
+static bool wanted_instead(struct ike *ike, const struct ip *from, int want, struct text *t)
+{
+	bool any = false;
+
+	list_for_each(n, &ike->peers) {
+		const struct peer *p = CONTAINER_OF(n, const struct peer, node);
+
+		if (p->removed || closeness(p, from) != want)
+			continue;
+		text_fmt(t, "; \"%s\" accepts ", p->conf->name);
+		policy_sa_text(t, &p->conf->ike);
+		any = true;
+	}
+	return any;
+}
+
 /* Anybody can make us say this, so it is said, to the log as well, only so often. */
 static void no_proposal(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
-			const struct text *why)
+			const struct wire_sa *theirs)
 {
-	const char *text = why->n ? why->p : "its proposals have an SPI, where there is none yet";
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text t = TEXT_OF(buf);
+	int want = CLOSEST;
 
 	count(ike, list_empty(&ike->peers) ? C_NO_PEER : C_NO_PROPOSAL);
 	if (!stray_allowed(ike))
 		return;
+	text_add(&t, "it offers ");
+	policy_sa_text(&t, theirs);
+	if (theirs->n && theirs->proposals[0].spi.n)
+		text_add(&t, ", with an SPI, where there is none yet");
+	while (want >= 0 && !wanted_instead(ike, &d->remote.ip, want, &t))
+		want--;
+	if (want < 0)
+		text_add(&t, "; no peer is configured");
 	event_emit(ike, NULL, IKE_EV_REFUSED,
 		   (struct event_about){ .local = &d->local, .remote = &d->remote },
-		   "IKE_SA_INIT refused: %s",
-		   list_empty(&ike->peers) ? "no peer is configured" : text);
+		   "IKE_SA_INIT refused: %s", buf);
 	refuse(ike, d, h, WIRE_N_NO_PROPOSAL_CHOSEN, bytes_of(NULL, 0));
 }
 
@@ -292,11 +320,8 @@ static void parsed(struct ike *ike, const struct ike_datagram *d, const struct w
 	const uint64_t required =
 		WIRE_BIT(WIRE_P_SA) | WIRE_BIT(WIRE_P_KE) | WIRE_BIT(WIRE_P_NONCE);
 	struct init_r l = { .hash = hash };
-	char buf[IKE_EVENT_TEXT_MAX];
-	struct text why = TEXT_OF(buf);
 	uint8_t group[2];
 
-	buf[0] = 0;
 	if (msg->encrypted || (p->present & required) != required) {
 		count(ike, C_PAYLOADS);
 		return;
@@ -308,8 +333,8 @@ static void parsed(struct ike *ike, const struct ike_datagram *d, const struct w
 			       bytes_of(&p->unknown_critical, 1));
 		return;
 	}
-	if (!choose(ike, d, &p->sa, &l, &why)) {
-		no_proposal(ike, d, &msg->hdr, &why);
+	if (!choose(ike, d, &p->sa, &l)) {
+		no_proposal(ike, d, &msg->hdr, &p->sa);
 		return;
 	}
 	if (p->ke.group != l.suite.ke) {
