@@ -56,14 +56,24 @@ static bool admit(struct ike *ike, struct ike_sa *sa, const struct wire_hdr *h,
 	return true;
 }
 
-/* The peer did not get our answer: the very same bytes once more. */
-static void answer_again(struct ike *ike, struct ike_sa *sa, const struct wire_hdr *h)
+static struct path path_of(const struct ike *ike, const struct ike_datagram *d)
 {
+	return (struct path){ .local = d->local,
+			      .remote = d->remote,
+			      .encap = d->local.port == ike->conf->nat_port };
+}
+
+/* The peer did not get our answer: the very same bytes once more, to where it asks from (section
+ * 2.11), which may be another mapping of its NAT by now. */
+static void answer_again(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
+			 const struct wire_hdr *h)
+{
+	struct path back = path_of(ike, d);
 	struct outbox ob;
 
 	drop(ike, sa, h, C_REPEATED_REQUEST);
 	outbox_init(&ob, ike->mem);
-	send_bytes(&ob, &sa->path, sa->win.response);
+	send_bytes(&ob, &back, sa->win.response);
 	if (!ob.failed)
 		count(ike, C_TX_DATAGRAMS);
 	outbox_commit(ike, &ob);
@@ -188,8 +198,10 @@ static void process(struct ike *ike, struct ike_sa *sa, const struct ike_datagra
 	}
 	st = msg_open(ike, sa, ar, &msg, &inner, &fault);
 	/* Authentic: whatever the answer will be, it is the answer to these bytes. */
-	if ((st == ST_OK || st == ST_REFUSE) && class == WIN_NEW_REQUEST)
+	if ((st == ST_OK || st == ST_REFUSE) && class == WIN_NEW_REQUEST) {
 		sa->win.request_hash = hash;
+		sa->asked_from = path_of(ike, d);
+	}
 	if (st == ST_REFUSE) {
 		ike->faults[fault]++;
 		bad_syntax(ike, sa, h, wire_fault_name(fault));
@@ -212,7 +224,7 @@ void sa_input(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
 	if (!admit(ike, sa, h, class))
 		return;
 	if (class == WIN_REPEATED) {
-		answer_again(ike, sa, h);
+		answer_again(ike, sa, d, h);
 		return;
 	}
 	arena_init(&ar, ike->mem, IKE_MESSAGE_ARENA);

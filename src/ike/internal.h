@@ -237,6 +237,7 @@ struct ike_sa {
 	uint32_t generation; /* goes up with every commit */
 	struct peer *peer; /* NULL: not known yet */
 	struct path path;
+	struct path asked_from; /* where the last request came from: the answer goes there (2.11) */
 	struct window win;
 	struct policy_suite suite;
 	struct sa_keys keys;

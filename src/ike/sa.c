@@ -117,7 +117,7 @@ enum status sa_new(struct ike *ike, bool initiator, struct peer *peer, const str
 	sa->initiator = initiator;
 	*(initiator ? &sa->spi_i : &sa->spi_r) = spi;
 	sa->state = initiator ? SA_I_START : SA_R_START;
-	sa->path = *path;
+	sa->path = sa->asked_from = *path;
 	sa->created = sa->last_in = ike->now.mono;
 	list_init(&sa->children);
 	list_init(&sa->peer_node);

@@ -93,12 +93,12 @@ void send_bytes(struct outbox *ob, const struct path *path, struct bytes data)
 }
 
 /* A datagram that could not be queued is a datagram lost: retransmission repairs it. */
-static void send_now(struct ike *ike, struct ike_sa *sa, struct bytes data)
+static void send_now(struct ike *ike, const struct path *path, struct bytes data)
 {
 	struct outbox ob;
 
 	outbox_init(&ob, ike->mem);
-	send_bytes(&ob, &sa->path, data);
+	send_bytes(&ob, path, data);
 	if (ob.failed)
 		count(ike, C_NO_MEMORY);
 	else
@@ -128,7 +128,7 @@ void send_request(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct b
 	heap_arm(&ike->timers, &sa->retransmit,
 		 mono_add(ike->now.mono, retransmit_after(ike->conf, 0)));
 	trace_emit(ike, T_TX, sa->id, exchange, sa->win.next_send - 1, owned.n, 0);
-	send_now(ike, sa, owned);
+	send_now(ike, &sa->path, owned);
 }
 
 void send_response(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct bytes owned)
@@ -141,7 +141,7 @@ void send_response(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct 
 		heap_arm(&ike->timers, &sa->reap,
 			 mono_add(ike->now.mono, dur_s(IKE_RESPONSE_KEEP_S)));
 	trace_emit(ike, T_TX, sa->id, exchange, sa->win.next_recv - 1, owned.n, 1);
-	send_now(ike, sa, owned);
+	send_now(ike, &sa->asked_from, owned);
 }
 
 void answer_notify(struct ike *ike, struct ike_sa *sa, uint8_t exchange, uint16_t type,
@@ -217,7 +217,7 @@ void retransmit_timer(struct ike *ike, struct ike_sa *sa)
 		   (unsigned)sa->win.max_tries);
 	heap_arm(&ike->timers, &sa->retransmit,
 		 mono_add(ike->now.mono, retransmit_after(ike->conf, sa->win.tries)));
-	send_now(ike, sa, sa->win.request);
+	send_now(ike, &sa->path, sa->win.request);
 }
 
 enum status msg_open(struct ike *ike, const struct ike_sa *sa, struct arena *ar,

@@ -171,6 +171,57 @@ static void mapping_changes_for_esp(void **state)
 	assert_true(world_ping(p->w, p->b, "10.2.0.1", p->a, "10.1.0.1"));
 }
 
+/* Section 2.11: the answer goes to where the request came from, even where that does not move the
+ * SA (nobody is behind a NAT here). */
+static void asked_from_elsewhere(void **state)
+{
+	struct pair *p = *state;
+	struct endpoint elsewhere = test_endpoint("198.51.100.66", 6666), path, now;
+	struct packet *probe;
+
+	p->pa->dpd_delay = dur_s(10);
+	pair_up(p);
+	path = node_sa(p->b).info.remote;
+	while (!world_packet(p->w, 0))
+		assert_true(world_timer(p->w));
+	probe = packet_keep(world_packet(p->w, 0));
+	world_drop_all(p->w);
+	for (int i = 0; i < 2; i++) {
+		/* First as a new request, then as one repeated. */
+		probe->src = elsewhere;
+		probe->src.port = (uint16_t)(elsewhere.port + i);
+		world_hand_over(p->w, probe);
+		assert_true(packet_is_response(world_packet(p->w, 0)));
+		assert_true(endpoint_eq(&world_packet(p->w, 0)->dst, &probe->src));
+		assert_true(endpoint_eq(&world_packet(p->w, 0)->src, &probe->dst));
+		world_drop_all(p->w);
+	}
+	packet_free(probe);
+	now = node_sa(p->b).info.remote;
+	assert_true(endpoint_eq(&now, &path));
+	world_live(p->w, dur_s(20));
+	assert_true(pair_is_up(p));
+}
+
+/* The mapping changes between a request and its repetition. */
+static void mapping_changes_for_a_repetition(void **state)
+{
+	struct pair *p = *state;
+
+	world_nat(p->w, "192.0.2.1", "203.0.113.1", 40000);
+	test_conf_addresses(p->cb, p->pb, "");
+	p->pa->dpd_delay = dur_s(10);
+	pair_up(p);
+	while (!world_packet(p->w, 0))
+		assert_true(world_timer(p->w));
+	deliver_any(p->w);
+	world_drop_all(p->w);
+	world_nat_forget(p->w);
+	world_live(p->w, dur_s(200));
+	assert_int_equal(node_events(p->a, IKE_EV_DEAD), 0);
+	assert_true(pair_is_up(p));
+}
+
 /* Replaying a packet from another address moves nothing (S2). */
 static void replay_moves_nothing(void **state)
 {
@@ -191,9 +242,10 @@ static void replay_moves_nothing(void **state)
 	world_hand_over(p->w, probe);
 	assert_int_equal(node_sa(p->b).info.remote.port, port);
 	assert_int_equal(node_child(p->b)->remote.port, port);
-	/* Its answer, if there is one, goes where the SA is, not where the copy came from. */
-	for (size_t i = 0; world_packet(p->w, i); i++)
-		assert_int_not_equal(world_packet(p->w, i)->dst.port, 6666);
+	/* The same answer once more, to where it was asked for (section 2.11), and no longer. */
+	assert_int_equal(world_packets(p->w), 1);
+	assert_int_equal(world_packet(p->w, 0)->dst.port, 6666);
+	assert_true(world_packet(p->w, 0)->n <= probe->n);
 	packet_free(probe);
 }
 
@@ -275,6 +327,8 @@ int main(void)
 		pair_test(no_keepalives_without_nat),
 		pair_test(mapping_changes),
 		pair_test(mapping_changes_for_esp),
+		pair_test(asked_from_elsewhere),
+		pair_test(mapping_changes_for_a_repetition),
 		pair_test(replay_moves_nothing),
 		pair_test(second_address),
 		pair_test(second_name),
