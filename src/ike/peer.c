@@ -285,7 +285,8 @@ void peer_renew(struct ike *ike, struct child *c, bool hard)
 		return;
 	if (hard) {
 		sa_delete(ike, sa, "its sequence numbers are used up");
-		peer_connect(ike, p);
+		if (p->conf->start != IKE_START_LISTEN)
+			peer_connect(ike, p);
 	} else if (sa->initiator && !peer_connecting(p) && !ike->shutdown && !p->removed) {
 		p->next_name = 0;
 		p->n_addrs = p->next_addr = 0;

@@ -383,6 +383,18 @@ static void renewed_too_late(void **state)
 	assert_int_not_equal(node_child(p->b)->spi_in, spi);
 }
 
+/* Who only listens does not connect for that reason either. */
+static void used_up_while_listening(void **state)
+{
+	struct pair *p = *state;
+
+	pair_up(p);
+	expire(p->b, true);
+	world_live(p->w, dur_s(100));
+	assert_int_equal(node_events(p->b, IKE_EV_CONNECTING), 0);
+	assert_true(pair_is_down(p));
+}
+
 /* ---- configurations ------------------------------------------------------------------------ */
 
 static void same_configuration_again(void **state)
@@ -516,6 +528,7 @@ int main(void)
 		pair_test(both_restart),
 		cmocka_unit_test(renewed_in_time),
 		pair_test(renewed_too_late),
+		pair_test(used_up_while_listening),
 		pair_test(same_configuration_again),
 		pair_test(peer_removed_and_added),
 		cmocka_unit_test(removed_while_connecting),
