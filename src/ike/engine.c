@@ -28,6 +28,8 @@ static void enter(struct ike *ike, struct now now)
 
 static void init_tables(struct ike *ike, const uint64_t key[2])
 {
+	map_init(&ike->peer_by_id, ike->mem, key);
+	map_init(&ike->peer_by_resolve, ike->mem, key);
 	map_init(&ike->sa_by_spi, ike->mem, key);
 	map_init(&ike->sa_by_ident, ike->mem, key);
 	map_init(&ike->half_open, ike->mem, key);
@@ -89,6 +91,8 @@ void ike_free(struct ike *ike)
 	ike_next(ike, &out); /* frees the output handed out last */
 	list_for_each_safe(n, &ike->owed)
 		child_free(ike, CONTAINER_OF(n, struct child, node));
+	map_done(&ike->peer_by_id);
+	map_done(&ike->peer_by_resolve);
 	map_done(&ike->sa_by_spi);
 	map_done(&ike->sa_by_ident);
 	map_done(&ike->half_open);

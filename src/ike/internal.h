@@ -462,8 +462,12 @@ bool cookie_admit(struct ike *ike, const struct ike_datagram *d, const struct wi
 
 struct peer {
 	struct list node;
+	struct map_node by_id;
+	bool in_id_map;
+	struct map_node by_resolve;
 	struct ike_conf *owner; /* keeps `conf` alive */
 	const struct ike_peer_conf *conf;
+	const struct ike_peer_conf *next; /* while configurations change: its new one, or none */
 	bool removed; /* no longer configured: goes with its last SA */
 	struct list sas;
 	struct ike_sa *connecting; /* our attempt: at most one at a time */
@@ -515,6 +519,8 @@ struct ike {
 	struct heap timers;
 	struct list sas;
 	struct list peers;
+	struct map peer_by_id;
+	struct map peer_by_resolve;
 	struct map sa_by_spi;
 	struct map sa_by_ident;
 	struct map half_open; /* by IKE_SA_INIT request */

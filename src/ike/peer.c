@@ -8,15 +8,41 @@
  */
 #include "ike/internal.h"
 
+static bool same_id(const struct map_node *n, const void *key)
+{
+	return CONTAINER_OF(n, const struct peer, by_id)->conf->id == *(const ike_peer_id *)key;
+}
+
+static uint64_t id_hash(struct ike *ike, ike_peer_id id)
+{
+	return map_hash(&ike->peer_by_id, bytes_of(&id, sizeof(id)));
+}
+
 struct peer *peer_by_id(struct ike *ike, ike_peer_id id)
 {
-	list_for_each(n, &ike->peers) {
-		struct peer *p = CONTAINER_OF(n, struct peer, node);
+	struct map_node *n = map_find(&ike->peer_by_id, id_hash(ike, id), same_id, &id);
 
-		if (p->conf->id == id && !p->removed)
-			return p;
-	}
-	return NULL;
+	return n ? CONTAINER_OF(n, struct peer, by_id) : NULL;
+}
+
+static bool same_resolve(const struct map_node *n, const void *key)
+{
+	return CONTAINER_OF(n, const struct peer, by_resolve)->resolve == *(const uint64_t *)key;
+}
+
+static uint64_t resolve_hash(struct ike *ike, uint64_t resolve)
+{
+	return map_hash(&ike->peer_by_resolve, bytes_of(&resolve, sizeof(resolve)));
+}
+
+/* The look-up in flight; 0: none, and the result of one before finds nobody. */
+static void set_resolve(struct ike *ike, struct peer *p, uint64_t resolve)
+{
+	if (p->resolve)
+		map_remove(&ike->peer_by_resolve, &p->by_resolve);
+	p->resolve = resolve;
+	if (resolve)
+		map_insert(&ike->peer_by_resolve, &p->by_resolve, resolve_hash(ike, resolve));
 }
 
 void peer_error(struct peer *p, const char *text)
@@ -121,7 +147,7 @@ static bool resolve_next(struct ike *ike, struct peer *p)
 		count(ike, C_NO_MEMORY);
 		return false;
 	}
-	p->resolve = ++ike->last_resolve;
+	set_resolve(ike, p, ++ike->last_resolve);
 	it->out.u.resolve.id = p->resolve;
 	it->out.u.resolve.name = p->conf->addresses[p->next_name++];
 	outbox_commit(ike, &ob);
@@ -147,22 +173,19 @@ void peer_connect(struct ike *ike, struct peer *p)
 
 void peer_resolved(struct ike *ike, uint64_t resolve, const struct ike_address *addrs, size_t n)
 {
-	struct peer *p = NULL;
+	struct map_node *found =
+		map_find(&ike->peer_by_resolve, resolve_hash(ike, resolve), same_resolve, &resolve);
+	struct peer *p;
 	bool lookup_only;
 
-	list_for_each(it, &ike->peers) {
-		struct peer *q = CONTAINER_OF(it, struct peer, node);
-
-		if (resolve && q->resolve == resolve)
-			p = q;
-	}
-	if (!p) {
+	if (!found) {
 		count(ike, C_UNKNOWN_RESULT);
 		return;
 	}
+	p = CONTAINER_OF(found, struct peer, by_resolve);
 	lookup_only = p->lookup_only;
 	p->lookup_only = false;
-	p->resolve = 0;
+	set_resolve(ike, p, 0);
 	p->n_addrs = n < IKE_MAX_ADDRESSES ? n : IKE_MAX_ADDRESSES;
 	p->next_addr = 0;
 	if (n)
@@ -237,6 +260,9 @@ void peer_sa_up(struct ike *ike, struct peer *p, bool with_child)
 
 static void peer_free(struct ike *ike, struct peer *p)
 {
+	set_resolve(ike, p, 0);
+	if (p->in_id_map)
+		map_remove(&ike->peer_by_id, &p->by_id);
 	heap_disarm(&ike->timers, &p->retry);
 	list_del(&p->node);
 	ike_conf_unref(p->owner);
@@ -300,7 +326,7 @@ void peer_down(struct ike *ike, struct peer *p, const char *why)
 {
 	p->wanted = p->lookup_only = p->renewing = false;
 	heap_disarm(&ike->timers, &p->retry);
-	p->resolve = 0;
+	set_resolve(ike, p, 0);
 	list_for_each_safe(n, &p->sas)
 		sa_delete(ike, CONTAINER_OF(n, struct ike_sa, peer_node), why);
 }
@@ -327,7 +353,9 @@ static void retire(struct ike *ike, struct peer *p)
 	if (set_trap(ike, p, false))
 		count(ike, C_NO_MEMORY);
 	p->removed = true;
-	p->resolve = 0;
+	map_remove(&ike->peer_by_id, &p->by_id);
+	p->in_id_map = false;
+	set_resolve(ike, p, 0);
 	heap_disarm(&ike->timers, &p->retry);
 	if (list_empty(&p->sas)) {
 		peer_free(ike, p);
@@ -344,14 +372,6 @@ static void retire(struct ike *ike, struct peer *p)
 	}
 }
 
-static const struct ike_peer_conf *find_conf(const struct ike_conf *conf, ike_peer_id id)
-{
-	for (size_t i = 0; i < conf->n_peers; i++)
-		if (conf->peers[i].id == id)
-			return &conf->peers[i];
-	return NULL;
-}
-
 static void adopt(struct ike *ike, struct peer *p, struct ike_conf *conf,
 		  const struct ike_peer_conf *c)
 {
@@ -362,7 +382,7 @@ static void adopt(struct ike *ike, struct peer *p, struct ike_conf *conf,
 		count(ike, C_NO_MEMORY);
 	p->owner = ike_conf_ref(conf);
 	p->conf = c;
-	p->resolve = 0;
+	set_resolve(ike, p, 0);
 	p->lookup_only = false;
 	ike_conf_unref(old);
 	list_for_each(n, &p->sas)
@@ -409,40 +429,55 @@ static void collect_anchors(struct ike *ike, const struct ike_conf *conf)
 	}
 }
 
+/* Peers that there were not, unlinked, in `added`; for those that there were, `next` is set.  All
+ * that can fail. */
+static enum status prepare(struct ike *ike, struct ike_conf *conf, struct list *added)
+{
+	list_for_each(n, &ike->peers)
+		CONTAINER_OF(n, struct peer, node)->next = NULL;
+	for (size_t i = 0; i < conf->n_peers; i++) {
+		struct peer *p = peer_by_id(ike, conf->peers[i].id);
+
+		if (p) {
+			p->next = &conf->peers[i];
+			continue;
+		}
+		p = new_peer(ike, conf, &conf->peers[i]);
+		if (!p)
+			return ST_NOMEM;
+		list_add_tail(added, &p->node);
+	}
+	return ST_OK;
+}
+
+static void link_peer(struct ike *ike, struct peer *p)
+{
+	list_del(&p->node);
+	list_add_tail(&ike->peers, &p->node);
+	map_insert(&ike->peer_by_id, &p->by_id, id_hash(ike, p->conf->id));
+	p->in_id_map = true;
+}
+
 enum status peers_configure(struct ike *ike, struct ike_conf *conf)
 {
 	struct list added;
 
-	/* All that can fail first. */
 	list_init(&added);
-	for (size_t i = 0; i < conf->n_peers; i++) {
-		struct peer *p;
-
-		if (peer_by_id(ike, conf->peers[i].id))
-			continue;
-		p = new_peer(ike, conf, &conf->peers[i]);
-		if (!p) {
-			list_for_each_safe(n, &added)
-				peer_free(ike, CONTAINER_OF(n, struct peer, node));
-			return ST_NOMEM;
-		}
-		list_add_tail(&added, &p->node);
+	if (prepare(ike, conf, &added)) {
+		list_for_each_safe(n, &added)
+			peer_free(ike, CONTAINER_OF(n, struct peer, node));
+		return ST_NOMEM;
 	}
 	list_for_each_safe(n, &ike->peers) {
 		struct peer *p = CONTAINER_OF(n, struct peer, node);
-		const struct ike_peer_conf *c = find_conf(conf, p->conf->id);
 
-		if (p->removed)
-			continue;
-		if (c)
-			adopt(ike, p, conf, c);
-		else
+		if (p->next)
+			adopt(ike, p, conf, p->next);
+		else if (!p->removed)
 			retire(ike, p);
 	}
-	list_for_each_safe(n, &added) {
-		list_del(n);
-		list_add_tail(&ike->peers, n);
-	}
+	list_for_each_safe(n, &added)
+		link_peer(ike, CONTAINER_OF(n, struct peer, node));
 	list_for_each(n, &ike->peers) {
 		struct peer *p = CONTAINER_OF(n, struct peer, node);
 
