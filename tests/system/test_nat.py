@@ -51,7 +51,7 @@ def test_keepalives_hold_the_mapping(natted):
     left.wait_up("b")
     before = right.wait_up("a")["remote"]
     with net.capture() as capture:
-        until(lambda: capture.kinds()["keepalive"] >= 8, "eight keepalives", deadline=60)
+        until(lambda: capture.kinds()["keepalive"] >= 5, "five keepalives, in four seconds")
     alive = [p for p in capture.packets() if p.kind == "keepalive"]
     assert all(p.src == net.public_a and p.dport == 4500 for p in alive)
     net.b.host.ping(net.a.host4)
@@ -72,6 +72,7 @@ def test_mapping_changes(natted, mover):
         with net.capture() as capture:
             until(lambda: [p for p in capture.packets() if p.sport >= 21000], "a moved keepalive")
         assert right.wait_up("a")["remote"] == old
-    net.a.host.ping(net.b.host4, count=3)
+    # The answer to the first one may leave before the engine has followed.
+    assert net.a.host.ping(net.b.host4, count=3, wait=1, check=False) >= 2
     assert _port(right.wait_up("a")["remote"]) >= 21000
     net.b.host.ping(net.a.host4, count=3)

@@ -57,18 +57,19 @@ def b_cert(**more):
 
 
 IKE_A, IKE_B = "aes128gcm16-prfsha256-x25519", "aes256gcm16-prfsha384-ecp384"
+IKE_C = "aes256gcm16-prfsha256-ecp256"
 
 CASES = [
     Case("psk", a_psk(psk="another secret"), b_psk(), "b",
-         ["site-a.example", "psk"], ["AUTHENTICATION_FAILED"]),
+         ["site-a.example", "pre-shared keys differ", '"bad"'], ["AUTHENTICATION_FAILED"]),
     Case("initiator-identity", a_psk(local_id="intruder.example"), b_psk(), "b",
          ["intruder.example", "site-a.example"], ["AUTHENTICATION_FAILED"]),
     Case("responder-identity", a_psk(remote_id="elsewhere.example"), b_psk(), "b",
          ["elsewhere.example", "site-b.example"], ["AUTHENTICATION_FAILED"]),
     Case("expired", a_cert(lambda w: w.expired), b_cert(), "b",
-         ["site-a.example", "expired", "2021"], ["AUTHENTICATION_FAILED"]),
+         ["site-a.example", "expired 2021", "now 20"], ["AUTHENTICATION_FAILED"]),
     Case("not-yet-valid", a_cert(lambda w: w.future), b_cert(), "b",
-         ["site-a.example", "not yet valid", "2039"], ["AUTHENTICATION_FAILED"]),
+         ["site-a.example", "not valid before 2039", "now 20"], ["AUTHENTICATION_FAILED"]),
     Case("foreign", a_cert(lambda w: w.stranger), b_cert(), "b",
          ["site-a.example", "CN=foreign", "CN=root"], ["AUTHENTICATION_FAILED"]),
     Case("identity-not-in-certificate", a_cert(lambda w: w.pki.a, local_id="site-x.example"),
@@ -77,9 +78,15 @@ CASES = [
     Case("responder-foreign", a_cert(lambda w: w.pki.a, trust=lambda w: w.foreign), b_cert(), "a",
          ["site-b.example", "CN=foreign"], []),
     Case("psk-for-certificate", a_psk(), b_cert(), "b",
-         ["site-a.example", "psk", "certificate"], ["AUTHENTICATION_FAILED"]),
-    Case("ike-proposal", a_psk(proposals=[IKE_A]), b_psk(proposals=[IKE_B]), "b",
-         [IKE_A, IKE_B], ["NO_PROPOSAL_CHOSEN", IKE_A]),
+         ["site-a.example", "authenticates with a pre-shared key", "with a certificate"],
+         ["AUTHENTICATION_FAILED"]),
+    # No peer at all takes it.
+    Case("ike-proposal", a_psk(proposals=[IKE_C]), b_psk(proposals=[IKE_B]), "b",
+         ["offers " + IKE_C, f'"bad" accepts {IKE_B}'], ["NO_PROPOSAL_CHOSEN", IKE_C]),
+    # The good peer would, and who it is shows only in IKE_AUTH.
+    Case("ike-proposal-of-another", a_psk(proposals=[IKE_A]), b_psk(proposals=[IKE_B]), "b",
+         ["site-a.example", "negotiated " + IKE_A, '"bad"', "negotiate " + IKE_B],
+         ["AUTHENTICATION_FAILED"]),
     Case("esp-proposal", a_psk(esp_proposals=["aes128gcm16-noesn"]),
          b_psk(esp_proposals=["aes256gcm16-esn"]), "b",
          ["aes128gcm16", "aes256gcm16"], ["NO_PROPOSAL_CHOSEN", "aes128gcm16"]),
@@ -109,8 +116,10 @@ def world(pki, tmp_path_factory):
 
 
 def _daemons(net, case, world):
-    good = {"a": psk("good-a.example", "good-b.example", net.a.lan6, net.b.lan6, start="up"),
-            "b": psk("good-b.example", "good-a.example", net.b.lan6, net.a.lan6, start="listen")}
+    good = {"a": psk("good-a.example", "good-b.example", net.a.lan6, net.b.lan6, start="up",
+                     proposals=[IKE_A]),
+            "b": psk("good-b.example", "good-a.example", net.b.lan6, net.a.lan6, start="listen",
+                     proposals=[IKE_A])}
     daemons = {}
     for side, here, there, bad in (("b", net.b, net.a, case.b), ("a", net.a, net.b, case.a)):
         daemons[side] = Warrend(net.lab, here.gw, {}, {

@@ -4,12 +4,17 @@ One charon per address family has all four connections loaded, and so has one wa
 in identities and in the inner networks, number N = 1..4:
 
     host-a 10.1.N.2, fd00:1:0:N::2      host-b 10.2.N.2, fd00:2:0:N::2
+    gw-a   10.1.N.1, fd00:1:0:N::1      gw-b   10.2.N.1, fd00:2:0:N::1
+
+(The gateways' own addresses are there for charon: kernel-libipsec installs no route without one
+inside the local selectors, and calls that TS_UNACCEPTABLE.)
 """
 
 import pytest
 
 from lib import topo, transfer
 from lib.capture import Capture
+from lib.lab import Lab
 from lib.strongswan import Charon
 from lib.wait import until
 from lib.warren import PSK, Warrend
@@ -26,9 +31,9 @@ class World:
         self.net = topo.TwoSites(lab)
         for number in CELLS.values():
             for site, side in ((self.net.a, 1), (self.net.b, 2)):
-                topo.addresses(site.host, "lan", f"10.{side}.{number}.2/16",
-                               f"fd00:{side}:0:{number}::2/64")
-                site.gw.ip("-6", "route", "add", f"fd00:{side}:0:{number}::/64", "dev", "lan")
+                for ns, last in ((site.gw, 1), (site.host, 2)):
+                    topo.addresses(ns, "lan", f"10.{side}.{number}.{last}/24",
+                                   f"fd00:{side}:0:{number}::{last}/64")
         self.charon = Charon(lab, self.net.b.gw)
         self.leafs = [pki.leaf(f"cells-{side}", ", ".join(
             f"DNS:{name}.{side}.example" for name in CELLS)) for side in "ab"]
@@ -83,8 +88,9 @@ class World:
 
 
 @pytest.fixture(scope="module", params=[4, 6], ids=["ipv4", "ipv6"])
-def world(request, modlab, pki):
-    return World(modlab, pki, request.param)
+def world(request, pki):
+    with Lab() as lab:
+        yield World(lab, pki, request.param)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -161,7 +167,8 @@ def test_refused_by_strongswan(lab, pki):
     peer = {"address": net.b.outer4, "local_id": "a@x", "remote_id": "b@x", "psk": PSK,
             "local_ts": [net.a.lan4], "remote_ts": [net.b.lan4], "start": "listen"}
     ours = Warrend(lab, net.a.gw, QUICK, {
-        "key": peer, "suite": {**peer, "proposals": ["aes256gcm16-prfsha384-ecp384"]}})
+        "key": peer,
+        "suite": {**peer, "local_id": "a2@x", "proposals": ["aes256gcm16-prfsha384-ecp384"]}})
     ours.cli("up", "key", check=False)
     ours.wait_error("key", "AUTHENTICATION_FAILED")
     ours.cli("up", "suite", check=False)

@@ -55,7 +55,8 @@ from .lab import run
 IKE_TABLE, ESP_TABLE = "ikev2_decryption_table", "esp_sa"
 GCM16_IKE = {128: "AES-GCM-128 with 16 octet ICV [RFC5282]",
              256: "AES-GCM-256 with 16 octet ICV [RFC5282]"}
-_PROTOCOLS = {"frame", "eth", "ethertype", "ip", "ipv6", "udp", "udpencap", "esp", "isakmp", "data"}
+_PROTOCOLS = {"frame", "eth", "ethertype", "ip", "ipv6", "udp", "udpencap", "esp", "isakmp",
+              "data"}
 GCM16_ESP = "AES-GCM with 16 octet ICV [RFC4106]"
 
 
