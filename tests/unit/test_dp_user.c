@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <fcntl.h>
 
@@ -78,6 +79,12 @@ static bool nothing_at(int fd)
 static void turn_in(struct dut *d)
 {
 	udp_receive(queue_of(d), 0);
+}
+
+/* A second passes: all budgets are full again. */
+static void a_second_later(struct dut *d)
+{
+	queue_of(d)->now_ns += dur_s(1).ns;
 }
 
 /* Next packet that came out to the network, decrypted; 0 when there is none. */
@@ -239,6 +246,116 @@ static void ip6_gets_1280_through(void **state)
 	assert_int_equal(host_gets(d, got), 1280);
 	assert_int_equal(got[40], 2); /* packet too big */
 	assert_int_equal(load_be32(got + 44), 1280);
+}
+
+/* A peer whose selectors ask for ports takes no later fragments: the outer packet is cut. */
+static void ports_and_fragments(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op op = add_op(d, 2);
+	struct wire_ts port = net2_ts[0];
+
+	port.proto = WIRE_IP_UDP;
+	port.port_start = port.port_end = 2000;
+	op.u.child.ts_remote = (struct wire_ts_list){ &port, 1, 0 };
+	add_both(d, &op);
+	narrow(d, 1280);
+	turn_out(d, udp4(buf, 3000, 1, 2, 7));
+	assert_int_equal(next_out(d, got), 3000);
+	assert_memory_equal(got, buf, 3000);
+	assert_true(counted(d, "tx.fragmented") == 0);
+}
+
+/* RFC 4301 section 5.1.1: who is refused is told, but not without limit, and never about what
+ * went to a group; path MTUs have a budget of their own. */
+static void discarded_is_answered(void **state)
+{
+	struct dut *d = *state;
+	struct wire_ip ip;
+	enum wire_ip_fault why;
+	size_t n;
+
+	turn_out(d, udp4(buf, 60, 1, 7, 1));
+	n = host_gets(d, got);
+	assert_int_equal(wire_ip_parse(bytes_of(got, n), &ip, &why), ST_OK);
+	assert_int_equal(got[20], 3);
+	assert_int_equal(got[21], 13);
+	assert_memory_equal(got + 12, buf + 16, 4);
+	assert_memory_equal(got + 16, buf + 12, 4);
+	turn_out(d, udp6(buf, 60, 1, 7, 1));
+	n = host_gets(d, got);
+	assert_int_equal(got[40], 1);
+	assert_int_equal(got[41], 1);
+	udp6(buf, 60, 1, 7, 1);
+	buf[24] = 0xff; /* a router solicitation would look like that */
+	turn_out(d, bytes_of(buf, 60));
+	assert_true(counted(d, "icmp.sent") == 2 && counted(d, "tx.discard") == 3);
+	for (int i = 0; i < 1000; i++) {
+		turn_out(d, udp4(buf, 60, 1, 7, 1));
+		while (!nothing_at(d->tun[0]))
+			host_gets(d, got);
+	}
+	n = counted(d, "icmp.sent");
+	assert_true(n <= 100);
+	narrow(d, 1280);
+	turn_out(d, with_df(udp4(buf, INNER_1280 + 1, 1, 2, 1)));
+	assert_true(counted(d, "icmp.sent") == n + 1);
+	/* and never about an answer */
+	assert_int_equal(host_gets(d, got), 576);
+	memcpy(got + 12, buf + 12, 4); /* as if from us to network 7 */
+	got[17] = 7;
+	a_second_later(d);
+	turn_out(d, bytes_of(got, 576));
+	assert_true(counted(d, "icmp.sent") == n + 1 && counted(d, "tx.discard") == 1004);
+}
+
+/* An empty packet is no end of the device. */
+static void empty_packets(void **state)
+{
+	struct dut *d = *state;
+	struct queue *q = queue_of(d);
+	struct epoll_event e;
+
+	turn_out(d, bytes_of(buf, 0));
+	assert_true(counted(d, "tx.bad") == 1 && counted(d, "tun.error") == 0);
+	host_sends(d, udp4(buf, 60, 1, 2, 1));
+	assert_int_equal(epoll_wait(q->epoll, &e, 1, DEADLINE_MS), 1);
+	tx_drain_tun(q);
+	assert_int_equal(next_out(d, got), 60);
+}
+
+/* What was held too long is nothing anybody waits for. */
+static void held_packets_get_stale(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op op = { .kind = DP_TRAP_ADD };
+	struct dp_op child = add_op(d, 2);
+	struct queue *q = queue_of(d);
+	enum wire_ip_fault why;
+	struct wire_ip ip;
+	struct peer *p;
+
+	op.u.trap.peer = 2;
+	op.u.trap.ts_local = (struct wire_ts_list){ net1_ts, 2, 0 };
+	op.u.trap.ts_remote = (struct wire_ts_list){ net3_ts, 2, 0 };
+	assert_int_equal(dut_op(d, op), ST_OK);
+	for (uint32_t i = 0; i < DP_HELD_PACKETS; i++)
+		turn_out(d, udp4(buf, 60, 1, 3, i));
+	assert_int_equal(wire_ip_parse(bytes_of(buf, 60), &ip, &why), ST_OK);
+	assert_null(sadb_sender(q->u, &ip, &p));
+	for (struct held *h = p->held; h; h = h->next)
+		h->since_ns -= dur_s(HELD_S).ns;
+	q->now_ns += 1;
+	turn_out(d, udp4(buf, 60, 1, 3, 100));
+	assert_true(counted(d, "tx.no_sa") == DP_HELD_PACKETS);
+	while (d->dp->ops->report(d->dp, &(struct dp_report){ 0 }))
+		;
+	child.u.child.ts_remote = (struct wire_ts_list){ net3_ts, 2, 0 };
+	add_both(d, &child);
+	tx_drain_control(q);
+	assert_int_equal(next_out(d, got), 60);
+	assert_int_equal(load_be32(got + 28), 100);
+	assert_int_equal(next_out(d, got), 0);
 }
 
 /* A TCP segment of the flow 10.`from`.0.1:80 -> 10.`to`.0.1:2000. */
@@ -442,7 +559,7 @@ static void without_segmentation(void **state)
  * buffer is waited for. */
 static void passing_errors(void **state)
 {
-	static const int errs[] = { ECONNREFUSED, EHOSTUNREACH, EPERM, EINTR, EAGAIN, ENOBUFS };
+	static const int errs[] = { ECONNREFUSED, EHOSTUNREACH, EPERM, EINTR, EAGAIN };
 	struct dut *d = *state;
 
 	for (size_t i = 0; i < ARRAY_LEN(errs); i++) {
@@ -458,6 +575,35 @@ static void passing_errors(void **state)
 	refuse.err = 0;
 	turn_out(d, udp4(buf, 60, 1, 2, 1));
 	assert_int_equal(next_out(d, got), 60);
+}
+
+/* Somebody's device that is stuck must not hold up everybody else for every packet. */
+static void full_sockets(void **state)
+{
+	struct dut *d = *state;
+	uint64_t calls;
+
+	refuse.err = ENOBUFS; /* lost, as in any queue that is full */
+	refuse.times = 1;
+	turn_out(d, udp4(buf, 60, 1, 2, 1));
+	assert_true(counted(d, "tx.full") == 1 && counted(d, "tx.syscalls") == 1);
+	refuse.err = EAGAIN;
+	refuse.times = -1;
+	turn_out(d, udp4(buf, 60, 1, 2, 2));
+	assert_true(counted(d, "tx.full") == 2);
+	calls = counted(d, "tx.syscalls");
+	assert_true(calls > 2); /* it was waited for */
+	for (uint32_t i = 0; i < 10; i++)
+		turn_out(d, udp4(buf, 60, 1, 2, 3 + i));
+	assert_true(counted(d, "tx.full") == 12 && counted(d, "tx.syscalls") == calls + 10);
+	refuse.err = 0;
+	turn_out(d, udp4(buf, 60, 1, 2, 20));
+	assert_int_equal(next_out(d, got), 60);
+	refuse.err = EAGAIN; /* and again: it had taken something in between */
+	refuse.times = 2;
+	turn_out(d, udp4(buf, 60, 1, 2, 21));
+	assert_int_equal(next_out(d, got), 60);
+	assert_int_equal(next_out(d, got), 0);
 }
 
 /* ---- large packets from the host ----------------------------------------------------------- */
@@ -927,12 +1073,17 @@ int main(void)
 		STEP(learnt_mtu_is_reported_and_expires),
 		STEP(forged_mtu_stops_at_a_floor),
 		STEP(df_is_answered),
+		STEP(ports_and_fragments),
+		STEP(discarded_is_answered),
+		STEP(empty_packets),
+		STEP(held_packets_get_stale),
 		STEP(without_df_it_is_cut),
 		STEP(ip6_gets_1280_through),
 		STEP(mss_is_clamped),
 		STEP(the_stack_says_too_big),
 		STEP(without_segmentation),
 		STEP(passing_errors),
+		STEP(full_sockets),
 		STEP(tcp_is_segmented),
 		STEP(udp_is_segmented),
 		STEP(joined_segments_come_apart),

@@ -55,6 +55,7 @@ enum {
 	IKE_RING_BYTES = 1 << 20,
 	REPORT_RING_BYTES = 64 << 10,
 	HELD_BYTES = 128 << 10, /* per peer, besides DP_HELD_PACKETS */
+	HELD_S = 30, /* nobody waits longer for an answer to what was held */
 	PREFIXES_MAX = 1024, /* of one child or trap */
 	UDP_HDR_LEN = 8,
 };
@@ -64,7 +65,7 @@ enum user_counter {
 	C_TX_PACKETS,
 	C_TX_SYSCALLS,
 	C_TX_ERROR, /* the socket refused */
-	C_TX_FULL, /* the socket's buffer was full for long */
+	C_TX_FULL, /* the socket's buffer was full for long, or the device's queue was */
 	C_TX_TOO_BIG, /* larger than the path: answered, or found out by sending */
 	C_TX_FRAGMENTED,
 	C_RX_PACKETS,
@@ -83,7 +84,7 @@ enum user_counter {
 	C_REPORT_LOST,
 	C_PMTU_LEARNT,
 	C_PMTU_IGNORED, /* an ICMP message that said nothing believable */
-	C_ICMP_SENT,
+	C_ICMP_SENT, /* answers to our own side */
 	C_ICMP_LIMITED,
 	C_NO_MEMORY,
 	COUNTERS,
@@ -162,6 +163,7 @@ struct trap {
 /* A packet that waits for an SA, with its virtio-net header. */
 struct held {
 	struct held *next;
+	int64_t since_ns;
 	size_t n;
 	struct vnet vnet;
 	uint8_t data[];
@@ -289,6 +291,8 @@ struct queue {
 	struct ring ike;
 	struct bucket unknown_spi;
 	struct bucket icmp;
+	struct bucket prohibited;
+	struct bucket pmtu;
 	struct udp_io *io;
 	struct tx tx;
 	struct rx rx;

@@ -102,10 +102,14 @@ static void send_held(struct user *u, struct peer *p)
 {
 	struct queue *q = &u->queue[0];
 	struct held *h = take_held(p);
+	int64_t oldest = user_clock_ns() - dur_s(HELD_S).ns;
 
 	for (struct held *i = h; i; i = i->next) {
-		uint8_t *r = ring_put(&q->control, sizeof(i->vnet) + i->n);
+		uint8_t *r;
 
+		if (i->since_ns < oldest)
+			continue;
+		r = ring_put(&q->control, sizeof(i->vnet) + i->n);
 		if (!r)
 			break; /* as if they had not been held */
 		memcpy(r, &i->vnet, sizeof(i->vnet));

@@ -18,6 +18,7 @@ enum {
 	FLOOR_IP6 = 1280,
 	FLOOR_OURS = 296, /* of our own stack we believe what leaves room for anything */
 	MTU_MAX = 65535,
+	REPORTS_PER_S = 10,
 };
 
 static size_t outer_headers(const struct ip *ip)
@@ -52,6 +53,7 @@ enum status pmtu_ref(struct user *u, const struct ip *ip, struct pmtu **ret_pmtu
 		p = mem_new(u->mem, sizeof(*p));
 		if (p) {
 			p->ip = *ip;
+			atomic_init(&p->mtu, MTU_MAX);
 			map_insert(&u->pmtus, &p->node, hash);
 		}
 	}
@@ -76,7 +78,7 @@ void pmtu_unref(struct user *u, struct pmtu *p)
 
 static uint32_t current(const struct pmtu *p, int64_t now_ns)
 {
-	if (atomic_load_explicit(&p->until_ns, memory_order_relaxed) <= now_ns)
+	if (atomic_load_explicit(&p->until_ns, memory_order_acquire) <= now_ns)
 		return MTU_MAX;
 	return atomic_load_explicit(&p->mtu, memory_order_relaxed);
 }
@@ -118,8 +120,9 @@ static bool lower(struct queue *q, struct pmtu *p, uint32_t mtu)
 	if (mtu > now)
 		return false;
 	atomic_store_explicit(&p->mtu, mtu, memory_order_relaxed);
+	/* Who sees how long it counts sees what. */
 	atomic_store_explicit(&p->until_ns, q->now_ns + dur_s(DP_PMTU_EXPIRY_S).ns,
-			      memory_order_relaxed);
+			      memory_order_release);
 	return mtu < now;
 }
 
@@ -143,6 +146,9 @@ void pmtu_learn(struct queue *q, const struct endpoint *remote, uint32_t mtu, ui
 		return;
 	}
 	count(q, C_PMTU_LEARNT, 1);
+	/* Forged messages can go down by one each time: that must not keep other reports out. */
+	if (!bucket_take(&q->pmtu, q->now_ns, REPORTS_PER_S))
+		return;
 	r.u.pmtu.mtu = (uint16_t)mtu;
 	queue_report(q, &r);
 }

@@ -8,6 +8,7 @@
 
 enum {
 	ICMP_PER_S = 1000, /* answers to our own side; the limit is against loops */
+	PROHIBITED_PER_S = 100, /* apart, so that what is refused leaves room for path MTUs */
 };
 
 /* ---- packets without an SA ----------------------------------------------------------------- */
@@ -34,12 +35,29 @@ static void report_acquire(struct queue *q, struct peer *p, const struct wire_ip
 		atomic_store_explicit(&p->acquire_ns, 0, memory_order_relaxed);
 }
 
+/* What was held for too long makes room.  With the peer's lock. */
+static void drop_stale(struct queue *q, struct peer *p)
+{
+	struct held *h;
+
+	while ((h = p->held) && q->now_ns - h->since_ns > dur_s(HELD_S).ns) {
+		p->held = h->next;
+		if (!p->held)
+			p->held_tail = &p->held;
+		p->n_held--;
+		p->held_bytes -= h->n;
+		mem_free(q->u->mem, h);
+		count(q, DP_C_TX_NO_SA, 1);
+	}
+}
+
 /* With the peer's lock. */
 static bool append_held(struct queue *q, struct peer *p, const struct vnet *v,
 			const uint8_t *packet, size_t n)
 {
 	struct held *h;
 
+	drop_stale(q, p);
 	if (p->n_held == DP_HELD_PACKETS || p->held_bytes + n > HELD_BYTES)
 		return false;
 	h = mem_new(q->u->mem, sizeof(*h) + n);
@@ -47,6 +65,7 @@ static bool append_held(struct queue *q, struct peer *p, const struct vnet *v,
 		count(q, C_NO_MEMORY, 1);
 		return false;
 	}
+	h->since_ns = q->now_ns;
 	h->n = n;
 	h->vnet = *v;
 	memcpy(h->data, packet, n);
@@ -80,29 +99,45 @@ static bool hold(struct queue *q, struct peer *p, const struct vnet *v, const ui
 	return false;
 }
 
-/* ---- too big ------------------------------------------------------------------------------- */
+/* ---- answers ------------------------------------------------------------------------------- */
 
-/* RFC 4301 section 8.2.1, cases 1 and 3.  The answer comes from where the packet was going: that
- * address is routed to us, so it is one the sender believes, and we need none of our own. */
-static void answer_too_big(struct queue *q, const uint8_t *packet, const struct wire_ip *ip,
-			   size_t max)
+/* The answer comes from where the packet was going: that address is routed to us, so it is one the
+ * sender believes, and we need none of our own. */
+static void answer(struct queue *q, enum wire_icmp_kind kind, size_t mtu, const uint8_t *packet,
+		   const struct wire_ip *ip)
 {
 	static const struct vnet plain = { 0 };
+	bool big = kind == WIRE_ICMP_TOO_BIG;
 	uint8_t buf[WIRE_ICMP_MAX];
 	struct bytes icmp;
 
-	count(q, C_TX_TOO_BIG, 1);
-	if (!bucket_take(&q->icmp, q->now_ns, ICMP_PER_S)) {
+	if (!bucket_take(big ? &q->icmp : &q->prohibited, q->now_ns,
+			 big ? ICMP_PER_S : PROHIBITED_PER_S)) {
 		count(q, C_ICMP_LIMITED, 1);
 		return;
 	}
-	if (ip->version == 6 && max < WIRE_IP6_MIN_MTU)
-		max = WIRE_IP6_MIN_MTU;
-	if (wire_icmp_error(WIRE_ICMP_TOO_BIG, (uint32_t)max, bytes_of(packet, ip->len), ip,
-			    &ip->dst, buf, sizeof(buf), &icmp))
+	if (wire_icmp_error(kind, (uint32_t)mtu, bytes_of(packet, ip->len), ip, &ip->dst, buf,
+			    sizeof(buf), &icmp))
 		return;
 	count(q, C_ICMP_SENT, 1);
 	tun_write(q, &plain, &icmp, 1);
+}
+
+/* RFC 4301 section 8.2.1, cases 1 and 3. */
+static void answer_too_big(struct queue *q, const uint8_t *packet, const struct wire_ip *ip,
+			   size_t max)
+{
+	count(q, C_TX_TOO_BIG, 1);
+	if (ip->version == 6 && max < WIRE_IP6_MIN_MTU)
+		max = WIRE_IP6_MIN_MTU;
+	answer(q, WIRE_ICMP_TOO_BIG, max, packet, ip);
+}
+
+/* Default discard; the sender is told, and need not wait (RFC 4301 section 5.1.1, case a). */
+static void discard(struct queue *q, const uint8_t *packet, const struct wire_ip *ip)
+{
+	count(q, DP_C_TX_DISCARD, 1);
+	answer(q, WIRE_ICMP_PROHIBITED, 0, packet, ip);
 }
 
 /* ---- sending ------------------------------------------------------------------------------- */
@@ -139,6 +174,26 @@ static void send_fragments(struct queue *q, const struct way *w, const uint8_t *
 	}
 }
 
+/* A later fragment shows no ports, and the peer takes none where the selectors ask for them. */
+static bool takes_fragments(const struct child *c, const struct wire_ip *ip)
+{
+	struct wire_ip later = *ip;
+
+	later.has_ports = false;
+	return esp_ts_match_out(c->ts, &later);
+}
+
+/* Too long for the way, and its sender lets us cut it: before encryption if the peer takes the
+ * pieces, else after (RFC 4301 section 7). */
+static void cut(struct queue *q, const struct way *w, const uint8_t *packet,
+		const struct wire_ip *ip)
+{
+	if (takes_fragments(w->child, ip))
+		send_fragments(q, w, packet, ip);
+	else
+		send_whole(q, w, packet, ip, true);
+}
+
 static void send_one(struct queue *q, const struct way *w, const uint8_t *packet,
 		     const struct wire_ip *ip)
 {
@@ -149,7 +204,7 @@ static void send_one(struct queue *q, const struct way *w, const uint8_t *packet
 	else if (ip->dont_fragment)
 		answer_too_big(q, packet, ip, w->max);
 	else
-		send_fragments(q, w, packet, ip);
+		cut(q, w, packet, ip);
 }
 
 /* Datagrams that do not fit one by one: each is a packet of its own now. */
@@ -222,11 +277,12 @@ void tx_packet_in(struct queue *q, const struct vnet *v, uint8_t *packet, size_t
 	if (c)
 		send_by(q, c, v, packet, &ip);
 	else
-		count(q, DP_C_TX_DISCARD, 1);
+		discard(q, packet, &ip);
 }
 
 /* ---- sources ------------------------------------------------------------------------------- */
 
+/* Length of the next packet, perhaps 0; -1: none. */
 static ssize_t read_tun(struct queue *q, struct vnet *v)
 {
 	uint8_t hdr[VNET_LEN];
@@ -234,15 +290,13 @@ static ssize_t read_tun(struct queue *q, struct vnet *v)
 	ssize_t n;
 
 	*v = (struct vnet){ 0 };
-	if (q->u->tun_plain)
-		return read(q->tun, q->tx.read_buf, RX_BUFFER);
-	n = readv(q->tun, iov, 2);
-	if (n < 0)
-		return n;
-	if (n < VNET_LEN) {
-		errno = EBADMSG;
-		return -1;
-	}
+	n = q->u->tun_plain ? read(q->tun, q->tx.read_buf, RX_BUFFER) : readv(q->tun, iov, 2);
+	if (n == 0)
+		errno = ENODEV; /* the other end of what stands for a device closed it */
+	if (n <= 0 || q->u->tun_plain)
+		return n ? n : -1;
+	if (n < VNET_LEN)
+		return 0;
 	v->flags = hdr[0];
 	v->gso_type = hdr[1];
 	memcpy(&v->hdr_len, hdr + 2, 2);
@@ -268,8 +322,8 @@ void tx_drain_tun(struct queue *q)
 		struct vnet v;
 		ssize_t n = read_tun(q, &v);
 
-		if (n <= 0) {
-			tun_failed(q, n < 0 ? errno : ENODEV);
+		if (n < 0) {
+			tun_failed(q, errno);
 			break;
 		}
 		tx_packet_in(q, &v, q->tx.read_buf, (size_t)n);

@@ -44,6 +44,7 @@ struct udp_in {
 };
 
 struct udp_io {
+	bool stuck[DP_USER_MAX_SOCKETS]; /* full, and waiting for it did not help */
 	struct mmsghdr tx_hdr[TX_PACKETS];
 	struct udp_out tx[TX_PACKETS];
 	struct mmsghdr rx_hdr[RX_MESSAGES];
@@ -202,15 +203,18 @@ enum verdict {
 	GIVE_UP,
 };
 
-static enum verdict wait_for_room(struct queue *q, int fd, unsigned tries)
+/* Waiting holds up everybody, both ways, so it is done once: until the socket takes something
+ * again, what finds it full is dropped, as a router would. */
+static enum verdict wait_for_room(struct queue *q, const struct tx_message *m, unsigned tries)
 {
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	struct pollfd p = { .fd = q->u->socket[m->socket].fd, .events = POLLOUT };
 
-	if (tries < FULL_TRIES) {
+	if (tries < FULL_TRIES && !q->io->stuck[m->socket]) {
 		poll(&p, 1, FULL_WAIT_MS);
 		return RETRY;
 	}
-	count(q, C_TX_FULL, 1);
+	q->io->stuck[m->socket] = true;
+	count(q, C_TX_FULL, m->packets);
 	return GIVE_UP;
 }
 
@@ -219,8 +223,10 @@ static enum verdict judge(struct queue *q, const struct tx_message *m, int err, 
 {
 	switch (err) {
 	case EINTR: return RETRY;
-	case EAGAIN:
-	case ENOBUFS: return wait_for_room(q, q->u->socket[m->socket].fd, tries);
+	case EAGAIN: return wait_for_room(q, m, tries);
+	case ENOBUFS: /* the queue of a device: nothing says when it has room, part may be out */
+		count(q, C_TX_FULL, m->packets);
+		return GIVE_UP;
 	case EMSGSIZE:
 	case EINVAL: /* older kernels say so when a segment exceeds the MTU */
 		if (m->packets > 1)
@@ -259,8 +265,10 @@ static void send_alone(struct queue *q, const struct tx_message *m)
 		enum verdict v;
 
 		count(q, C_TX_SYSCALLS, 1);
-		if (sendmsg(q->u->socket[m->socket].fd, &mm.msg_hdr, MSG_DONTWAIT) >= 0)
+		if (sendmsg(q->u->socket[m->socket].fd, &mm.msg_hdr, MSG_DONTWAIT) >= 0) {
+			q->io->stuck[m->socket] = false;
 			return;
+		}
 		v = judge(q, m, errno, tries);
 		if (v == RETRY)
 			continue;
@@ -327,6 +335,7 @@ static void send_run(struct queue *q, const struct tx_message *m, size_t n)
 		if (sent > 0) {
 			at += (size_t)sent;
 			tries = 0;
+			io->stuck[m->socket] = false;
 			continue;
 		}
 		v = judge(q, &m[at], errno, tries++);
