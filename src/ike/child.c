@@ -249,8 +249,8 @@ void child_remove(struct ike *ike, struct child *c, const char *why)
 	ike->n_children--;
 	event_emit(ike, NULL, IKE_EV_CHILD_DOWN, (struct event_about){ .sa = c->sa, .child = c },
 		   "%s", why);
-	/* The data plane must not keep what we forget. */
-	if (tell_deleted(ike, c))
+	/* The data plane must not keep what we forget, and need not forget what it never had. */
+	if (c->refused || tell_deleted(ike, c))
 		child_free(ike, c);
 	else
 		list_add_tail(&ike->owed, &c->node);
@@ -306,6 +306,7 @@ static void installed(struct ike *ike, struct child *c, enum status st)
 		up_event(ike, c);
 		return;
 	}
+	c->refused = true;
 	count(ike, C_DATAPLANE_FAILED);
 	event_emit(ike, NULL, IKE_EV_DATAPLANE, (struct event_about){ .sa = sa, .child = c },
 		   "the data plane refused the child SA (%s)", status_name(st));
@@ -321,8 +322,18 @@ static void done(struct ike *ike, const struct dp_report *r)
 	struct child *c;
 	bool heard;
 
-	if (!n)
-		return; /* of a child that is gone, or an operation whose result nobody needs */
+	if (!n) {
+		/* Of a child that is gone, or an operation without which we can go on: a trap, an
+		 * address. The operator should know that there is none. */
+		if (r->u.done.status != ST_OK) {
+			count(ike, C_DATAPLANE_FAILED);
+			event_emit(
+				ike, NULL, IKE_EV_DATAPLANE, (struct event_about){ 0 },
+				"the data plane refused operation %llu, which is no child's (%s)",
+				(unsigned long long)op, status_name(r->u.done.status));
+		}
+		return;
+	}
 	c = CONTAINER_OF(n, struct child, by_op);
 	map_remove(&ike->child_by_op, n);
 	c->op = 0;

@@ -153,6 +153,7 @@ struct child {
 	uint64_t packets_in; /* as last reported */
 	mono_t created;
 	bool installed;
+	bool refused; /* by the data plane */
 };
 
 /* What was negotiated; views may be temporary, child_new() copies. */

@@ -248,6 +248,37 @@ static void fragments_are_not_ours(void **state)
 	script_done(&s);
 }
 
+/* ---- the data plane ------------------------------------------------------------------------- */
+
+/* Without its trap a peer that waits for traffic would wait for ever, and nobody would know why. */
+static void trap_is_refused(void **state)
+{
+	static const char *const at[] = { "192.0.2.1", NULL };
+	struct pair *p = *state;
+
+	p->pa->start = IKE_START_TRAFFIC;
+	p->a = world_node_bare(p->w, "a", at, p->ca);
+	p->a->fail_op = 0;
+	assert_int_equal(node_start(p->a), ST_OK);
+	assert_null(node_trap(p->a, PAIR_PEER));
+	assert_int_equal(node_counter(p->a, "ike.host.dataplane_failed"), 1);
+	says(p->a, IKE_EV_DATAPLANE, "refused");
+}
+
+/* A child that the data plane never had is not deleted there. */
+static void child_is_refused(void **state)
+{
+	struct pair *p = *state;
+
+	pair_start(p);
+	p->a->fail_op = p->a->n_ops;
+	connect(p->a);
+	world_run(p->w);
+	assert_int_equal(node_events(p->a, IKE_EV_DATAPLANE), 1);
+	assert_int_equal(node_counter(p->a, "ike.host.dataplane_failed"), 1);
+	assert_int_equal(p->a->n_children + p->b->n_children, 0);
+}
+
 /* ---- leaving -------------------------------------------------------------------------------- */
 
 /* A probe is on its way to a peer that is gone: the farewell does not wait for all of its
@@ -272,7 +303,8 @@ int main(void)
 		cmocka_unit_test(refusal_is_repeated), pair_test(peer_wants_eap),
 		pair_test(malformed_answer_to_auth),   pair_test(malformed_answer_to_probe),
 		pair_test(probe_is_refused),           cmocka_unit_test(answer_is_refused),
-		pair_test(fragments_are_not_ours),     pair_test(leaving_during_a_probe),
+		pair_test(fragments_are_not_ours),     pair_test(trap_is_refused),
+		pair_test(child_is_refused),           pair_test(leaving_during_a_probe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
