@@ -116,47 +116,56 @@ def test_tunnel(world, name):
     assert capture.kinds()["clear"] == 0, capture.clear()[:5]
 
 
-def test_dead_peer_detection(lab, pki):
-    """Each side's DPD: strongSwan's is answered by us; ours finds strongSwan gone.
-
-    The charon has dpd_delay 1s and would delete the SA if we did not answer.
-    """
+def test_dead_peer_detection(lab):
+    """Two SAs, each probed by one side only: strongSwan's probes are answered by us, ours by it;
+    then ours find strongSwan gone."""
     net = topo.TwoSites(lab)
     charon = Charon(lab, net.b.gw)
-    charon.psk("p", PSK, "a@x", "b@x")
-    charon.connection("c", net.b.outer4, net.a.outer4, "b@x", "a@x", net.b.lan4, net.a.lan4,
-                      dpd="1s")
+    peers = {}
+    for name, lan, theirs, ours in (("ours", "lan4", "0s", "1s"), ("theirs", "lan6", "1s", "0s")):
+        us, them = f"a@{name}", f"b@{name}"
+        near, far = getattr(net.a, lan), getattr(net.b, lan)
+        charon.psk(name, PSK, us, them)
+        charon.connection(name, net.b.outer4, net.a.outer4, them, us, far, near, dpd=theirs)
+        peers[name] = {"address": net.b.outer4, "local_id": us, "remote_id": them, "psk": PSK,
+                       "local_ts": [near], "remote_ts": [far], "start": "listen",
+                       "dpd_delay": ours, "esp_proposals": ["aes128gcm16-noesn"]}
     charon.load()
-    ours = Warrend(lab, net.a.gw, QUICK, {"c": {
-        "address": net.b.outer4, "local_id": "a@x", "remote_id": "b@x", "psk": PSK,
-        "local_ts": [net.a.lan4], "remote_ts": [net.b.lan4], "start": "listen", "dpd_delay": "1s",
-        "esp_proposals": ["aes128gcm16-noesn"]}})
+    daemon = Warrend(lab, net.a.gw, {"retransmit_timeout": "200ms", "retransmit_tries": 4}, peers)
+    for name in peers:
+        daemon.cli("up", name)
+    spis = {name: daemon.wait_up(name)["spi_i"] for name in peers}
     with net.capture() as capture:
-        ours.cli("up", "c")
-        sa = ours.wait_up("c")
-        net.a.host.ping(net.b.host4)
-        requests = {True: 0, False: 0}
-
         def both_probed():
-            for packet in capture.packets():
-                if packet.kind == "ike" and _is_informational_request(packet.payload):
-                    requests[packet.src == net.a.outer4] += 1
-            return all(requests.values())
-        until(both_probed, "a DPD request from either side")
-        assert ours.wait_up("c")["spi_i"] == sa["spi_i"]
-        assert charon.established("c") == 1
-    watch = ours.watch()
+            probes = [p for p in capture.packets() if p.kind == "ike" and _is_probe(p.payload)]
+            answers = [p for p in capture.packets() if p.kind == "ike" and _is_answer(p.payload)]
+            return all(sum(p.src == side.outer4 for p in kind) >= 2
+                       for kind in (probes, answers) for side in (net.a, net.b))
+        until(both_probed, "two probes from either side, each with an answer")
+    assert {name: daemon.wait_up(name)["spi_i"] for name in peers} == spis
+    assert all(charon.established(name) == 1 for name in peers)
+    net.a.host.ping(net.b.host4)
+    net.a.host.ping(net.b.host6)
+    watch = daemon.watch()
     charon.proc.kill()
-    watch.wait("dpd_dead", peer="c")
-    ours.wait_no_sa("c")
+    watch.wait("dpd_dead", peer="ours")
+    daemon.wait_no_sa("ours")
 
 
-def _is_informational_request(payload):
+def _informational(payload, response):
     message = payload[4:] if payload[:4] == bytes(4) else payload
-    return message[18] == 37 and not message[19] & 0x20
+    return message[18] == 37 and bool(message[19] & 0x20) == response
 
 
-def test_refused_by_strongswan(lab, pki):
+def _is_probe(payload):
+    return _informational(payload, False)
+
+
+def _is_answer(payload):
+    return _informational(payload, True)
+
+
+def test_refused_by_strongswan(lab):
     """AUTHENTICATION_FAILED and NO_PROPOSAL_CHOSEN from strongSwan are reported as what they
     are."""
     net = topo.TwoSites(lab)
