@@ -49,7 +49,7 @@ enum {
 	RX_BUFFER = 65536,
 	RX_PACKETS = 512, /* opened at once */
 	RX_ROUNDS = 4, /* recvmmsg per socket and turn */
-	FLOWS = 16, /* TCP flows coalesced at once */
+	FLOWS = 16, /* flows coalesced at once */
 	FLOW_PIECES = 64,
 	RING_BYTES = 256 << 10,
 	IKE_RING_BYTES = 1 << 20,
@@ -247,17 +247,17 @@ struct rx_packet {
 	struct esp_in_pkt esp;
 };
 
-/* TCP segments that go to TUN as one. */
+/* TCP segments or UDP datagrams that go to TUN as one. */
 struct flow {
 	bool used;
 	struct wire_ip ip;
 	const uint8_t *first; /* first packet */
 	size_t hdr_len;
 	size_t size; /* of the first payload; the last may be shorter */
-	uint32_t next_seq;
+	uint32_t next_seq; /* TCP */
 	size_t payload; /* bytes so far */
 	size_t pieces;
-	bool push;
+	bool push; /* TCP: the last one was the end of something */
 	struct bytes piece[FLOW_PIECES];
 };
 
@@ -315,6 +315,7 @@ struct user {
 	size_t n_sockets;
 	struct dp_user_socket socket[DP_USER_MAX_SOCKETS];
 	_Atomic bool no_gso[DP_USER_MAX_SOCKETS]; /* the kernel refused UDP_SEGMENT */
+	_Atomic bool no_uso; /* the kernel refused VNET_GSO_UDP_L4 */
 	_Atomic bool stop;
 	int host_event; /* eventfd */
 	_Atomic bool host_signalled;
