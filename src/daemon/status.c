@@ -210,7 +210,7 @@ static bool on_sa(void *ctx, const struct ike_sa_info *sa)
 	if (sa->peer == 0 || sa->peer > v->n || !v->sas[sa->peer - 1])
 		return true;
 	v->children = json_array();
-	ike_each_child(v->h->ike, v->now, sa->id, on_child, v);
+	ike_each_child(v->h->ike, v->now, sa, on_child, v);
 	json_array_append_new(v->sas[sa->peer - 1], sa_json(sa, v->children));
 	return true;
 }

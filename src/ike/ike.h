@@ -289,8 +289,8 @@ typedef bool ike_sa_fn(void *ctx, const struct ike_sa_info *info);
 typedef bool ike_child_fn(void *ctx, const struct ike_child_info *info);
 void ike_each_peer(const struct ike *ike, struct now now, ike_peer_fn *fn, void *ctx);
 void ike_each_sa(const struct ike *ike, struct now now, ike_sa_fn *fn, void *ctx);
-void ike_each_child(const struct ike *ike, struct now now, ike_sa_id sa, ike_child_fn *fn,
-		    void *ctx);
+void ike_each_child(const struct ike *ike, struct now now, const struct ike_sa_info *sa,
+		    ike_child_fn *fn, void *ctx);
 
 struct ike_totals {
 	size_t sas, half_open, children;

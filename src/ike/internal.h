@@ -271,7 +271,7 @@ static inline uint64_t sa_our_spi(const struct ike_sa *sa)
 
 MUST enum status sa_new(struct ike *ike, bool initiator, struct peer *peer, const struct path *path,
 			struct ike_sa **ret_sa);
-struct ike_sa *sa_by_spi(struct ike *ike, uint64_t our_spi);
+struct ike_sa *sa_by_spi(const struct ike *ike, uint64_t our_spi);
 void sa_set_state(struct ike *ike, struct ike_sa *sa, enum sa_state s);
 void sa_set_peer(struct ike_sa *sa, struct peer *peer);
 /* Ends the SA here and now: attempt cancelled, children removed, everything wiped and freed. */

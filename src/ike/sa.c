@@ -21,12 +21,12 @@ static bool same_spi(const struct map_node *n, const void *key)
 	return sa_our_spi(CONTAINER_OF(n, const struct ike_sa, by_spi)) == *(const uint64_t *)key;
 }
 
-static uint64_t spi_hash(struct ike *ike, uint64_t spi)
+static uint64_t spi_hash(const struct ike *ike, uint64_t spi)
 {
 	return map_hash(&ike->sa_by_spi, bytes_of(&spi, sizeof(spi)));
 }
 
-struct ike_sa *sa_by_spi(struct ike *ike, uint64_t our_spi)
+struct ike_sa *sa_by_spi(const struct ike *ike, uint64_t our_spi)
 {
 	struct map_node *n = map_find(&ike->sa_by_spi, spi_hash(ike, our_spi), same_spi, &our_spi);
 
@@ -396,10 +396,25 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 		peer_sa_gone(ike, peer, was_up);
 }
 
+/* The responder may have accepted our IKE_AUTH already and hold an SA that nobody wants.  If it has
+ * not, it drops the DELETE, whose message id is ahead of its window. */
+static void leave_unanswered(struct ike *ike, struct ike_sa *sa)
+{
+	attempt_end(ike, sa->attempt);
+	request_done(ike, sa);
+	handshake_free(ike, sa);
+	sa_set_state(ike, sa, SA_DELETING);
+	info_delete(ike, sa, 0);
+}
+
 void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why)
 {
 	if (sa->state == SA_DELETING)
 		return;
+	if (sa->state == SA_I_AUTH) {
+		leave_unanswered(ike, sa);
+		return;
+	}
 	if (sa->state != SA_UP) {
 		sa_remove(ike, sa, why);
 		return;

@@ -71,21 +71,10 @@ void ike_each_sa(const struct ike *ike, struct now now, ike_sa_fn *fn, void *ctx
 	}
 }
 
-static const struct ike_sa *find(const struct ike *ike, ike_sa_id id)
+void ike_each_child(const struct ike *ike, struct now now, const struct ike_sa_info *of,
+		    ike_child_fn *fn, void *ctx)
 {
-	list_for_each(n, &ike->sas) {
-		const struct ike_sa *sa = CONTAINER_OF(n, const struct ike_sa, node);
-
-		if (sa->id == id)
-			return sa;
-	}
-	return NULL;
-}
-
-void ike_each_child(const struct ike *ike, struct now now, ike_sa_id id, ike_child_fn *fn,
-		    void *ctx)
-{
-	const struct ike_sa *sa = find(ike, id);
+	const struct ike_sa *sa = sa_by_spi(ike, of->initiator ? of->spi_i : of->spi_r);
 
 	if (!sa)
 		return;

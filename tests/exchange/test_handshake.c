@@ -198,6 +198,38 @@ static void shutdown_ends_idle(void **state)
 	assert_true(ike_idle(p->a->ike));
 }
 
+/* The initiator's operator changes his mind while IKE_AUTH is under way: the responder, which may
+ * hold the SA already, learns it. */
+static void left_before_the_answer(void **state)
+{
+	struct pair *p = *state;
+	struct world *w = p->w;
+
+	for (int answered = 0; answered < 2; answered++) {
+		if (!answered)
+			pair_start(p);
+		assert_int_equal(node_command(p->a, IKE_CMD_UP, PAIR_PEER), ST_OK);
+		deliver(w, p->a, WIRE_IKE_SA_INIT, REQUEST, 0);
+		deliver(w, p->b, WIRE_IKE_SA_INIT, RESPONSE, 0);
+		if (answered) {
+			deliver(w, p->a, WIRE_IKE_AUTH, REQUEST, 1);
+			assert_int_equal(p->b->n_children, 1);
+		}
+		world_drop_all(w);
+		assert_int_equal(node_command(p->a, IKE_CMD_DOWN, PAIR_PEER), ST_OK);
+		/* a: INFORMATIONAL 2 {D}  -> */
+		deliver(w, p->a, WIRE_INFORMATIONAL, REQUEST, 2);
+		if (answered) {
+			assert_int_equal(p->b->n_children, 0);
+			deliver(w, p->b, WIRE_INFORMATIONAL, RESPONSE, 2);
+			assert_true(pair_is_down(p));
+		}
+		assert_int_equal(node_events(p->a, IKE_EV_SA_DOWN), 0);
+		world_live(w, dur_s(60));
+		assert_true(pair_is_down(p));
+	}
+}
+
 /* Two engines, the same seed and inputs: byte-identical outputs.  Another seed: others. */
 static uint64_t life(uint64_t seed, bool certs)
 {
@@ -242,6 +274,7 @@ int main(void)
 		pair_test(independent_peer_agrees),
 		pair_test(delete_from_initiator),
 		pair_test(delete_from_responder),
+		pair_test(left_before_the_answer),
 		pair_test(shutdown_ends_idle),
 		cmocka_unit_test(same_seed_same_bytes),
 	};

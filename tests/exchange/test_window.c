@@ -358,6 +358,7 @@ static void ended_while_busy(void **state)
 		n->late_results = true;
 		assert_int_equal(node_command(n, IKE_CMD_SHUTDOWN, 0), ST_OK);
 		assert_true(node_pending(n, PENDING_JOB, 0)->cancelled);
+		world_run(p.w); /* b, where it is up already, is told */
 		assert_true(node_is_down(n));
 		node_release(n);
 		assert_int_equal(node_counter(n, "ike.host.unknown_job"), 1);

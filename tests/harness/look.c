@@ -178,7 +178,7 @@ static void draw_sa(struct node *n, struct text *t, const struct node_sa *sa)
 		 i->initiator ? " initiator" : "", endpoint_text(&i->local, local),
 		 endpoint_text(&i->remote, remote), sa->remote_id, i->nat_local, i->nat_remote,
 		 (long long)i->age.ns);
-	ike_each_child(n->ike, n->w->now, i->id, draw_child, t);
+	ike_each_child(n->ike, n->w->now, i, draw_child, t);
 }
 
 const char *node_picture(struct node *n, char *buf, size_t cap)
