@@ -1,6 +1,8 @@
 /* What dp.h promises, asked of every data plane; the far end is always a fake. */
 #include "unit/dp_util.h"
 
+#include <pthread.h>
+
 static uint8_t buf[65536], esp[65536];
 
 static int open_fake(void **state)
@@ -707,6 +709,80 @@ static void many_children(void **state)
 	assert_true(dut_counter(d, "rx.unknown_spi") == 0);
 }
 
+/* ---- changes under traffic ----------------------------------------------------------------- */
+
+/* Packets both ways as fast as they go, of children that come and go meanwhile. */
+struct noise {
+	struct dut *d;
+	_Atomic bool stop;
+};
+
+static void *make_noise(void *arg)
+{
+	struct noise *noise = arg;
+	struct dut *d = noise->d;
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(d->local.port) };
+	uint8_t out[VNET + 60] = { 0 }, in[64] = { 0 };
+
+	memcpy(&to.sin_addr, d->local.ip.b, 4);
+	for (uint32_t i = 0; !atomic_load(&noise->stop); i++) {
+		udp4(out + VNET, 60, 1, 2, i);
+		out[VNET + 19] = (uint8_t)(i % 8); /* a few addresses, some nobody's */
+		(void)!write(d->tun[i % 2], out, sizeof(out));
+		store_be32(in, 0x10001 + 2 * (i % 16));
+		store_be32(in + 4, i);
+		(void)!sendto(d->net[1], in, sizeof(in), 0, (struct sockaddr *)(void *)&to,
+			      sizeof(to));
+	}
+	return NULL;
+}
+
+/* Wide and narrow children, traps and addresses in turn: eight ids at a time. */
+static void churn(struct dut *d, uint32_t i)
+{
+	struct dp_op op = add_op(d, 10 + i % 8);
+	struct dp_op trap = trap_op(10 + i % 4, net2_ts);
+	struct wire_ts narrow = net2_ts[0];
+
+	op.u.child.peer = 10 + i % 4;
+	narrow.start.b[2] = narrow.end.b[2] = 0;
+	narrow.start.b[3] = (uint8_t)(i % 3);
+	narrow.end.b[3] = (uint8_t)(i % 8);
+	if (i % 3 && narrow.start.b[3] <= narrow.end.b[3])
+		op.u.child.ts_remote = (struct wire_ts_list){ &narrow, 1, 0 };
+	switch (i / 8 % 4) {
+	case 0: op.u.child.outbound = i % 2; break;
+	case 1: op = trap; break;
+	case 2:
+		op = (struct dp_op){ .kind = DP_CHILD_ADDRESS };
+		op.u.address.id = 10 + i % 8;
+		op.u.address.local = d->local;
+		op.u.address.remote = d->remote[i % 2];
+		op.u.address.encap = true;
+		break;
+	default: op = id_op(i % 2 ? DP_CHILD_DEL : DP_TRAP_DEL, 10 + i % 8); break;
+	}
+	op.op = ++d->ops;
+	assert_int_equal(d->dp->ops->submit(d->dp, &op), ST_OK);
+	while (d->dp->ops->report(d->dp, &(struct dp_report){ 0 }))
+		;
+}
+
+/* The order of stores and the grace periods: for the sanitizers to look at. */
+static void changes_under_traffic(void **state)
+{
+	struct noise noise = { .d = *state };
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, make_noise, &noise), 0);
+	for (uint32_t i = 0; i < 4000 || dut_counter(noise.d, "tx.packets") < 1000 ||
+			     dut_counter(noise.d, "esp.rx.auth") < 1000;
+	     i++)
+		churn(noise.d, i);
+	atomic_store(&noise.stop, true);
+	pthread_join(thread, NULL);
+}
+
 /* ---- the fake as an instrument ------------------------------------------------------------- */
 
 static void fake_scripts(void **state)
@@ -794,6 +870,7 @@ int main(void)
 		ALL(wrong_operations),
 		ALL(nth_allocation_fails),
 		ALL(many_children),
+		cmocka_unit_test_setup_teardown(changes_under_traffic, open_two_queues, shut),
 		cmocka_unit_test_setup_teardown(fake_scripts, open_fake, shut),
 		cmocka_unit_test_setup_teardown(fake_carries, open_fake, shut),
 	};
