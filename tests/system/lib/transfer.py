@@ -11,7 +11,10 @@ import socket
 import threading
 import time
 
+from .wait import until
+
 _BLOCK = 1 << 16
+_TIME_WAIT = "06"                       # as in /proc/net/tcp
 
 
 def copy(src_host, dst_host, address, size=4 << 20, deadline=60, source=None):
@@ -45,7 +48,20 @@ def copy(src_host, dst_host, address, size=4 << 20, deadline=60, source=None):
             sender.close()
             receiver.join(deadline)
         assert result.get("size") == size, f"{address}: {size} bytes sent, received: {result}"
-        return time.monotonic() - started
+        seconds = time.monotonic() - started
+    # A tunnel that is taken down next must not catch the last acknowledgement.
+    until(lambda: _ended(src_host, dst_host), "both ends of the connection to be closed")
+    return seconds
+
+
+def _ended(*hosts):
+    """Whether the last packet of every TCP connection has arrived: only TIME_WAIT is left."""
+    states = set()
+    for host in hosts:
+        for table in ("tcp", "tcp6"):
+            with host.enter(), open(f"/proc/thread-self/net/{table}") as sockets:
+                states |= {line.split()[3] for line in list(sockets)[1:]}
+    return states <= {_TIME_WAIT}
 
 
 def _send(sender, size):
