@@ -38,6 +38,14 @@ static bool listed(const struct route_list *l, const struct plat_route *r)
 	return false;
 }
 
+/* Somebody else's deletion is no failure of ours: the aim is reached. */
+static bool gone(const struct plat_nl *nl)
+{
+	int err = plat_nl_errno(nl);
+
+	return err == ESRCH || err == ENOENT || err == ENODEV;
+}
+
 /* ---- leftovers --------------------------------------------------------------------------- */
 
 struct leftovers {
@@ -96,15 +104,6 @@ static enum status find_leftovers(struct plat_nl *nl, struct text *why, struct l
 	return ST_OK;
 }
 
-static enum status drop_unwanted(struct plat_nl *nl, const struct route_list *left,
-				 const struct route_list *want, struct text *why)
-{
-	for (size_t i = 0; i < left->n; i++)
-		if (!listed(want, &left->v[i]) && plat_route_del(nl, &left->v[i], why) != ST_OK)
-			return ST_IO;
-	return ST_OK;
-}
-
 /* ---- applying ---------------------------------------------------------------------------- */
 
 /* A route that is there may be a leftover of ours; then it is what we want. */
@@ -143,6 +142,31 @@ static enum status add_rules(struct routes *r, const struct route_list *want, st
 			}
 		}
 		r->rule[i] = true;
+	}
+	return ST_OK;
+}
+
+/* What the last one left and this one does not want.  A rule that stays leads to an empty table. */
+static enum status drop_unwanted(struct plat_nl *nl, const struct route_list *left,
+				 const struct route_list *want, struct text *why)
+{
+	char buf[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+		struct plat_rule rule = rule_of(families[i]);
+		struct text ignore = TEXT_OF(buf);
+
+		if (!family_wanted(want, families[i]))
+			(void)!plat_rule_del(nl, &rule, &ignore);
+	}
+	for (size_t i = 0; i < left->n; i++) {
+		struct text this_why = TEXT_OF(buf);
+
+		if (listed(want, &left->v[i]) ||
+		    plat_route_del(nl, &left->v[i], &this_why) == ST_OK || gone(nl))
+			continue;
+		text_add(why, buf);
+		return ST_IO;
 	}
 	return ST_OK;
 }
@@ -207,14 +231,6 @@ enum status routes_apply(struct plat_nl *nl, const struct route_list *want, stru
 	}
 	route_list_done(&left.list);
 	return st;
-}
-
-/* Somebody else's deletion is no failure of ours: the aim is reached. */
-static bool gone(const struct plat_nl *nl)
-{
-	int err = plat_nl_errno(nl);
-
-	return err == ESRCH || err == ENOENT || err == ENODEV;
 }
 
 static enum status failed(struct text *why, const char *reason)

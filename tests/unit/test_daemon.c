@@ -4,6 +4,7 @@
  */
 #include "test_util.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -445,6 +446,36 @@ static void test_routes_fail_closed(void **state)
 	assert_int_equal(device(n, "10.2.0.1", 0), 1);
 }
 
+/* After kill -9 and with another configuration: no rule is left of what is not there any more. */
+static void test_routes_fewer(void **state)
+{
+	struct net *n = need_net(state);
+	const struct plat_rule six = { .family = 6,
+				       .priority = ROUTES_RULE,
+				       .table = ROUTES_TABLE,
+				       .not_mark = PLAT_MARK,
+				       .mask = PLAT_MARK_MASK,
+				       .protocol = ROUTES_PROTOCOL };
+	static struct routes *killed;
+	struct route_list want;
+	struct routes *r;
+
+	killed = apply(n);
+	assert_non_null(killed);
+	plat_tun_close(&n->tun);
+	open_device(n);
+	assert_int_equal(routes_plan(n->conf, n->tun.ifindex, NULL, 0, &want), ST_OK);
+	for (size_t i = want.n; i-- > 0;)
+		if (want.v[i].dst.ip.family == 6)
+			want.v[i] = want.v[--want.n];
+	assert_int_equal(routes_apply(n->nl, &want, &n->why, &r), ST_OK);
+	route_list_done(&want);
+	assert_int_equal(plat_rule_del(n->nl, &six, &n->why), ST_IO);
+	assert_int_equal(plat_nl_errno(n->nl), ENOENT);
+	assert_int_equal(routes_remove(r, &n->why), ST_OK);
+	assert_int_equal(routes_now(n), 0);
+}
+
 /* A second daemon in one network namespace is told so, and the first one's routes stay. */
 static void test_routes_second(void **state)
 {
@@ -746,6 +777,7 @@ int main(void)
 		IN_NS(test_mtu),
 		IN_NS(test_routes_life),
 		IN_NS(test_routes_fail_closed),
+		IN_NS(test_routes_fewer),
 		IN_NS(test_routes_second),
 		IN_NS(test_routes_foreign),
 		IN_NS(test_underlay),
