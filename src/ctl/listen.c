@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -32,31 +33,58 @@ static enum status failed(struct text *why, const char *path, const char *what)
 	return ST_IO;
 }
 
-/* The directory, made if it is missing and locked, so that two daemons that start at once do not
- * take the other's new socket for a stale one. */
-static enum status lock_dir(const char *path, struct text *why, int *ret_fd)
+/* The directory of the socket, made if it is missing. */
+static enum status make_dir(const char *path, struct text *why)
 {
 	const char *slash = strrchr(path, '/');
-	char dir[DIR_MAX] = ".";
-	int fd;
+	char dir[DIR_MAX];
+	size_t n = slash ? (size_t)(slash - path) : 0;
 
-	if (slash) {
-		size_t n = slash == path ? 1 : (size_t)(slash - path);
-
-		memcpy(dir, path, n);
-		dir[n] = '\0';
-	}
+	if (n == 0)
+		return ST_OK;
+	memcpy(dir, path, n);
+	dir[n] = '\0';
 	if (mkdir(dir, 0755) && errno != EEXIST)
 		return failed(why, dir, strerror(errno));
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return failed(why, dir, strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		close(fd);
+	return ST_OK;
+}
+
+struct lock {
+	int fd;
+	char path[DIR_MAX + sizeof(".lock")];
+};
+
+/* A lock that was removed while we waited to get it is nobody's. */
+static bool same_file(int fd, const char *path)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && lstat(path, &b) == 0 && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
+/* So that two daemons that start at once do not take the other's new socket for a stale one.  It is
+ * a file that nobody else can open: whoever can open a directory for reading can lock that. */
+static enum status lock_path(const char *path, struct text *why, struct lock *ret)
+{
+	struct lock l;
+
+	snprintf(l.path, sizeof(l.path), "%s.lock", path);
+	l.fd = open(l.path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (l.fd < 0)
+		return failed(why, l.path, strerror(errno));
+	if (flock(l.fd, LOCK_EX | LOCK_NB) || !same_file(l.fd, l.path)) {
+		close(l.fd);
 		return failed(why, path, "another daemon is just starting there");
 	}
-	*ret_fd = fd;
+	*ret = l;
 	return ST_OK;
+}
+
+static void unlock(const struct lock *l)
+{
+	unlink(l->path);
+	close(l->fd);
 }
 
 /* Whether somebody listens; a full backlog is an answer too. */
@@ -114,17 +142,19 @@ static enum status bind_private(const struct sockaddr_un *sa, struct text *why,
 enum status ctl_listen_open(const char *path, struct text *why, struct ctl_listen *ret_listen)
 {
 	struct sockaddr_un sa;
+	struct lock lock;
 	enum status st = address(path, why, &sa);
-	int dir;
 
 	if (st == ST_OK)
-		st = lock_dir(path, why, &dir);
+		st = make_dir(path, why);
+	if (st == ST_OK)
+		st = lock_path(path, why, &lock);
 	if (st != ST_OK)
 		return st;
 	st = remove_stale(&sa, why);
 	if (st == ST_OK)
 		st = bind_private(&sa, why, ret_listen);
-	close(dir);
+	unlock(&lock);
 	return st;
 }
 

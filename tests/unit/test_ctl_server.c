@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -14,6 +15,7 @@
 #include <uv.h>
 
 #include "ctl/ctl.h"
+#include "ctl/listen.h"
 
 /* ---- the server ---- */
 
@@ -496,6 +498,37 @@ static void stale_socket(void **state)
 			 ST_IO);
 }
 
+/* S2: anybody may open /run for reading, and a lock on it by somebody else keeps no daemon out; a
+ * daemon that is just starting does, and nothing of it is left behind. */
+static void locks(void **state)
+{
+	struct world *w = *state;
+	char dir[128], path[160], lock[200], buf[CTL_ERROR_MAX];
+	struct text why = TEXT_OF(buf);
+	struct ctl_listen l;
+	int fd, other;
+
+	snprintf(dir, sizeof(dir), "%s/run", w->dir);
+	snprintf(path, sizeof(path), "%s/locked", dir);
+	snprintf(lock, sizeof(lock), "%s.lock", path);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(ctl_listen_open(path, &why, &l), ST_OK);
+	assert_int_equal(access(lock, F_OK), -1);
+	ctl_listen_unlink(&l, path);
+	close(l.fd);
+	other = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(flock(other, LOCK_EX), 0);
+	assert_int_equal(ctl_listen_open(path, &why, &l), ST_IO);
+	assert_non_null(strstr(buf, "just starting"));
+	close(other); /* it was killed */
+	assert_int_equal(ctl_listen_open(path, &why, &l), ST_OK);
+	assert_int_equal(access(lock, F_OK), -1);
+	ctl_listen_unlink(&l, path);
+	close(l.fd);
+	close(fd);
+}
+
 /* A server that ends does not remove the socket of its successor. */
 static void successor(void **state)
 {
@@ -654,15 +687,25 @@ static void waits_for_the_process(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SERVER_TEST(request_and_answer), SERVER_TEST(byte_by_byte),
-		SERVER_TEST(pipelined),          SERVER_TEST(hostile_lines),
-		SERVER_TEST(endless_line),       SERVER_TEST(hanging_clients),
-		SERVER_TEST(all_places_watched), SERVER_TEST(watching),
-		SERVER_TEST(deaf_watcher),       SERVER_TEST(deaf_client),
-		SERVER_TEST(leaving_clients),    SERVER_TEST(stop_while_answering),
-		SERVER_TEST(second_daemon),      SERVER_TEST(stale_socket),
-		SERVER_TEST(successor),          SERVER_TEST(blocking_client),
-		SERVER_TEST(nobody_there),       SERVER_TEST(waits_for_the_process),
+		SERVER_TEST(request_and_answer),
+		SERVER_TEST(byte_by_byte),
+		SERVER_TEST(pipelined),
+		SERVER_TEST(hostile_lines),
+		SERVER_TEST(endless_line),
+		SERVER_TEST(hanging_clients),
+		SERVER_TEST(all_places_watched),
+		SERVER_TEST(watching),
+		SERVER_TEST(deaf_watcher),
+		SERVER_TEST(deaf_client),
+		SERVER_TEST(leaving_clients),
+		SERVER_TEST(stop_while_answering),
+		SERVER_TEST(second_daemon),
+		SERVER_TEST(stale_socket),
+		SERVER_TEST(locks),
+		SERVER_TEST(successor),
+		SERVER_TEST(blocking_client),
+		SERVER_TEST(nobody_there),
+		SERVER_TEST(waits_for_the_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
