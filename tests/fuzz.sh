@@ -2,23 +2,33 @@
 # fuzz.sh BUILD SECONDS - runs every fuzz target for SECONDS on a copy of its corpus; prints
 # "passed failed skipped" for the tally, everything else on standard error.
 set -eu
-build=$1 seconds=$2
-here=$(cd "$(dirname "$0")/.." && pwd)
+top=$(cd "$(dirname "$0")/.." && pwd)
+build=$(cd "$1" && pwd)
+seconds=$2
 passed=0 failed=0
+child=
+trap '[ -z "$child" ] || kill $child 2>/dev/null; exit 130' INT TERM HUP
+
+# fuzz NAME: succeeds when nothing was found
+fuzz() {
+	local log=$build/fuzz-$1.log work=$build/corpus/$1
+	mkdir -p "$work"
+	# New inputs go to the first directory; those of the tree are only read.
+	"$build/fuzz/fuzz_$1" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 \
+		-print_final_stats=1 -artifact_prefix="$build/crash-$1-" \
+		"$work" "$top/fuzz/corpus/$1" >"$log" 2>&1 &
+	child=$!
+	wait $child || { tail -n 40 "$log" >&2; return 1; }
+	echo "fuzz $1: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") runs" >&2
+}
+
 for bin in "$build"/fuzz/fuzz_*; do
 	[ -x "$bin" ] && [ -f "$bin" ] || continue
-	name=${bin##*/fuzz_}
-	work=$build/corpus/$name
-	mkdir -p "$work"
-	if "$bin" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
-		-artifact_prefix="$build/crash-$name-" "$work" "$here/fuzz/corpus/$name" \
-		>"$build/fuzz-$name.log" 2>&1; then
+	if fuzz "${bin##*/fuzz_}"; then
 		passed=$((passed + 1))
-		echo "fuzz $name: $(grep -c . "$build/fuzz-$name.log") lines, $(sed -n \
-			's/^stat::number_of_executed_units: *//p' "$build/fuzz-$name.log") runs" >&2
 	else
 		failed=$((failed + 1))
-		tail -n 40 "$build/fuzz-$name.log" >&2
 	fi
 done
 echo "$passed $failed 0"
+[ $passed -gt 0 ]
