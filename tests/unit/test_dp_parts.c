@@ -565,6 +565,31 @@ static void grace_periods(void **state)
 	assert_int_equal(w.freed, 4);
 }
 
+/* Whoever goes offline says so when somebody waits for it: not before, and not once more. */
+static void reclamation_is_asked_for(void **state)
+{
+	struct world w = { 0 };
+
+	(void)state;
+	qsbr_init(&w.q, &mem_libc, 2);
+	qsbr_online(&w.q, 0);
+	qsbr_online(&w.q, 1);
+	qsbr_poll(&w.q);
+	assert_false(qsbr_offline(&w.q, 0)); /* nothing to free */
+	qsbr_online(&w.q, 0);
+	qsbr_retire(&w.q, kill_object, &w, object_new(1));
+	qsbr_poll(&w.q);
+	assert_true(qsbr_offline(&w.q, 0));
+	qsbr_poll(&w.q);
+	assert_int_equal(w.freed, 0);
+	assert_true(qsbr_offline(&w.q, 1));
+	qsbr_poll(&w.q);
+	assert_int_equal(w.freed, 1);
+	qsbr_online(&w.q, 0);
+	assert_false(qsbr_offline(&w.q, 0));
+	qsbr_done(&w.q);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -576,6 +601,7 @@ int main(void)
 		cmocka_unit_test(ring_keeps_order),
 		cmocka_unit_test(ring_limits),
 		cmocka_unit_test(grace_periods),
+		cmocka_unit_test(reclamation_is_asked_for),
 		cmocka_unit_test(reclamation_waits_for_readers),
 		cmocka_unit_test(reclamation_without_memory),
 	};

@@ -16,6 +16,7 @@ void qsbr_init(struct qsbr *q, const struct alloc *mem, size_t n_threads)
 	q->n_threads = n_threads;
 	q->first = q->last = NULL;
 	atomic_init(&q->epoch, 1);
+	atomic_init(&q->waiting, false);
 	for (size_t i = 0; i < QSBR_MAX_THREADS; i++)
 		atomic_init(&q->thread[i].seen, 0);
 }
@@ -71,8 +72,13 @@ static void pop(struct qsbr *q)
 /* Epochs grow along the list, so the first that cannot go ends the walk. */
 void qsbr_poll(struct qsbr *q)
 {
+	if (!q->first)
+		return;
+	atomic_store_explicit(&q->waiting, true, memory_order_relaxed);
 	while (q->first && past(q, q->first->epoch))
 		pop(q);
+	if (!q->first)
+		atomic_store_explicit(&q->waiting, false, memory_order_relaxed);
 }
 
 void qsbr_done(struct qsbr *q)

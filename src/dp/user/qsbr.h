@@ -17,7 +17,9 @@
  * with it and therefore finds the object already unlinked.  (A fence between a plain store and a
  * load would do the same, but the thread sanitizer does not understand fences.)
  *
- * The control thread never waits either: what cannot go yet is looked at again by qsbr_poll().
+ * The control thread never waits either: what cannot go yet is looked at again by qsbr_poll(), for
+ * which a thread that goes offline asks when there is something (qsbr_offline() says so): keys of
+ * an SA that was deleted must not stay until something else happens.
  * Only when there is no memory for a note of 32 bytes does it wait for the threads (at most one
  * batch each) and free at once.
  */
@@ -38,6 +40,8 @@ struct qsbr_note;
 struct qsbr {
 	const struct alloc *mem;
 	_Atomic uint64_t epoch;
+	_Atomic bool
+		waiting; /* something is on the list, and nobody has said that he was offline */
 	size_t n_threads;
 	struct qsbr_note *first; /* oldest */
 	struct qsbr_note *last;
@@ -65,9 +69,13 @@ static inline void qsbr_online(struct qsbr *q, size_t i)
 	qsbr_quiescent(q, i);
 }
 
-static inline void qsbr_offline(struct qsbr *q, size_t i)
+/* True: qsbr_poll() may find something now.  If the control thread saw us online, it said before
+ * that it waits, and the exchange of `seen` makes us see that. */
+static inline bool qsbr_offline(struct qsbr *q, size_t i)
 {
 	atomic_exchange_explicit(&q->thread[i].seen, 0, memory_order_acq_rel);
+	return atomic_load_explicit(&q->waiting, memory_order_relaxed) &&
+	       atomic_exchange_explicit(&q->waiting, false, memory_order_relaxed);
 }
 
 /* Control thread: `object` was made unreachable; fn(ctx, object) will be called by this or a later

@@ -137,7 +137,8 @@ static void *run(void *arg)
 		for (int i = 0; i < n; i++)
 			handle(q, &e[i]);
 		end_turn(q);
-		qsbr_offline(&q->u->qsbr, q->i);
+		if (qsbr_offline(&q->u->qsbr, q->i))
+			user_signal_host(q->u);
 	}
 	return NULL;
 }
