@@ -25,6 +25,7 @@ enum counter {
 	C_EVICTED, /* silent longest when a place was needed */
 	C_REQUESTS,
 	C_BAD, /* no request: the connection ended */
+	C_WATCHERS, /* that began */
 	C_SLOW, /* a watcher that did not read: cut off */
 	C_EVENTS, /* sent, once for each watcher */
 	COUNTERS,
@@ -191,6 +192,7 @@ static void watch(struct client *c, json_int_t id)
 	if (!c->watching) {
 		c->watching = true;
 		c->s->n_watchers++;
+		c->s->counters[C_WATCHERS]++;
 	}
 	answer(c, empty ? ctl_result_line(id, empty) : NULL);
 	json_decref(empty);
@@ -488,6 +490,7 @@ bool ctl_server_counter(const void *server, size_t index, const char **ret_name,
 		[C_EVICTED] = "ctl.evicted",
 		[C_REQUESTS] = "ctl.requests",
 		[C_BAD] = "ctl.bad",
+		[C_WATCHERS] = "ctl.watchers",
 		[C_SLOW] = "ctl.slow",
 		[C_EVENTS] = "ctl.events",
 	};

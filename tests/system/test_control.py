@@ -124,6 +124,7 @@ def test_watcher_that_never_reads(two_sites):
     right.wait_up("a")
     with _connect(left) as deaf:
         deaf.sendall(b'{"id":1,"cmd":"watch"}\n')
+        assert json.loads(deaf.makefile().readline())["ok"] is True
         size, watch = _rss_kib(left.pid), left.watch()
         for count in range(1, 31):
             left.cli("down", "b")

@@ -349,6 +349,7 @@ static void watching(void **state)
 		assert_string_equal(hear(w, a), want);
 		assert_string_equal(hear(w, b), want);
 	}
+	assert_int_equal(counter(w, "ctl.watchers"), 2);
 	assert_int_equal(counter(w, "ctl.events"), 6);
 	/* A watcher may ask as well; who does not watch hears nothing. */
 	say(w, a, "{\"id\":9,\"cmd\":\"echo\"}\n");

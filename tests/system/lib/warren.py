@@ -164,11 +164,13 @@ class Warrend:
 
 
 class Watch:
-    """`warren watch --json` in the background; events() is what it has said so far."""
+    """`warren watch --json` in the background, from now on; events() is what it has said so far."""
 
     def __init__(self, daemon):
+        before = daemon.counters()["ctl.watchers"]
         self.proc = daemon.lab.popen(f"{daemon.ns.short}-watch", binary("warren"), "--socket",
                                      daemon.socket, "watch", "--json")
+        daemon.wait_counter("ctl.watchers", before)
 
     def events(self):
         lines = self.proc.output().split("\n")[:-1]
