@@ -1,6 +1,10 @@
 /* Bulk AES-GCM: published vectors, every implementation against every other, tampering. */
 #include "unit/test_util.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
 #include "crypto/bulk/impl.h"
 
 static const struct crypto_cipher gcm128 = { CRYPTO_AES_GCM_16, 128, CRYPTO_INTEG_NONE };
@@ -281,6 +285,128 @@ static void no_memory(void **state)
 	}
 }
 
+/* ---- what threads keep of keys ------------------------------------------------------------- */
+
+enum {
+	MANY = 300, /* more than anybody keeps */
+};
+
+static void seal_once(const struct bulk_key *k, uint8_t data[64 + BULK_ICV_LEN], uint8_t mark)
+{
+	struct bulk_op op = { .key = k, .data = data, .n = 64, .icv = data + 64, .aad_len = 8 };
+
+	memset(data, mark, 64);
+	memset(op.nonce, mark, sizeof(op.nonce));
+	bulk_seal(&op, 1);
+	assert_true(op.ok);
+}
+
+static void renew(const struct bulk_impl *impl, bool big, struct bytes raw, struct bulk_key **k)
+{
+	bulk_key_free(*k);
+	assert_int_equal(bulk_key_new_with(impl, &mem_libc, big ? gcm256 : gcm128, raw, k), ST_OK);
+}
+
+/* Keys in any order, freed and made anew at the same addresses, against libcrypto. */
+static void many_keys(void **state)
+{
+	static struct bulk_key *a[MANY], *b[MANY];
+	uint8_t raw[32], x[64 + BULK_ICV_LEN], y[64 + BULK_ICV_LEN];
+
+	(void)state;
+	rnd_state = 11;
+	for (size_t i = 0; i < 10000; i++) {
+		size_t k = i < MANY ? i : (size_t)rnd(MANY);
+
+		if (i < MANY || rnd(20) == 0) {
+			size_t n = rnd(2) ? 32 : 16;
+
+			fill(raw, n);
+			renew(bulk_impls[0]->usable() ? bulk_impls[0] : &bulk_impl_openssl, n == 32,
+			      bytes_of(raw, n), &a[k]);
+			renew(&bulk_impl_openssl, n == 32, bytes_of(raw, n), &b[k]);
+		}
+		if (rnd(50) == 0)
+			bulk_forget();
+		seal_once(a[k], x, (uint8_t)i);
+		seal_once(b[k], y, (uint8_t)i);
+		assert_memory_equal(x, y, sizeof(x));
+	}
+	for (size_t k = 0; k < MANY; k++) {
+		bulk_key_free(a[k]);
+		bulk_key_free(b[k]);
+	}
+}
+
+/* A key that stands nowhere but where the code under test puts it. */
+static uint8_t key_byte(size_t i)
+{
+	return (uint8_t)(i * 41 ^ 0xa7);
+}
+
+static size_t keys_in(const uint8_t *p, size_t n)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i + 16 <= n; i++) {
+		size_t k = 0;
+
+		while (k < 16 && p[i + k] == key_byte(k))
+			k++;
+		found += k == 16;
+	}
+	return found;
+}
+
+/* How often it stands in what can be written of this process, but for the stack, where we look. */
+static size_t keys_in_memory(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	uint8_t buf[4096 + 15];
+	char line[512];
+	size_t found = 0;
+
+	assert_true(maps && mem >= 0);
+	while (fgets(line, sizeof(line), maps)) {
+		unsigned long from, to;
+
+		if (sscanf(line, "%lx-%lx rw", &from, &to) != 2 || !strstr(line, " rw") ||
+		    strstr(line, "[stack]") || to - from > 64ul << 20)
+			continue;
+		for (; from < to; from += 4096) {
+			ssize_t n = pread(mem, buf, sizeof(buf), (off_t)from);
+
+			found += n > 0 ? keys_in(buf, (size_t)n) : 0;
+		}
+	}
+	fclose(maps);
+	close(mem);
+	return found;
+}
+
+/* S4: a key that is freed is gone, with all that was made of it. */
+static void nothing_is_left(void **state)
+{
+	(void)state;
+	for (size_t i = 0; bulk_impls[i]; i++) {
+		struct bulk_key *k = NULL;
+		uint8_t raw[16], x[64 + BULK_ICV_LEN];
+
+		if (!bulk_impls[i]->usable())
+			continue;
+		for (size_t n = 0; n < sizeof(raw); n++)
+			raw[n] = key_byte(n);
+		renew(bulk_impls[i], false, BYTES_OF(raw), &k);
+		wipe(raw, sizeof(raw));
+		seal_once(k, x, 1);
+		assert_true(keys_in_memory() > 0);
+		bulk_key_free(k);
+		bulk_forget();
+		assert_int_equal(keys_in_memory(), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +415,8 @@ int main(void)
 		cmocka_unit_test(tampering_is_noticed),
 		cmocka_unit_test(key_arguments),
 		cmocka_unit_test(no_memory),
+		cmocka_unit_test(many_keys),
+		cmocka_unit_test(nothing_is_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

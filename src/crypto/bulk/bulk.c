@@ -11,6 +11,15 @@ const struct bulk_impl *const bulk_impls[] = {
 	NULL,
 };
 
+_Atomic uint64_t bulk_freed;
+
+uint64_t bulk_serial(void)
+{
+	static _Atomic uint64_t last;
+
+	return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+}
+
 static const struct bulk_impl *best(void)
 {
 	size_t i = 0;
@@ -44,8 +53,16 @@ enum status bulk_key_new(const struct alloc *mem, struct crypto_cipher cipher, s
 
 void bulk_key_free(struct bulk_key *k)
 {
-	if (k)
-		k->impl->key_free(k);
+	if (!k)
+		return;
+	k->impl->key_free(k);
+	atomic_fetch_add_explicit(&bulk_freed, 1, memory_order_relaxed);
+}
+
+void bulk_forget(void)
+{
+	for (size_t i = 0; bulk_impls[i]; i++)
+		bulk_impls[i]->forget();
 }
 
 void bulk_seal(struct bulk_op *ops, size_t n)

@@ -1,15 +1,15 @@
 /*
  * bulk.h - AEAD for ESP, a batch at a time.
  *
- * A `struct bulk_key` is one direction of one SA, expanded once for the fastest implementation the
- * CPU and the build have (intel-ipsec-mb, else libcrypto); it is immutable, so any thread may use
- * it.  A batch may mix keys.  Data is processed in place; nothing is allocated per packet.
+ * A `struct bulk_key` is one direction of one SA, for the fastest implementation that CPU and build
+ * have (intel-ipsec-mb, else libcrypto); it is immutable, so any thread may use it.  A batch may
+ * mix keys.  Data is processed in place; nothing is allocated per packet.
  *
  * The nonce is the whole 12 bytes the AEAD takes: salt and IV of RFC 4106 section 4.
  *
- * Known gap: libcrypto has no key object that several threads may use at once, so that
- * implementation keeps a context per thread, rekeyed whenever the key changes; the schedule of the
- * last key a thread used stays in its context until the next key or the thread's end.
+ * What is made of a key to compute with it is large, so threads keep that for the keys they use and
+ * nobody else.  Therefore a thread that has used keys calls bulk_forget() from time to time, and
+ * when somebody has freed one: only then nothing of it is left.
  */
 #pragma once
 
@@ -43,6 +43,8 @@ bool bulk_has(struct crypto_cipher cipher);
 MUST enum status bulk_key_new(const struct alloc *mem, struct crypto_cipher cipher,
 			      struct bytes key, struct bulk_key **ret_key);
 void bulk_key_free(struct bulk_key *k);
+/* Wipes what this thread has of keys that were freed (by whomever) since it was here last. */
+void bulk_forget(void);
 
 void bulk_seal(struct bulk_op *ops, size_t n);
 void bulk_open(struct bulk_op *ops, size_t n);

@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "crypto/bulk/bulk.h"
 
 struct bulk_impl {
@@ -18,12 +20,19 @@ struct bulk_impl {
 	void (*key_free)(struct bulk_key *k);
 	void (*seal)(struct bulk_op *op);
 	void (*open)(struct bulk_op *op);
+	/* bulk_forget() for this implementation. */
+	void (*forget)(void);
 };
 
 struct bulk_key {
 	const struct bulk_impl *impl;
 	const struct alloc *mem;
 };
+
+/* A number for a key, never used again: the address of a freed key may come back. */
+uint64_t bulk_serial(void);
+/* How many keys were freed. */
+extern _Atomic uint64_t bulk_freed;
 
 /* Best first, NULL-terminated; some may not be usable on this CPU. */
 extern const struct bulk_impl *const bulk_impls[];

@@ -27,22 +27,37 @@ struct slot {
 
 struct thread_ctx {
 	struct slot slot[2][2]; /* [seal][256 bit] */
+	uint64_t freed; /* bulk_freed when last looked at */
 };
 
 static EVP_CIPHER *cipher[2];
 static pthread_key_t thread_key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static _Atomic uint64_t last_serial;
 static _Thread_local struct thread_ctx *mine;
+
+static void drop_slots(struct thread_ctx *t)
+{
+	for (int i = 0; i < 2; i++)
+		for (int j = 0; j < 2; j++) {
+			EVP_CIPHER_CTX_free(t->slot[i][j].ctx); /* wipes */
+			t->slot[i][j] = (struct slot){ 0 };
+		}
+}
 
 static void thread_end(void *p)
 {
-	struct thread_ctx *t = p;
+	drop_slots(p);
+	free(p);
+}
 
-	for (int i = 0; i < 2; i++)
-		for (int j = 0; j < 2; j++)
-			EVP_CIPHER_CTX_free(t->slot[i][j].ctx);
-	free(t);
+static void forget(void)
+{
+	uint64_t freed = atomic_load_explicit(&bulk_freed, memory_order_relaxed);
+
+	if (!mine || mine->freed == freed)
+		return;
+	drop_slots(mine);
+	mine->freed = freed;
 }
 
 static void set_up(void)
@@ -77,7 +92,7 @@ static enum status key_new(const struct alloc *mem, struct bytes key, struct bul
 	if (!k)
 		return ST_NOMEM;
 	k->base = (struct bulk_key){ &bulk_impl_openssl, mem };
-	k->serial = atomic_fetch_add_explicit(&last_serial, 1, memory_order_relaxed) + 1;
+	k->serial = bulk_serial();
 	secret_set(&k->key, key);
 	*ret_key = &k->base;
 	return ST_OK;
@@ -160,4 +175,4 @@ static void open(struct bulk_op *op)
 		 EVP_CipherFinal_ex(ctx, none, &n);
 }
 
-const struct bulk_impl bulk_impl_openssl = { name, usable, key_new, key_free, seal, open };
+const struct bulk_impl bulk_impl_openssl = { name, usable, key_new, key_free, seal, open, forget };

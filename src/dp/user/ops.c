@@ -200,6 +200,9 @@ static void child_free(void *ctx, void *object)
 	esp_ts_free(c->ts);
 	mem_free(u->mem, c->hops.v);
 	mem_free(u->mem, c);
+	/* What they have of its keys they wipe at the end of a turn, so each takes one. */
+	for (unsigned i = 0; i < u->n_queues; i++)
+		queue_poke(&u->queue[i]);
 }
 
 /* All of a child that nobody else sees yet. */

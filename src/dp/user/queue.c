@@ -88,6 +88,7 @@ void queue_poke(struct queue *q)
 
 static void end_turn(struct queue *q)
 {
+	bulk_forget();
 	if (q->host_waiting)
 		user_signal_host(q->u);
 	q->host_waiting = false;
