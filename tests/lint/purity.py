@@ -66,9 +66,10 @@ MODULES = {
     "ike": ["base", "crypto", "wire/ike", "policy", "dp"],
     "conf": ["base", "crypto", "crypto/bulk", "crypto/openssl", "wire/ike", "policy"],
     "obs": ["base", "ike", "dp"],
+    "pki": ["base"],
     "plat": ["base"],
     "ctl": ["base"],
-    "cli": ["base", "conf", "ctl", "obs"],
+    "cli": ["base", "conf", "ctl", "obs", "pki"],
     "daemon": ["*"],
 }
 
