@@ -15,8 +15,8 @@ waits=300 # seconds for another apt or dpkg
 
 die() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
 
-# units: the links by which systemd starts units at boot
-units() { find /etc/systemd/system -path '*.wants/*' -type l 2>/dev/null | sort; }
+# units: the links by which systemd knows which units to start
+units() { find /etc/systemd/system -type l 2>/dev/null | sort; }
 
 # ours: the policy that is in force is one of this script's
 ours() { grep -qs 'put here by warren' "$policy"; }
@@ -33,8 +33,9 @@ hold_services() {
 # disable_new: what packages have enabled for the next boot since hold_services is disabled again
 disable_new() {
 	units | comm -13 "$work/units" - | while read -r link; do
+		unit=$(readlink "$link")
 		if dpkg-query -L $(cat "$work/names") 2>/dev/null |
-			grep -q "/systemd/system/${link##*/}\$"; then
+			grep -q "/systemd/system/${unit##*/}\$"; then
 			rm -f "$link"
 			echo "not enabled: ${link##*/}" >&2
 		fi
