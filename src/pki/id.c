@@ -91,11 +91,12 @@ bool network_name_ok(const char *s)
 
 /* ---- from text ----------------------------------------------------------------------------- */
 
-/* RFC 5321's dot-string; no quoted ones, so nothing that printing would have to escape. */
+/* RFC 5321's dot-string; no quoted ones, so nothing that printing would have to escape, and no slash:
+ * an identity is the name of a file, too. */
 static bool local_part_ok(const char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!alnum(s[i]) && !strchr("!#$%&'*+-/=?^_`{|}~.", s[i]))
+		if (!alnum(s[i]) && !strchr("!#$%&'*+-=?^_`{|}~.", s[i]))
 			return false;
 	return n > 0;
 }

@@ -202,6 +202,13 @@ static bool take_hash(const char *s, uint8_t ret[static PKI_HASH])
 	return hex_bytes(s, ret, PKI_HASH, &n) == ST_OK && n == PKI_HASH;
 }
 
+static bool take_prefix(const char *s, struct prefix *ret)
+{
+	char text[PREFIX_TEXT_MAX];
+
+	return prefix_parse(s, ret) == ST_OK && strcmp(prefix_text(ret, text), s) == 0;
+}
+
 /* `s` is cut up; at least one. */
 static bool take_prefixes(char *s, struct prefix ret[static PKI_BLOCKS_MAX], size_t *ret_n)
 {
@@ -209,7 +216,7 @@ static bool take_prefixes(char *s, struct prefix ret[static PKI_BLOCKS_MAX], siz
 	char *word;
 
 	while ((word = strsep(&s, ",")) != NULL)
-		if (n == PKI_BLOCKS_MAX || prefix_parse(word, &ret[n++]) != ST_OK)
+		if (n == PKI_BLOCKS_MAX || !take_prefix(word, &ret[n++]))
 			return false;
 	*ret_n = n;
 	return true;

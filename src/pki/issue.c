@@ -272,28 +272,29 @@ static enum status make_all(struct issue *s, struct pki_delivery *d)
 /* In the index before it can be in anybody's hands. */
 static enum status record(struct issue *s, struct pki_delivery *d)
 {
-	struct index *x = &s->ca->index;
-	enum status st;
+	struct bytes copy;
+	enum status st = mem_dup(
+		&mem_libc, bytes_of(s->prefixes, s->n_prefixes * sizeof(s->prefixes[0])), &copy);
 
+	if (st != ST_OK)
+		return st;
 	d->hubs = s->manifest.hubs;
 	d->issued.role = s->grant->role;
 	d->issued.id = s->id;
 	d->issued.not_before = s->manifest.not_before;
 	d->issued.not_after = s->manifest.not_after;
 	memcpy(d->issued.key_hash, s->request.key_hash, PKI_HASH);
-	d->issued.prefixes = s->prefixes;
+	d->issued.prefixes = (struct prefix *)(uintptr_t)copy.p;
 	d->issued.n_prefixes = s->n_prefixes;
-	st = index_add(x, &d->issued);
-	if (st != ST_OK)
-		return st;
-	d->issued.prefixes = x->row[x->n - 1].prefixes;
-	return ca_save_index(s->ca, s->why);
+	st = index_add(&s->ca->index, &d->issued);
+	return st == ST_OK ? ca_save_index(s->ca, s->why) : st;
 }
 
 void pki_delivery_done(struct pki_delivery *d)
 {
 	pki_blob_done(&d->bundle);
 	pki_blob_done(&d->cert);
+	mem_free(&mem_libc, d->issued.prefixes);
 	d->issued.prefixes = NULL;
 }
 

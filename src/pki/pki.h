@@ -268,7 +268,7 @@ struct pki_grant {
 struct pki_delivery {
 	struct pki_blob bundle; /* text */
 	struct pki_blob cert; /* PEM, the certificate alone */
-	struct pki_issued issued; /* `prefixes` belongs to the index */
+	struct pki_issued issued;
 	struct pki_hubs hubs;
 };
 

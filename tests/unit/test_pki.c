@@ -287,6 +287,7 @@ static void identities(void **state)
 		{ "a@", 0, NULL },
 		{ "a@b@c", 0, NULL },
 		{ "a\"b@c", 0, NULL },
+		{ "../../a@c", 0, NULL }, /* it is the name of a file, too */
 		{ SIXTEEN "." SIXTEEN "." SIXTEEN "."
 			  "abcdefghijklm",
 		  2,
@@ -593,6 +594,7 @@ static void bad_index(void **state)
 		{ HEAD "41\tsite\ta\t1\t2\t0\t" HASH64 "\t10.0.0.0/8\n", "revocation" },
 		{ HEAD "41\tsite\ta\t1\t2\t-\t00\t10.0.0.0/8\n", "hash" },
 		{ HEAD "41\tsite\ta\t1\t2\t-\t" HASH64 "\t10.0.0.1/8\n", "prefixes" },
+		{ HEAD "41\tsite\ta\t1\t2\t-\t" HASH64 "\t10.0.0.1\n", "prefixes" },
 		{ HEAD "41\tsite\ta\t1\t2\t-\t" HASH64 "\t\n", "prefixes" },
 		{ HEAD "41\tsite\ta\t1\t2\t-\t" HASH64 "\t10.0.0.0/8\tmore\n", "fields" },
 	};

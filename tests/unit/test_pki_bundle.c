@@ -679,6 +679,84 @@ static void one_spelling(void **state)
 	end(&w);
 }
 
+/* ---- docs/protocol/bundle.md --------------------------------------------------------------- */
+
+/* The fenced block of the page that begins with `first`, in memory of its own. */
+static struct pki_blob fenced(const char *first)
+{
+	struct pki_blob page;
+	char mark[64];
+	struct bytes copy;
+	const uint8_t *from, *to;
+
+	if (pki_file_read(SOURCE_ROOT "/docs/protocol/bundle.md", PKI_FILE_MAX, why(), &page) !=
+	    ST_OK)
+		fail_msg("%s", reason);
+	snprintf(mark, sizeof(mark), "\n```\n%s", first);
+	from = memmem(page.p, page.n, mark, strlen(mark));
+	assert_non_null(from);
+	from += 5;
+	to = memmem(from, (size_t)(page.p + page.n - from), "\n```\n", 5);
+	assert_non_null(to);
+	assert_int_equal(mem_dup(&mem_libc, bytes_of(from, (size_t)(to + 1 - from)), &copy), ST_OK);
+	pki_blob_done(&page);
+	return (struct pki_blob){ (uint8_t *)(uintptr_t)copy.p, copy.n };
+}
+
+/* Hexadecimal digits, with blanks and comments. */
+static size_t octets_of(const struct pki_blob *hex, uint8_t *ret)
+{
+	char digits[4096];
+	size_t n = 0;
+	bool comment = false;
+
+	for (size_t i = 0; i < hex->n; i++) {
+		char c = (char)hex->p[i];
+
+		comment = c == '#' || (comment && c != '\n');
+		assert_true(n < sizeof(digits) - 1);
+		if (!comment && c != '\n')
+			digits[n++] = c;
+	}
+	digits[n] = '\0';
+	n = hex_decode(digits, ret);
+	assert_int_equal(n % 2, 0);
+	return n / 2;
+}
+
+static void published_vector(void **state)
+{
+	struct pki_blob text = fenced("warren-bundle 1\n"), hex = fenced("01  "), block;
+	struct now now = { .wall = { 1800000000 }, .wall_ok = true };
+	struct armour a = { cur_of(part_of(bytes_from(&text), 2)), 1 };
+	uint8_t want[2048];
+	struct pki_bundle *b;
+	struct prefix p;
+
+	(void)state;
+	if (pki_bundle_read(bytes_from(&text), &now, why(), &b) != ST_OK)
+		fail_msg("%s", reason);
+	assert_string_equal(b->manifest.network, "corp");
+	assert_string_equal(b->manifest.id.text, "site-b.example");
+	assert_int_equal(b->manifest.role, PKI_SITE);
+	assert_string_equal(blocks_str(&b->blocks), "10.2.0.0/16, fd00:2::/32");
+	assert_int_equal(b->manifest.n_domain, 2);
+	assert_int_equal(prefix_parse("fd00::/8", &p), ST_OK);
+	assert_true(prefix_eq(&b->manifest.domain[1], &p));
+	assert_int_equal(b->manifest.hubs.n, 2);
+	assert_string_equal(b->manifest.hubs.name[1], "192.0.2.1");
+	assert_true(b->manifest.not_before.s == 0x6b014355);
+	assert_true(b->manifest.not_after.s == 0x124664165);
+	pki_bundle_free(b);
+
+	assert_int_equal(armour_take(&a, "WARREN MANIFEST", "it", why(), &block), ST_OK);
+	assert_int_equal(block.n, octets_of(&hex, want));
+	assert_memory_equal(block.p, want, block.n);
+	pki_blob_done(&block);
+	pki_blob_done(&text);
+	pki_blob_done(&hex);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -699,6 +777,7 @@ int main(void)
 		cmocka_unit_test(clocks),
 		cmocka_unit_test(authority_over),
 		cmocka_unit_test(one_spelling),
+		cmocka_unit_test(published_vector),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
