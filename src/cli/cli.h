@@ -23,10 +23,14 @@ struct cli {
 	const char *socket;
 	bool json;
 	const char *arg; /* FILE or PEER; NULL when not given */
+	int argc; /* of a command that reads its own options: what follows its name */
+	char **argv;
 };
 
 /* check.c */
 enum cli_exit cli_check(const struct cli *cli);
+/* pki.c */
+enum cli_exit cli_pki(const struct cli *cli);
 /* remote.c */
 enum cli_exit cli_status(const struct cli *cli);
 enum cli_exit cli_peers(const struct cli *cli);

@@ -9,6 +9,7 @@ enum arg {
 	ARG_NONE,
 	ARG_OPTIONAL,
 	ARG_REQUIRED,
+	ARG_REST, /* everything after its name is the command's own business */
 };
 
 static const struct command {
@@ -23,6 +24,8 @@ static const struct command {
 	{ "watch", NULL, ARG_NONE, cli_watch, "events as they happen, until interrupted" },
 	{ "check", "FILE", ARG_REQUIRED, cli_check,
 	  "everything that is wrong with a configuration" },
+	{ "pki", "...", ARG_REST, cli_pki,
+	  "certificates: authority, requests, bundles; see \"warren pki help\"" },
 	{ "up", "PEER", ARG_REQUIRED, cli_up, "connect a peer now" },
 	{ "down", "PEER", ARG_OPTIONAL, cli_down,
 	  "delete a peer's SAs; without PEER all, and end the daemon" },
@@ -91,11 +94,24 @@ static void read_word(struct line *l, const char *word)
 		l->words[l->n_words++] = word;
 }
 
+static bool takes_rest(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return commands[i].arg == ARG_REST;
+	return false;
+}
+
 static void read_line(int argc, char **argv, struct line *l)
 {
 	bool options = true;
 
 	for (int i = 1; i < argc; i++) {
+		if (l->n_words == 1 && takes_rest(l->words[0])) {
+			l->cli.argc = argc - i;
+			l->cli.argv = argv + i;
+			return;
+		}
 		if (!options || argv[i][0] != '-')
 			read_word(l, argv[i]);
 		else if (strcmp(argv[i], "--") == 0)
