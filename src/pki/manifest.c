@@ -100,7 +100,8 @@ static enum status put_signature(struct wr *w, EVP_PKEY *key, struct text *why)
 	bool good = ctx && sign(ctx, key, wr_bytes_of(w), sig, &n);
 
 	EVP_MD_CTX_free(ctx);
-	if (!good)
+	/* libcrypto 3.0 out of memory: success, and a length of -1. */
+	if (!good || n > sizeof(sig))
 		return pki_libcrypto("signing the manifest", why);
 	wr_u16(w, (uint16_t)n);
 	wr_put(w, bytes_of(sig, n));

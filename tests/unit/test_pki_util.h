@@ -168,9 +168,12 @@ static inline struct pki_blob site_bundle(struct pki_ca *ca, const char *id, con
 {
 	struct pki_grant grant = { .role = PKI_SITE, .blocks = blocks(prefixes) };
 	struct pki_delivery d;
+	struct pki_blob text;
 
 	if (sign(ca, id, &grant, T0, &d) != ST_OK)
 		fail_msg("%s", reason);
-	pki_blob_done(&d.cert);
-	return d.bundle;
+	text = d.bundle;
+	d.bundle = (struct pki_blob){ 0 };
+	pki_delivery_done(&d);
+	return text;
 }
