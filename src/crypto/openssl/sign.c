@@ -49,7 +49,7 @@ static enum status sign_octets(struct kit *k, const struct key_entry *key, uint1
 		return ST_NOMEM;
 	ok = EVP_PKEY_sign(ctx, ret_der, &n, digest, crypto_hash_len(hash)) == 1;
 	EVP_PKEY_CTX_free(ctx);
-	if (!ok)
+	if (!ok || n > cap)
 		return ST_BUG;
 	*ret_n = n;
 	return ST_OK;
