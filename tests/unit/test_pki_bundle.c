@@ -221,8 +221,11 @@ static void edited(void **state)
 		{ NULL, 0, "\n", "1 bytes follow the manifest" },
 		{ NULL, 0, "-----BEGIN CERTIFICATE-----\n", "bytes follow the manifest" },
 		{ "-----END CERT", 0, "\n", "not the base64 of the certificate" },
-		{ "-----END CERT", 0, "AAAA\n", "not the base64 of the certificate" },
-		{ "-----END WARREN", 0, "AAAA\n", "not the base64 of the manifest" },
+		{ "-----END WARREN", 0, "*\n", "not the base64 of the manifest" },
+		/* More of it: no base64, or bytes too many, as the length of the signature has it.
+		 */
+		{ "-----END CERT", 0, "AAAA\n", "certificate" },
+		{ "-----END WARREN", 0, "AAAA\n", "manifest" },
 		{ "-----END CERT", 1, "", "not the base64 of the certificate" },
 	};
 	struct world w = begin("10.0.0.0/8");
