@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -547,7 +548,7 @@ static void successor(void **state)
 struct caller {
 	struct world *w;
 	uv_async_t done;
-	bool finished;
+	atomic_bool finished;
 	enum status call, refused, watch, event, end;
 	char result[128], why[CTL_ERROR_MAX], got[128];
 };
