@@ -26,6 +26,12 @@ struct prefix {
 	uint8_t len;
 };
 
+/* Addresses of one family, both ends included. */
+struct ip_range {
+	struct ip first;
+	struct ip last; /* not below `first` */
+};
+
 #define IP_TEXT_MAX 46
 #define ENDPOINT_TEXT_MAX 56
 #define PREFIX_TEXT_MAX 50

@@ -132,6 +132,54 @@ struct conf_peer {
 	struct conf_dur keepalive;
 };
 
+enum conf_role {
+	CONF_ROLE_SITE,
+	CONF_ROLE_HUB,
+};
+
+enum conf_topology {
+	CONF_TOPOLOGY_STAR,
+	CONF_TOPOLOGY_DYNAMIC,
+};
+
+/* `member "PATTERN" { prefixes = { ... } }` in a hub's network: what that identity may have,
+ * whatever its certificate says. */
+struct conf_member {
+	struct conf_member *next; /* in the order of the file: the first that matches counts */
+	struct conf_pos at;
+	struct conf_ident id; /* a pattern */
+	struct conf_ts prefixes;
+};
+
+/*
+ * `network "name" { ... }`: a network of sites around hubs (one network in a file so far).
+ *
+ * What is absent here comes from the bundle (conf_creds.h has the outcome): certificate, trust
+ * anchor, hubs, domain, and as `protect` the site's own address blocks.
+ */
+struct conf_network {
+	struct conf_network *next;
+	const char *name;
+	struct conf_pos at;
+	struct conf_word role; /* enum conf_role */
+	struct conf_text identity; /* bundle; the key beside it, see conf_creds.h */
+	struct conf_text certificate; /* instead of a bundle: all three, from the top level or here */
+	struct conf_text key;
+	struct conf_list trust;
+	struct conf_ident local_id; /* default: the bundle's, or the certificate's only name */
+	struct conf_text crl;
+	struct conf_list hubs; /* SITE; names or addresses in order of preference */
+	struct conf_num port; /* the hubs' */
+	struct conf_ts protect; /* what is behind us: prefixes, all protocols */
+	struct conf_ts domain; /* HUB: required.  SITE: instead of the bundle's */
+	struct conf_word topology; /* HUB */
+	struct conf_member *members; /* HUB */
+	struct conf_proposals proposals;
+	struct conf_proposals esp_proposals;
+	struct conf_dur dpd_delay;
+	struct conf_dur keepalive;
+};
+
 struct conf {
 	unsigned refs;
 	const struct alloc *mem;
@@ -142,6 +190,10 @@ struct conf {
 	struct conf_text certificate;
 	struct conf_text key;
 	struct conf_list trust;
+	struct conf_text identity; /* bundle */
+	struct conf_text crl;
+	struct conf_text state; /* directory for what has to survive a restart */
+	struct conf_text user; /* whom the daemon becomes */
 	struct conf_text control;
 	struct conf_text interface;
 	struct conf_num mtu; /* 0: derived from the underlay */
@@ -156,6 +208,8 @@ struct conf {
 	struct conf_num half_open_cookie;
 	struct conf_peer *peers;
 	size_t n_peers;
+	struct conf_network *networks;
+	size_t n_networks;
 };
 
 /* ---- errors ------------------------------------------------------------------------------ */
@@ -193,9 +247,43 @@ void conf_error_text(const struct conf_errors *errs, const struct conf_error *e,
 MUST enum status conf_parse(const struct alloc *mem, const char *file, struct bytes text,
 			    struct conf_errors *errs, struct conf **ret_conf);
 
+/*
+ * Where the bytes of the configuration and of the files that it names come from.  The process that
+ * handles packets cannot read them (signer.h): it gets their public parts over a socket.
+ */
+struct conf_source {
+	/* All of a file of at most `max` bytes, in memory of `mem`, to be freed with
+	 * mem_free_secret().  ST_IO: `why` has the operating system's reason, without the name. */
+	enum status (*read)(void *ctx, const char *path, size_t max, const struct alloc *mem,
+			    struct text *why, uint8_t **ret_p, size_t *ret_n);
+	void *ctx;
+};
+
+/* The file system. */
+extern const struct conf_source conf_source_files;
+
 /* Reads the file (not pure).  ST_IO when it cannot be read, with an error at position 0. */
-MUST enum status conf_load(const struct alloc *mem, const char *path, struct conf_errors *errs,
-			   struct conf **ret_conf);
+MUST enum status conf_load(const struct alloc *mem, const struct conf_source *source,
+			   const char *path, struct conf_errors *errs, struct conf **ret_conf);
+
+/* Overwrites the values of all secrets in place with others of the same form and length, so that
+ * the text still parses and every position stays: for whom secrets are none of his business.
+ * Works on any text, however broken: what may be a secret goes. */
+void conf_redact(uint8_t *text, size_t n);
+
+/* ---- differences ------------------------------------------------------------------------- */
+
+/* One thing that a reload changes.  Everything in it lives in the arena. */
+struct conf_diff_line {
+	struct conf_diff_line *next;
+	enum conf_change change; /* the highest of its keys'; CONF_HOT for what is only added */
+	const char *section; /* "", "peer \"b\"", "network \"corp\"" */
+	const char *text; /* "dpd_delay: 30s -> 10s", "added", "removed", "psk: changed" */
+};
+
+/* In the order of the new file, removals last; NULL when nothing changed.  Never shows a secret. */
+MUST enum status conf_diff(struct arena *ar, const struct conf *old, const struct conf *new,
+			   struct conf_diff_line **ret_lines);
 
 struct conf *conf_ref(struct conf *c);
 void conf_unref(struct conf *c); /* takes NULL */
@@ -208,6 +296,8 @@ const struct conf_peer *conf_find_peer(const struct conf *c, const char *name);
 enum conf_scope {
 	CONF_TOP,
 	CONF_PEER,
+	CONF_NETWORK,
+	CONF_MEMBER,
 	CONF_SCOPES,
 };
 

@@ -67,6 +67,8 @@ enum {
 	CRYPTO_KE_PUBLIC_MAX = 256, /* MODP-2048 */
 	CRYPTO_SIGNATURE_MAX = 512,
 	CRYPTO_CERTS_MAX = 8,
+	CRYPTO_BLOCKS_MAX = 64,
+	CRYPTO_REVOCATION_ID = 32,
 	CRYPTO_REASON_MAX = 240,
 };
 
@@ -209,6 +211,14 @@ struct crypto_cert_facts {
 	uint8_t serial[20];
 	uint8_t serial_len;
 	char auth[24]; /* what authenticated, for people: "ecdsa-p256-sha256" */
+	/* What a CRL's entry about it would be called: SHA-256 of the issuer's name (DER) and the
+	 * serial number.  See crypto_store_revoked(). */
+	uint8_t revocation_id[CRYPTO_REVOCATION_ID];
+	/* Its address blocks (RFC 3779), canonical, which the path covers; none: `has_blocks` is
+	 * false, and the certificate says nothing about addresses. */
+	bool has_blocks;
+	uint16_t n_blocks;
+	struct ip_range blocks[CRYPTO_BLOCKS_MAX];
 };
 
 /* A result is a value without pointers; wipe it with crypto_result_done(). */

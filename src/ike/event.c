@@ -11,6 +11,7 @@ const char *ike_event_name(enum ike_event_kind kind)
 		[IKE_EV_SA_DOWN] = "ike_down",
 		[IKE_EV_CHILD_UP] = "child_up",
 		[IKE_EV_CHILD_DOWN] = "child_down",
+		[IKE_EV_CONFLICT] = "conflict",
 		[IKE_EV_REFUSED] = "refused",
 		[IKE_EV_RETRANSMIT] = "retransmit",
 		[IKE_EV_UNREACHABLE] = "unreachable",

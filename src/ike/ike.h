@@ -38,6 +38,10 @@
 typedef uint64_t ike_sa_id;
 typedef dp_peer_id ike_peer_id;
 
+/* Peers of the configuration have ids below; those that the engine makes, one for each identity
+ * behind a pattern or in a network, have ids from here on. */
+#define IKE_PEER_DYNAMIC ((ike_peer_id)1 << 32)
+
 /* ---- configuration ----------------------------------------------------------------------- */
 
 enum ike_start {
@@ -49,6 +53,32 @@ enum ike_start {
 enum ike_auth_kind {
 	IKE_AUTH_PSK,
 	IKE_AUTH_CERT,
+};
+
+/*
+ * What a counterpart is to us, and so what it may source (the PAD of RFC 4301 section 4.4.3, as
+ * values).  Authority comes from its certificate's address blocks or from our configuration, never
+ * from its word.
+ */
+enum ike_role {
+	/* A `peer`: the selectors are what the configuration says.  When remote_id is a pattern it
+	 * stands for everybody who matches: each identity is a peer of its own. */
+	IKE_ROLE_FIXED,
+	/* A hub of a network in which we are a site.  We only ever initiate, to its addresses, and
+	 * are silent to IKE_SA_INIT.  It must be a hub: its identity is one of `hub_ids`, or the
+	 * blocks of its certificate have all of `domain`.  What it answers as TSr must lie in its
+	 * blocks (if it has such), and in `domain` (if that is not empty). */
+	IKE_ROLE_HUB,
+	/* We are a hub: everybody whom `trust` vouches for.  TSi is narrowed to what that identity
+	 * is authorised for (the first of `rules` that matches, else its blocks), inside `domain`;
+	 * TSr to `domain`.  Each identity is a peer of its own while it has an SA. */
+	IKE_ROLE_MEMBERS,
+};
+
+/* What the hub's own file grants an identity, whatever its certificate says. */
+struct ike_member_rule {
+	struct policy_ident id; /* pattern */
+	struct wire_ts_list prefixes; /* all protocols */
 };
 
 /* A counterpart.  All pointers belong to the configuration. */
@@ -75,6 +105,19 @@ struct ike_peer_conf {
 	enum ike_start start;
 	dur_t dpd_delay; /* 0: no dead-peer detection */
 	dur_t keepalive; /* NAT keepalive interval, 0: none */
+	enum ike_role role;
+	const struct policy_ident *hub_ids; /* HUB */
+	size_t n_hub_ids;
+	struct wire_ts_list domain; /* HUB, MEMBERS; all protocols.  MEMBERS: the same as ts_local */
+	const struct ike_member_rule *rules; /* MEMBERS; the first that matches counts */
+	size_t n_rules;
+	/* Certificates that must not be accepted, and SAs that go on a reload: sorted by memcmp(). */
+	const uint8_t (*revoked)[CRYPTO_REVOCATION_ID];
+	size_t n_revoked;
+	/* Equal as long as what we prove ourselves with (key, certificates), and what we judge the
+	 * peer by (pre-shared key, anchors), are the same: references differ after each reload. */
+	uint8_t own_digest[32];
+	uint8_t peer_digest[32];
 };
 
 /* An immutable snapshot.  The engine holds references; the last ike_conf_unref() calls `free`. */
@@ -158,6 +201,7 @@ enum ike_event_kind {
 	IKE_EV_SA_DOWN,
 	IKE_EV_CHILD_UP,
 	IKE_EV_CHILD_DOWN,
+	IKE_EV_CONFLICT, /* two peers are authorised for one prefix: who has it, who does not get it */
 	IKE_EV_REFUSED, /* a negotiation failed: `text` has both sides' values and what to change */
 	IKE_EV_RETRANSMIT, /* no answer yet; asking again */
 	IKE_EV_UNREACHABLE, /* no answer after all retransmissions */
@@ -178,6 +222,8 @@ struct ike_event {
 	uint64_t spi_i, spi_r; /* of the IKE SA */
 	uint32_t spi_in, spi_out; /* of the child */
 	struct endpoint local, remote;
+	char identity[128]; /* what the other end calls itself, "" when it has not said; proven only
+			     * where the event says so */
 	char text[IKE_EVENT_TEXT_MAX];
 };
 

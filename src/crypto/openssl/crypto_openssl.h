@@ -31,13 +31,48 @@ struct crypto_store;
 MUST enum status crypto_store_new(struct crypto_store **ret_store);
 void crypto_store_free(struct crypto_store *s);
 
-/* All loaders: ST_INVAL or ST_IO with `why` saying what is wrong in which file or entry. PEM. */
-MUST enum status crypto_store_add_key(struct crypto_store *s, const char *path, struct text *why,
+/* The bytes of a file, and its name for messages. */
+struct crypto_file {
+	const char *name;
+	struct bytes data; /* PEM; certificates and CRLs also DER */
+};
+
+/*
+ * Loaders: ST_INVAL with `why` saying what is wrong in which file or entry.
+ *
+ * A store may be without secrets (crypto_store_public()): then a key is its public half (PEM
+ * "PUBLIC KEY"), a pre-shared key nothing but a name, and the jobs that need them fail; whoever has
+ * the secrets finds them by crypto_store_name().
+ */
+MUST enum status crypto_store_add_key(struct crypto_store *s, const struct crypto_file *file,
+				      struct text *why, crypto_ref *ret_ref);
+/* `name` tells it from others, in a store of secrets and in one without: unique, not secret. */
+MUST enum status crypto_store_add_psk(struct crypto_store *s, const char *name, struct bytes psk,
 				      crypto_ref *ret_ref);
-MUST enum status crypto_store_add_psk(struct crypto_store *s, struct bytes psk,
-				      crypto_ref *ret_ref);
-MUST enum status crypto_store_add_trust(struct crypto_store *s, const char *const *paths, size_t n,
-					struct text *why, crypto_ref *ret_ref);
+/* `crl` may be NULL; with one, whatever it lists is refused, and everything once it is out of date
+ * (RFC 5280 section 6.3.3). */
+MUST enum status crypto_store_add_trust(struct crypto_store *s, const struct crypto_file *files,
+					size_t n, const struct crypto_file *crl, struct text *why,
+					crypto_ref *ret_ref);
+
+/* No secrets will be added: see above.  Before the first loader. */
+void crypto_store_public(struct crypto_store *s);
+
+/* What names a key or pre-shared key in any store loaded from the same files: for a key the SHA-256
+ * of its SubjectPublicKeyInfo in hexadecimal, for a pre-shared key its name.  NULL: none. */
+const char *crypto_store_name(const struct crypto_store *s, crypto_ref ref);
+/* The entry that has this name, 0 if none. */
+crypto_ref crypto_store_find(const struct crypto_store *s, const char *name);
+
+/* The public half of a key as PEM, to be freed with free(). */
+MUST enum status crypto_store_public_pem(const struct crypto_store *s, crypto_ref key,
+					 char **ret_pem, size_t *ret_n);
+
+/* Ids (crypto_cert_facts.revocation_id) of everything that the CRL of these anchors lists, sorted;
+ * they live as long as the store. */
+MUST enum status crypto_store_revoked(struct crypto_store *s, crypto_ref trust,
+				      const uint8_t (**ret_ids)[CRYPTO_REVOCATION_ID],
+				      size_t *ret_n);
 
 /* A certificate chain file, end entity first. The views live as long as the store. */
 struct crypto_chain {
@@ -45,8 +80,8 @@ struct crypto_chain {
 	size_t n;
 };
 
-MUST enum status crypto_store_load_chain(struct crypto_store *s, const char *path, struct text *why,
-					 struct crypto_chain *ret_chain);
+MUST enum status crypto_store_load_chain(struct crypto_store *s, const struct crypto_file *file,
+					 struct text *why, struct crypto_chain *ret_chain);
 
 /* Whether `key` is the private key of the end entity of `chain`. */
 MUST enum status crypto_store_match(struct crypto_store *s, crypto_ref key,
