@@ -103,6 +103,14 @@ class Charon:
                 out.write(text)
         shutil.copy(leaf.key, os.path.join(self.swanctl_dir, "pkcs8", f"{leaf.name}.key"))
 
+    def own_files(self, name, cert, key):
+        """The same from a certificate and a key in PEM."""
+        shutil.copy(cert, os.path.join(self.swanctl_dir, "x509", f"{name}.crt"))
+        shutil.copy(key, os.path.join(self.swanctl_dir, "pkcs8", f"{name}.key"))
+
+    def trust_file(self, name, cert):
+        shutil.copy(cert, os.path.join(self.swanctl_dir, "x509ca", f"{name}.crt"))
+
     def psk(self, name, secret, *ids):
         lines = "".join(f'        id-{i} = "{value}"\n' for i, value in enumerate(ids))
         self._secrets.append(f'    ike-{name} {{\n{lines}        secret = "{secret}"\n    }}\n')

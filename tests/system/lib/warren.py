@@ -11,8 +11,8 @@ import signal
 from .lab import run
 from .wait import until
 
-_BARE = {"start", "log", "dpd_delay", "keepalive", "retransmit_timeout", "mtu", "port", "nat_port",
-         "retransmit_tries", "half_open_cookie"}
+_BARE = {"role", "topology", "start", "log", "dpd_delay", "keepalive", "retransmit_timeout", "mtu",
+         "port", "nat_port", "retransmit_tries", "half_open_cookie"}
 PSK = "a rather long shared secret"
 
 
@@ -28,14 +28,22 @@ def binary(name):
                         [name])
 
 
-def render(top, peers):
-    """Configuration text of top-level keys and {name: keys} of peers."""
-    lines = [f"{key} = {_value(key, value)}" for key, value in top.items()]
+def render(top, peers, networks=None):
+    """Configuration text of top-level keys, {name: keys} of peers, and {name: (keys, {pattern:
+    keys of the member})} of networks."""
+    lines = _keys(top)
     for name, keys in peers.items():
-        lines.append(f'peer "{name}" {{')
-        lines += [f"\t{key} = {_value(key, value)}" for key, value in keys.items()]
+        lines += [f'peer "{name}" {{', *_keys(keys), "}"]
+    for name, (keys, members) in (networks or {}).items():
+        lines += [f'network "{name}" {{', *_keys(keys)]
+        for pattern, granted in members.items():
+            lines += [f'member "{pattern}" {{', *_keys(granted), "}"]
         lines.append("}")
     return "\n".join(lines) + "\n"
+
+
+def _keys(keys):
+    return [f"{key} = {_value(key, value)}" for key, value in keys.items()]
 
 
 def _value(key, value):
@@ -58,19 +66,20 @@ def _environment():
 class Warrend:
     """A running daemon with its own configuration file and control socket."""
 
-    def __init__(self, lab, ns, top, peers, wait=True):
+    def __init__(self, lab, ns, top, peers, wait=True, networks=None):
         self.lab, self.ns = lab, ns
         self.dir = lab.subdir(f"warrend-{ns.short}")
         self.conf = os.path.join(self.dir, "warren.conf")
         self.socket = os.path.join(self.dir, "warren.sock")
         self.proc = None
-        self.configure(top, peers)
+        self.configure(top, peers, networks)
         self.start(wait)
 
-    def configure(self, top, peers):
+    def configure(self, top, peers, networks=None):
         self.device = top.get("interface", "warren0")
         with open(self.conf, "w") as file:
-            file.write(render({"control": self.socket, "log": "debug", **top}, peers))
+            file.write(render({"control": self.socket, "log": "debug", **top}, peers,
+                              networks))
 
     def start(self, wait=True):
         self.proc = self.ns.popen("warrend", binary("warrend"), "-c", self.conf, env=_environment())
