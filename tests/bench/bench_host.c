@@ -108,8 +108,7 @@ struct bench_pki {
 	EVP_PKEY *root_key, *leaf_key;
 	X509 *root;
 	long serial;
-	char dir[64];
-	char root_file[96], key_file[96];
+	BIO *root_pem, *key_pem;
 };
 
 static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
@@ -154,21 +153,22 @@ static X509 *make_cert(struct bench_pki *pki, const char *name, EVP_PKEY *key, X
 	return cert;
 }
 
-static void write_files(struct bench_pki *pki)
+/* The PEM in a BIO, as the key store takes files. */
+static struct crypto_file file_of(const char *name, BIO *bio)
 {
-	const char *tmp = getenv("TMPDIR");
-	FILE *f;
+	char *p;
+	long n = BIO_get_mem_data(bio, &p);
 
-	BENCH_NEED(snprintf(pki->dir, sizeof(pki->dir), "%s/bench_engine.XXXXXX",
-			    tmp ? tmp : "/tmp") < (int)sizeof(pki->dir));
-	BENCH_NEED(mkdtemp(pki->dir));
-	snprintf(pki->root_file, sizeof(pki->root_file), "%s/root.pem", pki->dir);
-	snprintf(pki->key_file, sizeof(pki->key_file), "%s/key.pem", pki->dir);
-	f = fopen(pki->root_file, "w");
-	BENCH_NEED(f && PEM_write_X509(f, pki->root) && fclose(f) == 0);
-	f = fopen(pki->key_file, "w");
-	BENCH_NEED(f && PEM_write_PrivateKey(f, pki->leaf_key, NULL, NULL, 0, NULL, NULL) &&
-		   fclose(f) == 0);
+	return (struct crypto_file){ name, bytes_of(p, (size_t)n) };
+}
+
+static void make_files(struct bench_pki *pki)
+{
+	pki->root_pem = BIO_new(BIO_s_mem());
+	pki->key_pem = BIO_new(BIO_s_mem());
+	BENCH_NEED(pki->root_pem && PEM_write_bio_X509(pki->root_pem, pki->root));
+	BENCH_NEED(pki->key_pem && PEM_write_bio_PrivateKey(pki->key_pem, pki->leaf_key, NULL, NULL,
+							    0, NULL, NULL));
 }
 
 struct bench_pki *bench_pki_new(void)
@@ -180,15 +180,14 @@ struct bench_pki *bench_pki_new(void)
 	pki->leaf_key = EVP_EC_gen("P-256");
 	BENCH_NEED(pki->root_key && pki->leaf_key);
 	pki->root = make_cert(pki, "root", pki->root_key, NULL);
-	write_files(pki);
+	make_files(pki);
 	return pki;
 }
 
 void bench_pki_free(struct bench_pki *pki)
 {
-	unlink(pki->root_file);
-	unlink(pki->key_file);
-	rmdir(pki->dir);
+	BIO_free(pki->root_pem);
+	BIO_free(pki->key_pem);
 	X509_free(pki->root);
 	EVP_PKEY_free(pki->root_key);
 	EVP_PKEY_free(pki->leaf_key);
@@ -257,13 +256,14 @@ static void identity(struct host *h, const char *name, struct policy_ident *ret)
 
 static void load_credentials(struct host *h, struct bench_pki *pki)
 {
-	const char *roots[] = { pki->root_file };
+	const struct crypto_file root = file_of("root", pki->root_pem);
+	const struct crypto_file key = file_of("key", pki->key_pem);
 	char buf[256];
 	struct text why = TEXT_OF(buf);
 
 	BENCH_NEED(crypto_store_new(&h->store) == ST_OK);
-	if (crypto_store_add_key(h->store, pki->key_file, &why, &h->peer.key) ||
-	    crypto_store_add_trust(h->store, roots, 1, &why, &h->peer.trust) ||
+	if (crypto_store_add_key(h->store, &key, &why, &h->peer.key) ||
+	    crypto_store_add_trust(h->store, &root, 1, NULL, &why, &h->peer.trust) ||
 	    crypto_store_trust_hashes(h->store, h->peer.trust, &h->peer.trust_hashes))
 		bench_fail("%s", buf);
 }

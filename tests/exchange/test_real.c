@@ -13,7 +13,6 @@ struct real {
 	struct crypto_openssl *ops;
 	struct crypto_store *store;
 	struct node_provider provider;
-	char dir[64];
 };
 
 static void run_job(void *ctx, const struct crypto_job *job, struct crypto_result *ret)
@@ -25,9 +24,7 @@ static int setup_real(void **state)
 {
 	static struct real r;
 
-	snprintf(r.dir, sizeof(r.dir), "/tmp/test_real.XXXXXX");
-	if (!mkdtemp(r.dir) || crypto_openssl_new(&r.ops) != ST_OK ||
-	    crypto_store_new(&r.store) != ST_OK)
+	if (crypto_openssl_new(&r.ops) != ST_OK || crypto_store_new(&r.store) != ST_OK)
 		return -1;
 	r.provider = (struct node_provider){ crypto_openssl_ops(r.ops), run_job, r.store };
 	*state = &r;
@@ -40,7 +37,7 @@ static int teardown_real(void **state)
 
 	crypto_store_free(r->store);
 	crypto_openssl_free(r->ops);
-	return rmdir(r->dir);
+	return 0;
 }
 
 static void start(struct pair *p, const struct real *r)
@@ -61,9 +58,12 @@ static void start(struct pair *p, const struct real *r)
 
 static crypto_ref add_psk(const struct real *r, const char *psk)
 {
+	static unsigned count;
 	crypto_ref ref = 0;
+	char name[16];
 
-	assert_int_equal(crypto_store_add_psk(r->store, bytes_str(psk), &ref), ST_OK);
+	snprintf(name, sizeof(name), "%u", count++);
+	assert_int_equal(crypto_store_add_psk(r->store, name, bytes_str(psk), &ref), ST_OK);
 	return ref;
 }
 
@@ -123,18 +123,10 @@ struct ca {
 	crypto_ref trust;
 };
 
-static const char *in_dir(const struct real *r, const char *name)
-{
-	static char path[128];
-
-	snprintf(path, sizeof(path), "%s/%s", r->dir, name);
-	return path;
-}
-
 static struct ca make_ca(const struct real *r, const char *name)
 {
 	struct ca ca = { .key = pki_ec("P-384") };
-	const char *path = in_dir(r, "ca");
+	struct crypto_file file;
 	char buf[200];
 	struct text why = TEXT_OF(buf);
 
@@ -143,9 +135,8 @@ static struct ca make_ca(const struct real *r, const char *name)
 					       .usage = "critical,keyCertSign",
 					       .from = BEGIN - PKI_DAY,
 					       .key = ca.key });
-	pki_write_certs(path, &ca.cert, 1);
-	assert_int_equal(crypto_store_add_trust(r->store, &path, 1, &why, &ca.trust), ST_OK);
-	unlink(path);
+	file = (struct crypto_file){ "ca", pki_pem_certs(&ca.cert, 1) };
+	assert_int_equal(crypto_store_add_trust(r->store, &file, 1, NULL, &why, &ca.trust), ST_OK);
 	return ca;
 }
 
@@ -169,12 +160,11 @@ static void certify(const struct real *r, struct test_conf *c, struct ike_peer_c
 						  .issuer = ca->cert,
 						  .issuer_key = ca->key });
 	struct bytes der = pki_der(cert);
+	const struct crypto_file file = { "key", pki_pem_key(key, NULL) };
 	char buf[200];
 	struct text why = TEXT_OF(buf);
 
-	pki_write_key(in_dir(r, "key"), key, NULL);
-	assert_int_equal(crypto_store_add_key(r->store, in_dir(r, "key"), &why, &peer->key), ST_OK);
-	unlink(in_dir(r, "key"));
+	assert_int_equal(crypto_store_add_key(r->store, &file, &why, &peer->key), ST_OK);
 	peer->auth = IKE_AUTH_CERT;
 	peer->certs[0] = test_conf_dup(c, der);
 	peer->n_certs = 1;

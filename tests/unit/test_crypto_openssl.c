@@ -722,8 +722,9 @@ static void psk_auth(void **state)
 	struct crypto_result r;
 	crypto_ref a, b;
 
-	assert_int_equal(crypto_store_add_psk(f->store, bytes_str("correct horse"), &a), ST_OK);
-	assert_int_equal(crypto_store_add_psk(f->store, bytes_str("correct hors"), &b), ST_OK);
+	assert_int_equal(crypto_store_add_psk(f->store, "a", bytes_str("correct horse"), &a),
+			 ST_OK);
+	assert_int_equal(crypto_store_add_psk(f->store, "b", bytes_str("correct hors"), &b), ST_OK);
 	assert_true(a != 0 && b != 0 && a != b);
 	r = run_psk(f, a, CRYPTO_PRF_HMAC_SHA2_256, octets);
 	assert_int_equal(r.status, ST_OK);
@@ -743,13 +744,14 @@ static void psk_bugs(void **state)
 	struct crypto_result r;
 	crypto_ref ref = 77;
 
-	assert_int_equal(crypto_store_add_psk(f->store, (struct bytes){ NULL, 0 }, &ref), ST_INVAL);
+	assert_int_equal(crypto_store_add_psk(f->store, "c", (struct bytes){ NULL, 0 }, &ref),
+			 ST_INVAL);
 	assert_int_equal(ref, 77);
 	r = run_psk(f, 0, CRYPTO_PRF_HMAC_SHA2_256, bytes_str("x"));
 	assert_failed(&r, ST_BUG);
 	r = run_psk(f, 1000000, CRYPTO_PRF_HMAC_SHA2_256, bytes_str("x"));
 	assert_failed(&r, ST_BUG);
-	assert_int_equal(crypto_store_add_psk(f->store, bytes_str("x"), &ref), ST_OK);
+	assert_int_equal(crypto_store_add_psk(f->store, "d", bytes_str("x"), &ref), ST_OK);
 	r = run_psk(f, ref, 2, bytes_str("x"));
 	assert_failed(&r, ST_BUG);
 }

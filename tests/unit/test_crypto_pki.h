@@ -187,6 +187,40 @@ static inline void pki_free(struct bytes b)
 	OPENSSL_free((void *)(uintptr_t)b.p);
 }
 
+/* Files in memory, as the key store takes them; the last of each kind goes when the next comes. */
+static inline struct bytes pki_mem(BIO **slot, BIO *bio)
+{
+	char *p;
+	long n = BIO_get_mem_data(bio, &p);
+
+	BIO_free(*slot);
+	*slot = bio;
+	return bytes_of(p, (size_t)n);
+}
+
+static inline struct bytes pki_pem_certs(X509 *const *certs, size_t n)
+{
+	static BIO *last;
+	BIO *bio = BIO_new(BIO_s_mem());
+
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(PEM_write_bio_X509(bio, certs[i]), 1);
+	return pki_mem(&last, bio);
+}
+
+static inline struct bytes pki_pem_key(EVP_PKEY *key, const char *passphrase)
+{
+	static BIO *last;
+	BIO *bio = BIO_new(BIO_s_mem());
+
+	assert_int_equal(PEM_write_bio_PrivateKey(bio, key, passphrase ? EVP_aes_128_cbc() : NULL,
+						  (const uint8_t *)passphrase,
+						  passphrase ? (int)strlen(passphrase) : 0, NULL,
+						  NULL),
+			 1);
+	return pki_mem(&last, bio);
+}
+
 /* Files; the caller's test owns the path. */
 static inline void pki_write_certs(const char *path, X509 *const *certs, size_t n)
 {

@@ -29,7 +29,13 @@ struct crypto crypto_openssl_ops(struct crypto_openssl *p);
 struct crypto_store;
 
 MUST enum status crypto_store_new(struct crypto_store **ret_store);
-void crypto_store_free(struct crypto_store *s);
+/* A store goes with its last reference, from whatever thread: jobs that run keep the one they were
+ * made for when a reload brings another. */
+struct crypto_store *crypto_store_ref(struct crypto_store *s);
+void crypto_store_free(struct crypto_store *s); /* takes NULL */
+
+/* Whether `ref` was handed out by this store: no two stores of a process give out the same. */
+bool crypto_store_has(const struct crypto_store *s, crypto_ref ref);
 
 /* The bytes of a file, and its name for messages. */
 struct crypto_file {

@@ -59,7 +59,7 @@ wall_t asn1_wall(const ASN1_TIME *t)
 
 /* ---- paths -------------------------------------------------------------------------------- */
 
-static void explain_cert(X509 *cert, struct text *t)
+void explain_cert(X509 *cert, struct text *t)
 {
 	text_add(t, "certificate \"");
 	explain_name(X509_get_subject_name(cert), t);
@@ -86,7 +86,7 @@ static X509 *anchor_named(const struct trust_entry *trust, const X509_NAME *name
 	return NULL;
 }
 
-static void explain_anchors(const struct trust_entry *trust, struct text *t)
+void explain_anchors(const struct trust_entry *trust, struct text *t)
 {
 	text_add(t, "trusted:");
 	for (int i = 0; i < sk_X509_num(trust->certs); i++) {

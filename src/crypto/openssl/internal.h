@@ -8,7 +8,10 @@
  *   verify.c    AUTH of a peer: path, usage, identity, signature, in this order
  *   identity.c  whether a certificate is for an identity
  *   explain.c   certificates and path errors as text for the operator
- *   store.c     entries by reference, kits;  pem.c  files
+ *   store.c     the store, its entries by reference and by name, kits
+ *   secrets.c   private and pre-shared keys in it;  trust.c  anchors;  crl.c  what they revoked
+ *   chain.c     our own certificates
+ *   pem.c       files
  *   run.c       dispatch
  *
  * A *kit* is what one running job needs to itself: contexts that libcrypto does not let two
@@ -24,6 +27,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "crypto/openssl/crypto_openssl.h"
 
@@ -66,7 +70,7 @@ struct kit {
 
 struct key_entry {
 	EVP_PKEY *pkey;
-	EVP_PKEY_CTX *signer; /* a template, duplicated for every signature */
+	EVP_PKEY_CTX *signer; /* a template, duplicated for every signature; NULL: public store */
 	const struct curve *curve;
 };
 
@@ -74,37 +78,73 @@ struct trust_entry {
 	X509_STORE *anchors;
 	STACK_OF(X509) * certs;
 	struct bytes hashes;
+	STACK_OF(X509_CRL) * crls; /* NULL: none are configured */
+	uint8_t (*revoked)[CRYPTO_REVOCATION_ID]; /* sorted */
+	size_t n_revoked;
 };
 
 enum entry_kind { ENTRY_KEY, ENTRY_PSK, ENTRY_TRUST };
 
 struct entry {
+	struct map_node node; /* by name, those that have one */
 	enum entry_kind kind;
+	crypto_ref ref;
+	char *name;
 	struct key_entry key;
-	struct bytes psk;
+	struct bytes psk; /* empty in a public store */
 	struct trust_entry trust;
 };
 
 struct crypto_store {
-	pthread_mutex_t lock; /* over the four below; what entries point to never changes */
+	atomic_uint refs;
+	bool public; /* without secrets */
+	crypto_ref first; /* references of this store begin behind it */
+	pthread_mutex_t lock; /* over all below; what entries point to never changes */
 	struct entry **entries;
 	size_t n_entries;
+	size_t cap_entries;
+	struct map names;
 	struct blob *blobs; /* certificate chains handed out as views */
 	struct kit *idle;
 	EC_GROUP *groups[CURVES];
 };
 
+MUST enum status entry_new(enum entry_kind kind, struct entry **ret_entry);
+void entry_free(struct entry *e); /* takes NULL */
+/* Takes over `e` in any case.  ST_INVAL: a pre-shared key of that name is there already. */
+MUST enum status entry_add(struct crypto_store *s, struct entry *e, crypto_ref *ret_ref);
+/* A copy that lives as long as the store. */
+MUST enum status blob_add(struct crypto_store *s, struct bytes b, struct bytes *ret_copy);
+
 /* NULL when `ref` does not name an entry of this kind. */
-const struct entry *store_find(struct crypto_store *s, crypto_ref ref, enum entry_kind kind);
+const struct entry *store_find(const struct crypto_store *s, crypto_ref ref, enum entry_kind kind);
 const EC_GROUP *store_group(const struct crypto_store *s, const struct curve *c);
 MUST enum status kit_take(struct crypto_store *s, struct kit **ret_kit);
 void kit_give(struct crypto_store *s, struct kit *k);
 
 /* ---- files -------------------------------------------------------------------------------- */
 
-MUST enum status pem_load_key(const char *path, struct text *why, EVP_PKEY **ret_key);
+/* The private key; `public`: a public one. */
+MUST enum status pem_load_key(const struct crypto_file *file, bool public, struct text *why,
+			      EVP_PKEY **ret_key);
 /* At least one certificate; appended to `certs`. */
-MUST enum status pem_load_certs(const char *path, STACK_OF(X509) * certs, struct text *why);
+MUST enum status pem_load_certs(const struct crypto_file *file, STACK_OF(X509) * certs,
+				struct text *why);
+/* At least one CRL; appended to `crls`. */
+MUST enum status pem_load_crls(const struct crypto_file *file, STACK_OF(X509_CRL) * crls,
+			       struct text *why);
+
+/* ---- revocation --------------------------------------------------------------------------- */
+
+/* The anchors are there already.  ST_INVAL with `why`. */
+MUST enum status crl_load(struct trust_entry *t, const struct crypto_file *file, struct text *why);
+/* ST_REFUSE unless nothing in `path` is revoked, by lists that hold at that moment. */
+MUST enum status crl_check(const struct trust_entry *t, STACK_OF(X509) * path, wall_t at,
+			   struct text *why);
+/* crypto_cert_facts.revocation_id */
+MUST enum status revocation_id(const struct trust_entry *t, const X509_NAME *issuer,
+			       const ASN1_INTEGER *serial,
+			       uint8_t ret[static CRYPTO_REVOCATION_ID]);
 
 /* ---- signatures --------------------------------------------------------------------------- */
 
@@ -153,6 +193,8 @@ MUST enum status identity_check(X509 *cert, uint8_t id_type, struct bytes id, st
 
 void explain_name(const X509_NAME *name, struct text *t);
 void explain_time(wall_t at, struct text *t);
+void explain_cert(X509 *cert, struct text *t); /* certificate "..." */
+void explain_anchors(const struct trust_entry *trust, struct text *t); /* trusted: "...", ... */
 /* `value` of GeneralName octets, escaped. */
 void explain_string(const ASN1_STRING *s, struct text *t);
 /* Why X509_verify_cert() on `ctx` said no. */

@@ -121,6 +121,10 @@ enum status sign_auth(struct crypto_store *s, struct kit *k, const struct crypto
 		text_fmt(why, "no private key under reference %u", in->key);
 		return ST_BUG;
 	}
+	if (!e->key.signer) {
+		text_fmt(why, "private key %s is not in this process", e->name);
+		return ST_BUG;
+	}
 	switch (in->method) {
 	case AUTH_SIGNATURE: return sign_rfc7427(k, &e->key, in, ret, why);
 	case 0:
@@ -143,6 +147,10 @@ enum status psk_auth(struct crypto_store *s, struct kit *k, const struct crypto_
 	if (!e || n == 0) {
 		text_fmt(why, "no pre-shared key under reference %u, or no PRF %u", in->psk,
 			 in->prf);
+		return ST_BUG;
+	}
+	if (e->psk.n == 0) {
+		text_fmt(why, "pre-shared key \"%s\" is not in this process", e->name);
 		return ST_BUG;
 	}
 	st = ops_prf(k->ops, in->prf, e->psk, bytes_str("Key Pad for IKEv2"), padded);

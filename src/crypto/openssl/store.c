@@ -1,8 +1,6 @@
-#include <openssl/core_names.h>
-#include <openssl/x509v3.h>
-#include <stdlib.h>
-
 #include "crypto/openssl/internal.h"
+
+#include <stdlib.h>
 
 /* Memory handed out as a view, alive as long as the store. */
 struct blob {
@@ -11,16 +9,35 @@ struct blob {
 	uint8_t b[];
 };
 
-/* 112 bits: RSA below 2048 bits and SHA-1 are refused anywhere in a path. */
-enum { AUTH_LEVEL = 2 };
+/*
+ * A reference is the number of its store, from 1, above that of the entry in it, from 1: one of
+ * another store is never mistaken for an entry of this.  Only the stores of the last reloads are
+ * alive, so numbers may come round.
+ */
+enum {
+	REF_BITS = 20,
+	STORES = 1 << (32 - REF_BITS),
+	ENTRIES_MAX = (1 << REF_BITS) - 1,
+};
+
+static crypto_ref next_first(void)
+{
+	static atomic_uint count;
+
+	return (crypto_ref)(1 + atomic_fetch_add(&count, 1) % (STORES - 1)) << REF_BITS;
+}
 
 enum status crypto_store_new(struct crypto_store **ret_store)
 {
+	static const uint64_t key[2] = { 1, 2 }; /* names of the operator's own choice */
 	struct crypto_store *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return ST_NOMEM;
+	atomic_init(&s->refs, 1);
+	s->first = next_first();
 	pthread_mutex_init(&s->lock, NULL);
+	map_init(&s->names, &mem_libc, key);
 	for (size_t i = 0; i < CURVES; i++) {
 		s->groups[i] = EC_GROUP_new_by_curve_name(curves[i].nid);
 		if (!s->groups[i]) {
@@ -30,6 +47,17 @@ enum status crypto_store_new(struct crypto_store **ret_store)
 	}
 	*ret_store = s;
 	return ST_OK;
+}
+
+struct crypto_store *crypto_store_ref(struct crypto_store *s)
+{
+	atomic_fetch_add(&s->refs, 1);
+	return s;
+}
+
+void crypto_store_public(struct crypto_store *s)
+{
+	s->public = true;
 }
 
 /* ---- kits --------------------------------------------------------------------------------- */
@@ -95,7 +123,7 @@ const EC_GROUP *store_group(const struct crypto_store *s, const struct curve *c)
 
 /* ---- entries ------------------------------------------------------------------------------ */
 
-static void entry_free(struct entry *e)
+void entry_free(struct entry *e)
 {
 	if (!e)
 		return;
@@ -105,17 +133,19 @@ static void entry_free(struct entry *e)
 		mem_free_secret(&mem_libc, (void *)(uintptr_t)e->psk.p, e->psk.n);
 	X509_STORE_free(e->trust.anchors);
 	sk_X509_pop_free(e->trust.certs, X509_free);
+	sk_X509_CRL_pop_free(e->trust.crls, X509_CRL_free);
+	free(e->trust.revoked);
 	free((void *)(uintptr_t)e->trust.hashes.p);
+	free(e->name);
 	free(e);
 }
 
-void crypto_store_free(struct crypto_store *s)
+static void store_done(struct crypto_store *s)
 {
-	if (!s)
-		return;
 	for (size_t i = 0; i < s->n_entries; i++)
 		entry_free(s->entries[i]);
 	free(s->entries);
+	map_done(&s->names);
 	while (s->blobs) {
 		struct blob *b = s->blobs;
 
@@ -134,25 +164,73 @@ void crypto_store_free(struct crypto_store *s)
 	free(s);
 }
 
-/* Takes over `e` in any case. */
-static enum status entry_add(struct crypto_store *s, struct entry *e, crypto_ref *ret_ref)
+void crypto_store_free(struct crypto_store *s)
 {
-	struct entry **grown;
-
-	pthread_mutex_lock(&s->lock);
-	grown = reallocarray(s->entries, s->n_entries + 1, sizeof(struct entry *));
-	if (grown) {
-		s->entries = grown;
-		s->entries[s->n_entries++] = e;
-		*ret_ref = (crypto_ref)s->n_entries;
-	}
-	pthread_mutex_unlock(&s->lock);
-	if (!grown)
-		entry_free(e);
-	return grown ? ST_OK : ST_NOMEM;
+	if (s && atomic_fetch_sub(&s->refs, 1) == 1)
+		store_done(s);
 }
 
-static enum status entry_new(enum entry_kind kind, struct entry **ret_entry)
+static bool has_name(const struct map_node *n, const void *key)
+{
+	return strcmp(CONTAINER_OF(n, const struct entry, node)->name, key) == 0;
+}
+
+static const struct entry *find_name(const struct crypto_store *s, const char *name)
+{
+	struct map_node *n =
+		map_find(&s->names, map_hash(&s->names, bytes_str(name)), has_name, name);
+
+	return n ? CONTAINER_OF(n, const struct entry, node) : NULL;
+}
+
+static enum status make_room(struct crypto_store *s)
+{
+	size_t cap = s->cap_entries ? 2 * s->cap_entries : 16;
+	struct entry **grown;
+
+	if (s->n_entries < s->cap_entries)
+		return ST_OK;
+	if (s->n_entries == ENTRIES_MAX)
+		return ST_NOMEM;
+	grown = reallocarray(s->entries, cap, sizeof(struct entry *));
+	if (!grown)
+		return ST_NOMEM;
+	s->entries = grown;
+	s->cap_entries = cap;
+	return ST_OK;
+}
+
+static enum status insert(struct crypto_store *s, struct entry *e)
+{
+	const struct entry *same = e->name ? find_name(s, e->name) : NULL;
+
+	/* The same key in two files is one key; which of the two is found makes no difference. */
+	if (same && (same->kind != ENTRY_KEY || e->kind != ENTRY_KEY))
+		return ST_INVAL;
+	if (make_room(s) != ST_OK)
+		return ST_NOMEM;
+	s->entries[s->n_entries++] = e;
+	e->ref = s->first + (crypto_ref)s->n_entries;
+	if (e->name && !same)
+		map_insert(&s->names, &e->node, map_hash(&s->names, bytes_str(e->name)));
+	return ST_OK;
+}
+
+enum status entry_add(struct crypto_store *s, struct entry *e, crypto_ref *ret_ref)
+{
+	enum status st;
+
+	pthread_mutex_lock(&s->lock);
+	st = insert(s, e);
+	if (st == ST_OK)
+		*ret_ref = e->ref;
+	pthread_mutex_unlock(&s->lock);
+	if (st != ST_OK)
+		entry_free(e);
+	return st;
+}
+
+enum status entry_new(enum entry_kind kind, struct entry **ret_entry)
 {
 	struct entry *e = calloc(1, sizeof(*e));
 
@@ -163,263 +241,64 @@ static enum status entry_new(enum entry_kind kind, struct entry **ret_entry)
 	return ST_OK;
 }
 
-const struct entry *store_find(struct crypto_store *s, crypto_ref ref, enum entry_kind kind)
+/* A lock is no part of the value. */
+static pthread_mutex_t *lock_of(const struct crypto_store *s)
+{
+	return (pthread_mutex_t *)(uintptr_t)&s->lock;
+}
+
+static const struct entry *find_ref(const struct crypto_store *s, crypto_ref ref)
 {
 	const struct entry *e = NULL;
 
-	pthread_mutex_lock(&s->lock);
-	if (ref > 0 && ref <= s->n_entries)
-		e = s->entries[ref - 1];
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_lock(lock_of(s));
+	if (ref > s->first && ref - s->first <= s->n_entries)
+		e = s->entries[ref - s->first - 1];
+	pthread_mutex_unlock(lock_of(s));
+	return e;
+}
+
+const struct entry *store_find(const struct crypto_store *s, crypto_ref ref, enum entry_kind kind)
+{
+	const struct entry *e = find_ref(s, ref);
+
 	return e && e->kind == kind ? e : NULL;
 }
 
-/* ---- private keys and pre-shared keys ----------------------------------------------------- */
-
-static enum status key_prepare(struct key_entry *k, const char *path, struct text *why)
+bool crypto_store_has(const struct crypto_store *s, crypto_ref ref)
 {
-	k->curve = curve_of_key(k->pkey);
-	if (!k->curve) {
-		text_fmt(why, "%s: the private key is ", path);
-		key_describe(k->pkey, why);
-		text_add(why, "; EC P-256 or P-384 is needed");
-		return ST_INVAL;
-	}
-	k->signer = EVP_PKEY_CTX_new(k->pkey, NULL);
-	if (!k->signer || EVP_PKEY_sign_init(k->signer) != 1) {
-		text_fmt(why, "%s: libcrypto cannot sign with this key", path);
-		return libcrypto_status(ST_IO);
-	}
-	return ST_OK;
+	return find_ref(s, ref) != NULL;
 }
 
-enum status crypto_store_add_key(struct crypto_store *s, const char *path, struct text *why,
-				 crypto_ref *ret_ref)
+const char *crypto_store_name(const struct crypto_store *s, crypto_ref ref)
 {
-	struct entry *e;
-	enum status st = entry_new(ENTRY_KEY, &e);
+	const struct entry *e = find_ref(s, ref);
 
-	if (st != ST_OK)
-		return st;
-	st = pem_load_key(path, why, &e->key.pkey);
-	if (st == ST_OK)
-		st = key_prepare(&e->key, path, why);
-	if (st != ST_OK) {
-		entry_free(e);
-		return st;
-	}
-	return entry_add(s, e, ret_ref);
+	return e ? e->name : NULL;
 }
 
-enum status crypto_store_add_psk(struct crypto_store *s, struct bytes psk, crypto_ref *ret_ref)
+crypto_ref crypto_store_find(const struct crypto_store *s, const char *name)
 {
-	struct entry *e;
-	enum status st;
+	const struct entry *e;
 
-	/* An empty secret is one that everybody knows. */
-	if (psk.n == 0)
-		return ST_INVAL;
-	st = entry_new(ENTRY_PSK, &e);
-	if (st != ST_OK)
-		return st;
-	st = mem_dup(&mem_libc, psk, &e->psk);
-	if (st != ST_OK) {
-		entry_free(e);
-		return st;
-	}
-	return entry_add(s, e, ret_ref);
+	pthread_mutex_lock(lock_of(s));
+	e = find_name(s, name);
+	pthread_mutex_unlock(lock_of(s));
+	return e ? e->ref : 0;
 }
 
-/* ---- trust anchors ------------------------------------------------------------------------ */
-
-enum { SHA1_LEN = 20 };
-
-/* RFC 7296 section 3.7: SHA-1 over the SubjectPublicKeyInfo of each, one after the other. */
-static enum status trust_hash(struct trust_entry *t)
+enum status blob_add(struct crypto_store *s, struct bytes b, struct bytes *ret_copy)
 {
-	size_t n = (size_t)sk_X509_num(t->certs);
-	uint8_t *p = calloc(n, SHA1_LEN);
+	struct blob *blob = malloc(sizeof(*blob) + b.n);
 
-	if (!p)
+	if (!blob)
 		return ST_NOMEM;
-	t->hashes = bytes_of(p, n * SHA1_LEN);
-	for (int i = 0; i < (int)n; i++) {
-		uint8_t *der = NULL;
-		X509 *cert = sk_X509_value(t->certs, i);
-		int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
-		bool ok = len > 0 && EVP_Q_digest(NULL, "SHA1", NULL, der, (size_t)len,
-						  p + (size_t)i * SHA1_LEN, NULL) == 1;
-
-		OPENSSL_free(der);
-		if (!ok)
-			return libcrypto_status(ST_IO);
-	}
-	return ST_OK;
-}
-
-/*
- * An anchor is trusted by itself: it need not be self-signed, nor a CA (a peer's own certificate
- * may be configured), hence PARTIAL_CHAIN.
- */
-static enum status trust_prepare(struct trust_entry *t)
-{
-	X509_VERIFY_PARAM *param;
-
-	t->anchors = X509_STORE_new();
-	if (!t->anchors)
-		return ST_NOMEM;
-	for (int i = 0; i < sk_X509_num(t->certs); i++) {
-		X509 *cert = sk_X509_value(t->certs, i);
-
-		/* Fills libcrypto's cache of extensions now, before threads share the object. */
-		(void)X509_check_purpose(cert, -1, 0);
-		if (X509_STORE_add_cert(t->anchors, cert) != 1)
-			return libcrypto_status(ST_IO);
-	}
-	param = X509_STORE_get0_param(t->anchors);
-	X509_VERIFY_PARAM_set_auth_level(param, AUTH_LEVEL);
-	X509_VERIFY_PARAM_set_depth(param, CRYPTO_CERTS_MAX);
-	if (X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN) != 1)
-		return ST_NOMEM;
-	return trust_hash(t);
-}
-
-static enum status trust_load(struct trust_entry *t, const char *const *paths, size_t n,
-			      struct text *why)
-{
-	t->certs = sk_X509_new_null();
-	if (!t->certs)
-		return ST_NOMEM;
-	if (n == 0) {
-		text_add(why, "no file of trust anchors given");
-		return ST_INVAL;
-	}
-	for (size_t i = 0; i < n; i++) {
-		enum status st = pem_load_certs(paths[i], t->certs, why);
-
-		if (st != ST_OK)
-			return st;
-	}
-	return trust_prepare(t);
-}
-
-enum status crypto_store_add_trust(struct crypto_store *s, const char *const *paths, size_t n,
-				   struct text *why, crypto_ref *ret_ref)
-{
-	struct entry *e;
-	enum status st = entry_new(ENTRY_TRUST, &e);
-
-	if (st != ST_OK)
-		return st;
-	st = trust_load(&e->trust, paths, n, why);
-	if (st != ST_OK) {
-		entry_free(e);
-		return st;
-	}
-	return entry_add(s, e, ret_ref);
-}
-
-enum status crypto_store_trust_hashes(struct crypto_store *s, crypto_ref trust,
-				      struct bytes *ret_hashes)
-{
-	const struct entry *e = store_find(s, trust, ENTRY_TRUST);
-
-	if (!e)
-		return ST_INVAL;
-	*ret_hashes = e->trust.hashes;
-	return ST_OK;
-}
-
-/* ---- certificate chains ------------------------------------------------------------------- */
-
-static enum status blob_add(struct crypto_store *s, X509 *cert, struct bytes *ret_der)
-{
-	int n = i2d_X509(cert, NULL);
-	struct blob *b = n > 0 ? malloc(sizeof(*b) + (size_t)n) : NULL;
-	uint8_t *p;
-
-	if (!b)
-		return ST_NOMEM;
-	p = b->b;
-	b->n = (size_t)i2d_X509(cert, &p);
+	blob->n = b.n;
+	memcpy(blob->b, b.p, b.n);
 	pthread_mutex_lock(&s->lock);
-	b->next = s->blobs;
-	s->blobs = b;
+	blob->next = s->blobs;
+	s->blobs = blob;
 	pthread_mutex_unlock(&s->lock);
-	*ret_der = bytes_of(b->b, b->n);
+	*ret_copy = bytes_of(blob->b, blob->n);
 	return ST_OK;
-}
-
-static enum status chain_keep(struct crypto_store *s, const char *path, STACK_OF(X509) * certs,
-			      struct text *why, struct crypto_chain *ret_chain)
-{
-	struct crypto_chain chain = { .n = (size_t)sk_X509_num(certs) };
-
-	if (chain.n > CRYPTO_CERTS_MAX) {
-		text_fmt(why, "%s: %zu certificates, at most %d can be sent", path, chain.n,
-			 CRYPTO_CERTS_MAX);
-		return ST_INVAL;
-	}
-	for (size_t i = 0; i < chain.n; i++) {
-		enum status st = blob_add(s, sk_X509_value(certs, (int)i), &chain.certs[i]);
-
-		if (st != ST_OK)
-			return st;
-	}
-	*ret_chain = chain;
-	return ST_OK;
-}
-
-enum status crypto_store_load_chain(struct crypto_store *s, const char *path, struct text *why,
-				    struct crypto_chain *ret_chain)
-{
-	STACK_OF(X509) *certs = sk_X509_new_null();
-	enum status st;
-
-	if (!certs)
-		return ST_NOMEM;
-	st = pem_load_certs(path, certs, why);
-	if (st == ST_OK)
-		st = chain_keep(s, path, certs, why, ret_chain);
-	sk_X509_pop_free(certs, X509_free);
-	return st;
-}
-
-static void explain_mismatch(const struct key_entry *key, X509 *cert, EVP_PKEY *pub,
-			     struct text *why)
-{
-	text_add(why, "private key (");
-	key_describe(key->pkey, why);
-	text_add(why, ") is not that of certificate \"");
-	explain_name(X509_get_subject_name(cert), why);
-	text_add(why, "\" (");
-	if (pub)
-		key_describe(pub, why);
-	text_add(why, ")");
-}
-
-enum status crypto_store_match(struct crypto_store *s, crypto_ref key,
-			       const struct crypto_chain *chain, struct text *why)
-{
-	const struct entry *e = store_find(s, key, ENTRY_KEY);
-	enum status st = ST_OK;
-	const uint8_t *p;
-	EVP_PKEY *pub;
-	X509 *cert;
-
-	if (!e || chain->n == 0) {
-		text_add(why, "no private key, or no certificate");
-		return ST_INVAL;
-	}
-	p = chain->certs[0].p;
-	cert = d2i_X509(NULL, &p, (long)chain->certs[0].n);
-	if (!cert)
-		return libcrypto_status(ST_INVAL);
-	pub = X509_get0_pubkey(cert);
-	if (!pub || EVP_PKEY_eq(e->key.pkey, pub) != 1) {
-		explain_mismatch(&e->key, cert, pub, why);
-		st = ST_INVAL;
-	}
-	X509_free(cert);
-	return st;
 }

@@ -184,7 +184,7 @@ static enum status check_path(struct check *c)
 		explain_path(c->path, c->trust, c->in->at, c->why);
 		return ST_REFUSE;
 	}
-	return ST_OK;
+	return crl_check(c->trust, X509_STORE_CTX_get0_chain(c->path), c->in->at, c->why);
 }
 
 /* ---- the signature ------------------------------------------------------------------------ */
@@ -305,6 +305,9 @@ static enum status note_facts(struct check *c, uint16_t hash, struct crypto_cert
 	facts->serial_len = (uint8_t)ASN1_STRING_length(serial);
 	memcpy(facts->serial, ASN1_STRING_get0_data(serial), facts->serial_len);
 	auth_text(&auth, c->curve, hash);
+	if (revocation_id(c->trust, X509_get_issuer_name(c->leaf), serial, facts->revocation_id) !=
+	    ST_OK)
+		return ST_NOMEM;
 	return ops_hash(c->kit->ops, CRYPTO_SHA2_256, c->in->certs[0], facts->fingerprint);
 }
 
