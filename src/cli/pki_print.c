@@ -10,7 +10,7 @@ enum { VALUE_MAX = 8192 };
 
 /* ---- values as JSON ------------------------------------------------------------------------ */
 
-static void add_range(json_t *list, const struct pki_range *r)
+static void add_range(json_t *list, const struct ip_range *r)
 {
 	struct pki_blocks one = { 1, { *r } };
 	char buf[2 * IP_TEXT_MAX];

@@ -22,6 +22,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "pki/blocks.h"
 #include "pki/pki.h"
 
 /* ---- failures ------------------------------------------------------------------------------ */
@@ -36,7 +37,7 @@ __attribute__((format(printf, 2, 3))) MUST enum status pki_refuse(struct text *w
 
 /* ---- blocks.c ------------------------------------------------------------------------------ */
 
-/* NULL: an empty set. */
+/* See also pki/blocks.h.  NULL: an empty set. */
 MUST enum status blocks_of_ext(IPAddrBlocks *ext, struct text *why, struct pki_blocks *ret);
 MUST enum status blocks_of_x509(X509 *cert, struct text *why, struct pki_blocks *ret);
 /* Not for an empty set. */

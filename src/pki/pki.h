@@ -61,16 +61,11 @@ static inline struct bytes pki_blob_bytes(const struct pki_blob *b)
 
 /* ---- address blocks ------------------------------------------------------------------------ */
 
-struct pki_range {
-	struct ip first;
-	struct ip last; /* of the same family, not below `first` */
-};
-
 /* Canonical (RFC 3779 section 2.2.3.6): IPv4 before IPv6, ascending, neither overlapping nor
  * adjacent.  So equal sets are equal arrays. */
 struct pki_blocks {
 	size_t n;
-	struct pki_range range[PKI_BLOCKS_MAX];
+	struct ip_range range[PKI_BLOCKS_MAX];
 };
 
 /* What a certificate says; n = 0 when it has no such extension.  ST_INVAL: not a certificate,

@@ -54,7 +54,7 @@ MODULES = {
     "crypto": ["base"],
     "crypto/fake": ["base", "crypto"],
     "crypto/bulk": ["base", "crypto"],
-    "crypto/openssl": ["base", "crypto"],
+    "crypto/openssl": ["base", "crypto", "pki"],
     "wire/ike": ["base"],
     "wire/esp": ["base"],
     "wire/ip": ["base"],

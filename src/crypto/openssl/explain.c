@@ -2,6 +2,7 @@
 #include <time.h>
 
 #include "crypto/openssl/internal.h"
+#include "pki/blocks.h"
 
 /* The order of strongSwan's and of RFC 4514's readers' files: as encoded, most general first. */
 #define NAME_FLAGS (ASN1_STRFLGS_RFC2253 | XN_FLAG_SEP_CPLUS_SPC | XN_FLAG_FN_SN)
@@ -134,6 +135,32 @@ static void explain_weak_hash(X509 *cert, struct text *t)
 		 OBJ_nid2ln(X509_get_signature_nid(cert)));
 }
 
+static void explain_blocks(STACK_OF(X509) * path, int at, struct text *t)
+{
+	char buf[80], ignored[8];
+	struct text blocks = TEXT_OF(buf), why = TEXT_OF(ignored);
+	struct pki_blocks b = { 0 };
+	bool has;
+
+	if (pki_blocks_of_path(path, at, &why, &has, &b) != ST_OK)
+		return;
+	pki_blocks_text(&blocks, &b);
+	text_fmt(t, " (%s)", buf);
+}
+
+/* RFC 3779 section 2.3.  libcrypto names the issuer that has less. */
+static void explain_unnested(X509_STORE_CTX *ctx, X509 *issuer, struct text *t)
+{
+	STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(ctx);
+
+	text_add(t, "address blocks of ");
+	explain_cert(sk_X509_value(path, 0), t);
+	explain_blocks(path, 0, t);
+	text_add(t, " are not all in those of ");
+	explain_cert(issuer, t);
+	explain_blocks(path, X509_STORE_CTX_get_error_depth(ctx), t);
+}
+
 static void explain_other(X509 *cert, int err, struct text *t)
 {
 	explain_cert(cert, t);
@@ -159,6 +186,7 @@ void explain_path(X509_STORE_CTX *ctx, const struct trust_entry *trust, wall_t a
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN: explain_foreign(cert, trust, t); return;
 	case X509_V_ERR_EE_KEY_TOO_SMALL:
 	case X509_V_ERR_CA_KEY_TOO_SMALL: explain_weak_key(cert, t); return;
+	case X509_V_ERR_UNNESTED_RESOURCE: explain_unnested(ctx, cert, t); return;
 	case X509_V_ERR_CA_MD_TOO_WEAK: explain_weak_hash(cert, t); return;
 	default: explain_other(cert, err, t); return;
 	}

@@ -1,7 +1,10 @@
+#include "crypto/openssl/internal.h"
+
+#include <assert.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
-#include "crypto/openssl/internal.h"
+#include "pki/blocks.h"
 
 /* RFC 5280 section 4.1.2.2. */
 enum { SERIAL_MAX = 20 };
@@ -311,6 +314,27 @@ static enum status note_facts(struct check *c, uint16_t hash, struct crypto_cert
 	return ops_hash(c->kit->ops, CRYPTO_SHA2_256, c->in->certs[0], facts->fingerprint);
 }
 
+static_assert((int)CRYPTO_BLOCKS_MAX == (int)PKI_BLOCKS_MAX, "blocks of a certificate all fit");
+
+/* The path's own checks made sure that its issuers may give them out. */
+static enum status note_blocks(struct check *c, struct crypto_cert_facts *facts)
+{
+	char buf[CRYPTO_REASON_MAX];
+	struct text why = TEXT_OF(buf);
+	struct pki_blocks b;
+	enum status st = pki_blocks_of_path(X509_STORE_CTX_get0_chain(c->path), 0, &why,
+					    &facts->has_blocks, &b);
+
+	if (st != ST_OK) {
+		explain_cert(c->leaf, c->why);
+		text_fmt(c->why, ": %s", buf);
+		return libcrypto_status(ST_REFUSE);
+	}
+	facts->n_blocks = (uint16_t)b.n;
+	memcpy(facts->blocks, b.range, b.n * sizeof(b.range[0]));
+	return ST_OK;
+}
+
 /* The order is that of an operator's questions; each step refuses with its own reason. */
 static enum status run_checks(struct check *c, struct crypto_cert_facts *facts)
 {
@@ -321,6 +345,8 @@ static enum status run_checks(struct check *c, struct crypto_cert_facts *facts)
 		st = check_path(c);
 	if (st == ST_OK)
 		st = check_leaf(c);
+	if (st == ST_OK)
+		st = note_blocks(c, facts);
 	if (st == ST_OK)
 		st = identity_check(c->leaf, c->in->id_type, c->in->id, c->why);
 	if (st == ST_OK)
