@@ -1,5 +1,6 @@
 /* commands.c - what the control socket can ask of the daemon. */
 #include "daemon/status.h"
+#include "daemon/why.h"
 
 /* Every command answers with an object or with a reason. */
 struct command {
@@ -20,26 +21,89 @@ static json_t *cmd_status(struct host *h, json_t *request, struct text *error)
 	return or_no_memory(status_json(h), error);
 }
 
+/* ---- arguments --------------------------------------------------------------------------- */
+
+/* An argument that may be absent; false and an error when it is of another type. */
+static bool text_arg(json_t *request, const char *key, struct text *error, const char **ret)
+{
+	json_t *v = json_object_get(request, key);
+
+	*ret = json_string_value(v);
+	if (!v || *ret)
+		return true;
+	text_fmt(error, "\"%s\" has to be a string", key);
+	return false;
+}
+
+static bool number_arg(json_t *request, const char *key, json_int_t min, json_int_t max,
+		       struct text *error, uint64_t *number)
+{
+	json_t *v = json_object_get(request, key);
+	json_int_t n = json_integer_value(v);
+
+	if (!v)
+		return true;
+	if (!json_is_integer(v) || n < min || n > max) {
+		text_fmt(error, "\"%s\" has to be a number from %lld to %lld", key, (long long)min,
+			 (long long)max);
+		return false;
+	}
+	*number = (uint64_t)n;
+	return true;
+}
+
 static json_t *cmd_peers(struct host *h, json_t *request, struct text *error)
 {
-	(void)request;
-	return or_no_memory(status_peers_json(h), error);
+	struct status_page page = { 0 };
+	uint64_t limit = STATUS_PAGE;
+
+	if (!text_arg(request, "peer", error, &page.match) ||
+	    !number_arg(request, "after", 0, INT64_MAX, error, &page.after) ||
+	    !number_arg(request, "limit", 1, STATUS_PAGE_MAX, error, &limit))
+		return NULL;
+	page.limit = (size_t)limit;
+	return or_no_memory(status_peers_json(h, &page), error);
+}
+
+static json_t *cmd_why(struct host *h, json_t *request, struct text *error)
+{
+	const char *subject;
+
+	if (!text_arg(request, "peer", error, &subject))
+		return NULL;
+	return why_json(h, subject, error);
+}
+
+/* ---- commands about one peer ------------------------------------------------------------- */
+
+struct search {
+	const char *name;
+	ike_peer_id found;
+};
+
+static bool on_peer(void *ctx, const struct ike_peer_info *p)
+{
+	struct search *s = ctx;
+
+	if (strcmp(status_peer_name(p), s->name) == 0)
+		s->found = status_peer_id(p);
+	return s->found == 0;
 }
 
 /* The engine's number of the peer that "peer" names; 0 and an error when there is none. */
 static ike_peer_id named_peer(const struct host *h, json_t *request, struct text *error)
 {
-	const char *name = json_string_value(json_object_get(request, "peer"));
+	struct search s = { .name = json_string_value(json_object_get(request, "peer")) };
 
-	if (!name) {
+	if (!s.name) {
 		text_add(error, "\"peer\" has to be the name of a peer");
 		return 0;
 	}
-	for (size_t i = 0; i < h->ike_conf->n_peers; i++)
-		if (strcmp(h->ike_conf->peers[i].name, name) == 0)
-			return h->ike_conf->peers[i].id;
+	ike_each_peer(h->ike, plat_now(), on_peer, &s);
+	if (s.found)
+		return s.found;
 	text_add(error, "no peer \"");
-	text_quote(error, bytes_str(name));
+	text_quote(error, bytes_str(s.name));
 	text_add(error, "\"");
 	return 0;
 }
@@ -77,10 +141,8 @@ static json_t *cmd_down(struct host *h, json_t *request, struct text *error)
 }
 
 static const struct command commands[] = {
-	{ "down", cmd_down },
-	{ "peers", cmd_peers },
-	{ "status", cmd_status },
-	{ "up", cmd_up },
+	{ "down", cmd_down }, { "peers", cmd_peers }, { "status", cmd_status },
+	{ "up", cmd_up },     { "why", cmd_why },
 };
 
 json_t *commands_handle(void *host, const char *cmd, json_t *request, struct text *error)

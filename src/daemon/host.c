@@ -131,6 +131,10 @@ static enum status start_engine(struct host *h)
 		return st;
 	h->ike_conf->force_encap = !dataplane_can(h->dp, DP_CAP_RAW_ESP);
 	plat_random(key, sizeof(key));
+	st = journal_new(&mem_libc, key, &h->journal);
+	if (st != ST_OK)
+		return st;
+	plat_random(key, sizeof(key));
 	ops = crypto_openssl_ops(h->crypto);
 	return ike_new(&mem_libc, &ops, key, h->ike_conf, plat_now(), &h->ike);
 }
@@ -205,6 +209,7 @@ static void free_engine(struct host *h)
 	jobs_free(h->jobs);
 	lookups_free(h->lookups);
 	ike_free(h->ike);
+	journal_free(h->journal);
 	crypto_openssl_free(h->crypto);
 	obs_keylog_free(h->keylog);
 }

@@ -17,6 +17,7 @@
 #include "ctl/ctl.h"
 #include "daemon/dataplane.h"
 #include "daemon/jobs.h"
+#include "daemon/journal.h"
 #include "daemon/lookup.h"
 #include "daemon/routes.h"
 #include "daemon/underlay.h"
@@ -57,6 +58,7 @@ struct host {
 	struct obs_keylog *keylog;
 	struct jobs *jobs;
 	struct lookups *lookups;
+	struct journal *journal;
 	struct crypto_openssl *crypto;
 	struct ike *ike;
 	struct plat_timer *deadline;

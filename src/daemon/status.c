@@ -150,14 +150,95 @@ json_t *status_json(const struct host *h)
 
 /* ---- peers ------------------------------------------------------------------------------- */
 
+/* One peer of a page. */
+struct entry {
+	ike_peer_id id;
+	json_t *o; /* NULL until it was visited */
+	json_t *sas; /* borrowed */
+};
+
 struct visit {
 	const struct host *h;
 	struct now now;
-	json_t *peers;
-	json_t **sas; /* of each peer by its id, borrowed */
-	size_t n;
+	const struct status_page *page;
+	struct entry *v; /* ascending ids, after choose_page() */
+	size_t n, cap;
+	size_t total; /* peers that match, on whatever page */
+	bool more; /* there are ids behind this page */
 	json_t *children; /* of the SA that is visited */
 };
+
+/* '*' stands for anything.  Linear in the product of the lengths at worst: the pattern comes from a
+ * client. */
+static bool matches(const char *pattern, const char *s)
+{
+	const char *star = NULL, *retry = NULL;
+
+	while (*s) {
+		if (*pattern == '*') {
+			star = pattern++;
+			retry = s;
+		} else if (*pattern == *s) {
+			pattern++;
+			s++;
+		} else if (star) {
+			pattern = star + 1;
+			s = ++retry;
+		} else {
+			return false;
+		}
+	}
+	while (*pattern == '*')
+		pattern++;
+	return *pattern == '\0';
+}
+
+static bool collect(void *ctx, const struct ike_peer_info *p)
+{
+	struct visit *v = ctx;
+	ike_peer_id id = status_peer_id(p);
+
+	if (v->page->match && !matches(v->page->match, status_peer_name(p)))
+		return true;
+	v->total++;
+	if (id <= v->page->after)
+		return true;
+	if (v->n == v->cap) {
+		size_t cap = v->cap ? 2 * v->cap : 64;
+		struct entry *more = realloc(v->v, cap * sizeof(*more));
+
+		if (!more)
+			return false;
+		v->v = more;
+		v->cap = cap;
+	}
+	v->v[v->n++] = (struct entry){ .id = id };
+	return true;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void choose_page(struct visit *v)
+{
+	ike_each_peer(v->h->ike, v->now, collect, v);
+	if (v->n)
+		qsort(v->v, v->n, sizeof(*v->v), by_id);
+	v->more = v->n > v->page->limit;
+	if (v->more)
+		v->n = v->page->limit;
+}
+
+static struct entry *entry_of(const struct visit *v, ike_peer_id id)
+{
+	const struct entry key = { .id = id };
+
+	return v->n ? bsearch(&key, v->v, v->n, sizeof(key), by_id) : NULL;
+}
 
 static bool on_child(void *ctx, const struct ike_child_info *c)
 {
@@ -176,6 +257,7 @@ static bool on_child(void *ctx, const struct ike_child_info *c)
 	put_num(o, "bytes_out", n.bytes_out);
 	put_num(o, "packets_in", n.packets_in);
 	put_num(o, "packets_out", n.packets_out);
+	put_num(o, "dropped_in", n.dropped_in);
 	put(o, "installed", json_boolean(c->installed));
 	put_age(o, c->age);
 	json_array_append_new(v->children, o);
@@ -206,12 +288,13 @@ static json_t *sa_json(const struct ike_sa_info *sa, json_t *children)
 static bool on_sa(void *ctx, const struct ike_sa_info *sa)
 {
 	struct visit *v = ctx;
+	struct entry *e = entry_of(v, sa->peer);
 
-	if (sa->peer == 0 || sa->peer > v->n || !v->sas[sa->peer - 1])
+	if (!e || !e->sas)
 		return true;
 	v->children = json_array();
 	ike_each_child(v->h->ike, v->now, sa, on_child, v);
-	json_array_append_new(v->sas[sa->peer - 1], sa_json(sa, v->children));
+	json_array_append_new(e->sas, sa_json(sa, v->children));
 	return true;
 }
 
@@ -225,12 +308,46 @@ static const char *start_name(enum ike_start s)
 	return "traffic";
 }
 
+static const char *peer_kind(const struct ike_peer_info *p)
+{
+	if (status_peer_id(p) >= IKE_PEER_DYNAMIC)
+		return "member";
+	switch (p->conf->role) {
+	case IKE_ROLE_HUB:
+	case IKE_ROLE_MEMBERS: return "network";
+	case IKE_ROLE_FIXED: break;
+	}
+	return "peer";
+}
+
+/* What only networks have. */
+static void put_network(json_t *o, const struct host *h, const struct ike_peer_conf *c)
+{
+	const struct conf_network *n = h->conf->networks;
+
+	while (n && strcmp(n->name, c->name) != 0)
+		n = n->next;
+	put_text(o, "role", c->role == IKE_ROLE_MEMBERS ? "hub" : "site");
+	put_ts(o, "domain", &c->domain);
+	if (c->role == IKE_ROLE_HUB)
+		put_ts(o, "protect", &c->ts_local);
+	else if (n)
+		put_text(o, "topology", n->topology.v == CONF_TOPOLOGY_STAR ? "star" : "dynamic");
+}
+
 static bool on_peer(void *ctx, const struct ike_peer_info *p)
 {
 	struct visit *v = ctx;
-	json_t *o = json_object(), *sas = json_array();
+	struct entry *e = entry_of(v, status_peer_id(p));
+	const char *kind = peer_kind(p);
+	json_t *o;
 
-	put_text(o, "name", p->conf->name);
+	if (!e)
+		return true;
+	o = e->o = json_object();
+	e->sas = json_array();
+	put_text(o, "name", status_peer_name(p));
+	put_text(o, "kind", kind);
 	put_text(o, "state", p->state);
 	put_ident(o, "local_id", &p->conf->local_id);
 	put_ident(o, "remote_id", &p->conf->remote_id);
@@ -238,26 +355,37 @@ static bool on_peer(void *ctx, const struct ike_peer_info *p)
 	put_text(o, "last_error", p->last_error);
 	if (p->retry_in.ns >= 0)
 		put_num(o, "retry_in_s", (uint64_t)(p->retry_in.ns / 1000000000));
-	put(o, "ike_sas", sas);
-	json_array_append_new(v->peers, o);
-	if (p->conf->id >= 1 && p->conf->id <= v->n)
-		v->sas[p->conf->id - 1] = sas;
+	if (strcmp(kind, "network") == 0)
+		put_network(o, v->h, p->conf);
+	else if (strcmp(kind, "member") == 0)
+		put_text(o, "network", p->conf->name);
+	put(o, "ike_sas", e->sas);
 	return true;
 }
 
-json_t *status_peers_json(const struct host *h)
+static json_t *page_json(struct visit *v)
 {
-	struct visit v = { .h = h, .now = plat_now(), .n = h->ike_conf->n_peers };
+	json_t *o = json_object(), *list = json_array();
+
+	for (size_t i = 0; i < v->n; i++)
+		if (v->v[i].o)
+			json_array_append_new(list, v->v[i].o);
+	put(o, "peers", list);
+	put_num(o, "total", v->total);
+	if (v->more)
+		put_num(o, "next", v->v[v->n - 1].id);
+	return o;
+}
+
+json_t *status_peers_json(const struct host *h, const struct status_page *page)
+{
+	struct visit v = { .h = h, .now = plat_now(), .page = page };
 	json_t *o;
 
-	v.sas = calloc(v.n + 1, sizeof(json_t *));
-	if (!v.sas)
-		return NULL;
-	v.peers = json_array();
+	choose_page(&v);
 	ike_each_peer(h->ike, v.now, on_peer, &v);
 	ike_each_sa(h->ike, v.now, on_sa, &v);
-	free(v.sas);
-	o = json_object();
-	put(o, "peers", v.peers);
+	o = page_json(&v);
+	free(v.v);
 	return o;
 }

@@ -7,4 +7,29 @@
 #include "daemon/host.h"
 
 json_t *status_json(const struct host *h);
-json_t *status_peers_json(const struct host *h);
+
+/* One page of the peers, in the order of their ids. */
+struct status_page {
+	const char *match; /* only these: a name, or a pattern with '*'; NULL: all */
+	ike_peer_id after; /* only ids above */
+	size_t limit; /* at most so many, from 1 */
+};
+
+enum {
+	STATUS_PAGE =
+		256, /* of one answer, when nothing else is said: a few milliseconds of work */
+	STATUS_PAGE_MAX = 1024,
+};
+
+json_t *status_peers_json(const struct host *h, const struct status_page *page);
+
+/* Whom an entry of ike_each_peer() is about. */
+static inline ike_peer_id status_peer_id(const struct ike_peer_info *p)
+{
+	return p->conf->id;
+}
+
+static inline const char *status_peer_name(const struct ike_peer_info *p)
+{
+	return p->conf->name;
+}

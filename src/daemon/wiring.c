@@ -18,6 +18,7 @@ static void send_out(struct host *h, const struct ike_out *o)
 	} else if (st != ST_OK) {
 		h->counters[HOST_TX_FAILED]++;
 		host_log(h, OBS_DEBUG, NULL, buf);
+		journal_unsent(h->journal, host_time(), &m.remote.ip, buf);
 	}
 }
 
@@ -43,6 +44,7 @@ static void event_out(struct host *h, const struct ike_event *ev)
 	json_t *json;
 
 	obs_log_event(&h->log, t, ev);
+	journal_event(h->journal, t, ev);
 	if (!ctl_server_watched(h->ctl))
 		return;
 	json = obs_event_json(t, ev);
@@ -132,6 +134,7 @@ void wiring_resolved(void *host, uint64_t id, const char *name, const struct ike
 		host_log(h, OBS_WARNING, NULL, buf);
 		h->counters[HOST_LOOKUP_FAILED]++;
 	}
+	journal_lookup(h->journal, host_time(), name, addrs, n, why);
 	ike_resolved(h->ike, plat_now(), id, addrs, n);
 	wiring_drain(h);
 }

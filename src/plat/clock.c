@@ -15,7 +15,7 @@ mono_t plat_mono(void)
 }
 
 /* STA_UNSYNC is set from boot until the first adjustment by NTP, PTP or the like. */
-static bool disciplined(void)
+bool plat_clock_synced(void)
 {
 	struct timex tx = { .modes = 0 };
 	int state = adjtimex(&tx);
@@ -30,6 +30,6 @@ struct now plat_now(void)
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	now.wall.s = ts.tv_sec;
-	now.wall_ok = now.wall.s >= WALL_FLOOR || disciplined();
+	now.wall_ok = now.wall.s >= WALL_FLOOR || plat_clock_synced();
 	return now;
 }

@@ -14,3 +14,6 @@
 
 struct now plat_now(void);
 mono_t plat_mono(void);
+
+/* Whether the kernel says that something (NTP, PTP) keeps the wall clock right. */
+bool plat_clock_synced(void);

@@ -1,0 +1,321 @@
+#include "daemon/why.h"
+
+#include <stdlib.h>
+
+#include "daemon/status.h"
+
+/* ---- small pieces ------------------------------------------------------------------------ */
+
+static void put(json_t *o, const char *key, json_t *value)
+{
+	json_object_set_new(o, key, value);
+}
+
+/* What came from a peer may be no UTF-8. */
+static void put_text(json_t *o, const char *key, const char *s)
+{
+	char buf[OBS_LINE_MAX];
+	struct text t = TEXT_OF(buf);
+
+	obs_clean(&t, bytes_str(s));
+	put(o, key, json_string(buf));
+}
+
+static void put_time(json_t *o, const char *key, obs_time t)
+{
+	char buf[OBS_TIME_TEXT_MAX];
+
+	if (t.ms)
+		put_text(o, key, obs_time_text(t, buf));
+}
+
+/* ---- what happened ----------------------------------------------------------------------- */
+
+const struct journal_note *why_failure(const struct why *w)
+{
+	const struct journal_subject *s = w->memory;
+
+	/* A child that came up afterwards makes it history. */
+	if (!s || s->n_notes == 0 || s->note[0].last.ms < s->up.ms)
+		return NULL;
+	return &s->note[0];
+}
+
+static enum why_stage stage_of(const struct why *w)
+{
+	const struct journal_note *n = why_failure(w);
+
+	if (w->has_child)
+		return WHY_STAGE_UP;
+	if (w->has_sa && w->sa.established)
+		return WHY_STAGE_CHILD;
+	if (!n)
+		return WHY_STAGE_NONE;
+	switch (n->what->kind) {
+	case IKE_EV_UNREACHABLE:
+		if (n->what->remote.ip.family == 0)
+			return WHY_STAGE_LOOKUP;
+		return n->what->keyed ? WHY_STAGE_AUTH : WHY_STAGE_INIT;
+	case IKE_EV_REFUSED: return n->what->keyed ? WHY_STAGE_AUTH : WHY_STAGE_INIT;
+	case IKE_EV_CONFLICT:
+	case IKE_EV_DATAPLANE: return WHY_STAGE_CHILD;
+	case IKE_EV_DEAD: return WHY_STAGE_INIT;
+	default: return WHY_STAGE_NONE;
+	}
+}
+
+static json_t *note_json(const struct journal_note *n)
+{
+	char ep[ENDPOINT_TEXT_MAX];
+	json_t *o = json_object();
+
+	put_text(o, "event", ike_event_name(n->what->kind));
+	put_time(o, "first", n->first);
+	put_time(o, "last", n->last);
+	put(o, "count", json_integer((json_int_t)n->count));
+	if (n->what->remote.ip.family)
+		put_text(o, "remote", endpoint_text(&n->what->remote, ep));
+	if (n->what->identity[0])
+		put_text(o, "identity", n->what->identity);
+	if (n->what->peer[0])
+		put_text(o, "peer", n->what->peer);
+	put_text(o, "text", n->what->text);
+	return o;
+}
+
+static json_t *notes_json(const struct journal_subject *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; s && i < s->n_notes; i++)
+		json_array_append_new(list, note_json(&s->note[i]));
+	return list;
+}
+
+static const char *kind_name(enum why_kind kind)
+{
+	static const char *const name[] = {
+		[WHY_PEER] = "peer",     [WHY_SITE] = "network",      [WHY_HUB] = "network",
+		[WHY_MEMBER] = "member", [WHY_STRANGER] = "stranger",
+	};
+
+	return name[kind];
+}
+
+static json_t *subject_json(struct why *w)
+{
+	json_t *o = json_object();
+
+	w->stage = stage_of(w);
+	put_text(o, "subject", w->name);
+	put_text(o, "kind", kind_name(w->kind));
+	if (w->kind == WHY_SITE || w->kind == WHY_HUB)
+		put_text(o, "role", w->kind == WHY_HUB ? "hub" : "site");
+	put_text(o, "state", w->state);
+	put_text(o, "last_error", w->last_error);
+	if (w->retry_in.ns >= 0)
+		put(o, "retry_in_s", json_integer(w->retry_in.ns / 1000000000));
+	if (w->memory)
+		put_time(o, "last_up", w->memory->up);
+	put(o, "checks", why_checks_json(w));
+	put(o, "notes", notes_json(w->memory));
+	return o;
+}
+
+/* ---- who is meant ------------------------------------------------------------------------ */
+
+struct gather {
+	struct host *h;
+	const char *name; /* NULL: all that are not up */
+	struct why *found;
+	size_t n;
+	size_t more; /* that there is no room for */
+	char addr[IP_TEXT_MAX]; /* `name` in its one spelling */
+};
+
+static enum why_kind kind_of(const struct ike_peer_info *p)
+{
+	if (status_peer_id(p) >= IKE_PEER_DYNAMIC)
+		return WHY_MEMBER;
+	switch (p->conf->role) {
+	case IKE_ROLE_HUB: return WHY_SITE;
+	case IKE_ROLE_MEMBERS: return WHY_HUB;
+	case IKE_ROLE_FIXED: break;
+	}
+	return WHY_PEER;
+}
+
+static bool is_meant(const struct gather *g, const struct ike_peer_info *p)
+{
+	if (g->name)
+		return strcmp(g->name, status_peer_name(p)) == 0;
+	/* A hub's own network is no tunnel: its members have theirs. */
+	return status_peer_id(p) < IKE_PEER_DYNAMIC && p->conf->role != IKE_ROLE_MEMBERS &&
+	       strcmp(p->state, "up") != 0;
+}
+
+static bool on_peer(void *ctx, const struct ike_peer_info *p)
+{
+	struct gather *g = ctx;
+	struct why *w;
+
+	if (!is_meant(g, p))
+		return true;
+	if (g->n == WHY_SUBJECTS_MAX) {
+		g->more++;
+		return true;
+	}
+	w = &g->found[g->n++];
+	*w = (struct why){ .id = status_peer_id(p),
+			   .name = status_peer_name(p),
+			   .kind = kind_of(p),
+			   .conf = p->conf,
+			   .state = p->state,
+			   .last_error = p->last_error,
+			   .retry_in = p->retry_in };
+	w->memory = journal_find(g->h->journal,
+				 w->kind == WHY_MEMBER ? JOURNAL_IDENTITY : JOURNAL_PEER, w->name);
+	return true;
+}
+
+/* An established one before others, one with children before one without. */
+static bool better(const struct why *w, const struct ike_sa_info *sa)
+{
+	if (!w->has_sa || sa->established != w->sa.established)
+		return !w->has_sa || sa->established;
+	return sa->n_children > w->sa.n_children;
+}
+
+static bool belongs(const struct why *w, const struct ike_sa_info *sa)
+{
+	struct ip ip;
+
+	if (w->id)
+		return sa->peer == w->id;
+	return ip_parse(w->name, &ip) == ST_OK && ip_eq(&ip, &sa->remote.ip);
+}
+
+static bool on_sa(void *ctx, const struct ike_sa_info *sa)
+{
+	struct gather *g = ctx;
+
+	for (size_t i = 0; i < g->n; i++) {
+		struct why *w = &g->found[i];
+
+		if (!belongs(w, sa))
+			continue;
+		if (better(w, sa)) {
+			w->sa = *sa;
+			w->has_sa = true;
+		}
+		w->has_child |= sa->established && sa->n_children > 0;
+	}
+	return true;
+}
+
+/* The section whose word decides about an identity that nobody is yet. */
+static const struct ike_peer_conf *section_for(const struct host *h, const char *identity)
+{
+	struct policy_ident id;
+	struct arena ar;
+	char ignored[8];
+	struct text why = TEXT_OF(ignored);
+	const struct ike_peer_conf *found = NULL;
+
+	arena_init(&ar, &mem_libc, 4096);
+	if (policy_ident_parse(&ar, identity, false, &why, &id) == ST_OK)
+		for (size_t i = 0; !found && i < h->ike_conf->n_peers; i++) {
+			const struct ike_peer_conf *c = &h->ike_conf->peers[i];
+
+			if (c->role != IKE_ROLE_HUB && policy_ident_match(&c->remote_id, &id))
+				found = c;
+		}
+	arena_done(&ar);
+	return found;
+}
+
+/* Nobody who has an SA: what the journal knows of the name as identity or address. */
+static bool stranger(struct gather *g)
+{
+	enum journal_kind kind = JOURNAL_IDENTITY;
+	struct why *w = &g->found[0];
+	struct ip ip;
+
+	*w = (struct why){ .kind = WHY_STRANGER,
+			   .name = g->name,
+			   .state = "down",
+			   .last_error = "",
+			   .retry_in = { -1 } };
+	if (ip_parse(g->name, &ip) == ST_OK) {
+		kind = JOURNAL_ADDRESS;
+		w->name = ip_text(&ip, g->addr);
+	} else {
+		w->conf = section_for(g->h, g->name);
+	}
+	w->memory = journal_find(g->h->journal, kind, w->name);
+	if (kind == JOURNAL_IDENTITY && w->conf && w->conf->role == IKE_ROLE_MEMBERS)
+		w->kind = WHY_MEMBER;
+	if (w->memory)
+		w->last_error = w->memory->n_notes ? w->memory->note[0].what->text : "";
+	g->n = 1;
+	return w->memory || (w->conf && kind == JOURNAL_IDENTITY);
+}
+
+static bool find_subjects(struct gather *g)
+{
+	ike_each_peer(g->h->ike, plat_now(), on_peer, g);
+	if (g->n == 0 && g->name && !stranger(g))
+		return false;
+	ike_each_sa(g->h->ike, plat_now(), on_sa, g);
+	return true;
+}
+
+/* ---- the answer -------------------------------------------------------------------------- */
+
+static json_t *clock_json(const struct now *now)
+{
+	json_t *o = json_object();
+
+	put_time(o, "time", (obs_time){ now->wall.s * 1000 });
+	put(o, "synchronised", json_boolean(plat_clock_synced()));
+	return o;
+}
+
+static json_t *answer(struct gather *g)
+{
+	struct now now = plat_now();
+	json_t *o = json_object(), *list = json_array();
+
+	for (size_t i = 0; i < g->n; i++) {
+		g->found[i].h = g->h;
+		g->found[i].now = now;
+		g->found[i].time = host_time();
+		json_array_append_new(list, subject_json(&g->found[i]));
+	}
+	put(o, "clock", clock_json(&now));
+	put(o, "subjects", list);
+	put(o, "more", json_integer((json_int_t)g->more));
+	return o;
+}
+
+json_t *why_json(struct host *h, const char *subject, struct text *error)
+{
+	struct gather g = { .h = h, .name = subject };
+	json_t *o = NULL;
+
+	g.found = calloc(WHY_SUBJECTS_MAX, sizeof(*g.found));
+	if (!g.found) {
+		text_add(error, "out of memory");
+		return NULL;
+	}
+	if (find_subjects(&g)) {
+		o = answer(&g);
+	} else {
+		text_add(error, "\"");
+		text_quote(error, bytes_str(subject));
+		text_add(error, "\" is no peer, network or member here, and nothing was heard from "
+				"such an identity or address; \"warren peers\" lists who there is");
+	}
+	free(g.found);
+	return o;
+}

@@ -1,0 +1,65 @@
+/*
+ * why.h - why there is no tunnel, as JSON (docs/control.md has the shape).
+ *
+ * A *subject* is a peer or network of the configuration, an identity behind one of them, or anybody
+ * at an address.  Its report is a list of checks in the order in which a tunnel comes up; each is
+ * "ok", "failed" or "unknown" and has our values, and what to change.  What the peer's values are
+ * stands in the words of the engine's events, which the journal keeps.
+ *
+ * What is known to have gone wrong is told apart by what the events carry (their kind, whether
+ * IKE_SA_INIT was done) and by the state of the SAs, never by their words.
+ */
+#pragma once
+
+#include "daemon/host.h"
+
+enum {
+	WHY_SUBJECTS_MAX = 32, /* of one answer */
+};
+
+/* `subject` NULL: every peer of the configuration that is not up.  NULL with `error`: there is
+ * nothing to say about it, or out of memory. */
+json_t *why_json(struct host *h, const char *subject, struct text *error);
+
+/* ---- why.c and why_checks.c among themselves ---- */
+
+enum why_kind {
+	WHY_PEER,
+	WHY_SITE, /* we are a site of that network */
+	WHY_HUB, /* we are its hub */
+	WHY_MEMBER, /* an identity that has, or had, an SA of its own */
+	WHY_STRANGER, /* an identity or address of nobody we know */
+};
+
+/* How far the last attempt came. */
+enum why_stage {
+	WHY_STAGE_NONE, /* nothing was tried */
+	WHY_STAGE_LOOKUP,
+	WHY_STAGE_INIT, /* IKE_SA_INIT did not end well */
+	WHY_STAGE_AUTH, /* IKE_AUTH did not */
+	WHY_STAGE_CHILD, /* there is an IKE SA without child SA */
+	WHY_STAGE_UP,
+};
+
+/* Everything about a subject; views live as long as nothing enters the engine. */
+struct why {
+	struct host *h;
+	struct now now;
+	obs_time time;
+	enum why_kind kind;
+	const char *name;
+	ike_peer_id id;
+	const struct ike_peer_conf *conf; /* NULL for a stranger */
+	const char *state;
+	const char *last_error;
+	dur_t retry_in; /* negative: nothing planned */
+	bool has_sa, has_child;
+	struct ike_sa_info sa; /* the best there is */
+	const struct journal_subject *memory; /* may be NULL */
+	enum why_stage stage;
+};
+
+/* The note that tells why the last attempt failed; NULL: none did since it was up. */
+const struct journal_note *why_failure(const struct why *w);
+
+json_t *why_checks_json(const struct why *w);
