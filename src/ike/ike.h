@@ -323,10 +323,16 @@ struct ike_sa_info {
 };
 
 struct ike_peer_info {
-	const struct ike_peer_conf *conf;
+	ike_peer_id id; /* from IKE_PEER_DYNAMIC on: one identity behind a pattern or in a network */
+	const char *name; /* its section's, or the identity */
+	const struct ike_peer_conf *conf; /* of a dynamic peer: of the section it came by */
+	struct policy_ident remote_id; /* as proven by a dynamic peer; type 0: conf->remote_id */
 	const char *state; /* "up", "connecting", "down", "waiting" */
 	const char *last_error; /* "" when the last attempt went well */
 	dur_t retry_in; /* when the next attempt is due; negative: none is planned */
+	/* A member of our network: what it may source, and who says so; n 0 and "" of others. */
+	struct wire_ts_list authorised;
+	const char *authority; /* when nothing: why */
 };
 
 /* Read-only visits, for status; the visitor must not call the engine.  Returning false stops. */

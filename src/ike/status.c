@@ -21,7 +21,10 @@ void ike_each_peer(const struct ike *ike, struct now now, ike_peer_fn *fn, void 
 	list_for_each(n, &ike->peers) {
 		const struct peer *p = CONTAINER_OF(n, const struct peer, node);
 		struct ike_peer_info info = {
+			.id = p->conf->id,
+			.name = p->conf->name,
 			.conf = p->conf,
+			.authority = "",
 			.state = peer_state(p),
 			.last_error = p->last_error,
 			.retry_in = { -1 },
