@@ -24,6 +24,8 @@ struct pki_spec {
 	const char *usage;
 	const char *eku;
 	const char *constraints; /* nameConstraints */
+	const char *blocks; /* sbgp-ipAddrBlock, RFC 3779 */
+	IPAddrBlocks *raw_blocks; /* the same, as given */
 	const char *unknown; /* a critical extension that nobody knows */
 	int64_t from; /* seconds relative to PKI_NOW */
 	int64_t until;
@@ -162,6 +164,10 @@ static inline X509 *pki_cert(const struct pki_spec *s)
 	pki_extend(cert, issuer, NID_ext_key_usage, s->eku);
 	pki_extend(cert, issuer, NID_subject_alt_name, s->san);
 	pki_extend(cert, issuer, NID_name_constraints, s->constraints);
+	pki_extend(cert, issuer, NID_sbgp_ipAddrBlock, s->blocks);
+	if (s->raw_blocks)
+		assert_int_equal(X509_add1_ext_i2d(cert, NID_sbgp_ipAddrBlock, s->raw_blocks, 0, 0),
+				 1);
 	if (s->unknown)
 		pki_extend_unknown(cert, s->unknown);
 	assert_true(X509_sign(cert, s->issuer ? s->issuer_key : s->key,

@@ -152,13 +152,16 @@ static void explain_blocks(STACK_OF(X509) * path, int at, struct text *t)
 static void explain_unnested(X509_STORE_CTX *ctx, X509 *issuer, struct text *t)
 {
 	STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(ctx);
+	int at = sk_X509_find(path, issuer);
 
 	text_add(t, "address blocks of ");
 	explain_cert(sk_X509_value(path, 0), t);
 	explain_blocks(path, 0, t);
 	text_add(t, " are not all in those of ");
 	explain_cert(issuer, t);
-	explain_blocks(path, X509_STORE_CTX_get_error_depth(ctx), t);
+	/* Its error depth may lie behind the end: not to be used. */
+	if (at >= 0)
+		explain_blocks(path, at, t);
 }
 
 static void explain_other(X509 *cert, int err, struct text *t)
