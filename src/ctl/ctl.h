@@ -18,7 +18,8 @@
  * sender more than us.  A client that does not read what it asked for is cut off when
  * CTL_BACKLOG_MAX bytes wait for it, and never delays another.  When all CTL_CLIENTS_MAX places are
  * taken the client that was silent longest and does not watch makes room.  Everything of this is
- * counted.  The socket has mode 0600, and the kernel's word for the other's uid is checked as well.
+ * counted.  The socket is root's, and its group's if there is a group CTL_GROUP: mode 0660, else
+ *0600; the kernel's word for who calls is checked as well.
  */
 #pragma once
 
@@ -34,6 +35,8 @@ enum {
 	CTL_REPLY_MAX = 256 << 20, /* what the client takes */
 };
 
+/* Members may drive the daemon, which includes to end it; they cannot read its keys. */
+#define CTL_GROUP "warren"
 #define CTL_DEFAULT_PATH "/run/warren/warren.sock"
 #define CTL_ERROR_MAX 512
 

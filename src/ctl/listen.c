@@ -1,13 +1,17 @@
 #include "ctl/listen.h"
 
+
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "ctl/ctl.h"
 
 enum {
 	DIR_MAX = sizeof(((struct sockaddr_un *)0)->sun_path),
@@ -116,6 +120,17 @@ static enum status remove_stale(const struct sockaddr_un *sa, struct text *why)
 	return ST_OK;
 }
 
+/* Opens the socket to the operators' group, if there is such a group and we may. */
+static enum status open_to_group(const char *path, struct text *why, gid_t *ret_group)
+{
+	const struct group *g = geteuid() == 0 ? getgrnam(CTL_GROUP) : NULL;
+
+	*ret_group = g ? g->gr_gid : CTL_NO_GROUP;
+	if (g && (lchown(path, (uid_t)-1, g->gr_gid) || chmod(path, 0660)))
+		return failed(why, path, strerror(errno));
+	return ST_OK;
+}
+
 /* Linux takes the mode of a new socket file from the socket's own inode, so there is no moment at
  * which it is open to others, and no need for umask(2), which is the whole process's. */
 static enum status bind_private(const struct sockaddr_un *sa, struct text *why,
@@ -142,6 +157,7 @@ static enum status bind_private(const struct sockaddr_un *sa, struct text *why,
 enum status ctl_listen_open(const char *path, struct text *why, struct ctl_listen *ret_listen)
 {
 	struct sockaddr_un sa;
+	struct ctl_listen l;
 	struct lock lock;
 	enum status st = address(path, why, &sa);
 
@@ -153,7 +169,14 @@ enum status ctl_listen_open(const char *path, struct text *why, struct ctl_liste
 		return st;
 	st = remove_stale(&sa, why);
 	if (st == ST_OK)
-		st = bind_private(&sa, why, ret_listen);
+		st = bind_private(&sa, why, &l);
+	if (st == ST_OK) {
+		st = open_to_group(path, why, &l.group);
+		if (st == ST_OK)
+			*ret_listen = l;
+		else
+			ctl_listen_close(&l, path);
+	}
 	unlock(&lock);
 	return st;
 }
@@ -166,11 +189,38 @@ void ctl_listen_unlink(const struct ctl_listen *l, const char *path)
 		unlink(path);
 }
 
-bool ctl_peer_allowed(int fd)
+void ctl_listen_close(const struct ctl_listen *l, const char *path)
+{
+	ctl_listen_unlink(l, path);
+	close(l->fd);
+}
+
+enum {
+	GROUPS_MAX = 256, /* of one caller; who is in more is not looked at any further */
+};
+
+static bool in_group(int fd, gid_t primary, gid_t group)
+{
+	gid_t groups[GROUPS_MAX];
+	socklen_t n = sizeof(groups);
+
+	if (group == CTL_NO_GROUP)
+		return false;
+	if (primary == group)
+		return true;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &n))
+		return false;
+	for (size_t i = 0; i < n / sizeof(groups[0]); i++)
+		if (groups[i] == group)
+			return true;
+	return false;
+}
+
+bool ctl_peer_allowed(const struct ctl_listen *l, int fd)
 {
 	struct ucred cred;
 	socklen_t n = sizeof(cred);
 
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) == 0 &&
-	       (cred.uid == 0 || cred.uid == geteuid());
+	       (cred.uid == 0 || cred.uid == geteuid() || in_group(fd, cred.gid, l->group));
 }

@@ -7,6 +7,10 @@
  * Flow control: `busy` while an answer is on its way; lines that came meanwhile wait in `in`, and
  * nothing is read while there are any.  So a client has at most one answer, and at most one read
  * of requests, in memory.
+ *
+ * libuv asks for no further connection until the one that it announced was accepted, so one has to
+ * be accepted even when there is no memory for it: `spare` is for that.  It is closed at once; a
+ * connection that comes before it is back waits for it (`owed`).
  */
 #include "ctl/ctl.h"
 
@@ -22,6 +26,7 @@ enum counter {
 	C_CONNECTIONS, /* accepted */
 	C_FOREIGN, /* of another user: closed */
 	C_FULL, /* no place, and nobody to make room: closed */
+	C_NOMEM, /* no memory for it: closed */
 	C_EVICTED, /* silent longest when a place was needed */
 	C_REQUESTS,
 	C_BAD, /* no request: the connection ended */
@@ -38,6 +43,8 @@ struct ctl_server {
 	char *path;
 	ctl_handler_fn *handler;
 	void *ctx;
+	struct client *spare; /* NULL while it is being closed */
+	bool owed;
 	struct list clients;
 	size_t n_clients;
 	size_t n_watchers;
@@ -78,21 +85,35 @@ struct sending {
 
 /* ---- the end of things ---- */
 
-static void server_unref(struct ctl_server *s)
+static void server_free(struct ctl_server *s)
 {
-	if (--s->open > 0)
-		return;
+	free(s->spare);
 	free(s->path);
 	free(s);
 }
+
+static void server_unref(struct ctl_server *s)
+{
+	if (--s->open == 0)
+		server_free(s);
+}
+
+static void on_connection(uv_stream_t *listener, int status);
 
 static void on_client_closed(uv_handle_t *h)
 {
 	struct client *c = h->data;
 	struct ctl_server *s = c->s;
+	bool owed = s->owed && !s->stopping;
 
 	ctl_lines_done(&c->in);
-	free(c);
+	if (s->spare)
+		free(c);
+	else
+		s->spare = c;
+	s->owed = false;
+	if (owed)
+		on_connection((uv_stream_t *)&s->listener, 0);
 	server_unref(s);
 }
 
@@ -325,30 +346,55 @@ static bool admit(struct client *c)
 	struct ctl_server *s = c->s;
 	uv_os_fd_t fd;
 
-	if (uv_fileno((uv_handle_t *)&c->pipe, &fd) || !ctl_peer_allowed(fd)) {
+	if (uv_fileno((uv_handle_t *)&c->pipe, &fd) || !ctl_peer_allowed(&s->listen, fd)) {
 		s->counters[C_FOREIGN]++;
 		return false;
 	}
 	return make_place(s);
 }
 
-static void on_connection(uv_stream_t *listener, int status)
+/* Zeroed; the spare one when there is no memory, NULL when that is out too. */
+static struct client *client_new(struct ctl_server *s, bool *ret_spare)
 {
-	struct ctl_server *s = listener->data;
-	struct client *c = status == 0 ? calloc(1, sizeof(*c)) : NULL;
+	struct client *c = calloc(1, sizeof(*c));
 
-	if (!c)
-		return;
+	*ret_spare = !c;
+	if (c || !s->spare)
+		return c;
+	c = s->spare;
+	s->spare = NULL;
+	*c = (struct client){ 0 };
+	return c;
+}
+
+/* Accepts into `c`; false: it must be closed at once. */
+static bool client_accept(struct ctl_server *s, struct client *c)
+{
 	c->s = s;
-	if (uv_pipe_init(s->loop, &c->pipe, 0)) {
-		free(c);
-		return;
-	}
+	(void)!uv_pipe_init(s->loop, &c->pipe, 0); /* cannot fail on Unix */
 	c->pipe.data = c;
 	ctl_lines_init(&c->in, CTL_LINE_MAX);
 	c->last = ++s->turn;
 	s->open++;
-	if (uv_accept(listener, (uv_stream_t *)&c->pipe) || !admit(c)) {
+	return uv_accept((uv_stream_t *)&s->listener, (uv_stream_t *)&c->pipe) == 0;
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+	struct ctl_server *s = listener->data;
+	struct client *c;
+	bool spare, good;
+
+	if (status != 0)
+		return;
+	c = client_new(s, &spare);
+	if (!c) {
+		s->owed = true;
+		return;
+	}
+	good = client_accept(s, c) && !spare && admit(c);
+	s->counters[C_NOMEM] += spare;
+	if (!good) {
 		c->gone = true;
 		uv_close((uv_handle_t *)&c->pipe, on_client_closed);
 		return;
@@ -398,11 +444,11 @@ static struct ctl_server *server_alloc(uv_loop_t *loop, const char *path)
 		return NULL;
 	s->loop = loop;
 	s->path = strdup(path);
+	s->spare = calloc(1, sizeof(*s->spare));
 	list_init(&s->clients);
-	if (s->path && uv_pipe_init(loop, &s->listener, 0) == 0)
+	if (s->path && s->spare && uv_pipe_init(loop, &s->listener, 0) == 0)
 		return s;
-	free(s->path);
-	free(s);
+	server_free(s);
 	return NULL;
 }
 
@@ -417,8 +463,7 @@ enum status ctl_server_new(uv_loop_t *loop, const char *path, ctl_handler_fn *ha
 		return st;
 	s = server_alloc(loop, path);
 	if (!s) {
-		ctl_listen_unlink(&l, path);
-		close(l.fd);
+		ctl_listen_close(&l, path);
 		return ST_NOMEM;
 	}
 	signal(SIGPIPE, SIG_IGN);
@@ -487,6 +532,7 @@ bool ctl_server_counter(const void *server, size_t index, const char **ret_name,
 		[C_CONNECTIONS] = "ctl.connections",
 		[C_FOREIGN] = "ctl.foreign",
 		[C_FULL] = "ctl.full",
+		[C_NOMEM] = "ctl.no_memory",
 		[C_EVICTED] = "ctl.evicted",
 		[C_REQUESTS] = "ctl.requests",
 		[C_BAD] = "ctl.bad",

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -179,7 +180,8 @@ static void request_and_answer(void **state)
 	int fd = dial(w);
 
 	assert_int_equal(stat(w->path, &sb), 0);
-	assert_int_equal(sb.st_mode & 07777, 0600);
+	/* The operators' group may call, where there is one. */
+	assert_int_equal(sb.st_mode & 07777, geteuid() == 0 && getgrnam(CTL_GROUP) ? 0660 : 0600);
 	say(w, fd, "{\"id\":1,\"cmd\":\"echo\"}\n");
 	assert_string_equal(hear(w, fd),
 			    "{\"id\":1,\"ok\":true,\"result\":{\"id\":1,\"cmd\":\"echo\"}}");
@@ -292,6 +294,79 @@ static void hanging_clients(void **state)
 	assert_non_null(strstr(hear(w, fd[0]), "\"ok\":true"));
 	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
 		close(fd[i]);
+}
+
+/* The server gets no memory (linked with --wrap=calloc). */
+static bool no_calloc;
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return no_calloc ? NULL : __real_calloc(n, size);
+}
+
+/* S2: connections that there is no memory for are closed, and the next one is served. */
+static void no_memory_for_a_client(void **state)
+{
+	struct world *w = *state;
+	int fd[8];
+
+	no_calloc = true;
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		fd[i] = dial(w);
+	while (counter(w, "ctl.no_memory") < ARRAY_LEN(fd))
+		pump(w);
+	no_calloc = false;
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
+		assert_string_equal(hear(w, fd[i]), "");
+		close(fd[i]);
+	}
+	fd[0] = dial(w);
+	say(w, fd[0], "{\"id\":1,\"cmd\":\"echo\"}\n");
+	assert_non_null(strstr(hear(w, fd[0]), "\"ok\":true"));
+	close(fd[0]);
+}
+
+/* In a process of its own: who calls is `uid`, in group `gid` and in group 1111 besides. */
+static int allowed_for(uid_t uid, gid_t gid, gid_t group)
+{
+	const struct ctl_listen l = { .group = group };
+	const gid_t more = 1111;
+	int fd[2], status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (setgroups(1, &more) || setegid(gid) || seteuid(uid) ||
+		    socketpair(AF_UNIX, SOCK_STREAM, 0, fd) || seteuid(0))
+			_exit(2);
+		_exit(ctl_peer_allowed(&l, fd[0]));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void who_may_call(void **state)
+{
+	static const struct {
+		uid_t uid;
+		gid_t gid, group;
+		int allowed;
+	} row[] = {
+		{ 0, 0, CTL_NO_GROUP, 1 },         { 0, 0, 4444, 1 },
+		{ 65534, 65534, CTL_NO_GROUP, 0 }, { 65534, 65534, 4444, 0 },
+		{ 65534, 4444, 4444, 1 },          { 65534, 65534, 1111, 1 },
+		{ 65534, 0, CTL_NO_GROUP, 0 },
+	};
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	for (size_t i = 0; i < ARRAY_LEN(row); i++)
+		assert_int_equal(allowed_for(row[i].uid, row[i].gid, row[i].group), row[i].allowed);
 }
 
 /* Watchers keep their places: when they have all of them, a newcomer is turned away. */
@@ -695,6 +770,8 @@ int main(void)
 		SERVER_TEST(hostile_lines),
 		SERVER_TEST(endless_line),
 		SERVER_TEST(hanging_clients),
+		SERVER_TEST(no_memory_for_a_client),
+		cmocka_unit_test(who_may_call),
 		SERVER_TEST(all_places_watched),
 		SERVER_TEST(watching),
 		SERVER_TEST(deaf_watcher),
