@@ -85,8 +85,8 @@ static bool on_peer(void *ctx, const struct ike_peer_info *p)
 {
 	struct search *s = ctx;
 
-	if (strcmp(status_peer_name(p), s->name) == 0)
-		s->found = status_peer_id(p);
+	if (strcmp(p->name, s->name) == 0)
+		s->found = p->id;
 	return s->found == 0;
 }
 

@@ -196,9 +196,9 @@ static bool matches(const char *pattern, const char *s)
 static bool collect(void *ctx, const struct ike_peer_info *p)
 {
 	struct visit *v = ctx;
-	ike_peer_id id = status_peer_id(p);
+	ike_peer_id id = p->id;
 
-	if (v->page->match && !matches(v->page->match, status_peer_name(p)))
+	if (v->page->match && !matches(v->page->match, p->name))
 		return true;
 	v->total++;
 	if (id <= v->page->after)
@@ -310,7 +310,7 @@ static const char *start_name(enum ike_start s)
 
 static const char *peer_kind(const struct ike_peer_info *p)
 {
-	if (status_peer_id(p) >= IKE_PEER_DYNAMIC)
+	if (p->id >= IKE_PEER_DYNAMIC)
 		return "member";
 	switch (p->conf->role) {
 	case IKE_ROLE_HUB:
@@ -335,10 +335,19 @@ static void put_network(json_t *o, const struct host *h, const struct ike_peer_c
 		put_text(o, "topology", n->topology.v == CONF_TOPOLOGY_STAR ? "star" : "dynamic");
 }
 
+static void put_member(json_t *o, const struct ike_peer_info *p)
+{
+	put_text(o, "section", p->conf->name);
+	if (p->conf->role != IKE_ROLE_MEMBERS)
+		return;
+	put_ts(o, "authorised", &p->authorised);
+	put_text(o, "authority", p->authority);
+}
+
 static bool on_peer(void *ctx, const struct ike_peer_info *p)
 {
 	struct visit *v = ctx;
-	struct entry *e = entry_of(v, status_peer_id(p));
+	struct entry *e = entry_of(v, p->id);
 	const char *kind = peer_kind(p);
 	json_t *o;
 
@@ -346,11 +355,11 @@ static bool on_peer(void *ctx, const struct ike_peer_info *p)
 		return true;
 	o = e->o = json_object();
 	e->sas = json_array();
-	put_text(o, "name", status_peer_name(p));
+	put_text(o, "name", p->name);
 	put_text(o, "kind", kind);
 	put_text(o, "state", p->state);
 	put_ident(o, "local_id", &p->conf->local_id);
-	put_ident(o, "remote_id", &p->conf->remote_id);
+	put_ident(o, "remote_id", p->remote_id.type ? &p->remote_id : &p->conf->remote_id);
 	put_text(o, "start", start_name(p->conf->start));
 	put_text(o, "last_error", p->last_error);
 	if (p->retry_in.ns >= 0)
@@ -358,7 +367,7 @@ static bool on_peer(void *ctx, const struct ike_peer_info *p)
 	if (strcmp(kind, "network") == 0)
 		put_network(o, v->h, p->conf);
 	else if (strcmp(kind, "member") == 0)
-		put_text(o, "network", p->conf->name);
+		put_member(o, p);
 	put(o, "ike_sas", e->sas);
 	return true;
 }

@@ -22,14 +22,3 @@ enum {
 };
 
 json_t *status_peers_json(const struct host *h, const struct status_page *page);
-
-/* Whom an entry of ike_each_peer() is about. */
-static inline ike_peer_id status_peer_id(const struct ike_peer_info *p)
-{
-	return p->conf->id;
-}
-
-static inline const char *status_peer_name(const struct ike_peer_info *p)
-{
-	return p->conf->name;
-}

@@ -135,7 +135,7 @@ struct gather {
 
 static enum why_kind kind_of(const struct ike_peer_info *p)
 {
-	if (status_peer_id(p) >= IKE_PEER_DYNAMIC)
+	if (p->id >= IKE_PEER_DYNAMIC)
 		return WHY_MEMBER;
 	switch (p->conf->role) {
 	case IKE_ROLE_HUB: return WHY_SITE;
@@ -148,9 +148,9 @@ static enum why_kind kind_of(const struct ike_peer_info *p)
 static bool is_meant(const struct gather *g, const struct ike_peer_info *p)
 {
 	if (g->name)
-		return strcmp(g->name, status_peer_name(p)) == 0;
+		return strcmp(g->name, p->name) == 0;
 	/* A hub's own network is no tunnel: its members have theirs. */
-	return status_peer_id(p) < IKE_PEER_DYNAMIC && p->conf->role != IKE_ROLE_MEMBERS &&
+	return p->id < IKE_PEER_DYNAMIC && p->conf->role != IKE_ROLE_MEMBERS &&
 	       strcmp(p->state, "up") != 0;
 }
 
@@ -166,10 +166,12 @@ static bool on_peer(void *ctx, const struct ike_peer_info *p)
 		return true;
 	}
 	w = &g->found[g->n++];
-	*w = (struct why){ .id = status_peer_id(p),
-			   .name = status_peer_name(p),
+	*w = (struct why){ .id = p->id,
+			   .name = p->name,
 			   .kind = kind_of(p),
 			   .conf = p->conf,
+			   .authorised = p->authorised,
+			   .authority = p->authority,
 			   .state = p->state,
 			   .last_error = p->last_error,
 			   .retry_in = p->retry_in };
@@ -245,6 +247,7 @@ static bool stranger(struct gather *g)
 			   .name = g->name,
 			   .state = "down",
 			   .last_error = "",
+			   .authority = "",
 			   .retry_in = { -1 } };
 	if (ip_parse(g->name, &ip) == ST_OK) {
 		kind = JOURNAL_ADDRESS;

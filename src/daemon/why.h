@@ -50,6 +50,8 @@ struct why {
 	const char *name;
 	ike_peer_id id;
 	const struct ike_peer_conf *conf; /* NULL for a stranger */
+	struct wire_ts_list authorised; /* MEMBER that is connected */
+	const char *authority;
 	const char *state;
 	const char *last_error;
 	dur_t retry_in; /* negative: nothing planned */

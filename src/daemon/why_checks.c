@@ -429,6 +429,12 @@ static void check_authorised(struct checks *k)
 	struct row r;
 
 	begin(&r, "authorisation", by_stage(k->w, WHY_STAGE_CHILD));
+	if (k->w->authority[0]) {
+		text_add(&r.t, k->w->authority);
+		if (k->w->authorised.n)
+			text_add(&r.t, ": ");
+		policy_ts_list_text(&r.t, &k->w->authorised);
+	}
 	if (c->role == IKE_ROLE_MEMBERS) {
 		text_add(&r.o, "what a member may have: the address blocks of its certificate");
 		rules_text(&r.o, c);
