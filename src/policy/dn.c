@@ -198,6 +198,58 @@ bool policy_dn_eq(struct bytes a, struct bytes b)
 	}
 }
 
+/* A hash over bytes as they come, in blocks. */
+struct fold {
+	const uint64_t *key;
+	uint64_t h;
+	uint8_t buf[64];
+	size_t n;
+};
+
+static void fold_flush(struct fold *f)
+{
+	f->h = f->h * 31 + siphash(f->key, bytes_of(f->buf, f->n));
+	f->n = 0;
+}
+
+static void fold_add(struct fold *f, uint8_t c)
+{
+	if (f->n == sizeof(f->buf))
+		fold_flush(f);
+	f->buf[f->n++] = c;
+}
+
+/* As atv_eq() compares: all string types are one. */
+static void fold_atv(struct fold *f, const struct atv *a)
+{
+	size_t at = 0;
+	uint8_t c;
+
+	fold_add(f, a->starts_rdn);
+	for (size_t i = 0; i < a->oid.n; i++)
+		fold_add(f, a->oid.p[i]);
+	fold_add(f, is_string(a->tag) ? DER_UTF8 : a->tag);
+	if (!is_string(a->tag)) {
+		for (size_t i = 0; i < a->value.n; i++)
+			fold_add(f, a->value.p[i]);
+		return;
+	}
+	while (fold_next(a->value, &at, &c))
+		fold_add(f, c);
+}
+
+uint64_t policy_dn_hash(const uint64_t key[2], struct bytes der)
+{
+	struct dn_walk w = dn_walk(der);
+	struct fold f = { .key = key };
+	struct atv a;
+
+	while (dn_next(&w, &a))
+		fold_atv(&f, &a);
+	fold_flush(&f);
+	return w.bad ? siphash(key, der) : f.h;
+}
+
 /* ---- DER to text ---- */
 
 static const char *attribute_word(struct bytes oid)

@@ -20,3 +20,6 @@ bool policy_dn_text(struct text *t, struct bytes der);
 /* RFC 5280 section 7.1: strings compare without case and with blanks folded, whatever string type
  * they are in; two CAs rarely agree on the type. */
 bool policy_dn_eq(struct bytes a, struct bytes b);
+
+/* Equal names have equal hashes; what is no name is hashed as bytes. */
+uint64_t policy_dn_hash(const uint64_t key[2], struct bytes der);

@@ -292,3 +292,38 @@ bool policy_ident_match(const struct policy_ident *pattern, const struct policy_
 		return id->type == WIRE_ID_RFC822 && mail_under(pattern->data, id->data);
 	return policy_ident_eq(pattern, id);
 }
+
+/* ---- hashing ---- */
+
+/* All of it without case: mail addresses that differ only by that share a hash, no more. */
+static uint64_t hash_nocase(const uint64_t key[2], struct bytes b)
+{
+	uint8_t folded[64];
+	uint64_t h = 0;
+
+	for (size_t done = 0; done < b.n;) {
+		size_t n = b.n - done < sizeof(folded) ? b.n - done : sizeof(folded);
+
+		for (size_t i = 0; i < n; i++)
+			folded[i] = lower(b.p[done + i]);
+		h = h * 31 + siphash(key, bytes_of(folded, n));
+		done += n;
+	}
+	return h;
+}
+
+uint64_t policy_ident_hash(const uint64_t key[2], const struct policy_ident *id)
+{
+	switch (id->type) {
+	case WIRE_ID_FQDN:
+	case WIRE_ID_RFC822: return hash_nocase(key, id->data) + id->type;
+	case WIRE_ID_DN: return policy_dn_hash(key, id->data) + id->type;
+	default: return siphash(key, id->data) + id->type;
+	}
+}
+
+bool policy_ident_is_pattern(const struct policy_ident *id)
+{
+	return id->type == 0 || (id->type == WIRE_ID_FQDN && begins(id->data, "*.")) ||
+	       (id->type == WIRE_ID_RFC822 && begins(id->data, "*@"));
+}

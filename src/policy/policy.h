@@ -1,5 +1,6 @@
 /*
- * policy.h - what is allowed, as values: proposals, traffic selectors, identities, prefix tables.
+ * policy.h - what is allowed, as values: proposals, traffic selectors, identities, authority,
+ * prefix tables.
  *
  * Pure functions over values of wire_ike.h and crypto.h.  Nothing here knows an SA.  Whenever
  * something is refused the caller can get a text with both sides' values, because "no proposal
@@ -119,6 +120,37 @@ void policy_ident_text(struct text *t, const struct policy_ident *id);
 bool policy_ident_eq(const struct policy_ident *a, const struct policy_ident *b);
 /* `pattern` as parsed with allow_wildcard; "%any" does not match the null identity. */
 bool policy_ident_match(const struct policy_ident *pattern, const struct policy_ident *id);
+
+/* Equal identities have equal hashes (SipHash under `key`), whatever form they are written in. */
+uint64_t policy_ident_hash(const uint64_t key[2], const struct policy_ident *id);
+
+/* Whether it was parsed as one that stands for several: "%any", "*.example.net", "*@example". */
+bool policy_ident_is_pattern(const struct policy_ident *id);
+
+/* ---- authority (RFC 4301 section 4.4.3) -------------------------------------------------- */
+
+/* Who says what an identity may source: a rule of our own file that names it or, where none does,
+ * the address blocks of its certificate (RFC 3779). */
+struct policy_authority {
+	const struct policy_ident *rule; /* the rule's pattern; NULL: none names it */
+	const struct wire_ts_list *granted; /* by the rule; all protocols */
+	bool has_blocks;
+	const struct ip_range *blocks;
+	size_t n_blocks;
+};
+
+/* What that identity may source inside `domain`, in the order of the authority, nothing twice.
+ * ST_REFUSE: nothing.  `by` gets the authority, `certificate blocks 10.2.0.0/16` or
+ * `member rule "*.branch" 10.3.0.0/16`, or why there is none. */
+MUST enum status policy_authorise(struct arena *ar, const struct policy_authority *a,
+				  const struct wire_ts_list *domain, struct text *by,
+				  struct wire_ts_list *ret_allowed);
+
+/* A range as a selector for all protocols. */
+struct wire_ts policy_range_ts(const struct ip_range *r);
+/* Whether every selector lies in one of the blocks, which are canonical; false for none. */
+bool policy_blocks_cover(const struct ip_range *blocks, size_t n, const struct wire_ts_list *l);
+void policy_blocks_text(struct text *t, const struct ip_range *blocks, size_t n);
 
 /* ---- prefix table ------------------------------------------------------------------------ */
 
