@@ -41,11 +41,29 @@ static void print_json(const struct conf_errors *errs, const struct conf *conf)
 
 	for (const struct conf_error *e = errs->head; e; e = e->next)
 		json_array_append_new(list, error_json(errs, e));
-	o = json_pack("{s:b, s:o, s:I, s:I}", "ok", conf != NULL, "errors", list, "error_count",
-		      (json_int_t)errs->total, "peers", (json_int_t)(conf ? conf->n_peers : 0));
+	o = json_pack("{s:b, s:o, s:I, s:I, s:I}", "ok", conf != NULL, "errors", list,
+		      "error_count", (json_int_t)errs->total, "peers",
+		      (json_int_t)(conf ? conf->n_peers : 0), "networks",
+		      (json_int_t)(conf ? conf->n_networks : 0));
 	if (o)
 		cli_print_json(o, false);
 	json_decref(o);
+}
+
+static void print_good(const struct cli *cli, const struct conf *conf)
+{
+	char buf[256];
+	struct text name = TEXT_OF(buf);
+
+	printf("%s: good", cli->arg);
+	if (conf->n_networks) {
+		cli_add(&name, conf->networks->name);
+		printf(", %s of network %s",
+		       conf->networks->role.v == CONF_ROLE_HUB ? "hub" : "site", buf);
+	}
+	if (conf->n_peers || !conf->n_networks)
+		printf(", %zu peer%s", conf->n_peers, conf->n_peers == 1 ? "" : "s");
+	putchar('\n');
 }
 
 static enum cli_exit report(const struct cli *cli, const struct conf_errors *errs,
@@ -54,8 +72,7 @@ static enum cli_exit report(const struct cli *cli, const struct conf_errors *err
 	if (cli->json)
 		print_json(errs, conf);
 	else if (conf)
-		printf("%s: good, %zu peer%s\n", cli->arg, conf->n_peers,
-		       conf->n_peers == 1 ? "" : "s");
+		print_good(cli, conf);
 	else
 		print_errors(errs);
 	return conf ? CLI_OK : CLI_FAILED;
@@ -75,7 +92,7 @@ enum cli_exit cli_check(const struct cli *cli)
 		return CLI_FAILED;
 	}
 	conf_errors_init(&errs, &mem_libc);
-	st = conf_open(&mem_libc, cli->arg, store, &errs, &conf, &creds);
+	st = conf_open(&mem_libc, &conf_source_files, cli->arg, store, &errs, &conf, &creds);
 	if (st == ST_NOMEM)
 		fprintf(stderr, "warren: out of memory\n");
 	code = report(cli, &errs, conf);

@@ -4,11 +4,6 @@
  */
 #include "conf/internal.h"
 
-static bool given(struct conf_pos at)
-{
-	return at.line != 0;
-}
-
 /* ---- inheritance ---- */
 
 static void inherit(struct conf_peer *p, const struct conf *c)
@@ -24,8 +19,12 @@ static void inherit(struct conf_peer *p, const struct conf *c)
 		p->certificate = c->certificate;
 		p->key = c->key;
 	}
-	if (!given(p->trust.at))
-		p->trust = c->trust;
+	if (given(p->trust.at))
+		return;
+	p->trust = c->trust;
+	/* A CRL belongs to its authority. */
+	if (!given(p->crl.at))
+		p->crl = c->crl;
 }
 
 /* Who does not say otherwise only waits for a peer whose address is unknown. */
@@ -52,7 +51,8 @@ static void check_psk(const struct conf_peer *p, struct conf_errors *errs)
 		struct conf_pos at;
 	} other[] = { { "certificate", p->certificate.at },
 		      { "key", p->key.at },
-		      { "trust", p->trust.at } };
+		      { "trust", p->trust.at },
+		      { "crl", p->crl.at } };
 
 	if (given(p->psk.at) && given(p->psk_file.at))
 		conf_error_add(errs, p->psk_file.at,
@@ -137,25 +137,22 @@ static bool listens(const struct conf *c, uint8_t family)
 }
 
 /* An address of a family that no socket has. */
-static void check_addresses(const struct conf *c, const struct conf_peer *p,
-			    struct conf_errors *errs)
+void check_hosts(const struct conf *c, const struct conf_list *hosts, const char *what,
+		 const char *instead, struct conf_errors *errs)
 {
-	for (size_t i = 0; i < p->address.n; i++) {
-		const struct conf_text *t = &p->address.v[i];
+	for (size_t i = 0; i < hosts->n; i++) {
+		const struct conf_text *t = &hosts->v[i];
 		struct ip ip;
 
 		if (ip_parse(t->s, &ip) != ST_OK)
 			continue;
 		if (ip_is_any(&ip))
-			conf_error_add(errs, t->at,
-				       "address \"%s\" is nobody's, accepted for any: no address",
-				       t->s);
+			conf_error_add(errs, t->at, "%s \"%s\" is nobody's%s", what, t->s, instead);
 		else if (!listens(c, ip.family))
-			conf_error_add(
-				errs, t->at,
-				"address \"%s\" cannot be reached: listen (line %u) has no IPv%u "
-				"address",
-				t->s, c->listen.at.line, ip.family);
+			conf_error_add(errs, t->at,
+				       "%s \"%s\" cannot be reached: listen (line %u) has no IPv%u "
+				       "address",
+				       what, t->s, c->listen.at.line, ip.family);
 	}
 }
 
@@ -175,7 +172,7 @@ static void check_peer(const struct conf *c, struct conf_peer *p, struct conf_er
 			       "peer \"%s\" lacks local_id, our identity, here or at the top level",
 			       p->name);
 	check_ts(p, errs);
-	check_addresses(c, p, errs);
+	check_hosts(c, &p->address, "address", ", accepted for any: no address", errs);
 }
 
 /* ---- peers against each other ---- */
@@ -194,21 +191,21 @@ static bool same_pair(const struct map_node *node, const void *key)
 	       policy_ident_eq(&a->remote_id.id, &b->remote_id.id);
 }
 
-/* Equal identities must hash alike, and names compare without case: so only types and lengths and
- * the bytes that case does not touch go in. */
-static uint64_t pair_hash(const struct map *m, const struct conf_peer *p)
+/* Names compare without case, so only the bits that case does not touch go in. */
+uint64_t check_ident_hash(const struct map *m, const struct policy_ident *id)
 {
-	const struct policy_ident *id[] = { &p->local_id.id, &p->remote_id.id };
-	uint8_t buf[2 * 258];
+	uint8_t buf[258];
 	struct wr w = wr_of(buf, sizeof(buf));
 
-	for (size_t i = 0; i < ARRAY_LEN(id); i++) {
-		wr_u8(&w, id[i]->type);
-		for (size_t j = 0; j < id[i]->data.n && j < 256; j++)
-			wr_u8(&w, id[i]->data.p[j] | 0x20);
-		wr_u8(&w, 0);
-	}
+	wr_u8(&w, id->type);
+	for (size_t i = 0; i < id->data.n && i < 256; i++)
+		wr_u8(&w, id->data.p[i] | 0x20);
 	return map_hash(m, wr_bytes_of(&w));
+}
+
+static uint64_t pair_hash(const struct map *m, const struct conf_peer *p)
+{
+	return check_ident_hash(m, &p->local_id.id) * 31 + check_ident_hash(m, &p->remote_id.id);
 }
 
 static enum status check_pair(struct conf *c, struct map *pairs, const struct conf_peer *p,
@@ -277,10 +274,10 @@ static void check_top(struct conf *c, struct conf_errors *errs)
 		conf_error_add(errs, given(c->nat_port.at) ? c->nat_port.at : c->port.at,
 			       "port and nat_port are both %u, accepted: two different ports",
 			       c->port.v);
-	if (c->n_peers == 0 && errs->total == 0)
+	if (c->n_peers + c->n_networks == 0 && errs->total == 0)
 		conf_error_add(errs, (struct conf_pos){ 1, 1 },
-			       "no peer in the file, expected at least one section peer \"name\" "
-			       "{ ... }");
+			       "no peer in the file and no network, expected at least one section "
+			       "peer \"name\" { ... } or network \"name\" { ... }");
 }
 
 enum status check_conf(struct conf *c, struct conf_errors *errs)
@@ -292,6 +289,8 @@ enum status check_conf(struct conf *c, struct conf_errors *errs)
 	for (struct conf_peer *p = c->peers; p; p = p->next)
 		check_peer(c, p, errs);
 	st = check_pairs(c, errs);
+	if (st == ST_OK)
+		st = check_networks(c, errs);
 	check_top(c, errs);
 	return st;
 }

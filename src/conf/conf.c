@@ -3,28 +3,46 @@
 /* What the largest file can grow to; only a bound for hostile files. */
 #define ARENA_MAX ((size_t)64 * CONF_FILE_MAX)
 
+/* What is not written, in the configuration and in a peer and a network to begin with. */
+static enum status read_defaults(struct reader *r, struct conf *c)
+{
+	struct conf_peer *p = arena_new(&c->ar, sizeof(*p));
+	struct conf_network *n = arena_new(&c->ar, sizeof(*n));
+	enum status st = p && n ? ST_OK : ST_NOMEM;
+
+	if (st == ST_OK)
+		st = value_defaults(&c->ar, r->errs, CONF_TOP, &r->value, c);
+	if (st == ST_OK)
+		st = value_defaults(&c->ar, r->errs, CONF_PEER, &r->value, p);
+	if (st == ST_OK)
+		st = value_defaults(&c->ar, r->errs, CONF_NETWORK, &r->value, n);
+	if (st == ST_OK)
+		st = value_default_proposals(&c->ar, WIRE_PROTO_IKE, &p->proposals);
+	if (st == ST_OK)
+		st = value_default_proposals(&c->ar, WIRE_PROTO_ESP, &p->esp_proposals);
+	if (st != ST_OK)
+		return st;
+	n->proposals = p->proposals;
+	n->esp_proposals = p->esp_proposals;
+	r->peer_defaults = p;
+	r->network_defaults = n;
+	return ST_OK;
+}
+
 static enum status read_all(struct conf *c, struct bytes text, struct conf_errors *errs)
 {
 	static const uint64_t key[2] = { 1, 2 }; /* names of the operator's own choice */
-	struct reader r = { .conf = c, .errs = errs, .tail = &c->peers };
-	struct conf_peer *defaults = arena_new(&c->ar, sizeof(*defaults));
-	enum status st = defaults ? ST_OK : ST_NOMEM;
+	struct reader r = {
+		.conf = c, .errs = errs, .peers_tail = &c->peers, .networks_tail = &c->networks
+	};
+	enum status st = read_defaults(&r, c);
 
-	r.template = defaults;
-	if (st == ST_OK)
-		st = value_defaults(&c->ar, errs, CONF_TOP, &r.value, c);
-	if (st == ST_OK)
-		st = value_defaults(&c->ar, errs, CONF_PEER, &r.value, defaults);
-	if (st == ST_OK)
-		st = value_default_proposals(&c->ar, WIRE_PROTO_IKE, &defaults->proposals);
-	if (st == ST_OK)
-		st = value_default_proposals(&c->ar, WIRE_PROTO_ESP, &defaults->esp_proposals);
 	if (st != ST_OK)
 		return st;
-	map_init(&r.peers, c->mem, key);
+	map_init(&r.names, c->mem, key);
 	lex_init(&r.lx, text, &c->ar, errs);
 	st = reader_run(&r);
-	map_done(&r.peers);
+	map_done(&r.names);
 	wipe(&r, sizeof(r));
 	return st == ST_OK ? check_conf(c, errs) : st;
 }

@@ -19,8 +19,8 @@
  * Everything it points to lives in its arena, which is wiped when the last reference goes: it may
  * hold pre-shared keys.
  *
- * Inheritance is resolved here: what a peer did not say and the top level did is in the peer, with
- * the position at the top level.
+ * Inheritance is resolved here: what a peer or network did not say and the top level did is in the
+ * peer or network, with the position at the top level.
  */
 #pragma once
 
@@ -123,6 +123,7 @@ struct conf_peer {
 	struct conf_text certificate; /* AUTH_CERT: all three set */
 	struct conf_text key;
 	struct conf_list trust;
+	struct conf_text crl; /* of the authorities in `trust`, and taken from where that is */
 	struct conf_ts local_ts;
 	struct conf_ts remote_ts;
 	struct conf_proposals proposals;
@@ -163,7 +164,8 @@ struct conf_network {
 	struct conf_pos at;
 	struct conf_word role; /* enum conf_role */
 	struct conf_text identity; /* bundle; the key beside it, see conf_creds.h */
-	struct conf_text certificate; /* instead of a bundle: all three, from the top level or here */
+	struct conf_text
+		certificate; /* instead of a bundle: all three, from the top level or here */
 	struct conf_text key;
 	struct conf_list trust;
 	struct conf_ident local_id; /* default: the bundle's, or the certificate's only name */
@@ -253,7 +255,8 @@ MUST enum status conf_parse(const struct alloc *mem, const char *file, struct by
  */
 struct conf_source {
 	/* All of a file of at most `max` bytes, in memory of `mem`, to be freed with
-	 * mem_free_secret().  ST_IO: `why` has the operating system's reason, without the name. */
+	 * mem_free_secret(p, n).  ST_IO: `why` has the operating system's reason, without the name;
+	 * ST_INVAL: it is longer, and `why` says so. */
 	enum status (*read)(void *ctx, const char *path, size_t max, const struct alloc *mem,
 			    struct text *why, uint8_t **ret_p, size_t *ret_n);
 	void *ctx;
@@ -266,24 +269,24 @@ extern const struct conf_source conf_source_files;
 MUST enum status conf_load(const struct alloc *mem, const struct conf_source *source,
 			   const char *path, struct conf_errors *errs, struct conf **ret_conf);
 
-/* Overwrites the values of all secrets in place with others of the same form and length, so that
+/*
+ * Overwrites the values of all secrets in place with others of the same form and length, so that
  * the text still parses and every position stays: for whom secrets are none of his business.
- * Works on any text, however broken: what may be a secret goes. */
+ * Works on any text, however broken: what may be a secret goes, so nothing stays that is not in the
+ * place of a value of a key that is known and no secret.  Comments go as a whole.
+ */
 void conf_redact(uint8_t *text, size_t n);
 
-/* ---- differences ------------------------------------------------------------------------- */
+/*
+ * The same, but what is put in place of a secret depends on it by a PRF (SipHash-2-4): equal
+ * secrets give equal fillings under one key and others differ, so that who sees only redacted texts
+ * still notices a change (conf_diff(), conf_peer_creds.peer_digest), and learns no more than that.
+ * The key is random, secret, and kept by the redactor for as long as texts are to be compared.
+ */
+void conf_redact_keyed(const uint64_t key[2], uint8_t *text, size_t n);
 
-/* One thing that a reload changes.  Everything in it lives in the arena. */
-struct conf_diff_line {
-	struct conf_diff_line *next;
-	enum conf_change change; /* the highest of its keys'; CONF_HOT for what is only added */
-	const char *section; /* "", "peer \"b\"", "network \"corp\"" */
-	const char *text; /* "dpd_delay: 30s -> 10s", "added", "removed", "psk: changed" */
-};
-
-/* In the order of the new file, removals last; NULL when nothing changed.  Never shows a secret. */
-MUST enum status conf_diff(struct arena *ar, const struct conf *old, const struct conf *new,
-			   struct conf_diff_line **ret_lines);
+/* The contents of a psk_file.  `key` may be NULL: as conf_redact(). */
+void conf_redact_psk_file(const uint64_t key[2], uint8_t *text, size_t n);
 
 struct conf *conf_ref(struct conf *c);
 void conf_unref(struct conf *c); /* takes NULL */
@@ -312,6 +315,7 @@ enum conf_change {
 enum conf_type {
 	CONF_T_PATH,
 	CONF_T_NAME, /* of a network device */
+	CONF_T_USER, /* of the operating system */
 	CONF_T_NUM,
 	CONF_T_DUR,
 	CONF_T_WORD,
@@ -322,6 +326,7 @@ enum conf_type {
 	CONF_T_PATTERN, /* an identity, or a pattern of them */
 	CONF_T_SECRET,
 	CONF_T_TS,
+	CONF_T_PREFIXES, /* as CONF_T_TS, but each is one prefix with all protocols */
 	CONF_T_IKE,
 	CONF_T_ESP,
 	CONF_TYPES,
@@ -331,7 +336,7 @@ struct conf_key {
 	enum conf_scope scope;
 	const char *name;
 	enum conf_type type;
-	size_t offset; /* in struct conf or struct conf_peer */
+	size_t offset; /* in struct conf, conf_peer, conf_network or conf_member */
 	const char *def; /* as it would be written; NULL: none */
 	int64_t min, max; /* numbers; durations in milliseconds */
 	bool zero; /* 0 is allowed whatever `min` says: it turns the thing off */
@@ -345,3 +350,25 @@ extern const struct conf_key conf_keys[];
 extern const size_t conf_n_keys;
 
 const char *conf_change_name(enum conf_change c);
+
+/* ---- differences ------------------------------------------------------------------------- */
+
+/*
+ * One thing that a reload changes.  Everything in it lives in the arena.
+ *
+ * This is about what the files of the configuration say.  That a certificate, key, anchor, bundle
+ * or CRL has other contents under the same name is noticed by whoever loaded both: the digests of
+ * conf_peer_creds and conf_network_creds then differ.  A psk_file counts as part of the text.
+ */
+struct conf_diff_line {
+	struct conf_diff_line *next;
+	enum conf_change change; /* the highest of its keys'; CONF_HOT for what is only added */
+	const char *section; /* "", "peer \"b\"", "network \"corp\"", and of its members
+			      * "network \"corp\" member \"*.b\"" */
+	const char *text; /* "dpd_delay: 30s -> 10s", "added", "removed", "psk: changed" */
+};
+
+/* In the order of the new file, removals last; NULL when nothing changed.  Never shows a secret.
+ * Removed sections, and members that come, go or move, have the highest change of their keys. */
+MUST enum status conf_diff(struct arena *ar, const struct conf *old, const struct conf *new,
+			   struct conf_diff_line **ret_lines);

@@ -63,6 +63,10 @@ enum status conf_check_algorithms(const struct conf *conf, struct conf_errors *e
 		check(&c, &p->proposals, "proposals", errs);
 		check(&c, &p->esp_proposals, "esp_proposals", errs);
 	}
+	for (const struct conf_network *n = conf->networks; n; n = n->next) {
+		check(&c, &n->proposals, "proposals", errs);
+		check(&c, &n->esp_proposals, "esp_proposals", errs);
+	}
 	crypto_openssl_free(provider);
 	return ST_OK;
 }

@@ -1,39 +1,12 @@
 #include "conf/conf_creds.h"
 
-#include "conf/internal.h"
-
-enum {
-	WHY_MAX = 512,
-};
+#include "conf/creds_internal.h"
 
 #define ARENA_MAX ((size_t)64 << 20)
 
-enum loaded_kind {
-	LOADED_KEY,
-	LOADED_CHAIN,
-	LOADED_TRUST,
-	LOADED_MATCH, /* a key and a chain were held against each other */
-};
-
-/* A file, or a list of files, that was loaded or failed to. */
-struct loaded {
-	struct map_node node;
-	enum loaded_kind kind;
-	struct bytes name; /* paths, each with its terminator */
-	struct conf_pos at;
-	const char *why; /* NULL: it loaded */
-	crypto_ref ref;
-	struct crypto_chain chain;
-	struct bytes hashes;
-};
-
-struct conf_creds {
-	const struct alloc *mem;
-	struct arena ar;
-	struct map loaded;
-	struct crypto_store *store;
-	struct conf_errors *errs; /* while loading */
-	struct conf_peer_creds *peers;
+enum {
+	KEY_FILE_MAX = 64 << 10,
+	DIGEST_PARTS = 2 * CONF_LIST_MAX,
 };
 
 /* ---- every file once ---- */
@@ -114,9 +87,91 @@ static enum status settle(struct conf_creds *c, struct loaded *l, bool fresh, st
 	return ST_OK;
 }
 
-static enum status load_key(struct conf_creds *c, const struct conf_text *path, struct loaded **ret)
+/* ---- bytes ---- */
+
+static enum status read_source(struct conf_creds *c, const char *path, size_t max, struct text *why,
+			       struct bytes *ret_data)
 {
-	char buf[WHY_MAX];
+	char buf[CREDS_WHY_MAX];
+	struct text reason = TEXT_OF(buf);
+	uint8_t *p;
+	size_t n;
+	enum status st = c->source->read(c->source->ctx, path, max, c->mem, &reason, &p, &n);
+
+	if (st == ST_OK)
+		*ret_data = bytes_of(p, n);
+	if (st == ST_OK || st == ST_NOMEM)
+		return st;
+	text_fmt(why, "%s: %s", path, buf);
+	return ST_INVAL;
+}
+
+/* Who put a key into the same file would not like it to stay in memory. */
+static void free_data(const struct conf_creds *c, struct bytes data)
+{
+	mem_free_secret(c->mem, (void *)(uintptr_t)data.p, data.n);
+}
+
+enum status creds_file(struct conf_creds *c, const char *path, struct text *why,
+		       struct bytes *ret_data)
+{
+	struct loaded *l;
+	bool fresh;
+	enum status st = find(c, LOADED_FILE, &path, 1, (struct conf_pos){ 0 }, &fresh, &l);
+
+	if (st == ST_OK && !l->data.p) {
+		st = read_source(c, path, CONF_FILE_MAX, why, &l->data);
+		if (st == ST_OK) {
+			l->next = c->files;
+			c->files = l;
+		}
+	}
+	if (st == ST_OK)
+		*ret_data = l->data;
+	return st;
+}
+
+/* Lengths are part of it, so that no two lists of parts look alike. */
+enum status creds_digest(struct conf_creds *c, const char *what, const struct bytes *parts,
+			 size_t n, uint8_t ret_digest[static 32])
+{
+	struct crypto ops = crypto_openssl_ops(c->provider);
+	struct bytes all[1 + 2 * DIGEST_PARTS];
+	uint8_t len[DIGEST_PARTS][8];
+
+	if (n > DIGEST_PARTS)
+		return ST_BUG;
+	all[0] = bytes_of(what, strlen(what) + 1);
+	for (size_t i = 0; i < n; i++) {
+		store_be64(len[i], parts[i].n);
+		all[1 + 2 * i] = BYTES_OF(len[i]);
+		all[2 + 2 * i] = parts[i];
+	}
+	return ops.ops->hash(ops.ctx, CRYPTO_SHA2_256, all, 1 + 2 * n, ret_digest);
+}
+
+/* ---- keys and chains ---- */
+
+static enum status add_key(struct conf_creds *c, const char *path, struct text *why,
+			   struct loaded *l)
+{
+	struct crypto_file file = { .name = path };
+	enum status st = read_source(c, path, KEY_FILE_MAX, why, &file.data);
+
+	if (st != ST_OK)
+		return st;
+	st = crypto_store_add_key(c->store, &file, why, &l->ref);
+	free_data(c, file.data);
+	if (st == ST_OK) {
+		l->next = c->keys;
+		c->keys = l;
+	}
+	return st;
+}
+
+enum status creds_key(struct conf_creds *c, const struct conf_text *path, struct loaded **ret)
+{
+	char buf[CREDS_WHY_MAX];
 	struct text why = TEXT_OF(buf);
 	bool fresh;
 	enum status st = find(c, LOADED_KEY, &path->s, 1, path->at, &fresh, ret);
@@ -124,14 +179,27 @@ static enum status load_key(struct conf_creds *c, const struct conf_text *path, 
 	if (st != ST_OK)
 		return st;
 	if (fresh)
-		st = crypto_store_add_key(c->store, path->s, &why, &(*ret)->ref);
+		st = add_key(c, path->s, &why, *ret);
 	return settle(c, *ret, fresh, path->at, st, buf);
+}
+
+static enum status add_chain(struct conf_creds *c, const char *path, struct text *why,
+			     struct loaded *l)
+{
+	struct crypto_file file = { .name = path };
+	enum status st = creds_file(c, path, why, &file.data);
+
+	if (st == ST_OK)
+		st = crypto_store_load_chain(c->store, &file, why, &l->chain);
+	if (st == ST_OK)
+		st = creds_digest(c, "chain", l->chain.certs, l->chain.n, l->digest);
+	return st;
 }
 
 static enum status load_chain(struct conf_creds *c, const struct conf_text *path,
 			      struct loaded **ret)
 {
-	char buf[WHY_MAX];
+	char buf[CREDS_WHY_MAX];
 	struct text why = TEXT_OF(buf);
 	bool fresh;
 	enum status st = find(c, LOADED_CHAIN, &path->s, 1, path->at, &fresh, ret);
@@ -139,54 +207,15 @@ static enum status load_chain(struct conf_creds *c, const struct conf_text *path
 	if (st != ST_OK)
 		return st;
 	if (fresh)
-		st = crypto_store_load_chain(c->store, path->s, &why, &(*ret)->chain);
+		st = add_chain(c, path->s, &why, *ret);
 	return settle(c, *ret, fresh, path->at, st, buf);
 }
 
-static enum status load_anchors(struct conf_creds *c, const char *const *names, size_t n,
-				struct conf_pos at, struct loaded **ret)
+enum status creds_match(struct conf_creds *c, const struct loaded *key,
+			const struct crypto_chain *chain, const char *name, struct conf_pos at)
 {
-	char buf[WHY_MAX];
-	struct text why = TEXT_OF(buf);
-	bool fresh;
-	enum status st = find(c, LOADED_TRUST, names, n, at, &fresh, ret);
-
-	if (st != ST_OK)
-		return st;
-	if (fresh)
-		st = crypto_store_add_trust(c->store, names, n, &why, &(*ret)->ref);
-	if (fresh && st == ST_OK)
-		st = crypto_store_trust_hashes(c->store, (*ret)->ref, &(*ret)->hashes);
-	return settle(c, *ret, fresh, at, st, buf);
-}
-
-/* Every file by itself first, so that each one that is wrong is named in its place.  `*ret` stays
- * NULL when one was. */
-static enum status load_trust(struct conf_creds *c, const struct conf_list *paths,
-			      struct loaded **ret)
-{
-	const char **names = arena_new(&c->ar, paths->n * sizeof(*names));
-	enum status st = names ? ST_OK : ST_NOMEM;
-	bool good = true;
-
-	for (size_t i = 0; st == ST_OK && i < paths->n; i++) {
-		struct loaded *one;
-
-		names[i] = paths->v[i].s;
-		st = load_anchors(c, &names[i], 1, paths->v[i].at, &one);
-		good = good && st == ST_OK && !one->why;
-	}
-	if (st == ST_OK && good)
-		st = load_anchors(c, names, paths->n, paths->at, ret);
-	return st;
-}
-
-/* Whether a key that loaded belongs to a chain that loaded. */
-static enum status match(struct conf_creds *c, const struct loaded *key, const struct loaded *chain,
-			 struct conf_pos at)
-{
-	const char *names[] = { (const char *)key->name.p, (const char *)chain->name.p };
-	char buf[WHY_MAX];
+	const char *names[] = { (const char *)key->name.p, name };
+	char buf[CREDS_WHY_MAX];
 	struct text why = TEXT_OF(buf);
 	struct loaded *l;
 	bool fresh;
@@ -195,107 +224,253 @@ static enum status match(struct conf_creds *c, const struct loaded *key, const s
 	if (st != ST_OK)
 		return st;
 	if (fresh)
-		st = crypto_store_match(c->store, key->ref, &chain->chain, &why);
+		st = crypto_store_match(c->store, key->ref, chain, &why);
 	return settle(c, l, fresh, at, st, buf);
+}
+
+/* ---- anchors ---- */
+
+/* `paths` and the CRL's, which may be NULL. */
+static enum status add_anchors(struct conf_creds *c, const char *const *paths, size_t n,
+			       const char *crl, struct text *why, struct loaded *l)
+{
+	struct crypto_file files[CONF_LIST_MAX], list = { .name = crl };
+	struct bytes data[CONF_LIST_MAX];
+	enum status st = ST_OK;
+
+	for (size_t i = 0; i < n && st == ST_OK; i++) {
+		files[i].name = paths[i];
+		st = creds_file(c, paths[i], why, &files[i].data);
+		data[i] = files[i].data;
+	}
+	if (st == ST_OK && crl)
+		st = creds_file(c, crl, why, &list.data);
+	if (st == ST_OK)
+		st = crypto_store_add_trust(c->store, files, n, crl ? &list : NULL, why, &l->ref);
+	if (st == ST_OK)
+		st = crypto_store_trust_hashes(c->store, l->ref, &l->hashes);
+	if (st == ST_OK && crl)
+		st = crypto_store_revoked(c->store, l->ref, &l->revoked, &l->n_revoked);
+	if (st == ST_OK)
+		st = creds_digest(c, "anchors", data, n, l->digest);
+	return st;
+}
+
+static enum status load_anchors(struct conf_creds *c, const char *const *paths, size_t n,
+				const char *crl, struct conf_pos at, struct loaded **ret)
+{
+	const char *names[CONF_LIST_MAX + 2];
+	char buf[CREDS_WHY_MAX];
+	struct text why = TEXT_OF(buf);
+	size_t n_names = n;
+	bool fresh;
+	enum status st;
+
+	memcpy(names, paths, n * sizeof(*names));
+	if (crl) {
+		names[n_names++] = ""; /* no path: what follows is a CRL */
+		names[n_names++] = crl;
+	}
+	st = find(c, LOADED_TRUST, names, n_names, at, &fresh, ret);
+	if (st != ST_OK)
+		return st;
+	if (fresh)
+		st = add_anchors(c, paths, n, crl, &why, *ret);
+	return settle(c, *ret, fresh, at, st, buf);
+}
+
+/* Every file by itself first, so that each one that is wrong is named in its place; once they are
+ * good, what fails with the CRL is the CRL.  `*ret` stays NULL when something was wrong. */
+static enum status load_trust(struct conf_creds *c, const struct conf_list *paths,
+			      const struct conf_text *crl, struct loaded **ret)
+{
+	const char *names[CONF_LIST_MAX];
+	enum status st = ST_OK;
+	bool good = true;
+	struct loaded *l;
+
+	for (size_t i = 0; st == ST_OK && i < paths->n; i++) {
+		names[i] = paths->v[i].s;
+		st = load_anchors(c, &names[i], 1, NULL, paths->v[i].at, &l);
+		good = good && st == ST_OK && !l->why;
+	}
+	if (st != ST_OK || !good)
+		return st;
+	st = load_anchors(c, names, paths->n, crl->s, crl->s ? crl->at : paths->at, &l);
+	if (st == ST_OK && !l->why)
+		*ret = l;
+	return st;
 }
 
 /* ---- peers ---- */
 
-/* Members that are absent because they were wrong are left out: that was reported. */
-static enum status load_certs(struct conf_creds *c, const struct conf_text *certificate,
-			      const struct conf_text *key, const struct conf_list *trust,
-			      struct conf_peer_creds *ret)
+static void put_certs(const struct loaded *key, const struct loaded *chain,
+		      const struct loaded *trust, struct conf_peer_creds *ret)
 {
-	struct loaded *k = NULL, *ch = NULL, *tr = NULL;
+	if (key)
+		ret->key = key->ref;
+	if (chain) {
+		ret->chain = chain->chain;
+		memcpy(ret->own_digest, chain->digest, sizeof(ret->own_digest));
+	}
+	if (trust) {
+		ret->trust = trust->ref;
+		ret->trust_hashes = trust->hashes;
+		ret->revoked = trust->revoked;
+		ret->n_revoked = trust->n_revoked;
+		memcpy(ret->peer_digest, trust->digest, sizeof(ret->peer_digest));
+	}
+}
+
+enum status creds_certs(struct conf_creds *c, const struct creds_paths *p,
+			struct conf_peer_creds *ret)
+{
+	struct loaded *key = NULL, *chain = NULL, *trust = NULL;
 	enum status st = ST_OK;
 
-	if (certificate->s)
-		st = load_chain(c, certificate, &ch);
-	if (st == ST_OK && key->s)
-		st = load_key(c, key, &k);
-	if (st == ST_OK && k && ch && !k->why && !ch->why)
-		st = match(c, k, ch, key->at);
-	if (st == ST_OK && trust->n)
-		st = load_trust(c, trust, &tr);
-	if (st != ST_OK)
-		return st;
-	if (k)
-		ret->key = k->ref;
-	if (ch)
-		ret->chain = ch->chain;
-	if (tr) {
-		ret->trust = tr->ref;
-		ret->trust_hashes = tr->hashes;
-	}
-	return ST_OK;
+	if (p->certificate->s)
+		st = load_chain(c, p->certificate, &chain);
+	if (st == ST_OK && p->key->s)
+		st = creds_key(c, p->key, &key);
+	if (st == ST_OK && key && chain && !key->why && !chain->why)
+		st = creds_match(c, key, &chain->chain, p->certificate->s, p->key->at);
+	if (st == ST_OK && p->trust->n)
+		st = load_trust(c, p->trust, p->crl, &trust);
+	if (st == ST_OK)
+		put_certs(key, chain, trust, ret);
+	return st;
+}
+
+/* The store's name of a pre-shared key tells it from the names of keys, which are hexadecimal. */
+static enum status load_psk(struct conf_creds *c, const struct conf_peer *p,
+			    struct conf_peer_creds *ret)
+{
+	char buf[128];
+	struct text name = TEXT_OF(buf);
+	enum status st;
+
+	if (p->psk.b.n == 0)
+		return ST_OK;
+	text_fmt(&name, "psk %s", p->name);
+	st = crypto_store_add_psk(c->store, buf, p->psk.b, &ret->psk);
+	if (st == ST_OK)
+		st = creds_digest(c, "psk", &p->psk.b, 1, ret->peer_digest);
+	memcpy(ret->own_digest, ret->peer_digest, sizeof(ret->own_digest));
+	return st;
 }
 
 static enum status load_peer(struct conf_creds *c, const struct conf_peer *p,
 			     struct conf_peer_creds *ret)
 {
-	if (p->auth == CONF_AUTH_CERT)
-		return load_certs(c, &p->certificate, &p->key, &p->trust, ret);
-	return p->psk.b.n ? crypto_store_add_psk(c->store, p->psk.b, &ret->psk) : ST_OK;
+	const struct creds_paths paths = { &p->certificate, &p->key, &p->trust, &p->crl };
+
+	return p->auth == CONF_AUTH_CERT ? creds_certs(c, &paths, ret) : load_psk(c, p, ret);
 }
 
-/* The top level's too, though no peer may use them: they are in the file. */
+static bool bundle_used(const struct conf *conf)
+{
+	for (const struct conf_network *n = conf->networks; n; n = n->next)
+		if (n->identity.s && same_pos(n->identity.at, conf->identity.at))
+			return true;
+	return false;
+}
+
+/* The top level's too, though nobody may use them: they are in the file. */
+static enum status load_top(struct conf_creds *c, const struct conf *conf)
+{
+	/* Its CRL is for the anchors of either; those who inherit both see to it. */
+	const struct conf_text none = { 0 };
+	const struct creds_paths paths = { &conf->certificate, &conf->key, &conf->trust,
+					   conf->identity.s ? &none : &conf->crl };
+	struct conf_peer_creds unused = { 0 };
+	enum status st = creds_certs(c, &paths, &unused);
+
+	if (st == ST_OK && conf->identity.s && !bundle_used(conf))
+		st = creds_unused_bundle(c, &conf->identity);
+	return st;
+}
+
 static enum status load_all(struct conf_creds *c, const struct conf *conf)
 {
-	struct conf_peer_creds unused = { 0 };
-	enum status st = load_certs(c, &conf->certificate, &conf->key, &conf->trust, &unused);
+	enum status st = load_top(c, conf);
 	size_t i = 0;
 
 	for (const struct conf_peer *p = conf->peers; p && st == ST_OK; p = p->next)
 		st = load_peer(c, p, &c->peers[i++]);
+	i = 0;
+	for (const struct conf_network *n = conf->networks; n && st == ST_OK; n = n->next)
+		st = creds_network(c, n, &c->networks[i++]);
 	return st;
+}
+
+/* ---- the set ---- */
+
+/* What only loading needs. */
+static void end_loading(struct conf_creds *c)
+{
+	for (struct loaded *l = c->files; l; l = l->next) {
+		free_data(c, l->data);
+		l->data = (struct bytes){ NULL, 0 };
+	}
+	crypto_openssl_free(c->provider);
+	c->files = NULL;
+	c->provider = NULL;
+	c->source = NULL;
+	c->errs = NULL;
 }
 
 void conf_creds_free(struct conf_creds *c)
 {
 	if (!c)
 		return;
+	end_loading(c);
 	map_done(&c->loaded);
 	arena_done(&c->ar);
 	mem_free(c->mem, c);
 }
 
 static enum status creds_new(const struct alloc *mem, const struct conf *conf,
-			     struct crypto_store *store, struct conf_errors *errs,
-			     struct conf_creds **ret)
+			     const struct conf_source *source, struct crypto_store *store,
+			     struct conf_errors *errs, struct conf_creds **ret)
 {
 	static const uint64_t key[2] = { 1, 2 }; /* file names of the operator's own choice */
 	struct conf_creds *c = mem_new(mem, sizeof(*c));
+	enum status st;
 
 	if (!c)
 		return ST_NOMEM;
 	c->mem = mem;
+	c->source = source;
 	c->store = store;
 	c->errs = errs;
 	arena_init(&c->ar, mem, ARENA_MAX);
 	map_init(&c->loaded, mem, key);
+	st = crypto_openssl_new(&c->provider);
 	c->peers = arena_new(&c->ar, conf->n_peers * sizeof(*c->peers));
-	if (!c->peers) {
+	c->networks = arena_new(&c->ar, conf->n_networks * sizeof(*c->networks));
+	if (st == ST_OK && (!c->peers || !c->networks))
+		st = ST_NOMEM;
+	if (st == ST_OK)
+		*ret = c;
+	else
 		conf_creds_free(c);
-		return ST_NOMEM;
-	}
-	*ret = c;
-	return ST_OK;
+	return st;
 }
 
 enum status conf_creds_load(const struct alloc *mem, const struct conf *conf,
-			    struct crypto_store *store, struct conf_errors *errs,
-			    struct conf_creds **ret_creds)
+			    const struct conf_source *source, struct crypto_store *store,
+			    struct conf_errors *errs, struct conf_creds **ret_creds)
 {
 	size_t before = errs->total;
 	struct conf_creds *c;
-	enum status st = creds_new(mem, conf, store, errs, &c);
+	enum status st = creds_new(mem, conf, source, store, errs, &c);
 
 	if (st != ST_OK)
 		return st;
 	st = load_all(c, conf);
 	if (st == ST_OK)
 		st = conf_check_algorithms(conf, errs);
-	c->errs = NULL;
+	end_loading(c);
 	if (st == ST_OK && errs->total > before)
 		st = ST_INVAL;
 	if (st == ST_OK)
@@ -310,17 +485,36 @@ const struct conf_peer_creds *conf_creds_peer(const struct conf_creds *c, size_t
 	return &c->peers[index];
 }
 
-enum status conf_open(const struct alloc *mem, const char *path, struct crypto_store *store,
-		      struct conf_errors *errs, struct conf **ret_conf,
+const struct conf_network_creds *conf_creds_network(const struct conf_creds *c, size_t index)
+{
+	return &c->networks[index];
+}
+
+bool conf_creds_key(const struct conf_creds *c, size_t index, const char **ret_path,
+		    crypto_ref *ret_key)
+{
+	const struct loaded *l = c->keys;
+
+	while (l && index-- > 0)
+		l = l->next;
+	if (!l)
+		return false;
+	*ret_path = (const char *)l->name.p;
+	*ret_key = l->ref;
+	return true;
+}
+
+enum status conf_open(const struct alloc *mem, const struct conf_source *source, const char *path,
+		      struct crypto_store *store, struct conf_errors *errs, struct conf **ret_conf,
 		      struct conf_creds **ret_creds)
 {
 	struct conf_creds *creds = NULL;
 	struct conf *c;
-	enum status st = conf_read_file(mem, path, errs, &c);
+	enum status st = conf_read_file(mem, source, path, errs, &c);
 
 	if (st != ST_OK)
 		return st;
-	st = conf_creds_load(mem, c, store, errs, &creds);
+	st = conf_creds_load(mem, c, source, store, errs, &creds);
 	if (st == ST_OK && errs->total > 0)
 		st = ST_INVAL;
 	if (st == ST_OK) {

@@ -27,15 +27,17 @@ struct conf_peer_creds {
 	struct bytes trust_hashes; /* CERTREQ data */
 	const uint8_t (*revoked)[CRYPTO_REVOCATION_ID]; /* of the CRL, if there is one */
 	size_t n_revoked;
-	uint8_t own_digest[32]; /* see ike_peer_conf; of the pre-shared key as the store has it */
+	/* See ike_peer_conf.  Of a pre-shared key both are the digest of the key in `conf`, which
+	 * is another where that was redacted (conf_redact_keyed()), but changes when it does. */
+	uint8_t own_digest[32];
 	uint8_t peer_digest[32];
 };
 
-/* Checks the algorithms too.  ST_INVAL: `errs` says what does not load.  `conf` comes from conf_load(), so that psk_file is
- * read. */
+/* Checks the algorithms too.  ST_INVAL: `errs` says what does not load.  `conf` comes from
+ * conf_load(), so that psk_file is read.  No file may be larger than CONF_FILE_MAX. */
 MUST enum status conf_creds_load(const struct alloc *mem, const struct conf *conf,
-				 struct crypto_store *store, struct conf_errors *errs,
-				 struct conf_creds **ret_creds);
+				 const struct conf_source *source, struct crypto_store *store,
+				 struct conf_errors *errs, struct conf_creds **ret_creds);
 void conf_creds_free(struct conf_creds *c); /* takes NULL; the store keeps what was loaded */
 
 /*
@@ -46,7 +48,8 @@ void conf_creds_free(struct conf_creds *c); /* takes NULL; the store keeps what 
  * Checked: bundle as docs/protocol/bundle.md section 4, except the dates, which the daemon judges
  * by its clock (`not_after`); its network's name is the section's; a hub's bundle for role = hub;
  * key and certificate belong together; `protect` lies in the certificate's blocks (if it has any);
- * `domain` of a site lies in the anchor's blocks (if it has any).
+ * `domain` lies in the anchor's blocks (if it has any), a hub's also in those of its certificate:
+ * sites refuse what a hub offers beyond that.
  */
 struct conf_network_creds {
 	crypto_ref key;
@@ -56,15 +59,17 @@ struct conf_network_creds {
 	struct policy_ident local_id;
 	bool bundle; /* there is one */
 	wall_t not_before, not_after; /* of our certificate, or of both in a bundle */
-	struct wire_ts_list protect; /* effective: the section's, or our certificate's blocks */
+	/* Effective: the section's, or our certificate's blocks, as prefixes unless that would be
+	 * more than 64.  A HUB's is only what its section says: its blocks are the whole domain. */
+	struct wire_ts_list protect;
 	struct wire_ts_list domain; /* effective: the section's, or the anchor's; n 0: not known */
-	const char *const *hubs; /* effective: the section's, or the bundle's */
+	const char *const *hubs; /* SITE; effective: the section's, or the bundle's */
 	size_t n_hubs;
 	const struct policy_ident *hub_ids; /* those of `hubs` as identities */
 	const uint8_t (*revoked)[CRYPTO_REVOCATION_ID];
 	size_t n_revoked;
-	uint8_t own_digest[32]; /* SHA-256 over the certificates: see ike_peer_conf */
-	uint8_t peer_digest[32]; /* over the anchors */
+	uint8_t own_digest[32]; /* see ike_peer_conf; the key is the certificate's */
+	uint8_t peer_digest[32];
 };
 
 /* In the order of conf->networks. */
@@ -74,9 +79,13 @@ const struct conf_network_creds *conf_creds_network(const struct conf_creds *c, 
  * so that `errs` has those of the text and those of the files it names.  ST_INVAL, or ST_IO when
  * there is no such file. */
 MUST enum status conf_open(const struct alloc *mem, const struct conf_source *source,
-			   const char *path, struct crypto_store *store,
-			   struct conf_errors *errs, struct conf **ret_conf,
-			   struct conf_creds **ret_creds);
+			   const char *path, struct crypto_store *store, struct conf_errors *errs,
+			   struct conf **ret_conf, struct conf_creds **ret_creds);
 
 /* In the order of conf->peers: `index` below conf->n_peers. */
 const struct conf_peer_creds *conf_creds_peer(const struct conf_creds *c, size_t index);
+
+/* Every file with a private key that was loaded, and its reference; false after the last.  (With
+ * the files that psk_file of a peer names these are all files that are secret as a whole.) */
+bool conf_creds_key(const struct conf_creds *c, size_t index, const char **ret_path,
+		    crypto_ref *ret_key);

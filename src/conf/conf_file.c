@@ -10,6 +10,7 @@
 enum {
 	FIRST_READ = 4096,
 	PSK_FILE_MAX = 4 * CONF_PSK_MAX,
+	WHY_MAX = 256,
 };
 
 /* A block that may hold secrets: wiped when it moves and when it goes. */
@@ -60,26 +61,44 @@ static enum status read_fd(const struct alloc *mem, int fd, size_t max, struct f
 	return ST_OK;
 }
 
-/* ST_IO leaves the reason in errno. */
-static enum status read_file(const struct alloc *mem, const char *path, size_t max,
-			     struct file_bytes *ret)
+static enum status open_and_read(const struct alloc *mem, const char *path, size_t max,
+				 struct file_bytes *f)
 {
-	struct file_bytes f = { 0 };
 	int why, fd = open(path, O_RDONLY | O_CLOEXEC);
 	enum status st;
 
 	if (fd < 0)
 		return ST_IO;
-	st = read_fd(mem, fd, max, &f);
+	st = read_fd(mem, fd, max, f);
 	why = errno;
 	close(fd);
 	errno = why;
-	if (st == ST_OK)
-		*ret = f;
-	else
-		file_done(mem, &f);
 	return st;
 }
+
+static enum status read_file(void *ctx, const char *path, size_t max, const struct alloc *mem,
+			     struct text *why, uint8_t **ret_p, size_t *ret_n)
+{
+	struct file_bytes f = { 0 };
+	enum status st = open_and_read(mem, path, max, &f);
+
+	(void)ctx;
+	if (st == ST_IO)
+		text_add(why, strerror(errno));
+	if (st == ST_OK && f.n > max) {
+		text_fmt(why, "larger than %zu bytes", max);
+		st = ST_INVAL;
+	}
+	if (st != ST_OK) {
+		file_done(mem, &f);
+		return st;
+	}
+	*ret_p = f.p;
+	*ret_n = f.n;
+	return ST_OK;
+}
+
+const struct conf_source conf_source_files = { .read = read_file };
 
 /* Editors end a file with a newline, which is not meant to be part of the key. */
 static struct bytes without_newline(struct bytes b)
@@ -91,31 +110,36 @@ static struct bytes without_newline(struct bytes b)
 	return b;
 }
 
-static enum status load_psk(struct conf *c, struct conf_peer *p, struct conf_errors *errs)
+static enum status load_psk(struct conf *c, const struct conf_source *source, struct conf_peer *p,
+			    struct conf_errors *errs)
 {
-	struct file_bytes f = { 0 };
-	const char *why = "is too long";
-	enum status st = read_file(c->mem, p->psk_file.s, PSK_FILE_MAX, &f);
+	char buf[WHY_MAX];
+	struct text reason = TEXT_OF(buf);
+	const char *why = buf;
+	uint8_t *data = NULL;
+	size_t n = 0;
+	enum status st =
+		source->read(source->ctx, p->psk_file.s, PSK_FILE_MAX, c->mem, &reason, &data, &n);
 
-	if (st == ST_IO) {
-		conf_error_add(errs, p->psk_file.at, "psk_file %s: %s", p->psk_file.s,
-			       strerror(errno));
-		return ST_OK;
+	if (st == ST_OK) {
+		st = value_psk(&c->ar, without_newline(bytes_of(data, n)), &p->psk.b, &why);
+		mem_free_secret(c->mem, data, n);
+		if (st == ST_INVAL)
+			conf_error_add(errs, p->psk_file.at, "psk_file %s: its key %s",
+				       p->psk_file.s, why);
+		return st == ST_NOMEM ? ST_NOMEM : ST_OK;
 	}
-	if (st == ST_OK && f.n <= PSK_FILE_MAX)
-		st = value_psk(&c->ar, without_newline(bytes_of(f.p, f.n)), &p->psk.b, &why);
-	else if (st == ST_OK)
-		st = ST_INVAL;
-	file_done(c->mem, &f);
-	if (st == ST_INVAL)
-		conf_error_add(errs, p->psk_file.at, "psk_file %s: its key %s", p->psk_file.s, why);
+	if (st != ST_NOMEM)
+		conf_error_add(errs, p->psk_file.at, "psk_file %s: %s", p->psk_file.s, why);
 	return st == ST_NOMEM ? ST_NOMEM : ST_OK;
 }
 
-static enum status load_psks(struct conf *c, struct conf_errors *errs)
+static enum status load_psks(struct conf *c, const struct conf_source *source,
+			     struct conf_errors *errs)
 {
 	for (struct conf_peer *p = c->peers; p; p = p->next) {
-		enum status st = p->psk_file.s && !p->psk.at.line ? load_psk(c, p, errs) : ST_OK;
+		enum status st =
+			p->psk_file.s && !p->psk.at.line ? load_psk(c, source, p, errs) : ST_OK;
 
 		if (st != ST_OK)
 			return st;
@@ -123,24 +147,28 @@ static enum status load_psks(struct conf *c, struct conf_errors *errs)
 	return ST_OK;
 }
 
-enum status conf_read_file(const struct alloc *mem, const char *path, struct conf_errors *errs,
-			   struct conf **ret_conf)
+enum status conf_read_file(const struct alloc *mem, const struct conf_source *source,
+			   const char *path, struct conf_errors *errs, struct conf **ret_conf)
 {
-	struct file_bytes f = { 0 };
+	char buf[WHY_MAX];
+	struct text why = TEXT_OF(buf);
+	uint8_t *data;
+	size_t n;
 	struct conf *c;
 	enum status st = errors_name(errs, path);
 
 	if (st == ST_OK)
-		st = read_file(mem, path, CONF_FILE_MAX, &f);
-	if (st == ST_IO)
-		conf_error_add(errs, (struct conf_pos){ 0 }, "%s", strerror(errno));
+		st = source->read(source->ctx, path, CONF_FILE_MAX, mem, &why, &data, &n);
+	if (st != ST_OK) {
+		if (st != ST_NOMEM)
+			conf_error_add(errs, (struct conf_pos){ 0 }, "%s", buf);
+		return st;
+	}
+	st = conf_read(mem, path, bytes_of(data, n), errs, &c);
+	mem_free_secret(mem, data, n);
 	if (st != ST_OK)
 		return st;
-	st = conf_read(mem, path, bytes_of(f.p, f.n), errs, &c);
-	file_done(mem, &f);
-	if (st != ST_OK)
-		return st;
-	st = load_psks(c, errs);
+	st = load_psks(c, source, errs);
 	if (st == ST_OK)
 		*ret_conf = c;
 	else
@@ -148,11 +176,11 @@ enum status conf_read_file(const struct alloc *mem, const char *path, struct con
 	return st;
 }
 
-enum status conf_load(const struct alloc *mem, const char *path, struct conf_errors *errs,
-		      struct conf **ret_conf)
+enum status conf_load(const struct alloc *mem, const struct conf_source *source, const char *path,
+		      struct conf_errors *errs, struct conf **ret_conf)
 {
 	struct conf *c;
-	enum status st = conf_read_file(mem, path, errs, &c);
+	enum status st = conf_read_file(mem, source, path, errs, &c);
 
 	if (st != ST_OK)
 		return st;

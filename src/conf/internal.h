@@ -6,6 +6,12 @@
  *	value.c   an entry's value -> the typed member of struct conf, by the key's row
  *	schema.c  the rows
  *	check.c   defaults, inheritance, and what only shows between values
+ *	check_network.c  the same for networks
+ *	redact.c  the text without its secrets
+ *	diff.c    what two configurations differ in
+ *
+ * Not pure: conf_file.c reads files, conf_creds.c and conf_network.c load what they hold into a key
+ * store.
  */
 #pragma once
 
@@ -63,17 +69,26 @@ struct reader {
 	struct token tok; /* not consumed yet */
 	struct conf *conf;
 	struct conf_errors *errs;
-	struct map peers; /* by name */
-	struct conf_peer **tail;
-	const struct conf_peer *template; /* a peer of defaults only */
+	struct map names; /* of peers and networks */
+	struct conf_peer **peers_tail;
+	struct conf_network **networks_tail;
+	struct conf_member **members_tail; /* of the network being read */
+	const struct conf_peer *peer_defaults; /* a peer of defaults only */
+	const struct conf_network *network_defaults;
 	struct value value;
 	bool nomem;
 };
 
+/* Keys of one scope. */
+#define CONF_SCOPE_KEYS_MAX 32
+
 struct scope_state {
 	enum conf_scope scope;
-	void *base; /* struct conf or struct conf_peer */
-	struct conf_pos seen[32]; /* by row of the scope: where the key was first given */
+	void *base; /* the object that the scope's offsets are in */
+	const char *word; /* of a section: "peer" ... */
+	const char *name; /* ... and its title, "" if that was bad */
+	struct conf_pos at; /* of the title */
+	struct conf_pos seen[CONF_SCOPE_KEYS_MAX]; /* by row: where the key was first given */
 };
 
 MUST enum status errors_name(struct conf_errors *errs, const char *file);
@@ -100,10 +115,25 @@ MUST enum status value_default_proposals(struct arena *ar, uint8_t proto,
 
 MUST enum status reader_run(struct reader *r);
 MUST enum status check_conf(struct conf *c, struct conf_errors *errs);
+MUST enum status check_networks(struct conf *c, struct conf_errors *errs);
+/* Addresses, of a hub or peer, that no socket can reach.  `what` is their key; `instead` what to
+ * write in place of one that is nobody's. */
+void check_hosts(const struct conf *c, const struct conf_list *hosts, const char *what,
+		 const char *instead, struct conf_errors *errs);
+/* Equal identities hash alike. */
+uint64_t check_ident_hash(const struct map *m, const struct policy_ident *id);
+static inline bool given(struct conf_pos at)
+{
+	return at.line != 0;
+}
+
+/* Whether all addresses of `inner` are in `outer`, perhaps in several of its selectors; protocols
+ * are not looked at. */
+bool ts_covers(const struct wire_ts_list *outer, const struct wire_ts *inner);
 
 /* As conf_parse() and conf_load(), but a file with errors gives a configuration too, for further
  * checks only: what was wrong is absent in it. */
 MUST enum status conf_read(const struct alloc *mem, const char *file, struct bytes text,
 			   struct conf_errors *errs, struct conf **ret_conf);
-MUST enum status conf_read_file(const struct alloc *mem, const char *path, struct conf_errors *errs,
-				struct conf **ret_conf);
+MUST enum status conf_read_file(const struct alloc *mem, const struct conf_source *source,
+				const char *path, struct conf_errors *errs, struct conf **ret_conf);

@@ -2,14 +2,14 @@
  * read.c - the grammar:
  *
  *	file    = { entry | section | newline }
- *	section = word string "{" { entry | newline } "}"
+ *	section = word string "{" { entry | section | newline } "}"
  *	entry   = word "=" value ( newline | ";" )		before "}" nothing is needed
  *	value   = word | string | "{" [ element { "," element } [ "," ] ] "}"
  *
- * Newlines inside a list do not count.  There is no recursion: sections do not nest, and what is
- * skipped after an error is skipped by counting braces.  A `peer` inside a peer is taken for a
- * forgotten "}", which is what it is in the field: one error instead of as many as there are lines
- * below.
+ * Newlines inside a list do not count.  There is no recursion: sections nest as the table
+ * `sections` says, which is one deep, and what is skipped after an error is skipped by counting
+ * braces.  A `peer` inside a peer is taken for a forgotten "}", which is what it is in the field:
+ *one error instead of as many as there are lines below.
  */
 #include "conf/internal.h"
 
@@ -18,13 +18,19 @@ enum {
 	WORD_SHOWN_MAX = 40,
 };
 
-/* What is being read: the top level, and a peer inside it. */
+enum { DEPTH_MAX = 3 }; /* top level, section, section inside it */
+
+/* What is being read, from the top level down. */
 struct place {
-	struct scope_state top;
-	struct scope_state peer;
-	struct scope_state *in; /* one of them */
-	unsigned closed; /* peers closed for want of a "}" */
+	struct scope_state scope[DEPTH_MAX];
+	unsigned depth; /* of the one that entries go to */
+	unsigned closed; /* sections closed for want of a "}" */
 };
+
+static struct scope_state *here(struct place *pl)
+{
+	return &pl->scope[pl->depth];
+}
 
 static void next(struct reader *r)
 {
@@ -161,28 +167,74 @@ static bool read_value(struct reader *r, const struct token *name, struct value 
 	return false;
 }
 
+/* ---- which sections there are ---- */
+
+struct section {
+	const char *word;
+	enum conf_scope scope;
+	enum conf_scope parent;
+	const char *title; /* what its string is, for messages */
+	/* Makes the object, puts it where it belongs, and its base, name and position into `ret`.
+	 * `title` may be bad.  False: out of memory. */
+	bool (*begin)(struct reader *r, const struct place *pl, const struct token *title,
+		      struct scope_state *ret);
+};
+
+static bool begin_peer(struct reader *r, const struct place *pl, const struct token *title,
+		       struct scope_state *ret);
+static bool begin_network(struct reader *r, const struct place *pl, const struct token *title,
+			  struct scope_state *ret);
+static bool begin_member(struct reader *r, const struct place *pl, const struct token *title,
+			 struct scope_state *ret);
+
+static const struct section sections[] = {
+	{ "peer", CONF_PEER, CONF_TOP, "name", begin_peer },
+	{ "network", CONF_NETWORK, CONF_TOP, "name", begin_network },
+	{ "member", CONF_MEMBER, CONF_NETWORK, "pattern", begin_member },
+};
+
+static const struct section *section_find(struct bytes word)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sections); i++)
+		if (bytes_eq(word, bytes_str(sections[i].word)))
+			return &sections[i];
+	return NULL;
+}
+
+/* Those that may stand in a scope, behind `head`; nothing if there are none. */
+static void section_names(enum conf_scope scope, const char *head, struct text *t)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+		if (sections[i].parent != scope)
+			continue;
+		text_fmt(t, "%s%s \"%s\" { ... }", head, sections[i].word, sections[i].title);
+		head = ", ";
+	}
+}
+
 /* ---- entries ---- */
 
 static const struct conf_key *known_key(struct reader *r, const struct place *pl,
 					const struct token *name, size_t *ret_row)
 {
-	const struct conf_key *k = schema_find(pl->in->scope, name->s, ret_row);
-	char buf[WORD_SHOWN_MAX], known[640];
+	enum conf_scope scope = pl->scope[pl->depth].scope;
+	const struct conf_key *k = schema_find(scope, name->s, ret_row);
+	char buf[WORD_SHOWN_MAX], known[800];
 	struct text t = TEXT_OF(known);
 
 	if (k)
 		return k;
-	schema_names(pl->in->scope, &t);
-	conf_error_add(r->errs, name->at, "unknown key \"%s\", known here: %s%s", shown(name, buf),
-		       known,
-		       pl->in->scope == CONF_TOP ? ", and sections peer \"name\" { ... }" : "");
+	schema_names(scope, &t);
+	section_names(scope, ", and sections ", &t);
+	conf_error_add(r->errs, name->at, "unknown key \"%s\", known here: %s", shown(name, buf),
+		       known);
 	return NULL;
 }
 
 static void assign(struct reader *r, struct place *pl, const struct conf_key *k, size_t row,
 		   const struct token *name, const struct value *v)
 {
-	struct conf_pos *seen = &pl->in->seen[row];
+	struct conf_pos *seen = &here(pl)->seen[row];
 
 	if (seen->line) {
 		conf_error_add(r->errs, name->at,
@@ -191,7 +243,7 @@ static void assign(struct reader *r, struct place *pl, const struct conf_key *k,
 		return;
 	}
 	*seen = name->at;
-	if (value_set(&r->conf->ar, r->errs, k, v, pl->in->base))
+	if (value_set(&r->conf->ar, r->errs, k, v, here(pl)->base))
 		r->nomem = true;
 }
 
@@ -225,26 +277,26 @@ static void read_entry(struct reader *r, struct place *pl, const struct token *n
 	whole = read_value(r, name, &r->value);
 	if (k && whole)
 		assign(r, pl, k, row, name, &r->value);
-	else if (k && !pl->in->seen[row].line)
-		pl->in->seen[row] = name->at;
+	else if (k && !here(pl)->seen[row].line)
+		here(pl)->seen[row] = name->at;
 	if (whole)
 		read_entry_end(r, k);
 	else
 		skip_entry(r);
 }
 
-/* ---- sections ---- */
+/* ---- names ---- */
 
-struct peer_node {
+struct name_node {
 	struct map_node node;
-	const struct conf_peer *peer;
+	const char *name;
+	const char *word; /* "peer" */
+	struct conf_pos at;
 };
 
 static bool same_name(const struct map_node *node, const void *key)
 {
-	const struct peer_node *n = CONTAINER_OF(node, const struct peer_node, node);
-
-	return strcmp(n->peer->name, key) == 0;
+	return strcmp(CONTAINER_OF(node, const struct name_node, node)->name, key) == 0;
 }
 
 /* Names go into log lines and terminals. */
@@ -256,80 +308,156 @@ static bool good_name(struct bytes s)
 	return s.n > 0 && s.n <= NAME_MAX_LEN;
 }
 
-static void check_name(struct reader *r, const struct token *title)
+/* `warren up NAME` and the log know peers and networks by one kind of name. */
+static void check_name(struct reader *r, const char *word, const struct token *title)
 {
 	const char *name = (const char *)title->s.p;
+	const struct name_node *first;
 	struct map_node *n;
 
 	if (title->bad)
 		return;
 	if (!good_name(title->s)) {
 		conf_error_add(r->errs, title->at,
-			       "a peer's name has 1 to %d bytes and no control characters",
+			       "a %s's name has 1 to %d bytes and no control characters", word,
 			       NAME_MAX_LEN);
 		return;
 	}
-	n = map_find(&r->peers, map_hash(&r->peers, title->s), same_name, name);
-	if (n)
+	n = map_find(&r->names, map_hash(&r->names, title->s), same_name, name);
+	if (!n)
+		return;
+	first = CONTAINER_OF(n, struct name_node, node);
+	if (strcmp(first->word, word) == 0)
 		conf_error_add(r->errs, title->at,
-			       "peer \"%s\" is defined a second time, the first "
-			       "is in line %u",
-			       name, CONTAINER_OF(n, struct peer_node, node)->peer->at.line);
+			       "%s \"%s\" is defined a second time, the first is in line %u", word,
+			       name, first->at.line);
+	else
+		conf_error_add(r->errs, title->at,
+			       "%s \"%s\" has the name of the %s in line %u, accepted: another "
+			       "name",
+			       word, name, first->word, first->at.line);
 }
 
-static void begin_peer(struct reader *r, struct place *pl, const struct token *title)
+/* The title as a name that counts from now on; NULL: out of memory. */
+static const char *take_name(struct reader *r, const char *word, const struct token *title)
+{
+	struct name_node *n = arena_new(&r->conf->ar, sizeof(*n));
+
+	if (!n)
+		return NULL;
+	check_name(r, word, title);
+	n->name = title->bad ? "" : (const char *)title->s.p;
+	n->word = word;
+	n->at = title->at;
+	map_insert(&r->names, &n->node, map_hash(&r->names, bytes_str(n->name)));
+	return n->name;
+}
+
+/* ---- sections ---- */
+
+static bool begin_peer(struct reader *r, const struct place *pl, const struct token *title,
+		       struct scope_state *ret)
 {
 	struct conf_peer *p = arena_new(&r->conf->ar, sizeof(*p));
-	struct peer_node *n = arena_new(&r->conf->ar, sizeof(*n));
+	const char *name = p ? take_name(r, "peer", title) : NULL;
 
-	if (!p || !n) {
+	(void)pl;
+	if (!name)
+		return false;
+	*p = *r->peer_defaults;
+	p->name = name;
+	p->at = title->at;
+	*r->peers_tail = p;
+	r->peers_tail = &p->next;
+	r->conf->n_peers++;
+	ret->base = p;
+	ret->name = name;
+	return true;
+}
+
+static bool begin_network(struct reader *r, const struct place *pl, const struct token *title,
+			  struct scope_state *ret)
+{
+	struct conf_network *n = arena_new(&r->conf->ar, sizeof(*n));
+	const char *name = n ? take_name(r, "network", title) : NULL;
+
+	(void)pl;
+	if (!name)
+		return false;
+	*n = *r->network_defaults;
+	n->name = name;
+	n->at = title->at;
+	*r->networks_tail = n;
+	r->networks_tail = &n->next;
+	r->members_tail = &n->members;
+	r->conf->n_networks++;
+	ret->base = n;
+	ret->name = name;
+	return true;
+}
+
+/* The title is what its holder has to match. */
+static bool begin_member(struct reader *r, const struct place *pl, const struct token *title,
+			 struct scope_state *ret)
+{
+	struct conf_member *m = arena_new(&r->conf->ar, sizeof(*m));
+	const char *pattern = title->bad ? "" : (const char *)title->s.p;
+	char buf[256];
+	struct text why = TEXT_OF(buf);
+	enum status st = ST_OK;
+
+	(void)pl;
+	if (!m)
+		return false;
+	m->at = title->at;
+	m->id.text = (struct conf_text){ pattern, title->at };
+	if (!title->bad)
+		st = policy_ident_parse(&r->conf->ar, pattern, true, &why, &m->id.id);
+	if (st == ST_NOMEM)
+		return false;
+	if (st != ST_OK)
+		conf_error_add(r->errs, title->at, "member: %s", buf);
+	*r->members_tail = m;
+	r->members_tail = &m->next;
+	ret->base = m;
+	ret->name = pattern;
+	return true;
+}
+
+static void begin_section(struct reader *r, struct place *pl, const struct section *sec,
+			  const struct token *title)
+{
+	struct scope_state s = { .scope = sec->scope, .word = sec->word, .at = title->at };
+
+	if (!sec->begin(r, pl, title, &s)) {
 		r->nomem = true;
 		return;
 	}
-	check_name(r, title);
-	*p = *r->template;
-	p->name = title->bad ? "" : (const char *)title->s.p;
-	p->at = title->at;
-	*r->tail = p;
-	r->tail = &p->next;
-	r->conf->n_peers++;
-	n->peer = p;
-	map_insert(&r->peers, &n->node, map_hash(&r->peers, bytes_str(p->name)));
-	pl->peer = (struct scope_state){ .scope = CONF_PEER, .base = p };
-	pl->in = &pl->peer;
+	pl->scope[++pl->depth] = s;
 }
 
 /* Required keys. */
-static void end_peer(struct reader *r, struct place *pl)
+static void end_section(struct reader *r, struct place *pl)
 {
-	const struct conf_peer *p = pl->peer.base;
+	const struct scope_state *s = here(pl);
 	size_t row = 0;
 
 	for (size_t i = 0; i < conf_n_keys; i++) {
 		const struct conf_key *k = &conf_keys[i];
 
-		if (k->scope != CONF_PEER)
+		if (k->scope != s->scope)
 			continue;
-		if (k->required && !pl->peer.seen[row].line)
-			conf_error_add(r->errs, p->at, "peer \"%s\" lacks %s, %s", p->name, k->name,
-				       k->doc);
+		if (k->required && !s->seen[row].line)
+			conf_error_add(r->errs, s->at, "%s \"%s\" lacks %s, %s", s->word, s->name,
+				       k->name, k->doc);
 		row++;
 	}
-	pl->in = &pl->top;
+	pl->depth--;
 }
 
-static void read_unknown_section(struct reader *r, const struct place *pl, const struct token *kind)
+/* What cannot be read is skipped with everything inside. */
+static void skip_section(struct reader *r, const struct token *kind)
 {
-	char buf[WORD_SHOWN_MAX];
-	size_t row;
-
-	if (schema_find(pl->in->scope, kind->s, &row))
-		conf_error_add(r->errs, kind->at, "%s is a key, expected \"=\" after it",
-			       shown(kind, buf));
-	else
-		conf_error_add(r->errs, kind->at,
-			       "unknown section \"%s\", known: peer \"name\" { ... }",
-			       shown(kind, buf));
 	if (r->tok.kind == TOK_STRING)
 		next(r);
 	if (r->tok.kind != TOK_OPEN) {
@@ -340,41 +468,95 @@ static void read_unknown_section(struct reader *r, const struct place *pl, const
 	skip_block(r, kind);
 }
 
-/* Behind the word `peer`. */
-static void read_peer(struct reader *r, struct place *pl, const struct token *kind)
+static void read_unknown_section(struct reader *r, const struct place *pl, const struct token *kind)
 {
-	struct token title = { .kind = TOK_STRING, .at = r->tok.at, .bad = true };
+	enum conf_scope scope = pl->scope[pl->depth].scope;
+	char buf[WORD_SHOWN_MAX], known[128];
+	struct text t = TEXT_OF(known);
+	size_t row;
 
+	section_names(scope == CONF_NETWORK ? scope : CONF_TOP, ", known: ", &t);
+	if (schema_find(scope, kind->s, &row))
+		conf_error_add(r->errs, kind->at, "%s is a key, expected \"=\" after it",
+			       shown(kind, buf));
+	else
+		conf_error_add(r->errs, kind->at, "unknown section \"%s\"%s", shown(kind, buf),
+			       known);
+	skip_section(r, kind);
+}
+
+/* Title and "{".  False after a syntax error. */
+static bool read_head(struct reader *r, const struct section *sec, const struct token *kind,
+		      struct token *ret_title)
+{
+	*ret_title = (struct token){ .kind = TOK_STRING, .at = r->tok.at, .bad = true };
 	if (r->tok.kind == TOK_STRING) {
-		title = r->tok;
+		*ret_title = r->tok;
 		next(r);
 	} else {
-		conf_error_add(r->errs, kind->at,
-			       "a peer lacks its name, expected peer \"name\" { ... }");
+		conf_error_add(r->errs, kind->at, "a %s lacks its %s, expected %s \"%s\" { ... }",
+			       sec->word, sec->title, sec->word, sec->title);
 	}
 	skip_newlines(r);
 	if (r->tok.kind != TOK_OPEN) {
-		conf_error_add(r->errs, r->tok.at, "%s where the \"{\" of a peer was expected",
-			       token_name(r->tok.kind));
+		conf_error_add(r->errs, r->tok.at, "%s where the \"{\" of a %s was expected",
+			       token_name(r->tok.kind), sec->word);
 		skip_entry(r);
-		return;
+		return false;
 	}
 	next(r);
-	if (pl->in == &pl->peer) {
-		conf_error_add(r->errs, kind->at,
-			       "a peer inside peer \"%s\" of line %u: a \"}\" is missing before it",
-			       ((struct conf_peer *)pl->peer.base)->name,
-			       ((struct conf_peer *)pl->peer.base)->at.line);
+	return true;
+}
+
+/* Up to where the section may stand: on the way are sections whose "}" is missing. */
+static void close_for(struct reader *r, struct place *pl, const struct section *sec,
+		      const struct token *kind)
+{
+	const struct scope_state *s = here(pl);
+
+	if (s->scope == sec->parent)
+		return;
+	conf_error_add(r->errs, kind->at,
+		       "a %s inside %s \"%s\" of line %u: a \"}\" is missing before it", sec->word,
+		       s->word, s->name, s->at.line);
+	while (pl->depth > 0 && here(pl)->scope != sec->parent) {
 		pl->closed++;
-		end_peer(r, pl);
+		end_section(r, pl);
 	}
-	begin_peer(r, pl, &title);
+}
+
+static bool inside(const struct place *pl, enum conf_scope scope)
+{
+	for (unsigned i = 0; i <= pl->depth; i++)
+		if (pl->scope[i].scope == scope)
+			return true;
+	return false;
+}
+
+/* Behind its word. */
+static void read_section(struct reader *r, struct place *pl, const struct section *sec,
+			 const struct token *kind)
+{
+	struct token title;
+
+	if (!inside(pl, sec->parent)) {
+		conf_error_add(r->errs, kind->at,
+			       "a %s outside a network, accepted: network \"name\" { %s \"%s\" { "
+			       "... } }",
+			       sec->word, sec->word, sec->title);
+		skip_section(r, kind);
+		return;
+	}
+	if (!read_head(r, sec, kind, &title))
+		return;
+	close_for(r, pl, sec, kind);
+	begin_section(r, pl, sec, &title);
 }
 
 static void read_close(struct reader *r, struct place *pl)
 {
-	if (pl->in == &pl->peer)
-		end_peer(r, pl);
+	if (pl->depth > 0)
+		end_section(r, pl);
 	else if (pl->closed)
 		pl->closed--;
 	else
@@ -386,12 +568,13 @@ static void read_close(struct reader *r, struct place *pl)
 static void read_item(struct reader *r, struct place *pl)
 {
 	struct token word = r->tok;
+	const struct section *sec = section_find(word.s);
 
 	next(r);
 	if (r->tok.kind == TOK_EQUAL)
 		read_entry(r, pl, &word);
-	else if (bytes_eq(word.s, bytes_str("peer")))
-		read_peer(r, pl, &word);
+	else if (sec)
+		read_section(r, pl, sec, &word);
 	else if (r->tok.kind == TOK_STRING || r->tok.kind == TOK_OPEN)
 		read_unknown_section(r, pl, &word);
 	else {
@@ -418,20 +601,16 @@ static void read_any(struct reader *r, struct place *pl)
 
 enum status reader_run(struct reader *r)
 {
-	struct place pl = { .top = { .scope = CONF_TOP, .base = r->conf } };
+	struct place pl = { .scope = { { .scope = CONF_TOP, .base = r->conf } } };
 
-	pl.in = &pl.top;
 	next(r);
 	while (r->tok.kind != TOK_END && !r->nomem)
 		read_any(r, &pl);
-	if (!r->nomem && pl.in == &pl.peer) {
-		const struct conf_peer *p = pl.peer.base;
-
-		conf_error_add(
-			r->errs, r->tok.at,
-			"the file ends inside peer \"%s\" of line %u, whose \"}\" is missing",
-			p->name, p->at.line);
-		end_peer(r, &pl);
-	}
+	if (!r->nomem && pl.depth > 0)
+		conf_error_add(r->errs, r->tok.at,
+			       "the file ends inside %s \"%s\" of line %u, whose \"}\" is missing",
+			       here(&pl)->word, here(&pl)->name, here(&pl)->at.line);
+	while (!r->nomem && pl.depth > 0)
+		end_section(r, &pl);
 	return r->nomem ? ST_NOMEM : ST_OK;
 }

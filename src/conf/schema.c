@@ -6,11 +6,17 @@
 
 static const char *const log_words[] = { "error", "warning", "info", "debug", NULL };
 static const char *const start_words[] = { "traffic", "up", "listen", NULL };
+static const char *const role_words[] = { "site", "hub", NULL };
+static const char *const topology_words[] = { "star", "dynamic", NULL };
 
 #define TOP(member) CONF_TOP, #member
 #define PEER(member) CONF_PEER, #member
+#define NET(member) CONF_NETWORK, #member
+#define MEMBER(member) CONF_MEMBER, #member
 #define AT(member) .offset = offsetof(struct conf, member)
 #define PEER_AT(member) .offset = offsetof(struct conf_peer, member)
+#define NET_AT(member) .offset = offsetof(struct conf_network, member)
+#define MEMBER_AT(member) .offset = offsetof(struct conf_member, member)
 
 const struct conf_key conf_keys[] = {
 	{ TOP(local_id), CONF_T_IDENT, AT(local_id), .change = CONF_REAUTH,
@@ -21,6 +27,14 @@ const struct conf_key conf_keys[] = {
 	  .doc = "the private key of the certificate, PEM" },
 	{ TOP(trust), CONF_T_PATHS, AT(trust), .change = CONF_REAUTH,
 	  .doc = "certificates of the authorities that peers are trusted by, PEM" },
+	{ TOP(identity), CONF_T_PATH, AT(identity), .change = CONF_REAUTH,
+	  .doc = "our bundle in a network, instead of certificate, key and trust" },
+	{ TOP(crl), CONF_T_PATH, AT(crl), .change = CONF_HOT,
+	  .doc = "what the authorities of trust or identity have revoked, PEM or DER" },
+	{ TOP(state), CONF_T_PATH, AT(state), .def = "\"/var/lib/warren\"", .change = CONF_RESTART,
+	  .doc = "directory for what has to survive a restart" },
+	{ TOP(user), CONF_T_USER, AT(user), .def = "\"warren\"", .change = CONF_RESTART,
+	  .doc = "whom the daemon becomes once it has its sockets" },
 	{ TOP(control), CONF_T_PATH, AT(control), .def = "\"/run/warren/warren.sock\"", .max = 107,
 	  .change = CONF_RESTART, .doc = "control socket" },
 	{ TOP(interface), CONF_T_NAME, AT(interface), .def = "\"warren0\"", .change = CONF_RESTART,
@@ -63,6 +77,8 @@ const struct conf_key conf_keys[] = {
 	  .doc = "as at the top level, for this peer" },
 	{ PEER(trust), CONF_T_PATHS, PEER_AT(trust), .change = CONF_REAUTH,
 	  .doc = "as at the top level, for this peer" },
+	{ PEER(crl), CONF_T_PATH, PEER_AT(crl), .change = CONF_HOT,
+	  .doc = "as at the top level, for this peer" },
 	{ PEER(local_ts), CONF_T_TS, PEER_AT(local_ts), .required = true, .change = CONF_REKEY,
 	  .doc = "traffic selectors of our side: what the peer may send to" },
 	{ PEER(remote_ts), CONF_T_TS, PEER_AT(remote_ts), .required = true, .change = CONF_REKEY,
@@ -80,6 +96,45 @@ const struct conf_key conf_keys[] = {
 	{ PEER(keepalive), CONF_T_DUR, PEER_AT(keepalive), .def = "20s", .min = 1000,
 	  .max = 3600000, .zero = true, .change = CONF_HOT,
 	  .doc = "interval of NAT keepalives when we are behind a NAT" },
+
+	{ NET(role), CONF_T_WORD, NET_AT(role), .def = "site", .change = CONF_REAUTH,
+	  .words = role_words, .doc = "what we are in the network" },
+	{ NET(identity), CONF_T_PATH, NET_AT(identity), .change = CONF_REAUTH,
+	  .doc = "our bundle, x.warren; the private key is x.key beside it" },
+	{ NET(certificate), CONF_T_PATH, NET_AT(certificate), .change = CONF_REAUTH,
+	  .doc = "instead of a bundle: as at the top level" },
+	{ NET(key), CONF_T_PATH, NET_AT(key), .change = CONF_REAUTH,
+	  .doc = "private key of the certificate, or of the bundle when it is not beside it" },
+	{ NET(trust), CONF_T_PATHS, NET_AT(trust), .change = CONF_REAUTH,
+	  .doc = "instead of a bundle: as at the top level" },
+	{ NET(local_id), CONF_T_IDENT, NET_AT(local_id), .change = CONF_REAUTH,
+	  .doc = "our IKE identity; not given: the only name in our certificate" },
+	{ NET(crl), CONF_T_PATH, NET_AT(crl), .change = CONF_HOT,
+	  .doc = "as at the top level, for this network" },
+	{ NET(hubs), CONF_T_HOSTS, NET_AT(hubs), .change = CONF_HOT,
+	  .doc = "a site's hubs in order of preference; not given: those in the bundle" },
+	{ NET(port), CONF_T_NUM, NET_AT(port), .def = "500", .min = 1, .max = 65535,
+	  .change = CONF_HOT, .doc = "the hubs' UDP port of IKE" },
+	{ NET(protect), CONF_T_PREFIXES, NET_AT(protect), .change = CONF_REKEY,
+	  .doc = "what is behind us; not given: a site's address blocks" },
+	{ NET(domain), CONF_T_PREFIXES, NET_AT(domain), .change = CONF_REKEY,
+	  .doc = "all addresses of the network; a site has them from its bundle" },
+	{ NET(topology), CONF_T_WORD, NET_AT(topology), .def = "dynamic", .change = CONF_HOT,
+	  .words = topology_words, .doc = "which direct tunnels a hub lets its sites have" },
+	{ NET(proposals), CONF_T_IKE, NET_AT(proposals), .change = CONF_REAUTH,
+	  .doc = "algorithms of the IKE SA, most preferred first" },
+	{ NET(esp_proposals), CONF_T_ESP, NET_AT(esp_proposals), .change = CONF_REKEY,
+	  .doc = "algorithms of ESP, most preferred first" },
+	{ NET(dpd_delay), CONF_T_DUR, NET_AT(dpd_delay), .def = "30s", .min = 1000, .max = 86400000,
+	  .zero = true, .change = CONF_HOT,
+	  .doc = "silence after which the other end is asked whether it lives" },
+	{ NET(keepalive), CONF_T_DUR, NET_AT(keepalive), .def = "20s", .min = 1000, .max = 3600000,
+	  .zero = true, .change = CONF_HOT,
+	  .doc = "interval of NAT keepalives when we are behind a NAT" },
+
+	{ MEMBER(prefixes), CONF_T_PREFIXES, MEMBER_AT(prefixes), .required = true,
+	  .change = CONF_REKEY,
+	  .doc = "what that identity may have, whatever its certificate says" },
 };
 
 const size_t conf_n_keys = ARRAY_LEN(conf_keys);
@@ -163,6 +218,7 @@ void schema_wants(const struct conf_key *k, struct text *t)
 	static const char *const wants[CONF_TYPES] = {
 		[CONF_T_PATH] = "an absolute path in double quotes",
 		[CONF_T_NAME] = "a device name of 1 to 15 characters in double quotes",
+		[CONF_T_USER] = "a user's name of 1 to 31 characters in double quotes",
 		[CONF_T_ADDRS] = "one or more IP addresses, { \"...\", \"...\" }",
 		[CONF_T_HOSTS] = "one or more IP addresses or host names, { \"...\", \"...\" }",
 		[CONF_T_PATHS] = "one or more absolute paths, { \"...\", \"...\" }",
@@ -172,6 +228,8 @@ void schema_wants(const struct conf_key *k, struct text *t)
 		[CONF_T_SECRET] = "\"text\", \"0x...\" hexadecimal or \"0s...\" base64",
 		[CONF_T_TS] =
 			"one or more selectors such as { \"10.1.0.0/16\", \"10.2.0.1[tcp/80]\" }",
+		[CONF_T_PREFIXES] =
+			"one or more prefixes such as { \"10.1.0.0/16\", \"fd00:1::/48\" }",
 		[CONF_T_IKE] = "one or more proposals such as { \"aes128gcm16-prfsha256-x25519\" }",
 		[CONF_T_ESP] = "one or more proposals such as { \"aes128gcm16-esn\" }",
 	};

@@ -18,6 +18,7 @@ enum {
 	HOST_MAX = 253,
 	HOST_LABEL_MAX = 63,
 	NAME_MAX_LEN = 15, /* IFNAMSIZ less its terminator */
+	USER_MAX_LEN = 31, /* UT_NAMESIZE less a terminator */
 	PATH_MAX_LEN = 4095,
 };
 
@@ -92,6 +93,26 @@ static enum status set_name(struct setter *st, const struct value *v, void *dst)
 		d->s = str(tok);
 	else
 		refuse_value(st, tok, "is no name of a device");
+	return ST_OK;
+}
+
+/* What useradd(8) takes. */
+static enum status set_user(struct setter *st, const struct value *v, void *dst)
+{
+	const struct token *tok = &v->elem[0];
+	struct conf_text *d = dst;
+	bool ok = tok->s.n > 0 && tok->s.n <= USER_MAX_LEN;
+
+	for (size_t i = 0; ok && i < tok->s.n; i++) {
+		uint8_t c = tok->s.p[i];
+
+		ok = (c >= 'a' && c <= 'z') || c == '_' ||
+		     (i > 0 && ((c >= '0' && c <= '9') || c == '-'));
+	}
+	if (ok)
+		d->s = str(tok);
+	else
+		refuse_value(st, tok, "is no name of a user");
 	return ST_OK;
 }
 
@@ -399,6 +420,23 @@ static enum status set_list(struct setter *st, const struct value *v, void *dst)
 	return ok ? set_texts(st, v, dst) : ST_OK;
 }
 
+/* Networks are made of prefixes: who may have one is decided prefix by prefix, whatever the
+ * protocol. */
+static bool right_ts(struct setter *st, const struct token *tok, const struct wire_ts *ts)
+{
+	struct prefix p;
+
+	if (st->k->type != CONF_T_PREFIXES)
+		return true;
+	if (ts->proto || ts->port_start > 0 || ts->port_end < 65535)
+		refuse_value(st, tok, "has protocol or ports");
+	else if (policy_ts_prefixes(ts, &p, 1) != 1)
+		refuse_value(st, tok, "is no prefix");
+	else
+		return true;
+	return false;
+}
+
 static enum status set_ts(struct setter *st, const struct value *v, void *dst)
 {
 	struct wire_ts *ts = arena_new(st->ar, v->n * sizeof(*ts));
@@ -414,7 +452,7 @@ static enum status set_ts(struct setter *st, const struct value *v, void *dst)
 
 		if (got != ST_OK && complain(st, &v->elem[i], got, buf))
 			return ST_NOMEM;
-		ok = !repeated(st, v, i) && ok && got == ST_OK;
+		ok = !repeated(st, v, i) && ok && got == ST_OK && right_ts(st, &v->elem[i], &ts[i]);
 	}
 	if (!ok)
 		return ST_OK;
@@ -464,6 +502,7 @@ struct type_row {
 static const struct type_row type_rows[CONF_TYPES] = {
 	[CONF_T_PATH] = { TOK_STRING, false, offsetof(struct conf_text, at), set_path },
 	[CONF_T_NAME] = { TOK_STRING, false, offsetof(struct conf_text, at), set_name },
+	[CONF_T_USER] = { TOK_STRING, false, offsetof(struct conf_text, at), set_user },
 	[CONF_T_NUM] = { TOK_WORD, false, offsetof(struct conf_num, at), set_num },
 	[CONF_T_DUR] = { TOK_WORD, false, offsetof(struct conf_dur, at), set_dur },
 	[CONF_T_WORD] = { TOK_WORD, false, offsetof(struct conf_word, at), set_word },
@@ -474,6 +513,7 @@ static const struct type_row type_rows[CONF_TYPES] = {
 	[CONF_T_PATTERN] = { TOK_STRING, false, offsetof(struct conf_ident, text.at), set_ident },
 	[CONF_T_SECRET] = { TOK_STRING, false, offsetof(struct conf_secret, at), set_secret },
 	[CONF_T_TS] = { TOK_STRING, true, offsetof(struct conf_ts, list.at), set_ts },
+	[CONF_T_PREFIXES] = { TOK_STRING, true, offsetof(struct conf_ts, list.at), set_ts },
 	[CONF_T_IKE] = { TOK_STRING, true, offsetof(struct conf_proposals, list.at),
 			 set_proposals },
 	[CONF_T_ESP] = { TOK_STRING, true, offsetof(struct conf_proposals, list.at),

@@ -33,11 +33,12 @@ enum status host_check(struct host *h, const char *file, struct conf_errors *err
 	enum status st = crypto_store_new(&h->store);
 
 	if (st == ST_OK)
-		st = conf_open(&mem_libc, file, h->store, errs, &h->conf, &creds);
+		st = conf_open(&mem_libc, &conf_source_files, file, h->store, errs, &h->conf,
+			       &creds);
 	if (st != ST_OK)
 		return st;
 	h->log.level = (enum obs_level)h->conf->log.v;
-	st = translate(h->conf, creds, &h->ike_conf);
+	st = translate(h->conf, creds, NULL, &h->ike_conf);
 	conf_creds_free(creds);
 	return st;
 }

@@ -6,11 +6,14 @@
  * so it is sized for a mass reconnect and costs about a KiB each. */
 #define HALF_OPEN_MAX 16384
 
+#define ARENA_MAX ((size_t)64 << 20)
+
 struct snapshot {
 	struct ike_conf ike;
 	struct conf *conf;
 	struct ike_peer_conf *peers;
-	const char **addresses; /* of all peers, one after the other */
+	struct arena ar; /* for what is the credentials' or has to be put together */
+	ike_peer_id next_id; /* never given to anybody yet, in this snapshot or one before */
 };
 
 static void snapshot_free(struct ike_conf *ike)
@@ -18,18 +21,96 @@ static void snapshot_free(struct ike_conf *ike)
 	struct snapshot *s = CONTAINER_OF(ike, struct snapshot, ike);
 
 	conf_unref(s->conf);
-	free(s->addresses);
+	arena_done(&s->ar);
 	free(s->peers);
 	free(s);
 }
 
-static size_t count_addresses(const struct conf *c)
+/* calloc() of nothing may be NULL: always one more. */
+static struct snapshot *snapshot_new(struct conf *conf)
 {
-	size_t n = 0;
+	struct snapshot *s = calloc(1, sizeof(*s));
 
-	for (const struct conf_peer *p = c->peers; p; p = p->next)
-		n += p->address.n;
-	return n;
+	if (!s)
+		return NULL;
+	arena_init(&s->ar, &mem_libc, ARENA_MAX);
+	s->conf = conf_ref(conf);
+	s->ike.refs = 1;
+	s->ike.free = snapshot_free;
+	s->peers = calloc(conf->n_peers + conf->n_networks + 1, sizeof(*s->peers));
+	if (!s->peers) {
+		snapshot_free(&s->ike);
+		return NULL;
+	}
+	return s;
+}
+
+/* ---- copies ------------------------------------------------------------------------------ */
+
+static enum status copy_texts(struct arena *ar, const char *const *from, size_t n,
+			      const char *const **ret)
+{
+	const char **to = arena_new(ar, n * sizeof(*to));
+
+	if (!to)
+		return ST_NOMEM;
+	for (size_t i = 0; i < n; i++) {
+		struct bytes copy;
+		enum status st = arena_dup(ar, bytes_of(from[i], strlen(from[i]) + 1), &copy);
+
+		if (st != ST_OK)
+			return st;
+		to[i] = (const char *)copy.p;
+	}
+	*ret = to;
+	return ST_OK;
+}
+
+static enum status copy_ident(struct arena *ar, const struct policy_ident *from,
+			      struct policy_ident *ret)
+{
+	ret->type = from->type;
+	return arena_dup(ar, from->data, &ret->data);
+}
+
+static enum status copy_idents(struct arena *ar, const struct policy_ident *from, size_t n,
+			       const struct policy_ident **ret)
+{
+	struct policy_ident *to = arena_new(ar, n * sizeof(*to));
+	enum status st = to ? ST_OK : ST_NOMEM;
+
+	for (size_t i = 0; i < n && st == ST_OK; i++)
+		st = copy_ident(ar, &from[i], &to[i]);
+	if (st == ST_OK)
+		*ret = to;
+	return st;
+}
+
+static enum status copy_ts(struct arena *ar, const struct wire_ts_list *from,
+			   struct wire_ts_list *ret)
+{
+	struct bytes copy;
+	enum status st = arena_dup(ar, bytes_of(from->ts, from->n * sizeof(*from->ts)), &copy);
+
+	if (st == ST_OK)
+		*ret = (struct wire_ts_list){ (const void *)copy.p, from->n, 0 };
+	return st;
+}
+
+/* ---- peers ------------------------------------------------------------------------------- */
+
+static enum status put_addresses(struct arena *ar, const struct conf_list *from,
+				 struct ike_peer_conf *to)
+{
+	const char **v = arena_new(ar, from->n * sizeof(*v));
+
+	if (!v)
+		return ST_NOMEM;
+	for (size_t i = 0; i < from->n; i++)
+		v[i] = from->v[i].s;
+	to->addresses = v;
+	to->n_addresses = from->n;
+	return ST_OK;
 }
 
 static void put_auth(const struct conf_peer *from, const struct conf_peer_creds *creds,
@@ -42,6 +123,10 @@ static void put_auth(const struct conf_peer *from, const struct conf_peer_creds 
 	memcpy(to->certs, creds->chain.certs, sizeof(to->certs));
 	to->trust = creds->trust;
 	to->trust_hashes = creds->trust_hashes;
+	to->revoked = creds->revoked;
+	to->n_revoked = creds->n_revoked;
+	memcpy(to->own_digest, creds->own_digest, sizeof(to->own_digest));
+	memcpy(to->peer_digest, creds->peer_digest, sizeof(to->peer_digest));
 }
 
 static enum ike_start start_of(enum conf_start s)
@@ -54,15 +139,11 @@ static enum ike_start start_of(enum conf_start s)
 	return IKE_START_TRAFFIC;
 }
 
-static void put_peer(const struct conf_peer *from, ike_peer_id id, const char **addresses,
-		     struct ike_peer_conf *to)
+static enum status put_peer(struct arena *ar, const struct conf_peer *from,
+			    const struct conf_peer_creds *creds, struct ike_peer_conf *to)
 {
-	for (size_t i = 0; i < from->address.n; i++)
-		addresses[i] = from->address.v[i].s;
-	to->id = id;
 	to->name = from->name;
-	to->addresses = addresses;
-	to->n_addresses = from->address.n;
+	to->role = IKE_ROLE_FIXED;
 	to->port = (uint16_t)from->port.v;
 	to->local_id = from->local_id.id;
 	to->remote_id = from->remote_id.id;
@@ -73,7 +154,159 @@ static void put_peer(const struct conf_peer *from, ike_peer_id id, const char **
 	to->start = start_of((enum conf_start)from->start.v);
 	to->dpd_delay = from->dpd_delay.v;
 	to->keepalive = from->keepalive.v;
+	put_auth(from, creds, to);
+	return put_addresses(ar, &from->address, to);
 }
+
+/* ---- networks ---------------------------------------------------------------------------- */
+
+/* RFC 7296 section 2.9: a site asks for everything and the hub narrows it to the domain. */
+static const struct wire_ts everything[] = {
+	{ .port_end = 65535, .start = { .family = 4 }, .end = { 4, { 255, 255, 255, 255 } } },
+	{ .port_end = 65535,
+	  .start = { .family = 6 },
+	  .end = { 6,
+		   { 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+		     255 } } },
+};
+
+static void put_network_auth(const struct conf_network_creds *creds, struct ike_peer_conf *to)
+{
+	to->auth = IKE_AUTH_CERT;
+	to->key = creds->key;
+	to->n_certs = creds->chain.n;
+	memcpy(to->certs, creds->chain.certs, sizeof(to->certs));
+	to->trust = creds->trust;
+	to->trust_hashes = creds->trust_hashes;
+	to->revoked = creds->revoked;
+	to->n_revoked = creds->n_revoked;
+	memcpy(to->own_digest, creds->own_digest, sizeof(to->own_digest));
+	memcpy(to->peer_digest, creds->peer_digest, sizeof(to->peer_digest));
+}
+
+static enum status put_site(struct arena *ar, const struct conf_network_creds *creds,
+			    struct ike_peer_conf *to)
+{
+	enum status st = copy_texts(ar, creds->hubs, creds->n_hubs, &to->addresses);
+
+	to->role = IKE_ROLE_HUB;
+	to->start = IKE_START_UP;
+	to->n_addresses = creds->n_hubs;
+	to->n_hub_ids = creds->n_hubs;
+	if (st == ST_OK)
+		st = copy_idents(ar, creds->hub_ids, creds->n_hubs, &to->hub_ids);
+	if (st == ST_OK)
+		st = copy_ts(ar, &creds->protect, &to->ts_local);
+	return st;
+}
+
+static size_t count_members(const struct conf_network *n)
+{
+	size_t count = 0;
+
+	for (const struct conf_member *m = n->members; m; m = m->next)
+		count++;
+	return count;
+}
+
+static enum status put_hub(struct arena *ar, const struct conf_network *from,
+			   struct ike_peer_conf *to)
+{
+	size_t n = count_members(from), i = 0;
+	struct ike_member_rule *rules = arena_new(ar, n * sizeof(*rules));
+
+	if (!rules)
+		return ST_NOMEM;
+	for (const struct conf_member *m = from->members; m; m = m->next)
+		rules[i++] = (struct ike_member_rule){ m->id.id, m->prefixes.ts };
+	to->role = IKE_ROLE_MEMBERS;
+	to->start = IKE_START_LISTEN;
+	to->rules = rules;
+	to->n_rules = n;
+	to->ts_local = to->domain;
+	return ST_OK;
+}
+
+static enum status put_network(struct arena *ar, const struct conf_network *from,
+			       const struct conf_network_creds *creds, struct ike_peer_conf *to)
+{
+	enum status st = copy_ident(ar, &creds->local_id, &to->local_id);
+
+	to->name = from->name;
+	to->port = (uint16_t)from->port.v;
+	to->remote_id = (struct policy_ident){ 0 }; /* "%any": the role decides who may */
+	to->ike = from->proposals.sa;
+	to->esp = from->esp_proposals.sa;
+	to->ts_remote = (struct wire_ts_list){ everything, ARRAY_LEN(everything), 0 };
+	to->dpd_delay = from->dpd_delay.v;
+	to->keepalive = from->keepalive.v;
+	put_network_auth(creds, to);
+	if (st == ST_OK)
+		st = copy_ts(ar, &creds->domain, &to->domain);
+	if (st != ST_OK)
+		return st;
+	return from->role.v == CONF_ROLE_HUB ? put_hub(ar, from, to) : put_site(ar, creds, to);
+}
+
+/* ---- ids --------------------------------------------------------------------------------- */
+
+struct id_node {
+	struct map_node node;
+	const struct ike_peer_conf *peer;
+};
+
+static bool same_peer(const struct map_node *node, const void *key)
+{
+	const struct ike_peer_conf *a = CONTAINER_OF(node, const struct id_node, node)->peer;
+	const struct ike_peer_conf *b = key;
+
+	return a->role == b->role && strcmp(a->name, b->name) == 0;
+}
+
+static uint64_t name_hash(const struct map *m, const struct ike_peer_conf *p)
+{
+	return map_hash(m, bytes_str(p->name));
+}
+
+/* 2^32 ids last for any number of reloads that somebody can ask for. */
+static enum status give_ids(struct snapshot *s, const struct map *before)
+{
+	for (size_t i = 0; i < s->ike.n_peers; i++) {
+		struct ike_peer_conf *p = &s->peers[i];
+		struct map_node *n = map_find(before, name_hash(before, p), same_peer, p);
+
+		if (n)
+			p->id = CONTAINER_OF(n, struct id_node, node)->peer->id;
+		else if (s->next_id < IKE_PEER_DYNAMIC)
+			p->id = s->next_id++;
+		else
+			return ST_NOMEM;
+	}
+	return ST_OK;
+}
+
+static enum status take_ids(struct snapshot *s, const struct ike_conf *previous)
+{
+	static const uint64_t key[2] = { 1, 2 }; /* names of the operator's own choice */
+	size_t n = previous ? previous->n_peers : 0;
+	struct id_node *nodes = calloc(n + 1, sizeof(*nodes));
+	enum status st = nodes ? ST_OK : ST_NOMEM;
+	struct map before;
+
+	map_init(&before, &mem_libc, key);
+	for (size_t i = 0; nodes && i < n; i++) {
+		nodes[i].peer = &previous->peers[i];
+		map_insert(&before, &nodes[i].node, name_hash(&before, nodes[i].peer));
+	}
+	s->next_id = previous ? CONTAINER_OF(previous, const struct snapshot, ike)->next_id : 1;
+	if (st == ST_OK)
+		st = give_ids(s, &before);
+	map_done(&before);
+	free(nodes);
+	return st;
+}
+
+/* ---- all of it --------------------------------------------------------------------------- */
 
 static void put_globals(const struct conf *c, struct ike_conf *to)
 {
@@ -88,47 +321,37 @@ static void put_globals(const struct conf *c, struct ike_conf *to)
 	to->trace = c->log.v == CONF_LOG_DEBUG;
 }
 
-static void fill(struct snapshot *s, const struct conf_creds *creds)
+static enum status fill(struct snapshot *s, const struct conf_creds *creds)
 {
-	const char **addresses = s->addresses;
+	struct ike_peer_conf *to = s->peers;
+	enum status st = ST_OK;
 	size_t i = 0;
 
-	for (const struct conf_peer *p = s->conf->peers; p; p = p->next, i++) {
-		put_peer(p, translate_peer_id(i), addresses, &s->peers[i]);
-		put_auth(p, conf_creds_peer(creds, i), &s->peers[i]);
-		addresses += p->address.n;
-	}
+	for (const struct conf_peer *p = s->conf->peers; p && st == ST_OK; p = p->next)
+		st = put_peer(&s->ar, p, conf_creds_peer(creds, i++), to++);
+	i = 0;
+	for (const struct conf_network *n = s->conf->networks; n && st == ST_OK; n = n->next)
+		st = put_network(&s->ar, n, conf_creds_network(creds, i++), to++);
 	s->ike.peers = s->peers;
-	s->ike.n_peers = i;
+	s->ike.n_peers = (size_t)(to - s->peers);
+	return st;
 }
 
-/* calloc() of nothing may be NULL: always one more. */
-static struct snapshot *snapshot_new(struct conf *conf)
-{
-	struct snapshot *s = calloc(1, sizeof(*s));
-
-	if (!s)
-		return NULL;
-	s->conf = conf_ref(conf);
-	s->ike.refs = 1;
-	s->ike.free = snapshot_free;
-	s->peers = calloc(conf->n_peers + 1, sizeof(*s->peers));
-	s->addresses = calloc(count_addresses(conf) + 1, sizeof(*s->addresses));
-	if (!s->peers || !s->addresses) {
-		snapshot_free(&s->ike);
-		return NULL;
-	}
-	return s;
-}
-
-enum status translate(struct conf *conf, const struct conf_creds *creds, struct ike_conf **ret_conf)
+enum status translate(struct conf *conf, const struct conf_creds *creds,
+		      const struct ike_conf *previous, struct ike_conf **ret_conf)
 {
 	struct snapshot *s = snapshot_new(conf);
+	enum status st;
 
 	if (!s)
 		return ST_NOMEM;
 	put_globals(conf, &s->ike);
-	fill(s, creds);
-	*ret_conf = &s->ike;
-	return ST_OK;
+	st = fill(s, creds);
+	if (st == ST_OK)
+		st = take_ids(s, previous);
+	if (st == ST_OK)
+		*ret_conf = &s->ike;
+	else
+		snapshot_free(&s->ike);
+	return st;
 }

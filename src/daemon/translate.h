@@ -2,18 +2,20 @@
  * translate.h - the configuration as people write it (conf.h) to the one the engine runs (ike.h).
  *
  * Everything was checked before, by conf_open(): all that can fail here is memory.
+ *
+ * A network becomes one peer of the engine with the network's name: of role HUB for a site, of role
+ * MEMBERS for a hub.  The peers of the file come first, in its order, then the networks.
+ *
+ * Ids name peers across reloads.  Whoever has the name and role of a peer of the snapshot before
+ * has its id; everybody else gets one that no snapshot of this chain had, since whatever was told
+ * about an id (to the data plane, to who watches events) was about somebody else.
  */
 #pragma once
 
 #include "conf/conf_creds.h"
 #include "ike/ike.h"
 
-/* The engine's number of the i-th peer; its names in logs come from the configuration. */
-static inline ike_peer_id translate_peer_id(size_t index)
-{
-	return index + 1;
-}
-
-/* The snapshot holds a reference to `conf`, and none to `creds`; the store must outlive it. */
+/* `previous` is what translate() made before, and the engine runs; NULL at the start.  The snapshot
+ * holds a reference to `conf`, and none to `creds` or `previous`; the store must outlive it. */
 MUST enum status translate(struct conf *conf, const struct conf_creds *creds,
-			   struct ike_conf **ret_conf);
+			   const struct ike_conf *previous, struct ike_conf **ret_conf);

@@ -64,7 +64,7 @@ MODULES = {
     "dp/fake": ["base", "dp", "esp", "crypto/bulk", "policy", "wire/esp", "wire/ike", "wire/ip"],
     "dp/user": ["base", "dp", "esp", "crypto/bulk", "policy", "wire/esp", "wire/ike", "wire/ip"],
     "ike": ["base", "crypto", "wire/ike", "policy", "dp"],
-    "conf": ["base", "crypto", "crypto/bulk", "crypto/openssl", "wire/ike", "policy"],
+    "conf": ["base", "crypto", "crypto/bulk", "crypto/openssl", "pki", "wire/ike", "policy"],
     "obs": ["base", "ike", "dp"],
     "pki": ["base"],
     "plat": ["base"],
@@ -77,9 +77,10 @@ MODULES = {
 MORE = {
     "conf/conf_creds.c": ["crypto/openssl"],  # loads the keys that a configuration names
     "conf/conf_creds.h": ["crypto/openssl"],
+    "conf/conf_network.c": ["pki"],  # reads bundles
     "conf/conf_algorithms.c": ["crypto/bulk"],  # asks the providers what they have
 }
-ONLY_MORE = {"conf": ["crypto/openssl", "crypto/bulk"]}  # the rest of the module may not
+ONLY_MORE = {"conf": ["crypto/openssl", "crypto/bulk", "pki"]}  # the rest of the module may not
 
 PURE_DIRS = {"base", "crypto", "crypto/fake", "wire/ike", "wire/esp", "wire/ip", "policy", "esp",
              "dp", "dp/fake", "ike", "conf"}

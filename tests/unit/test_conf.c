@@ -98,12 +98,14 @@ static void syntax_errors(void **state)
 		  { { 2, 1, "a word in the list of line 1, expected \",\" or \"}\"" } } },
 		{ "listen = { { \"::\" } }\n" PEER,
 		  { { 1, 12, "\"{\" in the list of line 1" }, { 1, 21, "closes nothing" } } },
-		{ "network \"x\" {\n a = { \"}\" }\n peer \"y\" { }\n}\n" PEER,
-		  { { 1, 1, "unknown section \"network\", known: peer \"name\"" } } },
-		{ "network \"x\" { { {\n",
+		{ "group \"x\" {\n a = { \"}\" }\n peer \"y\" { }\n}\n" PEER,
+		  { { 1, 1,
+		      "unknown section \"group\", known: peer \"name\" { ... }, network "
+		      "\"name\"" } } },
+		{ "group \"x\" { { {\n",
 		  { { 1, 1, "unknown section" },
 		    { 2, 1, "the file ends inside the section of line 1" } } },
-		{ "network { }\n" PEER, { { 1, 1, "unknown section \"network\"" } } },
+		{ "group { }\n" PEER, { { 1, 1, "unknown section \"group\"" } } },
 		{ PEER "peer \"c\" x {\n}", { { 2, 10, "a word where the \"{\" of a peer" } } },
 	};
 
@@ -119,7 +121,8 @@ static void top_level_errors(void **state)
 		{ "colour = \"blue\"\n" PEER,
 		  { { 1, 1,
 		      "unknown key \"colour\", known here: local_id, certificate, key, "
-		      "trust, control, interface, mtu, listen, port, nat_port, log, keylog, "
+		      "trust, identity, crl, state, user, control, interface, mtu, listen, port, "
+		      "nat_port, log, keylog, "
 		      "retransmit_timeout, retransmit_tries, half_open_cookie, and sections" } } },
 		{ "remote_id = \"x\"\n" PEER, { { 1, 1, "unknown key \"remote_id\"" } } },
 		{ "port = 1\nport = 2\nport = 3\n" PEER,
@@ -232,7 +235,7 @@ static void peer_errors(void **state)
 		{ WITH("interface = \"w\""),
 		  { { 3, 1,
 		      "unknown key \"interface\", known here: address, port, local_id, "
-		      "remote_id, psk, psk_file, certificate, key, trust, local_ts, "
+		      "remote_id, psk, psk_file, certificate, key, trust, crl, local_ts, "
 		      "remote_ts, proposals, esp_proposals, start, dpd_delay, keepalive" } } },
 		{ WITH("address = \"gw_1.example.net.\"\naddress = \"x\""),
 		  { { 4, 1, "address is given a second time, the first is in line 3" } } },

@@ -98,7 +98,7 @@ static void psk_files(void **state)
 
 		write_file("psk", row[i].file);
 		conf_errors_init(&errs, &mem_libc);
-		st = conf_load(&mem_libc, path_of("conf"), &errs, &c);
+		st = conf_load(&mem_libc, &conf_source_files, path_of("conf"), &errs, &c);
 		if (row[i].psk) {
 			assert_int_equal(st, ST_OK);
 			assert_true(bytes_eq(c->peers->psk.b, bytes_str(row[i].psk)));
@@ -117,21 +117,26 @@ static void psk_files(void **state)
 
 static void long_psk_file(void **state)
 {
+	static const size_t length[] = { CONF_PSK_MAX, CONF_PSK_MAX + 1, 4096, 4097, 8191 };
 	static char text[8192];
 	struct conf_errors errs;
 	struct conf *c = NULL;
 
 	(void)state;
 	memset(text, 'x', sizeof(text) - 1);
-	for (size_t n = CONF_PSK_MAX; n < sizeof(text); n += sizeof(text) - 1 - CONF_PSK_MAX) {
+	for (size_t i = 0; i < ARRAY_LEN(length); i++) {
+		size_t n = length[i];
+
 		text[n] = '\0';
 		write_file("psk", text);
 		text[n] = 'x';
 		conf_errors_init(&errs, &mem_libc);
-		assert_int_equal(conf_load(&mem_libc, path_of("conf"), &errs, &c),
-				 n == CONF_PSK_MAX ? ST_OK : ST_INVAL);
+		assert_int_equal(
+			conf_load(&mem_libc, &conf_source_files, path_of("conf"), &errs, &c),
+			n == CONF_PSK_MAX ? ST_OK : ST_INVAL);
 		if (n > CONF_PSK_MAX)
-			assert_non_null(strstr(errs.head->text, "is too long"));
+			assert_non_null(strstr(errs.head->text, n > 4096 ? "larger than 4096 bytes"
+									 : "is too long"));
 		conf_unref(c);
 		c = NULL;
 		conf_errors_done(&errs);
@@ -147,14 +152,15 @@ static void no_such_file(void **state)
 
 	(void)state;
 	conf_errors_init(&errs, &mem_libc);
-	assert_int_equal(conf_load(&mem_libc, path_of("absent"), &errs, &c), ST_IO);
+	assert_int_equal(conf_load(&mem_libc, &conf_source_files, path_of("absent"), &errs, &c),
+			 ST_IO);
 	conf_error_text(&errs, errs.head, &t);
 	snprintf(want, sizeof(want), "%s: No such file or directory", path_of("absent"));
 	assert_string_equal(buf, want);
 	conf_errors_done(&errs);
 
 	conf_errors_init(&errs, &mem_libc);
-	assert_int_equal(conf_load(&mem_libc, dir.path, &errs, &c), ST_IO);
+	assert_int_equal(conf_load(&mem_libc, &conf_source_files, dir.path, &errs, &c), ST_IO);
 	assert_string_equal(errs.head->text, "Is a directory");
 	conf_errors_done(&errs);
 }
@@ -196,7 +202,8 @@ static void open_conf(struct opened *o)
 	*o = (struct opened){ 0 };
 	assert_int_equal(crypto_store_new(&o->store), ST_OK);
 	conf_errors_init(&o->errs, &mem_libc);
-	o->st = conf_open(&mem_libc, path_of("conf"), o->store, &o->errs, &o->conf, &o->creds);
+	o->st = conf_open(&mem_libc, &conf_source_files, path_of("conf"), o->store, &o->errs,
+			  &o->conf, &o->creds);
 	assert_int_equal(o->st == ST_OK, o->conf && o->creds);
 }
 

@@ -187,8 +187,9 @@ static void test_translate(void **state)
 
 	(void)state;
 	assert_int_equal(crypto_store_new(&store), ST_OK);
-	assert_int_equal(conf_creds_load(&mem_libc, c, store, &errs, &creds), ST_OK);
-	assert_int_equal(translate(c, creds, &ike), ST_OK);
+	assert_int_equal(conf_creds_load(&mem_libc, c, &conf_source_files, store, &errs, &creds),
+			 ST_OK);
+	assert_int_equal(translate(c, creds, NULL, &ike), ST_OK);
 	conf_creds_free(creds);
 	conf_unref(c); /* the snapshot keeps it */
 	assert_int_equal(ike->port, 1500);
