@@ -100,16 +100,6 @@ static enum status read_file(void *ctx, const char *path, size_t max, const stru
 
 const struct conf_source conf_source_files = { .read = read_file };
 
-/* Editors end a file with a newline, which is not meant to be part of the key. */
-static struct bytes without_newline(struct bytes b)
-{
-	if (b.n > 0 && b.p[b.n - 1] == '\n')
-		b.n--;
-	if (b.n > 0 && b.p[b.n - 1] == '\r')
-		b.n--;
-	return b;
-}
-
 static enum status load_psk(struct conf *c, const struct conf_source *source, struct conf_peer *p,
 			    struct conf_errors *errs)
 {
@@ -122,7 +112,7 @@ static enum status load_psk(struct conf *c, const struct conf_source *source, st
 		source->read(source->ctx, p->psk_file.s, PSK_FILE_MAX, c->mem, &reason, &data, &n);
 
 	if (st == ST_OK) {
-		st = value_psk(&c->ar, without_newline(bytes_of(data, n)), &p->psk.b, &why);
+		st = value_psk(&c->ar, value_psk_of_file(bytes_of(data, n)), &p->psk.b, &why);
 		mem_free_secret(c->mem, data, n);
 		if (st == ST_INVAL)
 			conf_error_add(errs, p->psk_file.at, "psk_file %s: its key %s",

@@ -52,6 +52,15 @@ void lex_next(struct lexer *lx, struct token *ret_token);
 /* "a word", "the end of the line": for messages that must not show a value. */
 const char *token_name(enum token_kind kind);
 
+/* What redact.c has to see as the lexer does: a byte order mark in front, the length of the
+ * well-formed UTF-8 sequence that comes next (Unicode table 3-7; 0: none), bytes of words, and what
+ * may follow a backslash in a string. */
+enum { LEX_MARK = 3 };
+#define LEX_ESCAPES "\"\\nt"
+bool lex_has_mark(struct bytes text);
+size_t lex_utf8(struct bytes at);
+bool lex_is_word(int b);
+
 /* What a T_WORD member holds whose word is unknown. */
 #define CONF_NO_WORD (-1)
 
@@ -96,6 +105,10 @@ MUST enum status errors_name(struct conf_errors *errs, const char *file);
 /* Row number among those of its scope. */
 const struct conf_key *schema_find(enum conf_scope scope, struct bytes name, size_t *ret_row);
 void schema_names(enum conf_scope scope, struct text *t);
+/* Whether a word names a section in any scope. */
+bool schema_is_section(struct bytes word);
+/* In the largest unit that is exact. */
+void schema_duration(struct text *t, int64_t ms);
 /* "a number from 1 to 65535" */
 void schema_wants(const struct conf_key *k, struct text *t);
 
@@ -103,12 +116,16 @@ void schema_wants(const struct conf_key *k, struct text *t);
  * ST_NOMEM. */
 MUST enum status value_set(struct arena *ar, struct conf_errors *errs, const struct conf_key *k,
 			   const struct value *v, void *base);
+/* Where the member of a key was written. */
+struct conf_pos value_pos(const struct conf_key *k, const void *base);
 /* All defaults of a scope; positions 0. */
 MUST enum status value_defaults(struct arena *ar, struct conf_errors *errs, enum conf_scope scope,
 				struct value *scratch, void *base);
 /* Text, 0x or 0s; no error text ever contains it.  ST_INVAL with `*ret_why` constant. */
 MUST enum status value_psk(struct arena *ar, struct bytes s, struct bytes *ret_psk,
 			   const char **ret_why);
+/* What of a psk_file is the key. */
+struct bytes value_psk_of_file(struct bytes text);
 /* Proposals that stand for "not written". */
 MUST enum status value_default_proposals(struct arena *ar, uint8_t proto,
 					 struct conf_proposals *ret);

@@ -10,13 +10,18 @@
  */
 #include "conf/internal.h"
 
-static const uint8_t byte_order_mark[] = { 0xef, 0xbb, 0xbf };
+bool lex_has_mark(struct bytes text)
+{
+	static const uint8_t mark[LEX_MARK] = { 0xef, 0xbb, 0xbf };
+
+	return text.n >= LEX_MARK && memcmp(text.p, mark, LEX_MARK) == 0;
+}
 
 void lex_init(struct lexer *lx, struct bytes text, struct arena *ar, struct conf_errors *errs)
 {
 	*lx = (struct lexer){ cur_of(text), { 1, 1 }, ar, errs, false };
-	if (text.n >= 3 && memcmp(text.p, byte_order_mark, 3) == 0)
-		(void)cur_take(&lx->c, 3);
+	if (lex_has_mark(text))
+		(void)cur_take(&lx->c, LEX_MARK);
 }
 
 const char *token_name(enum token_kind kind)
@@ -47,11 +52,9 @@ static int peek(const struct lexer *lx)
 	return peek_at(lx, 0);
 }
 
-/* Length of the well-formed UTF-8 sequence at the cursor (Unicode table 3-7), 0 if there is none.
- */
-static size_t utf8_len(const struct lexer *lx)
+size_t lex_utf8(struct bytes at)
 {
-	int b = peek(lx), second = peek_at(lx, 1);
+	int b = at.n ? at.p[0] : -1, second = at.n > 1 ? at.p[1] : -1;
 	int low = b == 0xe0 ? 0xa0 : b == 0xf0 ? 0x90 : 0x80;
 	int high = b == 0xed ? 0x9f : b == 0xf4 ? 0x8f : 0xbf;
 	size_t n = b < 0      ? 0
@@ -62,12 +65,17 @@ static size_t utf8_len(const struct lexer *lx)
 		   : b < 0xf5 ? 4
 			      : 0;
 
-	if (n > 1 && (second < low || second > high))
+	if (n > at.n || (n > 1 && (second < low || second > high)))
 		return 0;
 	for (size_t i = 2; i < n; i++)
-		if ((peek_at(lx, i) & 0xc0) != 0x80 || peek_at(lx, i) < 0)
+		if ((at.p[i] & 0xc0) != 0x80)
 			return 0;
 	return n;
+}
+
+static size_t utf8_len(const struct lexer *lx)
+{
+	return lex_utf8(bytes_of(lx->c.p, cur_left(&lx->c)));
 }
 
 static bool at_newline(const struct lexer *lx)
@@ -99,7 +107,7 @@ static bool good_char(const struct lexer *lx)
 	return false;
 }
 
-static bool is_word(int b)
+bool lex_is_word(int b)
 {
 	return b > 0x20 && b < 0x7f && !strchr("\"={},;#", b);
 }
@@ -127,7 +135,7 @@ static void lex_word(struct lexer *lx, struct token *ret)
 {
 	const uint8_t *start = lx->c.p;
 
-	while (is_word(peek(lx)))
+	while (lex_is_word(peek(lx)))
 		step(lx);
 	ret->s = bytes_of(start, (size_t)(lx->c.p - start));
 }
@@ -142,7 +150,7 @@ static size_t line_left(const struct lexer *lx)
 
 static bool lex_escape(struct lexer *lx, uint8_t *ret_byte)
 {
-	static const char from[] = "\"\\nt", to[] = "\"\\\n\t";
+	static const char from[] = LEX_ESCAPES, to[] = "\"\\\n\t";
 	int b = peek_at(lx, 1);
 	const char *at = b > 0 ? strchr(from, b) : NULL;
 
@@ -245,7 +253,7 @@ void lex_next(struct lexer *lx, struct token *ret_token)
 	} else if (peek(lx) == '"') {
 		ret_token->kind = TOK_STRING;
 		lex_string(lx, ret_token);
-	} else if (is_word(peek(lx))) {
+	} else if (lex_is_word(peek(lx))) {
 		ret_token->kind = TOK_WORD;
 		lex_word(lx, ret_token);
 	} else {

@@ -201,6 +201,11 @@ static const struct section *section_find(struct bytes word)
 	return NULL;
 }
 
+bool schema_is_section(struct bytes word)
+{
+	return section_find(word) != NULL;
+}
+
 /* Those that may stand in a scope, behind `head`; nothing if there are none. */
 static void section_names(enum conf_scope scope, const char *head, struct text *t)
 {

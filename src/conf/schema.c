@@ -179,8 +179,7 @@ void schema_names(enum conf_scope scope, struct text *t)
 	}
 }
 
-/* The largest unit that is exact. */
-static void duration_text(struct text *t, int64_t ms)
+void schema_duration(struct text *t, int64_t ms)
 {
 	if (ms && ms % 3600000 == 0)
 		text_fmt(t, "%lldh", (long long)ms / 3600000);
@@ -199,9 +198,9 @@ static void wants_range(const struct conf_key *k, struct text *t)
 		return;
 	}
 	text_add(t, "a duration from ");
-	duration_text(t, k->min);
+	schema_duration(t, k->min);
 	text_add(t, " to ");
-	duration_text(t, k->max);
+	schema_duration(t, k->max);
 	text_add(t, " (units ms, s, m, h)");
 	if (k->zero)
 		text_add(t, ", or 0s for never");

@@ -285,6 +285,16 @@ static bool put_base64(struct wr *w, struct bytes s)
 	return (acc & ((1u << bits) - 1)) == 0;
 }
 
+/* Editors end a file with a newline, which is not meant to be part of the key. */
+struct bytes value_psk_of_file(struct bytes b)
+{
+	if (b.n > 0 && b.p[b.n - 1] == '\n')
+		b.n--;
+	if (b.n > 0 && b.p[b.n - 1] == '\r')
+		b.n--;
+	return b;
+}
+
 static bool has_head(struct bytes s, const char *head)
 {
 	return s.n >= 2 && memcmp(s.p, head, 2) == 0;
@@ -552,6 +562,14 @@ enum status value_set(struct arena *ar, struct conf_errors *errs, const struct c
 	if (k->type == CONF_T_WORD)
 		((struct conf_word *)(void *)dst)->v = CONF_NO_WORD;
 	return right_shape(&st, row, v) ? row->set(&st, v, dst) : ST_OK;
+}
+
+struct conf_pos value_pos(const struct conf_key *k, const void *base)
+{
+	struct conf_pos at;
+
+	memcpy(&at, (const uint8_t *)base + k->offset + type_rows[k->type].at, sizeof(at));
+	return at;
 }
 
 /* Reads the text of a default: a word, a string, or a list of strings. */
