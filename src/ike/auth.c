@@ -142,6 +142,18 @@ static void peer_ident_text(const struct attempt *at, struct text *t)
 	policy_ident_text(t, &ident);
 }
 
+/* The provider refuses what the list revoked that it was given; ours may be newer. */
+static bool not_revoked(const struct ike_peer_conf *conf, const struct crypto_result *r,
+			struct text *why)
+{
+	if (!is_revoked(conf, r->cert.revocation_id))
+		return true;
+	text_add(why, "its certificate, serial number ");
+	text_hex(why, bytes_of(r->cert.serial, r->cert.serial_len));
+	text_add(why, ", is revoked");
+	return false;
+}
+
 /* For a pre-shared key the job computed what the peer's AUTH has to be. */
 bool auth_verified(const struct attempt *at, const struct ike_peer_conf *conf,
 		   const struct crypto_result *r, char ret_how[24], struct text *why)
@@ -162,7 +174,7 @@ bool auth_verified(const struct attempt *at, const struct ike_peer_conf *conf,
 	}
 	if (r->kind == CRYPTO_JOB_VERIFY) {
 		text_add(&how, r->cert.auth);
-		return true;
+		return not_revoked(conf, r, why);
 	}
 	if (!ct_equal(at->inner.auth.data, bytes_of(r->auth.data, r->auth.len))) {
 		text_fmt(why,

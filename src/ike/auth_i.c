@@ -36,10 +36,10 @@ static enum status esp_offer(struct arena *ar, const struct wire_sa *conf, uint3
 	return ST_OK;
 }
 
-/* A pattern cannot be asked for. */
-static bool exact_id(const struct policy_ident *id)
+/* A pattern cannot be asked for, and a hub may have another name than the one we know. */
+static bool asks_for_id(const struct ike_peer_conf *conf)
 {
-	return id->type != 0 && !(id->data.n && id->data.p[0] == '*');
+	return conf->role != IKE_ROLE_HUB && !policy_ident_is_pattern(&conf->remote_id);
 }
 
 /* Whether we know of no other SA with the peer: then it may drop those that it still has
@@ -73,7 +73,7 @@ static enum status build(struct ike *ike, struct attempt *at, const struct crypt
 				bytes_of(NULL, 0));
 	if (conf->auth == IKE_AUTH_CERT)
 		wire_put_certreq(&o, WIRE_CERT_X509, conf->trust_hashes);
-	if (exact_id(&conf->remote_id))
+	if (asks_for_id(conf))
 		wire_put_id(&o, WIRE_P_IDR, conf->remote_id.type, conf->remote_id.data);
 	auth_put(&o, own);
 	wire_put_sa(&o, &offer);
@@ -117,14 +117,17 @@ void auth_i_begin(struct ike *ike, struct attempt *at)
 /* ---- the answer --------------------------------------------------------------------------- */
 
 struct auth_i {
+	struct bytes cred; /* empty: no certificate */
 	char how[24];
 };
 
 /* The responder's selectors must lie within what we asked for (section 2.9). */
-static bool child_ok(const struct ike_sa *sa, const struct wire_payloads *p, struct child_params *c,
-		     struct text *why)
+static bool child_ok(const struct attempt *at, struct child_params *c, struct text *why)
 {
+	const struct ike_sa *sa = at->sa;
+	const struct wire_payloads *p = &at->inner;
 	const struct ike_peer_conf *conf = sa->peer->conf;
+	const struct auth_i *l = at->locals;
 	struct bytes spi;
 
 	if (policy_accept(&conf->esp, &p->sa, true, why, &c->suite, &spi))
@@ -145,6 +148,8 @@ static bool child_ok(const struct ike_sa *sa, const struct wire_payloads *p, str
 		policy_ts_list_text(why, &conf->ts_remote);
 		return false;
 	}
+	if (conf->role == IKE_ROLE_HUB && !hub_may_source(conf, cred_of(l->cred), &p->ts_r, why))
+		return false;
 	c->spi_in = sa->hs->child_spi;
 	c->spi_out = load_be32(spi.p);
 	c->ts_local = p->ts_i;
@@ -153,14 +158,15 @@ static bool child_ok(const struct ike_sa *sa, const struct wire_payloads *p, str
 }
 
 /* NULL without `why`: out of memory. */
-static struct child *make_child(struct ike *ike, struct ike_sa *sa, const struct wire_payloads *p,
-				struct outbox *ob, struct text *why)
+static struct child *make_child(struct ike *ike, const struct attempt *at, struct outbox *ob,
+				struct text *why)
 {
+	struct ike_sa *sa = at->sa;
 	struct nonces nonces = { sa->hs->nonce_i, sa->hs->nonce_r };
-	struct child_params c = { .peer = sa->peer->conf->id };
+	struct child_params c = { .peer = sa->peer->id };
 	struct child *child = NULL;
 
-	if (!child_ok(sa, p, &c, why))
+	if (!child_ok(at, &c, why))
 		return NULL;
 	if (keys_child(&ike->crypto, sa->suite.prf, &sa->keys.d, &nonces, &c.suite, true, &c.in,
 		       &c.out) == ST_OK &&
@@ -191,7 +197,8 @@ static void explain_no_child(struct ike *ike, const struct ike_sa *sa,
 }
 
 /* The peer is who it should be: the SA is up, with its child if there is one. */
-static void authenticated(struct ike *ike, struct attempt *at, struct policy_ident *id)
+static void authenticated(struct ike *ike, struct attempt *at, const struct policy_ident *id,
+			  struct cred *cred)
 {
 	const uint64_t child_payloads =
 		WIRE_BIT(WIRE_P_SA) | WIRE_BIT(WIRE_P_TSI) | WIRE_BIT(WIRE_P_TSR);
@@ -207,7 +214,7 @@ static void authenticated(struct ike *ike, struct attempt *at, struct policy_ide
 	buf[0] = 0;
 	outbox_init(&ob, ike->mem);
 	if (offered)
-		child = make_child(ike, sa, &at->inner, &ob, &why);
+		child = make_child(ike, at, &ob, &why);
 	else
 		explain_no_child(ike, sa, &at->inner, &why);
 	if (!child && !buf[0])
@@ -215,11 +222,12 @@ static void authenticated(struct ike *ike, struct attempt *at, struct policy_ide
 
 	/* commit */
 	sa->remote_id = *id;
+	sa->cred = cred;
 	memcpy(sa->auth_remote, l->how, sizeof(sa->auth_remote));
 	attempt_end(ike, at);
 	if (!child) {
 		outbox_drop(&ob);
-		peer_error(sa->peer, buf);
+		peer_error(ike, sa->peer, buf);
 		event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa }, "%s", buf);
 	}
 	sa_established(ike, sa);
@@ -230,7 +238,7 @@ static void authenticated(struct ike *ike, struct attempt *at, struct policy_ide
 	sa_settle(ike, sa);
 	/* The responder has a child that we have not: without a word it would send into a hole. */
 	if (offered && !child)
-		info_delete_child(ike, sa, child_spi);
+		info_delete_child(ike, sa, child_spi, "its child was refused");
 }
 
 /* Identity, method and algorithms must be configured ones before anything is computed. */
@@ -261,11 +269,35 @@ static bool expected(const struct ike_sa *sa, const struct wire_payloads *p, str
 	return true;
 }
 
+/* It proved who it is.  Is that somebody we want to be connected to? */
+static bool accepted(struct attempt *at, const struct crypto_result *r, struct text *why)
+{
+	const struct ike_peer_conf *conf = at->sa->peer->conf;
+	struct policy_ident id = { at->inner.id_r.type, at->inner.id_r.data };
+	struct auth_i *l = at->locals;
+
+	if (!auth_verified(at, conf, r, l->how, why))
+		return false;
+	if (r->kind == CRYPTO_JOB_VERIFY) {
+		l->cred = cred_put(&at->mem, &r->cert);
+		if (!l->cred.n) {
+			text_add(why, "out of memory");
+			return false;
+		}
+	}
+	if (conf->role != IKE_ROLE_HUB)
+		return true;
+	*why = (struct text){ why->p, 0, why->cap };
+	why->p[0] = 0;
+	return hub_accepted(conf, &id, cred_of(l->cred), why);
+}
+
 static void judged(struct ike *ike, struct attempt *at, const struct crypto_result *r)
 {
 	struct ike_sa *sa = at->sa;
 	struct auth_i *l = at->locals;
-	struct policy_ident id = { at->inner.id_r.type, { NULL, 0 } };
+	struct policy_ident id = { at->inner.id_r.type, at->inner.id_r.data };
+	struct bytes name = bytes_of(NULL, 0), cred = name;
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text why = TEXT_OF(buf);
 
@@ -275,17 +307,21 @@ static void judged(struct ike *ike, struct attempt *at, const struct crypto_resu
 		sa_reject(ike, sa, buf);
 		return;
 	}
-	if (!auth_verified(at, sa->peer->conf, r, l->how, &why)) {
+	if (!accepted(at, r, &why)) {
 		count(ike, sa->peer->conf->auth == IKE_AUTH_CERT ? C_CERT_REFUSED : C_AUTH_FAILED);
 		sa_reject(ike, sa, buf);
 		return;
 	}
-	if (mem_dup(ike->mem, at->inner.id_r.data, &id.data)) {
+	if (mem_dup(ike->mem, id.data, &name) || (l->cred.n && mem_dup(ike->mem, l->cred, &cred)) ||
+	    peer_bind(ike, sa->peer, &id)) {
+		mem_free(ike->mem, (void *)(uintptr_t)name.p);
+		mem_free(ike->mem, (void *)(uintptr_t)cred.p);
 		count(ike, C_NO_MEMORY);
 		sa_reject(ike, sa, "out of memory");
 		return;
 	}
-	authenticated(ike, at, &id);
+	id.data = name;
+	authenticated(ike, at, &id, (struct cred *)(uintptr_t)cred.p);
 }
 
 enum status auth_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
@@ -295,7 +331,7 @@ enum status auth_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	struct attempt *at;
 	enum status st;
 
-	buf[0] = 0;
+	event_claimed(sa, &rx->inner->id_r);
 	request_done(ike, sa);
 	if (!expected(sa, rx->inner, &why)) {
 		count(ike, C_ID_UNKNOWN);

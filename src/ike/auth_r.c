@@ -3,11 +3,16 @@
  *
  * Steps: who is it (peer by identity), is it really (job), our own proof (job), the child, the
  * answer.  A refusal says AUTHENTICATION_FAILED to the peer and everything to the operator.
+ *
+ * A section that stands for many (a pattern, a network) only judges: what comes up belongs to the
+ * instance for that identity.
  */
 #include "ike/internal.h"
 
 struct auth_r {
-	ike_peer_id peer;
+	ike_peer_id section; /* whose trust anchors, keys and rules it is judged by */
+	uint8_t judged_by[sizeof(((struct ike_peer_conf *)0)->peer_digest)];
+	struct bytes cred; /* empty: no certificate */
 	char how[24];
 };
 
@@ -55,15 +60,16 @@ bool suite_allowed(const struct ike_peer_conf *conf, const struct policy_suite *
 	return false;
 }
 
-/* How well a configured peer fits what IKE_AUTH says: 0 not at all. */
-static int fit(const struct peer *p, const struct wire_payloads *in,
+/* How well a section fits what IKE_AUTH says: 0 not at all. */
+static int fit(struct ike *ike, const struct peer *p, const struct wire_payloads *in,
 	       const struct policy_suite *suite)
 {
 	const struct ike_peer_conf *c = p->conf;
 	struct policy_ident id_i = { in->id_i.type, in->id_i.data };
 	struct policy_ident id_r = { in->id_r.type, in->id_r.data };
 
-	if (!policy_ident_match(&c->remote_id, &id_i))
+	count(ike, C_COMPARED);
+	if (c->role == IKE_ROLE_HUB || !policy_ident_match(&c->remote_id, &id_i))
 		return 0;
 	if (in->present & WIRE_BIT(WIRE_P_IDR) && !policy_ident_eq(&c->local_id, &id_r))
 		return 0;
@@ -75,31 +81,45 @@ static int fit(const struct peer *p, const struct wire_payloads *in,
 	return policy_ident_eq(&c->remote_id, &id_i) ? 2 : 1;
 }
 
-static struct peer *who(struct ike *ike, const struct ike_sa *sa, const struct wire_payloads *in)
+struct best {
+	struct peer *peer;
+	int fit;
+};
+
+/* The better fit wins; of equal ones, whose section comes first in the file. */
+static void consider(struct ike *ike, struct best *best, struct peer *p,
+		     const struct wire_payloads *in, const struct policy_suite *suite)
 {
-	struct peer *best = NULL;
-	int best_fit = 0;
+	int f = fit(ike, p, in, suite);
 
-	list_for_each(n, &ike->peers) {
-		struct peer *p = CONTAINER_OF(n, struct peer, node);
-		int f = p->removed ? 0 : fit(p, in, &sa->suite);
-
-		if (f > best_fit) {
-			best = p;
-			best_fit = f;
-		}
-	}
-	return best;
+	if (f > best->fit || (f && f == best->fit && p->conf < best->peer->conf))
+		*best = (struct best){ p, f };
 }
 
-/* The peer chosen when the request came, NULL when it would not be chosen any more: the
- * configuration may have changed while a job was out. */
+static struct peer *who(struct ike *ike, const struct ike_sa *sa, const struct wire_payloads *in)
+{
+	struct policy_ident id = { in->id_i.type, in->id_i.data };
+	struct best best = { NULL, 0 };
+	struct peer *p = NULL;
+
+	while ((p = peer_by_ident(ike, NULL, &id, p)))
+		consider(ike, &best, p, in, &sa->suite);
+	list_for_each(n, &ike->patterns)
+		consider(ike, &best, CONTAINER_OF(n, struct section, pattern_node)->peer, in,
+			 &sa->suite);
+	return best.peer;
+}
+
+/* The section chosen when the request came; NULL when it would not be chosen any more, or judges
+ * otherwise: the configuration may have changed while a job was out. */
 static struct peer *still(struct ike *ike, const struct attempt *at)
 {
 	const struct auth_r *l = at->locals;
-	struct peer *p = peer_by_id(ike, l->peer);
+	struct peer *p = peer_by_id(ike, l->section);
 
-	return p && fit(p, &at->inner, &at->sa->suite) ? p : NULL;
+	if (!p || memcmp(p->conf->peer_digest, l->judged_by, sizeof(l->judged_by)) != 0)
+		return NULL;
+	return fit(ike, p, &at->inner, &at->sa->suite) ? p : NULL;
 }
 
 static const char stale[] = "the configuration changed during the handshake";
@@ -118,23 +138,36 @@ static void explain_peer(const struct ike_peer_conf *c, const struct policy_suit
 	}
 }
 
-/* Peers of that identity, or all that are not; whether there was one. */
-static bool explain_peers(struct ike *ike, const struct ike_sa *sa, const struct policy_ident *id,
-			  bool of_that_identity, struct text *t)
+/* Sections of that identity, by name or by pattern; how many there are. */
+static size_t explain_named(struct ike *ike, const struct ike_sa *sa, const struct policy_ident *id,
+			    struct text *t)
 {
-	bool any = false;
+	struct peer *p = NULL;
+	size_t n_named = 0;
 
-	list_for_each(n, &ike->peers) {
-		const struct peer *p = CONTAINER_OF(n, const struct peer, node);
-
-		if (t->n + 1 == t->cap)
-			break; /* full */
-		if (p->removed || policy_ident_match(&p->conf->remote_id, id) != of_that_identity)
-			continue;
-		explain_peer(p->conf, &sa->suite, t);
-		any = true;
+	while ((p = peer_by_ident(ike, NULL, id, p)))
+		if (n_named++ < IKE_MAX_EXPLAINED)
+			explain_peer(p->conf, &sa->suite, t);
+	list_for_each(n, &ike->patterns) {
+		p = CONTAINER_OF(n, struct section, pattern_node)->peer;
+		if (policy_ident_match(&p->conf->remote_id, id) && n_named++ < IKE_MAX_EXPLAINED)
+			explain_peer(p->conf, &sa->suite, t);
 	}
-	return any;
+	return n_named;
+}
+
+/* The first few of all that could be called. */
+static void explain_some(struct ike *ike, const struct ike_sa *sa, struct text *t)
+{
+	size_t said = 0;
+
+	for (size_t i = 0; i < ike->conf->n_peers && said < IKE_MAX_EXPLAINED; i++)
+		if (ike->conf->peers[i].role != IKE_ROLE_HUB) {
+			explain_peer(&ike->conf->peers[i], &sa->suite, t);
+			said++;
+		}
+	if (ike->n_callable > said)
+		text_fmt(t, "; and %zu more", ike->n_callable - said);
 }
 
 /* Nobody fits: say what came and what peers want instead, those of the identity if there are. */
@@ -154,34 +187,78 @@ static void explain_unknown(struct ike *ike, const struct ike_sa *sa,
 	text_fmt(t, ", authenticates with %s and negotiated ",
 		 psk ? "a pre-shared key" : "a signature");
 	policy_suite_text(t, &sa->suite);
-	if (!explain_peers(ike, sa, &id_i, true, t))
-		(void)explain_peers(ike, sa, &id_i, false, t);
+	if (!explain_named(ike, sa, &id_i, t))
+		explain_some(ike, sa, t);
 }
 
 /* ---- the child ---------------------------------------------------------------------------- */
 
-/* ST_REFUSE: `*ret_notify` is the answer, `why` the explanation. */
-static enum status negotiate(struct attempt *at, const struct ike_peer_conf *conf,
-			     struct child_params *c, uint8_t *ret_number, uint16_t *ret_notify,
-			     struct text *why)
+/* What comes of a request; everything of it can fail before anything changes. */
+struct answer {
+	struct peer *peer; /* whose the SA becomes; an instance may not be linked yet */
+	struct child *child;
+	struct bytes message;
+	struct policy_ident id;
+	struct cred *cred;
+	char why_no_child[IKE_EVENT_TEXT_MAX];
+	char conflict[IKE_EVENT_TEXT_MAX];
+	struct outbox ob;
+};
+
+/* TSi of a member of our network: what it is authorised for, and nobody else has up. */
+static enum status narrow_member(struct ike *ike, struct attempt *at, struct answer *a,
+				 struct child_params *c, struct text *why)
 {
+	const struct ike_peer_conf *conf = a->peer->conf;
+	struct policy_ident id = { at->inner.id_i.type, at->inner.id_i.data };
+	struct text conflict = TEXT_OF(a->conflict);
+	struct wire_ts_list allowed;
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text by = TEXT_OF(buf);
+	struct auth_r *l = at->locals;
+	enum status st = member_authorise(&at->mem, conf, &id, cred_of(l->cred), &by, &allowed);
+
+	if (st == ST_REFUSE) {
+		text_add(why, "it asks for ");
+		policy_ts_list_text(why, &at->inner.ts_i);
+		text_add(why, ", but ");
+		text_add(why, buf);
+	}
+	if (!st) {
+		st = policy_ts_narrow(&at->mem, &at->inner.ts_i, &allowed, why, &c->ts_remote);
+		if (st == ST_REFUSE)
+			text_fmt(why, ", by %s", buf);
+	}
+	if (!st)
+		st = claims_resolve(ike, &at->mem, a->peer, &id, &c->ts_remote, &conflict, why);
+	return st;
+}
+
+/* ST_REFUSE: `*ret_notify` is the answer, `why` the explanation. */
+static enum status negotiate(struct ike *ike, struct attempt *at, struct answer *a,
+			     struct child_params *c, uint8_t *ret_number, uint16_t *ret_notify)
+{
+	const struct ike_peer_conf *conf = a->peer->conf;
 	const struct wire_payloads *in = &at->inner;
+	struct text why = TEXT_OF(a->why_no_child);
 	struct bytes spi;
-	enum status st = policy_select(&conf->esp, &in->sa, true, why, &c->suite, ret_number, &spi);
+	enum status st =
+		policy_select(&conf->esp, &in->sa, true, &why, &c->suite, ret_number, &spi);
 
 	*ret_notify = WIRE_N_NO_PROPOSAL_CHOSEN;
 	if (st)
 		return st;
 	if (spi.n != 4 || load_be32(spi.p) < IKE_MIN_ESP_SPI) {
-		text_add(why, "the child's SPI is not one");
+		text_add(&why, "the child's SPI is not one");
 		return ST_REFUSE;
 	}
 	c->spi_out = load_be32(spi.p);
 	*ret_notify = WIRE_N_TS_UNACCEPTABLE;
-	st = policy_ts_narrow(&at->mem, &in->ts_i, &conf->ts_remote, why, &c->ts_remote);
-	if (st)
-		return st;
-	return policy_ts_narrow(&at->mem, &in->ts_r, &conf->ts_local, why, &c->ts_local);
+	if (conf->role == IKE_ROLE_MEMBERS)
+		st = narrow_member(ike, at, a, c, &why);
+	else
+		st = policy_ts_narrow(&at->mem, &in->ts_i, &conf->ts_remote, &why, &c->ts_remote);
+	return st ? st : policy_ts_narrow(&at->mem, &in->ts_r, &conf->ts_local, &why, &c->ts_local);
 }
 
 static void put_child(struct wire_out *o, const struct child_params *c,
@@ -224,78 +301,106 @@ static enum status build(struct ike *ike, struct attempt *at, const struct ike_p
 }
 
 static enum status make_child(struct ike *ike, struct ike_sa *sa, struct child_params *c,
-			      struct outbox *ob, struct child **ret)
+			      struct answer *a)
 {
 	struct nonces nonces = { sa->hs->nonce_i, sa->hs->nonce_r };
 	enum status st;
 
+	c->peer = a->peer->id;
 	c->spi_in = child_pick_spi(ike);
 	st = keys_child(&ike->crypto, sa->suite.prf, &sa->keys.d, &nonces, &c->suite, false, &c->in,
 			&c->out);
-	return st ? st : child_new(ike, sa, c, ob, ret);
+	if (!st)
+		st = child_new(ike, sa, c, &a->ob, &a->child);
+	if (!st && a->peer->conf->role == IKE_ROLE_MEMBERS)
+		st = claims_take(ike, a->peer, a->child);
+	return st;
 }
 
 /* ---- the answer --------------------------------------------------------------------------- */
 
-struct answer {
-	struct child *child;
-	struct bytes message;
-	struct policy_ident id;
-	char why_no_child[IKE_EVENT_TEXT_MAX];
-	struct outbox ob;
-};
+/* Who it is from now on: the section itself, or its instance for that identity. */
+static enum status prepare_peer(struct ike *ike, const struct attempt *at, struct peer *section,
+				struct answer *a)
+{
+	const struct auth_r *l = at->locals;
+	struct policy_ident id = { at->inner.id_i.type, at->inner.id_i.data };
+	struct bytes cred = bytes_of(NULL, 0);
+	enum status st = ST_OK;
+
+	a->peer = section;
+	if (peer_is_pattern(section->conf))
+		st = instance_get(ike, section, &id, &a->peer);
+	if (!st && l->cred.n)
+		st = mem_dup(ike->mem, l->cred, &cred);
+	a->cred = (struct cred *)(uintptr_t)cred.p;
+	a->id.type = id.type;
+	return st ? st : mem_dup(ike->mem, id.data, &a->id.data);
+}
 
 /* Everything that can fail, before anything changes. */
-static enum status prepare(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf,
+static enum status prepare(struct ike *ike, struct attempt *at, struct peer *section,
 			   const struct crypto_result *own, struct answer *a)
 {
-	struct child_params c = { .peer = conf->id };
-	struct text why = TEXT_OF(a->why_no_child);
+	struct child_params c = { 0 };
 	uint16_t notify = 0;
 	uint8_t number = 0;
-	enum status st = negotiate(at, conf, &c, &number, &notify, &why);
+	enum status st = prepare_peer(ike, at, section, a);
 
+	if (st)
+		return st;
+	st = negotiate(ike, at, a, &c, &number, &notify);
 	if (st == ST_OK) {
 		notify = 0;
 		a->why_no_child[0] = 0;
-		st = make_child(ike, at->sa, &c, &a->ob, &a->child);
+		st = make_child(ike, at->sa, &c, a);
 	} else if (st == ST_REFUSE) {
 		count(ike, notify == WIRE_N_TS_UNACCEPTABLE ? C_TS_REFUSED : C_NO_PROPOSAL);
 		st = ST_OK;
 	}
 	if (!st)
-		st = build(ike, at, conf, own, &c, number, notify, &a->message);
-	a->id.type = at->inner.id_i.type;
-	if (!st)
-		st = mem_dup(ike->mem, at->inner.id_i.data, &a->id.data);
+		st = build(ike, at, section->conf, own, &c, number, notify, &a->message);
 	wipe(&c, sizeof(c));
 	return st;
 }
 
 static void abandon(struct ike *ike, struct answer *a)
 {
-	if (a->child)
+	if (a->child) {
+		claims_drop(ike, a->peer, a->child);
 		child_free(ike, a->child);
+	}
+	instance_drop(ike, a->peer);
+	mem_free(ike->mem, a->cred);
+	mem_free(ike->mem, (void *)(uintptr_t)a->id.data.p);
 	mem_free(ike->mem, (void *)(uintptr_t)a->message.p);
 	outbox_drop(&a->ob);
 }
 
-static void commit(struct ike *ike, struct attempt *at, struct peer *peer, struct answer *a)
+static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 {
 	struct ike_sa *sa = at->sa;
 	struct auth_r *l = at->locals;
 	bool fresh = wire_find_notify(&at->inner, WIRE_N_INITIAL_CONTACT) != NULL;
 
 	sa->remote_id = a->id;
+	sa->cred = a->cred;
 	memcpy(sa->auth_remote, l->how, sizeof(sa->auth_remote));
 	attempt_end(ike, at);
-	sa_set_peer(sa, peer);
+	if (!a->peer->section)
+		instance_link(ike, a->peer);
+	sa_set_peer(sa, a->peer);
 	sa_established(ike, sa);
+	if (a->conflict[0]) {
+		count(ike, C_CONFLICT);
+		event_emit(ike, NULL, IKE_EV_CONFLICT, (struct event_about){ .sa = sa }, "%s",
+			   a->conflict);
+	}
 	if (a->child) {
 		outbox_commit(ike, &a->ob);
 		child_link(ike, a->child);
 	} else {
-		peer_error(peer, a->why_no_child);
+		peer_error(ike, a->peer, a->why_no_child);
 		event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa },
 			   "no child SA: %s", a->why_no_child);
 	}
@@ -309,63 +414,81 @@ static void commit(struct ike *ike, struct attempt *at, struct peer *peer, struc
 static void signed_own(struct ike *ike, struct attempt *at, const struct crypto_result *r)
 {
 	struct ike_sa *sa = at->sa;
-	struct peer *peer = still(ike, at);
+	struct auth_r *l = at->locals;
+	struct peer *section = still(ike, at);
 	struct answer a = { 0 };
 
-	if (!peer) {
+	if (!section || cred_revoked(section->conf, cred_of(l->cred))) {
 		refuse(ike, sa, NULL, C_ID_UNKNOWN, stale);
 		return;
 	}
 	if (r->status) {
-		refuse(ike, sa, peer, C_JOB_FAILED, r->reason);
+		refuse(ike, sa, section, C_JOB_FAILED, r->reason);
 		return;
 	}
 	outbox_init(&a.ob, ike->mem);
-	if (prepare(ike, at, peer->conf, r, &a)) {
+	if (prepare(ike, at, section, r, &a)) {
 		abandon(ike, &a);
-		refuse(ike, sa, peer, C_NO_MEMORY, "out of memory");
+		refuse(ike, sa, section, C_NO_MEMORY, "out of memory");
 		return;
 	}
 	snprintf(sa->auth_local, sizeof(sa->auth_local), "%s", r->auth.how);
-	commit(ike, at, peer, &a);
+	commit(ike, at, &a);
+}
+
+/* The peer proved who it is; is it still welcome? */
+static bool accepted(struct attempt *at, const struct ike_peer_conf *conf,
+		     const struct crypto_result *r, struct text *why)
+{
+	struct auth_r *l = at->locals;
+
+	if (!auth_verified(at, conf, r, l->how, why))
+		return false;
+	if (r->kind != CRYPTO_JOB_VERIFY)
+		return true;
+	l->cred = cred_put(&at->mem, &r->cert);
+	if (!l->cred.n) {
+		text_add(why, "out of memory");
+		return false;
+	}
+	return true;
 }
 
 static void judged(struct ike *ike, struct attempt *at, const struct crypto_result *r)
 {
 	struct ike_sa *sa = at->sa;
-	struct auth_r *l = at->locals;
-	struct peer *peer = still(ike, at);
+	struct peer *section = still(ike, at);
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text why = TEXT_OF(buf);
 
-	if (!peer) {
+	if (!section) {
 		refuse(ike, sa, NULL, C_ID_UNKNOWN, stale);
 		return;
 	}
-	if (!auth_verified(at, peer->conf, r, l->how, &why)) {
-		refuse(ike, sa, peer,
-		       peer->conf->auth == IKE_AUTH_CERT ? C_CERT_REFUSED : C_AUTH_FAILED, buf);
+	if (!accepted(at, section->conf, r, &why)) {
+		refuse(ike, sa, section,
+		       section->conf->auth == IKE_AUTH_CERT ? C_CERT_REFUSED : C_AUTH_FAILED, buf);
 		return;
 	}
-	if (auth_job_own(ike, at, peer->conf, false, signed_own))
-		refuse(ike, sa, peer, C_NO_MEMORY, "out of memory");
+	if (auth_job_own(ike, at, section->conf, false, signed_own))
+		refuse(ike, sa, section, C_NO_MEMORY, "out of memory");
 }
 
 enum status auth_r_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 {
-	struct peer *peer = who(ike, sa, rx->inner);
+	struct peer *section = who(ike, sa, rx->inner);
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text why = TEXT_OF(buf);
 	struct attempt *at;
 	struct auth_r *l;
 	enum status st;
 
-	buf[0] = 0;
+	event_claimed(sa, &rx->inner->id_i);
 	/* NAT traversal moved the initiator to the other port, perhaps to another mapping. */
 	sa->path.local = rx->d->local;
 	sa->path.remote = rx->d->remote;
 	sa->path.encap = rx->d->local.port == ike->conf->nat_port;
-	if (!peer) {
+	if (!section) {
 		explain_unknown(ike, sa, rx->inner, &why);
 		refuse(ike, sa, NULL, C_ID_UNKNOWN, buf);
 		return ST_OK;
@@ -377,8 +500,9 @@ enum status auth_r_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	at->for_request = true;
 	sa->win.in_progress = true;
 	l = at->locals;
-	l->peer = peer->conf->id;
-	st = auth_job_peer(ike, at, peer->conf, true, judged);
+	l->section = section->id;
+	memcpy(l->judged_by, section->conf->peer_digest, sizeof(l->judged_by));
+	st = auth_job_peer(ike, at, section->conf, true, judged);
 	if (st)
 		attempt_end(ike, at);
 	return st;
@@ -390,6 +514,7 @@ enum status auth_r_eap(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text why = TEXT_OF(buf);
 
+	event_claimed(sa, &rx->inner->id_i);
 	policy_ident_text(&why, &id);
 	text_add(&why, " sends no AUTH payload, which asks for EAP; make it use a certificate or a "
 		       "pre-shared key");

@@ -240,6 +240,7 @@ void child_pay_owed(struct ike *ike)
 
 void child_remove(struct ike *ike, struct child *c, const char *why)
 {
+	claims_drop(ike, c->sa->peer, c);
 	if (c->op)
 		map_remove(&ike->child_by_op, &c->by_op);
 	map_remove(&ike->child_by_id, &c->by_id);
@@ -312,7 +313,7 @@ static void installed(struct ike *ike, struct child *c, enum status st)
 		   "the data plane refused the child SA (%s)", status_name(st));
 	child_remove(ike, c, "the data plane refused it");
 	peer_child_failed(ike, sa->peer);
-	info_delete_child(ike, sa, spi);
+	info_delete_child(ike, sa, spi, "its child could not be installed");
 }
 
 static void done(struct ike *ike, const struct dp_report *r)
@@ -356,7 +357,7 @@ void child_report(struct ike *ike, const struct dp_report *r)
 	case DP_REPORT_EXPIRE:
 		c = child_by_id(ike, r->u.expire.id);
 		if (c)
-			peer_renew(ike, c, r->u.expire.hard);
+			peer_expire(ike, c, r->u.expire.hard);
 		break;
 	case DP_REPORT_NEW_ADDRESS:
 		c = child_by_id(ike, r->u.new_address.id);

@@ -17,6 +17,7 @@
 	X(C_COOKIE_SENT, "ike.cookie.sent")                                                        \
 	X(C_COOKIE_BAD, "ike.cookie.bad")                                                          \
 	X(C_NO_PEER, "ike.rx.no_peer")                                                             \
+	X(C_SILENT, "ike.rx.silent") /* IKE_SA_INIT at a site, which answers nobody */             \
 	X(C_SHUTTING_DOWN, "ike.rx.shutting_down")                                                 \
 	X(C_STRAY_LIMITED, "ike.rx.stray_limited") /* an unauthenticated answer not given */       \
 	/* dropped at an SA */                                                                     \
@@ -40,6 +41,7 @@
 	X(C_ID_UNKNOWN, "ike.refused.identity")                                                    \
 	X(C_CERT_REFUSED, "ike.refused.certificate")                                               \
 	X(C_TS_REFUSED, "ike.refused.selectors")                                                   \
+	X(C_CONFLICT, "ike.conflicts") /* a prefix that another identity has up */                 \
 	X(C_PEER_REFUSED, "ike.refused.by_peer")                                                   \
 	X(C_NO_CHILD_SA, "ike.refused.create_child_sa")                                            \
 	X(C_UNREACHABLE, "ike.unreachable")                                                        \
@@ -51,6 +53,8 @@
 	X(C_JOB_FAILED, "ike.host.job_failed")                                                     \
 	X(C_NO_MEMORY, "ike.no_memory")                                                            \
 	X(C_BUG, "ike.bug")                                                                        \
+	X(C_COMPARED,                                                                              \
+	  "ike.peers_compared") /* sections and proposals a request was held against */            \
 	X(C_SA_UP, "ike.sa.established")                                                           \
 	X(C_CHILD_UP, "ike.child.established")
 

@@ -87,7 +87,7 @@ static void bad_response(struct ike *ike, struct ike_sa *sa, const char *text)
 		sa_reject(ike, sa, text);
 		return;
 	}
-	peer_error(sa->peer, text);
+	peer_error(ike, sa->peer, text);
 	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa }, "%s", text);
 	if (sa->state == SA_UP)
 		sa_delete(ike, sa, text);

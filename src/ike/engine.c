@@ -29,9 +29,10 @@ static void enter(struct ike *ike, struct now now)
 static void init_tables(struct ike *ike, const uint64_t key[2])
 {
 	map_init(&ike->peer_by_id, ike->mem, key);
+	map_init(&ike->peer_by_ident, ike->mem, key);
+	map_init(&ike->peer_by_addr, ike->mem, key);
 	map_init(&ike->peer_by_resolve, ike->mem, key);
 	map_init(&ike->sa_by_spi, ike->mem, key);
-	map_init(&ike->sa_by_ident, ike->mem, key);
 	map_init(&ike->half_open, ike->mem, key);
 	map_init(&ike->jobs, ike->mem, key);
 	map_init(&ike->child_by_id, ike->mem, key);
@@ -39,6 +40,7 @@ static void init_tables(struct ike *ike, const uint64_t key[2])
 	map_init(&ike->child_by_op, ike->mem, key);
 	list_init(&ike->sas);
 	list_init(&ike->peers);
+	list_init(&ike->patterns);
 	list_init(&ike->owed);
 	outbox_init(&ike->out, ike->mem);
 }
@@ -58,10 +60,11 @@ enum status ike_new(const struct alloc *mem, const struct crypto *crypto,
 	ike->mem = mem;
 	ike->crypto = *crypto;
 	init_tables(ike, hash_key);
-	ike->conf = ike_conf_ref(conf);
 	ike->now = now;
 	ike->buf = mem_new(mem, IKE_MAX_MESSAGE);
-	st = ike->buf ? peers_configure(ike, conf) : ST_NOMEM;
+	st = ike->buf ? policy_table_new(mem, NULL, NULL, &ike->claims) : ST_NOMEM;
+	if (!st)
+		st = peers_configure(ike, conf);
 	if (st) {
 		ike_free(ike);
 		return st;
@@ -92,9 +95,12 @@ void ike_free(struct ike *ike)
 	list_for_each_safe(n, &ike->owed)
 		child_free(ike, CONTAINER_OF(n, struct child, node));
 	map_done(&ike->peer_by_id);
+	map_done(&ike->peer_by_ident);
+	map_done(&ike->peer_by_addr);
 	map_done(&ike->peer_by_resolve);
+	offers_done(ike, &ike->offers);
+	policy_table_free(ike->claims);
 	map_done(&ike->sa_by_spi);
-	map_done(&ike->sa_by_ident);
 	map_done(&ike->half_open);
 	map_done(&ike->jobs);
 	map_done(&ike->child_by_id);
@@ -146,7 +152,8 @@ static void stray(struct ike *ike, const struct ike_datagram *d, const struct wi
 	struct bytes msg;
 	uint8_t major = WIRE_IKE_VERSION >> 4;
 
-	if (h->flags & WIRE_FLAG_RESPONSE || ike->stateless.full || !stray_allowed(ike))
+	if (h->flags & WIRE_FLAG_RESPONSE || ike->silent || ike->stateless.full ||
+	    !stray_allowed(ike))
 		return;
 	answer.version = WIRE_IKE_VERSION;
 	answer.flags = (uint8_t)(WIRE_FLAG_RESPONSE |
@@ -256,15 +263,9 @@ void ike_resolved(struct ike *ike, struct now now, uint64_t resolve,
 
 void ike_reconfigure(struct ike *ike, struct now now, struct ike_conf *conf)
 {
-	struct ike_conf *old = ike->conf;
-
 	enter(ike, now);
-	if (peers_configure(ike, conf)) {
+	if (peers_configure(ike, conf))
 		count(ike, C_NO_MEMORY); /* the old configuration goes on */
-		return;
-	}
-	ike->conf = ike_conf_ref(conf);
-	ike_conf_unref(old);
 }
 
 enum status ike_command(struct ike *ike, struct now now, const struct ike_cmd *cmd)
@@ -284,9 +285,9 @@ enum status ike_command(struct ike *ike, struct now now, const struct ike_cmd *c
 		peer_down(ike, p, "taken down by the operator");
 		return ST_OK;
 	}
-	if (p->conf->n_addresses == 0)
+	if (!p->section || p->conf->n_addresses == 0)
 		return ST_INVAL;
-	p->wanted = true;
+	p->section->wanted = true;
 	peer_connect(ike, p);
 	return ST_OK;
 }

@@ -6,21 +6,33 @@
 const char *ike_event_name(enum ike_event_kind kind)
 {
 	static const char *const names[IKE_EVENTS] = {
-		[IKE_EV_CONNECTING] = "connecting",
-		[IKE_EV_SA_UP] = "ike_up",
-		[IKE_EV_SA_DOWN] = "ike_down",
-		[IKE_EV_CHILD_UP] = "child_up",
-		[IKE_EV_CHILD_DOWN] = "child_down",
-		[IKE_EV_CONFLICT] = "conflict",
-		[IKE_EV_REFUSED] = "refused",
-		[IKE_EV_RETRANSMIT] = "retransmit",
-		[IKE_EV_UNREACHABLE] = "unreachable",
-		[IKE_EV_DEAD] = "dpd_dead",
-		[IKE_EV_DATAPLANE] = "dataplane",
-		[IKE_EV_BUG] = "bug",
+		[IKE_EV_CONNECTING] = "connecting",   [IKE_EV_SA_UP] = "ike_up",
+		[IKE_EV_SA_DOWN] = "ike_down",        [IKE_EV_CHILD_UP] = "child_up",
+		[IKE_EV_CHILD_DOWN] = "child_down",   [IKE_EV_CONFLICT] = "conflict",
+		[IKE_EV_REFUSED] = "refused",         [IKE_EV_RETRANSMIT] = "retransmit",
+		[IKE_EV_UNREACHABLE] = "unreachable", [IKE_EV_DEAD] = "dpd_dead",
+		[IKE_EV_DATAPLANE] = "dataplane",     [IKE_EV_BUG] = "bug",
 	};
 
 	return kind < IKE_EVENTS ? names[kind] : "unknown";
+}
+
+void event_claimed(struct ike_sa *sa, const struct wire_id *id)
+{
+	struct policy_ident ident = { id->type, id->data };
+	struct text t = TEXT_OF(sa->hs->claimed);
+
+	policy_ident_text(&t, &ident);
+}
+
+static void fill_identity(struct ike_event *e, const struct ike_sa *sa)
+{
+	struct text t = TEXT_OF(e->identity);
+
+	if (sa->remote_id.type)
+		policy_ident_text(&t, &sa->remote_id);
+	else if (sa->hs)
+		text_add(&t, sa->hs->claimed);
 }
 
 static void fill_about(struct ike_event *e, const struct event_about *a)
@@ -35,10 +47,11 @@ static void fill_about(struct ike_event *e, const struct event_about *a)
 		e->local = a->sa->path.local;
 		e->remote = a->sa->path.remote;
 		p = a->sa->peer ? a->sa->peer : p;
+		fill_identity(e, a->sa);
 	}
 	if (p) {
-		e->peer = p->conf->id;
-		e->peer_name = p->conf->name;
+		e->peer = p->id;
+		e->peer_name = p->name;
 	}
 	if (a->child) {
 		e->child = a->child->id;

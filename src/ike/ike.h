@@ -108,10 +108,12 @@ struct ike_peer_conf {
 	enum ike_role role;
 	const struct policy_ident *hub_ids; /* HUB */
 	size_t n_hub_ids;
-	struct wire_ts_list domain; /* HUB, MEMBERS; all protocols.  MEMBERS: the same as ts_local */
+	struct wire_ts_list
+		domain; /* HUB, MEMBERS; all protocols.  MEMBERS: the same as ts_local */
 	const struct ike_member_rule *rules; /* MEMBERS; the first that matches counts */
 	size_t n_rules;
-	/* Certificates that must not be accepted, and SAs that go on a reload: sorted by memcmp(). */
+	/* Certificates that must not be accepted, and SAs that go on a reload: sorted by memcmp().
+	 */
 	const uint8_t (*revoked)[CRYPTO_REVOCATION_ID];
 	size_t n_revoked;
 	/* Equal as long as what we prove ourselves with (key, certificates), and what we judge the
@@ -201,7 +203,8 @@ enum ike_event_kind {
 	IKE_EV_SA_DOWN,
 	IKE_EV_CHILD_UP,
 	IKE_EV_CHILD_DOWN,
-	IKE_EV_CONFLICT, /* two peers are authorised for one prefix: who has it, who does not get it */
+	IKE_EV_CONFLICT, /* two peers are authorised for one prefix: who has it, who does not get it
+			  */
 	IKE_EV_REFUSED, /* a negotiation failed: `text` has both sides' values and what to change */
 	IKE_EV_RETRANSMIT, /* no answer yet; asking again */
 	IKE_EV_UNREACHABLE, /* no answer after all retransmissions */
@@ -212,6 +215,7 @@ enum ike_event_kind {
 };
 
 #define IKE_EVENT_TEXT_MAX 768
+#define IKE_IDENTITY_TEXT 128
 
 struct ike_event {
 	enum ike_event_kind kind;
@@ -222,8 +226,8 @@ struct ike_event {
 	uint64_t spi_i, spi_r; /* of the IKE SA */
 	uint32_t spi_in, spi_out; /* of the child */
 	struct endpoint local, remote;
-	char identity[128]; /* what the other end calls itself, "" when it has not said; proven only
-			     * where the event says so */
+	char identity[IKE_IDENTITY_TEXT]; /* what the other end calls itself, "" when it has not
+					   * said; proven only where the event says so */
 	char text[IKE_EVENT_TEXT_MAX];
 };
 
@@ -323,7 +327,8 @@ struct ike_sa_info {
 };
 
 struct ike_peer_info {
-	ike_peer_id id; /* from IKE_PEER_DYNAMIC on: one identity behind a pattern or in a network */
+	ike_peer_id
+		id; /* from IKE_PEER_DYNAMIC on: one identity behind a pattern or in a network */
 	const char *name; /* its section's, or the identity */
 	const struct ike_peer_conf *conf; /* of a dynamic peer: of the section it came by */
 	struct policy_ident remote_id; /* as proven by a dynamic peer; type 0: conf->remote_id */

@@ -46,14 +46,14 @@ void info_delete(struct ike *ike, struct ike_sa *sa, uint16_t notify)
 			 mono_add(ike->now.mono, ike->conf->retransmit_timeout));
 }
 
-void info_delete_child(struct ike *ike, struct ike_sa *sa, uint32_t spi_in)
+void info_delete_child(struct ike *ike, struct ike_sa *sa, uint32_t spi_in, const char *why)
 {
 	struct wire_out o;
 	uint8_t raw[4];
 
 	/* One child per IKE SA so far: if the window is taken, the whole SA goes. */
 	if (sa->win.request.n || sa->state != SA_UP) {
-		sa_delete(ike, sa, "its child could not be installed");
+		sa_delete(ike, sa, why);
 		return;
 	}
 	store_be32(raw, spi_in);
@@ -62,7 +62,7 @@ void info_delete_child(struct ike *ike, struct ike_sa *sa, uint32_t spi_in)
 	send_info(ike, sa, &o);
 	/* Without memory for it: the farewell of the whole SA is said until it is heard. */
 	if (!sa->win.request.n)
-		sa_delete(ike, sa, "its child could not be installed");
+		sa_delete(ike, sa, why);
 }
 
 /* What the peer holds against the SA as a whole, without a Delete payload
@@ -84,7 +84,7 @@ static void fatal_event(struct ike *ike, struct ike_sa *sa, const struct wire_no
 	else
 		text_fmt(&t, "the peer gave the IKE SA up with %s", wire_notify_name(n->type));
 	count(ike, C_PEER_REFUSED);
-	peer_error(sa->peer, buf);
+	peer_error(ike, sa->peer, buf);
 	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa }, "%s", buf);
 }
 

@@ -141,7 +141,7 @@ static void hint(struct ike *ike, struct ike_sa *sa, const char *text)
 		return;
 	sa->hs->hinted = true;
 	if (!peer_has_child(sa->peer))
-		peer_error(sa->peer, text);
+		peer_error(ike, sa->peer, text);
 	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa },
 		   "%s; it is not authenticated, so we go on trying", text);
 }

@@ -75,57 +75,90 @@ static void refuse(struct ike *ike, const struct ike_datagram *d, const struct w
 		stateless_send(ike, d, msg);
 }
 
-enum { CLOSEST = 2 };
-
-/* How well a configured peer fits an address: by address, by having none, or not at all (it may
- * have moved, so it is still tried, last). */
-static int closeness(const struct peer *p, const struct ip *from)
+static bool takes(struct ike *ike, const struct offer *o, const struct wire_sa *theirs,
+		  struct init_r *ret)
 {
-	for (size_t i = 0; i < p->n_addrs; i++)
-		if (ip_eq(&p->addrs[i].remote, from))
-			return CLOSEST;
-	return p->conf->n_addresses == 0 ? 1 : 0;
+	/* A text about each that does not fit would cost more than a stranger's datagram is worth.
+	 */
+	struct text unsaid = { 0 };
+	struct bytes spi;
+
+	count(ike, C_COMPARED);
+	return policy_select(o->ike, theirs, false, &unsaid, &ret->suite, &ret->number, &spi) ==
+		       ST_OK &&
+	       spi.n == 0;
 }
 
-/* Who it is shows only in IKE_AUTH; until then any configured peer's proposals will do, those of
- * peers at that address first.  A text about each that does not fit would cost more than a
- * stranger's datagram is worth. */
+/* The offers of sections that have the address, in the order of the configuration, each once. */
+static size_t offers_at(const struct ike *ike, const struct ip *from,
+			const struct offer *ret[IKE_MAX_AT_ADDRESS])
+{
+	struct peer *p[IKE_MAX_AT_ADDRESS];
+	size_t n = peers_at(ike, from, p, ARRAY_LEN(p)), kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct offer *o = p[i]->section->offer;
+		size_t at = kept;
+
+		while (at > 0 && o && ret[at - 1] > o)
+			at--;
+		if (!o || (at > 0 && ret[at - 1] == o))
+			continue;
+		memmove(&ret[at + 1], &ret[at], (kept - at) * sizeof(ret[0]));
+		ret[at] = o;
+		kept++;
+	}
+	return kept;
+}
+
+/* Who it is shows only in IKE_AUTH; until then any section's proposals will do: those of sections
+ * with that address first, then of those without any, then of everybody, who may have moved. */
 static bool choose(struct ike *ike, const struct ike_datagram *d, const struct wire_sa *theirs,
 		   struct init_r *ret)
 {
-	struct text unsaid = { 0 };
+	const struct offer *near[IKE_MAX_AT_ADDRESS];
+	size_t n = offers_at(ike, &d->remote.ip, near);
 
-	for (int want = CLOSEST; want >= 0; want--) {
-		list_for_each(n, &ike->peers) {
-			struct peer *p = CONTAINER_OF(n, struct peer, node);
-			struct bytes spi;
-
-			if (p->removed || closeness(p, &d->remote.ip) != want)
-				continue;
-			if (policy_select(&p->conf->ike, theirs, false, &unsaid, &ret->suite,
-					  &ret->number, &spi) == ST_OK &&
-			    spi.n == 0)
+	for (size_t i = 0; i < n; i++)
+		if (takes(ike, near[i], theirs, ret))
+			return true;
+	for (int anywhere = 1; anywhere >= 0; anywhere--)
+		for (size_t i = 0; i < ike->offers.n; i++)
+			if (ike->offers.v[i].anywhere == anywhere &&
+			    takes(ike, &ike->offers.v[i], theirs, ret))
 				return true;
-		}
-	}
 	return false;
 }
 
-/* What peers as close as that would take; false when there are none. */
-static bool wanted_instead(struct ike *ike, const struct ip *from, int want, struct text *t)
+static void explain_offer(const struct offer *o, struct text *t)
 {
-	bool any = false;
+	text_fmt(t, "; \"%s\"", o->name);
+	if (o->n_peers > 1)
+		text_fmt(t, " and %zu more", o->n_peers - 1);
+	text_add(t, o->n_peers > 1 ? " accept " : " accepts ");
+	policy_sa_text(t, o->ike);
+}
 
-	list_for_each(n, &ike->peers) {
-		const struct peer *p = CONTAINER_OF(n, const struct peer, node);
+/* What would have been taken: by those at that address, else by those without any, else by all. */
+static void wanted_instead(struct ike *ike, const struct ip *from, struct text *t)
+{
+	const struct offer *o[IKE_MAX_AT_ADDRESS];
+	size_t n = offers_at(ike, from, o), said = 0, left = 0;
 
-		if (p->removed || closeness(p, from) != want)
-			continue;
-		text_fmt(t, "; \"%s\" accepts ", p->conf->name);
-		policy_sa_text(t, &p->conf->ike);
-		any = true;
-	}
-	return any;
+	for (size_t i = 0; i < n && said < IKE_MAX_EXPLAINED; i++, said++)
+		explain_offer(o[i], t);
+	for (int anywhere = 1; anywhere >= 0 && !said; anywhere--)
+		for (size_t i = 0; i < ike->offers.n; i++) {
+			if (ike->offers.v[i].anywhere != anywhere)
+				continue;
+			if (said < IKE_MAX_EXPLAINED)
+				explain_offer(&ike->offers.v[i], t);
+			left += said++ >= IKE_MAX_EXPLAINED;
+		}
+	if (left)
+		text_fmt(t, "; and %zu other proposals", left);
+	if (!said)
+		text_add(t, "; no peer is configured");
 }
 
 /* Anybody can make us say this, so it is said, to the log as well, only so often. */
@@ -134,23 +167,34 @@ static void no_proposal(struct ike *ike, const struct ike_datagram *d, const str
 {
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text t = TEXT_OF(buf);
-	int want = CLOSEST;
 
-	count(ike, list_empty(&ike->peers) ? C_NO_PEER : C_NO_PROPOSAL);
+	count(ike, ike->n_callable ? C_NO_PROPOSAL : C_NO_PEER);
 	if (!stray_allowed(ike))
 		return;
 	text_add(&t, "it offers ");
 	policy_sa_text(&t, theirs);
 	if (theirs->n && theirs->proposals[0].spi.n)
 		text_add(&t, ", with an SPI, where there is none yet");
-	while (want >= 0 && !wanted_instead(ike, &d->remote.ip, want, &t))
-		want--;
-	if (want < 0)
-		text_add(&t, "; no peer is configured");
+	wanted_instead(ike, &d->remote.ip, &t);
 	event_emit(ike, NULL, IKE_EV_REFUSED,
 		   (struct event_about){ .local = &d->local, .remote = &d->remote },
 		   "IKE_SA_INIT refused: %s", buf);
 	refuse(ike, d, h, WIRE_N_NO_PROPOSAL_CHOSEN, bytes_of(NULL, 0));
+}
+
+/* A site answers nobody, with nothing: neither another site that would go around the hub, nor who
+ * looks for gateways learns that there is one (T1). */
+static void stay_silent(struct ike *ike, const struct ike_datagram *d)
+{
+	char ep[ENDPOINT_TEXT_MAX];
+
+	count(ike, C_SILENT);
+	if (stray_allowed(ike))
+		event_emit(ike, NULL, IKE_EV_REFUSED,
+			   (struct event_about){ .local = &d->local, .remote = &d->remote },
+			   "IKE_SA_INIT from %s dropped: a site answers nobody; networks are stars "
+			   "here, traffic goes by the hub",
+			   endpoint_text(&d->remote, ep));
 }
 
 /* The answer, for which everything is known now. */
@@ -360,6 +404,10 @@ void init_r_request(struct ike *ike, const struct ike_datagram *d, const struct 
 
 	if (ike->shutdown) {
 		count(ike, C_SHUTTING_DOWN);
+		return;
+	}
+	if (ike->silent) {
+		stay_silent(ike, d);
 		return;
 	}
 	if (d->data.n > IKE_MAX_INIT) {

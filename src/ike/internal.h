@@ -2,7 +2,8 @@
  * internal.h - the engine's own structures.  Only src/ike/ includes it.
  *
  * Reading order: engine.c (entries), dispatch.c (which row takes a message), table.c (the rows),
- * init_i.c, init_r.c, auth_i.c, auth_r.c, info.c (the exchanges), child.c, peer.c.
+ * init_i.c, init_r.c, auth_i.c, auth_r.c, info.c (the exchanges), child.c, peer.c (who we want to
+ * be connected to), member.c (who is connected to us, and what it may source), lookup.c, reload.c.
  */
 #pragma once
 
@@ -154,6 +155,7 @@ struct child {
 	mono_t created;
 	bool installed;
 	bool refused; /* by the data plane */
+	bool claims; /* its remote prefixes are in the table of claims */
 };
 
 /* What was negotiated; views may be temporary, child_new() copies. */
@@ -222,6 +224,16 @@ struct handshake {
 	uint8_t rounds;
 	uint32_t child_spi; /* initiator: SPI offered in IKE_AUTH */
 	bool hinted; /* an answer that nothing vouches for was no good; last_error says how */
+	char claimed[IKE_IDENTITY_TEXT]; /* what the peer calls itself, once it said so */
+};
+
+/* What we keep of a peer's certificate for as long as its SA lives: reloads ask again whether it is
+ * revoked, and what it may source. */
+struct cred {
+	uint8_t revocation_id[CRYPTO_REVOCATION_ID];
+	bool has_blocks;
+	uint16_t n_blocks;
+	struct ip_range blocks[];
 };
 
 struct ike_sa {
@@ -229,11 +241,12 @@ struct ike_sa {
 	struct list node; /* of the engine */
 	struct list peer_node;
 	struct map_node by_spi; /* our SPI */
-	struct map_node by_ident; /* who the peer is, from SA_UP on */
-	bool in_ident_map;
 	uint64_t spi_i;
 	uint64_t spi_r;
 	bool initiator; /* original initiator */
+	bool was_up;
+	bool stale; /* not as the configuration wants it any more: goes when renewing it fails */
+	uint16_t name_index; /* initiator: which of the peer's names led to it */
 	enum sa_state state;
 	uint32_t generation; /* goes up with every commit */
 	struct peer *peer; /* NULL: not known yet */
@@ -255,6 +268,7 @@ struct ike_sa {
 	mono_t last_in; /* authenticated sign of life */
 	bool alive_due; /* waiting for a data-plane counter before probing */
 	struct policy_ident remote_id; /* owned, as authenticated */
+	struct cred *cred; /* owned; NULL: no certificate */
 	char auth_local[24];
 	char auth_remote[24];
 };
@@ -280,7 +294,7 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why);
 void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why);
 /* The commit that makes an SA established: handshake freed, timers started. */
 void sa_established(struct ike *ike, struct ike_sa *sa);
-/* The peer has another configuration: its intervals hold from now on. */
+/* The peer has other intervals: they hold from now on. */
 void sa_reconfigured(struct ike *ike, struct ike_sa *sa);
 /* Of several SAs with one peer, decides which go; called once the new one has its child. */
 void sa_settle(struct ike *ike, struct ike_sa *sa);
@@ -442,7 +456,8 @@ void sighash_put(struct wire_out *o);
 void info_probe(struct ike *ike, struct ike_sa *sa);
 /* DELETE of the IKE SA, which is in SA_DELETING; `notify` 0: none. */
 void info_delete(struct ike *ike, struct ike_sa *sa, uint16_t notify);
-void info_delete_child(struct ike *ike, struct ike_sa *sa, uint32_t spi_in);
+/* DELETE of a child that is gone here; `why` is for the case that the whole SA has to go. */
+void info_delete_child(struct ike *ike, struct ike_sa *sa, uint32_t spi_in, const char *why);
 
 /* ---- cookies (cookie.c) ------------------------------------------------------------------ */
 
@@ -461,39 +476,81 @@ bool cookie_admit(struct ike *ike, const struct ike_datagram *d, const struct wi
 
 /* ---- peers (peer.c) ---------------------------------------------------------------------- */
 
+/*
+ * A counterpart: one that a section of the configuration is about, or one identity among those that
+ * a section with a pattern, or a network, stands for (an instance).  SAs belong to it, and settle
+ * among each other.  A hub has thousands of instances, so what only a section needs is apart.
+ *
+ * A section with a pattern and addresses is, while an SA lives that we made, whoever answered
+ * there; others who match are instances.
+ */
 struct peer {
-	struct list node;
+	struct list node; /* of the engine's sections, or of its section's instances */
 	struct map_node by_id;
-	bool in_id_map;
-	struct map_node by_resolve;
-	struct ike_conf *owner; /* keeps `conf` alive */
+	struct map_node by_ident; /* under (`under`, `ident`) */
+	ike_peer_id id;
+	const char *name;
 	const struct ike_peer_conf *conf;
-	const struct ike_peer_conf *next; /* while configurations change: its new one, or none */
-	bool removed; /* no longer configured: goes with its last SA */
+	struct section *section; /* NULL: an instance */
+	/* The section with the pattern that `ident` was proven under: another of an instance, its
+	 * own of a section that connected.  NULL: `ident` is what the configuration says. */
+	struct peer *under;
+	struct policy_ident ident; /* type 0: nobody in particular */
 	struct list sas;
+	char *last_error; /* owned; NULL: none */
+	bool removed; /* no longer configured: goes with its last SA */
+	bool in_id_map, in_ident_map;
+};
+
+/* An address of a peer, found from both sides. */
+struct known_address {
+	struct map_node by_addr;
+	struct peer *peer;
+	struct ike_address a;
+};
+
+/* What a section has that is more than a counterpart: the wish to be connected, and instances. */
+struct section {
+	struct peer *peer;
+	struct ike_conf *owner; /* keeps `conf` alive */
+	const struct ike_peer_conf *next; /* while configurations change: its new one, or none */
+	unsigned changes; /* while configurations change (reload.c) */
+	size_t same_names; /* as many of its names are what they were */
+	struct list pattern_node; /* of ike->patterns */
+	struct list instances;
+	const struct offer *offer; /* its IKE proposals among all that there are */
+	struct map_node by_resolve;
 	struct ike_sa *connecting; /* our attempt: at most one at a time */
 	struct timer retry;
 	bool wanted; /* keep trying until connected */
 	bool trapped; /* the data plane watches for traffic */
-	bool renewing; /* connecting although an SA is up, to replace it */
+	bool renew; /* connect although an SA is up, to replace it */
 	bool lookup_only; /* the look-up in flight is only to know the peer's addresses */
 	unsigned failures;
 	uint64_t resolve; /* look-up in flight, 0: none */
 	size_t next_name; /* of conf->addresses */
-	struct ike_address addrs[IKE_MAX_ADDRESSES];
+	struct known_address *addrs; /* owned */
 	size_t n_addrs;
 	size_t next_addr;
-	char last_error[IKE_EVENT_TEXT_MAX];
 };
 
-MUST enum status peers_configure(struct ike *ike, struct ike_conf *conf);
 void peers_free(struct ike *ike);
+/* A section's peer, linked to nothing; NULL: out of memory. */
+struct peer *peer_new(struct ike *ike, struct ike_conf *conf, const struct ike_peer_conf *c);
+void peer_free(struct ike *ike, struct peer *p);
 struct peer *peer_by_id(struct ike *ike, ike_peer_id id);
+uint64_t peer_id_hash(const struct ike *ike, ike_peer_id id);
 void peer_connect(struct ike *ike, struct peer *p);
+/* Begins to work on what the section wants: connects, sets its trap, looks up its addresses. */
+void peer_start(struct ike *ike, struct peer *p);
+/* The selectors that the data plane watches for it have changed, or nobody wants them any more. */
+void peer_untrap(struct ike *ike, struct peer *p);
+/* Its names have changed: what is known of its addresses is forgotten. */
+void peer_forget_addresses(struct ike *ike, struct peer *p);
 void peer_resolved(struct ike *ike, uint64_t resolve, const struct ike_address *addrs, size_t n);
 /* An attempt of ours failed before it was up: next address, next name, or later. */
 void peer_attempt_failed(struct ike *ike, struct peer *p, const char *why);
-void peer_sa_up(struct ike *ike, struct peer *p, bool with_child);
+void peer_sa_up(struct ike *ike, const struct ike_sa *sa);
 /* An SA of it was unlinked; `was_up`: one that had been established. May free the peer. */
 void peer_sa_gone(struct ike *ike, struct peer *p, bool was_up);
 void peer_child_installed(struct peer *p);
@@ -502,13 +559,101 @@ void peer_child_failed(struct ike *ike, struct peer *p);
 /* A wanted peer without a child is tried again, a little later. */
 void peer_child_gone(struct ike *ike, struct peer *p);
 /* A child passed its soft or hard limit. */
-void peer_renew(struct ike *ike, struct child *c, bool hard);
+void peer_expire(struct ike *ike, struct child *c, bool hard);
 void peer_timer(struct ike *ike, struct timer *t);
 void peer_acquire(struct ike *ike, const struct dp_report *r);
 void peer_down(struct ike *ike, struct peer *p, const char *why);
 bool peer_has_child(const struct peer *p);
 bool peer_connecting(const struct peer *p);
-void peer_error(struct peer *p, const char *text);
+void peer_error(struct ike *ike, struct peer *p, const char *text);
+const char *peer_last_error(const struct peer *p); /* "" when there is none */
+
+/* ---- who is meant (lookup.c) ------------------------------------------------------------- */
+
+/* Whether the section stands for many: those who match have instances. */
+bool peer_is_pattern(const struct ike_peer_conf *c);
+
+/* Enters `p` into the map by identity under its present `under` and `ident`; leaves it again. */
+void peer_index(struct ike *ike, struct peer *p);
+void peer_unindex(struct ike *ike, struct peer *p);
+/* The first that is known under that identity behind `after` (NULL: of all): one of `under`, or for
+ * NULL sections that name it exactly, of which there may be several. */
+struct peer *peer_by_ident(struct ike *ike, const struct peer *under, const struct policy_ident *id,
+			   struct peer *after);
+
+/* IKE proposals that sections share: a request is held against each once. */
+struct offer {
+	struct map_node node; /* while they are collected */
+	const struct wire_sa *ike;
+	const char *name; /* of the first section that has it */
+	size_t n_peers;
+	bool anywhere; /* a section without addresses has it */
+};
+
+/* Collected from a configuration, in its order; `of[i]` is the offer of its i-th peer, NULL for one
+ * that never makes us a responder. */
+struct offers {
+	struct offer *v;
+	size_t n;
+	const struct offer **of;
+};
+
+bool proposals_eq(const struct wire_sa *a, const struct wire_sa *b);
+MUST enum status offers_collect(struct ike *ike, const struct ike_conf *conf,
+				struct offers *ret_offers);
+void offers_done(struct ike *ike, struct offers *o);
+
+/* Sections that have that address, in no order; returns how many were put into `ret`. */
+size_t peers_at(const struct ike *ike, const struct ip *ip, struct peer **ret, size_t max);
+void peer_index_address(struct ike *ike, struct known_address *a);
+
+/* ---- identities behind patterns (member.c) ----------------------------------------------- */
+
+/* The instance for that identity, there or new and linked to nothing yet. */
+MUST enum status instance_get(struct ike *ike, struct peer *under, const struct policy_ident *id,
+			      struct peer **ret_peer);
+/* Takes NULL, and what is linked, which it leaves alone: for giving up before a commit. */
+void instance_drop(struct ike *ike, struct peer *p);
+void instance_link(struct ike *ike, struct peer *p);
+/* The last SA is gone. */
+void instance_free(struct ike *ike, struct peer *p);
+/* A section with a pattern knows now who answered it; `id` is copied.  An instance of that identity
+ * becomes one with it. */
+MUST enum status peer_bind(struct ike *ike, struct peer *p, const struct policy_ident *id);
+void peer_unbind(struct ike *ike, struct peer *p);
+
+struct bytes cred_put(struct arena *ar, const struct crypto_cert_facts *f);
+const struct cred *cred_of(struct bytes b); /* NULL for none */
+bool is_revoked(const struct ike_peer_conf *conf, const uint8_t id[CRYPTO_REVOCATION_ID]);
+bool cred_revoked(const struct ike_peer_conf *conf, const struct cred *cred);
+
+/* What an identity may source: see policy_authorise(). */
+MUST enum status member_authorise(struct arena *ar, const struct ike_peer_conf *conf,
+				  const struct policy_ident *id, const struct cred *cred,
+				  struct text *by, struct wire_ts_list *ret_allowed);
+
+/*
+ * Takes out of `*ts` whatever prefix another identity has up: who has it keeps it until its SA
+ * ends. A longer prefix inside a shorter one is no conflict, since the longest decides where a
+ * packet goes.  `conflict` gets both names and the prefixes, and stays empty when there is none.
+ * ST_REFUSE: nothing is left, or it cannot be had in so many prefixes; `why` says so.
+ */
+MUST enum status claims_resolve(struct ike *ike, struct arena *ar, const struct peer *p,
+				const struct policy_ident *id, struct wire_ts_list *ts,
+				struct text *conflict, struct text *why);
+MUST enum status claims_take(struct ike *ike, struct peer *p, struct child *c);
+void claims_drop(struct ike *ike, struct peer *p, struct child *c);
+
+/* The hub of our network: is it one? `why` says what it is instead. */
+bool hub_accepted(const struct ike_peer_conf *conf, const struct policy_ident *id,
+		  const struct cred *cred, struct text *why);
+/* What it answered as TSr, or what an SA has: is it the hub's and the network's? */
+bool hub_may_source(const struct ike_peer_conf *conf, const struct cred *cred,
+		    const struct wire_ts_list *ts, struct text *why);
+
+/* ---- configurations (reload.c) ----------------------------------------------------------- */
+
+MUST enum status peers_configure(struct ike *ike, struct ike_conf *conf);
 
 /* ---- the engine (engine.c) --------------------------------------------------------------- */
 
@@ -519,11 +664,17 @@ struct ike {
 	struct now now; /* of the entry under way */
 	struct heap timers;
 	struct list sas;
-	struct list peers;
+	struct list peers; /* sections */
+	struct list patterns; /* those of them that stand for many, in the configuration's order */
 	struct map peer_by_id;
+	struct map peer_by_ident;
+	struct map peer_by_addr;
 	struct map peer_by_resolve;
+	struct offers offers;
+	size_t n_callable; /* sections that may make us a responder */
+	bool silent; /* a site: nobody may call us, so nobody hears from us */
+	struct policy_table *claims; /* prefix -> peer that has it up */
 	struct map sa_by_spi;
-	struct map sa_by_ident;
 	struct map half_open; /* by IKE_SA_INIT request */
 	struct map jobs;
 	struct map child_by_id;
@@ -531,7 +682,7 @@ struct ike {
 	struct map child_by_op;
 	struct list owed; /* children whose deletion the data plane has not been told */
 	size_t n_sas, n_half_open, n_children;
-	uint64_t last_sa, last_child, last_job, last_op, last_resolve;
+	uint64_t last_sa, last_child, last_job, last_op, last_resolve, last_instance;
 	struct outbox out;
 	struct out_item *current; /* handed out last */
 	struct {
@@ -575,6 +726,9 @@ struct event_about {
 	const struct peer *peer; /* when there is no sa */
 	const struct endpoint *local, *remote;
 };
+
+/* What a peer calls itself, for events about its handshake. */
+void event_claimed(struct ike_sa *sa, const struct wire_id *id);
 
 __attribute__((format(printf, 5, 6))) void event_emit(struct ike *ike, struct outbox *ob,
 						      enum ike_event_kind kind,

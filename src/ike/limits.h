@@ -26,9 +26,18 @@ enum ike_limit {
 	 * goes out to peers that are not authenticated. */
 	IKE_MAX_ANCHORS = 32,
 	IKE_ANCHOR_LEN = 20,
-	/* Established SAs with one identity: two while one replaces another, as many again when
+	/* Established SAs with one peer: two while one replaces another, as many again when
 	 * both ends do so at once. A peer that makes more loses the oldest. */
-	IKE_MAX_SAS_PER_IDENT = 4,
+	IKE_MAX_SAS_PER_PEER = 4,
+	/* Sections of one address that are told apart by it; behind a NAT there may be many, and
+	 * IKE_SA_INIT from there is held against everybody's proposals. */
+	IKE_MAX_AT_ADDRESS = 16,
+	/* Sections that a refusal names, of those whose values the peer might have meant. */
+	IKE_MAX_EXPLAINED = 4,
+	/* Prefixes of one selector (an address range takes up to 62 of IPv4), and of all selectors
+	 * of a member's child: each is a route and an entry in the table of claims. */
+	IKE_MAX_TS_PREFIXES = 64,
+	IKE_MAX_CLAIMS = 256,
 	/* Seconds a responder keeps a half-open SA: longer than a peer's retransmissions of one
 	 * IKE_AUTH, short enough that a flood drains. */
 	IKE_HALF_OPEN_S = 30,

@@ -1,33 +1,36 @@
 /*
- * peer.c - configured counterparts: their wish to be connected, and what is done about it.
+ * peer.c - counterparts: a section's wish to be connected, and what is done about it.
  *
- * An attempt walks the peer's names; each is resolved anew (addresses change), each address tried
- * in turn with an IKE SA of its own.  When all failed, a peer that is wanted is tried again after a
- * pause that doubles up to a minute.  A peer with start = traffic is watched by the data plane (a
- * trap); the pause then only keeps a dead peer from being tried for every packet.
+ * An attempt walks the section's names; each is resolved anew (addresses change), each address
+ * tried in turn with an IKE SA of its own.  When all failed, a peer that is wanted is tried again
+ * after a pause that doubles up to a minute.  So is one whose SA has to be renewed, while the old
+ * SA lives. A peer with start = traffic is watched by the data plane (a trap); the pause then only
+ * keeps a dead peer from being tried for every packet.
+ *
+ * Instances have no wish: whoever is behind a pattern comes to us.
  */
 #include "ike/internal.h"
 
 static bool same_id(const struct map_node *n, const void *key)
 {
-	return CONTAINER_OF(n, const struct peer, by_id)->conf->id == *(const ike_peer_id *)key;
+	return CONTAINER_OF(n, const struct peer, by_id)->id == *(const ike_peer_id *)key;
 }
 
-static uint64_t id_hash(struct ike *ike, ike_peer_id id)
+uint64_t peer_id_hash(const struct ike *ike, ike_peer_id id)
 {
 	return map_hash(&ike->peer_by_id, bytes_of(&id, sizeof(id)));
 }
 
 struct peer *peer_by_id(struct ike *ike, ike_peer_id id)
 {
-	struct map_node *n = map_find(&ike->peer_by_id, id_hash(ike, id), same_id, &id);
+	struct map_node *n = map_find(&ike->peer_by_id, peer_id_hash(ike, id), same_id, &id);
 
 	return n ? CONTAINER_OF(n, struct peer, by_id) : NULL;
 }
 
 static bool same_resolve(const struct map_node *n, const void *key)
 {
-	return CONTAINER_OF(n, const struct peer, by_resolve)->resolve == *(const uint64_t *)key;
+	return CONTAINER_OF(n, const struct section, by_resolve)->resolve == *(const uint64_t *)key;
 }
 
 static uint64_t resolve_hash(struct ike *ike, uint64_t resolve)
@@ -36,18 +39,29 @@ static uint64_t resolve_hash(struct ike *ike, uint64_t resolve)
 }
 
 /* The look-up in flight; 0: none, and the result of one before finds nobody. */
-static void set_resolve(struct ike *ike, struct peer *p, uint64_t resolve)
+static void set_resolve(struct ike *ike, struct section *s, uint64_t resolve)
 {
-	if (p->resolve)
-		map_remove(&ike->peer_by_resolve, &p->by_resolve);
-	p->resolve = resolve;
+	if (s->resolve)
+		map_remove(&ike->peer_by_resolve, &s->by_resolve);
+	s->resolve = resolve;
 	if (resolve)
-		map_insert(&ike->peer_by_resolve, &p->by_resolve, resolve_hash(ike, resolve));
+		map_insert(&ike->peer_by_resolve, &s->by_resolve, resolve_hash(ike, resolve));
 }
 
-void peer_error(struct peer *p, const char *text)
+void peer_error(struct ike *ike, struct peer *p, const char *text)
 {
-	snprintf(p->last_error, sizeof(p->last_error), "%s", text);
+	struct bytes copy = bytes_of(NULL, 0);
+
+	/* Without memory for it, the event has to do. */
+	if (text[0] && mem_dup(ike->mem, bytes_of(text, strlen(text) + 1), &copy))
+		count(ike, C_NO_MEMORY);
+	mem_free(ike->mem, p->last_error);
+	p->last_error = (char *)(uintptr_t)copy.p;
+}
+
+const char *peer_last_error(const struct peer *p)
+{
+	return p->last_error ? p->last_error : "";
 }
 
 bool peer_has_child(const struct peer *p)
@@ -63,7 +77,13 @@ bool peer_has_child(const struct peer *p)
 
 bool peer_connecting(const struct peer *p)
 {
-	return p->resolve || p->connecting;
+	return p->section && (p->section->resolve || p->section->connecting);
+}
+
+/* It has a child, and nothing says that it should have another. */
+static bool content(const struct peer *p)
+{
+	return peer_has_child(p) && !p->section->renew;
 }
 
 /* ---- traps -------------------------------------------------------------------------------- */
@@ -86,27 +106,30 @@ static enum status trap_op(struct ike *ike, const struct peer *p, enum dp_op_kin
 	if (kind == DP_TRAP_ADD) {
 		/* The selectors belong to the configuration, which the peer keeps alive longer than
 		 * the host needs to drain outputs. */
-		op->u.trap.peer = p->conf->id;
+		op->u.trap.peer = p->id;
 		op->u.trap.ts_local = p->conf->ts_local;
 		op->u.trap.ts_remote = p->conf->ts_remote;
 	} else {
-		op->u.peer = p->conf->id;
+		op->u.peer = p->id;
 	}
 	it->out.u.dp = op;
 	outbox_commit(ike, &ob);
 	return ST_OK;
 }
 
-static enum status set_trap(struct ike *ike, struct peer *p, bool want)
+static void set_trap(struct ike *ike, struct peer *p, bool want)
 {
-	enum status st;
+	if (want == p->section->trapped)
+		return;
+	if (trap_op(ike, p, want ? DP_TRAP_ADD : DP_TRAP_DEL))
+		count(ike, C_NO_MEMORY);
+	else
+		p->section->trapped = want;
+}
 
-	if (want == p->trapped)
-		return ST_OK;
-	st = trap_op(ike, p, want ? DP_TRAP_ADD : DP_TRAP_DEL);
-	if (!st)
-		p->trapped = want;
-	return st;
+void peer_untrap(struct ike *ike, struct peer *p)
+{
+	set_trap(ike, p, false);
 }
 
 static bool trappable(const struct ike_peer_conf *c)
@@ -114,32 +137,82 @@ static bool trappable(const struct ike_peer_conf *c)
 	return c->start != IKE_START_LISTEN && c->n_addresses > 0;
 }
 
+/* ---- addresses ---------------------------------------------------------------------------- */
+
+void peer_forget_addresses(struct ike *ike, struct peer *p)
+{
+	struct section *s = p->section;
+
+	set_resolve(ike, s, 0);
+	s->lookup_only = false;
+	for (size_t i = 0; i < s->n_addrs; i++)
+		map_remove(&ike->peer_by_addr, &s->addrs[i].by_addr);
+	mem_free(ike->mem, s->addrs);
+	s->addrs = NULL;
+	s->n_addrs = s->next_addr = 0;
+}
+
+static enum status know_addresses(struct ike *ike, struct peer *p, const struct ike_address *addrs,
+				  size_t n)
+{
+	struct section *s = p->section;
+
+	peer_forget_addresses(ike, p);
+	if (n > IKE_MAX_ADDRESSES)
+		n = IKE_MAX_ADDRESSES;
+	s->addrs = n ? mem_new(ike->mem, n * sizeof(*s->addrs)) : NULL;
+	if (n && !s->addrs)
+		return ST_NOMEM;
+	for (s->n_addrs = 0; s->n_addrs < n; s->n_addrs++) {
+		struct known_address *a = &s->addrs[s->n_addrs];
+
+		a->peer = p;
+		a->a = addrs[s->n_addrs];
+		peer_index_address(ike, a);
+	}
+	return ST_OK;
+}
+
 /* ---- connecting --------------------------------------------------------------------------- */
 
-static void pause_then_retry(struct ike *ike, struct peer *p)
+static void pause_then_retry(struct ike *ike, struct section *s)
 {
-	int64_t s = IKE_RETRY_FIRST_S;
+	int64_t secs = IKE_RETRY_FIRST_S;
 
-	for (unsigned i = 1; i < p->failures && s < IKE_RETRY_LAST_S; i++)
-		s *= 2;
-	if (s > IKE_RETRY_LAST_S)
-		s = IKE_RETRY_LAST_S;
-	heap_arm(&ike->timers, &p->retry, mono_add(ike->now.mono, dur_s(s)));
+	for (unsigned i = 1; i < s->failures && secs < IKE_RETRY_LAST_S; i++)
+		secs *= 2;
+	if (secs > IKE_RETRY_LAST_S)
+		secs = IKE_RETRY_LAST_S;
+	heap_arm(&ike->timers, &s->retry, mono_add(ike->now.mono, dur_s(secs)));
+}
+
+/* What the configuration does not want any more was kept only for as long as there was hope that
+ * something else would take its place without a gap. */
+static void drop_stale(struct ike *ike, struct peer *p)
+{
+	list_for_each_safe(n, &p->sas) {
+		struct ike_sa *sa = CONTAINER_OF(n, struct ike_sa, peer_node);
+
+		if (sa->stale && sa->state == SA_UP)
+			sa_delete(ike, sa, "not as the configuration has it, and not renewed");
+	}
 }
 
 /* All addresses of all names failed. */
 static void attempts_over(struct ike *ike, struct peer *p)
 {
-	p->failures++;
-	pause_then_retry(ike, p);
+	p->section->failures++;
+	pause_then_retry(ike, p->section);
+	drop_stale(ike, p);
 }
 
 static bool resolve_next(struct ike *ike, struct peer *p)
 {
+	struct section *s = p->section;
 	struct outbox ob;
 	struct out_item *it;
 
-	if (p->next_name >= p->conf->n_addresses)
+	if (s->next_name >= p->conf->n_addresses)
 		return false;
 	outbox_init(&ob, ike->mem);
 	it = outbox_add(&ob, IKE_OUT_RESOLVE);
@@ -147,89 +220,95 @@ static bool resolve_next(struct ike *ike, struct peer *p)
 		count(ike, C_NO_MEMORY);
 		return false;
 	}
-	set_resolve(ike, p, ++ike->last_resolve);
-	it->out.u.resolve.id = p->resolve;
-	it->out.u.resolve.name = p->conf->addresses[p->next_name++];
+	set_resolve(ike, s, ++ike->last_resolve);
+	it->out.u.resolve.id = s->resolve;
+	it->out.u.resolve.name = p->conf->addresses[s->next_name++];
 	outbox_commit(ike, &ob);
 	return true;
 }
 
 void peer_connect(struct ike *ike, struct peer *p)
 {
-	if (ike->shutdown || p->removed || p->conf->n_addresses == 0)
+	struct section *s = p->section;
+
+	if (ike->shutdown || p->removed || !s || p->conf->n_addresses == 0)
 		return;
-	if (p->lookup_only) {
-		p->lookup_only = false; /* its result will do */
+	if (s->lookup_only) {
+		s->lookup_only = false; /* its result will do */
 		return;
 	}
-	if (peer_connecting(p) || peer_has_child(p))
+	if (peer_connecting(p) || content(p))
 		return;
-	heap_disarm(&ike->timers, &p->retry);
-	p->next_name = 0;
-	p->n_addrs = p->next_addr = 0;
+	heap_disarm(&ike->timers, &s->retry);
+	s->next_name = 0;
+	s->next_addr = s->n_addrs;
 	if (!resolve_next(ike, p))
 		attempts_over(ike, p);
+}
+
+static void next_address(struct ike *ike, struct peer *p)
+{
+	init_i_start(ike, p, &p->section->addrs[p->section->next_addr++].a);
+}
+
+static void unreachable(struct ike *ike, struct peer *p)
+{
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text t = TEXT_OF(buf);
+
+	text_fmt(&t, "\"%s\" has no address that can be reached from here",
+		 p->conf->addresses[p->section->next_name - 1]);
+	event_emit(ike, NULL, IKE_EV_UNREACHABLE, (struct event_about){ .peer = p }, "%s", buf);
+	peer_attempt_failed(ike, p, buf);
 }
 
 void peer_resolved(struct ike *ike, uint64_t resolve, const struct ike_address *addrs, size_t n)
 {
 	struct map_node *found =
 		map_find(&ike->peer_by_resolve, resolve_hash(ike, resolve), same_resolve, &resolve);
-	struct peer *p;
+	struct section *s;
 	bool lookup_only;
+	enum status st;
 
 	if (!found) {
 		count(ike, C_UNKNOWN_RESULT);
 		return;
 	}
-	p = CONTAINER_OF(found, struct peer, by_resolve);
-	lookup_only = p->lookup_only;
-	p->lookup_only = false;
-	set_resolve(ike, p, 0);
-	p->n_addrs = n < IKE_MAX_ADDRESSES ? n : IKE_MAX_ADDRESSES;
-	p->next_addr = 0;
-	if (n)
-		memcpy(p->addrs, addrs, p->n_addrs * sizeof(*addrs));
+	s = CONTAINER_OF(found, struct section, by_resolve);
+	lookup_only = s->lookup_only;
+	st = know_addresses(ike, s->peer, addrs, n);
+	if (st)
+		count(ike, C_NO_MEMORY);
 	if (lookup_only)
 		return;
-	if (n == 0) {
-		char buf[IKE_EVENT_TEXT_MAX];
-		struct text t = TEXT_OF(buf);
-
-		text_fmt(&t, "\"%s\" has no address that can be reached from here",
-			 p->conf->addresses[p->next_name - 1]);
-		peer_error(p, buf);
-		event_emit(ike, NULL, IKE_EV_UNREACHABLE, (struct event_about){ .peer = p }, "%s",
-			   buf);
-		peer_attempt_failed(ike, p, buf);
-		return;
-	}
-	if ((peer_has_child(p) && !p->renewing) || peer_connecting(p) || ike->shutdown)
-		return;
-	init_i_start(ike, p, &p->addrs[p->next_addr++]);
+	if (st)
+		peer_attempt_failed(ike, s->peer, "out of memory");
+	else if (n == 0)
+		unreachable(ike, s->peer);
+	else if (!content(s->peer) && !peer_connecting(s->peer) && !ike->shutdown)
+		next_address(ike, s->peer);
 }
 
 void peer_attempt_failed(struct ike *ike, struct peer *p, const char *why)
 {
-	peer_error(p, why);
+	peer_error(ike, p, why);
 	if (p->removed || ike->shutdown)
 		return;
-	p->renewing = false;
 	/* Another SA may have come up meanwhile, made by the peer. */
-	if (peer_has_child(p) || peer_connecting(p))
+	if (content(p) || peer_connecting(p))
 		return;
-	if (p->next_addr < p->n_addrs)
-		init_i_start(ike, p, &p->addrs[p->next_addr++]);
+	if (p->section->next_addr < p->section->n_addrs)
+		next_address(ike, p);
 	else if (!resolve_next(ike, p))
 		attempts_over(ike, p);
 }
 
 void peer_timer(struct ike *ike, struct timer *t)
 {
-	struct peer *p = CONTAINER_OF(t, struct peer, retry);
+	struct section *s = CONTAINER_OF(t, struct section, retry);
 
-	if (p->wanted)
-		peer_connect(ike, p);
+	if (s->wanted || s->renew)
+		peer_connect(ike, s->peer);
 }
 
 void peer_acquire(struct ike *ike, const struct dp_report *r)
@@ -237,72 +316,109 @@ void peer_acquire(struct ike *ike, const struct dp_report *r)
 	struct peer *p = peer_by_id(ike, r->u.acquire.peer);
 
 	/* During the pause after a failure traffic alone does not try again. */
-	if (p && p->trapped && !p->retry.armed)
+	if (p && p->section && p->section->trapped && !p->section->retry.armed)
 		peer_connect(ike, p);
+}
+
+void peer_start(struct ike *ike, struct peer *p)
+{
+	struct section *s = p->section;
+
+	set_trap(ike, p, trappable(p->conf));
+	if (s->wanted || s->renew) {
+		/* One that waits for its turn goes on waiting, unless something is new. */
+		if (!s->retry.armed)
+			peer_connect(ike, p);
+	} else if (p->conf->n_addresses && !s->addrs && !peer_connecting(p)) {
+		s->next_name = 0;
+		s->lookup_only = resolve_next(ike, p);
+	}
 }
 
 /* ---- what happens to its SAs -------------------------------------------------------------- */
 
-void peer_sa_up(struct ike *ike, struct peer *p, bool with_child)
+void peer_sa_up(struct ike *ike, const struct ike_sa *sa)
 {
-	if (p->removed)
-		return;
-	if (!with_child) {
-		/* An SA that protects nothing is not what was wanted. */
-		if (!peer_has_child(p) && !peer_connecting(p))
-			attempts_over(ike, p);
+	struct peer *p = sa->peer;
+	struct section *s = p->section;
+
+	if (sa->n_children) {
+		peer_error(ike, p, "");
+		if (s) {
+			s->renew = false;
+			heap_disarm(&ike->timers, &s->retry);
+		}
 		return;
 	}
-	p->renewing = false;
-	p->last_error[0] = 0;
-	heap_disarm(&ike->timers, &p->retry);
+	/* An SA that protects nothing is not what was wanted. */
+	if (s && !p->removed && !peer_connecting(p) &&
+	    (!peer_has_child(p) || (s->renew && sa->initiator)))
+		attempts_over(ike, p);
 }
 
-static void peer_free(struct ike *ike, struct peer *p)
+static bool any_was_up(const struct peer *p)
 {
-	set_resolve(ike, p, 0);
-	if (p->in_id_map)
-		map_remove(&ike->peer_by_id, &p->by_id);
-	heap_disarm(&ike->timers, &p->retry);
-	list_del(&p->node);
-	ike_conf_unref(p->owner);
-	mem_free(ike->mem, p);
+	list_for_each(n, &p->sas)
+		if (CONTAINER_OF(n, const struct ike_sa, peer_node)->was_up)
+			return true;
+	return false;
+}
+
+static void free_if_over(struct ike *ike, struct peer *p)
+{
+	if (p->removed && list_empty(&p->sas) && list_empty(&p->section->instances))
+		peer_free(ike, p);
 }
 
 void peer_sa_gone(struct ike *ike, struct peer *p, bool was_up)
 {
-	if (p->removed) {
-		if (list_empty(&p->sas))
-			peer_free(ike, p);
+	if (!p->section) {
+		struct peer *under = p->under;
+
+		if (list_empty(&p->sas)) {
+			instance_free(ike, p);
+			free_if_over(ike, under);
+		}
 		return;
 	}
-	if (was_up)
+	if (was_up && p->under && !any_was_up(p))
+		peer_unbind(ike, p);
+	if (p->removed)
+		free_if_over(ike, p);
+	else if (was_up)
 		peer_child_gone(ike, p);
 }
 
 void peer_child_installed(struct peer *p)
 {
-	p->failures = 0;
+	if (!p->section)
+		return;
+	p->section->failures = 0;
 	/* What an operator asked for once is there; what the configuration wants stays wanted. */
-	p->wanted = p->conf->start == IKE_START_UP;
+	p->section->wanted = p->conf->start == IKE_START_UP;
 }
 
 void peer_child_failed(struct ike *ike, struct peer *p)
 {
-	p->failures++;
+	if (!p->section)
+		return;
+	p->section->failures++;
 	peer_child_gone(ike, p);
 }
 
 void peer_child_gone(struct ike *ike, struct peer *p)
 {
-	if (p->removed || !p->wanted || ike->shutdown || p->retry.armed || peer_has_child(p) ||
-	    peer_connecting(p))
+	struct section *s = p->section;
+
+	if (!s || p->removed || peer_has_child(p))
 		return;
-	pause_then_retry(ike, p);
+	s->renew = false; /* there is nothing left to be renewed */
+	if (s->wanted && !ike->shutdown && !s->retry.armed && !peer_connecting(p))
+		pause_then_retry(ike, s);
 }
 
 /* Make before break: who made the SA makes its successor, which replaces it when it is up. */
-void peer_renew(struct ike *ike, struct child *c, bool hard)
+void peer_expire(struct ike *ike, struct child *c, bool hard)
 {
 	struct ike_sa *sa = c->sa;
 	struct peer *p = sa->peer;
@@ -313,179 +429,83 @@ void peer_renew(struct ike *ike, struct child *c, bool hard)
 		sa_delete(ike, sa, "its sequence numbers are used up");
 		if (p->conf->start != IKE_START_LISTEN)
 			peer_connect(ike, p);
-	} else if (sa->initiator && !peer_connecting(p) && !ike->shutdown && !p->removed) {
-		p->next_name = 0;
-		p->n_addrs = p->next_addr = 0;
-		p->renewing = true;
-		if (!resolve_next(ike, p))
-			p->renewing = false;
+	} else if (sa->initiator && p->section && p->conf->n_addresses) {
+		p->section->renew = true;
+		peer_connect(ike, p);
 	}
 }
 
-void peer_down(struct ike *ike, struct peer *p, const char *why)
+static void delete_sas(struct ike *ike, struct peer *p, const char *why)
 {
-	p->wanted = p->lookup_only = p->renewing = false;
-	heap_disarm(&ike->timers, &p->retry);
-	set_resolve(ike, p, 0);
-	list_for_each_safe(n, &p->sas)
-		sa_delete(ike, CONTAINER_OF(n, struct ike_sa, peer_node), why);
-}
-
-/* ---- configuration ------------------------------------------------------------------------ */
-
-static struct peer *new_peer(struct ike *ike, struct ike_conf *conf, const struct ike_peer_conf *c)
-{
-	struct peer *p = mem_new(ike->mem, sizeof(*p));
-
-	if (!p)
-		return NULL;
-	list_init(&p->node);
-	list_init(&p->sas);
-	p->retry.kind = TIMER_RETRY;
-	p->owner = ike_conf_ref(conf);
-	p->conf = c;
-	return p;
-}
-
-/* A peer that is no longer configured says goodbye. */
-static void retire(struct ike *ike, struct peer *p)
-{
-	if (set_trap(ike, p, false))
-		count(ike, C_NO_MEMORY);
-	p->removed = true;
-	map_remove(&ike->peer_by_id, &p->by_id);
-	p->in_id_map = false;
-	set_resolve(ike, p, 0);
-	heap_disarm(&ike->timers, &p->retry);
-	if (list_empty(&p->sas)) {
-		peer_free(ike, p);
-		return;
-	}
+	/* The last one that goes at once takes an instance or a removed section with it. */
 	list_for_each_safe(n, &p->sas) {
-		/* The last one takes the peer with it. */
 		bool last = n_next == &p->sas;
 
-		sa_delete(ike, CONTAINER_OF(n, struct ike_sa, peer_node),
-			  "removed from the configuration");
+		sa_delete(ike, CONTAINER_OF(n, struct ike_sa, peer_node), why);
 		if (last)
 			break;
 	}
 }
 
-static void adopt(struct ike *ike, struct peer *p, struct ike_conf *conf,
-		  const struct ike_peer_conf *c)
+void peer_down(struct ike *ike, struct peer *p, const char *why)
 {
-	struct ike_conf *old = p->owner;
+	struct section *s = p->section;
 
-	/* Selectors may have changed: the trap is set anew. */
-	if (set_trap(ike, p, false))
-		count(ike, C_NO_MEMORY);
-	p->owner = ike_conf_ref(conf);
-	p->conf = c;
-	set_resolve(ike, p, 0);
-	p->lookup_only = false;
-	ike_conf_unref(old);
-	list_for_each(n, &p->sas)
-		sa_reconfigured(ike, CONTAINER_OF(n, struct ike_sa, peer_node));
-}
+	if (s) {
+		s->wanted = s->lookup_only = s->renew = false;
+		heap_disarm(&ike->timers, &s->retry);
+		set_resolve(ike, s, 0);
+		list_for_each_safe(n, &s->instances) {
+			bool last = n_next == &s->instances;
 
-static void start(struct ike *ike, struct peer *p)
-{
-	if (set_trap(ike, p, trappable(p->conf)))
-		count(ike, C_NO_MEMORY);
-	p->wanted = p->conf->start == IKE_START_UP;
-	if (p->wanted) {
-		peer_connect(ike, p);
-	} else if (p->conf->n_addresses && !p->resolve && !peer_connecting(p)) {
-		p->next_name = 0;
-		p->lookup_only = resolve_next(ike, p);
-	}
-}
-
-static bool known_anchor(const struct ike *ike, const uint8_t *hash)
-{
-	for (size_t i = 0; i < ike->certreq.n; i++)
-		if (!memcmp(ike->certreq.hashes + IKE_ANCHOR_LEN * i, hash, IKE_ANCHOR_LEN))
-			return true;
-	return false;
-}
-
-/* The trust anchors of all peers with certificates, each once. */
-static void collect_anchors(struct ike *ike, const struct ike_conf *conf)
-{
-	ike->certreq.wanted = false;
-	ike->certreq.n = 0;
-	for (size_t i = 0; i < conf->n_peers; i++) {
-		struct bytes b = conf->peers[i].trust_hashes;
-
-		if (conf->peers[i].auth != IKE_AUTH_CERT)
-			continue;
-		ike->certreq.wanted = true;
-		for (; b.n >= IKE_ANCHOR_LEN && ike->certreq.n < IKE_MAX_ANCHORS;
-		     b = bytes_of(b.p + IKE_ANCHOR_LEN, b.n - IKE_ANCHOR_LEN))
-			if (!known_anchor(ike, b.p))
-				memcpy(ike->certreq.hashes + IKE_ANCHOR_LEN * ike->certreq.n++, b.p,
-				       IKE_ANCHOR_LEN);
-	}
-}
-
-/* Peers that there were not, unlinked, in `added`; for those that there were, `next` is set.  All
- * that can fail. */
-static enum status prepare(struct ike *ike, struct ike_conf *conf, struct list *added)
-{
-	list_for_each(n, &ike->peers)
-		CONTAINER_OF(n, struct peer, node)->next = NULL;
-	for (size_t i = 0; i < conf->n_peers; i++) {
-		struct peer *p = peer_by_id(ike, conf->peers[i].id);
-
-		if (p) {
-			p->next = &conf->peers[i];
-			continue;
+			delete_sas(ike, CONTAINER_OF(n, struct peer, node), why);
+			if (last)
+				break;
 		}
-		p = new_peer(ike, conf, &conf->peers[i]);
-		if (!p)
-			return ST_NOMEM;
-		list_add_tail(added, &p->node);
 	}
-	return ST_OK;
+	delete_sas(ike, p, why);
 }
 
-static void link_peer(struct ike *ike, struct peer *p)
+/* ---- life --------------------------------------------------------------------------------- */
+
+struct peer *peer_new(struct ike *ike, struct ike_conf *conf, const struct ike_peer_conf *c)
 {
+	struct peer *p = mem_new(ike->mem, sizeof(*p));
+	struct section *s = mem_new(ike->mem, sizeof(*s));
+
+	if (!p || !s) {
+		mem_free(ike->mem, p);
+		mem_free(ike->mem, s);
+		return NULL;
+	}
+	list_init(&p->node);
+	list_init(&p->sas);
+	list_init(&s->instances);
+	list_init(&s->pattern_node);
+	s->retry.kind = TIMER_RETRY;
+	s->owner = ike_conf_ref(conf);
+	s->peer = p;
+	p->id = c->id;
+	p->name = c->name;
+	p->conf = c;
+	p->section = s;
+	return p;
+}
+
+void peer_free(struct ike *ike, struct peer *p)
+{
+	peer_forget_addresses(ike, p);
+	peer_unbind(ike, p);
+	peer_unindex(ike, p);
+	if (p->in_id_map)
+		map_remove(&ike->peer_by_id, &p->by_id);
+	heap_disarm(&ike->timers, &p->section->retry);
+	list_del(&p->section->pattern_node);
 	list_del(&p->node);
-	list_add_tail(&ike->peers, &p->node);
-	map_insert(&ike->peer_by_id, &p->by_id, id_hash(ike, p->conf->id));
-	p->in_id_map = true;
-}
-
-enum status peers_configure(struct ike *ike, struct ike_conf *conf)
-{
-	struct list added;
-
-	list_init(&added);
-	if (prepare(ike, conf, &added)) {
-		list_for_each_safe(n, &added)
-			peer_free(ike, CONTAINER_OF(n, struct peer, node));
-		return ST_NOMEM;
-	}
-	list_for_each_safe(n, &ike->peers) {
-		struct peer *p = CONTAINER_OF(n, struct peer, node);
-
-		if (p->next)
-			adopt(ike, p, conf, p->next);
-		else if (!p->removed)
-			retire(ike, p);
-	}
-	list_for_each_safe(n, &added)
-		link_peer(ike, CONTAINER_OF(n, struct peer, node));
-	list_for_each(n, &ike->peers) {
-		struct peer *p = CONTAINER_OF(n, struct peer, node);
-
-		if (!p->removed)
-			start(ike, p);
-	}
-	collect_anchors(ike, conf);
-	return ST_OK;
+	ike_conf_unref(p->section->owner);
+	mem_free(ike->mem, p->section);
+	mem_free(ike->mem, p->last_error);
+	mem_free(ike->mem, p);
 }
 
 void peers_free(struct ike *ike)

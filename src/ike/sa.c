@@ -46,56 +46,6 @@ static uint64_t pick_spi(struct ike *ike)
 	return spi;
 }
 
-/* ---- by identity -------------------------------------------------------------------------- */
-
-/* Names compare without case (policy_ident_eq), so they are hashed without.  Distinguished names
- * that are equal only by their spaces or string types are not found: what a peer calls itself does
- * not change between its SAs but by hand, and dead-peer detection ends the older one then. */
-static uint64_t ident_hash(struct ike *ike, const struct policy_ident *id)
-{
-	uint8_t folded[256];
-	uint64_t h = id->type;
-
-	for (size_t done = 0; done < id->data.n;) {
-		size_t n = id->data.n - done < sizeof(folded) ? id->data.n - done : sizeof(folded);
-
-		for (size_t i = 0; i < n; i++) {
-			uint8_t c = id->data.p[done + i];
-
-			folded[i] = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
-		}
-		h = h * 31 + map_hash(&ike->sa_by_ident, bytes_of(folded, n));
-		done += n;
-	}
-	return h;
-}
-
-/* Another SA of the same counterpart, which with a pattern for its identity is one of many. */
-static bool same_counterpart(const struct map_node *n, const void *key)
-{
-	const struct ike_sa *other = CONTAINER_OF(n, const struct ike_sa, by_ident);
-	const struct ike_sa *sa = key;
-
-	return other != sa && other->peer == sa->peer &&
-	       policy_ident_eq(&other->remote_id, &sa->remote_id);
-}
-
-/* The next one behind `n`, in the same chain. */
-static struct map_node *next_counterpart(const struct map_node *n, const struct ike_sa *sa)
-{
-	struct map_node *next = n->next;
-
-	while (next && !(next->hash == n->hash && same_counterpart(next, sa)))
-		next = next->next;
-	return next;
-}
-
-static void index_ident(struct ike *ike, struct ike_sa *sa)
-{
-	map_insert(&ike->sa_by_ident, &sa->by_ident, ident_hash(ike, &sa->remote_id));
-	sa->in_ident_map = true;
-}
-
 /* ---- beginning ---------------------------------------------------------------------------- */
 
 enum status sa_new(struct ike *ike, bool initiator, struct peer *peer, const struct path *path,
@@ -131,7 +81,9 @@ enum status sa_new(struct ike *ike, bool initiator, struct peer *peer, const str
 	ike->n_half_open += sa_half_open(sa);
 	if (peer) {
 		sa_set_peer(sa, peer);
-		peer->connecting = sa; /* only our own attempts know whom they want */
+		/* only our own attempts know whom they want */
+		peer->section->connecting = sa;
+		sa->name_index = (uint16_t)(peer->section->next_name - 1);
 	}
 	*ret_sa = sa;
 	return ST_OK;
@@ -140,8 +92,8 @@ enum status sa_new(struct ike *ike, bool initiator, struct peer *peer, const str
 /* An attempt of ours that is one no more. */
 static void not_connecting(struct ike_sa *sa)
 {
-	if (sa->peer && sa->peer->connecting == sa)
-		sa->peer->connecting = NULL;
+	if (sa->peer && sa->peer->section && sa->peer->section->connecting == sa)
+		sa->peer->section->connecting = NULL;
 }
 
 void sa_set_state(struct ike *ike, struct ike_sa *sa, enum sa_state s)
@@ -198,7 +150,7 @@ void sa_established(struct ike *ike, struct ike_sa *sa)
 
 	handshake_free(ike, sa);
 	sa_set_state(ike, sa, SA_UP);
-	index_ident(ike, sa);
+	sa->was_up = true;
 	sa->established = sa->last_in = ike->now.mono;
 	heap_disarm(&ike->timers, &sa->reap);
 	arm_alive(ike, sa);
@@ -279,19 +231,17 @@ void sa_settle(struct ike *ike, struct ike_sa *sa)
 {
 	struct peer *peer = sa->peer;
 	struct ike_sa *surplus = NULL;
-	struct map_node *next;
 	unsigned n_others = 0;
 
-	if (peer->connecting)
-		settle_attempt(ike, sa, peer->connecting);
+	if (peer->section && peer->section->connecting)
+		settle_attempt(ike, sa, peer->section->connecting);
 	if (sa->initiator)
 		settle_own(ike, sa);
-	for (struct map_node *n =
-		     map_find(&ike->sa_by_ident, sa->by_ident.hash, same_counterpart, sa);
-	     n; n = next) {
-		struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, by_ident);
+	list_for_each_safe(n, &peer->sas) {
+		struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, peer_node);
 
-		next = next_counterpart(n, sa);
+		if (other == sa)
+			continue;
 		if (may_settle(sa, other))
 			settle_pair(ike, sa, other);
 		if (other->state == SA_UP) {
@@ -299,23 +249,18 @@ void sa_settle(struct ike *ike, struct ike_sa *sa)
 			n_others++;
 		}
 	}
-	if (n_others >= IKE_MAX_SAS_PER_IDENT)
+	if (n_others >= IKE_MAX_SAS_PER_PEER)
 		sa_delete(ike, surplus, "too many IKE SAs of one identity");
-	peer_sa_up(ike, peer, sa->n_children > 0);
+	peer_sa_up(ike, sa);
 }
 
 /* Each is told once that it goes, for the case that both ends connected at the same moment and the
  * peer knows it after all; nobody waits for an answer. */
 void sa_only(struct ike *ike, struct ike_sa *sa)
 {
-	struct map_node *next;
+	list_for_each_safe(n, &sa->peer->sas) {
+		struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, peer_node);
 
-	for (struct map_node *n =
-		     map_find(&ike->sa_by_ident, sa->by_ident.hash, same_counterpart, sa);
-	     n; n = next) {
-		struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, by_ident);
-
-		next = next_counterpart(n, sa);
 		if (other == sa || other->state != SA_UP)
 			continue;
 		sa_delete(ike, other, "the peer starts afresh");
@@ -369,7 +314,7 @@ static void remove_children(struct ike *ike, struct ike_sa *sa, const char *why)
 void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 {
 	struct peer *peer = sa->peer;
-	bool was_up = sa->in_ident_map; /* as everything that ever was */
+	bool was_up = sa->was_up;
 
 	attempt_end(ike, sa->attempt);
 	remove_children(ike, sa, why);
@@ -383,9 +328,8 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 	handshake_free(ike, sa);
 	window_done(&sa->win, ike->mem);
 	mem_free(ike->mem, (void *)(uintptr_t)sa->remote_id.data.p);
+	mem_free(ike->mem, sa->cred);
 	map_remove(&ike->sa_by_spi, &sa->by_spi);
-	if (sa->in_ident_map)
-		map_remove(&ike->sa_by_ident, &sa->by_ident);
 	not_connecting(sa);
 	list_del(&sa->node);
 	list_del(&sa->peer_node);
@@ -436,7 +380,7 @@ void sa_reject(struct ike *ike, struct ike_sa *sa, const char *text)
 	struct peer *peer = sa->peer;
 
 	attempt_end(ike, sa->attempt);
-	peer_error(peer, text);
+	peer_error(ike, peer, text);
 	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa }, "%s", text);
 	handshake_free(ike, sa);
 	sa_set_state(ike, sa, SA_DELETING);
@@ -468,7 +412,7 @@ void sa_refuse(struct ike *ike, struct ike_sa *sa, struct peer *claimed, const c
 {
 	/* It is a claim and no more: what is known of a peer that is connected stays. */
 	if (claimed && !peer_has_child(claimed))
-		peer_error(claimed, text);
+		peer_error(ike, claimed, text);
 	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .peer = claimed },
 		   "%s", text);
 	give_up(ike, sa, text);
@@ -481,7 +425,7 @@ void sa_fail(struct ike *ike, struct ike_sa *sa, enum ike_event_kind kind, const
 					    sa->state == SA_I_AUTH);
 
 	if (peer)
-		peer_error(peer, text);
+		peer_error(ike, peer, text);
 	event_emit(ike, NULL, kind, (struct event_about){ .sa = sa }, "%s", text);
 	/* In SA_R_START the peer's key exchange value was none.  That cost a job; gone without a
 	 * trace, a flood of them would never be asked for cookies. */

@@ -178,7 +178,7 @@ static void gave_up(struct ike *ike, struct ike_sa *sa)
 	char text[IKE_EVENT_TEXT_MAX], ep[ENDPOINT_TEXT_MAX];
 	struct text t = TEXT_OF(text);
 	/* What last_error says then is what init_i.c made of the answer. */
-	bool hint = sa->hs && sa->hs->hinted && sa->peer->last_error[0];
+	bool hint = sa->hs && sa->hs->hinted && peer_last_error(sa->peer)[0];
 
 	endpoint_text(&sa->path.remote, ep);
 	if (sa->state == SA_DELETING) {
@@ -188,7 +188,7 @@ static void gave_up(struct ike *ike, struct ike_sa *sa)
 	text_fmt(&t, "no %sanswer from %s to %s after %u tries", hint ? "good " : "", ep,
 		 wire_exchange_name(sa->win.request_exchange), sa->win.tries + 1u);
 	if (hint)
-		text_fmt(&t, "; %s", sa->peer->last_error);
+		text_fmt(&t, "; %s", peer_last_error(sa->peer));
 	count(ike, sa->state == SA_UP ? C_DEAD : C_UNREACHABLE);
 	sa_fail(ike, sa, sa->state == SA_UP ? IKE_EV_DEAD : IKE_EV_UNREACHABLE, text);
 }

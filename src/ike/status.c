@@ -3,39 +3,83 @@
  */
 #include "ike/internal.h"
 
+static const char *section_state(const struct peer *p)
+{
+	const struct section *s = p->section;
+
+	if (peer_connecting(p) && !s->lookup_only)
+		return "connecting";
+	if (s->retry.armed && s->wanted)
+		return "waiting";
+	if (p->conf->start == IKE_START_LISTEN || s->trapped)
+		return "waiting";
+	return "down";
+}
+
 static const char *peer_state(const struct peer *p)
 {
 	if (peer_has_child(p))
 		return "up";
-	if (peer_connecting(p) && !p->lookup_only)
-		return "connecting";
-	if (p->retry.armed && p->wanted)
-		return "waiting";
-	if (p->conf->start == IKE_START_LISTEN || p->trapped)
-		return "waiting";
-	return "down";
+	/* Whose child was refused will try again, or will not; it is not for us to know. */
+	return p->section ? section_state(p) : "waiting";
+}
+
+/* The certificate of the newest SA counts. */
+static const struct cred *newest_cred(const struct peer *p)
+{
+	const struct cred *c = NULL;
+
+	list_for_each(n, &p->sas) {
+		const struct ike_sa *sa = CONTAINER_OF(n, const struct ike_sa, peer_node);
+
+		c = sa->cred ? sa->cred : c;
+	}
+	return c;
+}
+
+static bool visit(const struct ike *ike, const struct peer *p, struct now now, ike_peer_fn *fn,
+		  void *ctx)
+{
+	const struct section *s = p->section;
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text by = TEXT_OF(buf);
+	struct ike_peer_info info = {
+		.id = p->id,
+		.name = p->name,
+		.conf = p->conf,
+		.remote_id = p->under ? p->ident : (struct policy_ident){ 0 },
+		.state = peer_state(p),
+		.last_error = peer_last_error(p),
+		.retry_in = { -1 },
+		.authority = buf,
+	};
+	struct arena ar;
+	bool more;
+
+	arena_init(&ar, ike->mem, IKE_MESSAGE_ARENA);
+	if (s && s->retry.armed && (s->wanted || s->renew))
+		info.retry_in = mono_since(s->retry.due, now.mono);
+	if (!s && p->conf->role == IKE_ROLE_MEMBERS &&
+	    member_authorise(&ar, p->conf, &p->ident, newest_cred(p), &by, &info.authorised) ==
+		    ST_NOMEM)
+		text_add(&by, "out of memory");
+	more = fn(ctx, &info);
+	arena_done(&ar);
+	return more;
 }
 
 void ike_each_peer(const struct ike *ike, struct now now, ike_peer_fn *fn, void *ctx)
 {
 	list_for_each(n, &ike->peers) {
 		const struct peer *p = CONTAINER_OF(n, const struct peer, node);
-		struct ike_peer_info info = {
-			.id = p->conf->id,
-			.name = p->conf->name,
-			.conf = p->conf,
-			.authority = "",
-			.state = peer_state(p),
-			.last_error = p->last_error,
-			.retry_in = { -1 },
-		};
 
 		if (p->removed)
 			continue;
-		if (p->retry.armed && p->wanted)
-			info.retry_in = mono_since(p->retry.due, now.mono);
-		if (!fn(ctx, &info))
+		if (!visit(ike, p, now, fn, ctx))
 			return;
+		list_for_each(m, &p->section->instances)
+			if (!visit(ike, CONTAINER_OF(m, const struct peer, node), now, fn, ctx))
+				return;
 	}
 }
 
@@ -45,7 +89,7 @@ static struct ike_sa_info sa_info(const struct ike_sa *sa, struct now now)
 
 	return (struct ike_sa_info){
 		.id = sa->id,
-		.peer = sa->peer ? sa->peer->conf->id : 0,
+		.peer = sa->peer ? sa->peer->id : 0,
 		.spi_i = sa->spi_i,
 		.spi_r = sa->spi_r,
 		.initiator = sa->initiator,

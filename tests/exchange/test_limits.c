@@ -42,13 +42,13 @@ static void sas_of_one_identity(void **state)
 		one_more(&s[i], p, i);
 		for (unsigned k = 0; k <= i; k++)
 			be_polite(&s[k]);
-		assert_in_range(ike_totals(p->b->ike).sas, 1, IKE_MAX_SAS_PER_IDENT);
-		assert_in_range(p->b->n_children, 1, IKE_MAX_SAS_PER_IDENT);
+		assert_in_range(ike_totals(p->b->ike).sas, 1, IKE_MAX_SAS_PER_PEER);
+		assert_in_range(p->b->n_children, 1, IKE_MAX_SAS_PER_PEER);
 	}
 	assert_int_equal(node_events(p->b, IKE_EV_SA_UP), N);
 	says(p->b, IKE_EV_CHILD_DOWN, "too many");
 	/* The newest is there. */
-	assert_int_equal(node_events(p->b, IKE_EV_SA_DOWN), N - IKE_MAX_SAS_PER_IDENT);
+	assert_int_equal(node_events(p->b, IKE_EV_SA_DOWN), N - IKE_MAX_SAS_PER_PEER);
 	script_begin(&s[N - 1], WIRE_INFORMATIONAL, false);
 	script_send(&s[N - 1]);
 	assert_true(script_exchange(&s[N - 1]) && s[N - 1].opened);
@@ -81,7 +81,7 @@ static void sas_without_child(void **state)
 		assert_non_null(script_notify(&s[i], WIRE_N_TS_UNACCEPTABLE));
 		for (unsigned k = 0; k <= i; k++)
 			be_polite(&s[k]);
-		assert_in_range(ike_totals(p->b->ike).sas, 1, IKE_MAX_SAS_PER_IDENT);
+		assert_in_range(ike_totals(p->b->ike).sas, 1, IKE_MAX_SAS_PER_PEER);
 	}
 	assert_int_equal(p->b->n_children, 1);
 	for (unsigned i = 0; i < N; i++)

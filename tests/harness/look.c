@@ -134,7 +134,7 @@ static bool match_peer(void *ctx, const struct ike_peer_info *info)
 {
 	struct find_peer *f = ctx;
 
-	if (info->conf->id != f->id)
+	if (info->id != f->id)
 		return true;
 	f->found = true;
 	f->info = *info;
@@ -155,7 +155,7 @@ struct ike_peer_info node_peer(const struct node *n, ike_peer_id id)
 
 static bool draw_peer(void *ctx, const struct ike_peer_info *i)
 {
-	text_fmt(ctx, "peer %s %s error \"%s\" retry %lld\n", i->conf->name, i->state,
+	text_fmt(ctx, "peer %s %s error \"%s\" retry %lld\n", i->name, i->state,
 		 i->last_error, (long long)i->retry_in.ns);
 	return true;
 }

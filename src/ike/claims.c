@@ -1,0 +1,198 @@
+/*
+ * claims.c - which member has which prefix up.
+ *
+ * Two identities may be authorised for one prefix: certificates overlap, rules do, a site moves to
+ * other hardware under another name.  Who has it up keeps it until that child ends; the other gets
+ * the rest of what it asks for, and tries again.  So nobody can take a running site's traffic by
+ * connecting.  A prefix inside another one is no conflict: the longest decides where a packet goes.
+ *
+ * The table is from prefix to peer.  A peer that has two children with one prefix, while one
+ * replaces the other, has it once.
+ */
+#include "ike/internal.h"
+
+static bool list_has_prefix(const struct wire_ts_list *l, const struct prefix *p)
+{
+	struct prefix v[IKE_MAX_TS_PREFIXES];
+
+	for (size_t i = 0; i < l->n; i++) {
+		size_t n = policy_ts_prefixes(&l->ts[i], v, ARRAY_LEN(v));
+
+		for (size_t k = 0; k < n; k++)
+			if (prefix_eq(&v[k], p))
+				return true;
+	}
+	return false;
+}
+
+/* Another child of the peer has it as well. */
+static bool has_otherwise(const struct peer *p, const struct child *but,
+			  const struct prefix *prefix)
+{
+	list_for_each(n, &p->sas) {
+		const struct ike_sa *sa = CONTAINER_OF(n, const struct ike_sa, peer_node);
+
+		list_for_each(m, &sa->children) {
+			const struct child *c = CONTAINER_OF(m, const struct child, node);
+
+			if (c != but && c->claims && list_has_prefix(&c->ts_remote, prefix))
+				return true;
+		}
+	}
+	return false;
+}
+
+void claims_drop(struct ike *ike, struct peer *p, struct child *c)
+{
+	struct prefix v[IKE_MAX_TS_PREFIXES];
+
+	if (!c->claims)
+		return;
+	for (size_t i = 0; i < c->ts_remote.n; i++) {
+		size_t n = policy_ts_prefixes(&c->ts_remote.ts[i], v, ARRAY_LEN(v));
+
+		for (size_t k = 0; k < n; k++)
+			if (policy_table_exact(ike->claims, &v[k]) == p &&
+			    !has_otherwise(p, c, &v[k]))
+				(void)policy_table_remove(ike->claims, &v[k]);
+	}
+	c->claims = false;
+}
+
+enum status claims_take(struct ike *ike, struct peer *p, struct child *c)
+{
+	struct prefix v[IKE_MAX_TS_PREFIXES];
+	enum status st = ST_OK;
+
+	c->claims = true;
+	for (size_t i = 0; i < c->ts_remote.n && !st; i++) {
+		size_t n = policy_ts_prefixes(&c->ts_remote.ts[i], v, ARRAY_LEN(v));
+
+		for (size_t k = 0; k < n && !st; k++)
+			if (!policy_table_exact(ike->claims, &v[k]))
+				st = policy_table_set(ike->claims, &v[k], p, NULL);
+	}
+	if (st)
+		claims_drop(ike, p, c);
+	return st;
+}
+
+/* ---- conflicts ----------------------------------------------------------------------------- */
+
+struct resolving {
+	struct ike *ike;
+	const struct peer *claimant;
+	const struct policy_ident *id;
+	struct wire_ts kept[WIRE_MAX_TS];
+	size_t n_kept;
+	size_t n_prefixes;
+	struct text *conflict;
+};
+
+/* Is the holder still there?  If not, its SA ends the sooner. */
+static void ask_holder(struct ike *ike, struct peer *holder)
+{
+	list_for_each(n, &holder->sas) {
+		struct ike_sa *sa = CONTAINER_OF(n, struct ike_sa, peer_node);
+
+		if (sa->state == SA_UP && sa->n_children)
+			info_probe(ike, sa);
+	}
+}
+
+static void say_conflict(struct resolving *r, const struct prefix *p, struct peer *holder)
+{
+	char buf[PREFIX_TEXT_MAX];
+
+	if (r->conflict->n == 0)
+		ask_holder(r->ike, holder);
+	else
+		text_add(r->conflict, "; ");
+	text_fmt(r->conflict, "%s is up for ", prefix_text(p, buf));
+	text_add(r->conflict, holder->name);
+	text_add(r->conflict, " and wanted by ");
+	policy_ident_text(r->conflict, r->id);
+}
+
+/* NULL when the prefix is to be had. */
+static struct peer *holder_of(const struct resolving *r, const struct prefix *p)
+{
+	struct peer *holder = policy_table_exact(r->ike->claims, p);
+
+	return holder == r->claimant ? NULL : holder;
+}
+
+static void keep(struct resolving *r, const struct wire_ts *ts, size_t n_prefixes)
+{
+	if (r->n_kept < WIRE_MAX_TS && r->n_prefixes + n_prefixes <= IKE_MAX_CLAIMS) {
+		r->kept[r->n_kept++] = *ts;
+		r->n_prefixes += n_prefixes;
+	}
+}
+
+/* One of its prefixes alone, same protocol and ports. */
+static void keep_prefix(struct resolving *r, const struct wire_ts *of, const struct prefix *p)
+{
+	struct wire_ts ts = *of;
+
+	ts.start = prefix_first(p);
+	ts.end = prefix_last(p);
+	keep(r, &ts, 1);
+}
+
+static void resolve_selector(struct resolving *r, const struct wire_ts *ts, const struct prefix *v,
+			     size_t n)
+{
+	bool whole = true;
+
+	for (size_t i = 0; i < n; i++) {
+		struct peer *holder = holder_of(r, &v[i]);
+
+		if (holder)
+			say_conflict(r, &v[i], holder);
+		whole = whole && !holder;
+	}
+	if (whole) {
+		keep(r, ts, n);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!holder_of(r, &v[i]))
+			keep_prefix(r, ts, &v[i]);
+}
+
+static void say_too_many(struct text *why, const struct wire_ts *ts)
+{
+	policy_ts_text(why, ts);
+	text_fmt(why, " takes more than %d prefixes as routes; make it one, or a few",
+		 IKE_MAX_TS_PREFIXES);
+}
+
+enum status claims_resolve(struct ike *ike, struct arena *ar, const struct peer *p,
+			   const struct policy_ident *id, struct wire_ts_list *ts,
+			   struct text *conflict, struct text *why)
+{
+	struct resolving r = { .ike = ike, .claimant = p, .id = id, .conflict = conflict };
+	struct prefix v[IKE_MAX_TS_PREFIXES];
+	struct bytes copy;
+
+	for (size_t i = 0; i < ts->n; i++) {
+		size_t n = policy_ts_prefixes(&ts->ts[i], v, ARRAY_LEN(v));
+
+		if (n == 0) {
+			say_too_many(why, &ts->ts[i]);
+			return ST_REFUSE;
+		}
+		resolve_selector(&r, &ts->ts[i], v, n);
+	}
+	if (conflict->n)
+		text_add(conflict, "; who has a prefix up keeps it until its SA ends");
+	if (r.n_kept == 0) {
+		text_add(why, conflict->p);
+		return ST_REFUSE;
+	}
+	if (arena_dup(ar, bytes_of(r.kept, r.n_kept * sizeof(r.kept[0])), &copy))
+		return ST_NOMEM;
+	*ts = (struct wire_ts_list){ (const void *)copy.p, r.n_kept, 0 };
+	return ST_OK;
+}
