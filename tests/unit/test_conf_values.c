@@ -352,7 +352,9 @@ static const char seed_text[] =
 	"peer \"b\" {\n\taddress = \"192.0.2.2\" ; start = up\n\tremote_id = \"b.example\"\n"
 	"\tpsk = \"0x0123\"\n\tlocal_ts = { \"10.1.0.0/16\" }\n\tremote_ts = "
 	"\"10.2.0.0/16[tcp/80]\"\n"
-	"\tproposals = { \"aes128gcm16-prfsha256-x25519\" }\n\tdpd_delay = 30s\n}\n";
+	"\tproposals = { \"aes128gcm16-prfsha256-x25519\" }\n\tdpd_delay = 30s\n}\n"
+	"network \"n\" {\n\trole = hub ; identity = \"/n.warren\"\n\tdomain = "
+	"{ \"10.0.0.0/8\" }\n\tmember \"*.m\" { prefixes = { \"10.9.0.0/16\" } }\n}\n";
 
 static void parse_any(struct bytes text)
 {
@@ -456,8 +458,7 @@ static char *read_text(const char *path)
 	return buf;
 }
 
-/* warren.conf(5) has every key with its default and what a change of it costs. */
-static void manual_has_every_key(void **state)
+static const char *type_name(enum conf_type t)
 {
 	static const char *const type[CONF_TYPES] = {
 		[CONF_T_PATH] = "path",      [CONF_T_NAME] = "name",
@@ -467,35 +468,108 @@ static void manual_has_every_key(void **state)
 		[CONF_T_IDENT] = "identity", [CONF_T_PATTERN] = "pattern",
 		[CONF_T_SECRET] = "secret",  [CONF_T_TS] = "selectors",
 		[CONF_T_IKE] = "proposals",  [CONF_T_ESP] = "proposals",
+		[CONF_T_USER] = "name",      [CONF_T_PREFIXES] = "prefixes",
+	};
+
+	assert_non_null(type[t]);
+	return type[t];
+}
+
+/* `head` and the text up to the next heading. */
+static struct bytes chapter(const char *manual, const char *head)
+{
+	const char *from = strstr(manual, head), *to;
+
+	if (!from)
+		fail_msg("the manual has no %s", head);
+	to = strstr(from + strlen(head), "\n# ");
+	assert_non_null(to);
+	return bytes_of(from, (size_t)(to - from));
+}
+
+static void assert_has(struct bytes in, const char *want)
+{
+	if (!memmem(in.p, in.n, want, strlen(want)))
+		fail_msg("the manual lacks %s in:\n%.40s", want, (const char *)in.p);
+}
+
+/* warren.conf(5) has every key in its chapter with its default and what a change of it costs. */
+static void manual_has_every_key(void **state)
+{
+	static const char *const head[CONF_SCOPES] = {
+		[CONF_TOP] = "\n# TOP LEVEL\n",
+		[CONF_PEER] = "\n# PEERS\n",
+		[CONF_NETWORK] = "\n# NETWORKS\n",
+		[CONF_MEMBER] = "\n# MEMBERS\n",
 	};
 	const char *manual = read_text(SOURCE_ROOT "/docs/man/warren.conf.5.scd");
-	const char *peers = strstr(manual, "# PEERS");
 
 	(void)state;
-	assert_non_null(peers);
 	for (size_t i = 0; i < conf_n_keys; i++) {
 		const struct conf_key *k = &conf_keys[i];
 		char want[256];
 		struct text t = TEXT_OF(want);
-		const char *found;
 
-		text_fmt(&t, "*%s* _%s_ (", k->name, type[k->type]);
+		text_fmt(&t, "\n*%s* _%s_ (", k->name, type_name(k->type));
 		if (k->required)
 			text_add(&t, "required");
 		else
 			text_fmt(&t, "default %s", k->def ? k->def : "none");
 		text_fmt(&t, "; %s)\n", conf_change_name(k->change));
-		found = strstr(k->scope == CONF_PEER ? peers : manual, want);
-		if (!found || (k->scope == CONF_TOP && found > peers))
-			fail_msg("the manual lacks %s", want);
+		assert_has(chapter(manual, head[k->scope]), want);
 	}
+}
+
+static const struct conf_key *key_of(enum conf_scope scope, const char *name)
+{
+	for (size_t i = 0; i < conf_n_keys; i++)
+		if (conf_keys[i].scope == scope && strcmp(conf_keys[i].name, name) == 0)
+			return &conf_keys[i];
+	return NULL;
+}
+
+/* The table of its chapter CHANGES has a row for every name, with the cost in each section. */
+static void manual_has_every_cost(void **state)
+{
+	const char *manual = read_text(SOURCE_ROOT "/docs/man/warren.conf.5.scd");
+	struct bytes table = chapter(manual, "\n# CHANGES\n");
+
+	(void)state;
+	for (size_t i = 0; i < conf_n_keys; i++) {
+		char want[256];
+		struct text t = TEXT_OF(want);
+
+		text_add(&t, "\n|  ");
+		for (const char *c = conf_keys[i].name; *c; c++)
+			text_fmt(&t, *c == '_' ? "\\%c" : "%c", *c);
+		for (int scope = 0; scope < CONF_SCOPES; scope++) {
+			const struct conf_key *k =
+				key_of((enum conf_scope)scope, conf_keys[i].name);
+
+			text_fmt(&t, "\n:  %s", k ? conf_change_name(k->change) : "-");
+		}
+		text_add(&t, "\n");
+		assert_has(table, want);
+	}
+}
+
+/* The reader's table of keys already seen has room for every scope. */
+static void scopes_fit(void **state)
+{
+	size_t n[CONF_SCOPES] = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < conf_n_keys; i++)
+		assert_true(++n[conf_keys[i].scope] <= 32);
+	for (int scope = 0; scope < CONF_SCOPES; scope++)
+		assert_true(n[scope] > 0);
 }
 
 /* The files of examples/ are good, but for the paths they name. */
 static void examples_are_good(void **state)
 {
-	static const char *const file[] = { "site-a.conf", "site-b.conf",
-					    "partner-strongswan.conf" };
+	static const char *const file[] = { "site-a.conf", "site-b.conf", "partner-strongswan.conf",
+					    "hub.conf", "site.conf" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(file); i++) {
@@ -519,6 +593,8 @@ int main(void)
 		cmocka_unit_test(deep_braces),
 		cmocka_unit_test(out_of_memory),
 		cmocka_unit_test(manual_has_every_key),
+		cmocka_unit_test(manual_has_every_cost),
+		cmocka_unit_test(scopes_fit),
 		cmocka_unit_test(examples_are_good),
 	};
 
