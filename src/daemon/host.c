@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include "daemon/confine.h"
 #include "daemon/hostnet.h"
 #include "daemon/translate.h"
 
@@ -27,20 +28,38 @@ enum status host_init(struct host *h)
 
 /* ---- checking ---------------------------------------------------------------------------- */
 
-enum status host_check(struct host *h, const char *file, struct conf_errors *errs)
+/* What the signer read, without the secrets, read again by ourselves. */
+static enum status open_snapshot(struct host *h, struct signer_snapshot *snap, const char *file,
+				 struct conf_errors *errs, struct conf_creds **ret_creds)
 {
-	struct conf_creds *creds = NULL;
+	struct conf_source source = signer_source(snap);
 	enum status st = crypto_store_new(&h->store);
 
-	if (st == ST_OK)
-		st = conf_open(&mem_libc, &conf_source_files, file, h->store, errs, &h->conf,
-			       &creds);
 	if (st != ST_OK)
 		return st;
-	h->log.level = (enum obs_level)h->conf->log.v;
-	st = translate(h->conf, creds, NULL, &h->ike_conf);
+	crypto_store_public(h->store);
+	return conf_open(&mem_libc, &source, file, h->store, errs, &h->conf, ret_creds);
+}
+
+enum status host_check(struct host *h, const char *file, struct conf_errors *errs, struct text *why)
+{
+	struct signer_snapshot *snap = NULL;
+	struct conf_creds *creds = NULL;
+	enum status st = signer_load(h->signer, file, errs, why, &snap);
+
+	if (st == ST_OK)
+		st = open_snapshot(h, snap, file, errs, &creds);
+	signer_snapshot_free(snap);
+	if (*signer_warning(h->signer))
+		host_log(h, OBS_WARNING, NULL, signer_warning(h->signer));
+	if (st == ST_OK)
+		st = signer_commit(h->signer, why);
+	if (st == ST_OK) {
+		h->log.level = (enum obs_level)h->conf->log.v;
+		st = translate(h->conf, creds, NULL, &h->ike_conf);
+	}
 	conf_creds_free(creds);
-	return st;
+	return st == ST_OK ? confine_user(h, errs) : st;
 }
 
 /* ---- starting ---------------------------------------------------------------------------- */
@@ -103,6 +122,8 @@ static enum status start_network(struct host *h, struct conf_errors *errs, struc
 	if (st == ST_OK)
 		st = ctl_server_new(&h->loop, h->conf->control.s, commands_handle, h, why, &h->ctl);
 	if (st == ST_OK)
+		signer_note_socket(h->signer);
+	if (st == ST_OK)
 		st = start_routes(h, why);
 	if (st == ST_OK)
 		st = dataplane_new(h->underlay, &h->tun, h->mtu, why, &h->dp);
@@ -125,7 +146,7 @@ static enum status start_engine(struct host *h)
 	enum status st = crypto_openssl_new(&h->crypto);
 
 	if (st == ST_OK)
-		st = jobs_new(&h->loop, h->store, wiring_job_done, h, &h->jobs);
+		st = jobs_new(&h->loop, h->store, h->signer, wiring_job_done, h, &h->jobs);
 	if (st == ST_OK)
 		st = lookups_new(&h->loop, h->nl, h->underlay, wiring_resolved, h, &h->lookups);
 	if (st != ST_OK)
@@ -156,6 +177,10 @@ enum status host_start(struct host *h, struct conf_errors *errs, struct text *wh
 
 	if (st == ST_OK)
 		st = start_keylog(h, why);
+	if (st == ST_OK) {
+		confine_state(h);
+		st = confine(h, why);
+	}
 	if (st == ST_OK)
 		st = start_engine(h);
 	if (st == ST_OK)
@@ -191,6 +216,7 @@ static void stop_watching(struct host *h)
 	for (size_t i = 0; i < HOST_SIGNALS; i++)
 		plat_signal_free(h->signals[i]);
 	plat_timer_free(h->deadline);
+	plat_poll_free(h->signer_poll);
 	underlay_stop(h->underlay);
 	dataplane_stop(h->dp);
 	ctl_server_stop(h->ctl);
@@ -237,13 +263,13 @@ bool host_free(struct host *h)
 	if (h->ike_conf)
 		ike_conf_unref(h->ike_conf);
 	conf_unref(h->conf);
+	crypto_store_free(h->store);
+	signer_free(h->signer);
 	if (busy) {
 		uv_run(&h->loop, UV_RUN_NOWAIT);
 		return true;
 	}
-	/* Jobs that run use the store. */
 	if (plat_loop_close(&h->loop) != ST_OK)
 		host_log(h, OBS_ERROR, NULL, "the event loop still has something in it");
-	crypto_store_free(h->store);
 	return false;
 }

@@ -2,11 +2,12 @@
  * host.h - the daemon as a whole: everything that serves one engine, and the order in which it
  * comes and goes.
  *
- * host_check() reads and checks all there is to check and starts nothing; host_start() takes the
- * network: sockets first (the ports keep a second daemon out), device, control socket, routes, data
- * plane, engine.  host_free() goes the same way back.  In between wiring.c carries inputs to the
- * engine and its outputs out, all in the loop's thread; cryptography and name lookups run in the
- * pool, packets in the data plane's threads.
+ * host_check() has the signer read and check all there is to check, and starts nothing;
+ * host_start() takes the network: sockets first (the ports keep a second daemon out), device,
+ * control socket, routes; then it gives up root (confine.h), and goes on with data plane, engine,
+ * threads.  host_free() goes the same way back.  In between wiring.c carries inputs to the engine
+ * and its outputs out, all in the loop's thread; cryptography and name lookups run in the pool,
+ * packets in the data plane's threads.
  */
 #pragma once
 
@@ -24,6 +25,8 @@
 #include "ike/ike.h"
 #include "obs/obs.h"
 #include "plat/plat.h"
+#include "plat/sandbox.h"
+#include "signer/signer.h"
 
 /* Counters of the daemon itself. */
 enum host_counter {
@@ -41,11 +44,13 @@ struct host {
 	struct obs_log log;
 	mono_t started;
 	uint64_t counters[HOST_COUNTERS];
+	struct signer *signer; /* main()'s first act; freed by host_free() */
 
 	/* What host_check() made. */
 	struct conf *conf;
-	struct crypto_store *store;
+	struct crypto_store *store; /* without secrets: those are the signer's */
 	struct ike_conf *ike_conf;
+	struct plat_user user; /* whom we become */
 
 	/* What host_start() made, in this order. */
 	struct plat_nl *nl;
@@ -62,17 +67,21 @@ struct host {
 	struct crypto_openssl *crypto;
 	struct ike *ike;
 	struct plat_timer *deadline;
+	struct plat_poll *signer_poll;
 	struct plat_signal *signals[HOST_SIGNALS];
 
 	bool draining; /* wiring_drain() is at work further up the stack */
 	bool stopping; /* the farewell to the peers was begun */
+	bool failed; /* we end because something broke: the exit code says so */
 };
 
 /* `h` is zeroed. */
 MUST enum status host_init(struct host *h);
 
-/* ST_INVAL, ST_IO: `errs` names everything that is wrong with the file and what it names. */
-MUST enum status host_check(struct host *h, const char *file, struct conf_errors *errs);
+/* ST_INVAL, ST_IO: `errs` names everything that is wrong with the file and what it names; `why`
+ * says what is wrong with the signer. */
+MUST enum status host_check(struct host *h, const char *file, struct conf_errors *errs,
+			    struct text *why);
 
 /* On failure everything that was begun is undone by host_free(); the reasons are in `errs` where
  * they have a place in the file, else in `why`. */

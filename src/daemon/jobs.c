@@ -9,6 +9,8 @@
 struct jobs {
 	uv_loop_t *loop;
 	struct crypto_store *store;
+	struct crypto_store *before; /* the last reload's; NULL */
+	struct signer *signer; /* NULL */
 	jobs_done_fn *done;
 	void *ctx;
 	struct map by_id;
@@ -21,6 +23,7 @@ struct job {
 	struct jobs *owner;
 	uint64_t id;
 	struct crypto_job *job;
+	struct crypto_store *store;
 	struct plat_work *work;
 	bool cancelled;
 	struct crypto_result result;
@@ -36,8 +39,15 @@ static bool has_id(const struct map_node *n, const void *key)
 	return CONTAINER_OF(n, struct job, node)->id == *(const uint64_t *)key;
 }
 
-enum status jobs_new(uv_loop_t *loop, struct crypto_store *store, jobs_done_fn *done, void *ctx,
-		     struct jobs **ret_jobs)
+static void signer_done(void *ctx, uint64_t id, const struct crypto_result *r)
+{
+	struct jobs *j = ctx;
+
+	j->done(j->ctx, id, r);
+}
+
+enum status jobs_new(uv_loop_t *loop, struct crypto_store *store, struct signer *signer,
+		     jobs_done_fn *done, void *ctx, struct jobs **ret_jobs)
 {
 	struct jobs *j = calloc(1, sizeof(*j));
 	uint64_t key[2];
@@ -45,8 +55,11 @@ enum status jobs_new(uv_loop_t *loop, struct crypto_store *store, jobs_done_fn *
 	if (!j)
 		return ST_NOMEM;
 	plat_random(key, sizeof(key));
-	*j = (struct jobs){ .loop = loop, .store = store, .done = done, .ctx = ctx };
+	*j = (struct jobs){ .loop = loop, .signer = signer, .done = done, .ctx = ctx };
+	j->store = crypto_store_ref(store);
 	map_init(&j->by_id, &mem_libc, key);
+	if (signer)
+		signer_on_done(signer, signer_done, j);
 	*ret_jobs = j;
 	return ST_OK;
 }
@@ -56,7 +69,16 @@ static void release(struct jobs *j)
 	if (!j->freed || j->running)
 		return;
 	map_done(&j->by_id);
+	crypto_store_free(j->store);
+	crypto_store_free(j->before);
 	free(j);
+}
+
+void jobs_use_store(struct jobs *j, struct crypto_store *store)
+{
+	crypto_store_free(j->before);
+	j->before = j->store;
+	j->store = crypto_store_ref(store);
 }
 
 static void forget(struct job *job)
@@ -74,6 +96,8 @@ void jobs_free(struct jobs *j)
 		return;
 	while ((n = map_any(&j->by_id)))
 		forget(CONTAINER_OF(n, struct job, node));
+	if (j->signer)
+		signer_on_done(j->signer, NULL, NULL);
 	j->freed = true;
 	release(j);
 }
@@ -82,7 +106,7 @@ static void run(void *ctx)
 {
 	struct job *job = ctx;
 
-	crypto_openssl_run(job->owner->store, job->job, &job->result);
+	crypto_openssl_run(job->store, job->job, &job->result);
 }
 
 static void finish(struct job *job)
@@ -96,6 +120,7 @@ static void finish(struct job *job)
 	}
 	crypto_result_done(&job->result);
 	crypto_job_free(job->job);
+	crypto_store_free(job->store);
 	free(job);
 	release(j);
 }
@@ -116,7 +141,33 @@ static void refuse(struct jobs *j, uint64_t id, struct crypto_job *job)
 	j->done(j->ctx, id, &r);
 }
 
-void jobs_start(struct jobs *j, uint64_t id, struct crypto_job *cj)
+/* 0: it names nothing in a store. */
+static crypto_ref ref_of(const struct crypto_job *cj)
+{
+	switch (cj->kind) {
+	case CRYPTO_JOB_SIGN: return cj->in.sign.key;
+	case CRYPTO_JOB_PSK_AUTH: return cj->in.psk.psk;
+	case CRYPTO_JOB_VERIFY: return cj->in.verify.trust;
+	case CRYPTO_JOB_KE_GENERATE:
+	case CRYPTO_JOB_KE_DERIVE:
+	case CRYPTO_JOB_KE_RESPOND: break;
+	}
+	return 0;
+}
+
+static struct crypto_store *store_of(const struct jobs *j, const struct crypto_job *cj)
+{
+	crypto_ref ref = ref_of(cj);
+
+	return ref && j->before && crypto_store_has(j->before, ref) ? j->before : j->store;
+}
+
+static bool needs_secret(const struct crypto_job *cj)
+{
+	return cj->kind == CRYPTO_JOB_SIGN || cj->kind == CRYPTO_JOB_PSK_AUTH;
+}
+
+static void start_in_pool(struct jobs *j, uint64_t id, struct crypto_job *cj)
 {
 	static const struct plat_work_fns fns = { run, done };
 	struct job *job = calloc(1, sizeof(*job));
@@ -127,7 +178,9 @@ void jobs_start(struct jobs *j, uint64_t id, struct crypto_job *cj)
 	}
 	/* Complete before a thread may see it. */
 	*job = (struct job){ .owner = j, .id = id, .job = cj, .result.kind = cj->kind };
+	job->store = crypto_store_ref(store_of(j, cj));
 	if (plat_work_start(j->loop, &fns, job, &job->work) != ST_OK) {
+		crypto_store_free(job->store);
 		free(job);
 		refuse(j, id, cj);
 		return;
@@ -136,12 +189,22 @@ void jobs_start(struct jobs *j, uint64_t id, struct crypto_job *cj)
 	map_insert(&j->by_id, &job->node, hash_id(j, id));
 }
 
+void jobs_start(struct jobs *j, uint64_t id, struct crypto_job *cj)
+{
+	if (j->signer && needs_secret(cj))
+		signer_job(j->signer, id, store_of(j, cj), cj);
+	else
+		start_in_pool(j, id, cj);
+}
+
 void jobs_cancel(struct jobs *j, uint64_t id)
 {
 	struct map_node *n = map_find(&j->by_id, hash_id(j, id), has_id, &id);
 
 	if (n)
 		forget(CONTAINER_OF(n, struct job, node));
+	else if (j->signer)
+		signer_cancel(j->signer, id);
 }
 
 size_t jobs_running(const struct jobs *j)

@@ -82,6 +82,22 @@ static void print_failure(const struct conf_errors *errs, const char *why, enum 
 			st == ST_NOMEM ? "out of memory" : status_name(st));
 }
 
+/* The signer comes first: it must not inherit anything. */
+static enum status prepare(struct host *h)
+{
+	char buf[512];
+	struct text why = TEXT_OF(buf);
+	enum status st = plat_harden(&why);
+
+	if (st == ST_OK)
+		st = signer_fork(&why, &h->signer);
+	if (st == ST_OK && (st = host_init(h)) != ST_OK)
+		text_add(&why, "cannot make an event loop");
+	if (st != ST_OK)
+		fprintf(stderr, "warrend: %s\n", buf);
+	return st;
+}
+
 static enum status start(struct host *h, const char *file)
 {
 	struct conf_errors errs;
@@ -90,9 +106,7 @@ static enum status start(struct host *h, const char *file)
 	enum status st;
 
 	conf_errors_init(&errs, &mem_libc);
-	st = plat_harden(&why);
-	if (st == ST_OK)
-		st = host_check(h, file, &errs);
+	st = host_check(h, file, &errs, &why);
 	if (st == ST_OK)
 		st = host_start(h, &errs, &why);
 	if (st != ST_OK)
@@ -109,14 +123,12 @@ int main(int argc, char **argv)
 
 	if (!file)
 		return code;
-	if (host_init(&h) != ST_OK) {
-		fprintf(stderr, "warrend: cannot make an event loop\n");
+	if (prepare(&h) != ST_OK)
 		return EXIT_FAILURE;
-	}
 	code = EXIT_FAILURE;
 	if (start(&h, file) == ST_OK) {
 		uv_run(&h.loop, UV_RUN_DEFAULT);
-		code = EXIT_SUCCESS;
+		code = h.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
 	if (host_free(&h))
 		_exit(code);

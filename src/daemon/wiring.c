@@ -139,6 +139,23 @@ void wiring_resolved(void *host, uint64_t id, const char *name, const struct ike
 	wiring_drain(h);
 }
 
+/* Without it nobody can be authenticated any more.  The block stays, and who started us will start
+ * us again. */
+static void on_signer(void *host)
+{
+	struct host *h = host;
+	char buf[256];
+	struct text why = TEXT_OF(buf);
+
+	if (signer_pump(h->signer, &why) == ST_OK)
+		return;
+	host_log(h, OBS_ERROR, NULL, buf);
+	plat_poll_free(h->signer_poll);
+	h->signer_poll = NULL;
+	h->failed = true;
+	host_shutdown(h, "no signer");
+}
+
 static void on_signal(void *host, int signo)
 {
 	struct host *h = host;
@@ -162,6 +179,8 @@ enum status wiring_start(struct host *h, struct text *why)
 
 	for (size_t i = 0; i < HOST_SIGNALS && st == ST_OK; i++)
 		st = plat_signal_new(&h->loop, signals[i], on_signal, h, &h->signals[i]);
+	if (st == ST_OK)
+		st = plat_poll_new(&h->loop, signer_fd(h->signer), on_signer, h, &h->signer_poll);
 	if (st == ST_OK)
 		st = dataplane_start(h->dp, &h->loop, &fns);
 	if (st == ST_OK)

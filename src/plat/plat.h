@@ -4,6 +4,7 @@
  *
  *	clock.h     what `struct now` is made of
  *	process.h   network namespaces, hardening, sysctls, random bytes
+ *	sandbox.h   another user, fewer capabilities, a filter of system calls
  *	loop.h      descriptors, deadlines, signals and slow work on a libuv loop
  *	udp.h       the outer sockets
  *	tun.h       the inner device
@@ -18,7 +19,6 @@
  * operating system's reason; netlink adds the kernel's extended acknowledgement.  Nothing here
  *logs.
  *
- * Known gaps: no privilege separation and no sandbox yet; address changes are not watched.
  */
 #pragma once
 

@@ -12,7 +12,7 @@
  *	                     <-- errors, or a snapshot of all files without secrets
  *	conf_open(snapshot) into a public store
  *	signer_commit()      -- COMMIT -->        the new secrets replace the old ones
- *	signer_start()       -- SIGN, name, octets -->
+ *	signer_job()         -- SIGN, name, octets -->
  *	                     <-- result
  *
  * Octets to be signed must be those of RFC 7296 section 2.15: an IKE_SA_INIT message, a nonce, a
@@ -44,7 +44,7 @@ struct signer_snapshot;
 struct conf_source signer_source(struct signer_snapshot *snap);
 void signer_snapshot_free(struct signer_snapshot *snap); /* takes NULL */
 
-/* Waits for the answer (start-up, reload).  ST_INVAL: `errs` has what `warren check` would say.  The
+/* Waits for the answer (start-up, reload).  ST_INVAL: `errs` has what `warren check` would say. The
  * secrets loaded stay aside until signer_commit(), and go with the next load otherwise. */
 MUST enum status signer_load(struct signer *s, const char *path, struct conf_errors *errs,
 			     struct text *why, struct signer_snapshot **ret_snap);
@@ -61,5 +61,23 @@ void signer_job(struct signer *s, uint64_t id, const struct crypto_store *store,
 /* Its result will not be delivered. */
 void signer_cancel(struct signer *s, uint64_t id);
 
-/* Reads and writes what can be; ST_IO: the signer is gone. */
+/* What it answered so far, for people. */
+struct signer_counts {
+	uint64_t done;
+	uint64_t unknown; /* refused: a key that is in no configuration any more */
+	uint64_t shape; /* refused: octets that are no AUTH's */
+	uint64_t rate; /* refused: too many in a short time */
+	uint64_t
+		failed; /* the peer takes no signature that the key can make; libcrypto's trouble */
+};
+
+struct signer_counts signer_counts(const struct signer *s);
+/* What its sandbox lacks on this machine, "" if nothing.  After the first load. */
+const char *signer_warning(const struct signer *s);
+
+/* The control socket of the configuration is there: the signer removes it when this process has
+ * ended, which may not be able to do so itself any more. */
+void signer_note_socket(struct signer *s);
+
+/* Reads and writes what can be, delivers results; ST_IO: the signer is gone. */
 MUST enum status signer_pump(struct signer *s, struct text *why);

@@ -68,6 +68,7 @@ MODULES = {
     "obs": ["base", "ike", "dp"],
     "pki": ["base"],
     "plat": ["base"],
+    "signer": ["base", "conf", "crypto", "crypto/openssl", "plat", "wire/ike"],
     "ctl": ["base"],
     "cli": ["base", "conf", "ctl", "obs", "pki"],
     "daemon": ["*"],

@@ -553,7 +553,7 @@ static void test_jobs(void **state)
 	(void)state;
 	uv_loop_init(&loop);
 	assert_int_equal(crypto_store_new(&store), ST_OK);
-	assert_int_equal(jobs_new(&loop, store, on_job, &s, &jobs), ST_OK);
+	assert_int_equal(jobs_new(&loop, store, NULL, on_job, &s, &jobs), ST_OK);
 	for (uint64_t id = 1; id <= 20; id++)
 		jobs_start(jobs, id, key_pair_job());
 	assert_int_equal(jobs_running(jobs), 20);

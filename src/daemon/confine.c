@@ -1,0 +1,51 @@
+#include "daemon/confine.h"
+
+#include <unistd.h>
+
+#include "plat/sandbox.h"
+
+#define STATE_DIR "/var/lib/warren"
+
+enum { WHY_MAX = 512 };
+
+enum status confine_user(struct host *h, struct conf_errors *errs)
+{
+	const struct conf_text *user = &h->conf->user;
+	char buf[WHY_MAX];
+	struct text t = TEXT_OF(buf);
+
+	h->user = PLAT_USER_NOBODY;
+	if (geteuid() != 0 || plat_user_find(user->s, &h->user) == ST_OK)
+		return ST_OK;
+	if (user->at.line) {
+		conf_error_add(errs, user->at, "user %s: there is no such user", user->s);
+		return ST_INVAL;
+	}
+	text_fmt(&t, "there is no user %s: running as nobody, which others may do too", user->s);
+	host_log(h, OBS_WARNING, NULL, buf);
+	return ST_OK;
+}
+
+/* What has to survive a restart is a help and no condition. */
+void confine_state(struct host *h)
+{
+	char buf[WHY_MAX];
+	struct text why = TEXT_OF(buf);
+
+	text_add(&why, "state directory ");
+	if (plat_give_dir(h->conf->state.s, STATE_DIR, &h->user, 0755, &why) != ST_OK)
+		host_log(h, OBS_WARNING, NULL, buf);
+}
+
+enum status confine(struct host *h, struct text *why)
+{
+	const uint64_t caps = PLAT_CAP_NET_ADMIN | PLAT_CAP_NET_RAW | PLAT_CAP_NET_BIND_SERVICE;
+	char buf[WHY_MAX];
+	struct text ignored = TEXT_OF(buf);
+	enum status st = plat_become(&h->user, caps, why);
+
+	/* A kernel without filters is no reason to leave a network without its gateway. */
+	if (st == ST_OK && plat_seccomp(PLAT_SECCOMP_DAEMON, &ignored) != ST_OK)
+		host_log(h, OBS_WARNING, NULL, buf);
+	return st;
+}
