@@ -168,8 +168,8 @@ static struct child *make_child(struct ike *ike, const struct attempt *at, struc
 
 	if (!child_ok(at, &c, why))
 		return NULL;
-	if (keys_child(&ike->crypto, sa->suite.prf, &sa->keys.d, &nonces, &c.suite, true, &c.in,
-		       &c.out) == ST_OK &&
+	if (keys_child(&ike->crypto, sa->suite.prf, keys_d(&sa->keys), &nonces, &c.suite, true,
+		       &c.in, &c.out) == ST_OK &&
 	    child_new(ike, sa, &c, ob, &child))
 		child = NULL;
 	wipe(&c, sizeof(c));

@@ -308,8 +308,8 @@ static enum status make_child(struct ike *ike, struct ike_sa *sa, struct child_p
 
 	c->peer = a->peer->id;
 	c->spi_in = child_pick_spi(ike);
-	st = keys_child(&ike->crypto, sa->suite.prf, &sa->keys.d, &nonces, &c->suite, false, &c->in,
-			&c->out);
+	st = keys_child(&ike->crypto, sa->suite.prf, keys_d(&sa->keys), &nonces, &c->suite, false,
+			&c->in, &c->out);
 	if (!st)
 		st = child_new(ike, sa, c, &a->ob, &a->child);
 	if (!st && a->peer->conf->role == IKE_ROLE_MEMBERS)

@@ -267,8 +267,9 @@ static void derived(struct ike *ike, struct attempt *at, const struct crypto_res
 		mem_free(ike->mem, (void *)(uintptr_t)nonce_r.p);
 		goto fail;
 	}
-	st = keys_derive(&ike->crypto, &l->suite, &nonces, bytes_of(r->ke.shared, r->ke.shared_len),
-			 sa->spi_i, at->msg.hdr.spi_r, true, &sa->keys, &hs->keys);
+	st = keys_derive(ike->mem, &ike->crypto, &l->suite, &nonces,
+			 bytes_of(r->ke.shared, r->ke.shared_len), sa->spi_i, at->msg.hdr.spi_r,
+			 true, &sa->keys, &hs->keys);
 	if (st) {
 		mem_free(ike->mem, (void *)(uintptr_t)nonce_r.p);
 		mem_free(ike->mem, (void *)(uintptr_t)msg_r.p);

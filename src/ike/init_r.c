@@ -247,16 +247,17 @@ static void finish(struct ike *ike, struct attempt *at, const struct crypto_resu
 	struct ike_sa *sa = at->sa;
 	struct init_r *l = at->locals;
 	struct nonces nonces = { sa->hs->nonce_i, sa->hs->nonce_r };
-	struct handshake_keys hs_keys;
-	struct sa_keys keys;
+	struct handshake_keys hs_keys = { 0 };
+	struct sa_keys keys = { 0 };
 	struct bytes owned, copy;
 
 	if (r->status) {
 		no_secret(ike, sa, r);
 		return;
 	}
-	if (keys_derive(&ike->crypto, &l->suite, &nonces, bytes_of(r->ke.shared, r->ke.shared_len),
-			sa->spi_i, sa->spi_r, false, &keys, &hs_keys))
+	if (keys_derive(ike->mem, &ike->crypto, &l->suite, &nonces,
+			bytes_of(r->ke.shared, r->ke.shared_len), sa->spi_i, sa->spi_r, false,
+			&keys, &hs_keys))
 		goto fail;
 	if (build(ike, sa, at, r, &owned))
 		goto fail;
@@ -276,11 +277,10 @@ static void finish(struct ike *ike, struct attempt *at, const struct crypto_resu
 	send_response(ike, sa, WIRE_IKE_SA_INIT, owned);
 	if (ike->conf->keys)
 		keys_emit(ike, sa);
-	wipe(&keys, sizeof(keys));
 	wipe(&hs_keys, sizeof(hs_keys));
 	return;
 fail:
-	wipe(&keys, sizeof(keys));
+	keys_done(&keys, ike->mem);
 	wipe(&hs_keys, sizeof(hs_keys));
 	count(ike, C_NO_MEMORY);
 	sa_remove(ike, sa, "out of memory");

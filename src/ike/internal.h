@@ -88,11 +88,14 @@ void window_done(struct window *w, const struct alloc *mem);
 
 /* ---- keys (keys.c) ----------------------------------------------------------------------- */
 
-/* Keys of an IKE SA for as long as it lives (section 2.14); 3 * 69 bytes with an AEAD. */
+/* Keys of an IKE SA for as long as it lives (section 2.14), in the space they take: a hub has
+ * thousands. */
 struct sa_keys {
-	struct secret d;
-	struct crypto_key out; /* what we send with: SK_ei/SK_ai for the original initiator */
-	struct crypto_key in;
+	struct crypto_cipher cipher;
+	bool initiator; /* we are the original initiator: we send with SK_ei/SK_ai */
+	uint8_t d_len;
+	uint16_t n;
+	uint8_t *mat; /* owned: SK_d | SK_ai | SK_ar | SK_ei | SK_er */
 	uint64_t out_iv; /* next explicit IV; never repeats under one key */
 };
 
@@ -106,16 +109,20 @@ struct nonces {
 	struct bytes r;
 };
 
-MUST enum status keys_derive(const struct crypto *c, const struct policy_suite *suite,
-			     const struct nonces *nonces, struct bytes shared, uint64_t spi_i,
-			     uint64_t spi_r, bool initiator, struct sa_keys *ret_keys,
-			     struct handshake_keys *ret_hs);
-void keys_done(struct sa_keys *k);
+MUST enum status keys_derive(const struct alloc *mem, const struct crypto *c,
+			     const struct policy_suite *suite, const struct nonces *nonces,
+			     struct bytes shared, uint64_t spi_i, uint64_t spi_r, bool initiator,
+			     struct sa_keys *ret_keys, struct handshake_keys *ret_hs);
+void keys_done(struct sa_keys *k, const struct alloc *mem);
+struct bytes keys_d(const struct sa_keys *k);
+/* What we send with, or what the peer does; wipe() it. */
+struct crypto_key keys_out(const struct sa_keys *k);
+struct crypto_key keys_in(const struct sa_keys *k);
 /* The KEYS output of an SA, for a key log. */
 void keys_emit(struct ike *ike, const struct ike_sa *sa);
 /* Child keys without PFS: KEYMAT = prf+(SK_d, Ni | Nr), section 2.17; `initiator` of the exchange
  * that creates the child. */
-MUST enum status keys_child(const struct crypto *c, uint16_t prf, const struct secret *sk_d,
+MUST enum status keys_child(const struct crypto *c, uint16_t prf, struct bytes sk_d,
 			    const struct nonces *nonces, const struct policy_suite *suite,
 			    bool initiator, struct esp_keys *ret_in, struct esp_keys *ret_out);
 /* InitiatorSignedOctets or ResponderSignedOctets (section 2.15) into arena memory. */

@@ -11,17 +11,6 @@ static bool cut(struct cur *c, size_t n, struct secret *ret)
 	return !c->err && secret_set(ret, b);
 }
 
-/* {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr}, section 2.14. */
-static bool cut_sa_keys(struct cur *c, size_t prf_len, const struct crypto_cipher_info *ci,
-			struct crypto_key *i, struct crypto_key *r, struct sa_keys *k,
-			struct handshake_keys *hs)
-{
-	return cut(c, prf_len, &k->d) && cut(c, ci->integ_key_len, &i->integ) &&
-	       cut(c, ci->integ_key_len, &r->integ) && cut(c, ci->key_len, &i->encr) &&
-	       cut(c, ci->key_len, &r->encr) && cut(c, prf_len, &hs->pi) &&
-	       cut(c, prf_len, &hs->pr);
-}
-
 static enum status skeyseed(const struct crypto *c, uint16_t prf, const struct nonces *nonces,
 			    struct bytes shared, uint8_t *ret)
 {
@@ -37,22 +26,37 @@ static enum status skeyseed(const struct crypto *c, uint16_t prf, const struct n
 	return st;
 }
 
-enum status keys_derive(const struct crypto *c, const struct policy_suite *suite,
-			const struct nonces *nonces, struct bytes shared, uint64_t spi_i,
-			uint64_t spi_r, bool initiator, struct sa_keys *ret_keys,
-			struct handshake_keys *ret_hs)
+/* {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr}, section 2.14: the SA keeps the first
+ * five, the handshake the rest. */
+static enum status cut_sa_keys(const struct alloc *mem, struct bytes mat, size_t prf_len,
+			       struct sa_keys *k, struct handshake_keys *hs)
 {
-	struct crypto_cipher cipher = policy_suite_cipher(suite);
+	struct cur c = cur_of(mat);
+	struct bytes kept = cur_take(&c, mat.n - 2 * prf_len), copy;
+
+	if (!cut(&c, prf_len, &hs->pi) || !cut(&c, prf_len, &hs->pr))
+		return ST_BUG;
+	if (mem_dup(mem, kept, &copy))
+		return ST_NOMEM;
+	k->mat = (uint8_t *)(uintptr_t)copy.p;
+	k->n = (uint16_t)kept.n;
+	k->d_len = (uint8_t)prf_len;
+	return ST_OK;
+}
+
+enum status keys_derive(const struct alloc *mem, const struct crypto *c,
+			const struct policy_suite *suite, const struct nonces *nonces,
+			struct bytes shared, uint64_t spi_i, uint64_t spi_r, bool initiator,
+			struct sa_keys *ret_keys, struct handshake_keys *ret_hs)
+{
+	struct sa_keys k = { .cipher = policy_suite_cipher(suite), .initiator = initiator };
 	size_t prf_len = crypto_prf_len(suite->prf);
-	struct crypto_key i = { .cipher = cipher }, r = { .cipher = cipher };
-	struct sa_keys k = { 0 };
 	struct handshake_keys hs = { 0 };
 	struct crypto_cipher_info ci;
 	uint8_t seed[CRYPTO_PRF_MAX], mat[KEYMAT_MAX], spis[16];
 	struct bytes parts[4] = { nonces->i, nonces->r, { spis, 8 }, { spis + 8, 8 } };
-	struct cur cur;
 	size_t n;
-	enum status st = crypto_cipher_info(cipher, &ci);
+	enum status st = crypto_cipher_info(k.cipher, &ci);
 
 	if (st)
 		return st;
@@ -64,57 +68,85 @@ enum status keys_derive(const struct crypto *c, const struct policy_suite *suite
 	st = skeyseed(c, suite->prf, nonces, shared, seed);
 	if (!st)
 		st = crypto_prf_plus(c, suite->prf, bytes_of(seed, prf_len), parts, 4, mat, n);
-	cur = cur_of(bytes_of(mat, n));
-	if (!st && !cut_sa_keys(&cur, prf_len, &ci, &i, &r, &k, &hs))
-		st = ST_BUG;
+	if (!st)
+		st = cut_sa_keys(mem, bytes_of(mat, n), prf_len, &k, &hs);
 	if (!st) {
-		k.out = initiator ? i : r;
-		k.in = initiator ? r : i;
 		*ret_keys = k;
 		*ret_hs = hs;
 	}
 	wipe(seed, sizeof(seed));
 	wipe(mat, sizeof(mat));
-	wipe(&i, sizeof(i));
-	wipe(&r, sizeof(r));
-	wipe(&k, sizeof(k));
 	wipe(&hs, sizeof(hs));
 	return st;
 }
 
-void keys_done(struct sa_keys *k)
+void keys_done(struct sa_keys *k, const struct alloc *mem)
 {
+	if (k->mat)
+		mem_free_secret(mem, k->mat, k->n);
 	wipe(k, sizeof(*k));
+}
+
+struct bytes keys_d(const struct sa_keys *k)
+{
+	return bytes_of(k->mat, k->d_len);
+}
+
+static struct crypto_key key_of(const struct sa_keys *k, bool of_initiator)
+{
+	struct crypto_key key = { .cipher = k->cipher };
+	struct crypto_cipher_info ci;
+	struct cur c = cur_of(bytes_of(k->mat, k->n));
+
+	/* No keys yet, or a cipher that is none: an empty key, which no provider takes. */
+	if (crypto_cipher_info(k->cipher, &ci))
+		return key;
+	(void)cur_take(&c, k->d_len + (of_initiator ? 0 : ci.integ_key_len));
+	(void)cut(&c, ci.integ_key_len, &key.integ);
+	(void)cur_take(&c, of_initiator ? ci.integ_key_len : 0);
+	(void)cur_take(&c, of_initiator ? 0 : ci.key_len);
+	(void)cut(&c, ci.key_len, &key.encr);
+	return key;
+}
+
+struct crypto_key keys_out(const struct sa_keys *k)
+{
+	return key_of(k, k->initiator);
+}
+
+struct crypto_key keys_in(const struct sa_keys *k)
+{
+	return key_of(k, !k->initiator);
 }
 
 void keys_emit(struct ike *ike, const struct ike_sa *sa)
 {
-	const struct crypto_key *i = sa->initiator ? &sa->keys.out : &sa->keys.in;
-	const struct crypto_key *r = sa->initiator ? &sa->keys.in : &sa->keys.out;
+	struct crypto_key i = key_of(&sa->keys, true), r = key_of(&sa->keys, false);
 	struct outbox ob;
 	struct out_item *it;
-	struct ike_out *o;
-	bool ok;
 
 	outbox_init(&ob, ike->mem);
 	it = outbox_add(&ob, IKE_OUT_KEYS);
-	if (!it)
-		return;
-	o = &it->out;
-	o->u.keys.spi_i = sa->spi_i;
-	o->u.keys.spi_r = sa->spi_r;
-	o->u.keys.cipher = i->cipher;
-	ok = arena_dup(&it->mem, secret_bytes(&i->encr), &o->u.keys.sk_ei) == ST_OK &&
-	     arena_dup(&it->mem, secret_bytes(&r->encr), &o->u.keys.sk_er) == ST_OK &&
-	     arena_dup(&it->mem, secret_bytes(&i->integ), &o->u.keys.sk_ai) == ST_OK &&
-	     arena_dup(&it->mem, secret_bytes(&r->integ), &o->u.keys.sk_ar) == ST_OK;
-	if (ok)
-		outbox_commit(ike, &ob);
-	else
+	if (it) {
+		struct ike_out *o = &it->out;
+
+		o->u.keys.spi_i = sa->spi_i;
+		o->u.keys.spi_r = sa->spi_r;
+		o->u.keys.cipher = i.cipher;
+		ob.failed = arena_dup(&it->mem, secret_bytes(&i.encr), &o->u.keys.sk_ei) ||
+			    arena_dup(&it->mem, secret_bytes(&r.encr), &o->u.keys.sk_er) ||
+			    arena_dup(&it->mem, secret_bytes(&i.integ), &o->u.keys.sk_ai) ||
+			    arena_dup(&it->mem, secret_bytes(&r.integ), &o->u.keys.sk_ar);
+	}
+	wipe(&i, sizeof(i));
+	wipe(&r, sizeof(r));
+	if (ob.failed)
 		outbox_drop(&ob);
+	else
+		outbox_commit(ike, &ob);
 }
 
-enum status keys_child(const struct crypto *c, uint16_t prf, const struct secret *sk_d,
+enum status keys_child(const struct crypto *c, uint16_t prf, struct bytes sk_d,
 		       const struct nonces *nonces, const struct policy_suite *suite,
 		       bool initiator, struct esp_keys *ret_in, struct esp_keys *ret_out)
 {
@@ -132,7 +164,7 @@ enum status keys_child(const struct crypto *c, uint16_t prf, const struct secret
 	n = 2 * (ci.integ_key_len + ci.key_len);
 	if (n > sizeof(mat))
 		return ST_BUG;
-	st = crypto_prf_plus(c, prf, secret_bytes(sk_d), parts, 2, mat, n);
+	st = crypto_prf_plus(c, prf, sk_d, parts, 2, mat, n);
 	cur = cur_of(bytes_of(mat, n));
 	/* Section 2.17: all keys of the direction initiator to responder first, and within a
 	 * direction the encryption key before the integrity key. */

@@ -326,6 +326,7 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 	heap_disarm(&ike->timers, &sa->keepalive);
 	heap_disarm(&ike->timers, &sa->reap);
 	handshake_free(ike, sa);
+	keys_done(&sa->keys, ike->mem);
 	window_done(&sa->win, ike->mem);
 	mem_free(ike->mem, (void *)(uintptr_t)sa->remote_id.data.p);
 	mem_free(ike->mem, sa->cred);
@@ -394,7 +395,7 @@ static void linger(struct ike *ike, struct ike_sa *sa)
 {
 	attempt_end(ike, sa->attempt);
 	handshake_free(ike, sa);
-	keys_done(&sa->keys);
+	keys_done(&sa->keys, ike->mem);
 	sa_set_state(ike, sa, SA_FAILED);
 	heap_arm(&ike->timers, &sa->reap, mono_add(ike->now.mono, dur_s(IKE_LINGER_S)));
 }

@@ -31,7 +31,7 @@ void msg_begin_sk(struct ike *ike, const struct ike_sa *sa, uint8_t exchange, bo
 	struct crypto_cipher_info ci;
 
 	msg_begin(ike, sa, exchange, response, msgid, o);
-	if (crypto_cipher_info(sa->keys.out.cipher, &ci) == ST_OK)
+	if (crypto_cipher_info(sa->keys.cipher, &ci) == ST_OK)
 		wire_ike_sk_begin(o, ci.iv_len);
 	else
 		o->w.err = true;
@@ -41,7 +41,7 @@ void msg_begin_sk(struct ike *ike, const struct ike_sa *sa, uint8_t exchange, bo
  * unpredictable one. */
 static void fill_iv(struct ike *ike, struct ike_sa *sa, size_t iv_len, uint8_t *iv)
 {
-	if (sa->keys.out.cipher.integ == CRYPTO_INTEG_NONE && iv_len == 8)
+	if (sa->keys.cipher.integ == CRYPTO_INTEG_NONE && iv_len == 8)
 		store_be64(iv, sa->keys.out_iv++);
 	else
 		ike->crypto.ops->random(ike->crypto.ctx, iv, iv_len);
@@ -52,16 +52,18 @@ static enum status seal(struct ike *ike, struct ike_sa *sa, struct wire_out *o,
 {
 	struct crypto_cipher_info ci;
 	struct wire_sk_spans s;
+	struct crypto_key key;
 	struct bytes msg;
-	enum status st = crypto_cipher_info(sa->keys.out.cipher, &ci);
+	enum status st = crypto_cipher_info(sa->keys.cipher, &ci);
 
 	if (!st)
 		st = wire_ike_sk_end(o, ci.block, ci.icv_len, &s, &msg);
 	if (st)
 		return st;
 	fill_iv(ike, sa, ci.iv_len, s.iv);
-	st = ike->crypto.ops->seal(ike->crypto.ctx, &sa->keys.out, s.iv, s.aad, s.plain,
-				   s.plain_len, s.icv);
+	key = keys_out(&sa->keys);
+	st = ike->crypto.ops->seal(ike->crypto.ctx, &key, s.iv, s.aad, s.plain, s.plain_len, s.icv);
+	wipe(&key, sizeof(key));
 	if (!st)
 		*ret_msg = msg;
 	return st;
@@ -224,12 +226,12 @@ enum status msg_open(struct ike *ike, const struct ike_sa *sa, struct arena *ar,
 		     const struct wire_ike_msg *msg, struct wire_payloads *ret_inner,
 		     enum wire_fault *fault)
 {
-	const struct crypto_key *key = &sa->keys.in;
+	struct crypto_key key;
 	struct bytes body = msg->sk.body, plain, payloads;
 	struct crypto_cipher_info ci;
 	uint8_t *copy;
 	size_t n;
-	enum status st = crypto_cipher_info(key->cipher, &ci);
+	enum status st = crypto_cipher_info(sa->keys.cipher, &ci);
 
 	if (st)
 		return ST_BUG;
@@ -242,8 +244,10 @@ enum status msg_open(struct ike *ike, const struct ike_sa *sa, struct arena *ar,
 	if (!copy)
 		return ST_NOMEM;
 	memcpy(copy, body.p + ci.iv_len, n);
-	st = ike->crypto.ops->open(ike->crypto.ctx, key, body.p, msg->sk.aad, copy, n,
+	key = keys_in(&sa->keys);
+	st = ike->crypto.ops->open(ike->crypto.ctx, &key, body.p, msg->sk.aad, copy, n,
 				   body.p + ci.iv_len + n);
+	wipe(&key, sizeof(key));
 	if (st) {
 		count(ike, C_INTEGRITY);
 		return ST_DROP;
