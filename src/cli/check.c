@@ -3,14 +3,13 @@
  */
 #include <stdio.h>
 
-#include "cli/cli.h"
-#include "conf/conf_creds.h"
+#include "cli/conf.h"
 
 enum {
 	ERROR_LINE_MAX = 8192,
 };
 
-static void print_errors(const struct conf_errors *errs)
+void cli_print_errors(const struct conf_errors *errs)
 {
 	for (const struct conf_error *e = errs->head; e; e = e->next) {
 		char raw[ERROR_LINE_MAX], buf[ERROR_LINE_MAX];
@@ -50,12 +49,12 @@ static void print_json(const struct conf_errors *errs, const struct conf *conf)
 	json_decref(o);
 }
 
-static void print_good(const struct cli *cli, const struct conf *conf)
+static void print_good(const struct conf *conf)
 {
 	char buf[256];
 	struct text name = TEXT_OF(buf);
 
-	printf("%s: good", cli->arg);
+	printf("%s: good", conf->file);
 	if (conf->n_networks) {
 		cli_add(&name, conf->networks->name);
 		printf(", %s of network %s",
@@ -72,33 +71,45 @@ static enum cli_exit report(const struct cli *cli, const struct conf_errors *err
 	if (cli->json)
 		print_json(errs, conf);
 	else if (conf)
-		print_good(cli, conf);
+		print_good(conf);
 	else
-		print_errors(errs);
+		cli_print_errors(errs);
 	return conf ? CLI_OK : CLI_FAILED;
+}
+
+enum status cli_conf_open(const char *path, struct cli_conf *ret)
+{
+	enum status st;
+
+	*ret = (struct cli_conf){ 0 };
+	conf_errors_init(&ret->errs, &mem_libc);
+	ret->errs.file = path;
+	st = crypto_store_new(&ret->store);
+	if (st == ST_OK)
+		st = conf_open(&mem_libc, &conf_source_files, path, ret->store, &ret->errs,
+			       &ret->conf, &ret->creds);
+	return st;
+}
+
+void cli_conf_close(struct cli_conf *c)
+{
+	conf_creds_free(c->creds);
+	conf_unref(c->conf);
+	conf_errors_done(&c->errs);
+	crypto_store_free(c->store);
 }
 
 enum cli_exit cli_check(const struct cli *cli)
 {
-	struct conf_creds *creds = NULL;
-	struct conf *conf = NULL;
-	struct crypto_store *store;
-	struct conf_errors errs;
+	struct cli_conf c;
+	enum status st = cli_conf_open(cli->arg, &c);
 	enum cli_exit code;
-	enum status st;
 
-	if (crypto_store_new(&store) != ST_OK) {
-		fprintf(stderr, "warren: libcrypto cannot be used\n");
-		return CLI_FAILED;
-	}
-	conf_errors_init(&errs, &mem_libc);
-	st = conf_open(&mem_libc, &conf_source_files, cli->arg, store, &errs, &conf, &creds);
-	if (st == ST_NOMEM)
-		fprintf(stderr, "warren: out of memory\n");
-	code = report(cli, &errs, conf);
-	conf_creds_free(creds);
-	conf_unref(conf);
-	conf_errors_done(&errs);
-	crypto_store_free(store);
+	if (st != ST_OK && c.errs.total == 0)
+		code = cli_complain(cli, CLI_FAILED,
+				    st == ST_NOMEM ? "out of memory" : "libcrypto cannot be used");
+	else
+		code = report(cli, &c.errs, c.conf);
+	cli_conf_close(&c);
 	return code;
 }

@@ -19,16 +19,31 @@ enum cli_exit {
 	CLI_UNREACHABLE = 3, /* no daemon answers on the socket */
 };
 
+enum { CLI_LIST_MAX = 64 };
+
+struct cli_list {
+	const char *v[CLI_LIST_MAX];
+	size_t n;
+};
+
 struct cli {
 	const char *socket;
 	bool json;
-	const char *arg; /* FILE or PEER; NULL when not given */
+	const char *arg; /* FILE, PEER or BUNDLE; NULL when not given */
 	int argc; /* of a command that reads its own options: what follows its name */
 	char **argv;
+	/* Options of some commands; not given: NULL, false, empty. */
+	bool dry_run, force, no_start;
+	const char *key, *dir, *log, *topology;
+	struct cli_list protect, hubs, domain;
 };
 
 /* check.c */
 enum cli_exit cli_check(const struct cli *cli);
+/* doctor.c */
+enum cli_exit cli_doctor(const struct cli *cli);
+/* join.c */
+enum cli_exit cli_join(const struct cli *cli);
 /* pki.c */
 enum cli_exit cli_pki(const struct cli *cli);
 /* remote.c */
@@ -37,10 +52,17 @@ enum cli_exit cli_peers(const struct cli *cli);
 enum cli_exit cli_watch(const struct cli *cli);
 enum cli_exit cli_up(const struct cli *cli);
 enum cli_exit cli_down(const struct cli *cli);
+enum cli_exit cli_why(const struct cli *cli);
+enum cli_exit cli_reload(const struct cli *cli);
 
-/* peers.c, status.c: what the daemon answered, for people. */
+/* peers.c, status.c, why.c: what the daemon answered, for people. */
 void cli_print_status(json_t *status);
-void cli_print_peers(json_t *result);
+void cli_print_peers(json_t *result); /* a table */
+void cli_print_peers_fully(json_t *result);
+void cli_print_why(json_t *result);
+
+/* Says why on stderr and, with --json, as a document. */
+enum cli_exit cli_complain(const struct cli *cli, enum cli_exit code, const char *why);
 
 /* ---- print.c ----------------------------------------------------------------------------- */
 

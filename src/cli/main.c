@@ -12,25 +12,75 @@ enum arg {
 	ARG_REST, /* everything after its name is the command's own business */
 };
 
+enum { OPTIONS_MAX = 10 };
+
 static const struct command {
 	const char *name;
 	const char *arg_name;
 	enum arg arg;
 	enum cli_exit (*run)(const struct cli *cli);
 	const char *help;
+	const char *options[OPTIONS_MAX]; /* that only it takes */
 } commands[] = {
-	{ "status", NULL, ARG_NONE, cli_status, "the daemon, its SAs, its counters" },
-	{ "peers", NULL, ARG_NONE, cli_peers, "every peer: state, last error, SAs, traffic" },
-	{ "watch", NULL, ARG_NONE, cli_watch, "events as they happen, until interrupted" },
-	{ "check", "FILE", ARG_REQUIRED, cli_check,
-	  "everything that is wrong with a configuration" },
-	{ "pki", "...", ARG_REST, cli_pki,
-	  "certificates: authority, requests, bundles; see \"warren pki help\"" },
-	{ "up", "PEER", ARG_REQUIRED, cli_up, "connect a peer now" },
-	{ "down", "PEER", ARG_OPTIONAL, cli_down,
-	  "delete a peer's SAs; without PEER all, and end the daemon" },
-	{ "version", NULL, ARG_NONE, cmd_version, "the version of this command" },
-	{ "help", NULL, ARG_NONE, cmd_help, "this text" },
+	{ "status",
+	  NULL,
+	  ARG_NONE,
+	  cli_status,
+	  "the daemon, its networks, SAs and counters",
+	  { 0 } },
+	{ "peers",
+	  "NAME",
+	  ARG_OPTIONAL,
+	  cli_peers,
+	  "a table of peers and members; of one (\"*\" stands for anything) everything",
+	  { 0 } },
+	{ "why",
+	  "PEER",
+	  ARG_OPTIONAL,
+	  cli_why,
+	  "why there is no tunnel: to a peer, member or address, or all that are not up",
+	  { 0 } },
+	{ "watch", NULL, ARG_NONE, cli_watch, "events as they happen, until interrupted", { 0 } },
+	{ "doctor",
+	  "FILE",
+	  ARG_OPTIONAL,
+	  cli_doctor,
+	  "what on this host gets in the way, and the command that mends it",
+	  { 0 } },
+	{ "check",
+	  "FILE",
+	  ARG_REQUIRED,
+	  cli_check,
+	  "everything that is wrong with a configuration",
+	  { 0 } },
+	{ "join",
+	  "BUNDLE",
+	  ARG_REQUIRED,
+	  cli_join,
+	  "install a bundle, write the configuration, start",
+	  { "--key", "--protect", "--hub", "--domain", "--topology", "--dir", "--log", "--force",
+	    "--no-start" } },
+	{ "reload",
+	  NULL,
+	  ARG_NONE,
+	  cli_reload,
+	  "read the configuration again, apply what changed",
+	  { "--dry-run" } },
+	{ "pki",
+	  "...",
+	  ARG_REST,
+	  cli_pki,
+	  "certificates: authority, requests, bundles; see \"warren pki help\"",
+	  { 0 } },
+	{ "up", "PEER", ARG_REQUIRED, cli_up, "connect a peer now", { 0 } },
+	{ "down",
+	  "PEER",
+	  ARG_OPTIONAL,
+	  cli_down,
+	  "delete a peer's SAs; without PEER all, and end the daemon",
+	  { 0 } },
+	{ "version", NULL, ARG_NONE, cmd_version, "the version of this command", { 0 } },
+	{ "help", NULL, ARG_NONE, cmd_help, "this text", { 0 } },
 };
 
 static enum cli_exit cmd_help(const struct cli *cli)
@@ -62,31 +112,100 @@ static enum cli_exit cmd_version(const struct cli *cli)
 	return CLI_OK;
 }
 
-/* ---- the command line ---- */
+/* ---- options ----------------------------------------------------------------------------- */
+
+enum kind {
+	FLAG, /* bool */
+	VALUE, /* const char * */
+	LIST, /* struct cli_list: may be given several times */
+};
+
+static const struct option {
+	const char *name;
+	enum kind kind;
+	size_t offset; /* in struct cli */
+	bool common; /* every command takes it */
+} options[] = {
+	{ "--json", FLAG, offsetof(struct cli, json), true },
+	{ "--socket", VALUE, offsetof(struct cli, socket), true },
+	{ "--dry-run", FLAG, offsetof(struct cli, dry_run), false },
+	{ "--force", FLAG, offsetof(struct cli, force), false },
+	{ "--no-start", FLAG, offsetof(struct cli, no_start), false },
+	{ "--key", VALUE, offsetof(struct cli, key), false },
+	{ "--dir", VALUE, offsetof(struct cli, dir), false },
+	{ "--log", VALUE, offsetof(struct cli, log), false },
+	{ "--topology", VALUE, offsetof(struct cli, topology), false },
+	{ "--protect", LIST, offsetof(struct cli, protect), false },
+	{ "--hub", LIST, offsetof(struct cli, hubs), false },
+	{ "--domain", LIST, offsetof(struct cli, domain), false },
+};
 
 struct line {
 	struct cli cli;
 	const char *words[3]; /* command and argument; one more is too many */
 	size_t n_words;
-	const char *wrong; /* what is wrong with it */
+	bool given[ARRAY_LEN(options)];
+	char wrong[128]; /* what is wrong with it */
 };
 
-/* The value of "--name VALUE" or "--name=VALUE"; false when `argv[*i]` is another option. */
-static bool option_value(const char *name, int argc, char **argv, int *i, struct line *l,
-			 const char **ret)
+static void wrong(struct line *l, const char *fmt, const char *what)
 {
-	size_t n = strlen(name);
+	struct text t = { l->wrong, 0, sizeof(l->wrong) };
 
-	if (strncmp(argv[*i], name, n) != 0 || (argv[*i][n] != '\0' && argv[*i][n] != '='))
-		return false;
-	if (argv[*i][n] == '=')
-		*ret = argv[*i] + n + 1;
-	else if (*i + 1 < argc)
-		*ret = argv[++*i];
+	if (l->wrong[0])
+		return;
+	for (; *fmt; fmt++)
+		if (*fmt == '%')
+			text_quote(&t, bytes_str(what));
+		else
+			text_fmt(&t, "%c", *fmt);
+}
+
+static void take_value(struct line *l, const struct option *o, const char *value)
+{
+	void *field = (char *)&l->cli + o->offset;
+	struct cli_list *list = field;
+
+	if (o->kind == VALUE)
+		*(const char **)field = value;
+	else if (list->n < CLI_LIST_MAX)
+		list->v[list->n++] = value;
 	else
-		l->wrong = "--socket lacks its PATH";
+		wrong(l, "too many %", o->name);
+}
+
+/* "--name", "--name VALUE" or "--name=VALUE"; false when `argv[*i]` is another option. */
+static bool take(struct line *l, const struct option *o, int argc, char **argv, int *i)
+{
+	size_t n = strlen(o->name);
+	const char *word = argv[*i];
+
+	if (strncmp(word, o->name, n) != 0 || (word[n] != '\0' && word[n] != '='))
+		return false;
+	if (o->kind == FLAG && word[n] == '=')
+		wrong(l, "% takes no value", o->name);
+	else if (o->kind == FLAG)
+		*(bool *)((char *)&l->cli + o->offset) = true;
+	else if (word[n] == '=')
+		take_value(l, o, word + n + 1);
+	else if (*i + 1 < argc)
+		take_value(l, o, argv[++*i]);
+	else
+		wrong(l, "% lacks its value", o->name);
 	return true;
 }
+
+static void read_option(struct line *l, int argc, char **argv, int *i)
+{
+	for (size_t k = 0; k < ARRAY_LEN(options); k++)
+		if (take(l, &options[k], argc, argv, i)) {
+			l->given[k] = true;
+			return;
+		}
+	wrong(l, "unknown option %", argv[*i]);
+}
+
+/* ---- the command line -------------------------------------------------------------------- */
 
 static void read_word(struct line *l, const char *word)
 {
@@ -104,7 +223,7 @@ static bool takes_rest(const char *name)
 
 static void read_line(int argc, char **argv, struct line *l)
 {
-	bool options = true;
+	bool may_be_option = true;
 
 	for (int i = 1; i < argc; i++) {
 		if (l->n_words == 1 && takes_rest(l->words[0])) {
@@ -112,39 +231,51 @@ static void read_line(int argc, char **argv, struct line *l)
 			l->cli.argv = argv + i;
 			return;
 		}
-		if (!options || argv[i][0] != '-')
+		if (!may_be_option || argv[i][0] != '-')
 			read_word(l, argv[i]);
 		else if (strcmp(argv[i], "--") == 0)
-			options = false;
-		else if (strcmp(argv[i], "--json") == 0)
-			l->cli.json = true;
+			may_be_option = false;
 		else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
 			l->words[0] = "help", l->n_words = 1;
 		else if (strcmp(argv[i], "--version") == 0)
 			l->words[0] = "version", l->n_words = 1;
-		else if (!option_value("--socket", argc, argv, &i, l, &l->cli.socket))
-			l->wrong = "unknown option";
+		else
+			read_option(l, argc, argv, &i);
 	}
-	if (!l->wrong && l->n_words == 0)
-		l->wrong = "no command";
+	if (l->n_words == 0)
+		wrong(l, "no command", "");
+}
+
+static bool has_option(const struct command *c, const char *name)
+{
+	for (size_t i = 0; i < OPTIONS_MAX && c->options[i]; i++)
+		if (strcmp(c->options[i], name) == 0)
+			return true;
+	return false;
+}
+
+static void check_options(struct line *l, const struct command *c)
+{
+	for (size_t k = 0; k < ARRAY_LEN(options); k++)
+		if (l->given[k] && !options[k].common && !has_option(c, options[k].name))
+			wrong(l, "this command has no option %", options[k].name);
 }
 
 static const struct command *find_command(struct line *l)
 {
-	for (size_t i = 0; !l->wrong && i < ARRAY_LEN(commands); i++) {
+	for (size_t i = 0; !l->wrong[0] && i < ARRAY_LEN(commands); i++) {
 		const struct command *c = &commands[i];
 
 		if (strcmp(c->name, l->words[0]) != 0)
 			continue;
+		check_options(l, c);
 		if (c->arg == ARG_REQUIRED && l->n_words < 2)
-			l->wrong = "the command lacks its argument";
+			wrong(l, "the command lacks its argument", "");
 		else if (l->n_words > (c->arg == ARG_NONE ? 1u : 2u))
-			l->wrong = "too many words";
-		else
-			return c;
+			wrong(l, "too many words", "");
+		return l->wrong[0] ? NULL : c;
 	}
-	if (!l->wrong)
-		l->wrong = "unknown command";
+	wrong(l, "unknown command %", l->n_words ? l->words[0] : "");
 	return NULL;
 }
 

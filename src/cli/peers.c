@@ -10,26 +10,64 @@ enum {
 enum column {
 	COL_NAME,
 	COL_STATE,
-	COL_START,
-	COL_REMOTE,
+	COL_ADDRESS,
+	COL_PREFIXES,
+	COL_IN,
+	COL_OUT,
 	COLUMNS,
 };
 
+/* ---- the table --------------------------------------------------------------------------- */
+
+/* The SA that carries traffic: the first that is established. */
+static const json_t *main_sa(const json_t *peer)
+{
+	json_t *sas = json_object_get(peer, "ike_sas"), *sa;
+	size_t i;
+
+	json_array_foreach(sas, i, sa)
+	{
+		if (strcmp(cli_str(sa, "state"), "established") == 0)
+			return sa;
+	}
+	return json_array_get(sas, 0);
+}
+
+static json_int_t sum(const json_t *peer, const char *key)
+{
+	json_t *sas = json_object_get(peer, "ike_sas"), *sa, *child;
+	json_int_t n = 0;
+	size_t i, k;
+
+	json_array_foreach(sas, i, sa)
+	{
+		json_array_foreach(json_object_get(sa, "child_sas"), k, child)
+		{
+			n += cli_int(child, key);
+		}
+	}
+	return n;
+}
+
 static void peer_row(const json_t *peer, struct cli_row *ret)
 {
-	static const char *const key[COLUMNS] = {
-		[COL_NAME] = "name",
-		[COL_STATE] = "state",
-		[COL_START] = "start",
-		[COL_REMOTE] = "remote_id",
-	};
+	const json_t *sa = main_sa(peer);
+	const json_t *child = json_array_get(json_object_get(sa, "child_sas"), 0);
+	struct text t[COLUMNS];
 
-	for (size_t i = 0; i < COLUMNS; i++) {
-		struct text t = TEXT_OF(ret->cell[i]);
-
-		cli_add(&t, cli_str(peer, key[i]));
-	}
+	for (size_t i = 0; i < COLUMNS; i++)
+		t[i] = TEXT_OF(ret->cell[i]);
+	cli_add(&t[COL_NAME], cli_str(peer, "name"));
+	cli_add(&t[COL_STATE], cli_str(peer, "state"));
+	cli_add(&t[COL_ADDRESS], sa ? cli_str(sa, "remote") : "");
+	cli_add_list(&t[COL_PREFIXES], json_object_get(child, "remote_ts"));
+	if (!child)
+		return;
+	cli_add_bytes(&t[COL_IN], sum(peer, "bytes_in"));
+	cli_add_bytes(&t[COL_OUT], sum(peer, "bytes_out"));
 }
+
+/* ---- one peer in full -------------------------------------------------------------------- */
 
 static void print_child(const json_t *child)
 {
@@ -95,20 +133,56 @@ static void print_sa(const json_t *sa)
 		print_child(json_array_get(children, i));
 }
 
-static void print_details(const json_t *peer)
+static void print_line(const char *name, const char *value)
 {
-	json_t *sas = json_object_get(peer, "ike_sas");
-	const char *error = cli_str(peer, "last_error");
 	char buf[LINE_MAX_LEN];
 	struct text t = TEXT_OF(buf);
 
-	if (*error) {
-		cli_add(&t, error);
-		printf("  last error: %s\n", buf);
-	}
-	for (size_t i = 0; i < json_array_size(sas); i++)
-		print_sa(json_array_get(sas, i));
+	if (!*value)
+		return;
+	cli_add(&t, value);
+	printf("  %s: %s\n", name, buf);
 }
+
+static void print_list(const char *name, const json_t *list)
+{
+	char buf[LINE_MAX_LEN];
+	struct text t = TEXT_OF(buf);
+
+	cli_add_list(&t, list);
+	if (t.n)
+		printf("  %s: %s\n", name, buf);
+}
+
+static void print_sas(const json_t *peer)
+{
+	json_t *sas = json_object_get(peer, "ike_sas"), *sa;
+	size_t i;
+
+	json_array_foreach(sas, i, sa)
+	{
+		print_sa(sa);
+	}
+}
+
+static void print_details(const json_t *peer)
+{
+	print_line("kind", cli_str(peer, "kind"));
+	print_line("role", cli_str(peer, "role"));
+	print_line("topology", cli_str(peer, "topology"));
+	print_line("of", cli_str(peer, "section"));
+	print_line("we are", cli_str(peer, "local_id"));
+	print_line("it is", cli_str(peer, "remote_id"));
+	print_line("start", cli_str(peer, "start"));
+	print_list("protect", json_object_get(peer, "protect"));
+	print_list("domain", json_object_get(peer, "domain"));
+	print_list("authorised", json_object_get(peer, "authorised"));
+	print_line("authority", cli_str(peer, "authority"));
+	print_line("last error", cli_str(peer, "last_error"));
+	print_sas(peer);
+}
+
+/* ---- all --------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {
@@ -131,9 +205,16 @@ static json_t **sorted(json_t *peers)
 	return list;
 }
 
+static void print_error(const json_t *peer)
+{
+	if (strcmp(cli_str(peer, "state"), "up") != 0)
+		print_line("last error", cli_str(peer, "last_error"));
+}
+
 void cli_print_peers(json_t *result)
 {
-	static const struct cli_row head = { { "PEER", "STATE", "START", "IDENTITY" } };
+	static const struct cli_row head = { { "PEER", "STATE", "ADDRESS", "PREFIXES", "IN",
+					       "OUT" } };
 	json_t *peers = json_object_get(result, "peers");
 	size_t n = json_array_size(peers);
 	struct cli_table table = { .columns = COLUMNS };
@@ -151,6 +232,24 @@ void cli_print_peers(json_t *result)
 	for (size_t i = 0; i < n; i++) {
 		peer_row(list[i], &row);
 		cli_table_print(&table, &row);
+		print_error(list[i]);
+	}
+	free(list);
+}
+
+void cli_print_peers_fully(json_t *result)
+{
+	json_t *peers = json_object_get(result, "peers");
+	json_t **list = sorted(peers);
+
+	for (size_t i = 0; list && i < json_array_size(peers); i++) {
+		char buf[LINE_MAX_LEN];
+		struct text t = TEXT_OF(buf);
+
+		cli_add(&t, cli_str(list[i], "name"));
+		text_add(&t, "  ");
+		cli_add(&t, cli_str(list[i], "state"));
+		printf("%s\n", buf);
 		print_details(list[i]);
 	}
 	free(list);

@@ -5,8 +5,7 @@
 
 #include "cli/cli.h"
 
-/* Says why, on stderr and, with --json, as a document. */
-static enum cli_exit complain(const struct cli *cli, enum cli_exit code, const char *why)
+enum cli_exit cli_complain(const struct cli *cli, enum cli_exit code, const char *why)
 {
 	char buf[CTL_ERROR_MAX * 4];
 	struct text t = TEXT_OF(buf);
@@ -30,7 +29,7 @@ static enum cli_exit dial(const struct cli *cli, struct ctl_client **ret_client)
 
 	if (ctl_client_new(cli->socket, &why, ret_client) == ST_OK)
 		return CLI_OK;
-	return complain(cli, CLI_UNREACHABLE, why.n ? buf : "out of memory");
+	return cli_complain(cli, CLI_UNREACHABLE, why.n ? buf : "out of memory");
 }
 
 /* `args` is taken. */
@@ -44,8 +43,8 @@ static enum cli_exit call(const struct cli *cli, struct ctl_client *c, const cha
 	json_decref(args);
 	if (st == ST_OK)
 		return CLI_OK;
-	return complain(cli, st == ST_REFUSE ? CLI_FAILED : CLI_UNREACHABLE,
-			why.n ? buf : "out of memory");
+	return cli_complain(cli, st == ST_REFUSE ? CLI_FAILED : CLI_UNREACHABLE,
+			    why.n ? buf : "out of memory");
 }
 
 /* One command on a connection of its own. */
@@ -83,9 +82,173 @@ enum cli_exit cli_status(const struct cli *cli)
 	return show(cli, "status", cli_print_status);
 }
 
+/* ---- peers ---- */
+
+/* Takes the peers of `page` over; false at the end, or when the daemon goes in circles. */
+static bool append_page(json_t *all, json_t *page, json_int_t *after)
+{
+	json_t *list = json_object_get(page, "peers");
+	json_int_t next = cli_int(page, "next");
+
+	if (json_array_extend(json_object_get(all, "peers"), list))
+		return false;
+	json_object_set(all, "total", json_object_get(page, "total"));
+	if (next <= *after)
+		return false;
+	*after = next;
+	return true;
+}
+
+static enum cli_exit all_pages(const struct cli *cli, struct ctl_client *c, json_t *all)
+{
+	json_int_t after = 0;
+	bool more = true;
+
+	while (more) {
+		json_t *page, *args = json_pack("{s:I}", "after", after);
+		enum cli_exit code;
+
+		if (args && cli->arg)
+			json_object_set_new(args, "peer", json_string(cli->arg));
+		code = call(cli, c, "peers", args, &page);
+		if (code != CLI_OK)
+			return code;
+		more = append_page(all, page, &after);
+		json_decref(page);
+	}
+	return CLI_OK;
+}
+
+static enum cli_exit print_peers(const struct cli *cli, json_t *all)
+{
+	size_t n = json_array_size(json_object_get(all, "peers"));
+
+	if (cli->arg && n == 0)
+		return cli_complain(cli, CLI_FAILED, "no such peer; \"warren why\" may know more");
+	if (cli->json)
+		cli_print_json(all, false);
+	else if (cli->arg)
+		cli_print_peers_fully(all);
+	else
+		cli_print_peers(all);
+	return CLI_OK;
+}
+
 enum cli_exit cli_peers(const struct cli *cli)
 {
-	return show(cli, "peers", cli_print_peers);
+	json_t *all = json_pack("{s:[]}", "peers");
+	struct ctl_client *c;
+	enum cli_exit code = dial(cli, &c);
+
+	if (code == CLI_OK) {
+		code = all_pages(cli, c, all);
+		if (code == CLI_OK)
+			code = print_peers(cli, all);
+		ctl_client_free(c);
+	}
+	json_decref(all);
+	return code;
+}
+
+/* ---- why ---- */
+
+/* No tunnel is no failure of the question. */
+enum cli_exit cli_why(const struct cli *cli)
+{
+	json_t *args = cli->arg ? json_pack("{s:s}", "peer", cli->arg) : NULL, *result;
+	enum cli_exit code = ask(cli, "why", args, &result);
+
+	if (code == CLI_UNREACHABLE && !cli->json)
+		fprintf(stderr,
+			"warren: no daemon, no tunnel: \"warren check FILE\" says whether it "
+			"would start, \"warren doctor\" what is in its way\n");
+	if (code != CLI_OK)
+		return code;
+	if (cli->json)
+		cli_print_json(result, false);
+	else
+		cli_print_why(result);
+	json_decref(result);
+	return CLI_OK;
+}
+
+/* ---- reload ---- */
+
+static void print_change(const json_t *change)
+{
+	char buf[2048];
+	struct text t = TEXT_OF(buf);
+
+	text_fmt(&t, "  %-8s ", cli_str(change, "change"));
+	if (*cli_str(change, "section")) {
+		cli_add(&t, cli_str(change, "section"));
+		text_add(&t, ": ");
+	}
+	cli_add(&t, cli_str(change, "text"));
+	printf("%s\n", buf);
+}
+
+static void print_reload(const struct cli *cli, json_t *result)
+{
+	json_t *changes = json_object_get(result, "changes");
+	size_t n = json_array_size(changes), i;
+	json_t *change;
+	bool restart = false;
+
+	if (n == 0) {
+		printf("nothing has changed\n");
+		return;
+	}
+	json_array_foreach(changes, i, change)
+	{
+		print_change(change);
+		restart |= strcmp(cli_str(change, "change"), "restart") == 0;
+	}
+	if (cli->dry_run)
+		printf("nothing was applied: this is what \"warren reload\" would do\n");
+	else if (cli_bool(result, "applied"))
+		printf("applied\n");
+	if (restart)
+		printf("what says \"restart\" needs a new start of the daemon\n");
+}
+
+/* The errors of the file, each with its place in it. */
+static enum cli_exit print_errors(const struct cli *cli, json_t *result)
+{
+	json_t *errors = json_object_get(result, "errors"), *e;
+	size_t i;
+
+	if (cli->json)
+		cli_print_json(result, false);
+	json_array_foreach(errors, i, e)
+	{
+		char buf[8192];
+		struct text t = TEXT_OF(buf);
+		const char *s = json_string_value(e);
+
+		cli_add(&t, s ? s : "?");
+		fprintf(stderr, "%s\n", buf);
+	}
+	fprintf(stderr, "warren: the configuration stays as it was\n");
+	return CLI_FAILED;
+}
+
+enum cli_exit cli_reload(const struct cli *cli)
+{
+	json_t *result;
+	enum cli_exit code =
+		ask(cli, "reload", json_pack("{s:b}", "dry_run", cli->dry_run), &result);
+
+	if (code != CLI_OK)
+		return code;
+	if (json_array_size(json_object_get(result, "errors")) > 0)
+		code = print_errors(cli, result);
+	else if (cli->json)
+		cli_print_json(result, false);
+	else
+		print_reload(cli, result);
+	json_decref(result);
+	return code;
 }
 
 /* ---- watch ---- */
@@ -118,7 +281,7 @@ static enum cli_exit watch_events(const struct cli *cli, struct ctl_client *c)
 		struct text why = TEXT_OF(buf);
 
 		if (ctl_client_event(c, &why, &event) != ST_OK)
-			return complain(cli, CLI_UNREACHABLE, buf);
+			return cli_complain(cli, CLI_UNREACHABLE, buf);
 		if (cli->json)
 			cli_print_json(event, true);
 		else
@@ -182,7 +345,7 @@ static enum cli_exit down_all(const struct cli *cli, struct ctl_client *c)
 	if (code != CLI_OK)
 		return code;
 	if (ctl_client_wait_end(c, &why) != ST_OK)
-		code = complain(cli, CLI_FAILED, buf);
+		code = cli_complain(cli, CLI_FAILED, buf);
 	else if (cli->json)
 		cli_print_json(result, false);
 	else

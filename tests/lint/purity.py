@@ -70,7 +70,7 @@ MODULES = {
     "plat": ["base"],
     "signer": ["base", "conf", "crypto", "crypto/openssl", "plat", "wire/ike"],
     "ctl": ["base"],
-    "cli": ["base", "conf", "ctl", "obs", "pki"],
+    "cli": ["base", "conf", "ctl", "guard", "obs", "pki", "plat", "policy"],
     "daemon": ["*"],
 }
 

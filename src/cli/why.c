@@ -1,0 +1,156 @@
+/*
+ * why.c - what the daemon said about a tunnel that is not there, on one screen.
+ */
+#include <stdio.h>
+
+#include "cli/cli.h"
+
+enum {
+	BLOCK_MAX = 4096,
+	WIDTH = 100,
+	INDENT = 16, /* of everything behind the name of a check */
+};
+
+/* ---- text of any length in lines --------------------------------------------------------- */
+
+/* As many bytes of `s` as fit `width` characters, up to the last blank among them if there is more
+ * to come. */
+static size_t piece(const char *s, size_t width)
+{
+	size_t n = 0, chars = 0, blank = 0;
+
+	while (s[n] && chars < width) {
+		if (s[n] == ' ')
+			blank = n;
+		n++;
+		while (((unsigned char)s[n] & 0xc0) == 0x80)
+			n++;
+		chars++;
+	}
+	return s[n] && s[n] != ' ' && blank ? blank : n;
+}
+
+/* `label` begins the first line. */
+static void print_block(const char *label, const char *s)
+{
+	char buf[BLOCK_MAX];
+	struct text t = TEXT_OF(buf);
+	const char *p = buf;
+
+	cli_add(&t, label);
+	cli_add(&t, s);
+	while (*p) {
+		size_t n = piece(p, WIDTH - INDENT);
+
+		printf("%*s%.*s\n", INDENT, "", (int)n, p);
+		p += n;
+		while (*p == ' ')
+			p++;
+	}
+}
+
+/* ---- checks ------------------------------------------------------------------------------ */
+
+static void print_check(const json_t *check)
+{
+	static const char *const names[][2] = {
+		{ "init", "IKE_SA_INIT" },
+		{ "auth", "IKE_AUTH" },
+	};
+	const char *name = cli_str(check, "check");
+	bool ok = strcmp(cli_str(check, "result"), "ok") == 0;
+	char buf[128];
+	struct text t = TEXT_OF(buf);
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(name, names[i][0]) == 0)
+			name = names[i][1];
+	cli_add(&t, name);
+	printf("  %-13s ", buf);
+	t = TEXT_OF(buf);
+	cli_add(&t, cli_str(check, "result"));
+	printf("%s\n", buf);
+	if (*cli_str(check, "text"))
+		print_block("", cli_str(check, "text"));
+	if (*cli_str(check, "ours"))
+		print_block("here: ", cli_str(check, "ours"));
+	if (!ok && *cli_str(check, "change"))
+		print_block("to change: ", cli_str(check, "change"));
+}
+
+static void print_note(const json_t *note)
+{
+	char buf[BLOCK_MAX];
+	struct text t = TEXT_OF(buf);
+
+	text_add(&t, "  ");
+	cli_add(&t, cli_str(note, "last"));
+	text_add(&t, "  ");
+	cli_add(&t, cli_str(note, "event"));
+	if (cli_int(note, "count") > 1)
+		text_fmt(&t, ", %lld times since ", (long long)cli_int(note, "count"));
+	if (cli_int(note, "count") > 1)
+		cli_add(&t, cli_str(note, "first"));
+	if (*cli_str(note, "remote")) {
+		text_add(&t, ", ");
+		cli_add(&t, cli_str(note, "remote"));
+	}
+	printf("%s\n", buf);
+	if (*cli_str(note, "identity"))
+		print_block("it calls itself ", cli_str(note, "identity"));
+	print_block("", cli_str(note, "text"));
+}
+
+static void print_title(const json_t *subject)
+{
+	char buf[BLOCK_MAX];
+	struct text t = TEXT_OF(buf);
+
+	cli_add(&t, cli_str(subject, "subject"));
+	text_add(&t, ": ");
+	cli_add(&t, cli_str(subject, "state"));
+	if (json_object_get(subject, "retry_in_s"))
+		text_fmt(&t, ", next attempt in %lld s", (long long)cli_int(subject, "retry_in_s"));
+	if (*cli_str(subject, "last_up")) {
+		text_add(&t, ", last up ");
+		cli_add(&t, cli_str(subject, "last_up"));
+	}
+	printf("%s\n", buf);
+}
+
+static void print_subject(const json_t *subject)
+{
+	json_t *checks = json_object_get(subject, "checks");
+	json_t *notes = json_object_get(subject, "notes"), *v;
+	size_t i;
+
+	print_title(subject);
+	json_array_foreach(checks, i, v)
+	{
+		print_check(v);
+	}
+	if (json_array_size(notes) > 0)
+		printf("  what happened, newest first\n");
+	json_array_foreach(notes, i, v)
+	{
+		print_note(v);
+	}
+}
+
+void cli_print_why(json_t *result)
+{
+	json_t *subjects = json_object_get(result, "subjects"), *v;
+	json_int_t more = cli_int(result, "more");
+	size_t i;
+
+	if (json_array_size(subjects) == 0)
+		printf("every peer is up\n");
+	json_array_foreach(subjects, i, v)
+	{
+		if (i > 0)
+			printf("\n");
+		print_subject(v);
+	}
+	if (more > 0)
+		printf("\n%lld more peers are not up: \"warren peers\"\n", (long long)more);
+}
