@@ -92,15 +92,60 @@ MUST enum status plat_route_get(struct plat_nl *nl, const struct ip *dst, uint32
 
 /* ---- rules ------------------------------------------------------------------------------- */
 
-/* "Packets that do not carry this mark look into that table." */
+/* What happens to a packet that a rule fits. */
+enum plat_rule_action {
+	PLAT_RULE_TABLE, /* looked up in `table`; goes on with the next rule if that throws it */
+	PLAT_RULE_GOTO, /* goes on at the rule of priority `target`; inert while there is none */
+	PLAT_RULE_NOP, /* goes on with the next */
+};
+
+/* A packet fits when all that is set does. */
 struct plat_rule {
 	uint8_t family;
+	enum plat_rule_action action;
 	uint32_t priority;
-	uint32_t table;
-	uint32_t not_mark;
-	uint32_t mask;
+	uint32_t table; /* TABLE */
+	uint32_t target; /* GOTO: a higher priority */
+	uint32_t not_mark; /* with `mask`: packets that do not carry this mark */
+	uint32_t mask; /* 0: whatever the mark */
+	bool own; /* packets that this host sends, not those it forwards */
+	struct prefix from; /* source; family 0: any, also one that is not chosen yet */
+	uint8_t ip_proto; /* 0: any */
+	uint16_t sport, dport; /* 0: any */
 	uint8_t protocol;
 };
 
 MUST enum status plat_rule_add(struct plat_nl *nl, const struct plat_rule *r, struct text *why);
+/* Removes one rule that has all this. */
 MUST enum status plat_rule_del(struct plat_nl *nl, const struct plat_rule *r, struct text *why);
+
+/* Rules with this protocol, in their order; one that has more to it than plat_rule can say has
+ * `table` 0.  NULL as above. */
+typedef bool plat_rule_fn(void *ctx, const struct plat_rule *r);
+MUST enum status plat_rule_each(struct plat_nl *nl, uint8_t family, uint8_t protocol,
+				plat_rule_fn *fn, void *ctx, struct text *why);
+bool plat_rule_eq(const struct plat_rule *a, const struct plat_rule *b);
+
+/* ---- watching ---------------------------------------------------------------------------- */
+
+/*
+ * Tells that something changed, not what: whoever cares looks.  Of one's own changes it tells as
+ * well.
+ */
+enum plat_watch_what {
+	PLAT_WATCH_LINKS = 1,
+	PLAT_WATCH_ADDRS = 2,
+	PLAT_WATCH_RULES = 4,
+	PLAT_WATCH_ROUTES = 8, /* of tables above 255 */
+};
+
+struct plat_watch;
+
+/* `what` is a set of the above. */
+MUST enum status plat_watch_new(int ns, unsigned what, struct text *why,
+				struct plat_watch **ret_watch);
+void plat_watch_free(struct plat_watch *w);
+/* Readable when there is news. */
+int plat_watch_fd(const struct plat_watch *w);
+/* Takes all news; the set of what changed.  Everything that is watched when some were lost. */
+unsigned plat_watch_read(struct plat_watch *w);

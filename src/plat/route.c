@@ -201,39 +201,3 @@ enum status plat_route_get(struct plat_nl *nl, const struct ip *dst, uint32_t ma
 	*ret_path = path;
 	return ST_OK;
 }
-
-/* ---- rules ------------------------------------------------------------------------------- */
-
-static enum status rule_talk(struct plat_nl *nl, uint16_t type, uint16_t flags, const char *what,
-			     const struct plat_rule *r, struct text *why)
-{
-	char buf[NL_REQUEST];
-	struct nlmsghdr *nlh = nl_begin(nl, buf, type, flags);
-	struct fib_rule_hdr *h = mnl_nlmsg_put_extra_header(nlh, sizeof(*h));
-
-	h->family = nl_af(r->family);
-	h->table = RT_TABLE_UNSPEC;
-	h->action = FR_ACT_TO_TBL;
-	h->flags = FIB_RULE_INVERT;
-	mnl_attr_put_u32(nlh, FRA_TABLE, r->table);
-	mnl_attr_put_u32(nlh, FRA_PRIORITY, r->priority);
-	mnl_attr_put_u32(nlh, FRA_FWMARK, r->not_mark);
-	mnl_attr_put_u32(nlh, FRA_FWMASK, r->mask);
-	mnl_attr_put_u8(nlh, FRA_PROTOCOL, r->protocol);
-	if (nl_talk(nl, nlh, NULL, NULL) == ST_OK)
-		return ST_OK;
-	text_fmt(why, "cannot %s IPv%u rule %u for table %u", what, r->family, r->priority,
-		 r->table);
-	nl_why(nl, why);
-	return ST_IO;
-}
-
-enum status plat_rule_add(struct plat_nl *nl, const struct plat_rule *r, struct text *why)
-{
-	return rule_talk(nl, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, "add", r, why);
-}
-
-enum status plat_rule_del(struct plat_nl *nl, const struct plat_rule *r, struct text *why)
-{
-	return rule_talk(nl, RTM_DELRULE, 0, "delete", r, why);
-}

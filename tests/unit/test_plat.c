@@ -746,7 +746,12 @@ static struct plat_path path(struct net *n, const char *dst, uint32_t mark)
 static void test_rules(void **state)
 {
 	struct net *n = need_net(state);
-	struct plat_rule rule = { 4, 21050, TABLE, PLAT_MARK, PLAT_MARK_MASK, PROTOCOL };
+	struct plat_rule rule = { .family = 4,
+				  .priority = 21050,
+				  .table = TABLE,
+				  .not_mark = PLAT_MARK,
+				  .mask = PLAT_MARK_MASK,
+				  .protocol = PROTOCOL };
 	struct plat_route all = route(PLAT_ROUTE_DEVICE, "0.0.0.0/0", n->tun.ifindex);
 	struct ip nowhere = ip("198.51.100.1");
 	struct plat_path p;

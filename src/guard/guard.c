@@ -1,0 +1,275 @@
+#include "guard/internal.h"
+
+#include <stdlib.h>
+
+struct guard {
+	struct plat_nl *nl;
+	struct plat_watch *watch;
+	struct filter *filter;
+	struct guard_plan plan;
+	struct guard_shape shape;
+	bool up; /* the plan stands */
+	int ifindex; /* 0: not attached */
+	struct ip *src; /* plan.domain.n */
+	struct ip *own;
+	size_t n_own;
+};
+
+const char *const guard_counter_names[GUARD_COUNTERS] = {
+	[GUARD_IN_CLEAR] = "guard.in.clear",
+	[GUARD_OUT_CLEAR] = "guard.out.clear",
+	[GUARD_IN_OWN] = "guard.in.own",
+	[GUARD_REDIRECTS] = "guard.redirects",
+};
+
+/* ---- life -------------------------------------------------------------------------------- */
+
+enum status guard_new(int ns, struct text *why, struct guard **ret_guard)
+{
+	struct guard *g = calloc(1, sizeof(*g));
+	enum status st;
+
+	if (!g)
+		return ST_NOMEM;
+	st = plat_nl_new(ns, why, &g->nl);
+	if (st == ST_OK)
+		st = plat_watch_new(ns, PLAT_WATCH_RULES | PLAT_WATCH_ROUTES, why, &g->watch);
+	if (st == ST_OK)
+		st = filter_new(ns, why, &g->filter);
+	if (st != ST_OK) {
+		guard_free(g);
+		return st;
+	}
+	*ret_guard = g;
+	return ST_OK;
+}
+
+void guard_free(struct guard *g)
+{
+	if (!g)
+		return;
+	filter_free(g->filter);
+	plat_watch_free(g->watch);
+	plat_nl_free(g->nl);
+	guard_shape_done(&g->shape);
+	guard_plan_done(&g->plan);
+	free(g->src);
+	free(g->own);
+	free(g);
+}
+
+/* ---- applying ---------------------------------------------------------------------------- */
+
+static struct routing_want want_of(const struct guard *g)
+{
+	return (struct routing_want){ .plan = &g->plan,
+				      .shape = &g->shape,
+				      .ifindex = g->ifindex,
+				      .src = g->src,
+				      .own = g->own,
+				      .n_own = g->n_own };
+}
+
+/* News of our own making are none. */
+static enum status apply_routing(struct guard *g, struct text *why, unsigned *changes)
+{
+	const struct routing_want w = want_of(g);
+	enum status st = routing_apply(g->nl, &w, why, changes);
+
+	(void)plat_watch_read(g->watch);
+	return st;
+}
+
+static enum status refuse_second(struct guard *g, struct text *why)
+{
+	bool busy;
+	enum status st = routing_busy(g->nl, why, &busy);
+
+	if (st != ST_OK || !busy)
+		return st;
+	text_fmt(why, "routing table %d is in use by another warrend in this network namespace",
+		 GUARD_TABLE);
+	return ST_REFUSE;
+}
+
+static enum status copy_prefixes(const struct guard_prefixes *from, struct guard_prefixes *to)
+{
+	enum status st = ST_OK;
+
+	for (size_t i = 0; st == ST_OK && i < from->n; i++)
+		st = guard_prefixes_add(to, &from->v[i]);
+	return st;
+}
+
+static enum status copy_plan(const struct guard_plan *from, struct guard_plan *ret)
+{
+	enum status st;
+
+	*ret = *from;
+	ret->domain = ret->local = (struct guard_prefixes){ 0 };
+	st = copy_prefixes(&from->domain, &ret->domain);
+	if (st == ST_OK)
+		st = copy_prefixes(&from->local, &ret->local);
+	if (st != ST_OK)
+		guard_plan_done(ret);
+	return st;
+}
+
+/* The preferred sources of the old plan, for the prefixes that the new one still has; both are
+ * sorted.  What is new has none until guard_attach() comes. */
+static enum status carry_sources(const struct guard *g, const struct guard_plan *plan,
+				 struct ip **ret_src)
+{
+	struct ip *src = calloc(plan->domain.n + 1, sizeof(*src));
+	size_t k = 0;
+
+	if (!src)
+		return ST_NOMEM;
+	for (size_t i = 0; g->src && i < plan->domain.n; i++) {
+		const struct prefix *p = &plan->domain.v[i];
+
+		while (k < g->plan.domain.n && (ip_cmp(&g->plan.domain.v[k].ip, &p->ip) < 0 ||
+						(ip_eq(&g->plan.domain.v[k].ip, &p->ip) &&
+						 g->plan.domain.v[k].len < p->len)))
+			k++;
+		if (k < g->plan.domain.n && prefix_eq(&g->plan.domain.v[k], p))
+			src[i] = g->src[k];
+	}
+	*ret_src = src;
+	return ST_OK;
+}
+
+/* On failure the old plan is still the one we have. */
+static enum status adopt(struct guard *g, const struct guard_plan *plan)
+{
+	struct guard_plan copy;
+	struct guard_shape shape;
+	struct ip *src;
+	enum status st = copy_plan(plan, &copy);
+
+	if (st != ST_OK)
+		return st;
+	st = guard_shape_of(&copy, &shape);
+	if (st == ST_OK) {
+		st = carry_sources(g, &copy, &src);
+		if (st != ST_OK)
+			guard_shape_done(&shape);
+	}
+	if (st != ST_OK) {
+		guard_plan_done(&copy);
+		return st;
+	}
+	guard_plan_done(&g->plan);
+	guard_shape_done(&g->shape);
+	free(g->src);
+	g->plan = copy;
+	g->shape = shape;
+	g->src = src;
+	return ST_OK;
+}
+
+enum status guard_block(struct guard *g, const struct guard_plan *plan, struct text *why)
+{
+	unsigned changes = 0;
+	enum status st = ST_OK;
+
+	if (!guard_device_ok(plan->device)) {
+		text_add(why, "the name of the device has characters that a rule cannot have");
+		return ST_INVAL;
+	}
+	if (g->ifindex == 0)
+		st = refuse_second(g, why);
+	if (st == ST_OK)
+		st = adopt(g, plan);
+	/* The filter first: it changes in one step, and routes may take a while. */
+	if (st == ST_OK)
+		st = filter_apply(g->filter, &g->plan, &g->shape, why);
+	if (st == ST_OK)
+		st = apply_routing(g, why, &changes);
+	if (st == ST_OK)
+		g->up = true;
+	return st;
+}
+
+enum status guard_host(struct guard *g, const struct ip *own, size_t n_own, struct text *why)
+{
+	struct ip *copy = calloc(n_own + 1, sizeof(*copy));
+	unsigned changes = 0;
+
+	if (!copy)
+		return ST_NOMEM;
+	if (n_own)
+		memcpy(copy, own, n_own * sizeof(*copy));
+	free(g->own);
+	g->own = copy;
+	g->n_own = n_own;
+	return g->up ? apply_routing(g, why, &changes) : ST_OK;
+}
+
+enum status guard_attach(struct guard *g, int ifindex, const struct ip *src, struct text *why)
+{
+	unsigned changes = 0;
+
+	if (g->plan.domain.n)
+		memcpy(g->src, src, g->plan.domain.n * sizeof(*src));
+	g->ifindex = ifindex;
+	return apply_routing(g, why, &changes);
+}
+
+enum status guard_detach(struct guard *g, struct text *why)
+{
+	unsigned changes = 0;
+
+	g->ifindex = 0;
+	return g->up ? apply_routing(g, why, &changes) : ST_OK;
+}
+
+enum status guard_open(struct guard *g, struct text *why)
+{
+	enum status st = g->ifindex == 0 ? refuse_second(g, why) : ST_OK, filter;
+
+	if (st == ST_REFUSE)
+		return st;
+	g->up = false;
+	g->ifindex = 0;
+	st = routing_remove(g->nl, why);
+	filter = filter_remove(g->filter, why);
+	return st == ST_OK ? filter : st;
+}
+
+/* ---- looking after it -------------------------------------------------------------------- */
+
+void guard_fds(const struct guard *g, int ret_fd[static GUARD_FDS])
+{
+	ret_fd[0] = plat_watch_fd(g->watch);
+	ret_fd[1] = filter_fd(g->filter);
+}
+
+enum status guard_check(struct guard *g, struct text *what, struct text *why)
+{
+	bool routing = plat_watch_read(g->watch) != 0, filter = filter_touched(g->filter);
+	unsigned changes = 0;
+	enum status st = ST_OK;
+
+	if (!g->up)
+		return ST_OK;
+	if (filter) {
+		st = filter_apply(g->filter, &g->plan, &g->shape, why);
+		if (st == ST_OK)
+			text_add(what, "the filter (table inet " FILTER_TABLE ")");
+	}
+	if (routing && st == ST_OK) {
+		st = apply_routing(g, why, &changes);
+		if (changes)
+			text_fmt(what, "%s%u of the rules and routes", what->n ? ", " : "",
+				 changes);
+	}
+	return st;
+}
+
+enum status guard_counters(struct guard *g, uint64_t ret_counters[static GUARD_COUNTERS],
+			   struct text *why)
+{
+	memset(ret_counters, 0, GUARD_COUNTERS * sizeof(*ret_counters));
+	return filter_counters(g->filter, ret_counters, why);
+}
