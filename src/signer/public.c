@@ -73,10 +73,22 @@ static struct bytes take_block(struct cur *c, struct bytes first, struct bytes l
 	return (struct bytes){ NULL, 0 };
 }
 
+/* docs/protocol/bundle.md section 2: the line that makes a file a bundle. */
+static bool is_bundle_line(struct bytes line)
+{
+	static const char magic[] = "warren-bundle ";
+
+	return line.n > sizeof(magic) - 1 && line.n < 32 &&
+	       memcmp(line.p, magic, sizeof(magic) - 1) == 0;
+}
+
 static void put_blocks(struct wr *w, struct bytes file)
 {
-	struct cur c = cur_of(file);
+	struct cur c = cur_of(file), first = c;
+	struct bytes magic = take_line(&first);
 
+	if (is_bundle_line(magic))
+		wr_put(w, magic);
 	while (cur_left(&c)) {
 		struct bytes line = take_line(&c), label = label_of(line, BEGIN);
 
