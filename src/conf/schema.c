@@ -227,8 +227,8 @@ void schema_wants(const struct conf_key *k, struct text *t)
 		[CONF_T_SECRET] = "\"text\", \"0x...\" hexadecimal or \"0s...\" base64",
 		[CONF_T_TS] =
 			"one or more selectors such as { \"10.1.0.0/16\", \"10.2.0.1[tcp/80]\" }",
-		[CONF_T_PREFIXES] =
-			"one or more prefixes such as { \"10.1.0.0/16\", \"fd00:1::/48\" }",
+		[CONF_T_PREFIXES] = "one or more prefixes (host bits zero) such as { "
+				    "\"10.1.0.0/16\", \"fd00:1::/48\" }",
 		[CONF_T_IKE] = "one or more proposals such as { \"aes128gcm16-prfsha256-x25519\" }",
 		[CONF_T_ESP] = "one or more proposals such as { \"aes128gcm16-esn\" }",
 	};

@@ -430,23 +430,6 @@ static enum status set_list(struct setter *st, const struct value *v, void *dst)
 	return ok ? set_texts(st, v, dst) : ST_OK;
 }
 
-/* Networks are made of prefixes: who may have one is decided prefix by prefix, whatever the
- * protocol. */
-static bool right_ts(struct setter *st, const struct token *tok, const struct wire_ts *ts)
-{
-	struct prefix p;
-
-	if (st->k->type != CONF_T_PREFIXES)
-		return true;
-	if (ts->proto || ts->port_start > 0 || ts->port_end < 65535)
-		refuse_value(st, tok, "has protocol or ports");
-	else if (policy_ts_prefixes(ts, &p, 1) != 1)
-		refuse_value(st, tok, "is no prefix");
-	else
-		return true;
-	return false;
-}
-
 static enum status set_ts(struct setter *st, const struct value *v, void *dst)
 {
 	struct wire_ts *ts = arena_new(st->ar, v->n * sizeof(*ts));
@@ -462,7 +445,34 @@ static enum status set_ts(struct setter *st, const struct value *v, void *dst)
 
 		if (got != ST_OK && complain(st, &v->elem[i], got, buf))
 			return ST_NOMEM;
-		ok = !repeated(st, v, i) && ok && got == ST_OK && right_ts(st, &v->elem[i], &ts[i]);
+		ok = !repeated(st, v, i) && ok && got == ST_OK;
+	}
+	if (!ok)
+		return ST_OK;
+	d->ts = (struct wire_ts_list){ .ts = ts, .n = v->n };
+	return set_texts(st, v, &d->list);
+}
+
+/* Networks are made of prefixes: who may have one is decided prefix by prefix, whatever the
+ * protocol. */
+static enum status set_prefixes(struct setter *st, const struct value *v, void *dst)
+{
+	struct wire_ts *ts = arena_new(st->ar, v->n * sizeof(*ts));
+	struct conf_ts *d = dst;
+	bool ok = true;
+
+	if (!ts)
+		return ST_NOMEM;
+	for (size_t i = 0; i < v->n; i++) {
+		struct prefix p = { 0 };
+		bool good = prefix_parse(str(&v->elem[i]), &p) == ST_OK;
+
+		if (!good)
+			refuse_value(st, &v->elem[i], "is no prefix");
+		ts[i] = (struct wire_ts){ .port_end = 65535,
+					  .start = prefix_first(&p),
+					  .end = prefix_last(&p) };
+		ok = !(good && repeated(st, v, i)) && ok && good;
 	}
 	if (!ok)
 		return ST_OK;
@@ -523,7 +533,7 @@ static const struct type_row type_rows[CONF_TYPES] = {
 	[CONF_T_PATTERN] = { TOK_STRING, false, offsetof(struct conf_ident, text.at), set_ident },
 	[CONF_T_SECRET] = { TOK_STRING, false, offsetof(struct conf_secret, at), set_secret },
 	[CONF_T_TS] = { TOK_STRING, true, offsetof(struct conf_ts, list.at), set_ts },
-	[CONF_T_PREFIXES] = { TOK_STRING, true, offsetof(struct conf_ts, list.at), set_ts },
+	[CONF_T_PREFIXES] = { TOK_STRING, true, offsetof(struct conf_ts, list.at), set_prefixes },
 	[CONF_T_IKE] = { TOK_STRING, true, offsetof(struct conf_proposals, list.at),
 			 set_proposals },
 	[CONF_T_ESP] = { TOK_STRING, true, offsetof(struct conf_proposals, list.at),
