@@ -75,37 +75,89 @@ static const char *printed(void (*print)(json_t *), const char *json)
 	return buf;
 }
 
+static const char peers_json[] =
+	"{\"peers\":[{\"name\":\"zu\",\"kind\":\"peer\",\"state\":\"down\",\"start\":\"listen\","
+	"\"local_id\":\"a\",\"remote_id\":\"*.example\",\"last_error\":\"refused:\\u001b[2J\","
+	"\"ike_sas\":[]},"
+	"{\"name\":\"b\\u00e4r\",\"kind\":\"member\",\"section\":\"corp\",\"state\":\"up\","
+	"\"start\":\"up\",\"local_id\":\"a\",\"remote_id\":\"b\",\"last_error\":\"\","
+	"\"authorised\":[\"10.2.0.0/16\"],\"authority\":\"certificate blocks\","
+	"\"ike_sas\":[{\"spi_i\":\"0000000000000001\",\"spi_r\":\"0000000000000002\","
+	"\"initiator\":true,\"state\":\"established\",\"age_s\":61,\"local\":\"192.0.2.1:4500\","
+	"\"remote\":\"[2001:db8::1]:4500\",\"nat_local\":true,\"nat_remote\":false,"
+	"\"proposal\":\"aes128gcm16-prfsha256-x25519\",\"auth_local\":\"psk\","
+	"\"auth_remote\":\"psk\",\"child_sas\":[{\"spi_in\":\"c0ffee01\",\"spi_out\":\"c0ffee02\","
+	"\"proposal\":\"aes128gcm16-esn\",\"local_ts\":[\"10.1.0.0/16\",\"10.9.0.0/16\"],"
+	"\"remote_ts\":[\"10.2.0.0/16\"],\"bytes_in\":2048,\"bytes_out\":1,"
+	"\"packets_in\":2,\"packets_out\":1,\"age_s\":5}]}]}]}";
+
 static void peers(void **state)
 {
-	static const char json[] =
-		"{\"peers\":[{\"name\":\"zu\",\"state\":\"down\",\"start\":\"listen\",\"remote_"
-		"id\":"
-		"\"*.example\",\"last_error\":\"refused:\\u001b[2J\",\"ike_sas\":[]},"
-		"{\"name\":\"b\\u00e4r\",\"state\":\"connecting\",\"start\":\"up\",\"remote_id\":"
-		"\"b\","
-		"\"last_error\":\"\",\"ike_sas\":[{\"spi_i\":\"0000000000000001\",\"spi_r\":"
-		"\"0000000000000002\",\"initiator\":true,\"state\":\"established\",\"age_s\":61,"
-		"\"local\":\"192.0.2.1:4500\",\"remote\":\"[2001:db8::1]:4500\",\"nat_local\":true,"
-		"\"nat_remote\":false,\"proposal\":\"aes128gcm16-prfsha256-x25519\",\"auth_local\":"
-		"\"psk\",\"auth_remote\":\"psk\",\"child_sas\":[{\"spi_in\":\"c0ffee01\",\"spi_"
-		"out\":"
-		"\"c0ffee02\",\"proposal\":\"aes128gcm16-esn\",\"local_ts\":[\"10.1.0.0/16\","
-		"\"10.9.0.0/16\"],\"remote_ts\":[\"10.2.0.0/"
-		"16\"],\"bytes_in\":2048,\"bytes_out\":1,"
-		"\"packets_in\":2,\"packets_out\":1,\"age_s\":5}]}]}]}";
-
 	(void)state;
-	assert_string_equal(printed(cli_print_peers, json),
-			    "PEER  STATE       START   IDENTITY\n"
-			    "b\xc3\xa4r   connecting  up      b\n"
+	assert_string_equal(printed(cli_print_peers, peers_json),
+			    "PEER  STATE  ADDRESS             PREFIXES     IN       OUT\n"
+			    "b\xc3\xa4r   up     [2001:db8::1]:4500  10.2.0.0/16  2.0 KiB  1 B\n"
+			    "zu    down                                             \n"
+			    "  last error: refused:\\x1b[2J\n");
+}
+
+static void peers_fully(void **state)
+{
+	(void)state;
+	assert_string_equal(printed(cli_print_peers_fully, peers_json),
+			    "b\xc3\xa4r  up\n"
+			    "  kind: member\n"
+			    "  of: corp\n"
+			    "  we are: a\n"
+			    "  it is: b\n"
+			    "  start: up\n"
+			    "  authorised: 10.2.0.0/16\n"
+			    "  authority: certificate blocks\n"
 			    "  IKE 0000000000000001 (ours) 0000000000000002  established  1m 1s\n"
 			    "    192.0.2.1:4500 -> [2001:db8::1]:4500, we are behind a NAT\n"
 			    "    aes128gcm16-prfsha256-x25519, we by psk, it by psk\n"
 			    "    child c0ffee01 in, c0ffee02 out  aes128gcm16-esn  5s\n"
 			    "      10.1.0.0/16, 10.9.0.0/16 <-> 10.2.0.0/16\n"
 			    "      in 2.0 KiB (2 packets), out 1 B (1 packets)\n"
-			    "zu    down        listen  *.example\n"
+			    "zu  down\n"
+			    "  kind: peer\n"
+			    "  we are: a\n"
+			    "  it is: *.example\n"
+			    "  start: listen\n"
 			    "  last error: refused:\\x1b[2J\n");
+}
+
+static void why(void **state)
+{
+	(void)state;
+	assert_string_equal(
+		printed(cli_print_why,
+			"{\"subjects\":[{\"subject\":\"corp\",\"state\":\"waiting\",\"retry_in_s\":"
+			"4,"
+			"\"checks\":[{\"check\":\"lookup\",\"result\":\"ok\",\"text\":\"192.0.2."
+			"1\","
+			"\"change\":\"is not shown\"},"
+			"{\"check\":\"init\",\"result\":\"failed\",\"text\":\"no "
+			"answer\\u001b[2J\","
+			"\"ours\":\"aes128gcm16\",\"change\":\"a firewall\"}],"
+			"\"notes\":[{\"event\":\"unreachable\",\"last\":\"2026-01-01T00:00:09."
+			"000Z\","
+			"\"first\":\"2026-01-01T00:00:00.000Z\",\"count\":3,"
+			"\"remote\":\"192.0.2.1:500\",\"text\":\"no answer\"}]}],\"more\":2}"),
+		"corp: waiting, next attempt in 4 s\n"
+		"  lookup        ok\n"
+		"                192.0.2.1\n"
+		"  IKE_SA_INIT   failed\n"
+		"                no answer\\x1b[2J\n"
+		"                here: aes128gcm16\n"
+		"                to change: a firewall\n"
+		"  what happened, newest first\n"
+		"  2026-01-01T00:00:09.000Z  unreachable, 3 times since 2026-01-01T00:00:00.000Z, "
+		"192.0.2.1:500\n"
+		"                no answer\n"
+		"\n"
+		"2 more peers are not up: \"warren peers\"\n");
+	assert_string_equal(printed(cli_print_why, "{\"subjects\":[]}"), "every peer is up\n");
 }
 
 static void status(void **state)
@@ -138,20 +190,24 @@ static void odd_answers(void **state)
 		"{\"peers\":[{\"name\":{},\"ike_sas\":[1,{\"child_sas\":[[],{}]}]}]}",
 		"{\"peers\":[{\"ike_sas\":[{\"child_sas\":[{\"local_ts\":[1]}]}]}]}",
 		"{\"counters\":[],\"dataplane\":1}",
+		"{\"subjects\":[1,[],{\"checks\":7,\"notes\":[{}]},{\"checks\":[[],{}]}]}",
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(json); i++) {
 		assert_non_null(strstr(printed(cli_print_peers, json[i]), "PEER"));
 		assert_non_null(strstr(printed(cli_print_status, json[i]), "warrend"));
+		(void)printed(cli_print_peers_fully, json[i]);
+		(void)printed(cli_print_why, json[i]);
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(durations), cmocka_unit_test(sizes),       cmocka_unit_test(peers),
-		cmocka_unit_test(status),    cmocka_unit_test(odd_answers),
+		cmocka_unit_test(durations),   cmocka_unit_test(sizes), cmocka_unit_test(peers),
+		cmocka_unit_test(peers_fully), cmocka_unit_test(why),   cmocka_unit_test(status),
+		cmocka_unit_test(odd_answers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
