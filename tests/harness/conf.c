@@ -170,18 +170,11 @@ struct ike_peer_conf *test_conf_peer(struct test_conf *c, ike_peer_id id, const 
 	return p;
 }
 
-void test_conf_cert_for(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key,
-			uint32_t issuer, crypto_ref trust, const char *subject, wall_t from,
-			wall_t until)
+static void set_cert(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key, crypto_ref trust,
+		     struct bytes cert)
 {
-	struct policy_ident id = test_conf_ident(c, subject);
 	uint8_t hash[20] = { 0 };
-	uint8_t buf[512];
-	struct bytes cert;
 
-	if (crypto_fake_cert(key, issuer, id.type, id.data, from, until, buf, sizeof(buf), &cert) !=
-	    ST_OK)
-		harness_fail("certificate for %s does not fit", subject);
 	store_be32(hash, trust);
 	p->auth = IKE_AUTH_CERT;
 	p->psk = 0;
@@ -192,15 +185,60 @@ void test_conf_cert_for(struct test_conf *c, struct ike_peer_conf *p, crypto_ref
 	p->trust_hashes = test_conf_dup(c, bytes_of(hash, sizeof(hash)));
 }
 
+void test_conf_cert_for(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key,
+			uint32_t issuer, crypto_ref trust, const char *subject, wall_t from,
+			wall_t until)
+{
+	struct policy_ident id = test_conf_ident(c, subject);
+	uint8_t buf[512];
+	struct bytes cert;
+
+	if (crypto_fake_cert(key, issuer, id.type, id.data, from, until, buf, sizeof(buf), &cert) !=
+	    ST_OK)
+		harness_fail("certificate for %s does not fit", subject);
+	set_cert(c, p, key, trust, cert);
+}
+
 void test_conf_cert(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key, uint32_t issuer,
 		    crypto_ref trust)
 {
-	char buf[128];
-	struct text t = TEXT_OF(buf);
+	test_conf_cert_blocks(c, p, key, issuer, trust, NULL);
+}
 
-	policy_ident_text(&t, &p->local_id);
-	test_conf_cert_for(c, p, key, issuer, trust, buf, (wall_t){ WORLD_WALL - DAY },
-			   (wall_t){ WORLD_WALL + 365 * DAY });
+void test_conf_cert_blocks(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key,
+			   uint32_t issuer, crypto_ref trust, const char *blocks)
+{
+	struct wire_ts_list ts = test_conf_ts(c, blocks ? blocks : "");
+	struct ip_range r[CRYPTO_BLOCKS_MAX];
+	const struct policy_ident *id = &p->local_id;
+	uint8_t *buf = take(c, 8192);
+	struct bytes cert;
+
+	for (size_t i = 0; i < ts.n; i++)
+		r[i] = (struct ip_range){ ts.ts[i].start, ts.ts[i].end };
+	if (crypto_fake_cert_blocks(key, issuer, id->type, id->data, (wall_t){ WORLD_WALL - DAY },
+				    (wall_t){ WORLD_WALL + 365 * DAY }, blocks ? r : NULL, ts.n,
+				    buf, 8192, &cert) != ST_OK)
+		harness_fail("certificate for %s does not fit", p->name);
+	set_cert(c, p, key, trust, cert);
+}
+
+void test_conf_revoke(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key, uint32_t issuer)
+{
+	uint8_t(*list)[CRYPTO_REVOCATION_ID] = take(c, 2 * sizeof(*list));
+
+	if (p->n_revoked == 2)
+		harness_fail("%s: too many revoked certificates", p->name);
+	crypto_fake_revocation_id(key, issuer, list[0]);
+	if (p->n_revoked) {
+		bool before = memcmp(list[0], p->revoked[0], sizeof(list[0])) < 0;
+
+		if (!before)
+			memcpy(list[1], list[0], sizeof(list[0]));
+		memcpy(list[before], p->revoked[0], sizeof(list[0]));
+	}
+	p->revoked = (const void *)list;
+	p->n_revoked++;
 }
 
 struct ip test_ip(const char *text)

@@ -42,6 +42,14 @@ void test_conf_cert_for(struct test_conf *c, struct ike_peer_conf *p, crypto_ref
 			uint32_t issuer, crypto_ref trust, const char *subject, wall_t from,
 			wall_t until);
 
+/* With address blocks, "10.2.0.0/16 2001:db8::/32", ascending; NULL: a certificate without. */
+void test_conf_cert_blocks(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key,
+			   uint32_t issuer, crypto_ref trust, const char *blocks);
+
+/* The certificate of that key and issuer is revoked; no more than two for a peer. */
+void test_conf_revoke(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key,
+		      uint32_t issuer);
+
 /* Several words are separated by blanks: "10.1.0.0/16 10.2.0.0/16". */
 struct wire_ts_list test_conf_ts(struct test_conf *c, const char *words);
 struct wire_sa test_conf_sa(struct test_conf *c, uint8_t proto, const char *words);

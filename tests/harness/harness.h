@@ -27,7 +27,7 @@
 #include "ike/ike.h"
 
 enum {
-	WORLD_NODES = 4,
+	WORLD_NODES = 8,
 	WORLD_NAMES = 8,
 	WORLD_KEYS = 256,
 	NODE_ADDRESSES = 4,
@@ -288,6 +288,8 @@ size_t node_sas(const struct node *n, struct node_sa *ret, size_t max);
 /* The only established SA; the process ends when there is none or more than one. */
 struct node_sa node_sa(const struct node *n);
 struct ike_peer_info node_peer(const struct node *n, ike_peer_id id);
+/* What a member may source and on whose authority: "10.1.0.0/16 by certificate blocks ...". */
+const char *node_authority(const struct node *n, ike_peer_id id, char *buf, size_t cap);
 
 /* All that status would show, counters left out, as text: for "nothing changed". */
 const char *node_picture(struct node *n, char *buf, size_t cap);
@@ -296,6 +298,11 @@ const char *node_picture(struct node *n, char *buf, size_t cap);
  * that packet come out there? */
 bool world_ping(struct world *w, struct node *from, const char *src, struct node *to,
 		const char *dst);
+
+/* The same through a node between the two, which forwards what comes out of one tunnel into
+ * another, as the kernel of a hub does. */
+bool world_ping_via(struct world *w, struct node *from, const char *src, struct node *via,
+		    struct node *to, const char *dst);
 
 /* Ends the process: the test, or an engine, broke the harness's rules. */
 __attribute__((noreturn, format(printf, 1, 2))) void harness_fail(const char *fmt, ...);

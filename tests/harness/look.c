@@ -138,6 +138,9 @@ static bool match_peer(void *ctx, const struct ike_peer_info *info)
 		return true;
 	f->found = true;
 	f->info = *info;
+	/* These live only as long as the visit: node_authority() has them. */
+	f->info.authority = "";
+	f->info.authorised = (struct wire_ts_list){ 0 };
 	return false;
 }
 
@@ -151,12 +154,37 @@ struct ike_peer_info node_peer(const struct node *n, ike_peer_id id)
 	return f.info;
 }
 
+struct authority {
+	ike_peer_id id;
+	struct text t;
+};
+
+static bool tell_authority(void *ctx, const struct ike_peer_info *info)
+{
+	struct authority *a = ctx;
+
+	if (info->id != a->id)
+		return true;
+	policy_ts_list_text(&a->t, &info->authorised);
+	text_fmt(&a->t, " by %s", info->authority);
+	return false;
+}
+
+const char *node_authority(const struct node *n, ike_peer_id id, char *buf, size_t cap)
+{
+	struct authority a = { id, { buf, 0, cap } };
+
+	buf[0] = 0;
+	ike_each_peer(n->ike, n->w->now, tell_authority, &a);
+	return buf;
+}
+
 /* ---- the picture --------------------------------------------------------------------------- */
 
 static bool draw_peer(void *ctx, const struct ike_peer_info *i)
 {
-	text_fmt(ctx, "peer %s %s error \"%s\" retry %lld\n", i->name, i->state,
-		 i->last_error, (long long)i->retry_in.ns);
+	text_fmt(ctx, "peer %s %s error \"%s\" retry %lld\n", i->name, i->state, i->last_error,
+		 (long long)i->retry_in.ns);
 	return true;
 }
 

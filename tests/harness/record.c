@@ -266,6 +266,16 @@ static void grow_events(struct node *n)
 	n->cap_events = cap;
 }
 
+/* Its owner may go before the test looks. */
+static const char *keep_name(const char *name)
+{
+	struct bytes copy;
+
+	if (mem_dup(&mem_libc, bytes_of(name, strlen(name) + 1), &copy) != ST_OK)
+		harness_fail("out of memory");
+	return (const char *)copy.p;
+}
+
 void record_event(struct node *n, const struct ike_event *ev)
 {
 	if (ev->kind >= IKE_EVENTS || !memchr(ev->text, 0, sizeof(ev->text)) || !ev->peer_name)
@@ -275,7 +285,14 @@ void record_event(struct node *n, const struct ike_event *ev)
 	if (n->n_events == n->cap_events)
 		grow_events(n);
 	n->events[n->n_events] = *ev;
-	n->events[n->n_events++].peer_name = ""; /* its owner may go before the test looks */
+	n->events[n->n_events++].peer_name = keep_name(ev->peer_name);
+}
+
+void events_free(struct node *n)
+{
+	for (size_t i = 0; i < n->n_events; i++)
+		mem_libc.free(NULL, (void *)(uintptr_t)n->events[i].peer_name);
+	mem_libc.free(NULL, n->events);
 }
 
 static struct crypto_key key_of(struct crypto_cipher cipher, struct bytes encr, struct bytes integ)

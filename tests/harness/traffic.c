@@ -160,19 +160,41 @@ static struct packet *last_esp(struct world *w)
 	return found;
 }
 
+/* The ESP packet that `from` made of the last packet given to it reaches `to`, and those very bytes
+ * come out. */
+static bool arrives(struct world *w, unsigned queued, struct node *to, struct bytes packet)
+{
+	unsigned before = to->inner_seen;
+	struct packet *p = last_esp(w);
+
+	if (!p || p->id <= queued)
+		return false;
+	world_deliver(w, p);
+	return to->inner_seen == before + 1 && bytes_eq(bytes_of(to->inner, to->inner_len), packet);
+}
+
 bool world_ping(struct world *w, struct node *from, const char *src, struct node *to,
 		const char *dst)
 {
 	uint8_t b[NODE_INNER_MAX];
 	size_t n = echo(src, dst, b);
-	unsigned before = to->inner_seen, queued = w->next_packet;
-	struct packet *p;
+	unsigned queued = w->next_packet;
 
 	node_packet(from, src, dst);
-	p = last_esp(w);
-	if (!p || p->id <= queued)
+	return arrives(w, queued, to, bytes_of(b, n));
+}
+
+bool world_ping_via(struct world *w, struct node *from, const char *src, struct node *via,
+		    struct node *to, const char *dst)
+{
+	uint8_t b[NODE_INNER_MAX];
+	size_t n = echo(src, dst, b);
+	unsigned queued;
+
+	if (!world_ping(w, from, src, via, dst))
 		return false;
-	world_deliver(w, p);
-	return to->inner_seen == before + 1 &&
-	       bytes_eq(bytes_of(to->inner, to->inner_len), bytes_of(b, n));
+	queued = w->next_packet;
+	dp_fake_out(via->dp, bytes_of(b, n));
+	dp_pump(via);
+	return arrives(w, queued, to, bytes_of(b, n));
 }

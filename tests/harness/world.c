@@ -49,7 +49,7 @@ static void node_free(struct node *n)
 		n->dp->ops->free(n->dp);
 	ike_conf_unref(&n->conf->conf);
 	crypto_fake_free(n->fake);
-	mem_libc.free(NULL, n->events);
+	events_free(n);
 	mem_libc.free(NULL, n);
 }
 

@@ -25,6 +25,16 @@ MUST enum status crypto_fake_cert(crypto_ref key, uint32_t issuer, uint8_t id_ty
 				  wall_t not_before, wall_t not_after, uint8_t *buf, size_t cap,
 				  struct bytes *ret_cert);
 
+/* The same with address blocks, which its issuer has, whatever they are. */
+MUST enum status crypto_fake_cert_blocks(crypto_ref key, uint32_t issuer, uint8_t id_type,
+					 struct bytes id, wall_t not_before, wall_t not_after,
+					 const struct ip_range *blocks, size_t n_blocks,
+					 uint8_t *buf, size_t cap, struct bytes *ret_cert);
+
+/* What names the certificate of that key and issuer in a list of revoked ones. */
+void crypto_fake_revocation_id(crypto_ref key, uint32_t issuer,
+			       uint8_t ret_id[CRYPTO_REVOCATION_ID]);
+
 /* Runs a job. Pre-shared keys are their reference number. `p` supplies randomness for key pairs. */
 void crypto_fake_run(struct crypto_fake *p, const struct crypto_job *job,
 		     struct crypto_result *ret);

@@ -17,6 +17,7 @@ enum mix_domain {
 	MIX_SHARED,
 	MIX_SIGNATURE,
 	MIX_FINGERPRINT,
+	MIX_REVOCATION,
 };
 
 struct mix {
@@ -48,6 +49,9 @@ struct fake_cert {
 	size_t id_len;
 	wall_t not_before;
 	wall_t not_after;
+	bool has_blocks;
+	size_t n_blocks;
+	struct ip_range blocks[CRYPTO_BLOCKS_MAX];
 };
 
 /* ST_DROP when `in` is anything but what crypto_fake_cert() writes. */

@@ -1,0 +1,123 @@
+#include "harness/star.h"
+
+#include <stdio.h>
+
+#define HUB_ADDRESS "192.0.2.1"
+#define DOMAIN "10.0.0.0/8"
+
+void star_init(struct star *s, uint64_t seed)
+{
+	*s = (struct star){ .w = world_new(seed), .ch = test_conf_new() };
+	s->ph = test_conf_peer(s->ch, STAR_PEER, "corp", NULL, "hub.example", "%any", 0);
+	test_conf_cert_blocks(s->ch, s->ph, STAR_HUB_KEY, STAR_CA, STAR_CA, DOMAIN);
+	s->ph->role = IKE_ROLE_MEMBERS;
+	s->ph->domain = s->ph->ts_local = test_conf_ts(s->ch, DOMAIN);
+	s->ph->ts_remote = test_conf_ts(s->ch, "0.0.0.0/0 ::/0");
+}
+
+void star_hub(struct star *s)
+{
+	static const char *const at[] = { HUB_ADDRESS, NULL };
+
+	s->hub = world_node(s->w, "hub", at, s->ch);
+}
+
+void star_done(struct star *s)
+{
+	if (!s->hub)
+		ike_conf_unref(&s->ch->conf);
+	world_free(s->w);
+	*s = (struct star){ 0 };
+}
+
+struct star_site star_site(struct star *s, unsigned number, const char *blocks, const char *protect)
+{
+	struct star_site site = { .number = number, .c = test_conf_new() };
+	struct policy_ident hub;
+	char name[32], prefix[32];
+
+	(void)s;
+	snprintf(name, sizeof(name), "site-%u.example", number);
+	snprintf(prefix, sizeof(prefix), "10.%u.0.0/16", number);
+	site.p = test_conf_peer(site.c, STAR_PEER, "corp", HUB_ADDRESS, name, "%any", 0);
+	if (!blocks)
+		blocks = prefix;
+	test_conf_cert_blocks(site.c, site.p, STAR_HUB_KEY + number, STAR_CA, STAR_CA,
+			      blocks[0] == '-' ? NULL : blocks);
+	hub = test_conf_ident(site.c, "hub.example");
+	site.p->role = IKE_ROLE_HUB;
+	site.p->start = IKE_START_UP;
+	site.p->hub_ids = (const void *)test_conf_dup(site.c, bytes_of(&hub, sizeof(hub))).p;
+	site.p->n_hub_ids = 1;
+	site.p->domain = test_conf_ts(site.c, DOMAIN);
+	site.p->ts_local = test_conf_ts(site.c, protect ? protect : prefix);
+	site.p->ts_remote = test_conf_ts(site.c, "0.0.0.0/0 ::/0");
+	return site;
+}
+
+struct node *star_start(struct star *s, const struct star_site *site)
+{
+	static const char *const names[] = { "site0", "site1", "site2", "site3",
+					     "site4", "site5", "site6" };
+	char address[32];
+	const char *const at[] = { address, NULL };
+
+	if (site->number > STAR_SITES)
+		harness_fail("there is no site %u", site->number);
+	snprintf(address, sizeof(address), "192.0.2.%u", 10 + site->number);
+	return world_node(s->w, names[site->number], at, site->c);
+}
+
+struct node *star_join(struct star *s, unsigned number)
+{
+	struct star_site site = star_site(s, number, NULL, NULL);
+	struct node *n = star_start(s, &site);
+
+	world_run(s->w);
+	if (!star_is_up(s, n, number))
+		harness_fail("site %u does not join", number);
+	return n;
+}
+
+struct find {
+	const char *name;
+	ike_peer_id id;
+};
+
+static bool match(void *ctx, const struct ike_peer_info *info)
+{
+	struct find *f = ctx;
+
+	if (strcmp(info->name, f->name) != 0)
+		return true;
+	f->id = info->id;
+	return false;
+}
+
+ike_peer_id star_member(const struct star *s, const char *name)
+{
+	struct find f = { name, 0 };
+
+	ike_each_peer(s->hub->ike, s->w->now, match, &f);
+	return f.id;
+}
+
+bool star_is_up(const struct star *s, const struct node *site, unsigned number)
+{
+	char name[32];
+	ike_peer_id id;
+
+	snprintf(name, sizeof(name), "site-%u.example", number);
+	id = star_member(s, name);
+	return id && strcmp(node_peer(s->hub, id).state, "up") == 0 && site->n_children == 1 &&
+	       strcmp(node_peer(site, STAR_PEER).state, "up") == 0;
+}
+
+bool star_ping(struct star *s, struct node *from, unsigned a, struct node *to, unsigned b)
+{
+	char src[32], dst[32];
+
+	snprintf(src, sizeof(src), "10.%u.0.1", a);
+	snprintf(dst, sizeof(dst), "10.%u.0.1", b);
+	return world_ping_via(s->w, from, src, s->hub, to, dst);
+}
