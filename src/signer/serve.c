@@ -1,6 +1,6 @@
 #include "signer/internal.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,8 +22,7 @@ struct service {
 	struct secrets current, staged;
 	/* SOCKET: what to remove at the end. */
 	char *control;
-	dev_t dev;
-	ino_t ino;
+	int held; /* that file, so that its number is nobody else's; -1: none */
 };
 
 static void secrets_done(struct secrets *x)
@@ -41,6 +40,7 @@ enum status service_new(service_write_fn *write, void *ctx, struct service **ret
 		return ST_NOMEM;
 	s->write = write;
 	s->ctx = ctx;
+	s->held = -1;
 	plat_random(s->redact, sizeof(s->redact));
 	*ret_service = s;
 	return ST_OK;
@@ -175,26 +175,32 @@ static enum status commit(struct service *s)
 
 /* ---- the control socket -------------------------------------------------------------------- */
 
+static void forget_socket(struct service *s)
+{
+	if (s->held >= 0)
+		close(s->held);
+	free(s->control);
+	s->held = -1;
+	s->control = NULL;
+}
+
 /* The other process made it in a directory where it can remove nothing any more. */
 static void note_socket(struct service *s)
 {
-	struct stat sb;
-
-	free(s->control);
-	s->control = NULL;
-	if (!s->current.control || lstat(s->current.control, &sb) || !S_ISSOCK(sb.st_mode))
+	forget_socket(s);
+	if (!s->current.control)
 		return;
 	s->control = strdup(s->current.control);
-	s->dev = sb.st_dev;
-	s->ino = sb.st_ino;
+	s->held = open(s->current.control, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 }
 
 static void remove_socket(const struct service *s)
 {
-	struct stat sb;
+	struct stat there, ours;
 
-	if (s->control && lstat(s->control, &sb) == 0 && S_ISSOCK(sb.st_mode) &&
-	    sb.st_dev == s->dev && sb.st_ino == s->ino)
+	if (s->control && s->held >= 0 && lstat(s->control, &there) == 0 &&
+	    fstat(s->held, &ours) == 0 && S_ISSOCK(there.st_mode) && there.st_dev == ours.st_dev &&
+	    there.st_ino == ours.st_ino)
 		unlink(s->control);
 }
 
@@ -203,9 +209,9 @@ void service_free(struct service *s)
 	if (!s)
 		return;
 	remove_socket(s);
+	forget_socket(s);
 	secrets_done(&s->current);
 	secrets_done(&s->staged);
-	free(s->control);
 	wipe(s, sizeof(*s));
 	free(s);
 }
