@@ -55,20 +55,34 @@ static bool is_public(struct bytes label)
 	return false;
 }
 
-/* From a BEGIN line to the END line of the same label, both included; empty when there is none or
- * another block begins first. */
+static bool is_base64(struct bytes line)
+{
+	static const char other[] = "+/=\r\n \t";
+
+	for (size_t i = 0; i < line.n; i++) {
+		uint8_t c = line.p[i];
+
+		if (!(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
+		    !memchr(other, c, sizeof(other) - 1))
+			return false;
+	}
+	return true;
+}
+
+/* From a BEGIN line to the END line of the same label, both included; empty when there is none, or
+ * anything but base64 in between. */
 static struct bytes take_block(struct cur *c, struct bytes first, struct bytes label)
 {
 	while (cur_left(c)) {
 		struct cur before = *c;
 		struct bytes line = take_line(c);
 
-		if (label_of(line, BEGIN).n) {
+		if (bytes_eq(label_of(line, END), label))
+			return bytes_of(first.p, (size_t)(c->p - first.p));
+		if (!is_base64(line)) {
 			*c = before;
 			break;
 		}
-		if (bytes_eq(label_of(line, END), label))
-			return bytes_of(first.p, (size_t)(c->p - first.p));
 	}
 	return (struct bytes){ NULL, 0 };
 }

@@ -413,6 +413,12 @@ static void public_forms(void **state)
 		{ { "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----" },
 		  { "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----" } },
 		{ { "" }, { "" } },
+		{ { "-----BEGIN CERTIFICATE-----\nA-----BEGIN PRIVATE KEY-----\nAA\n"
+		    "-----END CERTIFICATE-----\n" },
+		  { "" } },
+		{ { "warren-bundle 1\n", cert }, { "warren-bundle 1\n", cert } },
+		{ { "warren-bundle 1\n", secret }, { "warren-bundle 1\n" } },
+		{ { cert, "warren-bundle 1\n" }, { cert } },
 	};
 
 	(void)state;
