@@ -421,11 +421,11 @@ static void misfits(void **state)
 		/* Nobody uses it, but it stands there. */
 		{ "identity = \"@/ca.pem\"\n" PEER, { { 1, 12, "not a bundle" } } },
 		/* All at once, with those of the text. */
-		{ "colour = 1\n" CORP("key = \"@/absent\" ; protect = \"10.8.0.0/16\"\nhubs = 3"),
+		{ "colour = 1\n" CORP("key = \"@/absent\"\nprotect = \"10.8.0.0/16\"\nhubs = 3"),
 		  { { 1, 1, "unknown key \"colour\"" },
 		    { 4, 7, "/absent: No such file" },
-		    { 4, 39, "protect \"10.8.0.0/16\" is not inside the certificate's" },
-		    { 5, 8, "hubs wants a string" } } },
+		    { 5, 11, "protect \"10.8.0.0/16\" is not inside the certificate's" },
+		    { 6, 8, "hubs wants a string" } } },
 	};
 
 	(void)state;
