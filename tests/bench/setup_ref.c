@@ -1,7 +1,7 @@
 /*
  * setup_ref - what the cryptography of a responder's full IKEv2 set-up costs, and nothing else.
  *
- *	setup_ref [ITERATIONS]
+ *	setup_ref [ITERATIONS [blocks]]
  *
  * P4 compares our responder with this: the best simple program we can write that does, for each
  * set-up, exactly what RFC 7296 makes a responder compute with X25519, PRF-HMAC-SHA-256,
@@ -17,6 +17,9 @@
  * from the initiator (key exchange value, certificate, signature) is made once, before the clock
  * starts; its signature covers a fixed message, which costs the same to check.
  *
+ * With `blocks` both certificates have address blocks (RFC 3779), as in a network, which
+ * X509_verify_cert() then checks.
+ *
  * Prints one JSON line: {"iterations", "cpu_us"} with the CPU time of one set-up in microseconds.
  */
 #include <openssl/core_names.h>
@@ -26,6 +29,7 @@
 #include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,7 +107,8 @@ static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 	X509_EXTENSION_free(ext);
 }
 
-static X509 *make_cert(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key)
+static X509 *make_cert(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key,
+		       const char *blocks)
 {
 	X509 *cert = X509_new();
 	X509_NAME *subject = X509_get_subject_name(cert);
@@ -125,6 +130,8 @@ static X509 *make_cert(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *
 		add_extension(cert, issuer, NID_authority_key_identifier, "keyid");
 		add_extension(cert, issuer, NID_subject_alt_name, "DNS:site-a.example");
 	}
+	if (blocks)
+		add_extension(cert, issuer ? issuer : cert, NID_sbgp_ipAddrBlock, blocks);
 	NEED(X509_sign(cert, issuer_key, EVP_sha256()));
 	return cert;
 }
@@ -327,13 +334,15 @@ static double set_up_cost(struct responder *r, const struct initiator *i)
 int main(int argc, char **argv)
 {
 	unsigned long iterations = argc > 1 ? strtoul(argv[1], NULL, 10) : 2000;
+	bool blocks = argc > 2 && !strcmp(argv[2], "blocks");
 	static struct initiator initiator;
 	struct responder responder;
 	EVP_PKEY *root_key = EVP_EC_gen("P-256"), *leaf_key = EVP_EC_gen("P-256");
 
 	NEED(root_key && leaf_key && iterations > 0);
-	X509 *root = make_cert("root", root_key, NULL, root_key);
-	X509 *leaf = make_cert("site-a.example", leaf_key, root, root_key);
+	X509 *root = make_cert("root", root_key, NULL, root_key, blocks ? "IPv4:10.0.0.0/8" : NULL);
+	X509 *leaf = make_cert("site-a.example", leaf_key, root, root_key,
+			       blocks ? "IPv4:10.0.0.16/28" : NULL);
 	init_responder(&responder, root);
 	init_initiator(&initiator, leaf_key, leaf, responder.md);
 
