@@ -382,7 +382,7 @@ static void misfits(void **state)
 {
 	static const struct {
 		const char *text;
-		struct want want[4];
+		struct want want[5];
 	} row[] = {
 		{ "network \"lab\" { identity = \"@/site-b.warren\" }",
 		  { { 1, 28, "is a bundle of network \"corp\", and stands in network \"lab\"" } } },
