@@ -44,11 +44,10 @@ static enum status open_snapshot(struct host *h, struct signer_snapshot *snap, c
 enum status host_check(struct host *h, const char *file, struct conf_errors *errs, struct text *why)
 {
 	struct signer_snapshot *snap = NULL;
-	struct conf_creds *creds = NULL;
 	enum status st = signer_load(h->signer, file, errs, why, &snap);
 
 	if (st == ST_OK)
-		st = open_snapshot(h, snap, file, errs, &creds);
+		st = open_snapshot(h, snap, file, errs, &h->creds);
 	signer_snapshot_free(snap);
 	if (*signer_warning(h->signer))
 		host_log(h, OBS_WARNING, NULL, signer_warning(h->signer));
@@ -56,9 +55,8 @@ enum status host_check(struct host *h, const char *file, struct conf_errors *err
 		st = signer_commit(h->signer, why);
 	if (st == ST_OK) {
 		h->log.level = (enum obs_level)h->conf->log.v;
-		st = translate(h->conf, creds, NULL, &h->ike_conf);
+		st = translate(h->conf, h->creds, NULL, &h->ike_conf);
 	}
-	conf_creds_free(creds);
 	return st == ST_OK ? confine_user(h, errs) : st;
 }
 
@@ -73,7 +71,7 @@ static enum status start_device(struct host *h, struct text *why)
 	struct text ignore = TEXT_OF(ignored), sysctl = TEXT_OF(path);
 	enum status st;
 
-	h->mtu = hostnet_mtu(h->nl, h->conf);
+	h->mtu = hostnet_mtu(h->nl, h->conf, h->creds);
 	st = plat_tun_open(&c, why, &h->tun);
 	if (st != ST_OK)
 		return st;
@@ -89,32 +87,12 @@ static enum status start_device(struct host *h, struct text *why)
 	return plat_link_up(h->nl, h->tun.ifindex, why);
 }
 
-static void warn(void *ctx, const char *text)
-{
-	host_log(ctx, OBS_WARNING, NULL, text);
-}
-
-static enum status start_routes(struct host *h, struct text *why)
-{
-	struct own_addrs own = { 0 };
-	struct route_list want = { 0 };
-	enum status st = hostnet_addrs(h->nl, why, &own);
-
-	if (st == ST_OK)
-		st = routes_plan(h->conf, h->tun.ifindex, own.v, own.n, &want);
-	if (st == ST_OK)
-		st = routes_apply(h->nl, &want, why, &h->routes);
-	if (st == ST_OK)
-		hostnet_check(h->conf, &own, warn, h);
-	route_list_done(&want);
-	hostnet_addrs_done(&own);
-	return st;
-}
-
 static enum status start_network(struct host *h, struct conf_errors *errs, struct text *why)
 {
 	enum status st = plat_nl_new(PLAT_NS_HERE, why, &h->nl);
 
+	if (st == ST_OK)
+		st = guarding_start(h, why);
 	if (st == ST_OK)
 		st = underlay_open(h->conf, errs, &h->underlay);
 	if (st == ST_OK)
@@ -124,7 +102,7 @@ static enum status start_network(struct host *h, struct conf_errors *errs, struc
 	if (st == ST_OK)
 		signer_note_socket(h->signer);
 	if (st == ST_OK)
-		st = start_routes(h, why);
+		st = guarding_attach(h, why);
 	if (st == ST_OK)
 		st = dataplane_new(h->underlay, &h->tun, h->mtu, why, &h->dp);
 	return st;
@@ -185,6 +163,8 @@ enum status host_start(struct host *h, struct conf_errors *errs, struct text *wh
 		st = start_engine(h);
 	if (st == ST_OK)
 		st = wiring_start(h, why);
+	if (st == ST_OK)
+		st = guarding_watch(h, why);
 	if (st != ST_OK)
 		return st;
 	log_started(h);
@@ -217,18 +197,10 @@ static void stop_watching(struct host *h)
 		plat_signal_free(h->signals[i]);
 	plat_timer_free(h->deadline);
 	plat_poll_free(h->signer_poll);
+	guarding_stop(h);
 	underlay_stop(h->underlay);
 	dataplane_stop(h->dp);
 	ctl_server_stop(h->ctl);
-}
-
-static void remove_routes(struct host *h)
-{
-	char buf[512];
-	struct text why = TEXT_OF(buf);
-
-	if (routes_remove(h->routes, &why) != ST_OK)
-		host_log(h, OBS_ERROR, NULL, buf);
 }
 
 static void free_engine(struct host *h)
@@ -243,7 +215,7 @@ static void free_engine(struct host *h)
 
 static void free_network(struct host *h)
 {
-	remove_routes(h);
+	guarding_free(h);
 	dataplane_free(h->dp);
 	plat_tun_close(&h->tun);
 	underlay_free(h->underlay);
@@ -262,6 +234,7 @@ bool host_free(struct host *h)
 		host_log(h, OBS_INFO, NULL, "ended");
 	if (h->ike_conf)
 		ike_conf_unref(h->ike_conf);
+	conf_creds_free(h->creds);
 	conf_unref(h->conf);
 	crypto_store_free(h->store);
 	signer_free(h->signer);

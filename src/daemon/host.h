@@ -3,11 +3,11 @@
  * comes and goes.
  *
  * host_check() has the signer read and check all there is to check, and starts nothing;
- * host_start() takes the network: sockets first (the ports keep a second daemon out), device,
- * control socket, routes; then it gives up root (confine.h), and goes on with data plane, engine,
- * threads.  host_free() goes the same way back.  In between wiring.c carries inputs to the engine
- * and its outputs out, all in the loop's thread; cryptography and name lookups run in the pool,
- * packets in the data plane's threads.
+ * host_start() takes the network: block (guarding.h), sockets, device, control socket, routes into
+ * the device; then it gives up root (confine.h), and goes on with data plane, engine, threads.
+ * host_free() goes the same way back, but for the block, which stays.  In between wiring.c carries
+ * inputs to the engine and its outputs out, all in the loop's thread; cryptography and name lookups
+ * run in the pool, packets in the data plane's threads.
  */
 #pragma once
 
@@ -17,10 +17,10 @@
 #include "crypto/openssl/crypto_openssl.h"
 #include "ctl/ctl.h"
 #include "daemon/dataplane.h"
+#include "daemon/guarding.h"
 #include "daemon/jobs.h"
 #include "daemon/journal.h"
 #include "daemon/lookup.h"
-#include "daemon/routes.h"
 #include "daemon/underlay.h"
 #include "ike/ike.h"
 #include "obs/obs.h"
@@ -49,16 +49,17 @@ struct host {
 	/* What host_check() made. */
 	struct conf *conf;
 	struct crypto_store *store; /* without secrets: those are the signer's */
+	struct conf_creds *creds;
 	struct ike_conf *ike_conf;
 	struct plat_user user; /* whom we become */
 
 	/* What host_start() made, in this order. */
 	struct plat_nl *nl;
+	struct guarding *guarding;
 	struct underlay *underlay;
 	struct plat_tun tun;
 	uint16_t mtu;
 	struct ctl_server *ctl;
-	struct routes *routes;
 	struct dataplane *dp;
 	struct obs_keylog *keylog;
 	struct jobs *jobs;

@@ -128,41 +128,74 @@ static void take_devices(struct smallest *s)
 	free(c.v);
 }
 
-/* False when the addresses of the peer are not all known. */
-static bool take_peer(struct smallest *s, const struct conf_peer *p)
+/* False when it is a name. */
+static bool take_host(struct smallest *s, const char *host)
 {
 	char ignored[8];
 	struct text why = TEXT_OF(ignored);
+	struct plat_path path;
+	struct ip ip;
 
-	for (size_t i = 0; i < p->address.n; i++) {
-		struct plat_path path;
-		struct ip ip;
-
-		if (ip_parse(p->address.v[i].s, &ip) != ST_OK)
-			return false;
-		if (plat_route_get(s->nl, &ip, PLAT_MARK, &why, &path) == ST_OK)
-			take(s, path.mtu, ip.family);
-	}
-	return p->address.n > 0;
+	if (ip_parse(host, &ip) != ST_OK)
+		return false;
+	if (plat_route_get(s->nl, &ip, PLAT_MARK, &why, &path) == ST_OK)
+		take(s, path.mtu, ip.family);
+	return true;
 }
 
-static bool inner_ipv6(const struct conf *conf)
+/* False when the addresses of the peer are not all known. */
+static bool take_peer(struct smallest *s, const struct conf_peer *p)
 {
-	for (const struct conf_peer *p = conf->peers; p; p = p->next)
-		for (size_t i = 0; i < p->remote_ts.ts.n; i++)
-			if (p->remote_ts.ts.ts[i].start.family == 6)
-				return true;
+	bool known = p->address.n > 0;
+
+	for (size_t i = 0; i < p->address.n; i++)
+		known &= take_host(s, p->address.v[i].s);
+	return known;
+}
+
+/* Of a hub's members nobody knows an address. */
+static bool take_network(struct smallest *s, const struct conf_network_creds *n)
+{
+	bool known = n->n_hubs > 0;
+
+	for (size_t i = 0; i < n->n_hubs; i++)
+		known &= take_host(s, n->hubs[i]);
+	return known;
+}
+
+static bool any_ipv6(const struct wire_ts_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->ts[i].start.family == 6)
+			return true;
 	return false;
 }
 
-uint16_t hostnet_mtu(struct plat_nl *nl, const struct conf *conf)
+/* A network whose domain is not known yet may have both. */
+static bool inner_ipv6(const struct conf *conf, const struct conf_creds *creds)
 {
-	const uint32_t floor = inner_ipv6(conf) ? MTU_FLOOR_6 : MTU_FLOOR_4;
+	for (const struct conf_peer *p = conf->peers; p; p = p->next)
+		if (any_ipv6(&p->remote_ts.ts))
+			return true;
+	for (size_t i = 0; i < conf->n_networks; i++) {
+		const struct conf_network_creds *n = conf_creds_network(creds, i);
+
+		if (n->domain.n == 0 || any_ipv6(&n->domain))
+			return true;
+	}
+	return false;
+}
+
+uint16_t hostnet_mtu(struct plat_nl *nl, const struct conf *conf, const struct conf_creds *creds)
+{
+	const uint32_t floor = inner_ipv6(conf, creds) ? MTU_FLOOR_6 : MTU_FLOOR_4;
 	struct smallest s = { .nl = nl };
 	bool all_known = true;
 
 	for (const struct conf_peer *p = conf->peers; p; p = p->next)
 		all_known &= take_peer(&s, p);
+	for (size_t i = 0; i < conf->n_networks; i++)
+		all_known &= take_network(&s, conf_creds_network(creds, i));
 	if (!all_known || s.inner == 0)
 		take_devices(&s);
 	if (s.inner == 0)
@@ -175,6 +208,9 @@ uint16_t hostnet_mtu(struct plat_nl *nl, const struct conf *conf)
 /* ---- settings that get in the way -------------------------------------------------------- */
 
 struct warn {
+	const struct conf *conf;
+	const struct conf_creds *creds;
+	const struct own_addrs *own;
 	hostnet_warn_fn *fn;
 	void *ctx;
 };
@@ -190,24 +226,47 @@ static bool behind_us(const struct wire_ts *ts, const struct own_addrs *own)
 	return true;
 }
 
-static bool forwards(const struct conf *conf, const struct own_addrs *own, uint8_t family)
+static bool list_behind_us(const struct wire_ts_list *l, const struct own_addrs *own,
+			   uint8_t family)
 {
-	for (const struct conf_peer *p = conf->peers; p; p = p->next)
-		for (size_t i = 0; i < p->local_ts.ts.n; i++)
-			if (p->local_ts.ts.ts[i].start.family == family &&
-			    behind_us(&p->local_ts.ts.ts[i], own))
-				return true;
+	for (size_t i = 0; i < l->n; i++)
+		if (l->ts[i].start.family == family && behind_us(&l->ts[i], own))
+			return true;
 	return false;
 }
 
-static void check_forwarding(const struct conf *conf, const struct own_addrs *own, uint8_t family,
-			     const char *sysctl, const struct warn *w)
+static bool any_of(const struct wire_ts_list *l, uint8_t family)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->ts[i].start.family == family)
+			return true;
+	return false;
+}
+
+/* Hosts behind us, or sites that reach each other through us. */
+static bool forwards(const struct warn *w, uint8_t family)
+{
+	const struct conf_network *n = w->conf->networks;
+
+	for (const struct conf_peer *p = w->conf->peers; p; p = p->next)
+		if (list_behind_us(&p->local_ts.ts, w->own, family))
+			return true;
+	for (size_t i = 0; i < w->conf->n_networks; i++, n = n->next) {
+		const struct conf_network_creds *c = conf_creds_network(w->creds, i);
+
+		if (list_behind_us(&c->protect, w->own, family) ||
+		    (n->role.v == CONF_ROLE_HUB && any_of(&c->domain, family)))
+			return true;
+	}
+	return false;
+}
+
+static void check_forwarding(const struct warn *w, uint8_t family, const char *sysctl)
 {
 	char text[160];
 	long on;
 
-	if (!forwards(conf, own, family) || plat_sysctl_get(PLAT_NS_HERE, sysctl, &on) != ST_OK ||
-	    on)
+	if (!forwards(w, family) || plat_sysctl_get(PLAT_NS_HERE, sysctl, &on) != ST_OK || on)
 		return;
 	snprintf(text, sizeof(text),
 		 "the kernel does not forward IPv%u: hosts behind this one are cut off until "
@@ -216,43 +275,56 @@ static void check_forwarding(const struct conf *conf, const struct own_addrs *ow
 	w->fn(w->ctx, text);
 }
 
-/* A peer's outer address inside what we route into the tunnel. */
-static bool covers_peer(const struct conf *conf)
+/* An outer address inside what we route into the tunnel. */
+static bool covers(const struct wire_ts_list *l, const char *host)
 {
-	for (const struct conf_peer *p = conf->peers; p; p = p->next)
-		for (size_t i = 0; i < p->address.n; i++) {
-			struct ip ip;
+	struct ip ip;
 
-			if (ip_parse(p->address.v[i].s, &ip) != ST_OK || ip.family != 4)
-				continue;
-			for (size_t k = 0; k < p->remote_ts.ts.n; k++)
-				if (p->remote_ts.ts.ts[k].start.family == 4 &&
-				    ip_cmp(&p->remote_ts.ts.ts[k].start, &ip) <= 0 &&
-				    ip_cmp(&ip, &p->remote_ts.ts.ts[k].end) <= 0)
-					return true;
-		}
+	if (ip_parse(host, &ip) != ST_OK || ip.family != 4)
+		return false;
+	for (size_t i = 0; i < l->n; i++)
+		if (l->ts[i].start.family == 4 && ip_cmp(&l->ts[i].start, &ip) <= 0 &&
+		    ip_cmp(&ip, &l->ts[i].end) <= 0)
+			return true;
 	return false;
 }
 
-/* Strict reverse path filtering asks where an unmarked answer would go: into the tunnel. */
-static void check_rp_filter(const struct conf *conf, const struct warn *w)
+static bool covers_peer(const struct warn *w)
+{
+	for (const struct conf_peer *p = w->conf->peers; p; p = p->next)
+		for (size_t i = 0; i < p->address.n; i++)
+			if (covers(&p->remote_ts.ts, p->address.v[i].s))
+				return true;
+	for (size_t i = 0; i < w->conf->n_networks; i++) {
+		const struct conf_network_creds *c = conf_creds_network(w->creds, i);
+
+		for (size_t k = 0; k < c->n_hubs; k++)
+			if (covers(&c->domain, c->hubs[k]))
+				return true;
+	}
+	return false;
+}
+
+/* Strict reverse path filtering asks where an unmarked answer would go: into the tunnel, unless our
+ * own address is in the domain as well (guard.h). */
+static void check_rp_filter(const struct warn *w)
 {
 	long mode;
 
 	if (plat_sysctl_get(PLAT_NS_HERE, "ipv4/conf/all/rp_filter", &mode) == ST_OK && mode == 1 &&
-	    covers_peer(conf))
+	    covers_peer(w))
 		w->fn(w->ctx,
 		      "a peer's own address lies in its remote_ts and reverse path filtering is "
 		      "strict: its packets are dropped until "
 		      "/proc/sys/net/ipv4/conf/all/rp_filter is 2 or 0");
 }
 
-void hostnet_check(const struct conf *conf, const struct own_addrs *own, hostnet_warn_fn *fn,
-		   void *ctx)
+void hostnet_check(const struct conf *conf, const struct conf_creds *creds,
+		   const struct own_addrs *own, hostnet_warn_fn *fn, void *ctx)
 {
-	const struct warn w = { fn, ctx };
+	const struct warn w = { conf, creds, own, fn, ctx };
 
-	check_forwarding(conf, own, 4, "ipv4/ip_forward", &w);
-	check_forwarding(conf, own, 6, "ipv6/conf/all/forwarding", &w);
-	check_rp_filter(conf, &w);
+	check_forwarding(&w, 4, "ipv4/ip_forward");
+	check_forwarding(&w, 6, "ipv6/conf/all/forwarding");
+	check_rp_filter(&w);
 }

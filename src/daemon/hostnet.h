@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "conf/conf.h"
+#include "conf/conf_creds.h"
 #include "plat/netlink.h"
 
 /* The host's own addresses, without loopback and link-local ones. */
@@ -18,9 +18,10 @@ void hostnet_addrs_done(struct own_addrs *a);
 /*
  * The MTU of the inner device: what fits into the smallest packet that the way to any peer takes
  * (as far as the host can see; the data plane learns the rest), at most `mtu` of the configuration.
- * A peer without a fixed address may come from anywhere: all devices with addresses count.
+ * A peer without a fixed address may come from anywhere: all devices with addresses count.  `creds`
+ * may be NULL where there are no networks.
  */
-uint16_t hostnet_mtu(struct plat_nl *nl, const struct conf *conf);
+uint16_t hostnet_mtu(struct plat_nl *nl, const struct conf *conf, const struct conf_creds *creds);
 
 /* The largest inner packet in an outer one of `outer` bytes: IP, UDP, ESP header, IV, padding to
  * four bytes, trailer, ICV (RFC 4303, RFC 3948, RFC 4106). */
@@ -28,5 +29,5 @@ uint16_t hostnet_inner_mtu(uint32_t outer, uint8_t family);
 
 /* Settings of the kernel that will get in the way; one text each. */
 typedef void hostnet_warn_fn(void *ctx, const char *text);
-void hostnet_check(const struct conf *conf, const struct own_addrs *own, hostnet_warn_fn *fn,
-		   void *ctx);
+void hostnet_check(const struct conf *conf, const struct conf_creds *creds,
+		   const struct own_addrs *own, hostnet_warn_fn *fn, void *ctx);

@@ -1,7 +1,8 @@
 /*
  * main.c - warrend, the daemon.
  *
- * Exit codes: 0 ended in order; 1 could not start, or the configuration is wrong; 2 usage.
+ * Exit codes: 0 ended in order, or the block is up; 1 could not start, or the configuration is
+ * wrong; 2 usage.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -17,43 +18,58 @@ enum {
 
 static void usage(FILE *to)
 {
-	fprintf(to, "usage: warrend -c FILE\n"
-		    "  -c, --config FILE  the configuration, see warren.conf(5)\n"
-		    "  -V, --version\n"
-		    "  -h, --help\n"
-		    "Stays in the foreground and logs to stderr; SIGTERM and SIGINT end it.\n");
+	fprintf(to,
+		"usage: warrend [--block [--state DIR]] -c FILE\n"
+		"  -c, --config FILE  the configuration, see warren.conf(5)\n"
+		"  -b, --block        only keep the domain from leaving in clear, and end; for "
+		"boot\n"
+		"      --state DIR    where the last plan is, if the configuration cannot be read\n"
+		"  -V, --version\n"
+		"  -h, --help\n"
+		"Stays in the foreground and logs to stderr; SIGTERM and SIGINT end it.\n");
 }
 
-/* NULL: `*ret_code` is how to leave. */
-static const char *parse_options(int argc, char **argv, int *ret_code)
+struct options {
+	const char *file;
+	const char *state;
+	bool block;
+};
+
+enum { OPTION_STATE = 256 };
+
+/* False: `*ret_code` is how to leave. */
+static bool parse_options(int argc, char **argv, struct options *ret, int *ret_code)
 {
 	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
+						 { "block", no_argument, NULL, 'b' },
+						 { "state", required_argument, NULL, OPTION_STATE },
 						 { "version", no_argument, NULL, 'V' },
 						 { "help", no_argument, NULL, 'h' },
 						 { 0 } };
-	const char *file = NULL;
 	int o;
 
 	*ret_code = EXIT_USAGE;
-	while ((o = getopt_long(argc, argv, "c:Vh", options, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "bc:Vh", options, NULL)) != -1) {
 		switch (o) {
-		case 'c': file = optarg; break;
+		case 'b': ret->block = true; break;
+		case 'c': ret->file = optarg; break;
+		case OPTION_STATE: ret->state = optarg; break;
 		case 'V':
 			puts("warrend " WARREN_VERSION);
 			*ret_code = EXIT_SUCCESS;
-			return NULL;
+			return false;
 		case 'h':
 			usage(stdout);
 			*ret_code = EXIT_SUCCESS;
-			return NULL;
-		default: usage(stderr); return NULL;
+			return false;
+		default: usage(stderr); return false;
 		}
 	}
-	if (!file || optind != argc) {
+	if (!ret->file || optind != argc || (ret->state && !ret->block)) {
 		usage(stderr);
-		return NULL;
+		return false;
 	}
-	return file;
+	return true;
 }
 
 /* What `warren check` would print. */
@@ -118,15 +134,17 @@ static enum status start(struct host *h, const char *file)
 int main(int argc, char **argv)
 {
 	static struct host h;
+	struct options o = { 0 };
 	int code;
-	const char *file = parse_options(argc, argv, &code);
 
-	if (!file)
+	if (!parse_options(argc, argv, &o, &code))
 		return code;
+	if (o.block)
+		return guarding_boot(o.file, o.state);
 	if (prepare(&h) != ST_OK)
 		return EXIT_FAILURE;
 	code = EXIT_FAILURE;
-	if (start(&h, file) == ST_OK) {
+	if (start(&h, o.file) == ST_OK) {
 		uv_run(&h.loop, UV_RUN_DEFAULT);
 		code = h.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 	}

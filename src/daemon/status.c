@@ -109,6 +109,8 @@ static enum status add_counters(const struct host *h, json_t *o)
 		st = obs_counters_add(o, host_counter, h);
 	if (st == ST_OK)
 		st = obs_counters_add(o, ctl_server_counter, h->ctl);
+	if (st == ST_OK)
+		st = obs_counters_add(o, guarding_counter, h);
 	return st;
 }
 
@@ -145,6 +147,7 @@ json_t *status_json(const struct host *h)
 	}
 	put(o, "counters", counters);
 	put(o, "dataplane", dataplane_json(h));
+	put(o, "block", guarding_json(h));
 	return o;
 }
 

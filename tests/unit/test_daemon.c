@@ -1,6 +1,6 @@
 /*
- * test_daemon.c - what the daemon derives from its configuration: routes, MTU, the engine's
- * snapshot; and, as root in a network namespace of our own, that routes come, stay and go (S3).
+ * test_daemon.c - what the daemon derives from its configuration: what to guard (S3), MTU, the
+ * engine's snapshot.
  */
 #include "test_util.h"
 
@@ -14,18 +14,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/guarding.h"
 #include "daemon/hostnet.h"
 #include "daemon/jobs.h"
 #include "daemon/lookup.h"
-#include "daemon/routes.h"
 #include "daemon/translate.h"
 #include "plat/plat.h"
-
-struct world {
-	struct conf *conf;
-	struct conf_errors errs;
-	struct route_list routes;
-};
 
 /* Peers of a file in which only selectors matter. */
 static struct conf *parse(struct conf_errors *errs, const char *peers)
@@ -56,84 +50,100 @@ static struct ip ip(const char *s)
 	return a;
 }
 
-/* The plan as "k prefix[ src]" words, in order of appearance, for comparing by eye. */
-static void plan_text(const struct route_list *l, struct text *t)
+/* ---- what to guard ----------------------------------------------------------------------- */
+
+/* "prefix[ src], ..." of the domain, " - " and the sites', for comparing by eye. */
+static void plan_text(const struct guard_plan *p, const struct ip *src, struct text *t)
 {
-	static const char letter[] = {
-		[PLAT_ROUTE_DEVICE] = 'd', [PLAT_ROUTE_UNREACHABLE] = 'u', [PLAT_ROUTE_THROW] = 't'
-	};
+	char pre[PREFIX_TEXT_MAX], buf[IP_TEXT_MAX];
 
-	for (size_t i = 0; i < l->n; i++) {
-		const struct plat_route *r = &l->v[i];
-		char pre[PREFIX_TEXT_MAX], src[IP_TEXT_MAX];
-
-		assert_int_equal(r->table, ROUTES_TABLE);
-		assert_int_equal(r->protocol, ROUTES_PROTOCOL);
-		text_fmt(t, "%s%c %s", i ? ", " : "", letter[r->kind], prefix_text(&r->dst, pre));
-		if (r->src.family)
-			text_fmt(t, " src %s", ip_text(&r->src, src));
+	for (size_t i = 0; i < p->domain.n; i++) {
+		text_fmt(t, "%s%s", i ? ", " : "", prefix_text(&p->domain.v[i], pre));
+		if (src[i].family)
+			text_fmt(t, " src %s", ip_text(&src[i], buf));
 	}
+	text_add(t, " -");
+	for (size_t i = 0; i < p->local.n; i++)
+		text_fmt(t, " %s", prefix_text(&p->local.v[i], pre));
 }
 
-/* ---- routes ------------------------------------------------------------------------------ */
+/* What a bundle or a hub would say. */
+static enum status some_network(void *ctx, const struct conf *conf, size_t index,
+				struct guarding_facts *ret)
+{
+	const char *const *domains = ctx;
+	struct prefix p;
 
-static void test_routes_plan(void **state)
+	(void)conf;
+	assert_int_equal(prefix_parse(domains[2 * index], &p), ST_OK);
+	assert_int_equal(guard_prefixes_add(&ret->domain, &p), ST_OK);
+	assert_int_equal(prefix_parse(domains[2 * index + 1], &p), ST_OK);
+	return guard_prefixes_add(&ret->local, &p);
+}
+
+static void check_plan(const struct conf *conf, const char *want)
+{
+	static const char *const nets[] = { "10.64.0.0/10", "10.66.0.0/16" };
+	const struct guarding_source source = { some_network, (void *)(uintptr_t)nets };
+	const struct ip own[] = { ip("192.0.2.1"), ip("10.1.0.1"), ip("10.66.0.1"),
+				  ip("fd00:1::1") };
+	struct guard_plan p;
+	char buf[2048];
+	struct text t = TEXT_OF(buf);
+	struct ip src[32];
+
+	assert_int_equal(guarding_plan(conf, &source, &p), ST_OK);
+	assert_true(p.domain.n <= ARRAY_LEN(src));
+	assert_string_equal(p.device, "warren0");
+	assert_int_equal(p.ports[0], 500);
+	assert_int_equal(p.ports[1], 4500);
+	assert_int_equal(guarding_sources(conf, &source, &p, own, ARRAY_LEN(own), src), ST_OK);
+	plan_text(&p, src, &t);
+	assert_string_equal(buf, want);
+	guard_plan_done(&p);
+}
+
+static void test_guarding_plan(void **state)
 {
 	static const struct {
-		const char *peers;
-		const char *want;
+		const char *peers, *want;
 	} rows[] = {
-		{ PEER("b", "\"10.1.0.0/16\"", "\"10.2.0.0/16\""),
-		  "u 10.2.0.0/16, d 10.2.0.0/16 src 10.1.0.1" },
-		/* The host's other addresses are in no local_ts: none is preferred. */
-		{ PEER("b", "\"10.7.0.0/16\"", "\"10.2.0.0/16\""), "u 10.2.0.0/16, d 10.2.0.0/16" },
-		/* Families keep apart. */
 		{ PEER("b", "\"10.1.0.0/16\", \"fd00:1::/64\"", "\"10.2.0.0/16\", \"fd00:2::/64\""),
-		  "u 10.2.0.0/16, d 10.2.0.0/16 src 10.1.0.1, u fd00:2::/64, d fd00:2::/64 src "
-		  "fd00:1::1" },
-		/* Our own network inside the remote one stays ours. */
+		  "10.2.0.0/16 src 10.1.0.1, fd00:2::/64 src fd00:1::1 - 10.1.0.0/16 fd00:1::/64" },
 		{ PEER("b", "\"10.1.0.0/16\"", "\"10.0.0.0/8\""),
-		  "u 10.0.0.0/8, d 10.0.0.0/8 src 10.1.0.1, t 10.1.0.0/16" },
-		/* A remote network inside our own needs no exception. */
-		{ PEER("b", "\"10.0.0.0/8\"", "\"10.2.0.0/16\""),
-		  "u 10.2.0.0/16, d 10.2.0.0/16 src 10.1.0.1" },
-		/* The whole world but the link's own talk. */
+		  "10.0.0.0/8 src 10.1.0.1 - 10.1.0.0/16" },
 		{ PEER("b", "\"10.1.0.0/16\"", "\"0.0.0.0/0\""),
-		  "u 0.0.0.0/0, d 0.0.0.0/0 src 10.1.0.1, t 10.1.0.0/16, t 169.254.0.0/16, t "
-		  "224.0.0.0/4" },
-		{ PEER("b", "\"fd00:1::/64\"", "\"::/0\""),
-		  "u ::/0, d ::/0 src fd00:1::1, t fd00:1::/64, t fe80::/10, t ff00::/8" },
+		  "0.0.0.0/0 src 10.1.0.1 - 10.1.0.0/16" },
 		/* Ranges become prefixes; ports do not matter to routing. */
 		{ PEER("b", "\"10.1.0.0/16\"", "\"10.2.0.1-10.2.0.4\", \"10.3.0.0/16[tcp/80]\""),
-		  "u 10.2.0.1/32, d 10.2.0.1/32 src 10.1.0.1, u 10.2.0.2/31, d 10.2.0.2/31 src "
-		  "10.1.0.1, u 10.2.0.4/32, d 10.2.0.4/32 src 10.1.0.1, u 10.3.0.0/16, d "
-		  "10.3.0.0/16 src 10.1.0.1" },
-		/* One prefix of two peers is one route. */
+		  "10.2.0.1/32 src 10.1.0.1, 10.2.0.2/31 src 10.1.0.1, 10.2.0.4/32 src 10.1.0.1, "
+		  "10.3.0.0/16 src 10.1.0.1 - 10.1.0.0/16" },
+		/* One prefix of two peers: the first one's source stands, also if it has none. */
 		{ PEER("b", "\"10.1.0.0/16\"", "\"10.2.0.0/16\"")
 			  PEER("c", "\"10.9.0.0/16\"", "\"10.2.0.0/16\", \"10.3.0.0/16\""),
-		  "u 10.2.0.0/16, d 10.2.0.0/16 src 10.1.0.1, u 10.3.0.0/16, d 10.3.0.0/16" },
-		/* A hub: its local network is one spoke's and the remote one's to another. */
-		{ PEER("b", "\"0.0.0.0/0\"", "\"10.2.0.0/16\"")
-			  PEER("c", "\"0.0.0.0/0\"", "\"10.3.0.0/16\""),
-		  "u 10.2.0.0/16, d 10.2.0.0/16 src 10.1.0.1, u 10.3.0.0/16, d 10.3.0.0/16 src "
-		  "10.1.0.1" },
+		  "10.2.0.0/16 src 10.1.0.1, 10.3.0.0/16 - 10.1.0.0/16 10.9.0.0/16" },
+		{ PEER("c", "\"10.9.0.0/16\"", "\"10.2.0.0/16\"")
+			  PEER("b", "\"10.1.0.0/16\"", "\"10.2.0.0/16\""),
+		  "10.2.0.0/16 - 10.1.0.0/16 10.9.0.0/16" },
+		/* The first address of the host that lies in what is local, whatever it is for. */
+		{ PEER("b", "\"0.0.0.0/0\"", "\"10.2.0.0/16\""),
+		  "10.2.0.0/16 src 192.0.2.1 - 0.0.0.0/0" },
+		/* A network beside a peer. */
+		{ PEER("b", "\"10.1.0.0/16\"",
+		       "\"10.2.0.0/16\"") "network \"corp\" { identity = \"/x.warren\"\n hubs = { "
+					  "\"hub.example\" } }\n",
+		  "10.2.0.0/16 src 10.1.0.1, 10.64.0.0/10 src 10.66.0.1 - 10.1.0.0/16 "
+		  "10.66.0.0/16" },
 	};
-	const struct ip own[] = { ip("192.0.2.1"), ip("10.1.0.1"), ip("fd00:1::1") };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct world w = { 0 };
-		char buf[2048];
-		struct text t = TEXT_OF(buf);
+		struct conf_errors errs;
+		struct conf *conf = parse(&errs, rows[i].peers);
 
-		w.conf = parse(&w.errs, rows[i].peers);
-		/* Addresses of the host that lie in 0/0 come first there: give what a site has. */
-		assert_int_equal(routes_plan(w.conf, 7, own + 1, 2, &w.routes), ST_OK);
-		plan_text(&w.routes, &t);
-		assert_string_equal(buf, rows[i].want);
-		route_list_done(&w.routes);
-		conf_unref(w.conf);
-		conf_errors_done(&w.errs);
+		check_plan(conf, rows[i].want);
+		conf_unref(conf);
+		conf_errors_done(&errs);
 	}
 }
 
@@ -292,68 +302,6 @@ static struct net *need_net(void **state)
 	return n;
 }
 
-struct counted {
-	unsigned n, before;
-};
-
-static bool count(void *ctx, const struct plat_route *r)
-{
-	struct counted *c = ctx;
-
-	c->n = r ? c->n + 1 : c->before;
-	return true;
-}
-
-static unsigned routes_now(struct net *n)
-{
-	unsigned routes = 0;
-
-	for (uint8_t family = 4; family <= 6; family += 2)
-		assert_int_equal(plat_route_each(n->nl, family, ROUTES_TABLE, ROUTES_PROTOCOL,
-						 count, &routes, &n->why),
-				 ST_OK);
-	return routes;
-}
-
-static struct routes *apply(struct net *n)
-{
-	struct route_list want;
-	struct routes *r;
-	enum status st;
-
-	assert_int_equal(routes_plan(n->conf, n->tun.ifindex, NULL, 0, &want), ST_OK);
-	st = routes_apply(n->nl, &want, &n->why, &r);
-	route_list_done(&want);
-	if (st != ST_OK)
-		fail_msg("%s", n->buf);
-	return r;
-}
-
-/* Device a packet to `dst` goes to; 0: nowhere. */
-static int device(struct net *n, const char *dst, uint32_t mark)
-{
-	struct ip to = ip(dst);
-	struct plat_path p;
-
-	return plat_route_get(n->nl, &to, mark, &n->why, &p) == ST_OK ? p.ifindex : 0;
-}
-
-static void test_routes_life(void **state)
-{
-	struct net *n = need_net(state);
-	struct routes *r = apply(n);
-
-	assert_int_equal(routes_now(n), 5); /* two prefixes twice, one thrown */
-	assert_int_equal(device(n, "10.2.0.1", 0), n->tun.ifindex);
-	assert_int_equal(device(n, "fd00:2::1", 0), n->tun.ifindex);
-	assert_int_equal(device(n, "10.2.0.1", PLAT_MARK), 0);
-	assert_int_equal(device(n, "10.1.0.1", 0), 0); /* thrown to main, which has nothing */
-	assert_int_equal(device(n, "11.0.0.1", 0), 0);
-	assert_int_equal(routes_remove(r, &n->why), ST_OK);
-	assert_int_equal(routes_now(n), 0);
-	assert_int_equal(device(n, "10.2.0.1", 0), 0);
-}
-
 static void set_link(struct net *n, const char *name, const char *addr, uint32_t mtu)
 {
 	struct ifreq ifr = { 0 };
@@ -412,106 +360,8 @@ static void test_mtu(void **state)
 				: "",
 			 rows[i].peer);
 		n->conf = parse(&n->errs, buf);
-		assert_int_equal(hostnet_mtu(n->nl, n->conf), rows[i].want);
+		assert_int_equal(hostnet_mtu(n->nl, n->conf, NULL), rows[i].want);
 	}
-}
-
-/* S3: the device is gone (kill -9), a way out in clear exists, and is not taken. */
-static void test_routes_fail_closed(void **state)
-{
-	struct net *n = need_net(state);
-	struct plat_route clear = { .kind = PLAT_ROUTE_DEVICE,
-				    .dst = { ip("10.2.0.0"), 24 },
-				    .table = 254,
-				    .metric = 1,
-				    .protocol = 4,
-				    .ifindex = 1 };
-	static struct routes *killed;
-	struct routes *r;
-
-	killed = apply(n);
-	assert_int_equal(plat_route_add(n->nl, &clear, &n->why), ST_OK);
-	assert_int_equal(device(n, "10.2.0.1", 0), n->tun.ifindex); /* more specific or not */
-	plat_tun_close(&n->tun);
-	assert_int_equal(routes_now(n), 3);
-	assert_int_equal(device(n, "10.2.0.1", 0), 0);
-	assert_int_equal(device(n, "10.2.0.1", PLAT_MARK), 1);
-	assert_non_null(killed);
-	/* The next daemon takes the leftovers over, and takes them away in the end. */
-	open_device(n);
-	r = apply(n);
-	assert_int_equal(routes_now(n), 5);
-	assert_int_equal(device(n, "10.2.0.1", 0), n->tun.ifindex);
-	assert_int_equal(routes_remove(r, &n->why), ST_OK);
-	assert_int_equal(routes_now(n), 0);
-	assert_int_equal(device(n, "10.2.0.1", 0), 1);
-}
-
-/* After kill -9 and with another configuration: no rule is left of what is not there any more. */
-static void test_routes_fewer(void **state)
-{
-	struct net *n = need_net(state);
-	const struct plat_rule six = { .family = 6,
-				       .priority = ROUTES_RULE,
-				       .table = ROUTES_TABLE,
-				       .not_mark = PLAT_MARK,
-				       .mask = PLAT_MARK_MASK,
-				       .protocol = ROUTES_PROTOCOL };
-	static struct routes *killed;
-	struct route_list want;
-	struct routes *r;
-
-	killed = apply(n);
-	assert_non_null(killed);
-	plat_tun_close(&n->tun);
-	open_device(n);
-	assert_int_equal(routes_plan(n->conf, n->tun.ifindex, NULL, 0, &want), ST_OK);
-	for (size_t i = want.n; i-- > 0;)
-		if (want.v[i].dst.ip.family == 6)
-			want.v[i] = want.v[--want.n];
-	assert_int_equal(routes_apply(n->nl, &want, &n->why, &r), ST_OK);
-	route_list_done(&want);
-	assert_int_equal(plat_rule_del(n->nl, &six, &n->why), ST_IO);
-	assert_int_equal(plat_nl_errno(n->nl), ENOENT);
-	assert_int_equal(routes_remove(r, &n->why), ST_OK);
-	assert_int_equal(routes_now(n), 0);
-}
-
-/* A second daemon in one network namespace is told so, and the first one's routes stay. */
-static void test_routes_second(void **state)
-{
-	struct net *n = need_net(state);
-	struct routes *r = apply(n), *other;
-	struct route_list want;
-
-	assert_int_equal(routes_plan(n->conf, n->tun.ifindex, NULL, 0, &want), ST_OK);
-	assert_int_equal(routes_apply(n->nl, &want, &n->why, &other), ST_INVAL);
-	assert_non_null(strstr(n->buf, "another warrend"));
-	assert_int_equal(routes_now(n), 5);
-	assert_int_equal(device(n, "10.2.0.1", 0), n->tun.ifindex);
-	route_list_done(&want);
-	assert_int_equal(routes_remove(r, &n->why), ST_OK);
-}
-
-/* Somebody else's route in our place: nothing of ours is left behind. */
-static void test_routes_foreign(void **state)
-{
-	struct net *n = need_net(state);
-	struct plat_route foreign = { .kind = PLAT_ROUTE_UNREACHABLE,
-				      .dst = { ip("fd00:2::"), 64 },
-				      .table = ROUTES_TABLE,
-				      .metric = 2,
-				      .protocol = 4 };
-	struct route_list want;
-	struct routes *r;
-
-	assert_int_equal(plat_route_add(n->nl, &foreign, &n->why), ST_OK);
-	assert_int_equal(routes_plan(n->conf, n->tun.ifindex, NULL, 0, &want), ST_OK);
-	assert_int_equal(routes_apply(n->nl, &want, &n->why, &r), ST_IO);
-	assert_non_null(strstr(n->buf, "fd00:2::/64"));
-	assert_int_equal(routes_now(n), 0);
-	route_list_done(&want);
-	assert_int_equal(plat_route_del(n->nl, &foreign, &n->why), ST_OK); /* still there */
 }
 
 /* ---- jobs -------------------------------------------------------------------------------- */
@@ -771,16 +621,11 @@ static void test_lookup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_routes_plan),
+		cmocka_unit_test(test_guarding_plan),
 		cmocka_unit_test(test_inner_mtu),
 		cmocka_unit_test(test_translate),
 		cmocka_unit_test(test_jobs),
 		IN_NS(test_mtu),
-		IN_NS(test_routes_life),
-		IN_NS(test_routes_fail_closed),
-		IN_NS(test_routes_fewer),
-		IN_NS(test_routes_second),
-		IN_NS(test_routes_foreign),
 		IN_NS(test_underlay),
 		IN_NS(test_underlay_errors),
 		IN_NS(test_lookup),

@@ -1,0 +1,394 @@
+#include "daemon/guarding.h"
+
+#include <stdlib.h>
+
+#include "daemon/host.h"
+#include "daemon/hostnet.h"
+
+/* How long until another try, after something of the block could not be put right. */
+#define RETRY_S 1
+
+struct guarding {
+	struct guard *guard;
+	struct guard_plan plan; /* as it stands */
+	struct plat_watch *watch;
+	struct plat_poll *watch_poll;
+	struct plat_poll *polls[GUARD_FDS];
+	struct plat_timer *retry;
+	bool down; /* the device is, and that was said */
+};
+
+enum { WHY_MAX = 512 };
+
+/* ---- what is known ----------------------------------------------------------------------- */
+
+struct known {
+	struct host *h;
+	const struct conf_creds *creds;
+};
+
+/* What hubs told: no bundle and no configuration says it. */
+static enum status learnt(const struct conf *conf, const char *network, struct guard_prefixes *ret)
+{
+	char buf[WHY_MAX];
+	struct text why = TEXT_OF(buf);
+	enum status st = guard_learnt(conf->state.s, network, &why, ret);
+
+	return st == ST_NOMEM ? st : ST_OK;
+}
+
+static enum status network_facts(void *ctx, const struct conf *conf, size_t index,
+				 struct guarding_facts *ret)
+{
+	const struct known *k = ctx;
+	const struct conf_network_creds *c = conf_creds_network(k->creds, index);
+	const struct conf_network *n = conf->networks;
+	enum status st = guarding_add_ts(&ret->domain, &c->domain);
+
+	for (size_t i = 0; i < index; i++)
+		n = n->next;
+	if (st == ST_OK && ret->domain.n == 0)
+		st = learnt(conf, n->name, &ret->domain);
+	return st == ST_OK ? guarding_add_ts(&ret->local, &c->protect) : st;
+}
+
+/* ---- addresses --------------------------------------------------------------------------- */
+
+/* The host's addresses where the guard needs them, and the routes into the device. */
+static enum status attach_to(struct host *h, const struct conf *conf,
+			     const struct conf_creds *creds, const struct own_addrs *own,
+			     struct text *why)
+{
+	struct known k = { h, creds };
+	const struct guarding_source source = { network_facts, &k };
+	struct guarding *g = h->guarding;
+	struct ip *src = calloc(g->plan.domain.n + 1, sizeof(*src));
+	enum status st = src ? guard_host(g->guard, own->v, own->n, why) : ST_NOMEM;
+
+	if (st == ST_OK)
+		st = guarding_sources(conf, &source, &g->plan, own->v, own->n, src);
+	if (st == ST_OK)
+		st = guard_attach(g->guard, h->tun.ifindex, src, why);
+	free(src);
+	return st;
+}
+
+static enum status attach(struct host *h, const struct conf *conf, const struct conf_creds *creds,
+			  struct text *why)
+{
+	struct own_addrs own = { 0 };
+	enum status st = hostnet_addrs(h->nl, why, &own);
+
+	if (st == ST_OK)
+		st = attach_to(h, conf, creds, &own, why);
+	hostnet_addrs_done(&own);
+	return st;
+}
+
+/* ---- start ------------------------------------------------------------------------------- */
+
+enum status guarding_start(struct host *h, struct text *why)
+{
+	struct known k = { h, h->creds };
+	const struct guarding_source source = { network_facts, &k };
+	enum status st = ST_OK;
+
+	h->guarding = calloc(1, sizeof(*h->guarding));
+	if (!h->guarding)
+		return ST_NOMEM;
+	st = guarding_plan(h->conf, &source, &h->guarding->plan);
+	if (st == ST_OK)
+		st = guard_new(PLAT_NS_HERE, why, &h->guarding->guard);
+	if (st == ST_OK)
+		st = guard_block(h->guarding->guard, &h->guarding->plan, why);
+	return st;
+}
+
+static void warn(void *ctx, const char *text)
+{
+	host_log(ctx, OBS_WARNING, NULL, text);
+}
+
+enum status guarding_attach(struct host *h, struct text *why)
+{
+	struct own_addrs own = { 0 };
+	enum status st = hostnet_addrs(h->nl, why, &own);
+
+	if (st == ST_OK)
+		st = attach_to(h, h->conf, h->creds, &own, why);
+	if (st == ST_OK)
+		hostnet_check(h->conf, h->creds, &own, warn, h);
+	hostnet_addrs_done(&own);
+	return st;
+}
+
+static void save_plan(struct host *h)
+{
+	char buf[WHY_MAX];
+	struct text why = TEXT_OF(buf);
+
+	if (guard_plan_save(h->conf->state.s, &h->guarding->plan, &why) != ST_OK)
+		host_log(h, OBS_WARNING, NULL, buf);
+}
+
+/* ---- change ------------------------------------------------------------------------------ */
+
+static enum status adopt_plan(struct host *h, struct guard_plan *plan, struct text *why)
+{
+	struct guarding *g = h->guarding;
+	enum status st;
+
+	/* What only a restart changes. */
+	memcpy(plan->device, g->plan.device, sizeof(plan->device));
+	memcpy(plan->ports, g->plan.ports, sizeof(plan->ports));
+	st = guard_block(g->guard, plan, why);
+	if (st != ST_OK) {
+		guard_plan_done(plan);
+		return st;
+	}
+	guard_plan_done(&g->plan);
+	g->plan = *plan;
+	return ST_OK;
+}
+
+enum status guarding_change(struct host *h, const struct conf *conf, const struct conf_creds *creds,
+			    struct text *why)
+{
+	struct known k = { h, creds };
+	const struct guarding_source source = { network_facts, &k };
+	struct guard_plan plan;
+	enum status st = guarding_plan(conf, &source, &plan);
+
+	if (st == ST_OK)
+		st = adopt_plan(h, &plan, why);
+	if (st == ST_OK && !h->guarding->down)
+		st = attach(h, conf, creds, why);
+	if (st == ST_OK)
+		save_plan(h);
+	return st;
+}
+
+void guarding_learn(struct host *h, const char *network, const struct prefix *v, size_t n)
+{
+	char buf[WHY_MAX];
+	struct text why = TEXT_OF(buf);
+	enum status st = guard_learn(h->conf->state.s, network, v, n, &why);
+
+	if (st == ST_OK)
+		st = guarding_change(h, h->conf, h->creds, &why);
+	if (st != ST_OK)
+		host_log(h, OBS_ERROR, NULL, why.n ? buf : "domain of a network: out of memory");
+}
+
+/* ---- watching ---------------------------------------------------------------------------- */
+
+static void failed(struct host *h, enum status st, const char *why)
+{
+	host_log(h, OBS_ERROR, NULL, *why ? why : status_name(st));
+	if (h->guarding->retry)
+		plat_timer_at(h->guarding->retry, mono_add(plat_mono(), dur_s(RETRY_S)));
+}
+
+static void follow_mtu(struct host *h)
+{
+	uint16_t mtu = hostnet_mtu(h->nl, h->conf, h->creds);
+	char buf[WHY_MAX];
+	struct text t = TEXT_OF(buf);
+
+	if (mtu == h->mtu)
+		return;
+	if (plat_link_set_mtu(h->nl, h->tun.ifindex, mtu, &t) != ST_OK) {
+		host_log(h, OBS_WARNING, NULL, buf);
+		return;
+	}
+	text_fmt(&t, "device %s: mtu %u -> %u, as the underlay's has changed", h->tun.name, h->mtu,
+		 mtu);
+	h->mtu = mtu;
+	host_log(h, OBS_INFO, NULL, buf);
+}
+
+/* Said once, with its end. */
+static void say_down(struct host *h, bool down)
+{
+	char buf[WHY_MAX];
+	struct text t = TEXT_OF(buf);
+
+	if (h->guarding->down == down)
+		return;
+	h->guarding->down = down;
+	text_fmt(&t, "device %s is %s: the domain is %s", h->tun.name, down ? "down" : "up again",
+		 down ? "unreachable until it is up" : "led into it again");
+	host_log(h, OBS_WARNING, NULL, buf);
+}
+
+/* Without the device nothing is of use any more; who started us will start us again. */
+static void device_gone(struct host *h)
+{
+	host_log(h, OBS_ERROR, NULL, "somebody deleted the device of the tunnel");
+	h->failed = true;
+	host_shutdown(h, "no device");
+}
+
+/* Links and addresses: everything that follows from them, again. */
+static void look_again(struct host *h)
+{
+	char buf[WHY_MAX];
+	struct text why = TEXT_OF(buf);
+	struct plat_link link;
+	enum status st;
+
+	if (h->stopping)
+		return;
+	if (plat_link_get(h->nl, h->tun.ifindex, &why, &link) != ST_OK) {
+		device_gone(h);
+		return;
+	}
+	follow_mtu(h);
+	say_down(h, !link.up);
+	st = link.up ? attach(h, h->conf, h->creds, &why) : guard_detach(h->guarding->guard, &why);
+	if (st != ST_OK)
+		failed(h, st, buf);
+}
+
+static void on_network(void *host)
+{
+	struct host *h = host;
+
+	if (plat_watch_read(h->guarding->watch))
+		look_again(h);
+}
+
+static void repair(struct host *h)
+{
+	char buf[WHY_MAX], said[WHY_MAX], line[2 * WHY_MAX];
+	struct text why = TEXT_OF(buf), what = TEXT_OF(said), t = TEXT_OF(line);
+	enum status st = guard_check(h->guarding->guard, &what, &why);
+
+	if (what.n) {
+		text_fmt(&t, "somebody took away or changed part of the block: %s; it is put back",
+			 said);
+		host_log(h, OBS_WARNING, NULL, line);
+	}
+	if (st != ST_OK)
+		failed(h, st, buf);
+}
+
+static void on_guard(void *host)
+{
+	repair(host);
+}
+
+static void on_retry(void *host)
+{
+	struct host *h = host;
+	char buf[WHY_MAX];
+	struct text why = TEXT_OF(buf);
+	enum status st = guard_block(h->guarding->guard, &h->guarding->plan, &why);
+
+	if (st != ST_OK)
+		failed(h, st, buf);
+	else
+		look_again(h);
+}
+
+enum status guarding_watch(struct host *h, struct text *why)
+{
+	struct guarding *g = h->guarding;
+	int fds[GUARD_FDS];
+	enum status st =
+		plat_watch_new(PLAT_NS_HERE, PLAT_WATCH_LINKS | PLAT_WATCH_ADDRS, why, &g->watch);
+
+	if (st == ST_OK)
+		st = plat_timer_new(&h->loop, on_retry, h, &g->retry);
+	if (st == ST_OK)
+		st = plat_poll_new(&h->loop, plat_watch_fd(g->watch), on_network, h,
+				   &g->watch_poll);
+	guard_fds(g->guard, fds);
+	for (size_t i = 0; i < GUARD_FDS && st == ST_OK; i++)
+		st = plat_poll_new(&h->loop, fds[i], on_guard, h, &g->polls[i]);
+	if (st != ST_OK)
+		return st;
+	save_plan(h);
+	/* What has happened since we looked. */
+	repair(h);
+	look_again(h);
+	return ST_OK;
+}
+
+/* ---- the end ----------------------------------------------------------------------------- */
+
+void guarding_stop(struct host *h)
+{
+	struct guarding *g = h->guarding;
+
+	if (!g)
+		return;
+	plat_timer_free(g->retry);
+	plat_poll_free(g->watch_poll);
+	for (size_t i = 0; i < GUARD_FDS; i++)
+		plat_poll_free(g->polls[i]);
+	g->retry = NULL;
+	g->watch_poll = NULL;
+	memset(g->polls, 0, sizeof(g->polls));
+}
+
+void guarding_free(struct host *h)
+{
+	struct guarding *g = h->guarding;
+	char buf[WHY_MAX];
+	struct text why = TEXT_OF(buf);
+
+	if (!g)
+		return;
+	/* Before the device goes: packets to it are told that it does. */
+	if (g->guard && guard_detach(g->guard, &why) != ST_OK)
+		host_log(h, OBS_WARNING, NULL, buf);
+	guard_free(g->guard);
+	plat_watch_free(g->watch);
+	guard_plan_done(&g->plan);
+	free(g);
+	h->guarding = NULL;
+}
+
+/* ---- status ------------------------------------------------------------------------------ */
+
+bool guarding_counter(const void *host, size_t index, const char **ret_name, uint64_t *ret_value)
+{
+	const struct host *h = host;
+	uint64_t counters[GUARD_COUNTERS];
+	char buf[WHY_MAX];
+	struct text why = TEXT_OF(buf);
+
+	if (index >= GUARD_COUNTERS)
+		return false;
+	*ret_name = guard_counter_names[index];
+	if (guard_counters(h->guarding->guard, counters, &why) != ST_OK)
+		memset(counters, 0, sizeof(counters));
+	*ret_value = counters[index];
+	return true;
+}
+
+/* A domain of thousands of prefixes is for `ip route show table`; status has the first ones. */
+#define LISTED_MAX 100
+
+static json_t *prefixes_json(const struct guard_prefixes *l)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list && i < l->n && i < LISTED_MAX; i++) {
+		char buf[PREFIX_TEXT_MAX];
+
+		json_array_append_new(list, json_string(prefix_text(&l->v[i], buf)));
+	}
+	return list;
+}
+
+json_t *guarding_json(const struct host *h)
+{
+	const struct guarding *g = h->guarding;
+
+	return json_pack("{s:s, s:I, s:o, s:I, s:o}", "state", h->conf->state.s, "domain_prefixes",
+			 (json_int_t)g->plan.domain.n, "domain", prefixes_json(&g->plan.domain),
+			 "local_prefixes", (json_int_t)g->plan.local.n, "local",
+			 prefixes_json(&g->plan.local));
+}

@@ -1,0 +1,86 @@
+/*
+ * guarding.h - the block of guard.h in the daemon: what has to be guarded, and when.
+ *
+ * guarding_start() puts it up before any socket opens; guarding_attach() leads the domain into the
+ * device once that is there; guarding_watch() sees to it from then on: the preferred source of the
+ * domain's routes and the MTU of the device follow addresses and links, what others take away is
+ * put back, the device's routes come back after it was down.  All that works without root, with
+ * CAP_NET_ADMIN.  guarding_stop() lets the device go; the block stays.
+ *
+ * The plan is kept in the state directory (guard.plan), together with the domains that hubs told
+ * (NETWORK.domain), for guarding_boot(): the block at boot, from the configuration and the bundles,
+ * which needs no key, no user and no valid dates.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "conf/conf_creds.h"
+#include "guard/guard.h"
+
+struct host;
+struct guarding;
+
+/* ---- plans: pure but for `network` ------------------------------------------------------- */
+
+/* What is known of a network: its domain (nothing: not known), and what of it is behind us. */
+struct guarding_facts {
+	struct guard_prefixes domain;
+	struct guard_prefixes local;
+};
+
+void guarding_facts_done(struct guarding_facts *f);
+
+struct guarding_source {
+	enum status (*network)(void *ctx, const struct conf *conf, size_t index,
+			       struct guarding_facts *ret_facts);
+	void *ctx;
+};
+
+/* Every peer's remote_ts and every network's domain; every local_ts and protect.  Device and ports
+ * are those of `conf`. */
+MUST enum status guarding_plan(const struct conf *conf, const struct guarding_source *source,
+			       struct guard_plan *ret_plan);
+
+/* The preferred source for each prefix of plan->domain: the first of the host's addresses that lies
+ * in what its peer or network has as local; the first peer or network that has the prefix decides.
+ * `ret_src` has plan->domain.n places. */
+MUST enum status guarding_sources(const struct conf *conf, const struct guarding_source *source,
+				  const struct guard_plan *plan, const struct ip *own, size_t n_own,
+				  struct ip *ret_src);
+
+/* Every prefix of every selector. */
+MUST enum status guarding_add_ts(struct guard_prefixes *l, const struct wire_ts_list *ts);
+
+/* ---- life -------------------------------------------------------------------------------- */
+
+MUST enum status guarding_start(struct host *h, struct text *why);
+MUST enum status guarding_attach(struct host *h, struct text *why);
+/* From here on as the user whom the daemon became. */
+MUST enum status guarding_watch(struct host *h, struct text *why);
+
+/* Another configuration: before it is adopted.  The old one's block goes where the new one has
+ * none, everything else stays without a gap.  Device and ports stay as they are. */
+MUST enum status guarding_change(struct host *h, const struct conf *conf,
+				 const struct conf_creds *creds, struct text *why);
+
+/* A hub told the domain of a network for which neither bundle nor configuration does: it is kept,
+ * and guarded from now on.  Failures are logged. */
+void guarding_learn(struct host *h, const char *network, const struct prefix *v, size_t n);
+
+void guarding_stop(struct host *h); /* nothing is watched any more, the device is let go */
+void guarding_free(struct host *h);
+
+/* {"state": DIR, "domain": [..], "local": [..], "counters": {..}} for status; NULL: out of memory.
+ */
+json_t *guarding_json(const struct host *h);
+/* An obs_counter_fn over a struct host. */
+bool guarding_counter(const void *host, size_t index, const char **ret_name, uint64_t *ret_value);
+
+/* ---- boot -------------------------------------------------------------------------------- */
+
+/* `state`: where to look for the plan when the configuration cannot be read; NULL: the default.
+ * Says on stderr what stands in the way.  The exit code: 0 when the block is what the configuration
+ * wants, also when a daemon lives here, whose it is then; 1 otherwise, with as much of a block as
+ * is known. */
+int guarding_boot(const char *file, const char *state);
