@@ -8,7 +8,8 @@
 enum {
 	BLOCK_MAX = 4096,
 	WIDTH = 100,
-	INDENT = 16, /* of everything behind the name of a check */
+	INDENT = 25, /* of everything behind the result of a check */
+	NOTE_INDENT = 6,
 };
 
 /* ---- text of any length in lines --------------------------------------------------------- */
@@ -30,8 +31,8 @@ static size_t piece(const char *s, size_t width)
 	return s[n] && s[n] != ' ' && blank ? blank : n;
 }
 
-/* `label` begins the first line. */
-static void print_block(const char *label, const char *s)
+/* `label` begins the first line; `begun`: the cursor stands at the indent already. */
+static void print_block(const char *label, const char *s, int indent, bool begun)
 {
 	char buf[BLOCK_MAX];
 	struct text t = TEXT_OF(buf);
@@ -40,42 +41,57 @@ static void print_block(const char *label, const char *s)
 	cli_add(&t, label);
 	cli_add(&t, s);
 	while (*p) {
-		size_t n = piece(p, WIDTH - INDENT);
+		size_t n = piece(p, (size_t)(WIDTH - indent));
 
-		printf("%*s%.*s\n", INDENT, "", (int)n, p);
+		printf("%*s%.*s\n", begun ? 0 : indent, "", (int)n, p);
+		begun = false;
 		p += n;
 		while (*p == ' ')
 			p++;
 	}
+	if (begun)
+		printf("\n");
 }
 
 /* ---- checks ------------------------------------------------------------------------------ */
 
-static void print_check(const json_t *check)
+static void print_head(const json_t *check)
 {
 	static const char *const names[][2] = {
 		{ "init", "IKE_SA_INIT" },
 		{ "auth", "IKE_AUTH" },
 	};
 	const char *name = cli_str(check, "check");
-	bool ok = strcmp(cli_str(check, "result"), "ok") == 0;
-	char buf[128];
-	struct text t = TEXT_OF(buf);
+	char left[64], right[64];
+	struct text l = TEXT_OF(left), r = TEXT_OF(right);
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (strcmp(name, names[i][0]) == 0)
 			name = names[i][1];
-	cli_add(&t, name);
-	printf("  %-13s ", buf);
-	t = TEXT_OF(buf);
-	cli_add(&t, cli_str(check, "result"));
-	printf("%s\n", buf);
-	if (*cli_str(check, "text"))
-		print_block("", cli_str(check, "text"));
-	if (*cli_str(check, "ours"))
-		print_block("here: ", cli_str(check, "ours"));
-	if (!ok && *cli_str(check, "change"))
-		print_block("to change: ", cli_str(check, "change"));
+	cli_add(&l, name);
+	cli_add(&r, cli_str(check, "result"));
+	printf("  %-14s %-7s ", left, right);
+}
+
+/* What is well says so in a line; our own values and what to change are for what is not. */
+static void print_check(const json_t *check)
+{
+	const char *text = cli_str(check, "text"), *ours = cli_str(check, "ours");
+	bool ok = strcmp(cli_str(check, "result"), "ok") == 0;
+
+	print_head(check);
+	if (ok) {
+		print_block("", *text ? text : ours, INDENT, true);
+		return;
+	}
+	if (*text)
+		print_block("", text, INDENT, true);
+	if (*ours)
+		print_block("here: ", ours, INDENT, !*text);
+	else if (!*text)
+		printf("\n");
+	if (*cli_str(check, "change"))
+		print_block("to change: ", cli_str(check, "change"), INDENT, false);
 }
 
 static void print_note(const json_t *note)
@@ -97,8 +113,8 @@ static void print_note(const json_t *note)
 	}
 	printf("%s\n", buf);
 	if (*cli_str(note, "identity"))
-		print_block("it calls itself ", cli_str(note, "identity"));
-	print_block("", cli_str(note, "text"));
+		print_block("it calls itself ", cli_str(note, "identity"), NOTE_INDENT, false);
+	print_block("", cli_str(note, "text"), NOTE_INDENT, false);
 }
 
 static void print_title(const json_t *subject)

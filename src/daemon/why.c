@@ -31,14 +31,33 @@ static void put_time(json_t *o, const char *key, obs_time t)
 
 /* ---- what happened ----------------------------------------------------------------------- */
 
+/* A child that came up afterwards makes a note history. */
+static bool is_current(const struct why *w, const struct journal_note *n)
+{
+	return n->last.ms >= w->memory->up.ms;
+}
+
+const struct journal_note *why_note(const struct why *w, enum ike_event_kind kind)
+{
+	for (size_t i = 0; w->memory && i < w->memory->n_notes; i++) {
+		const struct journal_note *n = &w->memory->note[i];
+
+		if (n->what->kind == kind && is_current(w, n))
+			return n;
+	}
+	return NULL;
+}
+
+/* That an SA went is only the end of the story. */
 const struct journal_note *why_failure(const struct why *w)
 {
-	const struct journal_subject *s = w->memory;
+	for (size_t i = 0; w->memory && i < w->memory->n_notes; i++) {
+		const struct journal_note *n = &w->memory->note[i];
 
-	/* A child that came up afterwards makes it history. */
-	if (!s || s->n_notes == 0 || s->note[0].last.ms < s->up.ms)
-		return NULL;
-	return &s->note[0];
+		if (n->what->kind != IKE_EV_SA_DOWN && is_current(w, n))
+			return n;
+	}
+	return why_note(w, IKE_EV_SA_DOWN);
 }
 
 static enum why_stage stage_of(const struct why *w)
@@ -154,6 +173,18 @@ static bool is_meant(const struct gather *g, const struct ike_peer_info *p)
 	       strcmp(p->state, "up") != 0;
 }
 
+/* What is authorised lives only as long as the visit. */
+static void copy_authority(struct why *w, const struct ike_peer_info *p)
+{
+	struct text t = TEXT_OF(w->authority);
+
+	text_add(&t, p->authority);
+	if (p->authorised.n == 0)
+		return;
+	text_add(&t, ", so ");
+	policy_ts_list_text(&t, &p->authorised);
+}
+
 static bool on_peer(void *ctx, const struct ike_peer_info *p)
 {
 	struct gather *g = ctx;
@@ -170,11 +201,10 @@ static bool on_peer(void *ctx, const struct ike_peer_info *p)
 			   .name = p->name,
 			   .kind = kind_of(p),
 			   .conf = p->conf,
-			   .authorised = p->authorised,
-			   .authority = p->authority,
 			   .state = p->state,
 			   .last_error = p->last_error,
 			   .retry_in = p->retry_in };
+	copy_authority(w, p);
 	w->memory = journal_find(g->h->journal,
 				 w->kind == WHY_MEMBER ? JOURNAL_IDENTITY : JOURNAL_PEER, w->name);
 	return true;
@@ -247,7 +277,6 @@ static bool stranger(struct gather *g)
 			   .name = g->name,
 			   .state = "down",
 			   .last_error = "",
-			   .authority = "",
 			   .retry_in = { -1 } };
 	if (ip_parse(g->name, &ip) == ST_OK) {
 		kind = JOURNAL_ADDRESS;
@@ -264,12 +293,24 @@ static bool stranger(struct gather *g)
 	return w->memory || (w->conf && kind == JOURNAL_IDENTITY);
 }
 
+/* Who is behind an address has a section too. */
+static bool on_owner(void *ctx, const struct ike_peer_info *p)
+{
+	struct why *w = ctx;
+
+	if (p->id == w->sa.peer)
+		w->conf = p->conf;
+	return !w->conf;
+}
+
 static bool find_subjects(struct gather *g)
 {
 	ike_each_peer(g->h->ike, plat_now(), on_peer, g);
 	if (g->n == 0 && g->name && !stranger(g))
 		return false;
 	ike_each_sa(g->h->ike, plat_now(), on_sa, g);
+	if (g->n == 1 && !g->found->conf && g->found->has_sa)
+		ike_each_peer(g->h->ike, plat_now(), on_owner, g->found);
 	return true;
 }
 

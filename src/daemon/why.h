@@ -50,8 +50,8 @@ struct why {
 	const char *name;
 	ike_peer_id id;
 	const struct ike_peer_conf *conf; /* NULL for a stranger */
-	struct wire_ts_list authorised; /* MEMBER that is connected */
-	const char *authority;
+	char authority[IKE_EVENT_TEXT_MAX]; /* MEMBER that is connected: what it may have, and why
+					     */
 	const char *state;
 	const char *last_error;
 	dur_t retry_in; /* negative: nothing planned */
@@ -61,7 +61,9 @@ struct why {
 	enum why_stage stage;
 };
 
-/* The note that tells why the last attempt failed; NULL: none did since it was up. */
+/* The newest note since it was up, of that kind; NULL: none. */
+const struct journal_note *why_note(const struct why *w, enum ike_event_kind kind);
+/* The one that tells why the last attempt failed; NULL: none did since it was up. */
 const struct journal_note *why_failure(const struct why *w);
 
 json_t *why_checks_json(const struct why *w);

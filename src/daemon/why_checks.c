@@ -317,6 +317,33 @@ static void check_identity(struct checks *k)
 	end(k, &r);
 }
 
+enum { SECTIONS_SHOWN = 8 };
+
+/* Nobody's: whom it might have been. */
+static void check_nobody(struct checks *k)
+{
+	const struct ike_conf *conf = k->w->h->ike_conf;
+	size_t n = 0;
+	struct row r;
+
+	begin(&r, "identity", by_stage(k->w, WHY_STAGE_AUTH));
+	for (size_t i = 0; i < conf->n_peers; i++) {
+		const struct ike_peer_conf *c = &conf->peers[i];
+
+		if (c->role == IKE_ROLE_HUB || n++ >= SECTIONS_SHOWN)
+			continue;
+		text_fmt(&r.o, "%s\"%s\" is for ", n > 1 ? "; " : "", c->name);
+		policy_ident_text(&r.o, &c->remote_id);
+	}
+	if (n > SECTIONS_SHOWN)
+		text_fmt(&r.o, "; and %zu more", n - SECTIONS_SHOWN);
+	if (n == 0)
+		text_add(&r.o, "nobody is expected to call here: a site only calls its hubs");
+	text_add(&r.c,
+		 "the caller's local_id, or the remote_id of the section that is meant for it");
+	end(k, &r);
+}
+
 /* ---- certificates and keys --------------------------------------------------------------- */
 
 static void add_days(struct text *t, int64_t seconds)
@@ -424,16 +451,17 @@ static void rules_text(struct text *t, const struct ike_peer_conf *c)
 
 static void check_authorised(struct checks *k)
 {
+	const struct journal_note *conflict = why_note(k->w, IKE_EV_CONFLICT);
 	const struct ike_peer_conf *c = k->w->conf;
 	struct pki_cert_info info;
 	struct row r;
 
 	begin(&r, "authorisation", by_stage(k->w, WHY_STAGE_CHILD));
-	if (k->w->authority[0]) {
+	if (conflict) {
+		r.result = FAILED;
+		text_add(&r.t, conflict->what->text);
+	} else if (k->w->kind == WHY_MEMBER) {
 		text_add(&r.t, k->w->authority);
-		if (k->w->authorised.n)
-			text_add(&r.t, ": ");
-		policy_ts_list_text(&r.t, &k->w->authorised);
 	}
 	if (c->role == IKE_ROLE_MEMBERS) {
 		text_add(&r.o, "what a member may have: the address blocks of its certificate");
@@ -448,12 +476,27 @@ static void check_authorised(struct checks *k)
 			 "what we ask for has to lie in these, or in a `member` rule of the hub; "
 			 "a prefix that another site has up is its own until it leaves");
 	}
-	if (k->w->memory && k->w->memory->n_notes &&
-	    k->w->memory->note[0].what->kind == IKE_EV_CONFLICT) {
-		r.result = FAILED;
-		text_add(&r.t, k->w->memory->note[0].what->text);
-	}
 	end(k, &r);
+}
+
+static void child_remedy(const struct why *w, struct text *t)
+{
+	switch (w->conf->role) {
+	case IKE_ROLE_HUB:
+		text_add(t, "the hub gives what our certificate's address blocks, or a `member` "
+			    "rule of "
+			    "its file, allow and nobody else has up; its \"warren why\" with our "
+			    "identity says what it was. `protect` is what we ask for");
+		break;
+	case IKE_ROLE_MEMBERS:
+		text_add(t, "the site's `protect` to what it may have, or what it may have: see "
+			    "authorisation");
+		break;
+	case IKE_ROLE_FIXED:
+		text_add(t, "what one end has as local_ts the other has to have as remote_ts, and "
+			    "`esp_proposals` need one in common");
+		break;
+	}
 }
 
 static void check_child(struct checks *k)
@@ -470,8 +513,7 @@ static void check_child(struct checks *k)
 	if (w->stage == WHY_STAGE_CHILD) {
 		r.result = FAILED;
 		text_add(&r.t, *failure_text(w) ? failure_text(w) : w->last_error);
-		text_add(&r.c, "what one end has as local the other has to have as remote, and "
-			       "`esp_proposals` need one in common");
+		child_remedy(w, &r.c);
 	}
 	end(k, &r);
 }
@@ -549,11 +591,16 @@ json_t *why_checks_json(const struct why *w)
 
 	if (w->conf && w->kind != WHY_HUB && w->kind != WHY_MEMBER)
 		ways(&k);
-	check_init(&k);
-	check_auth(&k);
+	/* A hub's network is no tunnel, but what its members will be held against. */
+	if (w->kind != WHY_HUB) {
+		check_init(&k);
+		check_auth(&k);
+	}
 	if (w->conf) {
 		proofs(&k);
 		check_child(&k);
+	} else {
+		check_nobody(&k);
 	}
 	check_packets(&k);
 	return k.list;

@@ -145,16 +145,14 @@ static void why(void **state)
 			"\"first\":\"2026-01-01T00:00:00.000Z\",\"count\":3,"
 			"\"remote\":\"192.0.2.1:500\",\"text\":\"no answer\"}]}],\"more\":2}"),
 		"corp: waiting, next attempt in 4 s\n"
-		"  lookup        ok\n"
-		"                192.0.2.1\n"
-		"  IKE_SA_INIT   failed\n"
-		"                no answer\\x1b[2J\n"
-		"                here: aes128gcm16\n"
-		"                to change: a firewall\n"
+		"  lookup         ok      192.0.2.1\n"
+		"  IKE_SA_INIT    failed  no answer\\x1b[2J\n"
+		"                         here: aes128gcm16\n"
+		"                         to change: a firewall\n"
 		"  what happened, newest first\n"
 		"  2026-01-01T00:00:09.000Z  unreachable, 3 times since 2026-01-01T00:00:00.000Z, "
 		"192.0.2.1:500\n"
-		"                no answer\n"
+		"      no answer\n"
 		"\n"
 		"2 more peers are not up: \"warren peers\"\n");
 	assert_string_equal(printed(cli_print_why, "{\"subjects\":[]}"), "every peer is up\n");

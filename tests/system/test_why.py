@@ -1,0 +1,340 @@
+"""`warren why`: for every way in which a tunnel does not come up, one screen at either end, with both
+ends' values and what to change."""
+
+import dataclasses
+import json
+import socket
+import struct
+import typing
+
+import pytest
+
+from lib.star import HUB, HUB_OUTER, Authority, Star
+from lib.wait import until
+from lib.warren import PSK, Warrend
+
+FAST = {"retransmit_timeout": "200ms", "retransmit_tries": 2}
+NET_A, NET_B = "10.1.0.0/16", "10.2.0.0/16"
+IKE_A, IKE_B = "aes128gcm16-prfsha256-x25519", "aes256gcm16-prfsha384-ecp384"
+ESP_A, ESP_B = "aes128gcm16-noesn", "aes256gcm16-esn"
+
+
+def why(daemon, subject=None):
+    """What the screen says, and the same as JSON."""
+    argv = ["why"] + ([subject] if subject else [])
+    return daemon.cli(*argv).stdout, json.loads(daemon.cli(*argv, "--json").stdout)
+
+
+def words_of(screen):
+    """A screen breaks lines where it likes."""
+    return " ".join(screen.split())
+
+
+def check_of(answer, name):
+    """The one subject's check of that name."""
+    (subject,) = answer["subjects"]
+    return next(check for check in subject["checks"] if check["check"] == name)
+
+
+def wait_why(daemon, subject, words, failed):
+    """Until the screen has all words and the check has failed; returns the JSON."""
+    def says():
+        screen, answer = why(daemon, subject)
+        text = words_of(screen)
+        missing = [word for word in words if word not in text]
+        assert not missing, f"{missing} not in:\n{screen}"
+        check = check_of(answer, failed)
+        assert check["result"] == "failed" and check["change"], check
+        return answer
+    return until(says, f"{daemon.ns.short}: why {subject}")
+
+
+# ---- peers
+
+
+@dataclasses.dataclass
+class Case:
+    """a calls b, in vain. At a `why b` says `a_says` and the check `a_failed` has failed; at b
+    `why <b_about>` says `b_says` and `b_failed`."""
+
+    name: str
+    a: typing.Callable
+    b: typing.Callable
+    a_says: list
+    a_failed: str
+    b_about: str
+    b_says: list
+    b_failed: str
+
+
+def psk(mine, other, local, remote, **more):
+    return {"local_id": mine, "remote_id": other, "psk": PSK, "local_ts": [local],
+            "remote_ts": [remote], **more}
+
+
+def ecdsa(leaf, other, trust, local, remote, **more):
+    return {"local_id": leaf.name, "remote_id": other, "certificate": leaf.chain, "key": leaf.key,
+            "trust": [trust.cert], "local_ts": [local], "remote_ts": [remote], **more}
+
+
+def a_psk(**more):
+    return lambda world: psk("site-a.example", "site-b.example", NET_A, NET_B, **more)
+
+
+def b_psk(**more):
+    return lambda world: psk("site-b.example", "site-a.example", NET_B, NET_A, **more)
+
+
+def a_cert(leaf, trust=lambda w: w.pki):
+    return lambda world: ecdsa(leaf(world), "site-b.example", trust(world), NET_A, NET_B)
+
+
+def b_cert(**more):
+    return lambda world: {**ecdsa(world.pki.b, "site-a.example", world.pki, NET_B, NET_A), **more}
+
+
+A_OUTER = "192.0.2.1"
+
+CASES = [
+    Case("proposal", a_psk(proposals=[IKE_A]), b_psk(proposals=[IKE_B]),
+         ["NO_PROPOSAL_CHOSEN", IKE_A], "init",
+         A_OUTER, [IKE_A, IKE_B, '"a" accepts', "proposals"], "init"),
+    Case("identity", a_psk(local_id="intruder.example"), b_psk(),
+         ["AUTHENTICATION_FAILED", "we are intruder.example", "site-b.example", "local_id"], "auth",
+         "intruder.example", ["intruder.example", "site-a.example", "remote_id"], "auth"),
+    Case("key", a_psk(psk="another secret"), b_psk(),
+         ["AUTHENTICATION_FAILED", "the pre-shared key at ", "both ends need the same"], "auth",
+         "a", ["pre-shared keys differ", "warren.conf:", "both ends need the same"], "auth"),
+    Case("clock-expired", a_cert(lambda w: w.expired), b_cert(),
+         ["AUTHENTICATION_FAILED", "until 2021", "past its end"], "certificate",
+         "site-a.example", ["expired 2021", "now 20", "clock"], "auth"),
+    Case("clock-not-yet", a_cert(lambda w: w.future), b_cert(),
+         ["AUTHENTICATION_FAILED", "from 2039", "not valid yet"], "certificate",
+         "site-a.example", ["not valid before 2039", "now 20", "clock"], "auth"),
+    Case("certificate", a_cert(lambda w: w.stranger), b_cert(),
+         ["AUTHENTICATION_FAILED", "issued by O=Warren Test, CN=foreign", "trust"], "auth",
+         "site-a.example", ["CN=foreign", "CN=root", "trust"], "auth"),
+    Case("certificate-of-the-responder", a_cert(lambda w: w.pki.a, trust=lambda w: w.foreign),
+         b_cert(), ["site-b.example", "CN=foreign", "trust"], "auth",
+         "a", ["does not accept our authentication", "issued by O=Warren Test, CN=middle"], "auth"),
+    Case("esp-proposal", a_psk(esp_proposals=[ESP_A]), b_psk(esp_proposals=[ESP_B]),
+         ["NO_PROPOSAL_CHOSEN", ESP_A.split("-", maxsplit=1)[0], "esp_proposals"], "selectors",
+         "a", ["aes128gcm16", "aes256gcm16", "esp_proposals"], "selectors"),
+    Case("selectors", a_psk(remote_ts=["10.9.0.0/16"]), b_psk(),
+         ["TS_UNACCEPTABLE", "10.9.0.0/16", "local_ts"], "selectors",
+         "a", ["10.9.0.0/16", NET_B, "local_ts"], "selectors"),
+]
+
+
+class World:
+    def __init__(self, pki, foreign, elsewhere):
+        self.pki, self.foreign = pki, foreign
+        self.expired = elsewhere("expired").expired("site-a.example")
+        self.future = elsewhere("future").not_yet_valid("site-a.example")
+        self.stranger = foreign.leaf("site-a.example")
+
+
+@pytest.fixture(scope="module")
+def world(pki, tmp_path_factory):
+    pki_type = type(pki)
+
+    def elsewhere(name):
+        return pki_type(str(tmp_path_factory.mktemp(name)), name, parent=pki)
+    return World(pki, pki_type(str(tmp_path_factory.mktemp("foreign")), "foreign"), elsewhere)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_refused(two_sites, world, case):
+    net = two_sites
+    right = Warrend(net.lab, net.b.gw, FAST, {"a": {
+        "address": net.a.outer4, "start": "listen", **case.b(world)}})
+    left = Warrend(net.lab, net.a.gw, FAST, {"b": {
+        "address": net.b.outer4, "start": "up", **case.a(world)}})
+    answer = wait_why(left, "b", case.a_says, case.a_failed)
+    about = wait_why(right, case.b_about, case.b_says, case.b_failed)
+    # What works is said to work: the way there.
+    assert check_of(answer, "lookup")["result"] == "ok"
+    assert net.b.outer4 in check_of(answer, "route")["text"]
+    # Without a name it is about whoever is not up.
+    assert why(left)[1]["subjects"][0]["subject"] == "b"
+    assert PSK not in json.dumps([answer, about])
+
+
+def test_no_answer(two_sites):
+    """Nobody is there; then a firewall of our own; then a name that does not exist."""
+    net = two_sites
+    peers = {"b": {"address": net.b.outer4, "start": "up",
+                   **psk("site-a.example", "site-b.example", NET_A, NET_B)},
+             "named": {"address": "nobody.invalid", "start": "up",
+                       **psk("site-a.example", "site-n.example", NET_A, "10.3.0.0/16")}}
+    left = Warrend(net.lab, net.a.gw, FAST, peers)
+    answer = wait_why(left, "b", ["no answer from 198.51.100.1", "UDP 500 and 4500"], "init")
+    assert check_of(answer, "route")["result"] == "ok"
+    assert "192.0.2.1" in check_of(answer, "route")["text"]
+    wait_why(left, "named", ["nobody.invalid", "resolv.conf"], "lookup")
+    net.a.gw.nft("table inet t { chain o { type filter hook output priority 0;"
+                 " udp dport 500 drop; }\n}")
+    left.cli("up", "b", check=False)
+    wait_why(left, "b", ["not permitted", "warren doctor"], "send")
+
+
+def test_no_answer_to_ike_auth(two_sites):
+    """IKE_SA_INIT passes, what is larger does not: it is told apart."""
+    net = two_sites
+    right = Warrend(net.lab, net.b.gw, FAST, {"a": {
+        "address": net.a.outer4, "start": "listen",
+        **psk("site-b.example", "site-a.example", NET_B, NET_A)}})
+    # Exchange type 35 in the IKE header; requests stay on port 500, where there is no NAT.
+    net.b.gw.nft("table inet t { chain i { type filter hook input priority 0;"
+                 " udp dport 500 @th,208,8 35 drop; udp dport 4500 @th,240,8 35 drop; }\n}")
+    left = Warrend(net.lab, net.a.gw, FAST, {"b": {
+        "address": net.b.outer4, "start": "up",
+        **psk("site-a.example", "site-b.example", NET_A, NET_B)}})
+    answer = wait_why(left, "b", ["no answer", "IKE_SA_INIT was answered", "UDP 4500"], "auth")
+    assert check_of(answer, "init")["result"] == "ok"
+    right.stop()
+
+
+def test_no_daemon(two_sites):
+    """Nobody to ask is an answer too."""
+    net = two_sites
+    left = Warrend(net.lab, net.a.gw, {}, {"b": {
+        "address": net.b.outer4, "start": "listen",
+        **psk("site-a.example", "site-b.example", NET_A, NET_B)}})
+    left.stop()
+    done = left.cli("why", check=False)
+    assert done.returncode == 3 and "doctor" in done.stderr and "check" in done.stderr
+
+
+def test_up(two_sites):
+    """Of a tunnel that is up every check is ok, and the packets are counted; nobody else is
+    known."""
+    net = two_sites
+    right = Warrend(net.lab, net.b.gw, {}, {"a": {
+        "address": net.a.outer4, "start": "listen",
+        **psk("site-b.example", "site-a.example", NET_B, NET_A)}})
+    left = Warrend(net.lab, net.a.gw, {}, {"b": {
+        "address": net.b.outer4, "start": "up",
+        **psk("site-a.example", "site-b.example", NET_A, NET_B)}})
+    left.wait_up("b")
+    right.wait_up("a")
+    net.a.host.ping(net.b.host4, count=4)
+    screen, answer = why(left, "b")
+    results = {check["check"]: check["result"] for check in answer["subjects"][0]["checks"]}
+    assert set(results.values()) == {"ok"}, screen
+    assert check_of(answer, "packets")["text"].startswith("4 in, 4 out")
+    assert why(left)[1]["subjects"] == [] and "every peer is up" in why(left)[0]
+    unknown = left.cli("why", "who.example", check=False)
+    assert unknown.returncode == 1 and "who.example" in unknown.stderr
+    right.stop()
+    # An hour later it still knows how it ended.
+    until(lambda: "deleted by the peer" in why(left, "b")[0], "the end to be remembered")
+
+
+# ---- networks
+
+
+@pytest.fixture
+def star(lab):
+    return Star(lab)
+
+
+@pytest.fixture
+def corp(lab):
+    authority = Authority(lab)
+    authority.hub()
+    return authority
+
+
+def test_authorisation(star, corp):
+    """S1: another site has the prefix up, and the second one's claims lie outside its blocks."""
+    hub = star.start_hub(corp)
+    first = star.join(corp, 1)
+    second = star.site(2)
+    corp.site(second.identity, [first.lan4], "--force")
+    second.daemon = star.start_site(second, corp.path(second.identity), protect=[first.lan4])
+    wait_why(second.daemon, "corp", ["TS_UNACCEPTABLE", first.lan4, "the hub gives",
+                                     "address blocks of our certificate"], "selectors")
+    wait_why(hub, second.identity, [first.identity, second.identity, first.lan4,
+                                    "keeps it until its SA ends"], "authorisation")
+    # The same, asked by address.
+    wait_why(hub, second.outer4, [first.identity, second.identity], "authorisation")
+    assert why(hub, first.identity)[1]["subjects"][0]["kind"] == "member"
+    second.daemon.stop()
+
+
+def test_outside_the_blocks(star, corp):
+    """S1: what it asks for is not in its certificate, nor in a rule."""
+    hub = star.start_hub(corp)
+    site = star.site(2)
+    corp.site(site.identity, ["10.2.0.0/16"])
+    site.daemon = Warrend(star.lab, site.gw, {}, {"hub": {
+        "address": HUB_OUTER, "local_id": site.identity, "remote_id": HUB,
+        "certificate": corp.path(site.identity, ".pem"), "key": corp.path(site.identity, ".key"),
+        "trust": [corp.ca], "local_ts": ["10.1.0.0/16"], "remote_ts": ["0.0.0.0/0"],
+        "start": "up"}})
+    wait_why(hub, site.identity, ["10.1.0.0/16", "10.2.0.0/16", "certificate", "member"],
+             "selectors")
+    wait_why(site.daemon, "hub", ["TS_UNACCEPTABLE", "10.1.0.0/16", "10.2.0.0/16"], "selectors")
+
+
+def test_revoked(star, corp):
+    corp.pki("crl", "--dir", corp.dir)
+    site = star.site(1)
+    corp.site(site.identity, site.prefixes())
+    corp.revoke(site.identity)
+    hub = star.start_hub(corp, top={"crl": corp.crl})
+    site.daemon = star.start_site(site, corp.path(site.identity))
+    wait_why(hub, site.identity, ["revoked", "CRL lists 1"], "auth")
+    wait_why(site.daemon, "corp", ["AUTHENTICATION_FAILED", "revoked"], "auth")
+
+
+def test_impostor(star, corp):
+    """R05: whoever answers at the hub's address is no hub."""
+    fake = star.site(9)
+    corp.site(fake.identity, fake.prefixes())
+    Warrend(star.lab, star.hub_ns, {}, {"anybody": {
+        "local_id": fake.identity, "remote_id": "%any",
+        "certificate": corp.path(fake.identity, ".pem"), "key": corp.path(fake.identity, ".key"),
+        "trust": [corp.ca], "local_ts": ["10.0.0.0/8"], "remote_ts": ["10.0.0.0/8"]}})
+    site = star.site(1)
+    corp.site(site.identity, site.prefixes())
+    site.daemon = star.start_site(site, corp.path(site.identity))
+    wait_why(site.daemon, "corp", [fake.identity, HUB_OUTER, "`hubs`"], "auth")
+
+
+def test_junk_displaces_no_member(star, corp):
+    """S2: strangers from many addresses and with many names; what is known of a member stays."""
+    hub = star.start_hub(corp)
+    site = star.join(corp, 1)
+    site.daemon.stop()
+    until(lambda: "deleted by the peer" in why(hub, site.identity)[0], "the end to be noted")
+    before = _rss_kib(hub.pid)
+    _strangers(star, 3000)
+    assert "deleted by the peer" in why(hub, site.identity)[0]
+    assert _rss_kib(hub.pid) < before + 16384
+
+
+def _rss_kib(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+def _strangers(star, count):
+    """IKE_SA_INIT with a proposal that nobody takes, from `count` addresses."""
+    stranger = star.lab.netns("stranger")
+    star.plug(stranger, "192.0.2.200", "2001:db8::200", "pstr")
+    stranger.ip("route", "add", "local", "10.99.0.0/16", "dev", "lo")
+    stranger.sysctl("net.ipv4.ip_nonlocal_bind", 1)
+    proposal = struct.pack(">BBHBBBB", 0, 0, 16, 1, 1, 0, 1) + struct.pack(">BBHBBH", 0, 0, 8, 1, 0,
+                                                                           3)
+    chain = struct.pack(">BBH", 40, 0, 4 + len(proposal)) + proposal
+    nonce = struct.pack(">BBH", 0, 0, 36) + bytes(32)
+    body = chain + nonce
+    header = bytes(8 * [9]) + bytes(8) + bytes([33, 0x20, 34, 0x08]) + bytes(4)
+    message = header + struct.pack(">I", 28 + len(body)) + body
+    with stranger.enter():
+        for number in range(count):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.bind((f"10.99.{number >> 8}.{number & 255}", 500))
+                sock.sendto(message, (HUB_OUTER, 500))
