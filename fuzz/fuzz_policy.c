@@ -66,6 +66,7 @@ static void identity(struct arena *ar, const char *s, bool wild)
 	policy_ident_text(&t, &a);
 	MUST_HOLD(policy_ident_parse(ar, printed, wild, &why, &b) == ST_OK);
 	MUST_HOLD(policy_ident_eq(&a, &b));
+	MUST_HOLD(wild || !policy_ident_is_pattern(&a));
 	MUST_HOLD(wild || policy_ident_match(&a, &b));
 }
 
@@ -78,6 +79,7 @@ static void peers(struct arena *ar, struct bytes in)
 	struct bytes first = cur_take(&c, n <= cur_left(&c) ? n : cur_left(&c));
 	struct policy_ident a = { type, first };
 	struct policy_ident b = { type, cur_rest(&c) };
+	static const uint64_t key[2] = { 5, 6 };
 	struct policy_ident pattern;
 	struct text t = TEXT_OF(printed);
 	struct text why = TEXT_OF(said);
@@ -87,6 +89,8 @@ static void peers(struct arena *ar, struct bytes in)
 		MUST_HOLD(printed[i] >= 0x20 && printed[i] < 0x7f);
 	MUST_HOLD(policy_ident_eq(&a, &a));
 	MUST_HOLD(policy_ident_eq(&a, &b) == policy_ident_eq(&b, &a));
+	MUST_HOLD(!policy_ident_eq(&a, &b) ||
+		  policy_ident_hash(key, &a) == policy_ident_hash(key, &b));
 	MUST_HOLD(policy_ident_parse(ar, "*.example.net", true, &why, &pattern) == ST_OK);
 	if (policy_ident_match(&pattern, &a))
 		MUST_HOLD(a.type == WIRE_ID_FQDN && !memchr(a.data.p, 0, a.data.n));

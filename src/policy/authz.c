@@ -108,7 +108,10 @@ static void say_authority(struct text *t, const struct policy_authority *a)
 		text_add(t, "member rule \"");
 		policy_ident_text(t, a->rule);
 		text_add(t, "\" ");
-		policy_ts_list_text(t, a->granted);
+		if (a->granted->n)
+			policy_ts_list_text(t, a->granted);
+		else
+			text_add(t, "without prefixes");
 		return;
 	}
 	text_add(t, "certificate blocks ");
@@ -123,8 +126,7 @@ static void say_nothing(struct text *t, const struct policy_authority *a,
 		return;
 	}
 	say_authority(t, a);
-	text_add(t, n_granted(a) ? " have nothing in common with the domain "
-				 : " grant nothing of the domain ");
+	text_add(t, ", nothing of the domain ");
 	policy_ts_list_text(t, domain);
 }
 

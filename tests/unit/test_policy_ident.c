@@ -438,6 +438,76 @@ static void wildcards_hide_nothing(void **state)
 	}
 }
 
+/* Whatever is equal has the same hash; what is not, nearly never. */
+static void hashes_agree_with_comparison(void **state)
+{
+	static const char *const id[] = {
+		"a.example",      "A.Example", "b.example",  "user@a.example",   "user@A.example",
+		"User@a.example", "192.0.2.1", "@192.0.2.1", "2001:db8::1",      "@#0102",
+		"@#0103",         "CN=a b",    "CN=A   B",   "CN=\\ a b\\ ",     "CN=ab",
+		"CN=a, O=b",      "O=b, CN=a", "E=a@b",      "emailAddress=A@B", "C=CH",
+		"%any",           "*.example", "*.EXAMPLE",  "*@example",
+	};
+	static const uint64_t key[2] = { 1, 2 };
+	size_t equal = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(id); i++)
+		for (size_t k = 0; k < ARRAY_LEN(id); k++) {
+			struct policy_ident a = ident(id[i], true), b = ident(id[k], true);
+			bool same = policy_ident_hash(key, &a) == policy_ident_hash(key, &b);
+			/* Mail addresses hash without case, all of them. */
+			bool mail = a.type == WIRE_ID_RFC822 && b.type == WIRE_ID_RFC822;
+
+			if (policy_ident_eq(&a, &b))
+				assert_true(same);
+			else
+				assert_true(!same || mail);
+			equal += policy_ident_eq(&a, &b) && i != k;
+		}
+	assert_true(equal > 8);
+}
+
+/* S2: the same for names that a hostile peer made up. */
+static void hashes_of_hostile_names(void **state)
+{
+	static const uint64_t key[2] = { 3, 4 };
+	const struct policy_ident id = { WIRE_ID_DN, BYTES_OF(openssl_name) };
+	uint8_t buf[sizeof(openssl_name)];
+
+	(void)state;
+	for (size_t at = 0; at < sizeof(buf); at++)
+		for (unsigned v = 0; v < 256; v++) {
+			struct policy_ident other = dn_copy(buf);
+
+			buf[at] = (uint8_t)v;
+			if (policy_ident_eq(&id, &other))
+				assert_true(policy_ident_hash(key, &id) ==
+					    policy_ident_hash(key, &other));
+			assert_true(policy_ident_hash(key, &other) ==
+				    policy_ident_hash(key, &other));
+		}
+}
+
+static void patterns_are_told_from_names(void **state)
+{
+	static const char *const pattern[] = { "%any", "*.example", "*@example" };
+	static const char *const name[] = { "a.example", "a@example", "192.0.2.1", "CN=*.a",
+					    "@#2a2e" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(pattern); i++) {
+		struct policy_ident id = ident(pattern[i], true);
+
+		assert_true(policy_ident_is_pattern(&id));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(name); i++) {
+		struct policy_ident id = ident(name[i], false);
+
+		assert_false(policy_ident_is_pattern(&id));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -454,6 +524,9 @@ int main(void)
 		cmocka_unit_test(prints_what_peers_send),
 		cmocka_unit_test(matches),
 		cmocka_unit_test(wildcards_hide_nothing),
+		cmocka_unit_test(hashes_agree_with_comparison),
+		cmocka_unit_test(hashes_of_hostile_names),
+		cmocka_unit_test(patterns_are_told_from_names),
 	};
 
 	return cmocka_run_group_tests(tests, arena_up, arena_down);
