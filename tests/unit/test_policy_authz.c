@@ -144,7 +144,7 @@ static void who_says_what(void **state)
 		  "member rule \"%any\" without prefixes, nothing of the domain 10.0.0.0/8" },
 		/* without a domain there is nothing to be authorised for */
 		{ NULL, NULL, "10.2.0.0/16", "", NULL,
-		  "certificate blocks 10.2.0.0/16, nothing of the domain " },
+		  "certificate blocks 10.2.0.0/16, nothing of the domain nothing" },
 	};
 
 	(void)state;
