@@ -33,8 +33,8 @@ struct cli {
 	int argc; /* of a command that reads its own options: what follows its name */
 	char **argv;
 	/* Options of some commands; not given: NULL, false, empty. */
-	bool dry_run, force, no_start;
-	const char *key, *dir, *log, *topology;
+	bool dry_run, force, no_start, open;
+	const char *key, *dir, *log, *topology, *state;
 	struct cli_list protect, hubs, domain;
 };
 
@@ -42,6 +42,8 @@ struct cli {
 enum cli_exit cli_check(const struct cli *cli);
 /* doctor.c */
 enum cli_exit cli_doctor(const struct cli *cli);
+/* down.c: `down --open` */
+enum cli_exit cli_down_open(const struct cli *cli);
 /* join.c */
 enum cli_exit cli_join(const struct cli *cli);
 /* pki.c */

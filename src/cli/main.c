@@ -78,7 +78,7 @@ static const struct command {
 	  ARG_OPTIONAL,
 	  cli_down,
 	  "delete a peer's SAs; without PEER all, and end the daemon",
-	  { 0 } },
+	  { "--open", "--state" } },
 	{ "version", NULL, ARG_NONE, cmd_version, "the version of this command", { 0 } },
 	{ "help", NULL, ARG_NONE, cmd_help, "this text", { 0 } },
 };
@@ -130,6 +130,8 @@ static const struct option {
 	{ "--socket", VALUE, offsetof(struct cli, socket), true },
 	{ "--dry-run", FLAG, offsetof(struct cli, dry_run), false },
 	{ "--force", FLAG, offsetof(struct cli, force), false },
+	{ "--open", FLAG, offsetof(struct cli, open), false },
+	{ "--state", VALUE, offsetof(struct cli, state), false },
 	{ "--no-start", FLAG, offsetof(struct cli, no_start), false },
 	{ "--key", VALUE, offsetof(struct cli, key), false },
 	{ "--dir", VALUE, offsetof(struct cli, dir), false },

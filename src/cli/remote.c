@@ -359,6 +359,8 @@ enum cli_exit cli_down(const struct cli *cli)
 	struct ctl_client *c;
 	enum cli_exit code;
 
+	if (cli->open)
+		return cli_down_open(cli);
 	if (cli->arg)
 		return peer_command(cli, "down", "down");
 	code = dial(cli, &c);
