@@ -25,7 +25,10 @@ void doctor_daemon(struct doctor *d)
 	doctor_begin(&f, "daemon", DOCTOR_WARNING);
 	text_add(&f.t, "no daemon answers on the control socket");
 	text_add(&f.w, "without it there is no tunnel");
-	text_fmt(&f.m, "systemctl start warrend, or warrend -c %s", d->file);
+	if (access("/run/systemd/system", F_OK) == 0)
+		text_add(&f.m, "systemctl start warrend");
+	else
+		text_fmt(&f.m, "warrend -c %s", d->file);
 	doctor_end(d, &f);
 }
 
@@ -132,7 +135,7 @@ static void how_to_stop(struct text *t, const char *comm, int pid)
 			text_add(t, known[i][1]);
 			return;
 		}
-	text_fmt(t, "kill %d, or another `port` in the configuration", pid);
+	text_fmt(t, "kill %d", pid);
 }
 
 static void report_holder(struct doctor *d, uint16_t port, const char *pid)
@@ -144,7 +147,9 @@ static void report_holder(struct doctor *d, uint16_t port, const char *pid)
 	(void)doctor_read_line(path, comm, sizeof(comm));
 	doctor_begin(&f, "ports", DOCTOR_PROBLEM);
 	text_fmt(&f.t, "UDP port %u is held by %s (process %s)", port, comm, pid);
-	text_add(&f.w, "two IKE daemons cannot share it: warrend does not start");
+	text_add(&f.w,
+		 "two IKE daemons cannot share it: warrend does not start (`port` and `nat_port` "
+		 "in the configuration choose others)");
 	how_to_stop(&f.m, comm, atoi(pid));
 	doctor_end(d, &f);
 }
@@ -216,10 +221,10 @@ void doctor_tun(struct doctor *d)
 	}
 	doctor_begin(&f, "tun", DOCTOR_PROBLEM);
 	text_fmt(&f.t, "/dev/net/tun: %s", strerror(err));
-	text_add(&f.w, "packets enter and leave the tunnel through it");
-	text_add(&f.m, err == ENOENT
-			       ? "mkdir -p /dev/net && mknod -m 666 /dev/net/tun c 10 200; in a "
-				 "container: --device /dev/net/tun"
+	text_add(&f.w,
+		 "packets enter and leave the tunnel through it; a container has to be given it "
+		 "(--device /dev/net/tun)");
+	text_add(&f.m, err == ENOENT   ? "mkdir -p /dev/net && mknod -m 666 /dev/net/tun c 10 200"
 		       : err == EACCES ? "run as root"
 				       : "modprobe tun");
 	doctor_end(d, &f);

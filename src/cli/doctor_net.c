@@ -278,8 +278,8 @@ static int on_rule(const struct nlmsghdr *h, void *ctx)
 		 a.priority, a.table, (unsigned)GUARD_RULE);
 	text_add(&f.w,
 		 "another VPN's, perhaps: what its table has a route for does not go into the "
-		 "tunnel, and may leave in clear");
-	text_fmt(&f.m, "ip -%u rule del priority %u, or stop what made it", r->family, a.priority);
+		 "tunnel, and may leave in clear; what made the rule may make it again");
+	text_fmt(&f.m, "ip -%u rule del priority %u", r->family, a.priority);
 	doctor_end(r->d, &f);
 	return MNL_CB_OK;
 }
@@ -337,9 +337,10 @@ static void check_device(struct doctor *d, const struct plat_link *link, uint32_
 	text_fmt(&f.t, "%s takes packets of at most %u bytes", link->name, mtu);
 	text_fmt(&f.w,
 		 "less than %u leave no room for inner packets of %u bytes, which IPv6 needs: "
-		 "outer packets are fragmented, and fragments are often dropped",
+		 "outer packets are fragmented, and fragments are often dropped. Perhaps the path "
+		 "takes more than the device was told",
 		 IPV6_MIN + AROUND, IPV6_MIN);
-	text_fmt(&f.m, "ip link set %s mtu 1500, if the path takes that", link->name);
+	text_fmt(&f.m, "ip link set %s mtu 1500", link->name);
 	doctor_end(d, &f);
 }
 

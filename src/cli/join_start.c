@@ -225,10 +225,18 @@ static enum status reload(const char *socket, struct text *why)
 	return st;
 }
 
+static bool all_same(const struct join *j)
+{
+	for (size_t i = 0; i < JOIN_FILES; i++)
+		if (!j->place[i].same)
+			return false;
+	return true;
+}
+
 enum status join_start(struct join *j, const char *socket, struct text *why)
 {
 	if (answers(socket))
-		return reload(socket, why);
+		return all_same(j) ? ST_OK : reload(socket, why);
 	if (access("/run/systemd/system", F_OK) == 0)
 		return start_units(socket, why);
 	return start_process(j, socket, why);
