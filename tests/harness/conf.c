@@ -4,7 +4,7 @@
 #include "harness/harness.h"
 
 enum {
-	CONF_ARENA = 1 << 20,
+	CONF_ARENA = 16 << 20,
 	DAY = 86400,
 };
 

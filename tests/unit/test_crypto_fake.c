@@ -536,6 +536,50 @@ static void certificate_garbage(void **state)
 	crypto_fake_free(p);
 }
 
+/* Blocks come back as they went in; what names a revoked certificate follows from key and issuer.
+ */
+static void certificate_blocks(void **state)
+{
+	static const struct ip_range blocks[] = {
+		{ { 4, { 10, 2 } }, { 4, { 10, 2, 255, 255 } } },
+		{ { 6, { 0xfd } }, { 6, { 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9 } } },
+	};
+	struct crypto_fake *p = fake_new(1);
+	struct crypto_result s = run_sign(p, 5, 9, bytes_str("octets")), r;
+	uint8_t cert[300], id[CRYPTO_REVOCATION_ID], other[CRYPTO_REVOCATION_ID];
+	struct crypto_verify_in in = usual(cert, &s, 9);
+	const struct bytes plain = in.certs[0];
+
+	(void)state;
+	r = run_verify(p, &in);
+	assert_false(r.cert.has_blocks);
+	crypto_fake_revocation_id(5, 3, id);
+	assert_memory_equal(r.cert.revocation_id, id, sizeof(id));
+	crypto_fake_revocation_id(5, 4, other);
+	assert_memory_not_equal(id, other, sizeof(id));
+	crypto_fake_revocation_id(6, 3, other);
+	assert_memory_not_equal(id, other, sizeof(id));
+	for (size_t n = 0; n <= ARRAY_LEN(blocks); n++) {
+		assert_int_equal(crypto_fake_cert_blocks(5, 3, ID_FQDN, bytes_str("site-b"),
+							 (wall_t){ 1000 }, (wall_t){ 2000 }, blocks,
+							 n, cert, sizeof(cert), &in.certs[0]),
+				 ST_OK);
+		r = run_verify(p, &in);
+		assert_int_equal(r.status, ST_OK);
+		assert_true(r.cert.has_blocks);
+		assert_int_equal(r.cert.n_blocks, n);
+		assert_memory_equal(r.cert.blocks, blocks, n * sizeof(blocks[0]));
+		for (size_t cut = plain.n; cut < in.certs[0].n; cut++) {
+			struct crypto_verify_in less = in;
+
+			less.certs[0].n = cut;
+			r = run_verify(p, &less);
+			assert_failed(&r, ST_REFUSE);
+		}
+	}
+	crypto_fake_free(p);
+}
+
 static void psk_behaves(void **state)
 {
 	struct crypto_fake *p = fake_new(1);
@@ -571,7 +615,8 @@ int main(void)
 		cmocka_unit_test(seal_behaves),         cmocka_unit_test(ke_agrees),
 		cmocka_unit_test(ke_refuses),           cmocka_unit_test(signatures_verify),
 		cmocka_unit_test(signatures_refused),   cmocka_unit_test(certificate_text),
-		cmocka_unit_test(certificate_garbage),  cmocka_unit_test(psk_behaves),
+		cmocka_unit_test(certificate_garbage),  cmocka_unit_test(certificate_blocks),
+		cmocka_unit_test(psk_behaves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
