@@ -4,8 +4,6 @@
 
 #include "plat/sandbox.h"
 
-#define STATE_DIR "/var/lib/warren"
-
 enum { WHY_MAX = 512 };
 
 enum status confine_user(struct host *h, struct conf_errors *errs)
@@ -29,11 +27,12 @@ enum status confine_user(struct host *h, struct conf_errors *errs)
 /* What has to survive a restart is a help and no condition. */
 void confine_state(struct host *h)
 {
+	static const char *const ours[] = { "guard.plan", ".domain", ".tmp", NULL };
 	char buf[WHY_MAX];
 	struct text why = TEXT_OF(buf);
 
 	text_add(&why, "state directory ");
-	if (plat_give_dir(h->conf->state.s, STATE_DIR, &h->user, 0755, &why) != ST_OK)
+	if (plat_give_dir(h->conf->state.s, ours, &h->user, 0755, &why) != ST_OK)
 		host_log(h, OBS_WARNING, NULL, buf);
 }
 

@@ -151,14 +151,14 @@ static void log_started(struct host *h)
 
 enum status host_start(struct host *h, struct conf_errors *errs, struct text *why)
 {
-	enum status st = start_network(h, errs, why);
+	enum status st;
 
+	confine_state(h);
+	st = start_network(h, errs, why);
 	if (st == ST_OK)
 		st = start_keylog(h, why);
-	if (st == ST_OK) {
-		confine_state(h);
+	if (st == ST_OK)
 		st = confine(h, why);
-	}
 	if (st == ST_OK)
 		st = start_engine(h);
 	if (st == ST_OK)

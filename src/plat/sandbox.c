@@ -114,49 +114,63 @@ enum status plat_become(const struct plat_user *user, uint64_t caps, struct text
 
 /* ---- directories --------------------------------------------------------------------------- */
 
-static bool is_empty(int dir)
+static bool is_ours(const char *name, const char *const *ours)
+{
+	size_t n = strlen(name);
+
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return true;
+	for (; *ours; ours++) {
+		size_t m = strlen(*ours);
+
+		if (n >= m && strcmp(name + n - m, *ours) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool holds_only(int dir, const char *const *ours)
 {
 	DIR *d = fdopendir(dup(dir));
 	const struct dirent *e;
-	int n = 0;
+	bool only = true;
 
 	if (!d)
 		return false;
-	while ((e = readdir(d)))
-		n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+	while (only && (e = readdir(d)))
+		only = is_ours(e->d_name, ours);
 	closedir(d);
-	return n == 0;
+	return only;
 }
 
-static enum status give(int dir, const char *path, bool ours, const struct plat_user *user,
-			mode_t mode, struct text *why)
+static enum status give(int dir, const char *path, const char *const *ours,
+			const struct plat_user *user, mode_t mode, struct text *why)
 {
 	struct stat sb;
 
 	if (fstat(dir, &sb) < 0)
 		return failed(why, path);
-	if (!ours && (sb.st_uid != 0 || !is_empty(dir)))
+	if (sb.st_uid != 0 || !holds_only(dir, ours))
 		return ST_OK;
 	if (fchown(dir, user->uid, user->gid) < 0 || fchmod(dir, mode) < 0)
 		return failed(why, path);
 	return ST_OK;
 }
 
-enum status plat_give_dir(const char *path, const char *standard, const struct plat_user *user,
+enum status plat_give_dir(const char *path, const char *const *ours, const struct plat_user *user,
 			  mode_t mode, struct text *why)
 {
-	bool made = mkdir(path, mode) == 0;
 	enum status st;
 	int dir;
 
-	if (!made && errno != EEXIST)
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
 		return failed(why, path);
 	if (geteuid() != 0)
 		return ST_OK;
 	dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
 		return failed(why, path);
-	st = give(dir, path, made || strcmp(path, standard) == 0, user, mode, why);
+	st = give(dir, path, ours, user, mode, why);
 	close(dir);
 	return st;
 }

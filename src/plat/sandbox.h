@@ -49,10 +49,10 @@ MUST enum status plat_user_find(const char *name, struct plat_user *ret_user);
 MUST enum status plat_become(const struct plat_user *user, uint64_t caps, struct text *why);
 
 /* A directory that `user` may write to: made if it is not there (its parent is).  One that exists
- * is given to him if it is root's and empty, or has `path` itself as its `standard` place; any
- * other is left as it is, and whoever uses it will see. */
-MUST enum status plat_give_dir(const char *path, const char *standard, const struct plat_user *user,
-			       mode_t mode, struct text *why);
+ * is given to him if it is root's and has nothing in it but files whose names end in one of `ours`;
+ * any other is left as it is, and whoever uses it will see. */
+MUST enum status plat_give_dir(const char *path, const char *const *ours,
+			       const struct plat_user *user, mode_t mode, struct text *why);
 
 /* ---- system calls -------------------------------------------------------------------------- */
 

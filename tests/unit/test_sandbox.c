@@ -334,6 +334,8 @@ static uid_t owner(const char *path)
 
 static void directories(void **state)
 {
+	static const char *const ours[] = { "guard.plan", ".domain", NULL };
+	static const char *const all[] = { "guard.plan", "body's", NULL };
 	const struct plat_user user = { 1234, 1235 };
 	char base[] = "/tmp/test_sandbox.XXXXXX", dir[64], file[80], link[64], buf[200];
 	struct text why = TEXT_OF(buf);
@@ -347,34 +349,34 @@ static void directories(void **state)
 	snprintf(file, sizeof(file), "%s/state/somebody's", base);
 	snprintf(link, sizeof(link), "%s/link", base);
 	/* Made, and then found. */
-	assert_int_equal(plat_give_dir(dir, "/nowhere", &user, 0750, &why), ST_OK);
+	assert_int_equal(plat_give_dir(dir, ours, &user, 0750, &why), ST_OK);
 	assert_int_equal(owner(dir), 1234);
-	assert_int_equal(plat_give_dir(dir, "/nowhere", &user, 0750, &why), ST_OK);
+	assert_int_equal(plat_give_dir(dir, ours, &user, 0750, &why), ST_OK);
 	/* Somebody else's stays his. */
 	assert_int_equal(chown(dir, 99, 99), 0);
-	assert_int_equal(plat_give_dir(dir, "/nowhere", &user, 0750, &why), ST_OK);
+	assert_int_equal(plat_give_dir(dir, ours, &user, 0750, &why), ST_OK);
 	assert_int_equal(owner(dir), 99);
-	/* Root's is given when it is empty, or the standard one. */
+	/* Root's is given when nobody else keeps anything there. */
 	assert_int_equal(chown(dir, 0, 0), 0);
 	fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	close(fd);
-	assert_int_equal(plat_give_dir(dir, "/nowhere", &user, 0750, &why), ST_OK);
+	assert_int_equal(plat_give_dir(dir, ours, &user, 0750, &why), ST_OK);
 	assert_int_equal(owner(dir), 0);
-	assert_int_equal(plat_give_dir(dir, dir, &user, 0750, &why), ST_OK);
+	assert_int_equal(plat_give_dir(dir, all, &user, 0750, &why), ST_OK);
 	assert_int_equal(owner(dir), 1234);
 	assert_int_equal(owner(file), 0);
 	assert_int_equal(chown(dir, 0, 0), 0);
 	unlink(file);
-	assert_int_equal(plat_give_dir(dir, "/nowhere", &user, 0750, &why), ST_OK);
+	assert_int_equal(plat_give_dir(dir, ours, &user, 0750, &why), ST_OK);
 	assert_int_equal(owner(dir), 1234);
 	/* Not through a link, not without a parent. */
 	assert_int_equal(symlink("/etc", link), 0);
-	assert_int_equal(plat_give_dir(link, link, &user, 0750, &why), ST_IO);
+	assert_int_equal(plat_give_dir(link, ours, &user, 0750, &why), ST_IO);
 	assert_int_equal(owner("/etc"), 0);
 	why = TEXT_OF(buf);
 	snprintf(file, sizeof(file), "%s/no/state", base);
-	assert_int_equal(plat_give_dir(file, "/nowhere", &user, 0750, &why), ST_IO);
+	assert_int_equal(plat_give_dir(file, ours, &user, 0750, &why), ST_IO);
 	assert_non_null(strstr(buf, "/no/state: No such file"));
 	unlink(link);
 	assert_int_equal(rmdir(dir), 0);
