@@ -223,8 +223,11 @@ enum status creds_match(struct conf_creds *c, const struct loaded *key,
 
 	if (st != ST_OK)
 		return st;
-	if (fresh)
+	/* Where it is may follow from the name of a bundle. */
+	if (fresh) {
+		text_fmt(&why, "%s: ", names[0]);
 		st = crypto_store_match(c->store, key->ref, chain, &why);
+	}
 	return settle(c, l, fresh, at, st, buf);
 }
 
