@@ -49,7 +49,7 @@ const struct conf_key conf_keys[] = {
 	  .change = CONF_RESTART, .doc = "our UDP port of IKE and ESP behind NATs" },
 	{ TOP(log), CONF_T_WORD, AT(log), .def = "info", .change = CONF_HOT, .words = log_words,
 	  .doc = "the least important lines that are logged" },
-	{ TOP(keylog), CONF_T_PATH, AT(keylog), .change = CONF_HOT,
+	{ TOP(keylog), CONF_T_PATH, AT(keylog), .change = CONF_RESTART,
 	  .doc = "directory for Wireshark's key tables: who reads them reads the traffic" },
 	{ TOP(retransmit_timeout), CONF_T_DUR, AT(retransmit_timeout), .def = "2s", .min = 100,
 	  .max = 60000, .change = CONF_HOT,

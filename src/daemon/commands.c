@@ -1,4 +1,5 @@
 /* commands.c - what the control socket can ask of the daemon. */
+#include "daemon/reload.h"
 #include "daemon/status.h"
 #include "daemon/why.h"
 
@@ -63,6 +64,17 @@ static json_t *cmd_peers(struct host *h, json_t *request, struct text *error)
 		return NULL;
 	page.limit = (size_t)limit;
 	return or_no_memory(status_peers_json(h, &page), error);
+}
+
+static json_t *cmd_reload(struct host *h, json_t *request, struct text *error)
+{
+	json_t *dry_run = json_object_get(request, "dry_run");
+
+	if (dry_run && !json_is_boolean(dry_run)) {
+		text_add(error, "\"dry_run\" has to be true or false");
+		return NULL;
+	}
+	return reload_run(h, json_is_true(dry_run), error);
 }
 
 static json_t *cmd_why(struct host *h, json_t *request, struct text *error)
@@ -141,8 +153,8 @@ static json_t *cmd_down(struct host *h, json_t *request, struct text *error)
 }
 
 static const struct command commands[] = {
-	{ "down", cmd_down }, { "peers", cmd_peers }, { "status", cmd_status },
-	{ "up", cmd_up },     { "why", cmd_why },
+	{ "down", cmd_down },     { "peers", cmd_peers }, { "reload", cmd_reload },
+	{ "status", cmd_status }, { "up", cmd_up },       { "why", cmd_why },
 };
 
 json_t *commands_handle(void *host, const char *cmd, json_t *request, struct text *error)

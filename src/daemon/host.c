@@ -55,6 +55,7 @@ enum status host_check(struct host *h, const char *file, struct conf_errors *err
 		st = signer_commit(h->signer, why);
 	if (st == ST_OK) {
 		h->log.level = (enum obs_level)h->conf->log.v;
+		h->conf_started = conf_ref(h->conf);
 		st = translate(h->conf, h->creds, NULL, &h->ike_conf);
 	}
 	return st == ST_OK ? confine_user(h, errs) : st;
@@ -236,6 +237,7 @@ bool host_free(struct host *h)
 		ike_conf_unref(h->ike_conf);
 	conf_creds_free(h->creds);
 	conf_unref(h->conf);
+	conf_unref(h->conf_started);
 	crypto_store_free(h->store);
 	signer_free(h->signer);
 	if (busy) {

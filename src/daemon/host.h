@@ -48,6 +48,7 @@ struct host {
 
 	/* What host_check() made. */
 	struct conf *conf;
+	struct conf *conf_started; /* the first: what only a restart changes */
 	struct crypto_store *store; /* without secrets: those are the signer's */
 	struct conf_creds *creds;
 	struct ike_conf *ike_conf;

@@ -2,6 +2,8 @@
  * wiring.c - inputs to the engine, its outputs to the world (the core contract of ike.h).
  */
 #include "daemon/host.h"
+#include "daemon/learn.h"
+#include "daemon/reload.h"
 
 /* ---- outputs ----------------------------------------------------------------------------- */
 
@@ -44,6 +46,7 @@ static void event_out(struct host *h, const struct ike_event *ev)
 	json_t *json;
 
 	obs_log_event(&h->log, t, ev);
+	learn_event(h, ev);
 	journal_event(h->journal, t, ev);
 	if (!ctl_server_watched(h->ctl))
 		return;
@@ -161,11 +164,7 @@ static void on_signal(void *host, int signo)
 	struct host *h = host;
 
 	switch (signo) {
-	case SIGHUP:
-		host_log(
-			h, OBS_WARNING, NULL,
-			"SIGHUP: reloading is not supported yet, the configuration stays as it is");
-		break;
+	case SIGHUP: reload_logged(h); break;
 	case SIGPIPE: break;
 	default: host_shutdown(h, signo == SIGTERM ? "SIGTERM" : "SIGINT"); break;
 	}

@@ -73,7 +73,7 @@ static void keys(void **state)
 		      "control: \"/run/warren/warren.sock\" -> \"/a\\\"\\x0a\"" } } },
 		{ TOP("keylog = \"/k\""),
 		  TOP(""),
-		  { { CONF_HOT, "", "keylog: \"/k\" -> not given" } } },
+		  { { CONF_RESTART, "", "keylog: \"/k\" -> not given" } } },
 		{ TOP(""),
 		  TOP("interface = \"w1\" ; user = \"root\""),
 		  { { CONF_RESTART, "", "user: \"warren\" -> \"root\"" },

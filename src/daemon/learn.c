@@ -1,0 +1,69 @@
+#include "daemon/learn.h"
+
+struct search {
+	struct host *h;
+	const struct ike_event *ev;
+	struct guard_prefixes domain;
+	bool failed;
+};
+
+static const struct ike_peer_conf *network_of(const struct host *h, ike_peer_id id)
+{
+	for (size_t i = 0; i < h->ike_conf->n_peers; i++) {
+		const struct ike_peer_conf *p = &h->ike_conf->peers[i];
+
+		if (p->id == id && p->role == IKE_ROLE_HUB && p->domain.n == 0)
+			return p;
+	}
+	return NULL;
+}
+
+static bool on_child(void *ctx, const struct ike_child_info *child)
+{
+	struct search *s = ctx;
+
+	if (child->id != s->ev->child)
+		return true;
+	s->failed = guarding_add_ts(&s->domain, &child->ts_remote) != ST_OK;
+	return false;
+}
+
+static bool on_sa(void *ctx, const struct ike_sa_info *sa)
+{
+	struct search *s = ctx;
+
+	if (sa->id != s->ev->sa)
+		return true;
+	ike_each_child(s->h->ike, plat_now(), sa, on_child, s);
+	return false;
+}
+
+/* What is known already need not be written again. */
+static bool is_known(const struct host *h, const char *network, const struct guard_prefixes *domain)
+{
+	struct guard_prefixes known = { 0 };
+	char buf[256];
+	struct text ignored = TEXT_OF(buf);
+	bool same = guard_learnt(h->conf->state.s, network, &ignored, &known) == ST_OK &&
+		    guard_prefixes_eq(&known, domain);
+
+	guard_prefixes_done(&known);
+	return same;
+}
+
+void learn_event(struct host *h, const struct ike_event *ev)
+{
+	const struct ike_peer_conf *network;
+	struct search s = { .h = h, .ev = ev };
+
+	if (ev->kind != IKE_EV_CHILD_UP)
+		return;
+	network = network_of(h, ev->peer);
+	if (!network)
+		return;
+	ike_each_sa(h->ike, plat_now(), on_sa, &s);
+	guard_prefixes_sort(&s.domain);
+	if (!s.failed && s.domain.n && !is_known(h, network->name, &s.domain))
+		guarding_learn(h, network->name, s.domain.v, s.domain.n);
+	guard_prefixes_done(&s.domain);
+}
