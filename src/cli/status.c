@@ -41,6 +41,75 @@ static void print_counters(json_t *a, json_t *b)
 	json_decref(all);
 }
 
+enum { LINE_LEN = 2048 };
+
+static void add_list(struct text *t, const char *what, const json_t *list)
+{
+	if (json_array_size(list) == 0)
+		return;
+	text_add(t, what);
+	cli_add_list(t, list);
+}
+
+static void print_network(const json_t *n)
+{
+	const json_t *hub = json_object_get(n, "hub");
+	char buf[LINE_LEN];
+	struct text t = TEXT_OF(buf);
+
+	text_add(&t, "network     ");
+	cli_add(&t, cli_str(n, "name"));
+	text_add(&t, ", we are its ");
+	cli_add(&t, cli_str(n, "role"));
+	text_add(&t, " ");
+	cli_add(&t, cli_str(n, "local_id"));
+	if (*cli_str(n, "topology")) {
+		text_add(&t, ", topology ");
+		cli_add(&t, cli_str(n, "topology"));
+	}
+	add_list(&t, "\n            domain ", json_object_get(n, "domain"));
+	add_list(&t, "\n            protect ", json_object_get(n, "protect"));
+	if (hub) {
+		text_add(&t, "\n            by hub ");
+		cli_add(&t, cli_str(hub, "identity"));
+		text_add(&t, " at ");
+		cli_add(&t, cli_str(hub, "address"));
+	} else {
+		add_list(&t, "\n            not connected; hubs ", json_object_get(n, "hubs"));
+	}
+	printf("%s\n", buf);
+}
+
+static void print_networks(const json_t *status)
+{
+	json_t *n;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "networks"), i, n)
+	{
+		print_network(n);
+	}
+}
+
+static void print_signer(const json_t *status)
+{
+	const json_t *s = json_object_get(status, "signer");
+	json_int_t refused = cli_int(s, "refused_key") + cli_int(s, "refused_shape") +
+			     cli_int(s, "refused_rate");
+	char buf[LINE_LEN];
+	struct text t = TEXT_OF(buf);
+
+	if (!s)
+		return;
+	text_fmt(&t, "signer      process %lld, %lld done, %lld refused",
+		 (long long)cli_int(s, "pid"), (long long)cli_int(s, "done"), (long long)refused);
+	if (*cli_str(s, "warning")) {
+		text_add(&t, "; ");
+		cli_add(&t, cli_str(s, "warning"));
+	}
+	printf("%s\n", buf);
+}
+
 void cli_print_status(json_t *status)
 {
 	json_t *dp = json_object_get(status, "dataplane");
@@ -58,6 +127,9 @@ void cli_print_status(json_t *status)
 	text_add(&t, ", interface ");
 	cli_add(&t, cli_str(dp, "interface"));
 	text_fmt(&t, ", MTU %lld\n", (long long)cli_int(dp, "mtu"));
-	printf("%scounters that are not zero:\n", buf);
+	printf("%s", buf);
+	print_networks(status);
+	print_signer(status);
+	printf("counters that are not zero:\n");
 	print_counters(json_object_get(status, "counters"), json_object_get(dp, "counters"));
 }

@@ -129,6 +129,110 @@ static json_t *dataplane_json(const struct host *h)
 	return o;
 }
 
+/* ---- networks and the signer --------------------------------------------------------------- */
+
+struct network_visit {
+	ike_peer_id id;
+	json_t *hub; /* NULL: not connected */
+};
+
+static bool on_network_sa(void *ctx, const struct ike_sa_info *sa)
+{
+	struct network_visit *v = ctx;
+
+	if (sa->peer != v->id || !sa->established || sa->n_children == 0)
+		return true;
+	v->hub = json_object();
+	put_endpoint(v->hub, "address", &sa->remote);
+	put_ident(v->hub, "identity", &sa->remote_id);
+	put_age(v->hub, sa->age);
+	return false;
+}
+
+static void put_strings(json_t *o, const char *key, const char *const *v, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_string(v[i]));
+	put(o, key, list);
+}
+
+static void put_site(json_t *o, const struct host *h, const struct ike_peer_conf *c)
+{
+	struct network_visit v = { .id = c->id };
+
+	put_text(o, "role", "site");
+	put_strings(o, "hubs", c->addresses, c->n_addresses);
+	put_ts(o, "protect", &c->ts_local);
+	put_ts(o, "domain", &c->domain);
+	ike_each_sa(h->ike, plat_now(), on_network_sa, &v);
+	if (v.hub)
+		put(o, "hub", v.hub);
+}
+
+static const struct conf_network *network_section(const struct host *h, const char *name)
+{
+	const struct conf_network *n = h->conf->networks;
+
+	while (n && strcmp(n->name, name) != 0)
+		n = n->next;
+	return n;
+}
+
+static const char *topology_name(const struct host *h, const char *name)
+{
+	const struct conf_network *n = network_section(h, name);
+
+	return n && n->topology.v == CONF_TOPOLOGY_STAR ? "star" : "dynamic";
+}
+
+static void put_hub(json_t *o, const struct host *h, const struct ike_peer_conf *c)
+{
+	put_text(o, "role", "hub");
+	put_text(o, "topology", topology_name(h, c->name));
+	put_ts(o, "domain", &c->domain);
+	put_num(o, "rules", c->n_rules);
+	put_num(o, "revoked", c->n_revoked);
+}
+
+static json_t *networks_json(const struct host *h)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < h->ike_conf->n_peers; i++) {
+		const struct ike_peer_conf *c = &h->ike_conf->peers[i];
+		json_t *o;
+
+		if (c->role == IKE_ROLE_FIXED)
+			continue;
+		o = json_object();
+		put_text(o, "name", c->name);
+		put_ident(o, "local_id", &c->local_id);
+		if (c->role == IKE_ROLE_HUB)
+			put_site(o, h, c);
+		else
+			put_hub(o, h, c);
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *signer_json(const struct host *h)
+{
+	struct signer_counts n = signer_counts(h->signer);
+	json_t *o = json_object();
+
+	put_num(o, "pid", (uint64_t)signer_pid(h->signer));
+	put_num(o, "done", n.done);
+	put_num(o, "refused_key", n.unknown);
+	put_num(o, "refused_shape", n.shape);
+	put_num(o, "refused_rate", n.rate);
+	put_num(o, "failed", n.failed);
+	put_text(o, "warning", signer_warning(h->signer));
+	return o;
+}
+
 json_t *status_json(const struct host *h)
 {
 	struct ike_totals totals = ike_totals(h->ike);
@@ -148,6 +252,8 @@ json_t *status_json(const struct host *h)
 	put(o, "counters", counters);
 	put(o, "dataplane", dataplane_json(h));
 	put(o, "block", guarding_json(h));
+	put(o, "networks", networks_json(h));
+	put(o, "signer", signer_json(h));
 	return o;
 }
 
@@ -326,16 +432,12 @@ static const char *peer_kind(const struct ike_peer_info *p)
 /* What only networks have. */
 static void put_network(json_t *o, const struct host *h, const struct ike_peer_conf *c)
 {
-	const struct conf_network *n = h->conf->networks;
-
-	while (n && strcmp(n->name, c->name) != 0)
-		n = n->next;
 	put_text(o, "role", c->role == IKE_ROLE_MEMBERS ? "hub" : "site");
 	put_ts(o, "domain", &c->domain);
 	if (c->role == IKE_ROLE_HUB)
 		put_ts(o, "protect", &c->ts_local);
-	else if (n)
-		put_text(o, "topology", n->topology.v == CONF_TOPOLOGY_STAR ? "star" : "dynamic");
+	else
+		put_text(o, "topology", topology_name(h, c->name));
 }
 
 static void put_member(json_t *o, const struct ike_peer_info *p)

@@ -560,6 +560,21 @@ static void check_packets(struct checks *k)
 	end(k, &r);
 }
 
+/* Whether the domain is kept from leaving in clear, and what was kept. */
+static void check_block(struct checks *k)
+{
+	struct host *h = k->w->h;
+	const char *name;
+	uint64_t value;
+	struct row r;
+
+	begin(&r, "block", OK);
+	text_add(&r.t, "the domain does not leave in clear");
+	for (size_t i = 0; guarding_counter(h, i, &name, &value); i++)
+		text_fmt(&r.t, ", %s %llu", name, (unsigned long long)value);
+	end(k, &r);
+}
+
 /* ---- all --------------------------------------------------------------------------------- */
 
 static void ways(struct checks *k)
@@ -603,5 +618,7 @@ json_t *why_checks_json(const struct why *w)
 		check_nobody(&k);
 	}
 	check_packets(&k);
+	if (w->conf)
+		check_block(&k);
 	return k.list;
 }

@@ -178,6 +178,37 @@ static void status(void **state)
 		"  z.last    5\n");
 }
 
+/* Networks and the signer stand between the SAs and the counters. */
+static void status_of_networks(void **state)
+{
+	(void)state;
+	assert_string_equal(
+		printed(cli_print_status,
+			"{\"version\":\"1.2\",\"pid\":42,\"uptime_s\":1,"
+			"\"networks\":[{\"name\":\"corp\",\"role\":\"hub\",\"local_id\":\"h\","
+			"\"topology\":\"star\",\"domain\":[\"10.0.0.0/8\"]},"
+			"{\"name\":\"a\",\"role\":\"site\",\"local_id\":\"s\","
+			"\"hubs\":[\"h1\",\"h2\"]},"
+			"{\"name\":\"b\",\"role\":\"site\",\"local_id\":\"s\","
+			"\"protect\":[\"10.1.0.0/16\"],\"hubs\":[\"h1\"],"
+			"\"hub\":{\"identity\":\"h1\",\"address\":\"192.0.2.1:4500\"}}],"
+			"\"signer\":{\"pid\":43,\"done\":7,\"refused_rate\":1,\"refused_shape\":1,"
+			"\"warning\":\"no seccomp\"}}"),
+		"warrend 1.2, process 42, running for 1s\n"
+		"IKE SAs     0, of them 0 half-open\n"
+		"child SAs   0\n"
+		"data plane  , interface , MTU 0\n"
+		"network     corp, we are its hub h, topology star\n"
+		"            domain 10.0.0.0/8\n"
+		"network     a, we are its site s\n"
+		"            not connected; hubs h1, h2\n"
+		"network     b, we are its site s\n"
+		"            protect 10.1.0.0/16\n"
+		"            by hub h1 at 192.0.2.1:4500\n"
+		"signer      process 43, 7 done, 2 refused; no seccomp\n"
+		"counters that are not zero:\n");
+}
+
 /* An answer that lacks what it should have, or has it in another type, is printed all the same. */
 static void odd_answers(void **state)
 {
@@ -203,8 +234,13 @@ static void odd_answers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(durations),   cmocka_unit_test(sizes), cmocka_unit_test(peers),
-		cmocka_unit_test(peers_fully), cmocka_unit_test(why),   cmocka_unit_test(status),
+		cmocka_unit_test(durations),
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(peers),
+		cmocka_unit_test(peers_fully),
+		cmocka_unit_test(why),
+		cmocka_unit_test(status),
+		cmocka_unit_test(status_of_networks),
 		cmocka_unit_test(odd_answers),
 	};
 
