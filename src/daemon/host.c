@@ -104,8 +104,6 @@ static enum status start_network(struct host *h, struct conf_errors *errs, struc
 		signer_note_socket(h->signer);
 	if (st == ST_OK)
 		st = guarding_attach(h, why);
-	if (st == ST_OK)
-		st = dataplane_new(h->underlay, &h->tun, h->mtu, why, &h->dp);
 	return st;
 }
 
@@ -160,6 +158,9 @@ enum status host_start(struct host *h, struct conf_errors *errs, struct text *wh
 		st = start_keylog(h, why);
 	if (st == ST_OK)
 		st = confine(h, why);
+	/* Threads from here on: each begins with what is left. */
+	if (st == ST_OK)
+		st = dataplane_new(h->underlay, &h->tun, h->mtu, why, &h->dp);
 	if (st == ST_OK)
 		st = start_engine(h);
 	if (st == ST_OK)
