@@ -40,6 +40,9 @@ class Bench:
         self.crowd = Crowd(lab, members, options=IMPATIENT)
         self.hub = self.crowd.hub
         self.empty = self.crowd.usage()
+        self.cost = []                  # of a join, by round: microseconds of the hub's CPU
+        self.kernel = []                # of them
+        self.held = []                  # bytes more than empty with everybody there, by round
 
     def _microseconds(self, seconds):
         return seconds * 1e6 / self.members
@@ -47,32 +50,31 @@ class Bench:
     def _mib(self, usage):
         return sum((usage - self.empty).pss) / (1 << 20)
 
-    def join(self, name):
-        """All of them, WINDOW at a time; returns the hub's CPU for each, in microseconds."""
+    def join(self):
+        """All of them, WINDOW at a time."""
         before = self.crowd.usage()
         answer = self.crowd.do("join", WINDOW, 240)
         after = self.crowd.usage()
         used = after - before
-        cpu, kernel = self._microseconds(sum(used.cpu)), self._microseconds(sum(used.kernel))
-        self.say(f"{name}: {self.members / answer['seconds']:.0f} a second with the crowd on the "
-                 f"same cores; {answer['took_ms']['50']:.0f} ms each, at most "
-                 f"{answer['took_ms']['100']:.0f}")
+        self.cost.append(self._microseconds(sum(used.cpu)))
+        self.kernel.append(self._microseconds(sum(used.kernel)))
+        self.held.append(sum((after - self.empty).pss))
+        took = answer["took_ms"]
+        self.say(f"join: {self.members / answer['seconds']:.0f} a second with the crowd on the "
+                 f"same cores; {took['50']:.0f} ms each, at most {took['100']:.0f}")
         split = " + ".join(f"{self._microseconds(cpu):.0f}" for cpu in used.cpu)
-        self.say(f"  hub's CPU for each: {cpu:.0f} us (by process {split}), {kernel:.0f} of them "
-                 f"in the kernel; the crowd's {self._microseconds(answer['cpu_s']):.0f}")
-        self.say(f"  hub's memory: {self._mib(after):.1f} MiB more than empty, "
-                 f"{self._mib(after) * 1024 / self.members:.2f} KiB for each")
-        return cpu
+        self.say(f"  CPU for each: hub {self.cost[-1]:.0f} us (by process {split}), "
+                 f"{self.kernel[-1]:.0f} of them in the kernel; crowd "
+                 f"{self._microseconds(answer['cpu_s']):.0f} us")
+        self.say(f"  hub's memory: {self._mib(after):.1f} MiB more than empty")
 
     def look(self):
         """Questions that an operator asks, with everybody there."""
-        times = {}
         for words in (("status",), ("status", "--json"), ("peers",), ("peers", "--json")):
             before, begun = self.crowd.usage(), time.monotonic()
             out = self.hub.cli(*words).stdout
             wall = time.monotonic() - begun
             cpu = sum((self.crowd.usage() - before).cpu)
-            times[words] = wall
             self.say(f"  warren {' '.join(words):14s} {wall * 1e3:6.0f} ms, {cpu * 1e3:4.0f} ms of "
                      f"the hub's CPU, {len(out) / 1e6:.2f} MB")
         listed = self.hub.peers()
@@ -104,7 +106,7 @@ class Bench:
         after = self.crowd.usage()
         cpu = self._microseconds(sum((after - before).cpu))
         self.say(f"all leave: {self.members / answer['seconds']:.0f} a second, {cpu:.0f} us of the "
-                 f"hub's CPU for each; memory {self._mib(after):.1f} MiB more than empty")
+                 f"hub's CPU for each; its memory {self._mib(after):.1f} MiB more than empty")
 
     def _return(self, what):
         """From the moment the hub answers again until everybody is back."""
@@ -146,20 +148,20 @@ class Bench:
 
 
 def members(number, say):
-    """Everything once; returns the hub's CPU in microseconds for each join, of two rounds."""
+    """Everything once; returns the Bench with its figures."""
     if not os.path.exists(os.path.join(build_dir(), "tests/bench/members")):
         raise SystemExit("members: tests/bench/members is not built")
     with Lab() as lab:
         bench = Bench(lab, number, say)
         say(f"the crowd's {number} certificates took {bench.crowd.ready['seconds']:.0f} s")
-        costs = [bench.join("join")]
+        bench.join()
         bench.look()
         bench.carry()
         bench.rest()
         bench.leave()
-        costs.append(bench.join("join again"))
+        bench.join()
         bench.kill()
         bench.restart()
         bench.leave()
         bench.crowd.quit()
-        return costs
+        return bench

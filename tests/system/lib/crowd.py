@@ -70,7 +70,7 @@ class Crowd:
         self.authority = Authority(lab, "load", DOMAIN)
         self.authority.hub()
         top = {"identity": self.authority.path(HUB), "log": "warning", **(hub_top or {})}
-        network = {"role": "hub", "domain": DOMAIN}
+        network = {"role": "hub", "domain": DOMAIN, "protect": [f"{HUB_INNER}/32"]}
         self.hub = Warrend(lab, self.hub_ns, top, {}, networks={"load": (network, {})})
         self._start(options)
 
