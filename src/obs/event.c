@@ -8,8 +8,8 @@ enum obs_level obs_event_level(const struct ike_event *ev)
 	static const enum obs_level level[IKE_EVENTS] = {
 		[IKE_EV_CONNECTING] = OBS_INFO,     [IKE_EV_SA_UP] = OBS_INFO,
 		[IKE_EV_SA_DOWN] = OBS_INFO,        [IKE_EV_CHILD_UP] = OBS_INFO,
-		[IKE_EV_CHILD_DOWN] = OBS_INFO,     [IKE_EV_REFUSED] = OBS_WARNING,
-		[IKE_EV_RETRANSMIT] = OBS_INFO,
+		[IKE_EV_CHILD_DOWN] = OBS_INFO,     [IKE_EV_CONFLICT] = OBS_WARNING,
+		[IKE_EV_REFUSED] = OBS_WARNING,     [IKE_EV_RETRANSMIT] = OBS_INFO,
 		[IKE_EV_UNREACHABLE] = OBS_WARNING, [IKE_EV_DEAD] = OBS_WARNING,
 		[IKE_EV_DATAPLANE] = OBS_ERROR,     [IKE_EV_BUG] = OBS_ERROR,
 	};
@@ -20,7 +20,7 @@ enum obs_level obs_event_level(const struct ike_event *ev)
 /* ---- what of an event is set, in the order of the log line ---- */
 
 enum {
-	EVENT_FIELDS = 6,
+	EVENT_FIELDS = 7,
 };
 
 struct event_fields {
@@ -61,6 +61,8 @@ static void event_fields(const struct ike_event *ev, struct event_fields *ret)
 	add_spi(ret, 3, "spi_out", ev->spi_out, 8);
 	add_endpoint(ret, 0, "local", &ev->local);
 	add_endpoint(ret, 1, "remote", &ev->remote);
+	if (ev->identity[0])
+		add(ret, "identity", ev->identity);
 }
 
 void obs_log_event(struct obs_log *log, obs_time t, const struct ike_event *ev)
@@ -108,7 +110,7 @@ static bool fill_event(json_t *o, obs_time t, const struct ike_event *ev)
 	    !put_clean(o, "peer", ev->peer_name ? ev->peer_name : ""))
 		return false;
 	for (size_t i = 0; i < ef.n; i++)
-		if (!put(o, ef.f[i].key, json_string(ef.f[i].value)))
+		if (!put_clean(o, ef.f[i].key, ef.f[i].value))
 			return false;
 	return put_clean(o, "text", ev->text);
 }

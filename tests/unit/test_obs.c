@@ -178,6 +178,7 @@ static struct ike_event child_up(void)
 				.spi_r = 0x1,
 				.spi_in = 0xc0ffee01,
 				.spi_out = 0x2,
+				.identity = "b\n",
 				.text = "child is \"up\"\n\xff" };
 
 	assert_int_equal(ip_parse("192.0.2.1", &ev.local.ip), ST_OK);
@@ -200,7 +201,8 @@ static void event_line(void **state)
 	take(fd[0], buf, sizeof(buf));
 	assert_string_equal(buf, "<6>b: child_up: child is \"up\"\\x0a\\xff spi_i=0123456789abcdef "
 				 "spi_r=0000000000000001 spi_in=c0ffee01 spi_out=00000002 "
-				 "local=192.0.2.1:4500 remote=[2001:db8::2]:4500\n");
+				 "local=192.0.2.1:4500 remote=[2001:db8::2]:4500 "
+				 "identity=\"b\\x0a\"\n");
 	close(fd[0]);
 	close(fd[1]);
 }
@@ -227,13 +229,13 @@ static void event_json(void **state)
 		    "\"spi_i\":\"0123456789abcdef\",\"spi_r\":\"0000000000000001\","
 		    "\"spi_in\":\"c0ffee01\",\"spi_out\":\"00000002\","
 		    "\"local\":\"192.0.2.1:4500\",\"remote\":\"[2001:db8::2]:4500\","
-		    "\"text\":\"child is \\\"up\\\"\\\\x0a\\\\xff\"}");
+		    "\"identity\":\"b\\\\x0a\",\"text\":\"child is \\\"up\\\"\\\\x0a\\\\xff\"}");
 	assert_json(obs_event_json((obs_time){ 0 }, &bare),
 		    "{\"time\":\"1970-01-01T00:00:00.000Z\",\"event\":\"refused\",\"peer\":\"\","
 		    "\"text\":\"\"}");
 }
 
-/* Every kind has a name of its own and a level. */
+/* Every kind has a name of its own and a level; what peers can bring about is no error of ours. */
 static void event_kinds(void **state)
 {
 	(void)state;
@@ -241,6 +243,8 @@ static void event_kinds(void **state)
 		struct ike_event ev = { .kind = (enum ike_event_kind)a };
 
 		assert_true(obs_event_level(&ev) <= OBS_INFO);
+		assert_int_equal(obs_event_level(&ev) == OBS_ERROR,
+				 a == IKE_EV_DATAPLANE || a == IKE_EV_BUG);
 		for (unsigned b = 0; b < a; b++)
 			assert_string_not_equal(ike_event_name((enum ike_event_kind)a),
 						ike_event_name((enum ike_event_kind)b));
