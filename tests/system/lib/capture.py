@@ -17,7 +17,7 @@ from .wait import until
 
 ETH_MARKER = 0x88B5                     # IEEE 802 local experimental
 ETH_IPV4, ETH_IPV6, ETH_ARP = 0x0800, 0x86DD, 0x0806
-UDP, TCP, ESP, ICMP4, ICMP6 = 17, 6, 50, 1, 58
+UDP, TCP, ESP, ICMP4, ICMP6, IGMP = 17, 6, 50, 1, 58, 2
 _ND_AND_MLD = {130, 131, 132, 133, 134, 135, 136, 137, 143}
 _ERRORS4, _ERRORS6 = {3, 11, 12}, {1, 2, 3, 4}
 
@@ -169,6 +169,8 @@ def classify(packet):
         packet.kind = _natt_kind(packet.payload)
     elif packet.proto == ESP:
         packet.kind = "esp"
+    elif packet.proto == IGMP:
+        packet.kind = "nd"              # what MLD is for IPv6
     elif packet.proto == ICMP6 and packet.payload[:1] and packet.payload[0] in _ND_AND_MLD:
         packet.kind = "nd"
     elif _is_error(packet) and _quotes_tunnel(packet.payload[8:]):

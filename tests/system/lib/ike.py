@@ -59,6 +59,24 @@ def ipv4_udp(src, dst, sport, dport, payload):
             + struct.pack("!HHHH", sport, dport, 8 + len(payload), 0) + payload)
 
 
+def esp(key, spi, seq, inner, esn):
+    """What the holder of an SA's AES-GCM key and salt could send: `inner` is an IPv4 packet."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    inner = inner[:10] + _checksum(inner[:20]) + inner[12:]
+    pad = -(len(inner) + 2) % 4
+    plain = inner + bytes(range(1, pad + 1)) + bytes([pad, 4])
+    head = struct.pack("!II", spi, seq)
+    aad = head[:4] + (bytes(4) if esn else b"") + head[4:]
+    iv = struct.pack("!Q", seq)
+    return head + iv + AESGCM(key[:-4]).encrypt(key[-4:] + iv, plain, aad)
+
+
+def _checksum(header):
+    total = sum(struct.unpack("!10H", header))
+    total = (total & 0xFFFF) + (total >> 16)
+    return struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF)
+
+
 class Spoofer:
     """Sends UDP datagrams from any IPv4 address, out of the underlay router."""
 
