@@ -191,7 +191,7 @@ static void failed(struct host *h, enum status st, const char *why)
 
 static void follow_mtu(struct host *h)
 {
-	uint16_t mtu = hostnet_mtu(h->nl, h->conf, h->creds);
+	uint16_t mtu = hostnet_mtu(h->nl, h->conf, h->creds, h->mtu);
 	char buf[WHY_MAX];
 	struct text t = TEXT_OF(buf);
 

@@ -72,7 +72,7 @@ static enum status start_device(struct host *h, struct text *why)
 	struct text ignore = TEXT_OF(ignored), sysctl = TEXT_OF(path);
 	enum status st;
 
-	h->mtu = hostnet_mtu(h->nl, h->conf, h->creds);
+	h->mtu = hostnet_mtu(h->nl, h->conf, h->creds, 0);
 	st = plat_tun_open(&c, why, &h->tun);
 	if (st != ST_OK)
 		return st;

@@ -186,7 +186,8 @@ static bool inner_ipv6(const struct conf *conf, const struct conf_creds *creds)
 	return false;
 }
 
-uint16_t hostnet_mtu(struct plat_nl *nl, const struct conf *conf, const struct conf_creds *creds)
+uint16_t hostnet_mtu(struct plat_nl *nl, const struct conf *conf, const struct conf_creds *creds,
+		     uint16_t known)
 {
 	const uint32_t floor = inner_ipv6(conf, creds) ? MTU_FLOOR_6 : MTU_FLOOR_4;
 	struct smallest s = { .nl = nl };
@@ -196,6 +197,8 @@ uint16_t hostnet_mtu(struct plat_nl *nl, const struct conf *conf, const struct c
 		all_known &= take_peer(&s, p);
 	for (size_t i = 0; i < conf->n_networks; i++)
 		all_known &= take_network(&s, conf_creds_network(creds, i));
+	if (all_known && s.inner == 0 && known)
+		return known;
 	if (!all_known || s.inner == 0)
 		take_devices(&s);
 	if (s.inner == 0)

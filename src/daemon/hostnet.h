@@ -18,10 +18,12 @@ void hostnet_addrs_done(struct own_addrs *a);
 /*
  * The MTU of the inner device: what fits into the smallest packet that the way to any peer takes
  * (as far as the host can see; the data plane learns the rest), at most `mtu` of the configuration.
- * A peer without a fixed address may come from anywhere: all devices with addresses count.  `creds`
- * may be NULL where there are no networks.
+ * A peer without a fixed address may come from anywhere: all devices with addresses count.  So they
+ * do when there is no way to any peer now, unless it was `known` (not 0) before.  `creds` may be
+ * NULL where there are no networks.
  */
-uint16_t hostnet_mtu(struct plat_nl *nl, const struct conf *conf, const struct conf_creds *creds);
+uint16_t hostnet_mtu(struct plat_nl *nl, const struct conf *conf, const struct conf_creds *creds,
+		     uint16_t known);
 
 /* The largest inner packet in an outer one of `outer` bytes: IP, UDP, ESP header, IV, padding to
  * four bytes, trailer, ICV (RFC 4303, RFC 3948, RFC 4106). */

@@ -185,8 +185,9 @@ def test_narrowing(two_sites):
 
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
-def test_signal_leaves_nothing(two_sites, sig):
-    """A signal deletes the SA at both ends, the device and the socket, and the exit code is 0."""
+def test_signal_leaves_nothing_but_the_block(two_sites, sig):
+    """A signal deletes the SA at both ends, the device and the socket, and the exit code is 0; the
+    block stays (S3) until it is lifted."""
     net = two_sites
     before = _network(net.a.gw)
     left, right = psk_pair(net)
@@ -194,8 +195,11 @@ def test_signal_leaves_nothing(two_sites, sig):
     right.wait_up("a")
     left.stop(sig)
     right.wait_no_sa("a")
-    assert _network(net.a.gw) == before
+    assert net.a.gw.links() == before[0]
+    assert net.a.host.ping(net.b.host4, count=1, wait=1, check=False) == 0
     assert right.status()["ike_sas"] == 0 and right.status()["child_sas"] == 0
+    left.open()
+    assert _network(net.a.gw) == before
 
 
 def test_down_ends_the_daemon(two_sites):
@@ -210,10 +214,10 @@ def test_down_ends_the_daemon(two_sites):
 
 
 def _network(ns):
-    """Links, addresses, rules and routes, to see that all is as it was."""
+    """Links, rules, routes and nftables, to see that all is as it was."""
     return (ns.links(), [ns.ip(*what).stdout for what in (
         ("-4", "rule"), ("-6", "rule"), ("-4", "route", "show", "table", "all"),
-        ("-6", "route", "show", "table", "all"))])
+        ("-6", "route", "show", "table", "all"))], ns.run("nft", "list", "ruleset").stdout)
 
 
 def test_killed_peer_is_found_dead(two_sites):

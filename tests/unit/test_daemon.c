@@ -360,7 +360,7 @@ static void test_mtu(void **state)
 				: "",
 			 rows[i].peer);
 		n->conf = parse(&n->errs, buf);
-		assert_int_equal(hostnet_mtu(n->nl, n->conf, NULL), rows[i].want);
+		assert_int_equal(hostnet_mtu(n->nl, n->conf, NULL, 0), rows[i].want);
 	}
 }
 

@@ -66,26 +66,42 @@ def _environment():
 class Warrend:
     """A running daemon with its own configuration file and control socket."""
 
-    def __init__(self, lab, ns, top, peers, wait=True, networks=None):
+    def __init__(self, lab, ns, top, peers, wait=True, networks=None, start=True):
         self.lab, self.ns = lab, ns
         self.dir = lab.subdir(f"warrend-{ns.short}")
+        # Whom the daemon becomes has to reach what is its own: its state, its socket.
+        os.chmod(lab.dir, 0o711)
+        os.chmod(self.dir, 0o711)
         self.conf = os.path.join(self.dir, "warren.conf")
+        self.state_dir = os.path.join(self.dir, "state")
         self.socket = os.path.join(self.dir, "warren.sock")
         self.proc = None
         self.configure(top, peers, networks)
-        self.start(wait)
+        if start:
+            self.start(wait)
 
     def configure(self, top, peers, networks=None):
         self.device = top.get("interface", "warren0")
         with open(self.conf, "w") as file:
-            file.write(render({"control": self.socket, "log": "debug", **top}, peers,
-                              networks))
+            os.fchmod(file.fileno(), 0o600)
+            file.write(render({"control": self.socket, "state": self.state_dir, "log": "debug",
+                               **top}, peers, networks))
 
     def start(self, wait=True):
         self.proc = self.ns.popen("warrend", binary("warrend"), "-c", self.conf, env=_environment())
         if wait:
             until(self._ready, f"warrend in {self.ns.short} to answer")
         return self
+
+    def block(self, check=True):
+        """`warrend --block`, as at boot; returns what became of it."""
+        return self.ns.run(binary("warrend"), "--block", "--state", self.state_dir, "-c", self.conf,
+                           env=_environment(), check=check)
+
+    def open(self, check=True):
+        """`warren down --open` in the daemon's namespace, with or without the daemon."""
+        return self.ns.run(binary("warren"), "--socket", self.socket, "down", "--open", "--state",
+                           self.state_dir, env=_environment(), check=check)
 
     def _ready(self):
         if not self.proc.running():
@@ -209,9 +225,9 @@ def cert_peer(here, there, leaf, other, trust, family, **more):
             "local_ts": [here.lan4, here.lan6], "remote_ts": [there.lan4, there.lan6], **more}
 
 
-def psk_pair(net, family=4, start=("up", "listen"), top=({}, {}), a=None, b=None):
+def psk_pair(net, family=4, start=("up", "listen"), top=({}, {}), a=None, b=None, run_them=True):
     """Two daemons joined by a PSK. Peer "b" on a, peer "a" on b; a, b: more keys of the
-    sections."""
+    sections. Without run_them they are only configured."""
     daemons = []
     for index, (here, there, mine, other, more) in enumerate((
             (net.a, net.b, "site-a.example", "site-b.example", a),
@@ -219,6 +235,6 @@ def psk_pair(net, family=4, start=("up", "listen"), top=({}, {}), a=None, b=None
         section = psk_peer(here, there, mine, other, family, start=start[index], **(more or {}))
         daemons.append((here, {"b" if here is net.a else "a": section}, top[index]))
     # The side that waits comes first, so that the first message of the other finds it.
-    right = Warrend(net.lab, daemons[1][0].gw, daemons[1][2], daemons[1][1])
-    left = Warrend(net.lab, daemons[0][0].gw, daemons[0][2], daemons[0][1])
+    right = Warrend(net.lab, daemons[1][0].gw, daemons[1][2], daemons[1][1], start=run_them)
+    left = Warrend(net.lab, daemons[0][0].gw, daemons[0][2], daemons[0][1], start=run_them)
     return left, right
