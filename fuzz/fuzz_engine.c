@@ -309,12 +309,33 @@ static void op_restart(struct pair *p, struct cur *c)
 	node_restart(n);
 }
 
+/* A rule of the hub's for its only member; both have the address that is asked for in the end. */
+static void set_rule(struct test_conf *conf, bool narrow)
+{
+	struct ike_member_rule r = { test_conf_ident(conf, "a.example"),
+				     test_conf_ts(conf, narrow ? "10.1.0.0/24" : "10.1.0.0/16") };
+
+	conf->peer[0].rules = (const void *)test_conf_dup(conf, bytes_of(&r, sizeof(r))).p;
+	conf->peer[0].n_rules = 1;
+}
+
+/* Gone or there; and if there, changed in ways that both ends can live with. */
 static void op_reconfigure(struct pair *p, struct cur *c)
 {
 	struct node *n = pick_node(p, c);
 	struct test_conf *conf = test_conf_copy(n->conf);
+	uint8_t bits = cur_u8(c);
 
-	conf->conf.n_peers = cur_u8(c) & 1;
+	conf->conf.n_peers = bits & 1;
+	conf->peer[0].own_digest[0] ^= bits & 2;
+	conf->peer[0].peer_digest[0] ^= bits & 4;
+	if (bits & 8)
+		conf->peer[0].dpd_delay = dur_s(5 + bits % 10);
+	if (bits & 16 && n == p->a)
+		test_conf_addresses(conf, &conf->peer[0],
+				    bits & 32 ? "192.0.2.2 192.0.2.66" : "192.0.2.66 192.0.2.2");
+	if (bits & 64 && conf->peer[0].role == IKE_ROLE_MEMBERS)
+		set_rule(conf, bits & 128);
 	node_reconfigure(n, conf);
 }
 
@@ -372,6 +393,12 @@ static void configure(struct pair *p, struct cur *c)
 	}
 	if (bits & 128)
 		pair_ipv6(p);
+	if (bits & 256)
+		p->pa->remote_id = test_conf_ident(p->ca, "*.example");
+	if (bits & 1024)
+		p->pb->remote_id = test_conf_ident(p->cb, "*.example");
+	if (bits & 512)
+		pair_network(p);
 	pair_start(p);
 }
 

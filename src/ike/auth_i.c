@@ -190,6 +190,9 @@ static void explain_no_child(struct ike *ike, const struct ike_sa *sa,
 		policy_ts_list_text(why, &conf->ts_local);
 		text_add(why, " === ");
 		policy_ts_list_text(why, &conf->ts_remote);
+		if (conf->role == IKE_ROLE_HUB)
+			text_add(why, "; a hub grants what is in our certificate's address blocks, "
+				      "or in a member rule of its own, and nobody else has up");
 	} else if (n && n->type == WIRE_N_NO_PROPOSAL_CHOSEN) {
 		text_add(why, "; we offered ");
 		policy_sa_text(why, &conf->esp);

@@ -315,6 +315,33 @@ static void late_resolver(void **state)
 	assert_true(pair_is_up(p));
 }
 
+/* Somebody on the way forwards IKE_AUTH under another address: without a NAT on its side the
+ * initiator is where it was in IKE_SA_INIT, which the NAT detection payloads vouch for. */
+static void auth_under_another_address(void **state)
+{
+	struct pair *p = *state;
+	struct world *w = p->w;
+	struct ip a = test_ip("192.0.2.1");
+	struct node_sa sa;
+
+	test_conf_addresses(p->cb, p->pb, "");
+	pair_start(p);
+	connect(p->a);
+	deliver(w, p->a, WIRE_IKE_SA_INIT, REQUEST, 0);
+	deliver(w, p->b, WIRE_IKE_SA_INIT, RESPONSE, 0);
+	next_is(w, p->a, WIRE_IKE_AUTH, REQUEST, 1);
+	world_packet(w, 0)->src.ip = test_ip("192.0.2.77");
+	world_deliver(w, world_packet(w, 0));
+	sa = node_sa(p->b);
+	assert_true(ip_eq(&sa.info.remote.ip, &a));
+	assert_true(ip_eq(&node_child(p->b)->remote.ip, &a));
+	/* The answer went to where the question came from (section 2.11). */
+	assert_false(ip_eq(&world_packet(w, 0)->dst.ip, &a));
+	world_drop_all(w);
+	world_live(w, dur_s(10));
+	assert_true(pair_is_up(p));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,6 +361,7 @@ int main(void)
 		pair_test(second_name),
 		pair_test(no_name_resolves),
 		pair_test(late_resolver),
+		pair_test(auth_under_another_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

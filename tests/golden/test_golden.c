@@ -137,6 +137,36 @@ static void both_at_once(struct pair *p)
 	world_run(p->w);
 }
 
+/* A site and its hub: everything is asked for, narrowed to the certificate's blocks and the domain;
+ * the site is silent to a stranger. */
+static void network(struct pair *p)
+{
+	pair_network(p);
+	p->pa->ts_local = test_conf_ts(p->ca, "10.0.0.0/8");
+	begin(p);
+	world_run(p->w);
+	world_note(p->w, "a stranger calls the site");
+	node_input(p->a, test_endpoint("198.51.100.7", 500), 500,
+		   BYTES_OF(((const uint8_t[28]){ 1, 2, 3, 4, 5, 6, 7, 8, [17] = 0x20, 34,
+						  8, [27] = 28 })));
+	to_the_end(p);
+}
+
+/* It has a certificate of the authority, but nothing to announce; and the hub is none. */
+static void network_refused(struct pair *p)
+{
+	pair_network(p);
+	test_conf_cert_blocks(p->ca, p->pa, 11, 100, 100, NULL);
+	begin(p);
+	to_the_end(p);
+	world_note(p->w, "another name at the hub's address");
+	p->pb->local_id = test_conf_ident(p->cb, "c.example");
+	test_conf_cert_blocks(p->cb, p->pb, 13, 100, 100, "10.3.0.0/16");
+	node_reconfigure(p->b, test_conf_copy(p->cb));
+	assert_int_equal(node_command(p->a, IKE_CMD_UP, PAIR_PEER), ST_OK);
+	world_run(p->w);
+}
+
 static const struct {
 	const char *name;
 	scenario_fn *run;
@@ -152,6 +182,8 @@ static const struct {
 	{ "selectors_refused", selectors_refused },
 	{ "lost", lost },
 	{ "both_at_once", both_at_once },
+	{ "network", network },
+	{ "network_refused", network_refused },
 };
 
 /* ---- comparing ----------------------------------------------------------------------------- */

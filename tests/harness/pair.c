@@ -19,6 +19,26 @@ void pair_certs(struct pair *p)
 	test_conf_cert(p->cb, p->pb, 12, 100, 100);
 }
 
+void pair_network(struct pair *p)
+{
+	struct policy_ident hub = test_conf_ident(p->ca, "b.example");
+
+	test_conf_cert_blocks(p->ca, p->pa, 11, 100, 100, "10.1.0.0/16");
+	test_conf_cert_blocks(p->cb, p->pb, 12, 100, 100, "10.0.0.0/8");
+	p->pa->role = IKE_ROLE_HUB;
+	p->pa->remote_id = (struct policy_ident){ 0 };
+	p->pa->hub_ids = (const void *)test_conf_dup(p->ca, bytes_of(&hub, sizeof(hub))).p;
+	p->pa->n_hub_ids = 1;
+	p->pa->ts_remote = test_conf_ts(p->ca, "0.0.0.0/0 ::/0");
+	p->pa->domain = test_conf_ts(p->ca, "10.0.0.0/8");
+	p->pb->role = IKE_ROLE_MEMBERS;
+	p->pb->remote_id = (struct policy_ident){ 0 };
+	p->pb->start = IKE_START_LISTEN;
+	test_conf_addresses(p->cb, p->pb, "");
+	p->pb->ts_local = p->pb->domain = test_conf_ts(p->cb, "10.0.0.0/8");
+	p->pb->ts_remote = test_conf_ts(p->cb, "0.0.0.0/0 ::/0");
+}
+
 void pair_ipv6(struct pair *p)
 {
 	test_conf_addresses(p->ca, p->pa, "2001:db8::2");

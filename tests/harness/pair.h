@@ -25,6 +25,8 @@ struct pair {
 void pair_init(struct pair *p, uint64_t seed);
 /* Certificates in place of the key: CA 100 for both, keys 11 and 12. */
 void pair_certs(struct pair *p);
+/* a is a site, with blocks for its prefix, and b its hub; domain 10.0.0.0/8. */
+void pair_network(struct pair *p);
 void pair_ipv6(struct pair *p);
 void pair_start(struct pair *p);
 /* Only one of them; a script may take the other's place and address. */
