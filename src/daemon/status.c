@@ -262,16 +262,18 @@ json_t *status_json(const struct host *h)
 /* One peer of a page. */
 struct entry {
 	ike_peer_id id;
-	json_t *o; /* NULL until it was visited */
+	json_t *o;
 	json_t *sas; /* borrowed */
 };
 
+/* The page is the `limit` smallest ids that are wanted.  They come nearly in their order, so that
+ * few are put in to be put out again. */
 struct visit {
 	const struct host *h;
 	struct now now;
 	const struct status_page *page;
-	struct entry *v; /* ascending ids, after choose_page() */
-	size_t n, cap;
+	struct entry *v; /* ascending ids, room for one more than the limit */
+	size_t n;
 	size_t total; /* peers that match, on whatever page */
 	bool more; /* there are ids behind this page */
 	json_t *children; /* of the SA that is visited */
@@ -302,51 +304,52 @@ static bool matches(const char *pattern, const char *s)
 	return *pattern == '\0';
 }
 
-static bool collect(void *ctx, const struct ike_peer_info *p)
+/* Where the id is, or would be. */
+static size_t place_of(const struct visit *v, ike_peer_id id)
 {
-	struct visit *v = ctx;
-	ike_peer_id id = p->id;
+	size_t low = 0, high = v->n;
 
-	if (v->page->match && !matches(v->page->match, p->name))
-		return true;
-	v->total++;
-	if (id <= v->page->after)
-		return true;
-	if (v->n == v->cap) {
-		size_t cap = v->cap ? 2 * v->cap : 64;
-		struct entry *more = realloc(v->v, cap * sizeof(*more));
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
 
-		if (!more)
-			return false;
-		v->v = more;
-		v->cap = cap;
+		if (v->v[mid].id < id)
+			low = mid + 1;
+		else
+			high = mid;
 	}
-	v->v[v->n++] = (struct entry){ .id = id };
-	return true;
-}
-
-static int by_id(const void *a, const void *b)
-{
-	const struct entry *x = a, *y = b;
-
-	return x->id < y->id ? -1 : x->id > y->id;
-}
-
-static void choose_page(struct visit *v)
-{
-	ike_each_peer(v->h->ike, v->now, collect, v);
-	if (v->n)
-		qsort(v->v, v->n, sizeof(*v->v), by_id);
-	v->more = v->n > v->page->limit;
-	if (v->more)
-		v->n = v->page->limit;
+	return low;
 }
 
 static struct entry *entry_of(const struct visit *v, ike_peer_id id)
 {
-	const struct entry key = { .id = id };
+	size_t i = place_of(v, id);
 
-	return v->n ? bsearch(&key, v->v, v->n, sizeof(key), by_id) : NULL;
+	return i < v->n && v->v[i].id == id ? &v->v[i] : NULL;
+}
+
+static void keep(struct visit *v, const struct entry *e)
+{
+	size_t i = place_of(v, e->id);
+
+	memmove(&v->v[i + 1], &v->v[i], (v->n - i) * sizeof(*e));
+	v->v[i] = *e;
+	if (++v->n <= v->page->limit)
+		return;
+	json_decref(v->v[--v->n].o);
+	v->more = true;
+}
+
+static bool belongs(struct visit *v, const struct ike_peer_info *p)
+{
+	if (v->page->match && !matches(v->page->match, p->name))
+		return false;
+	v->total++;
+	if (p->id <= v->page->after)
+		return false;
+	if (v->n < v->page->limit || p->id < v->v[v->n - 1].id)
+		return true;
+	v->more = true;
+	return false;
 }
 
 static bool on_child(void *ctx, const struct ike_child_info *c)
@@ -399,7 +402,7 @@ static bool on_sa(void *ctx, const struct ike_sa_info *sa)
 	struct visit *v = ctx;
 	struct entry *e = entry_of(v, sa->peer);
 
-	if (!e || !e->sas)
+	if (!e)
 		return true;
 	v->children = json_array();
 	ike_each_child(v->h->ike, v->now, sa, on_child, v);
@@ -452,14 +455,14 @@ static void put_member(json_t *o, const struct ike_peer_info *p)
 static bool on_peer(void *ctx, const struct ike_peer_info *p)
 {
 	struct visit *v = ctx;
-	struct entry *e = entry_of(v, p->id);
+	struct entry e = { .id = p->id };
 	const char *kind = peer_kind(p);
 	json_t *o;
 
-	if (!e)
+	if (!belongs(v, p))
 		return true;
-	o = e->o = json_object();
-	e->sas = json_array();
+	o = e.o = json_object();
+	e.sas = json_array();
 	put_text(o, "name", p->name);
 	put_text(o, "kind", kind);
 	put_text(o, "state", p->state);
@@ -473,7 +476,8 @@ static bool on_peer(void *ctx, const struct ike_peer_info *p)
 		put_network(o, v->h, p->conf);
 	else if (strcmp(kind, "member") == 0)
 		put_member(o, p);
-	put(o, "ike_sas", e->sas);
+	put(o, "ike_sas", e.sas);
+	keep(v, &e);
 	return true;
 }
 
@@ -482,8 +486,7 @@ static json_t *page_json(struct visit *v)
 	json_t *o = json_object(), *list = json_array();
 
 	for (size_t i = 0; i < v->n; i++)
-		if (v->v[i].o)
-			json_array_append_new(list, v->v[i].o);
+		json_array_append_new(list, v->v[i].o);
 	put(o, "peers", list);
 	put_num(o, "total", v->total);
 	if (v->more)
@@ -496,7 +499,9 @@ json_t *status_peers_json(const struct host *h, const struct status_page *page)
 	struct visit v = { .h = h, .now = plat_now(), .page = page };
 	json_t *o;
 
-	choose_page(&v);
+	v.v = calloc(page->limit + 1, sizeof(*v.v));
+	if (!v.v)
+		return NULL;
 	ike_each_peer(h->ike, v.now, on_peer, &v);
 	ike_each_sa(h->ike, v.now, on_sa, &v);
 	o = page_json(&v);

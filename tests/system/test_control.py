@@ -1,8 +1,10 @@
 """S2: the control socket takes garbage, floods, half requests and clients that hang; the daemon
 answers others meanwhile and the tunnel goes on."""
 
+import grp
 import json
 import os
+import re
 import socket
 import stat
 
@@ -10,7 +12,7 @@ import pytest
 
 from lib import topo
 from lib.wait import until
-from lib.warren import psk_pair
+from lib.warren import Warrend, psk_pair
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,13 @@ def _ask(daemon, line):
 
 
 def test_mode(pair):
-    assert stat.S_IMODE(os.stat(pair.socket).st_mode) == 0o600
+    """Nobody else's, or the operators' group's where there is one."""
+    try:
+        mode, group = 0o660, grp.getgrnam("warren").gr_gid
+    except KeyError:
+        mode, group = 0o600, 0
+    found = os.stat(pair.socket)
+    assert (stat.S_IMODE(found.st_mode), found.st_gid) == (mode, group)
 
 
 def test_good_request(pair):
@@ -73,7 +81,16 @@ def test_request_byte_by_byte(pair):
     b'{"id":1,"cmd":"nothing"}', b'{"id":1,"cmd":"up"}', b'{"id":1,"cmd":"up","peer":3}',
     b'{"id":1,"cmd":"up","peer":"nobody"}', b'{"id":1,"cmd":"status"} trailing',
     b'{"id":1,"id":2,"cmd":"status"}', b'{"id":1e400,"cmd":"status"}', b"\0\0\0", b"\xff\xfe\xfd",
-    b'{"id":1,"cmd":"\xc3\x28"}', b"[" * 5000, b'{"a":' * 5000])
+    b'{"id":1,"cmd":"\xc3\x28"}', b"[" * 5000, b'{"a":' * 5000,
+    b'{"id":1,"cmd":"peers","peer":7}', b'{"id":1,"cmd":"peers","limit":0}',
+    b'{"id":1,"cmd":"peers","limit":1025}', b'{"id":1,"cmd":"peers","limit":-1}',
+    b'{"id":1,"cmd":"peers","limit":"2"}', b'{"id":1,"cmd":"peers","limit":1.5}',
+    b'{"id":1,"cmd":"peers","after":-1}', b'{"id":1,"cmd":"peers","after":null}',
+    b'{"id":1,"cmd":"peers","after":99999999999999999999999}',
+    b'{"id":99999999999999999999999,"cmd":"status"}', b'{"id":-1,"cmd":"status"}',
+    b'{"id":1,"cmd":"why","peer":["b"]}', b'{"id":1,"cmd":"why","peer":"who.example"}',
+    b'{"id":1,"cmd":"why","peer":""}', b'{"id":1,"cmd":"reload","dry_run":"yes"}',
+    b'{"id":1,"cmd":"why","peer":"' + b"x" * 60000 + b'"}'])
 def test_bad_request_is_answered_or_ends_the_connection(pair, line):
     """A wrong line gets {"ok": false, "error": …} or the connection is closed; nothing else."""
     with _connect(pair) as sock:
@@ -82,6 +99,38 @@ def test_bad_request_is_answered_or_ends_the_connection(pair, line):
     if text:
         answer = json.loads(text)
         assert answer["ok"] is False and answer["error"]
+
+
+def test_patterns(pair):
+    """A name may have '*' in it, as many as a line has room for."""
+    for pattern, names in ((b"*", ["b"]), (b"b*", ["b"]), (b"*" * 60000, ["b"]), (b"a*", []),
+                           (b"*a" * 30000, []), (b"", [])):
+        answer = _ask(pair, b'{"id":1,"cmd":"peers","peer":"' + pattern + b'"}')
+        assert [peer["name"] for peer in answer["result"]["peers"]] == names
+        assert answer["result"]["total"] == len(names)
+
+
+def test_pages(lab):
+    """However small the pages are, everybody is on exactly one."""
+    peers = {f"peer-{number}": {"remote_id": f"p{number}.example", "psk": "a secret" * 3,
+                                "local_id": "a.example", "local_ts": ["10.1.0.0/16"],
+                                "remote_ts": [f"10.{number}.0.0/16"]} for number in range(2, 39)}
+    daemon = Warrend(lab, lab.netns("one"), {}, peers)
+    for limit in (1, 2, 36, 37, 38, 1024):
+        seen, after, pages = [], 0, 0
+        while after is not None:
+            result = _ask(daemon, b'{"id":1,"cmd":"peers","limit":%d,"after":%d}'
+                          % (limit, after))["result"]
+            assert len(result["peers"]) <= limit and result["total"] == 37
+            seen += [peer["name"] for peer in result["peers"]]
+            after, pages = result.get("next"), pages + 1
+        assert sorted(seen) == sorted(peers) and pages == -(-37 // limit)
+    assert len(daemon.peers()) == 37
+    assert list(daemon.peers()) == [f"peer-{number}" for number in range(2, 39)]
+    table = daemon.cli("peers").stdout.splitlines()
+    assert len(table) == 38 and table[0].startswith("PEER")
+    assert "remote" not in daemon.cli("peers", "peer-7").stdout.split("\n")[0]
+    assert daemon.cli("peers", "nobody", check=False).returncode == 1
 
 
 def test_endless_line(pair):
@@ -142,6 +191,38 @@ def _seen(watch, event):
 def _rss_kib(pid):
     with open(f"/proc/{pid}/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+def test_deaf_askers(pair):
+    """Forty clients ask on and on and never read: nobody else waits, nothing piles up, and the
+    tunnel carries every packet meanwhile."""
+    size = _rss_kib(pair.pid)
+    host = pair.lab.namespaces["host-a"]
+    ping = host.popen("ping", "ping", "-n", "-i", "0.01", "-W", "5", "10.2.0.2")
+    until(lambda: "icmp_seq=10" in ping.output(), "a stream of echoes")
+    clients = []
+    try:
+        for _ in range(40):
+            clients.append(_connect(pair))
+            clients[-1].setblocking(False)
+        for _ in range(200):
+            for client in clients:
+                try:
+                    client.send(b'{"id":1,"cmd":"peers"}\n{"id":2,"cmd":"status"}\n' * 100)
+                except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+                    pass        # its buffer is full, or it made room for another
+        for _ in range(20):
+            assert _ask(pair, b'{"id": 7, "cmd": "status"}')["ok"]
+        seen = len(ping.output().splitlines())
+        until(lambda: len(ping.output().splitlines()) > seen + 20, "echoes meanwhile")
+        assert _rss_kib(pair.pid) < size + 8192
+    finally:
+        for client in clients:
+            client.close()
+    ping.stop(2)
+    sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received",
+                                        ping.output()).groups())
+    assert sent - received <= 1, ping.output()[-400:]   # one may be on its way at the end
 
 
 def test_client_that_leaves_at_once(pair):
