@@ -252,13 +252,25 @@ static void assign(struct reader *r, struct place *pl, const struct conf_key *k,
 		r->nomem = true;
 }
 
+/* Entries may share a line, "role = hub  topology = star": a word that is a key here, or begins a
+ * section, begins the next one. */
+static bool begins_entry(const struct reader *r, struct place *pl)
+{
+	size_t row;
+
+	return r->tok.kind == TOK_WORD &&
+	       (schema_find(here(pl)->scope, r->tok.s, &row) || schema_is_section(r->tok.s));
+}
+
 /* What follows a whole value may be half of a secret that lacks its quotes. */
-static void read_entry_end(struct reader *r, const struct conf_key *k)
+static void read_entry_end(struct reader *r, struct place *pl, const struct conf_key *k)
 {
 	char buf[WORD_SHOWN_MAX], what[WORD_SHOWN_MAX + 4];
 	struct text t = TEXT_OF(what);
 
 	if (ends_entry(r->tok.kind))
+		return;
+	if (k && k->type != CONF_T_SECRET && begins_entry(r, pl))
 		return;
 	if (k && k->type != CONF_T_SECRET && r->tok.kind == TOK_WORD)
 		text_fmt(&t, "\"%s\"", shown(&r->tok, buf));
@@ -285,7 +297,7 @@ static void read_entry(struct reader *r, struct place *pl, const struct token *n
 	else if (k && !here(pl)->seen[row].line)
 		here(pl)->seen[row] = name->at;
 	if (whole)
-		read_entry_end(r, k);
+		read_entry_end(r, pl, k);
 	else
 		skip_entry(r);
 }

@@ -230,7 +230,8 @@ enum place {
 	AT_TITLE, /* behind it */
 	AT_VALUE,
 	AT_LIST,
-	AT_REST, /* behind a value, or what makes no sense, up to the end of the entry */
+	AT_END, /* behind a value that stays: another entry may follow in the same line */
+	AT_REST, /* behind a secret, or what makes no sense, up to the end of the entry */
 };
 
 struct redactor {
@@ -270,20 +271,20 @@ static bool any_key(struct bytes name)
 static bool step_text(struct redactor *r, const struct span *t)
 {
 	struct bytes s = bytes_of(t->p, t->n);
-	enum place was = r->place;
+	bool word = t->kind == TOK_WORD && (any_key(s) || schema_is_section(s));
 
-	switch (was) {
+	switch (r->place) {
 	case AT_ITEM:
-		r->place = AT_REST;
-		if (t->kind == TOK_STRING)
-			return false;
+	case AT_END:
+		if (t->kind == TOK_STRING || (r->place == AT_END && !word))
+			break;
 		r->place = schema_is_section(s) ? AT_SECTION : AT_KEY;
 		r->keep = public_key(s);
-		return any_key(s) || schema_is_section(s);
+		return word;
 	case AT_SECTION:
 		r->place = t->kind == TOK_STRING ? AT_TITLE : AT_REST;
 		return t->kind == TOK_STRING;
-	case AT_VALUE: r->place = AT_REST; return r->keep;
+	case AT_VALUE: r->place = r->keep ? AT_END : AT_REST; return r->keep;
 	case AT_LIST:
 		r->keep = r->keep && r->comma;
 		r->comma = false;
@@ -301,7 +302,7 @@ static void step_list(struct redactor *r, enum token_kind kind)
 	if (kind == TOK_COMMA)
 		r->comma = true;
 	else if (kind != TOK_NEWLINE)
-		r->place = AT_REST;
+		r->place = kind == TOK_CLOSE && r->keep ? AT_END : AT_REST;
 }
 
 static void step_mark(struct redactor *r, enum token_kind kind)
@@ -316,8 +317,8 @@ static void step_mark(struct redactor *r, enum token_kind kind)
 	} else if (kind == TOK_OPEN && r->place == AT_VALUE) {
 		r->place = AT_LIST;
 		r->comma = true;
-	} else if (kind == TOK_OPEN && r->place == AT_REST) {
-		return;
+	} else if (kind == TOK_OPEN && (r->place == AT_REST || r->place == AT_END)) {
+		r->place = AT_REST;
 	} else if (kind == TOK_EQUAL || kind == TOK_COMMA) {
 		r->place = AT_REST;
 	} else if (kind != TOK_NEWLINE || r->place != AT_TITLE) {

@@ -4,7 +4,7 @@
 /* A site's and a hub's network without anything wrong but for `more`, which begins line 3. */
 #define SITE(more) "identity = \"/b.warren\"\nnetwork \"corp\" {\n" more " }\n"
 #define HUB(more)                                                                                  \
-	"identity = \"/b.warren\"\nnetwork \"corp\" { role = hub ; domain = \"10.0.0.0/8\"\n" more \
+	"identity = \"/b.warren\"\nnetwork \"corp\" { role = hub   domain = \"10.0.0.0/8\"\n" more \
 	" }\n"
 
 struct want {

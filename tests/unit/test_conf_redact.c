@@ -209,6 +209,10 @@ static void exactly(void **state)
 		{ "peer \"b\" { psk = \"s3cret\" ; psk_file = \"/a/b\" }",
 		  "peer \"b\" { psk = \"xxxxxx\" ; psk_file = \"/a/b\" }" },
 		{ "psk = \"0xc0ffee\"", "psk = \"0x000000\"" },
+		/* Entries that share a line. */
+		{ "role = hub domain = { \"10.0.0.0/8\" } psk = \"s3cret\" topology = star",
+		  "role = hub domain = { \"10.0.0.0/8\" } psk = \"xxxxxx\" xxxxxxxx = xxxx" },
+		{ "port = 1 s3cret mtu = 2", "port = 1 xxxxxx xxx = x" },
 		{ "psk = \"0sAQIDBA==\"", "psk = \"0sAAAAAA==\"" },
 		{ "psk = \"a\\\"b\xc3\xa4\"", "psk = \"x\\\\x\xc3\x80\"" },
 		{ "port = 1 # psk \xc3\xa4 s3cret\nmtu = 2", "port = 1 #xxxxxxxxxxxxxx\nmtu = 2" },
