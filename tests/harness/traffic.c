@@ -10,32 +10,6 @@ void dp_start(struct node *n)
 		harness_fail("%s: no data plane", n->name);
 }
 
-void dp_submit(struct node *n, const struct dp_op *op, struct pending *p)
-{
-	struct dp_op copy = *op;
-	struct dp_report r;
-	enum status st;
-
-	/* The fake plane knows UDP only; without it the harness carries its packets (send_esp). */
-	if (op->kind == DP_CHILD_ADD)
-		copy.u.child.encap = true;
-	st = n->dp->ops->submit(n->dp, &copy);
-	if (st != ST_OK)
-		harness_fail("%s: the data plane refuses operation %llu: %s", n->name,
-			     (unsigned long long)op->op, status_name(st));
-	while (n->dp->ops->report(n->dp, &r)) {
-		if (r.kind != DP_REPORT_DONE) {
-			node_report_later(n, &r);
-			continue;
-		}
-		if (r.u.done.op != op->op)
-			harness_fail("%s: an answer to another operation", n->name);
-		p->counters = r.u.done.counters;
-		if (!p->fail)
-			p->status = r.u.done.status;
-	}
-}
-
 static bool in_udp(const struct node *n, dp_child_id id)
 {
 	for (size_t i = 0; i < n->n_children; i++)
@@ -52,13 +26,45 @@ static void send_esp(struct node *n, struct dp_fake_packet *out)
 	world_send_esp(n->w, &out->local, &out->remote, bytes_of(out->data, out->n));
 }
 
+static void send_all(struct node *n)
+{
+	while (dp_fake_next_out(n->dp, n->w->esp))
+		send_esp(n, n->w->esp);
+}
+
+void dp_submit(struct node *n, const struct dp_op *op, struct pending *p)
+{
+	struct dp_op copy = *op;
+	struct dp_report r;
+	enum status st;
+
+	/* The fake plane knows UDP only; without it the harness carries its packets (send_esp). */
+	if (op->kind == DP_CHILD_ADD)
+		copy.u.child.encap = true;
+	st = n->dp->ops->submit(n->dp, &copy);
+	if (st != ST_OK)
+		harness_fail("%s: the data plane refuses operation %llu: %s", n->name,
+			     (unsigned long long)op->op, status_name(st));
+	/* Packets that waited for this child, which may be gone by the end of these outputs. */
+	send_all(n);
+	while (n->dp->ops->report(n->dp, &r)) {
+		if (r.kind != DP_REPORT_DONE) {
+			node_report_later(n, &r);
+			continue;
+		}
+		if (r.u.done.op != op->op)
+			harness_fail("%s: an answer to another operation", n->name);
+		p->counters = r.u.done.counters;
+		if (!p->fail)
+			p->status = r.u.done.status;
+	}
+}
+
 void dp_pump(struct node *n)
 {
-	struct dp_fake_packet *out = n->w->esp;
 	struct dp_report r;
 
-	while (dp_fake_next_out(n->dp, out))
-		send_esp(n, out);
+	send_all(n);
 	if (n->dp->ops->report(n->dp, &r))
 		node_report(n, &r);
 }
