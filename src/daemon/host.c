@@ -224,9 +224,8 @@ static void free_network(struct host *h)
 	plat_nl_free(h->nl);
 }
 
-bool host_free(struct host *h)
+void host_free(struct host *h)
 {
-	bool busy = h->lookups && lookups_running(h->lookups);
 	bool was_up = h->ike != NULL;
 
 	stop_watching(h);
@@ -241,11 +240,6 @@ bool host_free(struct host *h)
 	conf_unref(h->conf_started);
 	crypto_store_free(h->store);
 	signer_free(h->signer);
-	if (busy) {
-		uv_run(&h->loop, UV_RUN_NOWAIT);
-		return true;
-	}
 	if (plat_loop_close(&h->loop) != ST_OK)
 		host_log(h, OBS_ERROR, NULL, "the event loop still has something in it");
-	return false;
 }

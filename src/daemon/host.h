@@ -6,8 +6,8 @@
  * host_start() takes the network: block (guarding.h), sockets, device, control socket, routes into
  * the device; then it gives up root (confine.h), and goes on with data plane, engine, threads.
  * host_free() goes the same way back, but for the block, which stays.  In between wiring.c carries
- * inputs to the engine and its outputs out, all in the loop's thread; cryptography and name lookups
- * run in the pool, packets in the data plane's threads.
+ * inputs to the engine and its outputs out, all in the loop's thread; cryptography runs in the
+ * pool, packets in the data plane's threads.
  */
 #pragma once
 
@@ -92,9 +92,7 @@ MUST enum status host_start(struct host *h, struct conf_errors *errs, struct tex
 /* Deletes the SAs, then ends the loop; asked again, ends it at once. */
 void host_shutdown(struct host *h, const char *reason);
 
-/* True when threads of the pool are still at something that nobody waits for: then leave by
- * _exit(), which does not. */
-bool host_free(struct host *h);
+void host_free(struct host *h);
 
 void host_log(struct host *h, enum obs_level level, const char *peer, const char *message);
 obs_time host_time(void);

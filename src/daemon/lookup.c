@@ -143,8 +143,3 @@ void lookups_start(struct lookups *l, uint64_t id, const char *name)
 	list_add_tail(&l->waiting, &k->node);
 	start_next(l);
 }
-
-bool lookups_running(const struct lookups *l)
-{
-	return l->n_running > 0;
-}

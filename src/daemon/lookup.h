@@ -1,8 +1,7 @@
 /*
  * lookup.h - names of peers to addresses, each with the source address the host would use to it.
  *
- * At most LOOKUPS_AT_ONCE are in the thread pool at a time: a name server that does not answer
- * must not keep cryptography waiting behind it.
+ * At most LOOKUPS_AT_ONCE at a time; the others wait for their turn.
  */
 #pragma once
 
@@ -12,7 +11,7 @@
 #include "ike/ike.h"
 #include "plat/netlink.h"
 
-enum { LOOKUPS_AT_ONCE = 2 };
+enum { LOOKUPS_AT_ONCE = 8 };
 
 struct lookups;
 
@@ -24,9 +23,6 @@ MUST enum status lookups_new(uv_loop_t *loop, struct plat_nl *nl, const struct u
 			     lookup_fn *fn, void *ctx, struct lookups **ret_lookups);
 /* No answer comes any more. */
 void lookups_free(struct lookups *l);
-
-/* Whether the resolver is at work; it cannot be interrupted. */
-bool lookups_running(const struct lookups *l);
 
 /* Answered exactly once, later, in the order asked as far as the resolver allows. */
 void lookups_start(struct lookups *l, uint64_t id, const char *name);

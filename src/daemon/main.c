@@ -7,7 +7,6 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "daemon/host.h"
 
@@ -148,7 +147,6 @@ int main(int argc, char **argv)
 		uv_run(&h.loop, UV_RUN_DEFAULT);
 		code = h.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
-	if (host_free(&h))
-		_exit(code);
+	host_free(&h);
 	return code;
 }
