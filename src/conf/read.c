@@ -3,13 +3,16 @@
  *
  *	file    = { entry | section | newline }
  *	section = word string "{" { entry | section | newline } "}"
- *	entry   = word "=" value ( newline | ";" )		before "}" nothing is needed
+ *	entry   = word "=" value ( newline | ";" )
  *	value   = word | string | "{" [ element { "," element } [ "," ] ] "}"
  *
- * Newlines inside a list do not count.  There is no recursion: sections nest as the table
- * `sections` says, which is one deep, and what is skipped after an error is skipped by counting
- * braces.  A `peer` inside a peer is taken for a forgotten "}", which is what it is in the field:
- *one error instead of as many as there are lines below.
+ * Before "}", and unless the value is a secret also before a word that is a key there or begins a
+ * section, nothing need end an entry.  Newlines inside a list do not count.
+ *
+ * There is no recursion: sections nest as the table `sections` says, which is one deep, and what is
+ * skipped after an error is skipped by counting braces.  A `peer` inside a peer is taken for a
+ * forgotten "}", which is what it is in the field: one error instead of as many as there are lines
+ * below.
  */
 #include "conf/internal.h"
 
