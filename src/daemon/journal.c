@@ -262,19 +262,18 @@ static bool is_noted(enum ike_event_kind kind)
 static void progress(struct journal *j, struct journal_subject *s, obs_time at,
 		     enum ike_event_kind kind)
 {
-	switch (kind) {
-	case IKE_EV_CONNECTING:
-		s->began = at;
-		s->repeats = 0;
-		break;
-	case IKE_EV_RETRANSMIT: s->repeats++; break;
-	case IKE_EV_CHILD_UP: s->up = at; /* fallthrough */
-	case IKE_EV_SA_UP:
-		s->repeats = 0;
-		promote(j, s);
-		break;
-	default: break;
+	if (kind == IKE_EV_RETRANSMIT) {
+		s->repeats++;
+		return;
 	}
+	if (kind == IKE_EV_CONNECTING)
+		s->began = at;
+	else if (kind == IKE_EV_CHILD_UP)
+		s->up = at;
+	if (kind == IKE_EV_CHILD_UP || kind == IKE_EV_SA_UP)
+		promote(j, s);
+	if (kind == IKE_EV_CHILD_UP || kind == IKE_EV_SA_UP || kind == IKE_EV_CONNECTING)
+		s->repeats = 0;
 }
 
 static void note_at(struct journal *j, enum journal_kind kind, const char *name, obs_time at,
