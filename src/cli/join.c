@@ -23,14 +23,14 @@ static void add_string(struct text *t, const char *s)
 	text_add(t, "\"");
 }
 
-static void add_list(struct text *t, const char *key, const struct cli_list *l)
+static void add_list(struct text *t, const struct cli_list *l)
 {
-	text_fmt(t, "    %-8s = { ", key);
+	text_add(t, "{ ");
 	for (size_t i = 0; i < l->n; i++) {
 		text_add(t, i ? ", " : "");
 		add_string(t, l->v[i]);
 	}
-	text_add(t, " }\n");
+	text_add(t, " }");
 }
 
 /* The options, or what the bundle says. */
@@ -68,8 +68,11 @@ static void add_site(struct text *t, const struct join *j)
 	struct cli_list hubs;
 	size_t n = pki_blocks_prefixes(&j->bundle->blocks, prefixes, PKI_BLOCKS_MAX);
 
-	add_list(t, "hubs", hubs_of(j, &hubs));
-	add_list(t, "protect", j->cli->protect.n ? &j->cli->protect : texts(&protect, prefixes, n));
+	text_add(t, "    hubs    = ");
+	add_list(t, hubs_of(j, &hubs));
+	text_add(t, "\n    protect = ");
+	add_list(t, j->cli->protect.n ? &j->cli->protect : texts(&protect, prefixes, n));
+	text_add(t, "\n");
 }
 
 static void add_hub(struct text *t, const struct join *j)
@@ -77,10 +80,9 @@ static void add_hub(struct text *t, const struct join *j)
 	const struct pki_manifest *m = &j->bundle->manifest;
 	struct prefix_texts domain;
 
-	text_fmt(t, "    %-8s = hub\n", "role");
-	add_list(t, "domain",
-		 j->cli->domain.n ? &j->cli->domain : texts(&domain, m->domain, m->n_domain));
-	text_fmt(t, "    %-8s = %s\n", "topology", j->cli->topology ? j->cli->topology : "dynamic");
+	text_add(t, "    role = hub  domain = ");
+	add_list(t, j->cli->domain.n ? &j->cli->domain : texts(&domain, m->domain, m->n_domain));
+	text_fmt(t, "  topology = %s\n", j->cli->topology ? j->cli->topology : "dynamic");
 }
 
 /* `identity` is where the bundle will be, or is staged. */
