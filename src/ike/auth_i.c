@@ -43,9 +43,11 @@ static bool asks_for_id(const struct ike_peer_conf *conf)
 }
 
 /* Whether we know of no other SA with the peer: then it may drop those that it still has
- * (section 2.4), as after a restart of ours. */
+ * (section 2.4), as after a restart of ours.  Who answers to a pattern may be one who called us. */
 static bool first_contact(const struct peer *peer)
 {
+	if (!list_empty(&peer->section->instances))
+		return false;
 	list_for_each(n, &peer->sas)
 		if (CONTAINER_OF(n, const struct ike_sa, peer_node)->state == SA_UP)
 			return false;

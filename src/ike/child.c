@@ -332,6 +332,7 @@ static void done(struct ike *ike, const struct dp_report *r)
 				ike, NULL, IKE_EV_DATAPLANE, (struct event_about){ 0 },
 				"the data plane refused operation %llu, which is no child's (%s)",
 				(unsigned long long)op, status_name(r->u.done.status));
+			peer_trap_failed(ike, op);
 		}
 		return;
 	}

@@ -531,6 +531,7 @@ struct section {
 	struct timer retry;
 	bool wanted; /* keep trying until connected */
 	bool trapped; /* the data plane watches for traffic */
+	uint64_t trap_op; /* what asked it to */
 	bool renew; /* connect although an SA is up, to replace it */
 	bool lookup_only; /* the look-up in flight is only to know the peer's addresses */
 	unsigned failures;
@@ -552,6 +553,8 @@ void peer_connect(struct ike *ike, struct peer *p);
 void peer_start(struct ike *ike, struct peer *p);
 /* The selectors that the data plane watches for it have changed, or nobody wants them any more. */
 void peer_untrap(struct ike *ike, struct peer *p);
+/* The data plane refused an operation that was no child's. */
+void peer_trap_failed(struct ike *ike, uint64_t op);
 /* Its names have changed: what is known of its addresses is forgotten. */
 void peer_forget_addresses(struct ike *ike, struct peer *p);
 void peer_resolved(struct ike *ike, uint64_t resolve, const struct ike_address *addrs, size_t n);

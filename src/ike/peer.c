@@ -86,6 +86,17 @@ static bool content(const struct peer *p)
 	return peer_has_child(p) && !p->section->renew;
 }
 
+static void pause_then_retry(struct ike *ike, struct section *s)
+{
+	int64_t secs = IKE_RETRY_FIRST_S;
+
+	for (unsigned i = 1; i < s->failures && secs < IKE_RETRY_LAST_S; i++)
+		secs *= 2;
+	if (secs > IKE_RETRY_LAST_S)
+		secs = IKE_RETRY_LAST_S;
+	heap_arm(&ike->timers, &s->retry, mono_add(ike->now.mono, dur_s(secs)));
+}
+
 /* ---- traps -------------------------------------------------------------------------------- */
 
 static enum status trap_op(struct ike *ike, const struct peer *p, enum dp_op_kind kind)
@@ -121,10 +132,12 @@ static void set_trap(struct ike *ike, struct peer *p, bool want)
 {
 	if (want == p->section->trapped)
 		return;
-	if (trap_op(ike, p, want ? DP_TRAP_ADD : DP_TRAP_DEL))
+	if (trap_op(ike, p, want ? DP_TRAP_ADD : DP_TRAP_DEL)) {
 		count(ike, C_NO_MEMORY);
-	else
-		p->section->trapped = want;
+		return;
+	}
+	p->section->trapped = want;
+	p->section->trap_op = want ? ike->last_op : 0;
 }
 
 void peer_untrap(struct ike *ike, struct peer *p)
@@ -132,9 +145,28 @@ void peer_untrap(struct ike *ike, struct peer *p)
 	set_trap(ike, p, false);
 }
 
-static bool trappable(const struct ike_peer_conf *c)
+/* Traffic may start the tunnel: the data plane has its selectors, also when they were refused once.
+ */
+static void watch(struct ike *ike, struct peer *p)
 {
-	return c->start != IKE_START_LISTEN && c->n_addresses > 0;
+	if (!p->removed && !ike->shutdown)
+		set_trap(ike, p, p->conf->start != IKE_START_LISTEN && p->conf->n_addresses > 0);
+}
+
+/* Without its trap nobody would hear the traffic that it is to connect for: once more, later. */
+void peer_trap_failed(struct ike *ike, uint64_t op)
+{
+	list_for_each(n, &ike->peers) {
+		struct section *s = CONTAINER_OF(n, struct peer, node)->section;
+
+		if (s->trap_op != op)
+			continue;
+		s->trapped = false;
+		s->trap_op = 0;
+		if (!s->retry.armed)
+			pause_then_retry(ike, s);
+		return;
+	}
 }
 
 /* ---- addresses ---------------------------------------------------------------------------- */
@@ -174,17 +206,6 @@ static enum status know_addresses(struct ike *ike, struct peer *p, const struct 
 }
 
 /* ---- connecting --------------------------------------------------------------------------- */
-
-static void pause_then_retry(struct ike *ike, struct section *s)
-{
-	int64_t secs = IKE_RETRY_FIRST_S;
-
-	for (unsigned i = 1; i < s->failures && secs < IKE_RETRY_LAST_S; i++)
-		secs *= 2;
-	if (secs > IKE_RETRY_LAST_S)
-		secs = IKE_RETRY_LAST_S;
-	heap_arm(&ike->timers, &s->retry, mono_add(ike->now.mono, dur_s(secs)));
-}
 
 /* What the configuration does not want any more was kept only for as long as there was hope that
  * something else would take its place without a gap. */
@@ -307,6 +328,7 @@ void peer_timer(struct ike *ike, struct timer *t)
 {
 	struct section *s = CONTAINER_OF(t, struct section, retry);
 
+	watch(ike, s->peer);
 	if (s->wanted || s->renew)
 		peer_connect(ike, s->peer);
 }
@@ -324,7 +346,7 @@ void peer_start(struct ike *ike, struct peer *p)
 {
 	struct section *s = p->section;
 
-	set_trap(ike, p, trappable(p->conf));
+	watch(ike, p);
 	if (s->wanted || s->renew) {
 		/* One that waits for its turn goes on waiting, unless something is new. */
 		if (!s->retry.armed)
@@ -413,6 +435,7 @@ void peer_child_gone(struct ike *ike, struct peer *p)
 	if (!s || p->removed || peer_has_child(p))
 		return;
 	s->renew = false; /* there is nothing left to be renewed */
+	watch(ike, p);
 	if (s->wanted && !ike->shutdown && !s->retry.armed && !peer_connecting(p))
 		pause_then_retry(ike, s);
 }

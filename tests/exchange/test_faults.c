@@ -264,6 +264,25 @@ static void slow_data_plane(void **state)
 	assert_true(pair_is_down(p));
 }
 
+/* Without its trap nobody would hear the traffic that starts a tunnel. */
+static void refused_trap_is_asked_for_again(void **state)
+{
+	struct pair *p = *state;
+
+	p->pa->start = IKE_START_TRAFFIC;
+	pair_start_b(p);
+	p->a = world_node_bare(p->w, "a", (const char *const[]){ "192.0.2.1", NULL }, p->ca);
+	p->a->fail_op = 0;
+	assert_int_equal(node_start(p->a), ST_OK);
+	assert_null(node_trap(p->a, PAIR_PEER));
+	assert_int_equal(node_events(p->a, IKE_EV_DATAPLANE), 1);
+	world_live(p->w, dur_s(5));
+	assert_non_null(node_trap(p->a, PAIR_PEER));
+	node_packet(p->a, "10.1.0.1", "10.2.0.1");
+	world_run(p->w);
+	assert_true(pair_is_up(p));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +293,7 @@ int main(void)
 		pair_test(child_not_installed),
 		cmocka_unit_test(wanted_child_comes_back),
 		pair_test(slow_data_plane),
+		pair_test(refused_trap_is_asked_for_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
