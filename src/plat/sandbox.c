@@ -109,7 +109,11 @@ enum status plat_become(const struct plat_user *user, uint64_t caps, struct text
 	if (st == ST_OK)
 		st = plat_drop_caps(caps, why);
 	/* A change of ids has made the process dumpable by whatever fs.suid_dumpable says. */
-	return st == ST_OK ? plat_harden(why) : st;
+	if (st == ST_OK)
+		st = plat_harden(why);
+	if (PLAT_SANITIZED)
+		(void)prctl(PR_SET_DUMPABLE, 1);
+	return st;
 }
 
 /* ---- directories --------------------------------------------------------------------------- */

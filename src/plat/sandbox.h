@@ -11,13 +11,26 @@
  * kill it.
  *
  * Known gaps: where the kernel has no seccomp filters plat_seccomp() fails, and whether to go on is
- * the caller's decision; under sanitizers the filter is wider, as they need more.
+ * the caller's decision.  Under sanitizers the filter is wider and the process can be traced: their
+ * leak checker does that.
  */
 #pragma once
 
 #include <sys/types.h>
 
 #include "base/base.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define PLAT_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+	__has_feature(undefined_behavior_sanitizer)
+#define PLAT_SANITIZED 1
+#endif
+#endif
+#ifndef PLAT_SANITIZED
+#define PLAT_SANITIZED 0
+#endif
 
 /* ---- capabilities -------------------------------------------------------------------------- */
 

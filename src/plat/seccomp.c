@@ -10,238 +10,52 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
-	__has_feature(undefined_behavior_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+enum { NAME_MAX_LEN = 32 };
 
-/* What any C program does, also at its end. */
-static const char *const common[] = { "brk",
-				      "clock_getres",
-				      "clock_gettime",
-				      "clock_nanosleep",
-				      "close",
-				      "dup",
-				      "exit",
-				      "exit_group",
-				      "fadvise64",
-				      "fcntl",
-				      "fstat",
-				      "fstat64",
-				      "futex",
-				      "futex_time64",
-				      "getegid",
-				      "geteuid",
-				      "getgid",
-				      "getpid",
-				      "getppid",
-				      "getrandom",
-				      "getrusage",
-				      "gettid",
-				      "gettimeofday",
-				      "getuid",
-				      "lseek",
-				      "_llseek",
-				      "lstat",
-				      "madvise",
-				      "membarrier",
-				      "mremap",
-				      "munmap",
-				      "nanosleep",
-				      "newfstatat",
-				      "fstatat64",
-				      "poll",
-				      "ppoll",
-				      "pread64",
-				      "read",
-				      "readv",
-				      "restart_syscall",
-				      "rseq",
-				      "rt_sigaction",
-				      "rt_sigprocmask",
-				      "rt_sigreturn",
-				      "sched_getaffinity",
-				      "sched_yield",
-				      "set_robust_list",
-				      "sigaltstack",
-				      "stat",
-				      "stat64",
-				      "statx",
-				      "sysinfo",
-				      "tgkill",
-				      "time",
-				      "uname",
-				      "write",
-				      "writev",
-				      NULL };
+/* Lists of names, those of 32-bit machines too.  What any C program does, also at its end. */
+static const char common[] =
+	"_llseek brk cacheflush clock_getres clock_getres_time64 clock_gettime clock_gettime64 "
+	"clock_nanosleep clock_nanosleep_time64 close dup exit exit_group fadvise64 fcntl "
+	"fcntl64 fstat fstat64 fstatat64 futex futex_time64 getegid getegid32 geteuid geteuid32 "
+	"getgid getgid32 getpid getppid getrandom getrlimit getrusage gettid gettimeofday "
+	"getuid getuid32 lseek lstat lstat64 madvise membarrier mremap munmap nanosleep "
+	"newfstatat poll ppoll ppoll_time64 pread64 read readv restart_syscall rseq "
+	"rt_sigaction rt_sigprocmask rt_sigreturn sched_getaffinity sched_yield set_robust_list "
+	"set_tls sigaltstack sigreturn stat stat64 statx sysinfo tgkill time ugetrlimit uname "
+	"write writev";
 
 /* The event loop, threads, sockets, netlink, the TUN, name services, files it may write. */
-static const char *const daemon_calls[] = { "accept",
-					    "accept4",
-					    "access",
-					    "adjtimex",
-					    "arch_prctl",
-					    "bind",
-					    "capget",
-					    "chdir",
-					    "chmod",
-					    "clock_adjtime",
-					    "close_range",
-					    "connect",
-					    "dup2",
-					    "dup3",
-					    "epoll_create",
-					    "epoll_create1",
-					    "epoll_ctl",
-					    "epoll_pwait",
-					    "epoll_pwait2",
-					    "epoll_wait",
-					    "eventfd2",
-					    "faccessat",
-					    "faccessat2",
-					    "fallocate",
-					    "fchmod",
-					    "fchmodat",
-					    "fchown",
-					    "fdatasync",
-					    "flock",
-					    "fstatfs",
-					    "fsync",
-					    "ftruncate",
-					    "getcpu",
-					    "getcwd",
-					    "getdents64",
-					    "getgroups",
-					    "getpeername",
-					    "getpriority",
-					    "getsockname",
-					    "getsockopt",
-					    "get_mempolicy",
-					    "inotify_add_watch",
-					    "inotify_init1",
-					    "inotify_rm_watch",
-					    "ioctl",
-					    "link",
-					    "linkat",
-					    "listen",
-					    "mkdir",
-					    "mkdirat",
-					    "mlock",
-					    "mmap",
-					    "mmap2",
-					    "mprotect",
-					    "open",
-					    "openat",
-					    "pidfd_open",
-					    "pipe",
-					    "pipe2",
-					    "prctl",
-					    "prlimit64",
-					    "pselect6",
-					    "pwrite64",
-					    "pwritev",
-					    "readlink",
-					    "readlinkat",
-					    "recvfrom",
-					    "recvmmsg",
-					    "recvmsg",
-					    "rename",
-					    "renameat",
-					    "renameat2",
-					    "rmdir",
-					    "rt_sigtimedwait",
-					    "sched_getparam",
-					    "sched_getscheduler",
-					    "sched_setaffinity",
-					    "sched_setscheduler",
-					    "select",
-					    "sendmmsg",
-					    "sendmsg",
-					    "sendto",
-					    "setpriority",
-					    "setsockopt",
-					    "shutdown",
-					    "signalfd4",
-					    "socketpair",
-					    "statfs",
-					    "timerfd_create",
-					    "timerfd_gettime",
-					    "timerfd_settime",
-					    "umask",
-					    "unlink",
-					    "unlinkat",
-					    "wait4",
-					    "waitid",
-					    NULL };
+static const char daemon_calls[] =
+	"accept accept4 access adjtimex arch_prctl bind capget chdir chmod clock_adjtime "
+	"clock_adjtime64 close_range connect dup2 dup3 epoll_create epoll_create1 epoll_ctl "
+	"epoll_pwait epoll_pwait2 epoll_wait eventfd2 faccessat faccessat2 fallocate fchmod "
+	"fchmodat fchown fdatasync flock fstatfs fstatfs64 fsync ftruncate ftruncate64 "
+	"get_mempolicy getcpu getcwd getdents64 getgroups getgroups32 getpeername getpriority "
+	"getsockname getsockopt inotify_add_watch inotify_init1 inotify_rm_watch ioctl link "
+	"linkat listen mkdir mkdirat mlock mmap mmap2 mprotect open openat pidfd_open pipe "
+	"pipe2 prctl prlimit64 pselect6 pselect6_time64 pwrite64 pwritev readlink readlinkat "
+	"recv recvfrom recvmmsg recvmmsg_time64 recvmsg rename renameat renameat2 rmdir "
+	"rt_sigtimedwait sched_getparam sched_getscheduler sched_setaffinity sched_setscheduler "
+	"select send sendmmsg sendmsg sendto setpriority setsockopt shutdown signalfd4 "
+	"socketpair statfs statfs64 timerfd_create timerfd_gettime timerfd_gettime64 "
+	"timerfd_settime timerfd_settime64 umask unlink unlinkat wait4 waitid";
 
 /* The control socket is removed by it. */
-static const char *const signer_calls[] = { "unlink", "unlinkat", NULL };
+static const char signer_calls[] = "unlink unlinkat";
 
 /* Of the sanitizers' runtimes: reports, the leak checker's thread that looks at the others. */
-static const char *const sanitizer_calls[] = { "arch_prctl",
-					       "clone",
-					       "getdents64",
-					       "ioctl",
-					       "mmap",
-					       "mprotect",
-					       "open",
-					       "openat",
-					       "personality",
-					       "prctl",
-					       "prlimit64",
-					       "process_vm_readv",
-					       "ptrace",
-					       "readlink",
-					       "readlinkat",
-					       "sched_getparam",
-					       "sched_getscheduler",
-					       "wait4",
-					       NULL };
+static const char sanitizer_calls[] =
+	"arch_prctl clone getdents getdents64 ioctl mmap mprotect open openat personality prctl "
+	"prlimit64 process_vm_readv ptrace readlink readlinkat sched_getparam "
+	"sched_getscheduler wait4";
 
 /* Nothing of ours ever asks for them: whoever does is not us. */
-static const char *const deadly[] = { "add_key",
-				      "bpf",
-				      "chroot",
-				      "create_module",
-				      "delete_module",
-				      "execve",
-				      "execveat",
-				      "finit_module",
-				      "fsconfig",
-				      "fsmount",
-				      "init_module",
-				      "io_uring_setup",
-				      "ioperm",
-				      "iopl",
-				      "kexec_file_load",
-				      "kexec_load",
-				      "keyctl",
-				      "mount",
-				      "move_mount",
-				      "open_by_handle_at",
-				      "open_tree",
-				      "perf_event_open",
-				      "pivot_root",
-				      "process_vm_readv",
-				      "process_vm_writev",
-				      "ptrace",
-				      "reboot",
-				      "request_key",
-				      "setns",
-				      "swapoff",
-				      "swapon",
-				      "umount",
-				      "umount2",
-				      "unshare",
-				      "userfaultfd",
-				      NULL };
+static const char deadly[] =
+	"add_key bpf chroot create_module delete_module execve execveat finit_module fsconfig "
+	"fsmount init_module ioperm iopl kexec_file_load kexec_load keyctl mount move_mount "
+	"open_by_handle_at open_tree perf_event_open pivot_root process_vm_readv "
+	"process_vm_writev ptrace reboot request_key setns swapoff swapon umount umount2 "
+	"unshare userfaultfd";
 
 /* A name that this machine or libseccomp does not know cannot be called either. */
 static int add(scmp_filter_ctx f, uint32_t action, const char *name, unsigned n,
@@ -254,30 +68,50 @@ static int add(scmp_filter_ctx f, uint32_t action, const char *name, unsigned n,
 	return seccomp_rule_add_array(f, action, nr, n, args);
 }
 
-static int add_all(scmp_filter_ctx f, uint32_t action, const char *const *names)
+/* The first word of a list, copied; false at its end. */
+static bool take_name(const char **list, char name[static NAME_MAX_LEN])
 {
-	int err = 0;
+	size_t n;
 
-	for (size_t i = 0; names[i] && !err; i++)
-		err = add(f, action, names[i], 0, NULL);
-	return err;
+	*list += strspn(*list, " ");
+	n = strcspn(*list, " ");
+	if (n == 0 || n >= NAME_MAX_LEN)
+		return false;
+	memcpy(name, *list, n);
+	name[n] = '\0';
+	*list += n;
+	return true;
 }
 
-static bool listed(const char *const *names, const char *name)
+static bool listed(const char *list, const char *wanted)
 {
-	for (size_t i = 0; names[i]; i++)
-		if (strcmp(names[i], name) == 0)
+	char name[NAME_MAX_LEN];
+
+	while (take_name(&list, name))
+		if (strcmp(name, wanted) == 0)
 			return true;
 	return false;
 }
 
-static int add_deadly(scmp_filter_ctx f)
+static int add_all(scmp_filter_ctx f, uint32_t action, const char *list)
 {
+	char name[NAME_MAX_LEN];
 	int err = 0;
 
-	for (size_t i = 0; deadly[i] && !err; i++)
-		if (!SANITIZED || !listed(sanitizer_calls, deadly[i]))
-			err = add(f, SCMP_ACT_KILL_PROCESS, deadly[i], 0, NULL);
+	while (!err && take_name(&list, name))
+		err = add(f, action, name, 0, NULL);
+	return err;
+}
+
+static int add_deadly(scmp_filter_ctx f)
+{
+	const char *list = deadly;
+	char name[NAME_MAX_LEN];
+	int err = 0;
+
+	while (!err && take_name(&list, name))
+		if (!PLAT_SANITIZED || !listed(sanitizer_calls, name))
+			err = add(f, SCMP_ACT_KILL_PROCESS, name, 0, NULL);
 	return err;
 }
 
@@ -295,7 +129,7 @@ static int add_threads(scmp_filter_ctx f)
 	const struct scmp_arg_cmp thread = { 0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD };
 	int err = add(f, SCMP_ACT_ALLOW, "clone3", 0, NULL); /* see no_clone3() */
 
-	if (!err && !SANITIZED)
+	if (!err && !PLAT_SANITIZED)
 		err = add(f, SCMP_ACT_ALLOW, "clone", 1, &thread);
 	return err;
 }
@@ -337,7 +171,7 @@ static int signer_rules(scmp_filter_ctx f)
 	const uint64_t write = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND;
 	int err = add_all(f, SCMP_ACT_ALLOW, signer_calls);
 
-	if (SANITIZED)
+	if (PLAT_SANITIZED)
 		return err;
 	if (!err)
 		err = add_without(f, "open", 1, write);
@@ -361,7 +195,7 @@ static int rules(scmp_filter_ctx f, enum plat_seccomp which)
 		err = add_deadly(f);
 	if (!err)
 		err = add_all(f, SCMP_ACT_ALLOW, common);
-	if (!err && SANITIZED)
+	if (!err && PLAT_SANITIZED)
 		err = add_all(f, SCMP_ACT_ALLOW, sanitizer_calls);
 	if (err)
 		return err;

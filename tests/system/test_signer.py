@@ -18,6 +18,7 @@ from lib.warren import Warrend, binary, cert_peer, psk_pair, psk_peer
 PSK = "p4ss phrase of the t0wn musicians"
 PSK_FILE = "s3cret in a file, quite another one"
 CHUNK = 1 << 20
+SHADOW = 64 << 30                       # no mapping of ours is that large
 
 # CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW; CAP_DAC_READ_SEARCH.
 DAEMON_CAPS, SIGNER_CAPS = 0x3400, 0x4
@@ -26,13 +27,15 @@ DAEMON_CAPS, SIGNER_CAPS = 0x3400, 0x4
 # ---- looking into memory -------------------------------------------------------------------------
 
 def maps(pid):
-    """(start, end) of everything that can be read."""
+    """(start, end) of everything that can be read. The shadow of a sanitizer, terabytes that stand
+    for the rest of the memory, has no data."""
     with open(f"/proc/{pid}/maps") as file:
         for line in file:
             where, mode = line.split()[:2]
             if mode.startswith("r") and "[vvar" not in line and "[vsyscall]" not in line:
-                start, end = where.split("-")
-                yield int(start, 16), int(end, 16)
+                start, end = (int(number, 16) for number in where.split("-"))
+                if end - start < SHADOW:
+                    yield start, end
 
 
 def search(pid, needles):

@@ -31,18 +31,6 @@
 
 #include "plat/sandbox.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
-	__has_feature(undefined_behavior_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 enum { GOOD = 42 };
 
 typedef bool case_fn(void);
@@ -214,7 +202,7 @@ static void filters(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		int got;
 
-		if (SANITIZED && rows[i].sanitizer_differs)
+		if (PLAT_SANITIZED && rows[i].sanitizer_differs)
 			continue;
 		got = run(&rows[i].filter, rows[i].fn);
 		if (got != rows[i].want)
@@ -282,7 +270,7 @@ static bool becomes_nobody(void)
 		return false;
 	return getuid() == 65534 && geteuid() == 65534 && getgid() == 65534 &&
 	       getgroups(0, NULL) == 0 && setuid(0) < 0 && has_caps(CAPS) &&
-	       prctl(PR_GET_DUMPABLE) == 0 && prctl(PR_GET_PDEATHSIG, &signo) == 0 &&
+	       prctl(PR_GET_DUMPABLE) == PLAT_SANITIZED && prctl(PR_GET_PDEATHSIG, &signo) == 0 &&
 	       signo == SIGKILL;
 }
 
