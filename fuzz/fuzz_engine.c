@@ -430,7 +430,8 @@ static void heal(struct node *n)
 {
 	n->mem.fail_at = -1;
 	node_release(n);
-	if (!n->conf->conf.n_peers) {
+	/* Without memory a reload did not happen. */
+	if (!n->conf->conf.n_peers || n->mem.refused) {
 		struct test_conf *conf = test_conf_copy(n->conf);
 
 		conf->conf.n_peers = 1;

@@ -381,6 +381,7 @@ static void first_holds(void **state)
 		node_restart(holder);
 		world_live(s.w, dur_s(100));
 		assert_true(star_is_up(&s, holder, first));
+		assert_int_equal(other->n_children, 0);
 		assert_int_equal(node_command(holder, IKE_CMD_DOWN, STAR_PEER), ST_OK);
 		world_live(s.w, dur_s(100));
 		assert_true(star_is_up(&s, other, second));

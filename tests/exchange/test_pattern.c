@@ -220,9 +220,17 @@ static void who_answers_is_the_section(void **state)
 	assert_int_equal(node_command(p->b, IKE_CMD_DOWN, PAIR_PEER), ST_OK);
 	connect_down(p->a);
 	world_run(p->w);
+	assert_int_equal(node_peer(p->a, PAIR_PEER).remote_id.type, 0);
 	assert_int_equal(node_command(p->b, IKE_CMD_UP, PAIR_PEER), ST_OK);
 	world_run(p->w);
+	assert_true(named(p->a, "b.example") >= IKE_PEER_DYNAMIC);
 	connect(p->a);
+	deliver(p->w, p->a, WIRE_IKE_SA_INIT, REQUEST, 0);
+	deliver(p->w, p->b, WIRE_IKE_SA_INIT, RESPONSE, 0);
+	deliver(p->w, p->a, WIRE_IKE_AUTH, REQUEST, 1);
+	while (node_events(p->a, IKE_EV_SA_UP) < 3)
+		deliver_any(p->w);
+	assert_int_equal(named(p->a, "b.example"), 0);
 	world_live(p->w, dur_s(50));
 	assert_true(pair_is_up(p));
 	assert_int_equal(node_peer(p->a, PAIR_PEER).remote_id.type, WIRE_ID_FQDN);

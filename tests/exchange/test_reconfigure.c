@@ -351,6 +351,7 @@ static void changed_while_connecting(void **state)
 
 		pair_init(&p, 550 + after);
 		pair_certs(&p);
+		p.pb->esp = test_conf_sa(p.cb, WIRE_PROTO_ESP, "aes128gcm16-esn aes256gcm16-esn");
 		pair_start(&p);
 		p.a->hold = HOLD_JOBS;
 		connect(p.a);
@@ -360,11 +361,12 @@ static void changed_while_connecting(void **state)
 				world_run(p.w);
 		}
 		c = test_conf_copy(p.ca);
-		change(c, &c->peer[0], CERTIFICATE);
+		change(c, &c->peer[0], ESP);
 		node_reconfigure(p.a, c);
 		node_release(p.a);
 		world_live(p.w, dur_s(100));
 		assert_true(pair_is_up(&p));
+		assert_int_equal(node_child(p.a)->in.cipher.key_bits, 256);
 		pair_done(&p);
 	}
 }
