@@ -101,5 +101,5 @@ def test_no_keylog_unless_asked(two_sites):
     net = two_sites
     left, right = psk_pair(net)
     left.wait_up("b")
-    assert sorted(os.listdir(left.dir)) == ["warren.conf", "warren.sock"]
+    assert sorted(os.listdir(left.dir)) == ["state", "warren.conf", "warren.sock"]
     assert "SK_" not in left.log().replace("SK_{", "") and "SK_" not in right.log()
