@@ -23,7 +23,9 @@
  * (addresses, NAT), child.c, one file per exchange; exchanges are rows of a const table
  * (table.c).  A handler works on locals and commits once; one that needs jobs is a chain of steps
  * around an `attempt` (attempt.c).  Peers, i.e. configured counterparts with their wish to be
- * connected, live in peer.c.
+ * connected, live in peer.c; those that are one identity behind a pattern or in a network, and what
+ * they may source, in member.c and claims.c; what a message may be about is found in lookup.c,
+ * without walking them; reload.c compares configurations.
  *
  * Known gaps: no CREATE_CHILD_SA yet (requests get NO_ADDITIONAL_SAS), no fragmentation, no
  * configuration payload, no EAP, no MOBIKE.
@@ -176,6 +178,9 @@ struct ike_address {
 void ike_resolved(struct ike *ike, struct now now, uint64_t resolve,
 		  const struct ike_address *addrs, size_t n);
 
+/* Peers whose section says what it said before are not touched.  Others are renewed, or go, as
+ * reload.c has it.  Without memory the old configuration goes on, all of it ("ike.no_memory").
+ * References of the old configuration (keys, anchors) are still named by jobs under way. */
 void ike_reconfigure(struct ike *ike, struct now now, struct ike_conf *conf);
 
 enum ike_cmd_kind {
