@@ -118,7 +118,8 @@ static void signing(void **state)
 	}
 }
 
-static struct crypto_result verify_failing(X509 *cert, const char *name, int64_t at, bool flip)
+static struct crypto_result verify_failing(crypto_ref trust, X509 *cert, const char *name,
+					   int64_t at, bool flip)
 {
 	struct crypto_result s = run_sign(w.key, 14, ALL_HASHES, octets), r;
 	struct bytes leaf = pki_der(cert);
@@ -126,6 +127,7 @@ static struct crypto_result verify_failing(X509 *cert, const char *name, int64_t
 
 	s.auth.data[40] ^= flip;
 	job.in.verify = usual(leaf, leaf, bytes_of(s.auth.data, s.auth.len));
+	job.in.verify.trust = trust;
 	job.in.verify.n_certs = 1;
 	job.in.verify.id = bytes_str(name);
 	job.in.verify.at.s = at;
@@ -166,7 +168,7 @@ static void verifying(void **state)
 		spec.issuer = spec.issuer ? spec.issuer : w.root;
 		spec.issuer_key = spec.issuer_key ? spec.issuer_key : w.root_key;
 		cert = pki_cert(&spec);
-		r = verify_failing(cert, rows[i].name, PKI_NOW + rows[i].at, rows[i].flip);
+		r = verify_failing(w.trust, cert, rows[i].name, PKI_NOW + rows[i].at, rows[i].flip);
 		if (rows[i].refused)
 			assert_refused(&r, rows[i].refused);
 		else
@@ -176,12 +178,60 @@ static void verifying(void **state)
 	EVP_PKEY_free(key);
 }
 
+/* The same with address blocks, and with a CRL: neither may be overlooked. */
+static void blocks_and_revocation(void **state)
+{
+	X509 *root = pki_cert(&(struct pki_spec){ .name = "Root",
+						  .basic = "critical,CA:TRUE",
+						  .blocks = "IPv4:10.0.0.0/8,IPv6:fd00::/16",
+						  .key = w.root_key });
+	X509_CRL *crl = pki_crl("Root", w.root_key, "2a");
+	const struct crypto_file file = { "root", pki_pem_certs(&root, 1) };
+	const struct crypto_file list = { "crl", pki_pem_crl(crl) };
+	static const struct {
+		const char *serial, *blocks, *refused;
+	} rows[] = {
+		{ "2b", "IPv4:10.1.0.0/16,IPv6:inherit", NULL },
+		{ "2b", "IPv4:11.1.0.0/16", "address blocks of certificate" },
+		{ "2a", "IPv4:10.1.0.0/16", "was revoked on" },
+	};
+	char reason[200];
+	struct text why = TEXT_OF(reason);
+	crypto_ref trust;
+
+	(void)state;
+	assert_int_equal(crypto_store_add_trust(w.store, &file, 1, &list, &why, &trust), ST_OK);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		X509 *cert = pki_cert(&(struct pki_spec){ .name = "site-b",
+							  .san = "DNS:site-b.example",
+							  .serial = rows[i].serial,
+							  .blocks = rows[i].blocks,
+							  .key = w.leaf_key,
+							  .issuer = root,
+							  .issuer_key = w.root_key });
+		struct crypto_result r =
+			verify_failing(trust, cert, "site-b.example", PKI_NOW, false);
+
+		if (rows[i].refused) {
+			assert_refused(&r, rows[i].refused);
+		} else {
+			assert_accepted(&r);
+			assert_true(r.cert.has_blocks);
+			assert_int_equal(r.cert.n_blocks, 2);
+		}
+		X509_free(cert);
+	}
+	X509_CRL_free(crl);
+	X509_free(root);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(key_exchange),
 		cmocka_unit_test(signing),
 		cmocka_unit_test(verifying),
+		cmocka_unit_test(blocks_and_revocation),
 	};
 
 	/* Before libcrypto's first allocation, or not at all. */

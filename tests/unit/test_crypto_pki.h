@@ -178,6 +178,35 @@ static inline X509 *pki_cert(const struct pki_spec *s)
 	return cert;
 }
 
+/* A CRL of one serial number, valid for a day around PKI_NOW. */
+static inline X509_CRL *pki_crl(const char *issuer, EVP_PKEY *key, const char *serial)
+{
+	ASN1_TIME *from = ASN1_TIME_set(NULL, PKI_NOW - PKI_DAY);
+	ASN1_TIME *until = ASN1_TIME_set(NULL, PKI_NOW + PKI_DAY);
+	X509_REVOKED *row = X509_REVOKED_new();
+	X509_NAME *name = pki_name(issuer);
+	X509_CRL *crl = X509_CRL_new();
+	ASN1_INTEGER *number;
+	BIGNUM *bn = NULL;
+
+	assert_true(BN_hex2bn(&bn, serial) > 0);
+	number = BN_to_ASN1_INTEGER(bn, NULL);
+	assert_int_equal(X509_CRL_set_version(crl, X509_CRL_VERSION_2), 1);
+	assert_int_equal(X509_CRL_set_issuer_name(crl, name), 1);
+	assert_int_equal(X509_CRL_set1_lastUpdate(crl, from), 1);
+	assert_int_equal(X509_CRL_set1_nextUpdate(crl, until), 1);
+	assert_int_equal(X509_REVOKED_set_serialNumber(row, number), 1);
+	assert_int_equal(X509_REVOKED_set_revocationDate(row, from), 1);
+	assert_int_equal(X509_CRL_add0_revoked(crl, row), 1);
+	assert_true(X509_CRL_sign(crl, key, EVP_sha256()) > 0);
+	ASN1_INTEGER_free(number);
+	ASN1_TIME_free(until);
+	ASN1_TIME_free(from);
+	X509_NAME_free(name);
+	BN_free(bn);
+	return crl;
+}
+
 /* DER in memory of its own: pki_free() it. */
 static inline struct bytes pki_der(X509 *cert)
 {
@@ -211,6 +240,15 @@ static inline struct bytes pki_pem_certs(X509 *const *certs, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 		assert_int_equal(PEM_write_bio_X509(bio, certs[i]), 1);
+	return pki_mem(&last, bio);
+}
+
+static inline struct bytes pki_pem_crl(X509_CRL *crl)
+{
+	static BIO *last;
+	BIO *bio = BIO_new(BIO_s_mem());
+
+	assert_int_equal(PEM_write_bio_X509_CRL(bio, crl), 1);
 	return pki_mem(&last, bio);
 }
 

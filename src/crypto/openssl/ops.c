@@ -30,11 +30,12 @@ static const char *const cbc_names[AES_KEYS] = { "AES-128-CBC", "AES-192-CBC", "
 static EVP_MAC_CTX *hmac_new(EVP_MAC *mac, const char *digest)
 {
 	EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(mac);
+	OSSL_PARAM params[2];
 	char name[16];
-	OSSL_PARAM params[2] = { OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
-				 OSSL_PARAM_construct_end() };
 
 	OPENSSL_strlcpy(name, digest, sizeof(name));
+	params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0);
+	params[1] = OSSL_PARAM_construct_end();
 	if (ctx && EVP_MAC_CTX_set_params(ctx, params) == 1)
 		return ctx;
 	EVP_MAC_CTX_free(ctx);
