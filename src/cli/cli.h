@@ -42,8 +42,13 @@ struct cli {
 enum cli_exit cli_check(const struct cli *cli);
 /* doctor.c */
 enum cli_exit cli_doctor(const struct cli *cli);
+/* Where there is no daemon to ask: prints what is not well with the default configuration, or, with
+ * --json, returns it (a new reference, or NULL). */
+json_t *cli_doctor_instead(const struct cli *cli);
 /* down.c: `down --open` */
 enum cli_exit cli_down_open(const struct cli *cli);
+/* Takes the block away, and the plan kept in that directory; ST_REFUSE: a daemon lives here. */
+MUST enum status cli_lift_block(const char *state, struct text *why);
 /* join.c */
 enum cli_exit cli_join(const struct cli *cli);
 /* pki.c */

@@ -179,14 +179,15 @@ static void print_finding(const json_t *f)
 	}
 }
 
-static void print(const struct doctor *d)
+static void print(const struct doctor *d, bool all)
 {
 	json_t *f;
 	size_t i;
 
 	json_array_foreach(d->findings, i, f)
 	{
-		print_finding(f);
+		if (all || strcmp(cli_str(f, "level"), "ok") != 0)
+			print_finding(f);
 	}
 	if (d->problems)
 		printf("%u problem%s\n", d->problems, d->problems == 1 ? "" : "s");
@@ -194,30 +195,16 @@ static void print(const struct doctor *d)
 		printf("nothing gets in the way\n");
 }
 
-static void report(const struct doctor *d, bool as_json)
-{
-	json_t *o;
+/* ---- one examination --------------------------------------------------------------------- */
 
-	if (!as_json) {
-		print(d);
-		return;
-	}
-	o = json_pack("{s:s, s:i, s:O}", "file", d->file, "problems", (int)d->problems, "findings",
-		      d->findings);
-	if (o)
-		cli_print_json(o, false);
-	json_decref(o);
-}
-
-enum cli_exit cli_doctor(const struct cli *cli)
+static struct doctor *examine(const struct cli *cli)
 {
 	struct doctor *d = calloc(1, sizeof(*d));
 	char ignored[256];
 	struct text why = TEXT_OF(ignored);
-	enum cli_exit code;
 
 	if (!d)
-		return cli_complain(cli, CLI_FAILED, "out of memory");
+		return NULL;
 	d->file = cli->arg ? cli->arg : DEFAULT_FILE;
 	d->findings = json_array();
 	/* What is wrong with it is in its errors. */
@@ -228,11 +215,59 @@ enum cli_exit cli_doctor(const struct cli *cli)
 	find_daemon(d, cli);
 	for (size_t i = 0; i < ARRAY_LEN(checks); i++)
 		checks[i](d);
-	report(d, cli->json);
-	code = d->problems ? CLI_FAILED : CLI_OK;
+	return d;
+}
+
+static void doctor_free(struct doctor *d)
+{
 	json_decref(d->findings);
 	plat_nl_free(d->nl);
 	cli_conf_close(&d->c);
 	free(d);
+}
+
+static json_t *to_json(const struct doctor *d)
+{
+	return json_pack("{s:s, s:i, s:O}", "file", d->file, "problems", (int)d->problems,
+			 "findings", d->findings);
+}
+
+enum cli_exit cli_doctor(const struct cli *cli)
+{
+	struct doctor *d = examine(cli);
+	enum cli_exit code;
+	json_t *o;
+
+	if (!d)
+		return cli_complain(cli, CLI_FAILED, "out of memory");
+	code = d->problems ? CLI_FAILED : CLI_OK;
+	if (cli->json) {
+		o = to_json(d);
+		if (o)
+			cli_print_json(o, false);
+		json_decref(o);
+	} else {
+		print(d, true);
+	}
+	doctor_free(d);
 	return code;
+}
+
+json_t *cli_doctor_instead(const struct cli *cli)
+{
+	const struct cli about = { .socket = cli->socket };
+	struct doctor *d = examine(&about);
+	json_t *o = NULL;
+
+	if (!d)
+		return NULL;
+	if (cli->json) {
+		o = to_json(d);
+	} else {
+		printf("what stands in the way, as far as \"warren doctor\" sees with %s:\n",
+		       d->file);
+		print(d, false);
+	}
+	doctor_free(d);
+	return o;
 }

@@ -66,7 +66,7 @@ static enum status down_first(const struct cli *cli, struct text *why, char **re
 
 /* ---- the block --------------------------------------------------------------------------- */
 
-static enum status lift(const char *state, struct text *why)
+enum status cli_lift_block(const char *state, struct text *why)
 {
 	struct guard *g;
 	enum status st = guard_new(PLAT_NS_HERE, why, &g);
@@ -106,7 +106,7 @@ enum cli_exit cli_down_open(const struct cli *cli)
 		return cli_complain(cli, CLI_USAGE, "--open is for everything, not for one peer");
 	st = down_first(cli, &why, &told, &ended);
 	if (st == ST_OK)
-		st = lift(cli->state ? cli->state : told ? told : STATE_DEFAULT, &why);
+		st = cli_lift_block(cli->state ? cli->state : told ? told : STATE_DEFAULT, &why);
 	free(told);
 	if (st != ST_OK)
 		return cli_complain(cli, CLI_FAILED, why.n ? buf : "out of memory");

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <nftables/libnftables.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "cli/join.h"
 
 #define DEFAULT_LOG "/var/log/warren.log"
+#define STATE_DIR "/var/lib/warren" /* what join writes names no other */
 
 extern char **environ;
 
@@ -43,14 +45,16 @@ static bool answers(const char *socket)
 	return ok;
 }
 
-/* Until it answers; ST_IO: `pid` (0: not our child) ended, or it takes too long. */
-static enum status await(const char *socket, pid_t pid, struct text *why)
+/* Until it answers; ST_IO: our child (`*pid`, 0: none) ended and was waited for (then 0), or it
+ * takes too long. */
+static enum status await(const char *socket, pid_t *pid, struct text *why)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
 	int status;
 
 	for (int i = 0; i < START_TIMEOUT_S * 1000 / LOOK_MS; i++) {
-		if (pid && waitpid(pid, &status, WNOHANG) == pid) {
+		if (*pid && waitpid(*pid, &status, WNOHANG) == *pid) {
+			*pid = 0;
 			text_add(why, "the daemon ended");
 			return ST_IO;
 		}
@@ -93,9 +97,10 @@ static enum status start_units(const char *socket, struct text *why)
 	char ignored[256];
 	struct text unused = TEXT_OF(ignored);
 	enum status st = run(enable, why);
+	pid_t none = 0;
 
 	if (st == ST_OK)
-		st = await(socket, 0, why);
+		st = await(socket, &none, why);
 	if (st != ST_OK) {
 		text_add(why, "; \"journalctl -u warrend\" has its reasons");
 		(void)!run(disable, &unused);
@@ -193,12 +198,31 @@ static enum status start_process(struct join *j, const char *socket, struct text
 		text_add(why, strerror(errno));
 		return ST_IO;
 	}
-	st = await(socket, pid, why);
+	st = await(socket, &pid, why);
 	if (st == ST_OK)
 		return ST_OK;
-	kill(pid, SIGTERM);
+	if (pid) {
+		kill(pid, SIGTERM);
+		(void)!waitpid(pid, NULL, 0);
+	}
 	quote_log(log, before, why);
 	return st;
+}
+
+/* ---- the block --------------------------------------------------------------------------- */
+
+/* The daemon puts it up first, and it stays when the daemon goes. */
+static bool block_stands(void)
+{
+	struct nft_ctx *ctx = nft_ctx_new(NFT_CTX_DEFAULT);
+	bool there;
+
+	if (!ctx)
+		return true; /* who cannot tell takes nothing away */
+	there = nft_ctx_buffer_output(ctx) || nft_ctx_buffer_error(ctx) ||
+		nft_run_cmd_from_buffer(ctx, "list table inet warren") == 0;
+	nft_ctx_free(ctx);
+	return there;
 }
 
 /* ---- all --------------------------------------------------------------------------------- */
@@ -233,11 +257,26 @@ static bool all_same(const struct join *j)
 	return true;
 }
 
-enum status join_start(struct join *j, const char *socket, struct text *why)
+static enum status start(struct join *j, const char *socket, struct text *why)
 {
-	if (answers(socket))
-		return all_same(j) ? ST_OK : reload(socket, why);
 	if (access("/run/systemd/system", F_OK) == 0)
 		return start_units(socket, why);
 	return start_process(j, socket, why);
+}
+
+enum status join_start(struct join *j, const char *socket, struct text *why)
+{
+	bool stood = block_stands();
+	enum status st;
+
+	if (answers(socket))
+		return all_same(j) ? ST_OK : reload(socket, why);
+	st = start(j, socket, why);
+	if (st != ST_OK && !stood) {
+		char ignored[256];
+		struct text unused = TEXT_OF(ignored);
+
+		(void)!cli_lift_block(STATE_DIR, &unused);
+	}
+	return st;
 }

@@ -96,6 +96,12 @@ static enum cli_exit cmd_help(const struct cli *cli)
 		if (c->arg_name)
 			text_fmt(&t, c->arg == ARG_OPTIONAL ? " [%s]" : " %s", c->arg_name);
 		printf("  %-14s  %s\n", buf, c->help);
+		if (c->options[0])
+			printf("%18s", "");
+		for (size_t k = 0; k < OPTIONS_MAX && c->options[k]; k++)
+			printf("%s%s", k ? " " : "", c->options[k]);
+		if (c->options[0])
+			printf("\n");
 	}
 	printf("\n  --socket PATH   control socket of the daemon (%s)\n"
 	       "  --json          for programs\n\nSee warren(1).\n",

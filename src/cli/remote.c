@@ -152,16 +152,35 @@ enum cli_exit cli_peers(const struct cli *cli)
 
 /* ---- why ---- */
 
+/* Without a daemon there is no tunnel, and what keeps it from running is the answer. */
+static enum cli_exit why_no_daemon(const struct cli *cli, const char *reason)
+{
+	json_t *doctor, *o;
+
+	fprintf(stderr, "warren: daemon at %s: %s: no daemon, no tunnel\n", cli->socket, reason);
+	doctor = cli_doctor_instead(cli);
+	o = cli->json ? json_pack("{s:s, s:o*}", "error", reason, "doctor", doctor) : NULL;
+	if (o)
+		cli_print_json(o, false);
+	json_decref(o);
+	return CLI_UNREACHABLE;
+}
+
 /* No tunnel is no failure of the question. */
 enum cli_exit cli_why(const struct cli *cli)
 {
 	json_t *args = cli->arg ? json_pack("{s:s}", "peer", cli->arg) : NULL, *result;
-	enum cli_exit code = ask(cli, "why", args, &result);
+	char buf[CTL_ERROR_MAX];
+	struct text reason = TEXT_OF(buf);
+	struct ctl_client *c;
+	enum cli_exit code;
 
-	if (code == CLI_UNREACHABLE && !cli->json)
-		fprintf(stderr,
-			"warren: no daemon, no tunnel: \"warren check FILE\" says whether it "
-			"would start, \"warren doctor\" what is in its way\n");
+	if (ctl_client_new(cli->socket, &reason, &c) != ST_OK) {
+		json_decref(args);
+		return why_no_daemon(cli, buf);
+	}
+	code = call(cli, c, "why", args, &result);
+	ctl_client_free(c);
 	if (code != CLI_OK)
 		return code;
 	if (cli->json)

@@ -350,6 +350,20 @@ void journal_unsent(struct journal *j, obs_time at, const struct ip *remote, con
 		replace_string(j, &s->unsent_why, why);
 }
 
+void journal_icmp(struct journal *j, obs_time at, const struct ip *remote, const struct ip *from,
+		  const char *text)
+{
+	char addr[IP_TEXT_MAX];
+	struct journal_subject *s = subject(j, JOURNAL_ADDRESS, ip_text(remote, addr), true);
+
+	if (!s)
+		return;
+	s->icmp_at = at;
+	s->icmp++;
+	s->icmp_from = *from;
+	s->icmp_text = text;
+}
+
 /* ---- life -------------------------------------------------------------------------------- */
 
 enum status journal_new(const struct alloc *mem, const uint64_t key[2],

@@ -69,6 +69,11 @@ struct journal_subject {
 	obs_time unsent_at;
 	uint64_t unsent;
 	char *unsent_why;
+	/* ADDRESS: the network says that datagrams do not get there */
+	obs_time icmp_at;
+	uint64_t icmp;
+	struct ip icmp_from;
+	const char *icmp_text; /* constant */
 	/* HOST */
 	obs_time looked_up;
 	struct ip addr[JOURNAL_ADDRS_MAX];
@@ -91,6 +96,10 @@ void journal_lookup(struct journal *j, obs_time t, const char *host,
 
 /* A datagram to `remote` that the system did not take. */
 void journal_unsent(struct journal *j, obs_time t, const struct ip *remote, const char *why);
+
+/* ICMP about a datagram to `remote`, from whomever; `text` is a constant. */
+void journal_icmp(struct journal *j, obs_time t, const struct ip *remote, const struct ip *from,
+		  const char *text);
 
 /* NULL: nothing is known.  Letters of names count without case.  Valid until the next call that
  * notes something. */

@@ -30,6 +30,8 @@ struct socket {
 struct underlay {
 	underlay_fn *fn;
 	void *ctx;
+	underlay_icmp_fn *icmp_fn; /* NULL: nobody asks */
+	void *icmp_ctx;
 	struct plat_datagram in;
 	size_t n;
 	struct socket sockets[];
@@ -129,10 +131,19 @@ static void readable(void *ctx)
 {
 	struct socket *s = ctx;
 	struct underlay *u = s->u;
+	struct plat_icmp icmp;
 
+	for (int i = 0; u->icmp_fn && i < BURST && plat_udp_icmp(s->fd, &icmp); i++)
+		u->icmp_fn(u->icmp_ctx, &icmp);
 	for (int i = 0; i < BURST && plat_udp_recv(s->fd, s->local.port, &u->in) == ST_OK; i++)
 		u->fn(u->ctx, &(struct ike_datagram){ u->in.local, u->in.remote,
 						      bytes_of(u->in.data, u->in.n) });
+}
+
+void underlay_on_icmp(struct underlay *u, underlay_icmp_fn *fn, void *ctx)
+{
+	u->icmp_fn = fn;
+	u->icmp_ctx = ctx;
 }
 
 enum status underlay_start(struct underlay *u, uv_loop_t *loop, underlay_fn *fn, void *ctx)

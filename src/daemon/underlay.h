@@ -25,6 +25,11 @@ typedef void underlay_fn(void *ctx, const struct ike_datagram *d);
 MUST enum status underlay_start(struct underlay *u, uv_loop_t *loop, underlay_fn *fn, void *ctx);
 void underlay_stop(struct underlay *u);
 
+/* What the network says of datagrams that we sent from the IKE ports; before underlay_start(). */
+struct plat_icmp;
+typedef void underlay_icmp_fn(void *ctx, const struct plat_icmp *icmp);
+void underlay_on_icmp(struct underlay *u, underlay_icmp_fn *fn, void *ctx);
+
 /* The i-th socket of the NAT traversal port: false after the last. */
 bool underlay_nat_socket(const struct underlay *u, size_t i, int *ret_fd,
 			 struct endpoint *ret_local);

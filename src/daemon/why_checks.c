@@ -177,25 +177,52 @@ static void check_route(struct checks *k, const char *name)
 }
 
 /* What the system itself did not let out: a firewall on output says EPERM. */
+static void check_unsent(struct checks *k, const struct journal_subject *s)
+{
+	struct row r;
+
+	begin(&r, "send", FAILED);
+	text_fmt(&r.t, "%llu datagram%s to %s not sent: %s", (unsigned long long)s->unsent,
+		 s->unsent == 1 ? "" : "s", s->name, s->unsent_why ? s->unsent_why : "");
+	text_add(&r.c,
+		 "\"not permitted\" is a firewall of this host that drops output to UDP 500 and "
+		 "4500; \"warren doctor\" names it");
+	end(k, &r);
+}
+
+/* What the way said.  It may be forged: it is shown, nothing more. */
+static void check_icmp(struct checks *k, const struct journal_subject *s)
+{
+	char from[IP_TEXT_MAX];
+	struct row r;
+
+	begin(&r, "icmp", FAILED);
+	text_fmt(&r.t, "%s says of %s: %s",
+		 s->icmp_from.family ? ip_text(&s->icmp_from, from) : "somebody", s->name,
+		 s->icmp_text);
+	if (s->icmp > 1)
+		text_fmt(&r.t, ", %llu times", (unsigned long long)s->icmp);
+	text_add(&r.c,
+		 "\"port unreachable\" from there: no daemon listens on UDP 500; from elsewhere, "
+		 "or anything else: a router or firewall on the way");
+	end(k, &r);
+}
+
+/* Only while there is no answer: what was before one is history. */
 static void check_sending(struct checks *k, const char *name)
 {
 	struct ip addr[JOURNAL_ADDRS_MAX];
-	size_t n = addrs_of(k, name, addr);
-	struct row r;
+	size_t n = k->w->stage == WHY_STAGE_INIT ? addrs_of(k, name, addr) : 0;
 
 	for (size_t i = 0; i < n; i++) {
 		char buf[IP_TEXT_MAX];
 		const struct journal_subject *s =
 			journal_find(k->w->h->journal, JOURNAL_ADDRESS, ip_text(&addr[i], buf));
 
-		if (!s || !s->unsent || k->w->stage == WHY_STAGE_UP)
-			continue;
-		begin(&r, "send", FAILED);
-		text_fmt(&r.t, "%llu datagram%s not sent: %s", (unsigned long long)s->unsent,
-			 s->unsent == 1 ? "" : "s", s->unsent_why ? s->unsent_why : "");
-		text_add(&r.c, "\"not permitted\" is a firewall of this host that drops output to "
-			       "UDP 500 and 4500; \"warren doctor\" names it");
-		end(k, &r);
+		if (s && s->unsent)
+			check_unsent(k, s);
+		if (s && s->icmp)
+			check_icmp(k, s);
 	}
 }
 

@@ -100,6 +100,13 @@ static void on_datagram(void *host, const struct ike_datagram *d)
 	wiring_drain(h);
 }
 
+static void on_icmp(void *host, const struct plat_icmp *icmp)
+{
+	struct host *h = host;
+
+	journal_icmp(h->journal, host_time(), &icmp->remote.ip, &icmp->from, icmp->text);
+}
+
 static void on_report(void *host, const struct dp_report *r)
 {
 	struct host *h = host;
@@ -182,6 +189,7 @@ enum status wiring_start(struct host *h, struct text *why)
 		st = plat_poll_new(&h->loop, signer_fd(h->signer), on_signer, h, &h->signer_poll);
 	if (st == ST_OK)
 		st = dataplane_start(h->dp, &h->loop, &fns);
+	underlay_on_icmp(h->underlay, on_icmp, h);
 	if (st == ST_OK)
 		st = underlay_start(h->underlay, &h->loop, on_datagram, h);
 	if (st != ST_OK)

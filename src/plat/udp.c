@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -178,18 +179,84 @@ static struct ip local_address(struct msghdr *msg)
 	return (struct ip){ 0 };
 }
 
-/* Takes one error off the queue; a socket with one is readable for ever. */
-static bool drop_error(int fd)
+/* What of the types and codes matters to who cannot reach somebody (RFC 792, RFC 1812, RFC 4443).
+ */
+static const char *icmp_text(const struct sock_extended_err *e)
 {
+	static const char *const v4[] = {
+		[0] = "network unreachable",  [1] = "host unreachable",
+		[2] = "protocol unreachable", [3] = "port unreachable",
+		[4] = "packet too big",       [9] = "network prohibited",
+		[10] = "host prohibited",     [13] = "communication prohibited",
+	};
+	static const char *const v6[] = {
+		[0] = "no route",
+		[1] = "communication prohibited",
+		[3] = "address unreachable",
+		[4] = "port unreachable",
+		[5] = "source address refused",
+		[6] = "route rejects",
+	};
+	bool six = e->ee_origin == SO_EE_ORIGIN_ICMP6;
+	const char *const *names = six ? v6 : v4;
+	size_t n = six ? ARRAY_LEN(v6) : ARRAY_LEN(v4);
+
+	if (e->ee_type != (six ? 1 : 3))
+		return e->ee_type == (six ? 3 : 11) ? "it does not get there: hop limit" : NULL;
+	return e->ee_code < n ? names[e->ee_code] : NULL;
+}
+
+static const struct sock_extended_err *extended_error(struct msghdr *msg)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
+		if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+		    (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR))
+			return (const struct sock_extended_err *)(const void *)CMSG_DATA(c);
+	return NULL;
+}
+
+/* Takes one error off the queue; a socket with one is readable for ever.  `ret->text` is NULL when
+ * it is no word of the network's. */
+static bool take_error(int fd, struct plat_icmp *ret)
+{
+	struct sockaddr_storage to;
+	const struct sock_extended_err *e;
 	uint8_t buf[64];
 	union control control;
 	struct iovec iov = { buf, sizeof(buf) };
-	struct msghdr msg = { .msg_iov = &iov,
+	struct msghdr msg = { .msg_name = &to,
+			      .msg_namelen = sizeof(to),
+			      .msg_iov = &iov,
 			      .msg_iovlen = 1,
 			      .msg_control = control.buf,
 			      .msg_controllen = sizeof(control.buf) };
 
-	return recvmsg(fd, &msg, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0;
+	*ret = (struct plat_icmp){ 0 };
+	if (recvmsg(fd, &msg, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+		return false;
+	e = extended_error(&msg);
+	if (!e || (e->ee_origin != SO_EE_ORIGIN_ICMP && e->ee_origin != SO_EE_ORIGIN_ICMP6) ||
+	    msg.msg_namelen == 0)
+		return true;
+	ret->text = icmp_text(e);
+	ret->remote = plat_endpoint((const struct sockaddr *)&to);
+	ret->from = plat_endpoint(SO_EE_OFFENDER(e)).ip;
+	return true;
+}
+
+bool plat_udp_icmp(int fd, struct plat_icmp *ret)
+{
+	while (take_error(fd, ret))
+		if (ret->text && ret->remote.ip.family)
+			return true;
+	return false;
+}
+
+static bool drop_error(int fd)
+{
+	struct plat_icmp ignored;
+
+	return take_error(fd, &ignored);
 }
 
 /* More errors than this in a row are left for the next turn. */

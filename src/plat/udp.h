@@ -35,8 +35,19 @@ struct plat_datagram {
 	uint8_t data[PLAT_UDP_MAX];
 };
 
-/* Next datagram; ST_AGAIN when there is none now. Queued ICMP errors are
- * taken off the socket and forgotten: IKE has its own timers. */
+/* What a router, or the host there, said of a datagram of ours.  Anybody can forge it: a hint for
+ * people, nothing to act upon. */
+struct plat_icmp {
+	struct endpoint remote; /* where the datagram was to go */
+	struct ip from; /* who says so; family 0: not told */
+	const char *text; /* "port unreachable" */
+};
+
+/* Takes the next such word off the socket; false when there is none. */
+bool plat_udp_icmp(int fd, struct plat_icmp *ret);
+
+/* Next datagram; ST_AGAIN when there is none now. ICMP errors that plat_udp_icmp() was not asked
+ * for are taken off the socket and forgotten: IKE has its own timers. */
 MUST enum status plat_udp_recv(int fd, uint16_t local_port, struct plat_datagram *ret);
 
 /* Sends `head` and `data` as one datagram from address `from`. */

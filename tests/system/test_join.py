@@ -273,6 +273,9 @@ def test_daemon_that_does_not_start(star, corp):
         begun = time.monotonic()
         _refused(joiner, "ended", "500", bundle=bundle)
         assert time.monotonic() - begun < 30
+        # Nor is the block left behind that the daemon puts up before anything else.
+        assert "warren" not in joiner.site.gw.run("nft", "list", "tables").stdout
+        assert "21051" not in joiner.site.gw.ip("rule").stdout
 
 
 def test_unwritable(star, corp):

@@ -165,12 +165,17 @@ def test_no_answer(two_sites):
     net = two_sites
     peers = {"b": {"address": net.b.outer4, "start": "up",
                    **psk("site-a.example", "site-b.example", NET_A, NET_B)},
+             "gone": {"address": "198.51.100.77", "start": "up",
+                      **psk("site-a.example", "site-g.example", NET_A, "10.4.0.0/16")},
              "named": {"address": "nobody.invalid", "start": "up",
                        **psk("site-a.example", "site-n.example", NET_A, "10.3.0.0/16")}}
     left = Warrend(net.lab, net.a.gw, FAST, peers)
     answer = wait_why(left, "b", ["no answer from 198.51.100.1", "UDP 500 and 4500"], "init")
     assert check_of(answer, "route")["result"] == "ok"
     assert "192.0.2.1" in check_of(answer, "route")["text"]
+    # The host there says that nobody listens; then a router, that there is no such host.
+    assert "port unreachable" in check_of(answer, "icmp")["text"]
+    wait_why(left, "gone", ["host unreachable", "198.51.100.77", "192.0.2.254 says"], "icmp")
     wait_why(left, "named", ["nobody.invalid", "resolv.conf"], "lookup")
     net.a.gw.nft("table inet t { chain o { type filter hook output priority 0;"
                  " udp dport 500 drop; }\n}")
@@ -203,7 +208,11 @@ def test_no_daemon(two_sites):
         **psk("site-a.example", "site-b.example", NET_A, NET_B)}})
     left.stop()
     done = left.cli("why", check=False)
-    assert done.returncode == 3 and "doctor" in done.stderr and "check" in done.stderr
+    assert done.returncode == 3 and "no daemon, no tunnel" in done.stderr
+    assert "warren doctor" in done.stdout and "problem" in done.stdout
+    done = left.cli("why", "--json", check=False)
+    answer = json.loads(done.stdout)
+    assert done.returncode == 3 and answer["error"] and answer["doctor"]["findings"]
 
 
 def test_up(two_sites):

@@ -218,6 +218,21 @@ static void unsent(void **state)
 			    "Network is unreachable");
 }
 
+static void icmp(void **state)
+{
+	struct world *w = *state;
+	const struct ip to = { .family = 4, .b = { 192, 0, 2, 1 } };
+	const struct ip router = { .family = 4, .b = { 192, 0, 2, 254 } };
+	const struct journal_subject *s;
+
+	journal_icmp(w->j, w->now, &to, &to, "port unreachable");
+	journal_icmp(w->j, w->now, &to, &router, "host unreachable");
+	s = found(w, JOURNAL_ADDRESS, "192.0.2.1");
+	assert_int_equal(s->icmp, 2);
+	assert_true(ip_eq(&s->icmp_from, &router));
+	assert_string_equal(s->icmp_text, "host unreachable");
+}
+
 /* A name that is empty or endless is no subject. */
 static void odd_names(void **state)
 {
@@ -290,11 +305,17 @@ static void no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(by_subject), TEST(notes),
-		TEST(progress),   TEST(members),
-		TEST(junk),       TEST(least_recent_goes),
-		TEST(lookups),    TEST(unsent),
-		TEST(odd_names),  cmocka_unit_test(no_memory),
+		TEST(by_subject),
+		TEST(notes),
+		TEST(progress),
+		TEST(members),
+		TEST(junk),
+		TEST(least_recent_goes),
+		TEST(lookups),
+		TEST(unsent),
+		TEST(icmp),
+		TEST(odd_names),
+		cmocka_unit_test(no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
