@@ -1,6 +1,5 @@
 #include "ctl/listen.h"
 
-
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>

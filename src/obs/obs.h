@@ -83,8 +83,8 @@ enum obs_level obs_event_level(const struct ike_event *ev);
 void obs_log_event(struct obs_log *log, obs_time t, const struct ike_event *ev);
 
 /* What concerns the event and no more: SPIs as hex, endpoints, the text. {"time","event","peer",
- * "spi_i","spi_r","spi_in","spi_out","local","remote","identity","text"}.  A new reference, NULL when out of
- * memory. */
+ * "spi_i","spi_r","spi_in","spi_out","local","remote","identity","text"}.  A new reference, NULL
+ * when out of memory. */
 json_t *obs_event_json(obs_time t, const struct ike_event *ev);
 
 /* "ike.init.sent sa=3 msgid=0 ..." */
