@@ -68,6 +68,7 @@ MODULES = {
     "obs": ["base", "ike", "dp"],
     "pki": ["base"],
     "plat": ["base"],
+    "guard": ["base", "plat"],
     "signer": ["base", "conf", "crypto", "crypto/openssl", "plat", "wire/ike"],
     "ctl": ["base"],
     "cli": ["base", "conf", "ctl", "guard", "obs", "pki", "plat", "policy"],
