@@ -237,8 +237,8 @@ enum status creds_match(struct conf_creds *c, const struct loaded *key,
 static enum status add_anchors(struct conf_creds *c, const char *const *paths, size_t n,
 			       const char *crl, struct text *why, struct loaded *l)
 {
-	struct crypto_file files[CONF_LIST_MAX], list = { .name = crl };
-	struct bytes data[CONF_LIST_MAX];
+	struct crypto_file files[CONF_LIST_MAX] = { 0 }, list = { .name = crl };
+	struct bytes data[CONF_LIST_MAX] = { 0 };
 	enum status st = ST_OK;
 
 	for (size_t i = 0; i < n && st == ST_OK; i++) {

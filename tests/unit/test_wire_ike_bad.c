@@ -18,7 +18,9 @@ static void S2_every_prefix_of_a_message_is_refused(void **state)
 		assert_fault(msg_fault(bytes_of(p, n)),
 			     n < WIRE_IKE_HDR_LEN ? WIRE_F_SHORT : WIRE_F_LENGTH, "cut");
 		if (n >= WIRE_IKE_HDR_LEN) {
-			store_be32(p + 24, (uint32_t)n);
+			const uint8_t length[4] = { 0, 0, (uint8_t)(n >> 8), (uint8_t)n };
+
+			memcpy(p + 24, length, sizeof(length));
 			assert_fault(msg_fault(bytes_of(p, n)), WIRE_F_CHAIN, "cut, length too");
 		}
 		drop_last_held();

@@ -52,7 +52,7 @@ enum {
 	FLOWS = 16, /* flows coalesced at once */
 	FLOW_PIECES = 64,
 	RING_BYTES = 256 << 10,
-	IKE_RING_BYTES = 1 << 20,
+	IKE_RING_BYTES = 4 << 20, /* the answers of 10,000 peers to their farewell */
 	REPORT_RING_BYTES = 64 << 10,
 	HELD_BYTES = 128 << 10, /* per peer, besides DP_HELD_PACKETS */
 	HELD_S = 30, /* nobody waits longer for an answer to what was held */
