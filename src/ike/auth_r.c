@@ -484,14 +484,7 @@ enum status auth_r_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	enum status st;
 
 	event_claimed(sa, &rx->inner->id_i);
-	/* NAT traversal moved the initiator to the other port, perhaps to another mapping.  Without
-	 * a NAT on its side its address does not change: who forwards the datagram under another
-	 * one does not get what we send from now on. */
-	sa->path.local = rx->d->local;
-	if (sa->path.nat_remote)
-		sa->path.remote.ip = rx->d->remote.ip;
-	sa->path.remote.port = rx->d->remote.port;
-	sa->path.encap = rx->d->local.port == ike->conf->nat_port;
+	path_after_init(ike, &sa->path, rx->d);
 	if (!section) {
 		explain_unknown(ike, sa, rx->inner, &why);
 		refuse(ike, sa, NULL, C_ID_UNKNOWN, buf);

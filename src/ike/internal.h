@@ -454,6 +454,7 @@ void natd_put(struct ike *ike, const struct ike_sa *sa, struct wire_out *o);
 void natd_check(struct ike *ike, const struct wire_payloads *p, uint64_t spi_i, uint64_t spi_r,
 		const struct endpoint *local, const struct endpoint *remote, struct path *path);
 bool natd_present(const struct wire_payloads *p);
+void path_after_init(const struct ike *ike, struct path *path, const struct ike_datagram *d);
 
 /* RFC 7427: reads and writes SIGNATURE_HASH_ALGORITHMS. */
 uint16_t sighash_read(const struct wire_payloads *p);

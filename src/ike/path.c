@@ -95,3 +95,24 @@ void sighash_put(struct wire_out *o)
 	wire_put_notify(o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_SIGNATURE_HASH_ALGORITHMS,
 			BYTES_OF(ours));
 }
+
+/*
+ * Where the initiator is when IKE_AUTH comes (section 2.23): NAT traversal moved it to the other
+ * port, perhaps to another mapping.  Nothing authenticates where a datagram comes from, so without
+ * a NAT on its side it is where it was in IKE_SA_INIT, which the NAT detection payloads vouch for;
+ * only the port may be its other one.  One that is not the usual is taken for a translation, which
+ * ends with the next authentic packet from elsewhere (sa_moved()).
+ */
+void path_after_init(const struct ike *ike, struct path *path, const struct ike_datagram *d)
+{
+	bool floated = d->local.port == ike->conf->nat_port && !path->encap;
+
+	path->local = d->local;
+	path->encap = d->local.port == ike->conf->nat_port;
+	if (path->nat_remote) {
+		path->remote = d->remote;
+	} else if (floated) {
+		path->remote.port = d->remote.port;
+		path->nat_remote = d->remote.port != 4500;
+	}
+}

@@ -342,6 +342,32 @@ static void auth_under_another_address(void **state)
 	assert_true(pair_is_up(p));
 }
 
+/* The same with the port, which may be another than the usual one: the next authentic packet from
+ * the true one brings us back there. */
+static void auth_under_another_port(void **state)
+{
+	struct pair *p = *state;
+	struct world *w = p->w;
+
+	test_conf_addresses(p->cb, p->pb, "");
+	p->ca->conf.force_encap = p->cb->conf.force_encap = true;
+	pair_start(p);
+	connect(p->a);
+	deliver(w, p->a, WIRE_IKE_SA_INIT, REQUEST, 0);
+	deliver(w, p->b, WIRE_IKE_SA_INIT, RESPONSE, 0);
+	next_is(w, p->a, WIRE_IKE_AUTH, REQUEST, 1);
+	assert_int_equal(world_packet(w, 0)->src.port, 4500);
+	world_packet(w, 0)->src.port = 4419;
+	world_deliver(w, world_packet(w, 0));
+	assert_int_equal(node_child(p->b)->remote.port, 4419);
+	world_drop_all(w);
+	world_live(w, dur_s(10));
+	assert_true(world_ping(w, p->a, "10.1.0.1", p->b, "10.2.0.1"));
+	world_run(w);
+	assert_int_equal(node_child(p->b)->remote.port, 4500);
+	assert_true(pair_is_up(p));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -362,6 +388,7 @@ int main(void)
 		pair_test(no_name_resolves),
 		pair_test(late_resolver),
 		pair_test(auth_under_another_address),
+		pair_test(auth_under_another_port),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
