@@ -8,13 +8,23 @@
 /* How long until another try, after something of the block could not be put right. */
 #define RETRY_S 1
 
+/* What a hub told, now or in an earlier life; in memory, too: a file that cannot be read any more
+ * is no reason to open anything. */
+struct told {
+	struct list node;
+	struct guard_prefixes domain;
+	char network[];
+};
+
 struct guarding {
 	struct guard *guard;
+	struct list told;
 	struct guard_plan plan; /* as it stands */
 	struct plat_watch *watch;
 	struct plat_poll *watch_poll;
 	struct plat_poll *polls[GUARD_FDS];
 	struct plat_timer *retry;
+	struct own_addrs own; /* what the routes were made for */
 	bool down; /* the device is, and that was said */
 };
 
@@ -27,14 +37,66 @@ struct known {
 	const struct conf_creds *creds;
 };
 
-/* What hubs told: no bundle and no configuration says it. */
-static enum status learnt(const struct conf *conf, const char *network, struct guard_prefixes *ret)
+static struct told *told_by(const struct guarding *g, const char *network)
 {
+	for (struct list *n = g->told.next; n != &g->told; n = n->next) {
+		struct told *t = CONTAINER_OF(n, struct told, node);
+
+		if (strcmp(t->network, network) == 0)
+			return t;
+	}
+	return NULL;
+}
+
+/* Takes `domain`. */
+static enum status remember(struct guarding *g, const char *network, struct guard_prefixes *domain)
+{
+	struct told *t = told_by(g, network);
+	size_t n = strlen(network) + 1;
+
+	if (!t) {
+		t = calloc(1, sizeof(*t) + n);
+		if (!t) {
+			guard_prefixes_done(domain);
+			return ST_NOMEM;
+		}
+		memcpy(t->network, network, n);
+		list_add_tail(&g->told, &t->node);
+	}
+	guard_prefixes_done(&t->domain);
+	t->domain = *domain;
+	return ST_OK;
+}
+
+static enum status append(struct guard_prefixes *to, const struct prefix *v, size_t n)
+{
+	enum status st = ST_OK;
+
+	for (size_t i = 0; i < n && st == ST_OK; i++)
+		st = guard_prefixes_add(to, &v[i]);
+	return st;
+}
+
+/* No bundle and no configuration says it.  Nothing was told: nothing is known. */
+static enum status learnt(struct host *h, const struct conf *conf, const char *network,
+			  struct guard_prefixes *ret)
+{
+	struct guard_prefixes saved;
 	char buf[WHY_MAX];
 	struct text why = TEXT_OF(buf);
-	enum status st = guard_learnt(conf->state.s, network, &why, ret);
+	enum status st = ST_OK;
 
-	return st == ST_NOMEM ? st : ST_OK;
+	if (!told_by(h->guarding, network)) {
+		st = guard_learnt(conf->state.s, network, &why, &saved);
+		if (st == ST_OK)
+			st = remember(h->guarding, network, &saved);
+		else if (st == ST_IO || st == ST_INVAL)
+			host_log(h, OBS_ERROR, NULL, buf);
+		if (st != ST_OK)
+			return st == ST_NOMEM ? st : ST_OK;
+	}
+	return append(ret, told_by(h->guarding, network)->domain.v,
+		      told_by(h->guarding, network)->domain.n);
 }
 
 static enum status network_facts(void *ctx, const struct conf *conf, size_t index,
@@ -48,15 +110,15 @@ static enum status network_facts(void *ctx, const struct conf *conf, size_t inde
 	for (size_t i = 0; i < index; i++)
 		n = n->next;
 	if (st == ST_OK && ret->domain.n == 0)
-		st = learnt(conf, n->name, &ret->domain);
+		st = learnt(k->h, conf, n->name, &ret->domain);
 	return st == ST_OK ? guarding_add_ts(&ret->local, &c->protect) : st;
 }
 
 /* ---- addresses --------------------------------------------------------------------------- */
 
-/* The host's addresses where the guard needs them, and the routes into the device. */
+/* The host's addresses where the guard needs them, and the routes into the device.  Takes `own`. */
 static enum status attach_to(struct host *h, const struct conf *conf,
-			     const struct conf_creds *creds, const struct own_addrs *own,
+			     const struct conf_creds *creds, struct own_addrs *own,
 			     struct text *why)
 {
 	struct known k = { h, creds };
@@ -70,19 +132,39 @@ static enum status attach_to(struct host *h, const struct conf *conf,
 	if (st == ST_OK)
 		st = guard_attach(g->guard, h->tun.ifindex, src, why);
 	free(src);
+	hostnet_addrs_done(&g->own);
+	g->own = *own;
+	*own = (struct own_addrs){ 0 };
 	return st;
 }
 
 static enum status attach(struct host *h, const struct conf *conf, const struct conf_creds *creds,
 			  struct text *why)
 {
-	struct own_addrs own = { 0 };
+	struct own_addrs own;
 	enum status st = hostnet_addrs(h->nl, why, &own);
 
-	if (st == ST_OK)
-		st = attach_to(h, conf, creds, &own, why);
+	return st == ST_OK ? attach_to(h, conf, creds, &own, why) : st;
+}
+
+static bool same_addrs(const struct own_addrs *a, const struct own_addrs *b)
+{
+	return a->n == b->n && (a->n == 0 || memcmp(a->v, b->v, a->n * sizeof(*a->v)) == 0);
+}
+
+/* Devices and addresses of containers come and go, and are none of ours: only where an address has
+ * changed, or `anyway`. */
+static enum status attach_again(struct host *h, bool anyway, struct text *why)
+{
+	struct own_addrs own;
+	enum status st = hostnet_addrs(h->nl, why, &own);
+
+	if (st != ST_OK)
+		return st;
+	if (anyway || !same_addrs(&own, &h->guarding->own))
+		return attach_to(h, h->conf, h->creds, &own, why);
 	hostnet_addrs_done(&own);
-	return st;
+	return ST_OK;
 }
 
 /* ---- start ------------------------------------------------------------------------------- */
@@ -91,11 +173,12 @@ enum status guarding_start(struct host *h, struct text *why)
 {
 	struct known k = { h, h->creds };
 	const struct guarding_source source = { network_facts, &k };
-	enum status st = ST_OK;
+	enum status st;
 
 	h->guarding = calloc(1, sizeof(*h->guarding));
 	if (!h->guarding)
 		return ST_NOMEM;
+	list_init(&h->guarding->told);
 	st = guarding_plan(h->conf, &source, &h->guarding->plan);
 	if (st == ST_OK)
 		st = guard_new(PLAT_NS_HERE, why, &h->guarding->guard);
@@ -111,14 +194,10 @@ static void warn(void *ctx, const char *text)
 
 enum status guarding_attach(struct host *h, struct text *why)
 {
-	struct own_addrs own = { 0 };
-	enum status st = hostnet_addrs(h->nl, why, &own);
+	enum status st = attach(h, h->conf, h->creds, why);
 
 	if (st == ST_OK)
-		st = attach_to(h, h->conf, h->creds, &own, why);
-	if (st == ST_OK)
-		hostnet_check(h->conf, h->creds, &own, warn, h);
-	hostnet_addrs_done(&own);
+		hostnet_check(h->conf, h->creds, &h->guarding->own, warn, h);
 	return st;
 }
 
@@ -168,12 +247,23 @@ enum status guarding_change(struct host *h, const struct conf *conf, const struc
 	return st;
 }
 
+/* It is guarded also if it cannot be kept. */
 void guarding_learn(struct host *h, const char *network, const struct prefix *v, size_t n)
 {
+	struct guard_prefixes domain = { 0 };
 	char buf[WHY_MAX];
 	struct text why = TEXT_OF(buf);
-	enum status st = guard_learn(h->conf->state.s, network, v, n, &why);
+	enum status st = append(&domain, v, n);
 
+	guard_prefixes_sort(&domain);
+	if (st == ST_OK && guard_learn(h->conf->state.s, network, v, n, &why) != ST_OK) {
+		host_log(h, OBS_WARNING, NULL, buf);
+		why = TEXT_OF(buf);
+	}
+	if (st == ST_OK)
+		st = remember(h->guarding, network, &domain);
+	else
+		guard_prefixes_done(&domain);
 	if (st == ST_OK)
 		st = guarding_change(h, h->conf, h->creds, &why);
 	if (st != ST_OK)
@@ -229,8 +319,9 @@ static void device_gone(struct host *h)
 	host_shutdown(h, "no device");
 }
 
-/* Links and addresses: everything that follows from them, again. */
-static void look_again(struct host *h)
+/* Links and addresses: everything that follows from them, again.  `device`: of our own, too, whose
+ * routes are gone if it was down only for a moment. */
+static void look_again(struct host *h, bool device)
 {
 	char buf[WHY_MAX];
 	struct text why = TEXT_OF(buf);
@@ -245,7 +336,7 @@ static void look_again(struct host *h)
 	}
 	follow_mtu(h);
 	say_down(h, !link.up);
-	st = link.up ? attach(h, h->conf, h->creds, &why) : guard_detach(h->guarding->guard, &why);
+	st = link.up ? attach_again(h, device, &why) : guard_detach(h->guarding->guard, &why);
 	if (st != ST_OK)
 		failed(h, st, buf);
 }
@@ -253,9 +344,10 @@ static void look_again(struct host *h)
 static void on_network(void *host)
 {
 	struct host *h = host;
+	unsigned news = plat_watch_read(h->guarding->watch);
 
-	if (plat_watch_read(h->guarding->watch))
-		look_again(h);
+	if (news)
+		look_again(h, news & PLAT_WATCH_LINK);
 }
 
 static void repair(struct host *h)
@@ -288,7 +380,7 @@ static void on_retry(void *host)
 	if (st != ST_OK)
 		failed(h, st, buf);
 	else
-		look_again(h);
+		look_again(h, true);
 }
 
 enum status guarding_watch(struct host *h, struct text *why)
@@ -298,8 +390,10 @@ enum status guarding_watch(struct host *h, struct text *why)
 	enum status st =
 		plat_watch_new(PLAT_NS_HERE, PLAT_WATCH_LINKS | PLAT_WATCH_ADDRS, why, &g->watch);
 
-	if (st == ST_OK)
+	if (st == ST_OK) {
+		plat_watch_link(g->watch, h->tun.ifindex);
 		st = plat_timer_new(&h->loop, on_retry, h, &g->retry);
+	}
 	if (st == ST_OK)
 		st = plat_poll_new(&h->loop, plat_watch_fd(g->watch), on_network, h,
 				   &g->watch_poll);
@@ -311,7 +405,7 @@ enum status guarding_watch(struct host *h, struct text *why)
 	save_plan(h);
 	/* What has happened since we looked. */
 	repair(h);
-	look_again(h);
+	look_again(h, true);
 	return ST_OK;
 }
 
@@ -346,6 +440,13 @@ void guarding_free(struct host *h)
 	guard_free(g->guard);
 	plat_watch_free(g->watch);
 	guard_plan_done(&g->plan);
+	hostnet_addrs_done(&g->own);
+	list_for_each_safe(n, &g->told) {
+		struct told *t = CONTAINER_OF(n, struct told, node);
+
+		guard_prefixes_done(&t->domain);
+		free(t);
+	}
 	free(g);
 	h->guarding = NULL;
 }

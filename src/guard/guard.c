@@ -193,9 +193,12 @@ enum status guard_block(struct guard *g, const struct guard_plan *plan, struct t
 
 enum status guard_host(struct guard *g, const struct ip *own, size_t n_own, struct text *why)
 {
-	struct ip *copy = calloc(n_own + 1, sizeof(*copy));
+	struct ip *copy;
 	unsigned changes = 0;
 
+	if (g->own && n_own == g->n_own && memcmp(g->own, own, n_own * sizeof(*own)) == 0)
+		return ST_OK;
+	copy = calloc(n_own + 1, sizeof(*copy));
 	if (!copy)
 		return ST_NOMEM;
 	if (n_own)

@@ -18,7 +18,7 @@ struct routing_want {
 	size_t n_own;
 };
 
-/* Adds what is missing, then removes what is too much; their number is added to `*changes`. */
+/* Adds what is missing, then removes what is too much; what was done is counted in `*changes`. */
 MUST enum status routing_apply(struct plat_nl *nl, const struct routing_want *want,
 			       struct text *why, unsigned *changes);
 /* Everything with our protocol number in our table, all rules of ours. */

@@ -176,9 +176,16 @@ static enum status note(enum status st, const char *reason, struct text *why)
 	return ST_IO;
 }
 
+/* A host on which IPv6 is turned off has nothing of it to lead into a device; `unreachable` it can
+ * have. */
+static bool turned_off(const struct plat_nl *nl, const struct plat_route *r)
+{
+	return r->kind == PLAT_ROUTE_DEVICE && r->dst.ip.family == 6 && plat_nl_errno(nl) == EACCES;
+}
+
 /* A device that went away meanwhile leaves `unreachable`, and whoever asked hears of it. */
 static enum status add_kind(struct plat_nl *nl, const struct routes *l, enum plat_route_kind kind,
-			    struct text *why)
+			    struct text *why, unsigned *changes)
 {
 	enum status st = ST_OK;
 
@@ -186,14 +193,18 @@ static enum status add_kind(struct plat_nl *nl, const struct routes *l, enum pla
 		char buf[256];
 		struct text this_why = TEXT_OF(buf);
 
-		if (l->v[i].kind == kind && plat_route_add(nl, &l->v[i], &this_why) != ST_OK)
+		if (l->v[i].kind != kind)
+			continue;
+		if (plat_route_add(nl, &l->v[i], &this_why) == ST_OK)
+			++*changes;
+		else if (!turned_off(nl, &l->v[i]))
 			st = note(st, buf, why);
 	}
 	return st;
 }
 
 static enum status del_kind(struct plat_nl *nl, const struct routes *l, enum plat_route_kind kind,
-			    struct text *why)
+			    struct text *why, unsigned *changes)
 {
 	enum status st = ST_OK;
 
@@ -201,35 +212,39 @@ static enum status del_kind(struct plat_nl *nl, const struct routes *l, enum pla
 		char buf[256];
 		struct text this_why = TEXT_OF(buf);
 
-		if (l->v[i].kind == kind && plat_route_del(nl, &l->v[i], &this_why) != ST_OK &&
-		    !gone(nl))
+		if (l->v[i].kind != kind)
+			continue;
+		if (plat_route_del(nl, &l->v[i], &this_why) == ST_OK)
+			++*changes;
+		else if (!gone(nl))
 			st = note(st, buf, why);
 	}
 	return st;
 }
 
 static enum status add_routes(struct plat_nl *nl, const struct routes *missing,
-			      const struct routes *extra, struct text *why)
+			      const struct routes *extra, struct text *why, unsigned *changes)
 {
-	enum status st = add_kind(nl, missing, PLAT_ROUTE_THROW, why);
-	enum status more = add_kind(nl, missing, PLAT_ROUTE_UNREACHABLE, why);
+	enum status st = add_kind(nl, missing, PLAT_ROUTE_THROW, why, changes);
+	enum status more = add_kind(nl, missing, PLAT_ROUTE_UNREACHABLE, why, changes);
 
 	st = st == ST_OK ? more : st;
 	/* One with another preferred source is in the way of the right one: the kernel tells routes
 	 * of one prefix apart by their metric alone. */
 	if (st == ST_OK)
-		st = del_kind(nl, extra, PLAT_ROUTE_DEVICE, why);
+		st = del_kind(nl, extra, PLAT_ROUTE_DEVICE, why, changes);
 	if (st == ST_OK)
-		st = add_kind(nl, missing, PLAT_ROUTE_DEVICE, why);
+		st = add_kind(nl, missing, PLAT_ROUTE_DEVICE, why, changes);
 	return st;
 }
 
-static enum status drop_routes(struct plat_nl *nl, const struct routes *extra, struct text *why)
+static enum status drop_routes(struct plat_nl *nl, const struct routes *extra, struct text *why,
+			       unsigned *changes)
 {
-	enum status st = del_kind(nl, extra, PLAT_ROUTE_UNREACHABLE, why);
+	enum status st = del_kind(nl, extra, PLAT_ROUTE_UNREACHABLE, why, changes);
 
 	if (st == ST_OK)
-		st = del_kind(nl, extra, PLAT_ROUTE_THROW, why);
+		st = del_kind(nl, extra, PLAT_ROUTE_THROW, why, changes);
 	return st;
 }
 
@@ -428,8 +443,9 @@ static enum status rules_add(struct plat_nl *nl, const struct rules *want, const
 
 		if (has_rule(have, &want->v[i]))
 			continue;
-		++*changes;
-		if (plat_rule_add(nl, &want->v[i], &this_why) != ST_OK)
+		if (plat_rule_add(nl, &want->v[i], &this_why) == ST_OK)
+			++*changes;
+		else
 			st = note(st, buf, why);
 	}
 	return st;
@@ -450,8 +466,9 @@ static enum status rules_drop(struct plat_nl *nl, const struct rules *have,
 
 			if (have->v[i].priority != order[k] || has_rule(want, &have->v[i]))
 				continue;
-			++*changes;
-			if (plat_rule_del(nl, &have->v[i], &this_why) != ST_OK && !gone(nl))
+			if (plat_rule_del(nl, &have->v[i], &this_why) == ST_OK)
+				++*changes;
+			else if (!gone(nl))
 				st = note(st, buf, why);
 		}
 	return st;
@@ -498,16 +515,15 @@ enum status routing_apply(struct plat_nl *nl, const struct routing_want *w, stru
 	struct work k = { 0 };
 	enum status st = look(nl, w, why, &k), rules = ST_OK;
 
-	*changes += (unsigned)(k.missing.n + k.extra.n);
 	if (st == ST_OK) {
-		st = add_routes(nl, &k.missing, &k.extra, why);
+		st = add_routes(nl, &k.missing, &k.extra, why, changes);
 		rules = rules_add(nl, &k.rules, &k.rules_have, why, changes);
 	}
 	st = st == ST_OK ? rules : st;
 	if (st == ST_OK)
 		st = rules_drop(nl, &k.rules_have, &k.rules, why, changes);
 	if (st == ST_OK)
-		st = drop_routes(nl, &k.extra, why);
+		st = drop_routes(nl, &k.extra, why, changes);
 	work_done(&k);
 	return st;
 }
@@ -523,9 +539,9 @@ enum status routing_remove(struct plat_nl *nl, struct text *why)
 		st = rules_drop(nl, &k.rules_have, &none, why, &changes);
 	routes = present(nl, why, &k.have);
 	if (routes == ST_OK)
-		routes = del_kind(nl, &k.have, PLAT_ROUTE_DEVICE, why);
+		routes = del_kind(nl, &k.have, PLAT_ROUTE_DEVICE, why, &changes);
 	if (routes == ST_OK)
-		routes = drop_routes(nl, &k.have, why);
+		routes = drop_routes(nl, &k.have, why, &changes);
 	work_done(&k);
 	return st == ST_OK ? routes : st;
 }

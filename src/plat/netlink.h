@@ -137,6 +137,7 @@ enum plat_watch_what {
 	PLAT_WATCH_ADDRS = 2,
 	PLAT_WATCH_RULES = 4,
 	PLAT_WATCH_ROUTES = 8, /* of tables above 255 */
+	PLAT_WATCH_LINK = 16, /* the one of plat_watch_link(); cannot be asked for alone */
 };
 
 struct plat_watch;
@@ -145,6 +146,8 @@ struct plat_watch;
 MUST enum status plat_watch_new(int ns, unsigned what, struct text *why,
 				struct plat_watch **ret_watch);
 void plat_watch_free(struct plat_watch *w);
+/* With LINKS: news of this one are told apart. */
+void plat_watch_link(struct plat_watch *w, int ifindex);
 /* Readable when there is news. */
 int plat_watch_fd(const struct plat_watch *w);
 /* Takes all news; the set of what changed.  Everything that is watched when some were lost. */

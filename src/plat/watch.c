@@ -15,6 +15,7 @@
 struct plat_watch {
 	int fd;
 	unsigned what;
+	int ifindex; /* of the link that is told apart; 0: none */
 };
 
 static const struct {
@@ -113,11 +114,26 @@ int plat_watch_fd(const struct plat_watch *w)
 	return w->fd;
 }
 
-static unsigned kind_of(uint16_t type)
+void plat_watch_link(struct plat_watch *w, int ifindex)
 {
-	switch (type) {
+	w->ifindex = ifindex;
+	w->what |= PLAT_WATCH_LINK;
+}
+
+static unsigned link_kind(const struct plat_watch *w, const struct nlmsghdr *h)
+{
+	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(h);
+	bool this = w->ifindex && h->nlmsg_len >= NLMSG_LENGTH(sizeof(*ifi)) &&
+		    ifi->ifi_index == w->ifindex;
+
+	return PLAT_WATCH_LINKS | (this ? PLAT_WATCH_LINK : 0);
+}
+
+static unsigned kind_of(const struct plat_watch *w, const struct nlmsghdr *h)
+{
+	switch (h->nlmsg_type) {
 	case RTM_NEWLINK:
-	case RTM_DELLINK: return PLAT_WATCH_LINKS;
+	case RTM_DELLINK: return link_kind(w, h);
 	case RTM_NEWADDR:
 	case RTM_DELADDR: return PLAT_WATCH_ADDRS;
 	case RTM_NEWRULE:
@@ -151,6 +167,6 @@ unsigned plat_watch_read(struct plat_watch *w)
 			continue;
 		for (const struct nlmsghdr *h = &buf.h; mnl_nlmsg_ok(h, n);
 		     h = mnl_nlmsg_next(h, &n))
-			seen |= kind_of(h->nlmsg_type);
+			seen |= kind_of(w, h);
 	}
 }

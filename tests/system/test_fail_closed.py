@@ -219,6 +219,44 @@ def test_device_deleted(sites):
         _up(net)
 
 
+def _edit(daemon, old, new):
+    with open(daemon.conf) as file:
+        text = file.read()
+    assert old in text
+    with open(daemon.conf, "w") as file:
+        file.write(text.replace(old, new))
+
+
+NARROW = '"10.2.0.0/16", "fd00:2::/64"'
+WIDE = '"10.0.0.0/8", "fd00::/16"'
+
+
+def test_other_plans(sites):
+    """Wider and narrower domains, by reload and by restart: never a gap for what both have."""
+    net = sites
+    with _nothing_in_clear(net):
+        net.left.start()
+        net.right.start()
+        _up(net)
+        for old, new in ((NARROW, WIDE), (WIDE, NARROW)) * 2:
+            _edit(net.left, old, new)
+            net.left.cli("reload")
+            _progress(net)
+            assert net.left.status()["block"]["domain"] == json.loads(f"[{new}]")
+        _up(net)
+        for old, new in ((NARROW, WIDE), (WIDE, NARROW)):
+            net.left.kill()
+            _edit(net.left, old, new)
+            _progress(net)
+            net.left.start()
+            _progress(net)
+            _up(net)
+        net.left.kill()
+        _edit(net.left, NARROW, WIDE)
+        net.left.block()
+        _progress(net)
+
+
 def _forget_everything(gw):
     """What a reboot does to a network namespace."""
     for family in ("-4", "-6"):
@@ -256,6 +294,20 @@ def test_reboot(sites, readable):
             os.rename(hidden, net.left.conf)
         net.left.start()
         _up(net)
+
+
+def test_no_ipv6_here(two_sites):
+    """A host without IPv6 has nothing of it to lead into a tunnel, and is guarded all the same."""
+    net = two_sites
+    net.a.gw.sysctl("net.ipv6.conf.all.disable_ipv6", 1)
+    left, right = psk_pair(net, run_them=False)
+    left.block()
+    right.start()
+    left.start()
+    left.wait_up("b")
+    net.a.host.ping(net.b.host4)
+    assert "unreachable" in net.a.gw.ip("-6", "route", "show", "table", "21051").stdout
+    left.stop()
 
 
 def test_boot_without_anything(two_sites):

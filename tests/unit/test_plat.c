@@ -775,6 +775,143 @@ static void test_rules(void **state)
 	assert_ok(plat_rule_del(n->nl, &rule, &n->why), n->why);
 }
 
+static struct prefix from(const char *s)
+{
+	struct prefix p;
+
+	assert_int_equal(prefix_parse(s, &p), ST_OK);
+	return p;
+}
+
+struct rules_seen {
+	struct plat_rule v[16];
+	size_t n;
+};
+
+static bool see_rule(void *ctx, const struct plat_rule *r)
+{
+	struct rules_seen *s = ctx;
+
+	assert_non_null(r);
+	assert_true(s->n < ARRAY_LEN(s->v));
+	s->v[s->n++] = *r;
+	return true;
+}
+
+/* What was added is what is listed, each family for itself, and goes one by one. */
+static void test_rules_listed(void **state)
+{
+	const struct plat_rule rules[] = {
+		{ .family = 4, .action = PLAT_RULE_NOP, .priority = 99 },
+		{ .family = 4,
+		  .action = PLAT_RULE_GOTO,
+		  .priority = 11,
+		  .target = 99,
+		  .own = true,
+		  .from = from("10.1.0.0/16") },
+		{ .family = 4,
+		  .action = PLAT_RULE_GOTO,
+		  .priority = 10,
+		  .target = 99,
+		  .own = true,
+		  .ip_proto = 17,
+		  .sport = 68,
+		  .dport = 67 },
+		{ .family = 4, .priority = 12, .table = 5000, .from = from("0.0.0.0/32") },
+		{ .family = 4, .priority = 13, .table = 200, .not_mark = 7, .mask = 15 },
+		{ .family = 6, .priority = 14, .table = 5000, .from = from("8000::/1") },
+		{ .family = 6, .action = PLAT_RULE_GOTO, .priority = 15, .target = 99 },
+	};
+	struct net *n = need_net(state);
+
+	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+		struct plat_rule r = rules[i];
+		struct rules_seen seen = { .n = 0 };
+
+		r.protocol = PROTOCOL;
+		assert_ok(plat_rule_add(n->nl, &r, &n->why), n->why);
+		assert_int_equal(plat_rule_add(n->nl, &r, &n->why), ST_IO);
+		assert_int_equal(plat_nl_errno(n->nl), EEXIST);
+		assert_ok(plat_rule_each(n->nl, r.family, PROTOCOL, see_rule, &seen, &n->why),
+			  n->why);
+		assert_int_equal(seen.n, 1);
+		assert_true(plat_rule_eq(&seen.v[0], &r));
+		for (size_t k = 0; k < ARRAY_LEN(rules); k++) {
+			struct plat_rule other = rules[k];
+
+			other.protocol = PROTOCOL;
+			assert_int_equal(plat_rule_eq(&other, &r), i == k);
+		}
+		/* Others' are not shown. */
+		seen.n = 0;
+		assert_ok(plat_rule_each(n->nl, r.family, PROTOCOL + 1, see_rule, &seen, &n->why),
+			  n->why);
+		assert_int_equal(seen.n, 0);
+		assert_ok(plat_rule_del(n->nl, &r, &n->why), n->why);
+	}
+}
+
+/* ---- news -------------------------------------------------------------------------------- */
+
+static void test_watch(void **state)
+{
+	const unsigned all =
+		PLAT_WATCH_LINKS | PLAT_WATCH_ADDRS | PLAT_WATCH_RULES | PLAT_WATCH_ROUTES;
+	struct net *n = need_net(state);
+	struct plat_rule rule = { .family = 6, .priority = 9, .table = 200, .protocol = PROTOCOL };
+	struct plat_route r = route(PLAT_ROUTE_UNREACHABLE, "10.2.0.0/16", 0);
+	struct plat_watch *w, *links;
+
+	assert_ok(plat_watch_new(n->ns, all, &n->why, &w), n->why);
+	assert_ok(plat_watch_new(n->ns, PLAT_WATCH_LINKS, &n->why, &links), n->why);
+	assert_int_equal(plat_watch_read(w), 0);
+	assert_ok(plat_link_set_mtu(n->nl, 1, 9000, &n->why), n->why);
+	assert_true(plat_watch_read(w) & PLAT_WATCH_LINKS);
+	plat_watch_link(links, n->tun.ifindex);
+	assert_int_equal(plat_watch_read(links), PLAT_WATCH_LINKS); /* of another one */
+	tun_up(n, 1400);
+	wait_readable(plat_watch_fd(w));
+	assert_int_equal(plat_watch_read(w) & (PLAT_WATCH_LINKS | PLAT_WATCH_LINK),
+			 PLAT_WATCH_LINKS);
+	assert_int_equal(plat_watch_read(links), PLAT_WATCH_LINKS | PLAT_WATCH_LINK);
+	assert_int_equal(plat_watch_read(w), 0);
+	give_address(n, "warren9", "10.9.0.1");
+	assert_int_equal(plat_watch_read(w), PLAT_WATCH_ADDRS); /* and no route of main's */
+	assert_ok(plat_rule_add(n->nl, &rule, &n->why), n->why);
+	assert_int_equal(plat_watch_read(w), PLAT_WATCH_RULES);
+	assert_ok(plat_rule_del(n->nl, &rule, &n->why), n->why);
+	assert_int_equal(plat_watch_read(w), PLAT_WATCH_RULES);
+	r.table = 5000;
+	assert_ok(plat_route_add(n->nl, &r, &n->why), n->why);
+	assert_int_equal(plat_watch_read(w), PLAT_WATCH_ROUTES);
+	assert_ok(plat_route_del(n->nl, &r, &n->why), n->why);
+	assert_int_equal(plat_watch_read(w), PLAT_WATCH_ROUTES);
+	r.table = 254;
+	assert_ok(plat_route_add(n->nl, &r, &n->why), n->why);
+	assert_int_equal(plat_watch_read(w), 0);
+	assert_int_equal(plat_watch_read(links), 0);
+	plat_watch_free(w);
+	plat_watch_free(links);
+}
+
+/* More news than the socket holds: everything may have changed. */
+static void test_watch_overflow(void **state)
+{
+	const unsigned all = PLAT_WATCH_RULES | PLAT_WATCH_ADDRS;
+	struct net *n = need_net(state);
+	struct plat_rule rule = { .family = 4, .priority = 9, .table = 200, .protocol = PROTOCOL };
+	struct plat_watch *w;
+
+	assert_ok(plat_watch_new(n->ns, all, &n->why, &w), n->why);
+	for (int i = 0; i < 5000; i++) {
+		assert_ok(plat_rule_add(n->nl, &rule, &n->why), n->why);
+		assert_ok(plat_rule_del(n->nl, &rule, &n->why), n->why);
+	}
+	assert_int_equal(plat_watch_read(w), all);
+	assert_int_equal(plat_watch_read(w), 0);
+	plat_watch_free(w);
+}
+
 /* A packet that the host sends comes out of the device behind its virtio header, and back. */
 static void test_tun_packets(void **state)
 {
@@ -870,6 +1007,9 @@ int main(void)
 		IN_NS(test_routes),
 		IN_NS(test_route_error),
 		IN_NS(test_rules),
+		IN_NS(test_rules_listed),
+		IN_NS(test_watch),
+		IN_NS(test_watch_overflow),
 		IN_NS(test_tun_packets),
 		IN_NS(test_udp_fragments),
 		IN_NS(test_sysctl_ns),
