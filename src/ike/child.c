@@ -291,29 +291,38 @@ void child_move(struct ike *ike, struct child *c)
 	op->u.address.local = c->sa->path.local;
 	op->u.address.remote = c->sa->path.remote;
 	op->u.address.encap = c->sa->path.encap;
+	if (!c->op)
+		expect(ike, c, op->op, DP_CHILD_ADDRESS);
 	outbox_commit(ike, &ob);
 }
 
 /* ---- reports ------------------------------------------------------------------------------ */
 
-static void installed(struct ike *ike, struct child *c, enum status st)
+/* The data plane cannot carry what was negotiated: the peer is told, and who wants it asks again.
+ */
+static void refused(struct ike *ike, struct child *c, const char *what, enum status st)
 {
 	struct ike_sa *sa = c->sa;
 	uint32_t spi = c->spi_in;
 
+	count(ike, C_DATAPLANE_FAILED);
+	event_emit(ike, NULL, IKE_EV_DATAPLANE, (struct event_about){ .sa = sa, .child = c },
+		   "the data plane refused %s (%s)", what, status_name(st));
+	child_remove(ike, c, "the data plane refused it");
+	peer_child_failed(ike, sa->peer);
+	info_delete_child(ike, sa, spi, "its child could not be installed");
+}
+
+static void installed(struct ike *ike, struct child *c, enum status st)
+{
 	if (st == ST_OK) {
 		c->installed = true;
-		peer_child_installed(sa->peer);
+		peer_child_installed(c->sa->peer);
 		up_event(ike, c);
 		return;
 	}
 	c->refused = true;
-	count(ike, C_DATAPLANE_FAILED);
-	event_emit(ike, NULL, IKE_EV_DATAPLANE, (struct event_about){ .sa = sa, .child = c },
-		   "the data plane refused the child SA (%s)", status_name(st));
-	child_remove(ike, c, "the data plane refused it");
-	peer_child_failed(ike, sa->peer);
-	info_delete_child(ike, sa, spi, "its child could not be installed");
+	refused(ike, c, "the child SA", st);
 }
 
 static void done(struct ike *ike, const struct dp_report *r)
@@ -341,6 +350,11 @@ static void done(struct ike *ike, const struct dp_report *r)
 	c->op = 0;
 	if (c->op_kind == DP_CHILD_ADD) {
 		installed(ike, c, r->u.done.status);
+		return;
+	}
+	if (c->op_kind == DP_CHILD_ADDRESS) {
+		if (r->u.done.status != ST_OK)
+			refused(ike, c, "the child's new address", r->u.done.status);
 		return;
 	}
 	heard = r->u.done.status == ST_OK && r->u.done.counters.packets_in != c->packets_in;

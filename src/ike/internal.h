@@ -148,7 +148,7 @@ struct child {
 	struct list node; /* of its SA */
 	struct map_node by_id;
 	struct map_node by_spi;
-	struct map_node by_op; /* outstanding ADD or QUERY */
+	struct map_node by_op; /* outstanding ADD, QUERY or ADDRESS */
 	dp_child_id id;
 	uint64_t op; /* 0: none outstanding */
 	enum dp_op_kind op_kind;

@@ -283,6 +283,27 @@ static void refused_trap_is_asked_for_again(void **state)
 	assert_true(pair_is_up(p));
 }
 
+/* A child that cannot follow its peer to another address is of no use; another one is. */
+static void refused_address(void **state)
+{
+	struct pair *p = *state;
+
+	world_nat(p->w, "192.0.2.1", "203.0.113.1", 40000);
+	test_conf_addresses(p->cb, p->pb, "");
+	p->pa->start = IKE_START_UP;
+	pair_start(p);
+	world_run(p->w);
+	assert_true(pair_is_up(p));
+	world_nat_forget(p->w);
+	p->b->fail_op = p->b->n_ops;
+	assert_true(world_ping(p->w, p->a, "10.1.0.1", p->b, "10.2.0.1"));
+	world_run(p->w);
+	says(p->b, IKE_EV_DATAPLANE, "refused the child's new address");
+	assert_int_equal(p->a->n_children + p->b->n_children, 0);
+	world_live(p->w, dur_s(30));
+	assert_true(pair_is_up(p));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -294,6 +315,7 @@ int main(void)
 		cmocka_unit_test(wanted_child_comes_back),
 		pair_test(slow_data_plane),
 		pair_test(refused_trap_is_asked_for_again),
+		pair_test(refused_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
