@@ -23,8 +23,9 @@ struct plat_nft {
 	struct mnl_socket *watch;
 	uint32_t seq;
 	bool touched;
+	bool lost; /* some news were */
 	bool fresh; /* the table was made in the transaction that is being told of */
-	char buf[BUFFER];
+	_Alignas(struct nlmsghdr) char buf[BUFFER];
 };
 
 /* ---- requests ---------------------------------------------------------------------------- */
@@ -311,7 +312,7 @@ static bool take_some(struct plat_nft *n)
 	int left = (int)got;
 
 	if (got < 0 && errno == ENOBUFS) {
-		n->touched = true;
+		n->lost = true;
 		return true;
 	}
 	if (got < 0)
@@ -324,22 +325,30 @@ static bool take_some(struct plat_nft *n)
 	return true;
 }
 
-bool plat_nft_touched(struct plat_nft *n)
+static bool take_all(struct plat_nft *n, bool *ret_lost)
 {
 	bool touched;
 
 	while (take_some(n))
 		;
 	touched = n->touched;
-	n->touched = false;
+	*ret_lost = n->lost;
+	n->touched = n->lost = false;
 	return touched;
 }
 
-/* What a transaction of ours was too long for is no reason for another one. */
-void plat_nft_settle(struct plat_nft *n)
+bool plat_nft_touched(struct plat_nft *n)
 {
-	while (take_some(n))
-		;
-	n->touched = false;
+	bool lost, touched = take_all(n, &lost);
+
+	return touched || lost;
+}
+
+/* What a transaction of ours was too long for is no reason for another one. */
+bool plat_nft_settle(struct plat_nft *n)
+{
+	bool lost, touched = take_all(n, &lost);
+
 	n->fresh = false;
+	return touched && !lost;
 }

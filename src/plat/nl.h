@@ -17,7 +17,7 @@ struct plat_nl {
 	bool busy; /* a visitor is being called */
 	int ns;
 	char ext_ack[160];
-	char buf[NL_BUFFER];
+	_Alignas(struct nlmsghdr) char buf[NL_BUFFER];
 };
 
 /* Begins a request in `buf` (NL_REQUEST bytes); flags besides NLM_F_REQUEST and NLM_F_ACK. */

@@ -240,7 +240,8 @@ static bool take_error(int fd, struct plat_icmp *ret)
 		return true;
 	ret->text = icmp_text(e);
 	ret->remote = plat_endpoint((const struct sockaddr *)&to);
-	ret->from = plat_endpoint(SO_EE_OFFENDER(e)).ip;
+	/* SO_EE_OFFENDER(), which takes const away. */
+	ret->from = plat_endpoint((const struct sockaddr *)(e + 1)).ip;
 	return true;
 }
 
