@@ -38,5 +38,5 @@ int plat_nft_fd(const struct plat_nft *n);
 /* Takes all news; true when the table was touched since the last call and not made anew after
  * that, or may have been (news were lost). */
 bool plat_nft_touched(struct plat_nft *n);
-/* Takes all news of a change just made. */
-void plat_nft_settle(struct plat_nft *n);
+/* Takes all news after a change just made; true when somebody else has changed the table since. */
+bool plat_nft_settle(struct plat_nft *n);
