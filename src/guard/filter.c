@@ -21,6 +21,8 @@
 #define RANGE_TEXT_MAX (2 * IP_TEXT_MAX + 8)
 #define RULES_TEXT_MAX 8192
 
+enum { APPLY_TRIES = 4 };
+
 struct filter {
 	struct plat_nft *nft;
 	struct nft_ctx *ctx;
@@ -260,6 +262,19 @@ static enum status run(struct filter *f, const char *rules, struct text *why)
 	return failed ? ST_IO : ST_OK;
 }
 
+/* Once more when somebody changed the new table before we have heard of our own change. */
+static enum status replace_table(struct filter *f, const char *rules, struct text *why)
+{
+	for (int i = 0; i < APPLY_TRIES; i++) {
+		enum status st = run(f, rules, why);
+
+		if (!plat_nft_settle(f->nft) || st != ST_OK)
+			return st;
+	}
+	text_add(why, "somebody keeps changing table inet " FILTER_TABLE);
+	return ST_IO;
+}
+
 enum status filter_apply(struct filter *f, const struct guard_plan *plan,
 			 const struct guard_shape *shape, struct text *why)
 {
@@ -274,9 +289,8 @@ enum status filter_apply(struct filter *f, const struct guard_plan *plan,
 	st = rules_new(plan, shape, counters, &r);
 	if (st != ST_OK)
 		return st;
-	st = run(f, r.p, why);
+	st = replace_table(f, r.p, why);
 	free(r.p);
-	plat_nft_settle(f->nft);
 	return st;
 }
 
@@ -286,7 +300,7 @@ enum status filter_remove(struct filter *f, struct text *why)
 	enum status st =
 		run(f, "table inet " FILTER_TABLE " { }\ndelete table inet " FILTER_TABLE, why);
 
-	plat_nft_settle(f->nft);
+	(void)plat_nft_settle(f->nft);
 	return st;
 }
 

@@ -2,15 +2,23 @@
 
 #include <stdlib.h>
 
+/* Against somebody who takes away as fast as we put back. */
+enum { APPLY_TRIES = 4 };
+
+/* A plan, and what goes with it. */
+struct aim {
+	struct guard_plan plan;
+	struct guard_shape shape;
+	struct ip *src; /* plan.domain.n */
+};
+
 struct guard {
 	struct plat_nl *nl;
 	struct plat_watch *watch;
 	struct filter *filter;
-	struct guard_plan plan;
-	struct guard_shape shape;
+	struct aim aim;
 	bool up; /* the plan stands */
 	int ifindex; /* 0: not attached */
-	struct ip *src; /* plan.domain.n */
 	struct ip *own;
 	size_t n_own;
 };
@@ -44,6 +52,14 @@ enum status guard_new(int ns, struct text *why, struct guard **ret_guard)
 	return ST_OK;
 }
 
+static void aim_done(struct aim *a)
+{
+	guard_plan_done(&a->plan);
+	guard_shape_done(&a->shape);
+	free(a->src);
+	*a = (struct aim){ 0 };
+}
+
 void guard_free(struct guard *g)
 {
 	if (!g)
@@ -51,9 +67,7 @@ void guard_free(struct guard *g)
 	filter_free(g->filter);
 	plat_watch_free(g->watch);
 	plat_nl_free(g->nl);
-	guard_shape_done(&g->shape);
-	guard_plan_done(&g->plan);
-	free(g->src);
+	aim_done(&g->aim);
 	free(g->own);
 	free(g);
 }
@@ -62,21 +76,28 @@ void guard_free(struct guard *g)
 
 static struct routing_want want_of(const struct guard *g)
 {
-	return (struct routing_want){ .plan = &g->plan,
-				      .shape = &g->shape,
+	return (struct routing_want){ .plan = &g->aim.plan,
+				      .shape = &g->aim.shape,
 				      .ifindex = g->ifindex,
-				      .src = g->src,
+				      .src = g->aim.src,
 				      .own = g->own,
 				      .n_own = g->n_own };
 }
 
-/* News of our own making are none. */
+/* News of our own making are none.  They are taken away before we look, never after: what others
+ * take away while we work is either seen by the next look, or is news. */
 static enum status apply_routing(struct guard *g, struct text *why, unsigned *changes)
 {
 	const struct routing_want w = want_of(g);
-	enum status st = routing_apply(g->nl, &w, why, changes);
+	enum status st = ST_OK;
+	unsigned done = 1;
 
-	(void)plat_watch_read(g->watch);
+	for (int i = 0; i < APPLY_TRIES && done && st == ST_OK; i++) {
+		done = 0;
+		(void)plat_watch_read(g->watch);
+		st = routing_apply(g->nl, &w, why, &done);
+		*changes += done;
+	}
 	return st;
 }
 
@@ -117,60 +138,69 @@ static enum status copy_plan(const struct guard_plan *from, struct guard_plan *r
 
 /* The preferred sources of the old plan, for the prefixes that the new one still has; both are
  * sorted.  What is new has none until guard_attach() comes. */
-static enum status carry_sources(const struct guard *g, const struct guard_plan *plan,
-				 struct ip **ret_src)
+static enum status carry_sources(const struct aim *old, struct aim *aim)
 {
-	struct ip *src = calloc(plan->domain.n + 1, sizeof(*src));
+	const struct guard_prefixes *before = &old->plan.domain, *now = &aim->plan.domain;
 	size_t k = 0;
 
-	if (!src)
+	aim->src = calloc(now->n + 1, sizeof(*aim->src));
+	if (!aim->src)
 		return ST_NOMEM;
-	for (size_t i = 0; g->src && i < plan->domain.n; i++) {
-		const struct prefix *p = &plan->domain.v[i];
+	for (size_t i = 0; old->src && i < now->n; i++) {
+		const struct prefix *p = &now->v[i];
 
-		while (k < g->plan.domain.n && (ip_cmp(&g->plan.domain.v[k].ip, &p->ip) < 0 ||
-						(ip_eq(&g->plan.domain.v[k].ip, &p->ip) &&
-						 g->plan.domain.v[k].len < p->len)))
+		while (k < before->n &&
+		       (ip_cmp(&before->v[k].ip, &p->ip) < 0 ||
+			(ip_eq(&before->v[k].ip, &p->ip) && before->v[k].len < p->len)))
 			k++;
-		if (k < g->plan.domain.n && prefix_eq(&g->plan.domain.v[k], p))
-			src[i] = g->src[k];
+		if (k < before->n && prefix_eq(&before->v[k], p))
+			aim->src[i] = old->src[k];
 	}
-	*ret_src = src;
 	return ST_OK;
 }
 
-/* On failure the old plan is still the one we have. */
-static enum status adopt(struct guard *g, const struct guard_plan *plan)
+static enum status aim_at(const struct guard_plan *plan, const struct aim *old, struct aim *ret)
 {
-	struct guard_plan copy;
-	struct guard_shape shape;
-	struct ip *src;
-	enum status st = copy_plan(plan, &copy);
+	struct aim a = { 0 };
+	enum status st = copy_plan(plan, &a.plan);
 
 	if (st != ST_OK)
 		return st;
-	st = guard_shape_of(&copy, &shape);
-	if (st == ST_OK) {
-		st = carry_sources(g, &copy, &src);
-		if (st != ST_OK)
-			guard_shape_done(&shape);
-	}
-	if (st != ST_OK) {
-		guard_plan_done(&copy);
-		return st;
-	}
-	guard_plan_done(&g->plan);
-	guard_shape_done(&g->shape);
-	free(g->src);
-	g->plan = copy;
-	g->shape = shape;
-	g->src = src;
-	return ST_OK;
+	st = guard_shape_of(&a.plan, &a.shape);
+	if (st == ST_OK)
+		st = carry_sources(old, &a);
+	if (st == ST_OK)
+		*ret = a;
+	else
+		aim_done(&a);
+	return st;
+}
+
+/* The filter first: it changes in one step, and routes may take a while. */
+static enum status apply(struct guard *g, struct text *why)
+{
+	unsigned changes = 0;
+	enum status st = filter_apply(g->filter, &g->aim.plan, &g->aim.shape, why);
+
+	return st == ST_OK ? apply_routing(g, why, &changes) : st;
+}
+
+/* Back to `old`: its routes and rules are there, since what is new is added before anything goes;
+ * its filter may be gone.  Whoever asked hears of the first failure. */
+static void fall_back(struct guard *g, struct aim *old)
+{
+	char ignored[8];
+	struct text ignore = TEXT_OF(ignored);
+
+	aim_done(&g->aim);
+	g->aim = *old;
+	if (g->up)
+		(void)!filter_apply(g->filter, &g->aim.plan, &g->aim.shape, &ignore);
 }
 
 enum status guard_block(struct guard *g, const struct guard_plan *plan, struct text *why)
 {
-	unsigned changes = 0;
+	struct aim old = g->aim, aim;
 	enum status st = ST_OK;
 
 	if (!guard_device_ok(plan->device)) {
@@ -180,15 +210,18 @@ enum status guard_block(struct guard *g, const struct guard_plan *plan, struct t
 	if (g->ifindex == 0)
 		st = refuse_second(g, why);
 	if (st == ST_OK)
-		st = adopt(g, plan);
-	/* The filter first: it changes in one step, and routes may take a while. */
-	if (st == ST_OK)
-		st = filter_apply(g->filter, &g->plan, &g->shape, why);
-	if (st == ST_OK)
-		st = apply_routing(g, why, &changes);
-	if (st == ST_OK)
-		g->up = true;
-	return st;
+		st = aim_at(plan, &old, &aim);
+	if (st != ST_OK)
+		return st;
+	g->aim = aim;
+	st = apply(g, why);
+	if (st != ST_OK) {
+		fall_back(g, &old);
+		return st;
+	}
+	aim_done(&old);
+	g->up = true;
+	return ST_OK;
 }
 
 enum status guard_host(struct guard *g, const struct ip *own, size_t n_own, struct text *why)
@@ -213,8 +246,9 @@ enum status guard_attach(struct guard *g, int ifindex, const struct ip *src, str
 {
 	unsigned changes = 0;
 
-	if (g->plan.domain.n)
-		memcpy(g->src, src, g->plan.domain.n * sizeof(*src));
+	if (!g->up)
+		return ST_BUG;
+	memcpy(g->aim.src, src, g->aim.plan.domain.n * sizeof(*src));
 	g->ifindex = ifindex;
 	return apply_routing(g, why, &changes);
 }
@@ -257,7 +291,7 @@ enum status guard_check(struct guard *g, struct text *what, struct text *why)
 	if (!g->up)
 		return ST_OK;
 	if (filter) {
-		st = filter_apply(g->filter, &g->plan, &g->shape, why);
+		st = filter_apply(g->filter, &g->aim.plan, &g->aim.shape, why);
 		if (st == ST_OK)
 			text_add(what, "the filter (table inet " FILTER_TABLE ")");
 	}

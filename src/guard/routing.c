@@ -176,11 +176,21 @@ static enum status note(enum status st, const char *reason, struct text *why)
 	return ST_IO;
 }
 
+/* A kernel without IPv6 has no routes and rules for it, nor packets that could leave. */
+static bool absent(const struct plat_nl *nl, uint8_t family)
+{
+	int err = plat_nl_errno(nl);
+
+	return family == 6 && (err == EAFNOSUPPORT || err == EOPNOTSUPP);
+}
+
 /* A host on which IPv6 is turned off has nothing of it to lead into a device; `unreachable` it can
  * have. */
 static bool turned_off(const struct plat_nl *nl, const struct plat_route *r)
 {
-	return r->kind == PLAT_ROUTE_DEVICE && r->dst.ip.family == 6 && plat_nl_errno(nl) == EACCES;
+	return absent(nl, r->dst.ip.family) ||
+	       (r->kind == PLAT_ROUTE_DEVICE && r->dst.ip.family == 6 &&
+		plat_nl_errno(nl) == EACCES);
 }
 
 /* A device that went away meanwhile leaves `unreachable`, and whoever asked hears of it. */
@@ -445,7 +455,7 @@ static enum status rules_add(struct plat_nl *nl, const struct rules *want, const
 			continue;
 		if (plat_rule_add(nl, &want->v[i], &this_why) == ST_OK)
 			++*changes;
-		else
+		else if (!absent(nl, want->v[i].family))
 			st = note(st, buf, why);
 	}
 	return st;

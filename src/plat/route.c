@@ -79,6 +79,7 @@ enum status plat_route_del(struct plat_nl *nl, const struct plat_route *r, struc
 }
 
 struct route_visit {
+	uint8_t af;
 	uint32_t table;
 	uint8_t protocol;
 	plat_route_fn *fn;
@@ -95,7 +96,8 @@ static bool kind_of(uint8_t type, enum plat_route_kind *ret_kind)
 	return false;
 }
 
-/* The kernel ignores filters it does not know, so they are applied here as well. */
+/* The kernel ignores filters it does not know, so they are applied here as well; one without IPv6
+ * answers with what it has of IPv4. */
 static int on_route(const struct nlmsghdr *nlh, void *ctx)
 {
 	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
@@ -106,7 +108,8 @@ static int on_route(const struct nlmsghdr *nlh, void *ctx)
 
 	nl_attrs(nlh, sizeof(*rtm), a, RTA_TABLE);
 	r.table = a[RTA_TABLE] ? nl_u32(a[RTA_TABLE]) : rtm->rtm_table;
-	if (r.table != v->table || r.protocol != v->protocol || !kind_of(rtm->rtm_type, &r.kind))
+	if (rtm->rtm_family != v->af || r.table != v->table || r.protocol != v->protocol ||
+	    !kind_of(rtm->rtm_type, &r.kind))
 		return MNL_CB_OK;
 	if (a[RTA_DST])
 		dst = nl_ip(a[RTA_DST]);
@@ -134,7 +137,7 @@ static enum status route_dump(struct plat_nl *nl, uint8_t family, struct route_v
 enum status plat_route_each(struct plat_nl *nl, uint8_t family, uint32_t table, uint8_t protocol,
 			    plat_route_fn *fn, void *ctx, struct text *why)
 {
-	struct route_visit v = { table, protocol, fn, ctx };
+	struct route_visit v = { nl_af(family), table, protocol, fn, ctx };
 	enum status st = route_dump(nl, family, &v);
 
 	for (int i = 1; i < NL_DUMP_TRIES && st == ST_IO && nl->err == EINTR; i++) {

@@ -12,7 +12,10 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <nftables/libnftables.h>
+#include <poll.h>
+#include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -527,6 +530,42 @@ static void test_foreign(void **state)
 	guard_plan_done(&p);
 }
 
+/* A change that fails half-way (reload, or a hub's word) leaves the plan that stood: in the kernel,
+ * and in what later calls go by. */
+static void test_failed_change(void **state)
+{
+	struct net *n = need_net(state);
+	struct plat_route foreign = { .kind = PLAT_ROUTE_UNREACHABLE,
+				      .dst = prefix("172.16.0.0/12"),
+				      .table = GUARD_TABLE,
+				      .metric = 2,
+				      .protocol = 4 };
+	struct guard_plan p = plan_of("172.16.0.0/12 198.18.0.0/24 198.18.1.0/24 198.18.2.0/24 "
+				      "198.18.3.0/24 198.18.4.0/24 198.18.5.0/24",
+				      "");
+	char *before, *after;
+
+	block(n, DOMAIN, LOCAL);
+	attach(n, DOMAIN, "10.1.0.1");
+	before = nft_list(n);
+	assert_ok(plat_route_add(n->nl, &foreign, &n->why), n->why);
+	assert_int_equal(guard_block(n->guard, &p, &n->why), ST_IO);
+	assert_attached(n);
+	after = nft_list(n);
+	assert_string_equal(before, after);
+	attach(n, DOMAIN, "10.1.0.1"); /* as many sources as the old plan has prefixes */
+	assert_attached(n);
+	assert_int_equal(way(n, "198.18.3.1", 0), CLEAR);
+	assert_string_equal(checked(n), "");
+	assert_ok(plat_route_del(n->nl, &foreign, &n->why), n->why);
+	assert_ok(guard_block(n->guard, &p, &n->why), n->why);
+	assert_int_equal(way(n, "10.2.0.1", 0), CLEAR);
+	assert_int_equal(way(n, "198.18.3.1", 0), TUNNEL);
+	free(before);
+	free(after);
+	guard_plan_done(&p);
+}
+
 static void test_bad_device(void **state)
 {
 	struct net *n = need_net(state);
@@ -679,6 +718,74 @@ static void test_flushed_rules(void **state)
 	assert_blocked(n);
 }
 
+struct flusher {
+	struct net *n;
+	const struct flush *rules;
+	atomic_bool over;
+};
+
+/* `ip rule flush` and `nft flush ruleset`, now and again. */
+static void *keep_flushing(void *ctx)
+{
+	struct flusher *f = ctx;
+	char buf[256];
+	struct text ignore = TEXT_OF(buf);
+	struct plat_nl *nl;
+
+	if (plat_nl_new(f->n->ns, &ignore, &nl) != ST_OK)
+		return NULL;
+	for (int k = 0; k < 200; k++)
+		for (size_t i = 0; i < f->rules->n; i++)
+			(void)!plat_rule_del(nl, &f->rules->v[i], &ignore);
+	plat_nl_free(nl);
+	f->over = true;
+	return NULL;
+}
+
+static bool readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+/* What others take away while we put back is not lost among the news of our own making. */
+static void test_flushed_meanwhile(void **state)
+{
+	struct net *n = need_net(state);
+	struct flush f = { .n = 0 };
+	struct flusher by = { .n = n, .rules = &f };
+	struct guard_plan p = plan_of(DOMAIN, LOCAL);
+	pthread_t thread;
+	int fd[GUARD_FDS];
+
+	block(n, DOMAIN, LOCAL);
+	for (uint8_t family = 4; family <= 6; family += 2)
+		assert_ok(plat_rule_each(n->nl, family, GUARD_PROTOCOL, collect_rule, &f, &n->why),
+			  n->why);
+	guard_fds(n->guard, fd);
+	for (int round = 0; round < 5; round++) {
+		enum status st = ST_OK;
+
+		by.over = false;
+		assert_int_equal(pthread_create(&thread, NULL, keep_flushing, &by), 0);
+		while (!by.over || st != ST_OK || readable(fd[0])) {
+			char buf[256];
+			struct text what = TEXT_OF(buf);
+
+			/* A rule that goes between two of ours is a failure, and another try. */
+			if (st != ST_OK)
+				st = guard_block(n->guard, &p, &what);
+			else if (readable(fd[0]))
+				st = guard_check(n->guard, &what, &what);
+		}
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_int_equal(rules_now(n), f.n);
+	}
+	guard_plan_done(&p);
+	assert_blocked(n);
+}
+
 /* Counters go on across a change of plan and a restart, and survive a flush as zero. */
 static void test_counters(void **state)
 {
@@ -745,10 +852,20 @@ static void test_thousands(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IN_NET(test_life),           IN_NET(test_device_down),   IN_NET(test_source),
-		IN_NET(test_other_plan),     IN_NET(test_second),        IN_NET(test_foreign),
-		IN_NET(test_bad_device),     IN_NET(test_everything),    IN_NET(test_many_rules),
-		IN_NET(test_flushed_filter), IN_NET(test_flushed_rules), IN_NET(test_counters),
+		IN_NET(test_life),
+		IN_NET(test_device_down),
+		IN_NET(test_source),
+		IN_NET(test_other_plan),
+		IN_NET(test_second),
+		IN_NET(test_foreign),
+		IN_NET(test_failed_change),
+		IN_NET(test_bad_device),
+		IN_NET(test_everything),
+		IN_NET(test_many_rules),
+		IN_NET(test_flushed_filter),
+		IN_NET(test_flushed_rules),
+		IN_NET(test_flushed_meanwhile),
+		IN_NET(test_counters),
 		IN_NET(test_thousands),
 	};
 
