@@ -17,8 +17,9 @@ import socket
 import pytest
 
 from lib import dns, ike, topo
+from lib.star import Authority, Star
 from lib.wait import until
-from lib.warren import binary, psk_pair
+from lib.warren import Warrend, binary, psk_pair
 
 QUICK = {"retransmit_timeout": "200ms", "retransmit_tries": 3}
 SITES = [ipaddress.ip_network(net) for net in ("10.0.0.0/8", "fd00::/8")]
@@ -75,6 +76,11 @@ def _unreachable(host, *addresses):
         assert re.search(r"[Uu]nreachable", done.stdout), done.stdout
 
 
+def _quiet(gw, host):
+    gw.sysctl("net.ipv6.icmp.ratelimit", 0)
+    topo.addresses(host, "lan", f"{QUIET[4]}/16", f"{QUIET[6]}/64")
+
+
 @pytest.fixture
 def sites(two_sites):
     """Two configured daemons, both blocked as at boot, streams running."""
@@ -84,8 +90,7 @@ def sites(two_sites):
     left.block()
     right.block()
     net.left, net.right = left, right
-    net.a.gw.sysctl("net.ipv6.icmp.ratelimit", 0)
-    topo.addresses(net.a.host, "lan", f"{QUIET[4]}/16", f"{QUIET[6]}/64")
+    _quiet(net.a.gw, net.a.host)
     net.streams = [Stream(net.a.host, net.b.host4, net.b.host6),
                    Stream(net.b.host, net.a.host4, net.a.host6)]
     return net
@@ -351,6 +356,89 @@ def test_open_needs_no_daemon(sites):
     assert "21051" not in net.b.gw.ip("rule").stdout
 
 
+# ---- networks
+
+
+def _blocked(ns):
+    """The prefixes that ns cannot reach, and those that are its own among them."""
+    routes = [ns.ip(family, "route", "show", "table", "21051", check=False).stdout.splitlines()
+              for family in ("-4", "-6")]
+    words = [line.split() for lines in routes for line in lines]
+    return ({w[1] for w in words if w[0] == "unreachable"},
+            {w[1] for w in words if w[0] == "throw"} & {"10.1.0.0/16", "fd00:1::/64"})
+
+
+def test_boot_of_a_site(lab):
+    """From the bundle alone: no key, no protect, no such user."""
+    star = Star(lab)
+    corp = Authority(lab)
+    corp.hub()
+    site = star.site(1)
+    bundle = corp.site(site.identity, site.prefixes())
+    os.unlink(corp.path(site.identity, ".key"))
+    daemon = Warrend(lab, site.gw, {"identity": bundle, "user": "nobody-knows"}, {}, start=False,
+                     networks={"corp": ({"hubs": ["hub.example"]}, {})})
+    done = daemon.block()
+    assert "blocked: 2 prefixes" in done.stderr
+    assert _blocked(site.gw) == ({"10.0.0.0/8", "fd00::/16"}, {"10.1.0.0/16", "fd00:1::/64"})
+    assert "nreachable" in site.host.run("ping", "-n", "-c", "1", "-W", "2", "10.2.0.2",
+                                         check=False).stdout
+
+
+def test_boot_of_a_hub(lab):
+    """A hub has nothing of the domain behind it but what it says, whatever its certificate has."""
+    star = Star(lab)
+    corp = Authority(lab)
+    bundle = corp.hub()
+    daemon = Warrend(lab, star.hub_ns, {"identity": bundle}, {}, start=False,
+                     networks={"corp": ({"role": "hub", "domain": ["10.0.0.0/8"]}, {})})
+    daemon.block()
+    assert _blocked(star.hub_ns) == ({"10.0.0.0/8"}, set())
+
+
+def test_boot_with_a_broken_bundle(lab):
+    """What was in force last is blocked, and said to be."""
+    star = Star(lab)
+    corp = Authority(lab)
+    corp.hub()
+    star.start_hub(corp)
+    site = star.join(corp, 1)
+    blocked = _blocked(site.gw)
+    site.daemon.kill()
+    _forget_everything(site.gw)
+    with open(corp.path(site.identity), "r+") as bundle:
+        bundle.truncate(100)
+    done = site.daemon.block(check=False)
+    assert done.returncode == 1 and "plan in the state directory" in done.stderr
+    assert _blocked(site.gw) == blocked != (set(), set())
+
+
+def test_network_in_clear(lab):
+    """Two sites of a network, one of which is killed and comes back, while both send."""
+    star = Star(lab)
+    corp = Authority(lab)
+    corp.hub()
+    star.start_hub(corp)
+    one, two = star.join(corp, 1, top=QUICK), star.join(corp, 2, top=QUICK)
+    _quiet(one.gw, one.host)
+    streams = [Stream(one.host, two.host4, two.host6), Stream(two.host, one.host4, one.host6)]
+    with star.capture() as capture:
+        one.host.ping(two.host4)
+        for end in (one.daemon.kill, star.hub.kill):
+            end()
+            for stream in streams:
+                stream.progress()
+        _unreachable(one.host, two.host4, two.host6)
+        star.hub.start()
+        one.daemon.start()
+        one.daemon.wait_up("corp", deadline=90)
+        until(lambda: one.host.ping(two.host4, count=1, wait=1, check=False), "traffic",
+              deadline=90)
+        for stream in streams:
+            stream.progress()
+    assert _of_the_domain(capture) == []
+
+
 # ---- what comes in
 
 
@@ -492,8 +580,7 @@ def everything(two_sites):
         a={"address": "gw-b.example", "remote_ts": ["0.0.0.0/0", "::/0"], "dpd_delay": "1s"},
         b={"local_ts": ["0.0.0.0/0", "::/0"]})
     net.a.gw.popen("responder", "/usr/bin/python3", "-c", RESPONDER)
-    net.a.gw.sysctl("net.ipv6.icmp.ratelimit", 0)
-    topo.addresses(net.a.host, "lan", f"{QUIET[4]}/16", f"{QUIET[6]}/64")
+    _quiet(net.a.gw, net.a.host)
     net.stream = Stream(net.a.host, MANAGER4, MANAGER6)
     return net
 
