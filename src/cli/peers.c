@@ -49,6 +49,18 @@ static json_int_t sum(const json_t *peer, const char *key)
 	return n;
 }
 
+/* What members come by: it has no tunnel of its own, so it is neither up nor down. */
+static bool is_hub(const json_t *peer)
+{
+	return strcmp(cli_str(peer, "kind"), "network") == 0 &&
+	       strcmp(cli_str(peer, "role"), "hub") == 0;
+}
+
+static const char *state_of(const json_t *peer)
+{
+	return is_hub(peer) ? "hub" : cli_str(peer, "state");
+}
+
 static void peer_row(const json_t *peer, struct cli_row *ret)
 {
 	const json_t *sa = main_sa(peer);
@@ -58,9 +70,10 @@ static void peer_row(const json_t *peer, struct cli_row *ret)
 	for (size_t i = 0; i < COLUMNS; i++)
 		t[i] = TEXT_OF(ret->cell[i]);
 	cli_add(&t[COL_NAME], cli_str(peer, "name"));
-	cli_add(&t[COL_STATE], cli_str(peer, "state"));
+	cli_add(&t[COL_STATE], state_of(peer));
 	cli_add(&t[COL_ADDRESS], sa ? cli_str(sa, "remote") : "");
-	cli_add_list(&t[COL_PREFIXES], json_object_get(child, "remote_ts"));
+	cli_add_list(&t[COL_PREFIXES], is_hub(peer) ? json_object_get(peer, "domain")
+						    : json_object_get(child, "remote_ts"));
 	if (!child)
 		return;
 	cli_add_bytes(&t[COL_IN], sum(peer, "bytes_in"));
@@ -165,29 +178,41 @@ static void print_sas(const json_t *peer)
 	}
 }
 
+/* A hub's is about somebody who called and is no member. */
+static const char *error_name(const json_t *peer)
+{
+	return is_hub(peer) ? "last refused" : "last error";
+}
+
 static void print_details(const json_t *peer)
 {
 	print_line("kind", cli_str(peer, "kind"));
-	print_line("role", cli_str(peer, "role"));
+	if (!is_hub(peer))
+		print_line("role", cli_str(peer, "role"));
 	print_line("topology", cli_str(peer, "topology"));
 	print_line("of", cli_str(peer, "section"));
 	print_line("we are", cli_str(peer, "local_id"));
-	print_line("it is", cli_str(peer, "remote_id"));
-	print_line("start", cli_str(peer, "start"));
+	if (!is_hub(peer)) {
+		print_line("it is", cli_str(peer, "remote_id"));
+		print_line("start", cli_str(peer, "start"));
+	}
 	print_list("protect", json_object_get(peer, "protect"));
 	print_list("domain", json_object_get(peer, "domain"));
 	print_list("authorised", json_object_get(peer, "authorised"));
 	print_line("authority", cli_str(peer, "authority"));
-	print_line("last error", cli_str(peer, "last_error"));
+	print_line(error_name(peer), cli_str(peer, "last_error"));
 	print_sas(peer);
 }
 
 /* ---- all --------------------------------------------------------------------------------- */
 
+/* The network before its members. */
 static int by_name(const void *a, const void *b)
 {
 	const json_t *const *x = a, *const *y = b;
 
+	if (is_hub(*x) != is_hub(*y))
+		return is_hub(*x) ? -1 : 1;
 	return strcmp(cli_str(*x, "name"), cli_str(*y, "name"));
 }
 
@@ -208,7 +233,7 @@ static json_t **sorted(json_t *peers)
 static void print_error(const json_t *peer)
 {
 	if (strcmp(cli_str(peer, "state"), "up") != 0)
-		print_line("last error", cli_str(peer, "last_error"));
+		print_line(error_name(peer), cli_str(peer, "last_error"));
 }
 
 void cli_print_peers(json_t *result)
@@ -248,7 +273,7 @@ void cli_print_peers_fully(json_t *result)
 
 		cli_add(&t, cli_str(list[i], "name"));
 		text_add(&t, "  ");
-		cli_add(&t, cli_str(list[i], "state"));
+		cli_add(&t, state_of(list[i]));
 		printf("%s\n", buf);
 		print_details(list[i]);
 	}

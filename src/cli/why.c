@@ -153,6 +153,24 @@ static void print_subject(const json_t *subject)
 	}
 }
 
+/* A hub's members call it: whom it does not let in is in no list of peers. */
+static void print_refused(const json_t *list)
+{
+	char buf[BLOCK_MAX];
+	struct text t = TEXT_OF(buf);
+	size_t i;
+	json_t *v;
+
+	json_array_foreach(list, i, v)
+	{
+		t = TEXT_OF(buf);
+		cli_add(&t, cli_str(v, "network"));
+		text_add(&t, ": last refused: ");
+		cli_add(&t, cli_str(v, "text"));
+		print_block("", buf, 0, false);
+	}
+}
+
 void cli_print_why(json_t *result)
 {
 	json_t *subjects = json_object_get(result, "subjects"), *v;
@@ -161,6 +179,7 @@ void cli_print_why(json_t *result)
 
 	if (json_array_size(subjects) == 0)
 		printf("every peer is up\n");
+	print_refused(json_object_get(result, "refused"));
 	json_array_foreach(subjects, i, v)
 	{
 		if (i > 0)

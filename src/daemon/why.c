@@ -146,6 +146,7 @@ static json_t *subject_json(struct why *w)
 struct gather {
 	struct host *h;
 	const char *name; /* NULL: all that are not up */
+	ike_peer_id owner; /* whose address `name` is; 0: it is a name, or nobody's */
 	struct why *found;
 	size_t n;
 	size_t more; /* that there is no room for */
@@ -166,10 +167,12 @@ static enum why_kind kind_of(const struct ike_peer_info *p)
 
 static bool is_meant(const struct gather *g, const struct ike_peer_info *p)
 {
+	if (g->owner)
+		return p->id == g->owner;
 	if (g->name)
 		return strcmp(g->name, p->name) == 0;
 	/* A hub's own network is no tunnel: its members have theirs. */
-	return p->id < IKE_PEER_DYNAMIC && p->conf->role != IKE_ROLE_MEMBERS &&
+	return (p->id >= IKE_PEER_DYNAMIC || p->conf->role != IKE_ROLE_MEMBERS) &&
 	       strcmp(p->state, "up") != 0;
 }
 
@@ -306,8 +309,14 @@ static bool on_owner(void *ctx, const struct ike_peer_info *p)
 static bool find_subjects(struct gather *g)
 {
 	ike_each_peer(g->h->ike, plat_now(), on_peer, g);
-	if (g->n == 0 && g->name && !stranger(g))
-		return false;
+	if (g->n == 0 && g->name && !stranger(g)) {
+		g->n = 0;
+		g->owner = why_owner(g->h, g->name);
+		if (g->owner)
+			ike_each_peer(g->h->ike, plat_now(), on_peer, g);
+		if (g->n == 0)
+			return false;
+	}
 	ike_each_sa(g->h->ike, plat_now(), on_sa, g);
 	if (g->n == 1 && !g->found->conf && g->found->has_sa)
 		ike_each_peer(g->h->ike, plat_now(), on_owner, g->found);
@@ -325,6 +334,29 @@ static json_t *clock_json(const struct now *now)
 	return o;
 }
 
+/* Who was refused is no peer, and asks here why. */
+static bool on_refusing(void *ctx, const struct ike_peer_info *p)
+{
+	json_t *list = ctx, *o;
+
+	if (p->id >= IKE_PEER_DYNAMIC || p->conf->role != IKE_ROLE_MEMBERS || !*p->last_error)
+		return true;
+	o = json_object();
+	put_text(o, "network", p->name);
+	put_text(o, "text", p->last_error);
+	json_array_append_new(list, o);
+	return true;
+}
+
+static json_t *refused_json(struct gather *g)
+{
+	json_t *list = json_array();
+
+	if (!g->name)
+		ike_each_peer(g->h->ike, plat_now(), on_refusing, list);
+	return list;
+}
+
 static json_t *answer(struct gather *g)
 {
 	struct now now = plat_now();
@@ -338,6 +370,7 @@ static json_t *answer(struct gather *g)
 	}
 	put(o, "clock", clock_json(&now));
 	put(o, "subjects", list);
+	put(o, "refused", refused_json(g));
 	put(o, "more", json_integer((json_int_t)g->more));
 	return o;
 }

@@ -17,11 +17,11 @@ enum {
 	WHY_SUBJECTS_MAX = 32, /* of one answer */
 };
 
-/* `subject` NULL: every peer of the configuration that is not up.  NULL with `error`: there is
+/* `subject` NULL: every peer that is not up; of a hub's network, whom it refused last.  NULL with `error`: there is
  * nothing to say about it, or out of memory. */
 json_t *why_json(struct host *h, const char *subject, struct text *error);
 
-/* ---- why.c and why_checks.c among themselves ---- */
+/* ---- why.c, why_checks.c and why_owner.c among themselves ---- */
 
 enum why_kind {
 	WHY_PEER,
@@ -65,5 +65,8 @@ struct why {
 const struct journal_note *why_note(const struct why *w, enum ike_event_kind kind);
 /* The one that tells why the last attempt failed; NULL: none did since it was up. */
 const struct journal_note *why_failure(const struct why *w);
+
+/* Who is at that address now, or has it behind it; 0: nobody, or no address. */
+ike_peer_id why_owner(const struct host *h, const char *address);
 
 json_t *why_checks_json(const struct why *w);

@@ -242,8 +242,24 @@ static bool no_answer(const struct why *w)
 	return n && (n->what->kind == IKE_EV_UNREACHABLE || n->what->kind == IKE_EV_DEAD);
 }
 
+/* Whether anybody may call us. */
+static bool is_called(const struct why *w)
+{
+	const struct ike_conf *conf = w->h->ike_conf;
+
+	for (size_t i = 0; i < conf->n_peers; i++)
+		if (conf->peers[i].role != IKE_ROLE_HUB)
+			return true;
+	return false;
+}
+
 static void init_remedy(const struct why *w, struct text *t)
 {
+	if (w->kind == WHY_STRANGER && !is_called(w)) {
+		text_add(t, "the caller's `hubs`, or its `address`: it has to call a hub, and this "
+			    "is a site");
+		return;
+	}
 	if (!no_answer(w)) {
 		text_add(t, "give both ends a proposal in common (`proposals`)");
 		return;
@@ -283,9 +299,9 @@ static void auth_remedy(const struct why *w, struct text *t)
 			    "to UDP "
 			    "4500. Let UDP 4500 and fragments through");
 	else
-		text_add(t, "the one of the following that the text names; who was refused is told "
-			    "no reason (RFC 7296 section 2.21.2): the other end's \"warren why\" "
-			    "has it");
+		text_add(t, "what the text names, of the following. Who was refused by its peer "
+			    "is told no reason (RFC 7296 section 2.21.2): then the \"warren why\" "
+			    "of that peer has it");
 }
 
 static void check_auth(struct checks *k)
@@ -526,12 +542,36 @@ static void child_remedy(const struct why *w, struct text *t)
 	}
 }
 
+/* What was agreed upon, of the first child SA. */
+static bool on_agreed(void *ctx, const struct ike_child_info *c)
+{
+	struct text *t = ctx;
+
+	policy_ts_list_text(t, &c->ts_local);
+	text_add(t, " === ");
+	policy_ts_list_text(t, &c->ts_remote);
+	text_add(t, ", ");
+	policy_suite_text(t, &c->suite);
+	return false;
+}
+
+static const char *no_child(const struct why *w)
+{
+	if (*failure_text(w))
+		return failure_text(w);
+	return *w->last_error ? w->last_error
+			      : "there is an IKE SA without a child SA: the other end deleted it, "
+				"or did not ask for one";
+}
+
 static void check_child(struct checks *k)
 {
 	const struct why *w = k->w;
 	struct row r;
 
 	begin(&r, "selectors", by_stage(w, WHY_STAGE_CHILD));
+	if (w->has_child)
+		ike_each_child(w->h->ike, w->now, &w->sa, on_agreed, &r.t);
 	policy_ts_list_text(&r.o, &w->conf->ts_local);
 	text_add(&r.o, " === ");
 	policy_ts_list_text(&r.o, &w->conf->ts_remote);
@@ -539,7 +579,7 @@ static void check_child(struct checks *k)
 	policy_sa_text(&r.o, &w->conf->esp);
 	if (w->stage == WHY_STAGE_CHILD) {
 		r.result = FAILED;
-		text_add(&r.t, *failure_text(w) ? failure_text(w) : w->last_error);
+		text_add(&r.t, no_child(w));
 		child_remedy(w, &r.c);
 	}
 	end(k, &r);

@@ -269,7 +269,28 @@ def test_authorisation(star, corp):
     # The same, asked by address.
     wait_why(hub, second.outer4, [first.identity, second.identity], "authorisation")
     assert why(hub, first.identity)[1]["subjects"][0]["kind"] == "member"
+    # Who has an IKE SA and nothing else is not up.
+    until(lambda: second.identity in why(hub)[0], "the hub to name who got nothing")
     second.daemon.stop()
+
+
+def test_addresses(star, corp):
+    """Asked by where somebody is, and by what is behind him; what is agreed is shown."""
+    hub = star.start_hub(corp)
+    site = star.join(corp, 1)
+    hub.wait_up(site.identity)
+    for address in (site.outer4, site.host4, site.host6):
+        screen, answer = why(hub, address)
+        assert [s["subject"] for s in answer["subjects"]] == [site.identity], screen
+        assert site.lan4 in check_of(answer, "selectors")["text"]
+    for address in (HUB_OUTER, "10.77.0.1"):
+        assert why(site.daemon, address)[1]["subjects"][0]["subject"] == "corp"
+    # Our own, nobody's of the network, and nobody's at all.
+    assert site.daemon.cli("why", site.host4, check=False).returncode == 1
+    assert hub.cli("why", "10.77.0.1", check=False).returncode == 1
+    assert hub.cli("why", "198.51.100.1", check=False).returncode == 1
+    hub.stop()
+    assert why(site.daemon, "10.77.0.1")[1]["subjects"][0]["subject"] == "corp"
 
 
 def test_outside_the_blocks(star, corp):
@@ -295,6 +316,8 @@ def test_revoked(star, corp):
     hub = star.start_hub(corp, top={"crl": corp.crl})
     site.daemon = star.start_site(site, corp.path(site.identity))
     wait_why(hub, site.identity, ["revoked", "CRL lists 1"], "auth")
+    screen, answer = why(hub)
+    assert "revoked" in answer["refused"][0]["text"] and "corp: last refused: " in screen
     wait_why(site.daemon, "corp", ["AUTHENTICATION_FAILED", "revoked"], "auth")
 
 

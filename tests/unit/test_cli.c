@@ -156,6 +156,35 @@ static void why(void **state)
 		"\n"
 		"2 more peers are not up: \"warren peers\"\n");
 	assert_string_equal(printed(cli_print_why, "{\"subjects\":[]}"), "every peer is up\n");
+	assert_string_equal(
+		printed(cli_print_why,
+			"{\"subjects\":[],\"refused\":[{\"network\":\"corp\",\"text\":\"no\"}]}"),
+		"every peer is up\n"
+		"corp: last refused: no\n");
+}
+
+/* A hub's own network is no tunnel: neither up nor waiting, and its error is another's. */
+static void peers_of_a_hub(void **state)
+{
+	static const char json[] =
+		"{\"peers\":[{\"name\":\"a\",\"kind\":\"member\",\"state\":\"down\"},"
+		"{\"name\":\"corp\",\"kind\":\"network\",\"role\":\"hub\",\"state\":\"waiting\","
+		"\"remote_id\":\"%any\",\"start\":\"listen\",\"local_id\":\"h\","
+		"\"domain\":[\"10.0.0.0/8\"],\"last_error\":\"thief\"}]}";
+
+	(void)state;
+	assert_string_equal(printed(cli_print_peers, json),
+			    "PEER  STATE  ADDRESS  PREFIXES    IN  OUT\n"
+			    "corp  hub             10.0.0.0/8      \n"
+			    "  last refused: thief\n"
+			    "a     down                            \n");
+	assert_string_equal(printed(cli_print_peers_fully, json), "corp  hub\n"
+								  "  kind: network\n"
+								  "  we are: h\n"
+								  "  domain: 10.0.0.0/8\n"
+								  "  last refused: thief\n"
+								  "a  down\n"
+								  "  kind: member\n");
 }
 
 static void status(void **state)
@@ -234,13 +263,10 @@ static void odd_answers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(durations),
-		cmocka_unit_test(sizes),
-		cmocka_unit_test(peers),
-		cmocka_unit_test(peers_fully),
-		cmocka_unit_test(why),
-		cmocka_unit_test(status),
-		cmocka_unit_test(status_of_networks),
+		cmocka_unit_test(durations),      cmocka_unit_test(sizes),
+		cmocka_unit_test(peers),          cmocka_unit_test(peers_fully),
+		cmocka_unit_test(peers_of_a_hub), cmocka_unit_test(why),
+		cmocka_unit_test(status),         cmocka_unit_test(status_of_networks),
 		cmocka_unit_test(odd_answers),
 	};
 
