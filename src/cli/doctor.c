@@ -181,16 +181,20 @@ static void print_finding(const json_t *f)
 
 static void print(const struct doctor *d, bool all)
 {
+	unsigned warnings = 0;
 	json_t *f;
 	size_t i;
 
 	json_array_foreach(d->findings, i, f)
 	{
+		warnings += strcmp(cli_str(f, "level"), "warning") == 0;
 		if (all || strcmp(cli_str(f, "level"), "ok") != 0)
 			print_finding(f);
 	}
 	if (d->problems)
 		printf("%u problem%s\n", d->problems, d->problems == 1 ? "" : "s");
+	else if (warnings)
+		printf("no problem, %u warning%s\n", warnings, warnings == 1 ? "" : "s");
 	else
 		printf("nothing gets in the way\n");
 }

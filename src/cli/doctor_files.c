@@ -5,6 +5,7 @@
 #include <openssl/x509.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/doctor.h"
 #include "pki/pki.h"
@@ -32,7 +33,10 @@ void doctor_config(struct doctor *d)
 		text_fmt(&f.t, ", and %zu more errors", d->c.errs.total - 1);
 	text_add(&f.w, "the daemon does not start with it, nor reload it; what it says cannot be "
 		       "checked here");
-	text_fmt(&f.m, "warren check %s", d->file);
+	if (access(d->file, F_OK) == 0)
+		text_fmt(&f.m, "warren check %s", d->file);
+	else
+		text_add(&f.m, "warren join BUNDLE writes one");
 	doctor_end(d, &f);
 }
 

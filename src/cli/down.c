@@ -58,9 +58,13 @@ static enum status down_first(const struct cli *cli, struct text *why, char **re
 	if (ctl_client_new(cli->socket, &nobody, &c) != ST_OK)
 		return ST_OK;
 	*ret_state = state_of(c);
-	st = end_daemon(c, why);
+	nobody = TEXT_OF(buf);
+	st = end_daemon(c, &nobody);
 	ctl_client_free(c);
 	*ret_ended = st == ST_OK;
+	/* How it ended is told on the way to an end, too. */
+	if (st != ST_OK)
+		text_add(why, buf);
 	return st;
 }
 
@@ -68,6 +72,8 @@ static enum status down_first(const struct cli *cli, struct text *why, char **re
 
 enum status cli_lift_block(const char *state, struct text *why)
 {
+	char buf[WHY_MAX];
+	struct text left = TEXT_OF(buf);
 	struct guard *g;
 	enum status st = guard_new(PLAT_NS_HERE, why, &g);
 
@@ -77,7 +83,13 @@ enum status cli_lift_block(const char *state, struct text *why)
 	guard_free(g);
 	if (st == ST_REFUSE)
 		text_fmt(why, "; its control socket is needed: --socket PATH");
-	return st == ST_OK ? guard_plan_forget(state, why) : st;
+	if (st != ST_OK)
+		return st;
+	text_add(&left, "the block is lifted, but a boot may put it up again: ");
+	st = guard_plan_forget(state, &left);
+	if (st != ST_OK)
+		text_add(why, buf);
+	return st;
 }
 
 static void say(const struct cli *cli, bool ended)

@@ -149,29 +149,49 @@ static enum status read_bundle(struct join *j, struct pki_blob *blob, struct tex
 }
 
 /* "x.warren" has its key in "x.key". */
-static enum status key_path(const struct join *j, char ret[static JOIN_PATH], struct text *why)
+static enum status key_path(struct join *j, struct text *why)
 {
 	const char *bundle = j->cli->arg;
 	size_t n = strlen(bundle);
 
 	if (n > 7 && strcmp(bundle + n - 7, ".warren") == 0)
 		n -= 7;
-	if (j->cli->key ? snprintf(ret, JOIN_PATH, "%s", j->cli->key) < JOIN_PATH
-			: snprintf(ret, JOIN_PATH, "%.*s.key", (int)n, bundle) < JOIN_PATH)
+	if (j->cli->key ? snprintf(j->key, JOIN_PATH, "%s", j->cli->key) < JOIN_PATH
+			: snprintf(j->key, JOIN_PATH, "%.*s.key", (int)n, bundle) < JOIN_PATH)
 		return ST_OK;
 	text_add(why, "the path is too long");
 	return ST_INVAL;
 }
 
-/* Text with the staged paths as the final ones. */
+/* The whole path of a staged file, as the caller knows it; or NULL. */
+static const char *unstaged(const struct join *j, const char *at, size_t *ret_n)
+{
+	const char *const known[JOIN_FILES] = {
+		[JOIN_KEY] = j->key,
+		[JOIN_BUNDLE] = j->cli->arg,
+	};
+
+	for (size_t i = 0; i < JOIN_FILES; i++) {
+		*ret_n = strlen(j->place[i].staged);
+		if (known[i] && *ret_n && strncmp(at, j->place[i].staged, *ret_n) == 0)
+			return known[i];
+	}
+	return NULL;
+}
+
+/* Text without the staged paths: bundle and key where they came from, the configuration where it
+ * would have been. */
 static void add_unstaged(const struct join *j, struct text *t, const char *s)
 {
 	size_t n = strlen(j->stage);
 	const char *hit;
 
 	while ((hit = strstr(s, j->stage))) {
-		text_fmt(t, "%.*s%s", (int)(hit - s), s, j->dir);
-		s = hit + n;
+		size_t whole;
+		const char *known = unstaged(j, hit, &whole);
+
+		text_fmt(t, "%.*s%s", (int)(hit - s), s, known ? known : j->dir);
+		s = hit + (known ? whole : n);
 	}
 	text_add(t, s);
 }
@@ -212,12 +232,11 @@ static enum status stage_conf(struct join *j, const char *identity, struct text 
 /* Bundle, key and configuration beside each other, and held against each other. */
 static enum status stage_all(struct join *j, const struct pki_blob *bundle, struct text *why)
 {
-	char path[JOIN_PATH];
 	struct pki_blob key = { 0 };
-	enum status st = key_path(j, path, why);
+	enum status st = key_path(j, why);
 
 	if (st == ST_OK)
-		st = pki_file_read(path, PKI_FILE_MAX, why, &key);
+		st = pki_file_read(j->key, PKI_FILE_MAX, why, &key);
 	if (st == ST_OK)
 		st = join_stage(j, why);
 	if (st == ST_OK)

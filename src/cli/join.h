@@ -36,6 +36,7 @@ struct join_place {
 struct join {
 	const struct cli *cli;
 	const char *dir;
+	char key[JOIN_PATH]; /* where it comes from */
 	char stage[JOIN_PATH]; /* "" when there is none */
 	bool made_dir;
 	struct pki_bundle *bundle;

@@ -9,13 +9,13 @@ enum cli_exit cli_complain(const struct cli *cli, enum cli_exit code, const char
 {
 	char buf[CTL_ERROR_MAX * 4];
 	struct text t = TEXT_OF(buf);
-	json_t *o = cli->json ? json_pack("{s:s}", "error", why) : NULL;
+	json_t *o;
 
-	cli_add(&t, why);
 	if (code == CLI_UNREACHABLE)
-		fprintf(stderr, "warren: daemon at %s: %s\n", cli->socket, buf);
-	else
-		fprintf(stderr, "warren: %s\n", buf);
+		text_fmt(&t, "daemon at %s: ", cli->socket);
+	cli_add(&t, why);
+	o = cli->json ? json_pack("{s:s}", "error", buf) : NULL;
+	fprintf(stderr, "warren: %s\n", buf);
 	if (o)
 		cli_print_json(o, false);
 	json_decref(o);
@@ -350,7 +350,7 @@ static enum cli_exit peer_command(const struct cli *cli, const char *cmd, const 
 
 enum cli_exit cli_up(const struct cli *cli)
 {
-	return peer_command(cli, "up", "connecting");
+	return peer_command(cli, "up", "asked to connect");
 }
 
 /* All SAs are deleted and the daemon ends; returns when it has. */

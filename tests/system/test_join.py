@@ -208,7 +208,9 @@ def test_key_of_another(star, corp):
     joiner = Joiner(star, 1)
     bundle = corp.site(joiner.site.identity, joiner.site.prefixes())
     corp.site("other.example", ["10.2.0.0/16"])
-    _refused(joiner, "key", bundle=bundle, argv=("--key", corp.path("other.example", ".key")))
+    # It is the given file that is wrong, not one that would have been its copy.
+    key = corp.path("other.example", ".key")
+    _refused(joiner, key + ": private key", bundle=bundle, argv=("--key", key))
     _refused(joiner, "No such file", bundle=bundle, argv=("--key", "/nonexistent"))
     _refused(joiner, "key", bundle=bundle, argv=("--key", bundle))
 
