@@ -140,11 +140,17 @@ static enum status start_engine(struct host *h)
 
 static void log_started(struct host *h)
 {
-	char buf[192];
+	char buf[256];
 	struct text t = TEXT_OF(buf);
 
-	text_fmt(&t, "warrend " WARREN_VERSION " started: %zu peer%s, device %s, mtu %u",
-		 h->conf->n_peers, h->conf->n_peers == 1 ? "" : "s", h->tun.name, h->mtu);
+	text_add(&t, "warrend " WARREN_VERSION " started: ");
+	for (size_t i = 0; i < h->conf->n_networks; i++)
+		text_fmt(&t, "%s of network %s, ",
+			 h->conf->networks[i].role.v == CONF_ROLE_HUB ? "hub" : "site",
+			 h->conf->networks[i].name);
+	if (h->conf->n_peers)
+		text_fmt(&t, "%zu peer%s, ", h->conf->n_peers, h->conf->n_peers == 1 ? "" : "s");
+	text_fmt(&t, "device %s, mtu %u", h->tun.name, h->mtu);
 	host_log(h, OBS_INFO, NULL, buf);
 }
 
