@@ -19,6 +19,7 @@ struct service {
 	void *ctx;
 	uint64_t redact[2]; /* the same for all loads: equal secrets look equal */
 	struct signer_rate rate;
+	char *path; /* of the configuration, as it was first told */
 	struct secrets current, staged;
 	/* SOCKET: what to remove at the end. */
 	char *control;
@@ -149,13 +150,19 @@ static enum status load(struct service *s, const char *path)
 	return st;
 }
 
+/* The first one comes before any packet did.  Who asks for another file has taken over the other
+ * process, and wants to read, as root, what stands there, or in a file that one of his own names.
+ */
 static enum status load_request(struct service *s, const struct signer_request *r)
 {
-	char path[SIGNER_PATH_MAX + 1];
-
-	memcpy(path, r->path.p, r->path.n);
-	path[r->path.n] = '\0';
-	return load(s, path);
+	if (!s->path) {
+		s->path = strndup((const char *)r->path.p, r->path.n);
+		if (!s->path)
+			return ST_NOMEM;
+	}
+	if (!bytes_eq(r->path, bytes_str(s->path)))
+		return ST_DROP;
+	return load(s, s->path);
 }
 
 static enum status commit(struct service *s)
@@ -212,6 +219,7 @@ void service_free(struct service *s)
 	forget_socket(s);
 	secrets_done(&s->current);
 	secrets_done(&s->staged);
+	free(s->path);
 	wipe(s, sizeof(*s));
 	free(s);
 }

@@ -17,7 +17,8 @@
  *
  * Octets to be signed must be those of RFC 7296 section 2.15: an IKE_SA_INIT message, a nonce, a
  * PRF output.  So even who has taken over the main process cannot have anything signed that is not
- * an IKE_AUTH of its own making, and not one more once it is out.
+ * an IKE_AUTH of its own making, and not one more once it is out.  Nor can it read what root can:
+ * the signer loads the file it was told first, again and again, and no other.
  *
  * When one of the two ends the other does so as well: a daemon that cannot authenticate is of no
  * use, a signer without daemon is a risk.

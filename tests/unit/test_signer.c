@@ -789,6 +789,27 @@ static void killed(void **state)
 	assert_int_equal(kill(pid, 0), -1);
 }
 
+/* S4: who has taken over the main process cannot have other files read, as a configuration or by
+ * one; asking for them is the end of both. */
+static void no_other_configuration(void **state)
+{
+	struct signer_snapshot *snap = NULL;
+	struct conf_errors errs;
+	char buf[200];
+	struct text why = TEXT_OF(buf);
+
+	(void)state;
+	write_file("other.conf", "a = \"b\"\n");
+	load_and_commit();
+	load_and_commit();
+	conf_errors_init(&errs, &mem_libc);
+	assert_int_equal(signer_load(w.signer, in_dir("other.conf"), &errs, &why, &snap), ST_IO);
+	assert_string_equal(buf, "the signer process ended with exit code 1");
+	assert_int_equal(errs.total, 0);
+	conf_errors_done(&errs);
+	unlink(in_dir("other.conf"));
+}
+
 static void signals_are_for_the_daemon(void **state)
 {
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE };
@@ -1026,6 +1047,7 @@ int main(void)
 		WITH_SIGNER(cancelled),
 		WITH_SIGNER(results_during_a_load),
 		WITH_SIGNER(killed),
+		WITH_SIGNER(no_other_configuration),
 		WITH_SIGNER(signals_are_for_the_daemon),
 		WITH_SIGNER(control_socket),
 		WITH_SIGNER(confined),
