@@ -4,9 +4,11 @@
  * Exit codes: 0 ended in order, or the block is up; 1 could not start, or the configuration is
  * wrong; 2 usage.
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "daemon/host.h"
 
@@ -97,6 +99,18 @@ static void print_failure(const struct conf_errors *errs, const char *why, enum 
 			st == ST_NOMEM ? "out of memory" : status_name(st));
 }
 
+/* A socket that got the number of a missing standard error would be sent our log. */
+static void fill_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 /* The signer comes first: it must not inherit anything. */
 static enum status prepare(struct host *h)
 {
@@ -104,6 +118,7 @@ static enum status prepare(struct host *h)
 	struct text why = TEXT_OF(buf);
 	enum status st = plat_harden(&why);
 
+	fill_standard_fds();
 	if (st == ST_OK)
 		st = signer_fork(&why, &h->signer);
 	if (st == ST_OK && (st = host_init(h)) != ST_OK)
