@@ -1,5 +1,6 @@
 #include "daemon/guarding.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "daemon/host.h"
@@ -29,6 +30,12 @@ struct guarding {
 };
 
 enum { WHY_MAX = 512 };
+
+/* That of the start: another one becomes ours with the next. */
+static const char *state_dir(const struct host *h)
+{
+	return h->conf_started->state.s;
+}
 
 /* ---- what is known ----------------------------------------------------------------------- */
 
@@ -78,8 +85,7 @@ static enum status append(struct guard_prefixes *to, const struct prefix *v, siz
 }
 
 /* No bundle and no configuration says it.  Nothing was told: nothing is known. */
-static enum status learnt(struct host *h, const struct conf *conf, const char *network,
-			  struct guard_prefixes *ret)
+static enum status learnt(struct host *h, const char *network, struct guard_prefixes *ret)
 {
 	struct guard_prefixes saved;
 	char buf[WHY_MAX];
@@ -87,7 +93,7 @@ static enum status learnt(struct host *h, const struct conf *conf, const char *n
 	enum status st = ST_OK;
 
 	if (!told_by(h->guarding, network)) {
-		st = guard_learnt(conf->state.s, network, &why, &saved);
+		st = guard_learnt(state_dir(h), network, &why, &saved);
 		if (st == ST_OK)
 			st = remember(h->guarding, network, &saved);
 		else if (st == ST_IO || st == ST_INVAL)
@@ -110,7 +116,7 @@ static enum status network_facts(void *ctx, const struct conf *conf, size_t inde
 	for (size_t i = 0; i < index; i++)
 		n = n->next;
 	if (st == ST_OK && ret->domain.n == 0)
-		st = learnt(k->h, conf, n->name, &ret->domain);
+		st = learnt(k->h, n->name, &ret->domain);
 	return st == ST_OK ? guarding_add_ts(&ret->local, &c->protect) : st;
 }
 
@@ -206,12 +212,20 @@ static void save_plan(struct host *h)
 	char buf[WHY_MAX];
 	struct text why = TEXT_OF(buf);
 
-	if (guard_plan_save(h->conf->state.s, &h->guarding->plan, &why) != ST_OK)
+	if (guard_plan_save(state_dir(h), &h->guarding->plan, &why) != ST_OK)
 		host_log(h, OBS_WARNING, NULL, buf);
 }
 
 /* ---- change ------------------------------------------------------------------------------ */
 
+static void failed(struct host *h, enum status st, const char *why)
+{
+	host_log(h, OBS_ERROR, NULL, *why ? why : status_name(st));
+	if (h->guarding->retry)
+		plat_timer_at(h->guarding->retry, mono_add(plat_mono(), dur_s(RETRY_S)));
+}
+
+/* Takes `plan`. */
 static enum status adopt_plan(struct host *h, struct guard_plan *plan, struct text *why)
 {
 	struct guarding *g = h->guarding;
@@ -230,21 +244,78 @@ static enum status adopt_plan(struct host *h, struct guard_plan *plan, struct te
 	return ST_OK;
 }
 
-enum status guarding_change(struct host *h, const struct conf *conf, const struct conf_creds *creds,
-			    struct text *why)
+static enum status make_plan(struct host *h, const struct conf *conf,
+			     const struct conf_creds *creds, struct guard_plan *ret)
 {
 	struct known k = { h, creds };
 	const struct guarding_source source = { network_facts, &k };
-	struct guard_plan plan;
-	enum status st = guarding_plan(conf, &source, &plan);
 
+	return guarding_plan(conf, &source, ret);
+}
+
+/* Sites of the new plan are let through at once where nothing was blocked before. */
+static enum status add_sites(struct guard_prefixes *to, const struct guard_prefixes *sites,
+			     const struct guard_plan *stands)
+{
+	struct guard_shape shape;
+	enum status st = guard_shape_of(stands, &shape);
+
+	if (st != ST_OK)
+		return st;
+	for (size_t i = 0; i < sites->n && st == ST_OK; i++)
+		if (!guard_ranges_have(&shape.domain, &sites->v[i].ip))
+			st = guard_prefixes_add(to, &sites->v[i]);
+	guard_shape_done(&shape);
+	return st;
+}
+
+enum status guarding_widen(struct host *h, const struct conf *conf, const struct conf_creds *creds,
+			   struct text *why)
+{
+	const struct guard_plan *stands = &h->guarding->plan;
+	struct guard_prefixes sites;
+	struct guard_plan plan;
+	enum status st = make_plan(h, conf, creds, &plan);
+
+	if (st != ST_OK)
+		return st;
+	sites = plan.local;
+	plan.local = (struct guard_prefixes){ 0 };
+	st = append(&plan.domain, stands->domain.v, stands->domain.n);
 	if (st == ST_OK)
-		st = adopt_plan(h, &plan, why);
+		st = append(&plan.local, stands->local.v, stands->local.n);
+	if (st == ST_OK)
+		st = add_sites(&plan.local, &sites, stands);
+	guard_prefixes_done(&sites);
+	if (st != ST_OK) {
+		guard_plan_done(&plan);
+		return st;
+	}
+	guard_plan_normalise(&plan);
+	return adopt_plan(h, &plan, why);
+}
+
+/* The plan of what runs. */
+static enum status follow_conf(struct host *h, struct text *why)
+{
+	struct guard_plan plan;
+	enum status st = make_plan(h, h->conf, h->creds, &plan);
+
+	return st == ST_OK ? adopt_plan(h, &plan, why) : st;
+}
+
+void guarding_follow(struct host *h)
+{
+	char buf[WHY_MAX];
+	struct text why = TEXT_OF(buf);
+	enum status st = follow_conf(h, &why);
+
 	if (st == ST_OK && !h->guarding->down)
-		st = attach(h, conf, creds, why);
+		st = attach(h, h->conf, h->creds, &why);
 	if (st == ST_OK)
 		save_plan(h);
-	return st;
+	else
+		failed(h, st, buf);
 }
 
 /* It is guarded also if it cannot be kept. */
@@ -256,28 +327,19 @@ void guarding_learn(struct host *h, const char *network, const struct prefix *v,
 	enum status st = append(&domain, v, n);
 
 	guard_prefixes_sort(&domain);
-	if (st == ST_OK && guard_learn(h->conf->state.s, network, v, n, &why) != ST_OK) {
+	if (st == ST_OK && guard_learn(state_dir(h), network, v, n, &why) != ST_OK)
 		host_log(h, OBS_WARNING, NULL, buf);
-		why = TEXT_OF(buf);
-	}
 	if (st == ST_OK)
 		st = remember(h->guarding, network, &domain);
 	else
 		guard_prefixes_done(&domain);
 	if (st == ST_OK)
-		st = guarding_change(h, h->conf, h->creds, &why);
-	if (st != ST_OK)
-		host_log(h, OBS_ERROR, NULL, why.n ? buf : "domain of a network: out of memory");
+		guarding_follow(h);
+	else
+		host_log(h, OBS_ERROR, NULL, "domain of a network: out of memory");
 }
 
 /* ---- watching ---------------------------------------------------------------------------- */
-
-static void failed(struct host *h, enum status st, const char *why)
-{
-	host_log(h, OBS_ERROR, NULL, *why ? why : status_name(st));
-	if (h->guarding->retry)
-		plat_timer_at(h->guarding->retry, mono_add(plat_mono(), dur_s(RETRY_S)));
-}
 
 static void follow_mtu(struct host *h)
 {
@@ -330,8 +392,12 @@ static void look_again(struct host *h, bool device)
 
 	if (h->stopping)
 		return;
-	if (plat_link_get(h->nl, h->tun.ifindex, &why, &link) != ST_OK) {
-		device_gone(h);
+	st = plat_link_get(h->nl, h->tun.ifindex, &why, &link);
+	if (st != ST_OK) {
+		if (plat_nl_errno(h->nl) == ENODEV)
+			device_gone(h);
+		else
+			failed(h, st, buf);
 		return;
 	}
 	follow_mtu(h);
@@ -375,12 +441,14 @@ static void on_retry(void *host)
 	struct host *h = host;
 	char buf[WHY_MAX];
 	struct text why = TEXT_OF(buf);
-	enum status st = guard_block(h->guarding->guard, &h->guarding->plan, &why);
+	enum status st = follow_conf(h, &why);
 
-	if (st != ST_OK)
+	if (st != ST_OK) {
 		failed(h, st, buf);
-	else
-		look_again(h, true);
+		return;
+	}
+	save_plan(h);
+	look_again(h, true);
 }
 
 enum status guarding_watch(struct host *h, struct text *why)
@@ -488,7 +556,7 @@ json_t *guarding_json(const struct host *h)
 {
 	const struct guarding *g = h->guarding;
 
-	return json_pack("{s:s, s:I, s:o, s:I, s:o}", "state", h->conf->state.s, "domain_prefixes",
+	return json_pack("{s:s, s:I, s:o, s:I, s:o}", "state", state_dir(h), "domain_prefixes",
 			 (json_int_t)g->plan.domain.n, "domain", prefixes_json(&g->plan.domain),
 			 "local_prefixes", (json_int_t)g->plan.local.n, "local",
 			 prefixes_json(&g->plan.local));

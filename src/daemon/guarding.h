@@ -59,10 +59,14 @@ MUST enum status guarding_attach(struct host *h, struct text *why);
 /* From here on as the user whom the daemon became. */
 MUST enum status guarding_watch(struct host *h, struct text *why);
 
-/* Another configuration: before it is adopted.  The old one's block goes where the new one has
- * none, everything else stays without a gap.  Device and ports stay as they are. */
-MUST enum status guarding_change(struct host *h, const struct conf *conf,
-				 const struct conf_creds *creds, struct text *why);
+/* Another configuration, before it is adopted: what it has in its domain is blocked besides what
+ * is, and nothing that is blocked now is let go.  On failure what stood stands. */
+MUST enum status guarding_widen(struct host *h, const struct conf *conf,
+				const struct conf_creds *creds, struct text *why);
+/* Afterwards, or when it was not: what the host's configuration has no longer goes, everything else
+ * stays without a gap.  Device and ports stay as they are.  Failures are logged, and tried again.
+ */
+void guarding_follow(struct host *h);
 
 /* A hub told the domain of a network for which neither bundle nor configuration does: it is kept,
  * and guarded from now on.  Failures are logged. */

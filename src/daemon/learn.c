@@ -9,7 +9,8 @@ struct search {
 
 static const struct ike_peer_conf *network_of(const struct host *h, ike_peer_id id)
 {
-	for (size_t i = 0; i < h->ike_conf->n_peers; i++) {
+	/* Behind the peers of the file (translate.h), of which there may be ten thousand. */
+	for (size_t i = h->conf->n_peers; i < h->ike_conf->n_peers; i++) {
 		const struct ike_peer_conf *p = &h->ike_conf->peers[i];
 
 		if (p->id == id && p->role == IKE_ROLE_HUB && p->domain.n == 0)
@@ -44,7 +45,7 @@ static bool is_known(const struct host *h, const char *network, const struct gua
 	struct guard_prefixes known = { 0 };
 	char buf[256];
 	struct text ignored = TEXT_OF(buf);
-	bool same = guard_learnt(h->conf->state.s, network, &ignored, &known) == ST_OK &&
+	bool same = guard_learnt(h->conf_started->state.s, network, &ignored, &known) == ST_OK &&
 		    guard_prefixes_eq(&known, domain);
 
 	guard_prefixes_done(&known);

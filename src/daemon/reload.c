@@ -1,5 +1,7 @@
 #include "daemon/reload.h"
 
+#include <stdlib.h>
+
 #include "daemon/guarding.h"
 #include "daemon/translate.h"
 
@@ -55,13 +57,19 @@ static bool add_change(json_t *changes, enum conf_change change, const char *sec
 	return line && json_array_append_new(changes, line) == 0;
 }
 
-static const struct ike_peer_conf *same_peer(const struct ike_conf *conf,
-					     const struct ike_peer_conf *p)
+struct peer_node {
+	struct map_node node;
+	const struct ike_peer_conf *peer;
+};
+
+static bool has_id(const struct map_node *n, const void *id)
 {
-	for (size_t i = 0; i < conf->n_peers; i++)
-		if (conf->peers[i].id == p->id)
-			return &conf->peers[i];
-	return NULL;
+	return CONTAINER_OF(n, const struct peer_node, node)->peer->id == *(const ike_peer_id *)id;
+}
+
+static uint64_t hash_id(const struct map *m, const ike_peer_id *id)
+{
+	return map_hash(m, bytes_of(id, sizeof(*id)));
 }
 
 static bool same_revoked(const struct ike_peer_conf *a, const struct ike_peer_conf *b)
@@ -98,13 +106,27 @@ static bool add_contents(json_t *changes, const struct ike_peer_conf *old,
 static bool add_all_contents(json_t *changes, const struct ike_conf *old,
 			     const struct ike_conf *new)
 {
-	for (size_t i = 0; i < new->n_peers; i++) {
-		const struct ike_peer_conf *before = same_peer(old, &new->peers[i]);
+	static const uint64_t key[2] = { 1, 2 }; /* ids of our own */
+	struct peer_node *nodes = calloc(old->n_peers + 1, sizeof(*nodes));
+	bool ok = nodes != NULL;
+	struct map by_id;
 
-		if (before && !add_contents(changes, before, &new->peers[i]))
-			return false;
+	map_init(&by_id, &mem_libc, key);
+	for (size_t i = 0; ok && i < old->n_peers; i++) {
+		nodes[i].peer = &old->peers[i];
+		map_insert(&by_id, &nodes[i].node, hash_id(&by_id, &old->peers[i].id));
 	}
-	return true;
+	for (size_t i = 0; ok && i < new->n_peers; i++) {
+		const ike_peer_id *id = &new->peers[i].id;
+		struct map_node *n = map_find(&by_id, hash_id(&by_id, id), has_id, id);
+
+		if (n)
+			ok = add_contents(changes, CONTAINER_OF(n, struct peer_node, node)->peer,
+					  &new->peers[i]);
+	}
+	map_done(&by_id);
+	free(nodes);
+	return ok;
 }
 
 /* The lines between two texts that need a restart, or those that do not. */
@@ -154,34 +176,50 @@ static void keep_started(const struct host *h, struct ike_conf *conf)
 	conf->keys = h->ike_conf->keys;
 }
 
-static void adopt_conf(struct host *h, struct fresh *f)
+/* What ran goes to `f`. */
+static void swap_conf(struct host *h, struct fresh *f)
 {
-	struct fresh old = { NULL, h->store, h->conf, h->creds, h->ike_conf };
+	struct fresh old = { f->snapshot, h->store, h->conf, h->creds, h->ike_conf };
 
 	h->log.level = (enum obs_level)f->conf->log.v;
-	keep_started(h, f->ike_conf);
 	jobs_use_store(h->jobs, f->store);
-	ike_reconfigure(h->ike, plat_now(), f->ike_conf);
 	h->store = f->store;
 	h->conf = f->conf;
 	h->creds = f->creds;
 	h->ike_conf = f->ike_conf;
-	old.snapshot = f->snapshot;
 	*f = old;
 }
 
-/* The block is there before the first packet that it concerns, and the secrets before the first
- * job that needs them. */
+/* The engine has secrets named to it that the signer does not use, and never will. */
+static void lost_signer(struct host *h, const char *why)
+{
+	host_log(h, OBS_ERROR, NULL, why);
+	h->failed = true;
+	host_shutdown(h, "no signer");
+}
+
+/*
+ * What can fail without consequences comes first.  What is new is blocked before the engine knows
+ * of it, and what is old until it does not; the signer has the new secrets before the first job
+ * that needs them, since jobs start when the engine's outputs are drained.
+ */
 static enum status adopt(struct host *h, struct fresh *f, struct text *why)
 {
-	enum status st = guarding_change(h, f->conf, f->creds, why);
+	enum status st = guarding_widen(h, f->conf, f->creds, why);
 
-	if (st == ST_OK)
-		st = signer_commit(h->signer, why);
 	if (st != ST_OK)
 		return st;
-	adopt_conf(h, f);
-	return ST_OK;
+	keep_started(h, f->ike_conf);
+	st = ike_reconfigure(h->ike, plat_now(), f->ike_conf);
+	if (st == ST_OK)
+		swap_conf(h, f);
+	guarding_follow(h);
+	if (st != ST_OK)
+		return st;
+	st = signer_commit(h->signer, why);
+	if (st != ST_OK)
+		lost_signer(h, why->p);
+	return st;
 }
 
 /* ---- the answer -------------------------------------------------------------------------- */

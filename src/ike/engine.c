@@ -261,11 +261,15 @@ void ike_resolved(struct ike *ike, struct now now, uint64_t resolve,
 	peer_resolved(ike, resolve, addrs, n);
 }
 
-void ike_reconfigure(struct ike *ike, struct now now, struct ike_conf *conf)
+enum status ike_reconfigure(struct ike *ike, struct now now, struct ike_conf *conf)
 {
+	enum status st;
+
 	enter(ike, now);
-	if (peers_configure(ike, conf))
-		count(ike, C_NO_MEMORY); /* the old configuration goes on */
+	st = peers_configure(ike, conf);
+	if (st != ST_OK)
+		count(ike, C_NO_MEMORY);
+	return st;
 }
 
 enum status ike_command(struct ike *ike, struct now now, const struct ike_cmd *cmd)

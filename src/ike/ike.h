@@ -179,9 +179,9 @@ void ike_resolved(struct ike *ike, struct now now, uint64_t resolve,
 		  const struct ike_address *addrs, size_t n);
 
 /* Peers whose section says what it said before are not touched.  Others are renewed, or go, as
- * reload.c has it.  Without memory the old configuration goes on, all of it ("ike.no_memory").
+ * reload.c has it.  ST_NOMEM: the old configuration goes on, all of it, and needs what it names.
  * References of the old configuration (keys, anchors) are still named by jobs under way. */
-void ike_reconfigure(struct ike *ike, struct now now, struct ike_conf *conf);
+MUST enum status ike_reconfigure(struct ike *ike, struct now now, struct ike_conf *conf);
 
 enum ike_cmd_kind {
 	IKE_CMD_UP, /* connect a peer now */

@@ -267,8 +267,9 @@ void node_reconfigure(struct node *n, struct test_conf *conf)
 	struct test_conf *old = n->conf;
 
 	n->conf = conf;
-	ike_reconfigure(n->ike, n->w->now, &conf->conf);
-	/* The engine may go on with what it had; it holds references of its own. */
+	/* Refused for want of memory, the engine goes on with what it had; it holds references of
+	 * its own. */
+	(void)!ike_reconfigure(n->ike, n->w->now, &conf->conf);
 	ike_conf_unref(&old->conf);
 	node_drain(n);
 }

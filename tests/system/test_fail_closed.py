@@ -262,6 +262,31 @@ def test_other_plans(sites):
         _progress(net)
 
 
+def test_reload_that_fails(sites):
+    """A block that cannot be made as the new configuration wants it: nothing of the old one is let
+    go, and what runs goes on."""
+    net = sites
+    foreign = ("route", "unreachable", "10.0.0.0/8", "table", "21051", "metric", "2")
+    with _nothing_in_clear(net):
+        net.left.start()
+        net.right.start()
+        _up(net)
+        sas = lambda: [sa["spi_i"] for sa in net.left.peers()["b"]["ike_sas"]]
+        until(lambda: len(sas()) == 1, "the one of two SAs that stays")
+        before = sas()
+        net.a.gw.run("ip", foreign[0], "add", *foreign[1:])
+        _edit(net.left, NARROW, '"10.0.0.0/8"')
+        done = net.left.cli("reload", check=False)
+        assert done.returncode != 0 and "10.0.0.0/8" in done.stdout + done.stderr
+        _progress(net)
+        assert net.left.status()["block"]["domain"] == json.loads(f"[{NARROW}]")
+        assert sas() == before
+        net.a.gw.run("ip", foreign[0], "del", *foreign[1:])
+        _edit(net.left, '"10.0.0.0/8"', NARROW)
+        assert json.loads(net.left.cli("reload", "--json").stdout)["changes"] == []
+        _up(net)
+
+
 def _forget_everything(gw):
     """What a reboot does to a network namespace."""
     for family in ("-4", "-6"):
