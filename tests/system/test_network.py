@@ -125,7 +125,8 @@ def test_star_is_enforced_at_both_ends(star, corp):
     site, caller = star.join(corp, 1), star.site(2)
     corp.site(caller.identity, caller.prefixes())
     with star.capture() as capture:
-        forced = Warrend(star.lab, caller.gw, {}, {"direct": {
+        fast = {"retransmit_timeout": "300ms", "retransmit_tries": 3}
+        forced = Warrend(star.lab, caller.gw, fast, {"direct": {
             "address": site.outer4, "local_id": caller.identity, "remote_id": site.identity,
             "certificate": corp.path(caller.identity, ".pem"),
             "key": corp.path(caller.identity, ".key"), "trust": [corp.ca],
