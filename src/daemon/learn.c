@@ -2,7 +2,7 @@
 
 struct search {
 	struct host *h;
-	const struct ike_event *ev;
+	ike_peer_id peer;
 	struct guard_prefixes domain;
 	bool failed;
 };
@@ -23,20 +23,18 @@ static bool on_child(void *ctx, const struct ike_child_info *child)
 {
 	struct search *s = ctx;
 
-	if (child->id != s->ev->child)
-		return true;
 	s->failed = guarding_add_ts(&s->domain, &child->ts_remote) != ST_OK;
-	return false;
+	return !s->failed;
 }
 
+/* All children: a hub may answer with one selector at a time. */
 static bool on_sa(void *ctx, const struct ike_sa_info *sa)
 {
 	struct search *s = ctx;
 
-	if (sa->id != s->ev->sa)
-		return true;
-	ike_each_child(s->h->ike, plat_now(), sa, on_child, s);
-	return false;
+	if (sa->peer == s->peer)
+		ike_each_child(s->h->ike, plat_now(), sa, on_child, s);
+	return !s->failed;
 }
 
 /* What is known already need not be written again. */
@@ -55,7 +53,7 @@ static bool is_known(const struct host *h, const char *network, const struct gua
 void learn_event(struct host *h, const struct ike_event *ev)
 {
 	const struct ike_peer_conf *network;
-	struct search s = { .h = h, .ev = ev };
+	struct search s = { .h = h, .peer = ev->peer };
 
 	if (ev->kind != IKE_EV_CHILD_UP)
 		return;

@@ -42,8 +42,10 @@ enum status guard_new(int ns, struct text *why, struct guard **ret_guard)
 	st = plat_nl_new(ns, why, &g->nl);
 	if (st == ST_OK)
 		st = plat_watch_new(ns, PLAT_WATCH_RULES | PLAT_WATCH_ROUTES, why, &g->watch);
-	if (st == ST_OK)
+	if (st == ST_OK) {
+		plat_watch_table(g->watch, GUARD_TABLE);
 		st = filter_new(ns, why, &g->filter);
+	}
 	if (st != ST_OK) {
 		guard_free(g);
 		return st;

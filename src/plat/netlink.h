@@ -148,6 +148,8 @@ MUST enum status plat_watch_new(int ns, unsigned what, struct text *why,
 void plat_watch_free(struct plat_watch *w);
 /* With LINKS: news of this one are told apart. */
 void plat_watch_link(struct plat_watch *w, int ifindex);
+/* Of ROUTES, those of this table (above 255) alone: others may change a thousand times a second. */
+void plat_watch_table(struct plat_watch *w, uint32_t table);
 /* Readable when there is news. */
 int plat_watch_fd(const struct plat_watch *w);
 /* Takes all news; the set of what changed.  Everything that is watched when some were lost. */

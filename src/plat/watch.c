@@ -16,6 +16,7 @@ struct plat_watch {
 	int fd;
 	unsigned what;
 	int ifindex; /* of the link that is told apart; 0: none */
+	uint32_t table; /* of the routes that count; 0: all */
 };
 
 static const struct {
@@ -120,6 +121,21 @@ void plat_watch_link(struct plat_watch *w, int ifindex)
 	w->what |= PLAT_WATCH_LINK;
 }
 
+void plat_watch_table(struct plat_watch *w, uint32_t table)
+{
+	w->table = table;
+}
+
+static unsigned route_kind(const struct plat_watch *w, const struct nlmsghdr *h)
+{
+	const struct nlattr *a[RTA_TABLE + 1];
+
+	if (!w->table || h->nlmsg_len < NLMSG_LENGTH(sizeof(struct rtmsg)))
+		return PLAT_WATCH_ROUTES;
+	nl_attrs(h, sizeof(struct rtmsg), a, RTA_TABLE);
+	return !a[RTA_TABLE] || nl_u32(a[RTA_TABLE]) == w->table ? PLAT_WATCH_ROUTES : 0;
+}
+
 static unsigned link_kind(const struct plat_watch *w, const struct nlmsghdr *h)
 {
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(h);
@@ -139,7 +155,7 @@ static unsigned kind_of(const struct plat_watch *w, const struct nlmsghdr *h)
 	case RTM_NEWRULE:
 	case RTM_DELRULE: return PLAT_WATCH_RULES;
 	case RTM_NEWROUTE:
-	case RTM_DELROUTE: return PLAT_WATCH_ROUTES;
+	case RTM_DELROUTE: return route_kind(w, h);
 	default: return 0;
 	}
 }

@@ -886,6 +886,12 @@ static void test_watch(void **state)
 	assert_int_equal(plat_watch_read(w), PLAT_WATCH_ROUTES);
 	assert_ok(plat_route_del(n->nl, &r, &n->why), n->why);
 	assert_int_equal(plat_watch_read(w), PLAT_WATCH_ROUTES);
+	plat_watch_table(w, 5001);
+	assert_ok(plat_route_add(n->nl, &r, &n->why), n->why);
+	assert_int_equal(plat_watch_read(w), 0);
+	r.table = 5001;
+	assert_ok(plat_route_add(n->nl, &r, &n->why), n->why);
+	assert_int_equal(plat_watch_read(w), PLAT_WATCH_ROUTES);
 	r.table = 254;
 	assert_ok(plat_route_add(n->nl, &r, &n->why), n->why);
 	assert_int_equal(plat_watch_read(w), 0);
