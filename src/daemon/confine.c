@@ -1,5 +1,6 @@
 #include "daemon/confine.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "plat/sandbox.h"
@@ -24,6 +25,21 @@ enum status confine_user(struct host *h, struct conf_errors *errs)
 	return ST_OK;
 }
 
+/* Left by an earlier `user`, most likely, or made by hand. */
+static bool is_anothers(const struct host *h, struct text *why)
+{
+	struct stat sb;
+
+	if (geteuid() != 0 || stat(h->conf->state.s, &sb) < 0 || sb.st_uid == h->user.uid)
+		return false;
+	text_fmt(why,
+		 "%s belongs to user %u, and the daemon is user %u: what is blocked cannot be kept "
+		 "for the next boot (\"chown -R %u %s\")",
+		 h->conf->state.s, (unsigned)sb.st_uid, (unsigned)h->user.uid,
+		 (unsigned)h->user.uid, h->conf->state.s);
+	return true;
+}
+
 /* What has to survive a restart is a help and no condition. */
 void confine_state(struct host *h)
 {
@@ -32,7 +48,8 @@ void confine_state(struct host *h)
 	struct text why = TEXT_OF(buf);
 
 	text_add(&why, "state directory ");
-	if (plat_give_dir(h->conf->state.s, ours, &h->user, 0755, &why) != ST_OK)
+	if (plat_give_dir(h->conf->state.s, ours, &h->user, 0755, &why) != ST_OK ||
+	    is_anothers(h, &why))
 		host_log(h, OBS_WARNING, NULL, buf);
 }
 

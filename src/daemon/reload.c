@@ -239,6 +239,34 @@ static json_t *errors_json(const struct conf_errors *errs)
 	return json_pack("{s:o, s:b}", "errors", list, "applied", false);
 }
 
+static void log_list(struct host *h, enum obs_level level, const char *what, json_t *list)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+	{
+		char buf[1280];
+		struct text t = TEXT_OF(buf);
+
+		if (json_is_string(item))
+			text_fmt(&t, "%s: %s", what, json_string_value(item));
+		else
+			text_fmt(&t, "%s: %s %s (%s)", what,
+				 json_string_value(json_object_get(item, "section")),
+				 json_string_value(json_object_get(item, "text")),
+				 json_string_value(json_object_get(item, "change")));
+		host_log(h, level, NULL, buf);
+	}
+}
+
+/* Whoever asked for it: the log has the whole story. */
+static void log_applied(struct host *h, json_t *changes, bool restart)
+{
+	log_list(h, OBS_INFO, "reload", changes);
+	host_log(h, OBS_INFO, NULL, restart ? "reloaded; some changes need a restart" : "reloaded");
+}
+
 static json_t *run(struct host *h, bool dry_run, struct conf_errors *errs, struct text *error)
 {
 	struct fresh f = { 0 };
@@ -254,6 +282,8 @@ static json_t *run(struct host *h, bool dry_run, struct conf_errors *errs, struc
 		if (st == ST_OK)
 			result = json_pack("{s:O, s:b, s:b}", "changes", changes, "applied",
 					   !dry_run, "restart", restart);
+		if (st == ST_OK && !dry_run)
+			log_applied(h, changes, restart);
 		json_decref(changes);
 	} else if (errs->total) {
 		result = errors_json(errs);
@@ -280,27 +310,6 @@ json_t *reload_run(struct host *h, bool dry_run, struct text *error)
 	return result;
 }
 
-static void log_list(struct host *h, enum obs_level level, const char *what, json_t *list)
-{
-	json_t *item;
-	size_t i;
-
-	json_array_foreach(list, i, item)
-	{
-		char buf[1280];
-		struct text t = TEXT_OF(buf);
-
-		if (json_is_string(item))
-			text_fmt(&t, "%s: %s", what, json_string_value(item));
-		else
-			text_fmt(&t, "%s: %s %s (%s)", what,
-				 json_string_value(json_object_get(item, "section")),
-				 json_string_value(json_object_get(item, "text")),
-				 json_string_value(json_object_get(item, "change")));
-		host_log(h, level, NULL, buf);
-	}
-}
-
 void reload_logged(struct host *h)
 {
 	char buf[640];
@@ -315,11 +324,5 @@ void reload_logged(struct host *h)
 		return;
 	}
 	log_list(h, OBS_ERROR, "reload refused", json_object_get(result, "errors"));
-	log_list(h, OBS_INFO, "reload", json_object_get(result, "changes"));
-	if (json_is_true(json_object_get(result, "applied")))
-		host_log(h, OBS_INFO, NULL,
-			 json_is_true(json_object_get(result, "restart"))
-				 ? "reloaded; some changes need a restart"
-				 : "reloaded");
 	json_decref(result);
 }

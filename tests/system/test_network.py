@@ -347,8 +347,9 @@ def test_reload_leaves_alone_what_did_not_change(star, corp):
     _edit(hub, "role = hub", "role = hub\n\tdpd_delay = 17s")
     dry = _reload(hub, "--dry-run")
     assert not dry["applied"] and [c["change"] for c in dry["changes"]] == ["hot"]
-    assert "17s" in dry["changes"][0]["text"]
+    assert "17s" in dry["changes"][0]["text"] and "17s" not in hub.log()
     assert _reload(hub)["applied"]
+    assert "-> 17s (hot)" in hub.log()
     _edit(hub, "dpd_delay = 17s", 'member "nobody.example" { prefixes = { "10.200.0.0/16" } }')
     assert _reload(hub)["applied"]
     assert (_spis(hub), _spis(site.daemon)) == before

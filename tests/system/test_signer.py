@@ -10,10 +10,11 @@ import signal
 
 from cryptography.hazmat.primitives import serialization
 
+from lib import topo
 from lib.lab import run
 from lib.pki import Pki
 from lib.wait import until
-from lib.warren import Warrend, binary, cert_peer, psk_pair, psk_peer
+from lib.warren import PSK, Warrend, binary, cert_peer, psk_pair, psk_peer
 
 PSK = "p4ss phrase of the t0wn musicians"
 PSK_FILE = "s3cret in a file, quite another one"
@@ -282,3 +283,19 @@ def test_digest_of_the_files_is_nowhere(two_sites):
     for daemon in (left, right):
         found, _ = search(daemon.pid, needles)
         assert not found
+
+
+def test_state_of_another_user(lab):
+    """A state directory that the daemon cannot write to is named with its owner, and what mends
+    it; the daemon runs all the same."""
+    ns = lab.netns("one")
+    topo.addresses(ns, "lo", "192.0.2.1/32")
+    daemon = Warrend(lab, ns, {}, {"b": {
+        "local_id": "a.example", "remote_id": "b.example", "psk": PSK, "start": "listen",
+        "local_ts": ["10.1.0.0/16"], "remote_ts": ["10.2.0.0/16"]}}, start=False)
+    os.mkdir(daemon.state_dir, 0o755)
+    os.chown(daemon.state_dir, 12345, 12345)
+    daemon.start()
+    assert "belongs to user 12345" in daemon.log() and "chown -R" in daemon.log()
+    assert os.stat(daemon.state_dir).st_uid == 12345
+    daemon.stop()
