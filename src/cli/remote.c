@@ -1,7 +1,9 @@
 /*
  * remote.c - the commands that ask the daemon.
  */
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -14,6 +16,9 @@ enum cli_exit cli_complain(const struct cli *cli, enum cli_exit code, const char
 	if (code == CLI_UNREACHABLE)
 		text_fmt(&t, "daemon at %s: ", cli->socket);
 	cli_add(&t, why);
+	if (code == CLI_UNREACHABLE && access(cli->socket, F_OK) == 0 &&
+	    access(cli->socket, W_OK) < 0 && errno == EACCES)
+		text_add(&t, ": it takes root, or the group of the socket");
 	o = cli->json ? json_pack("{s:s}", "error", buf) : NULL;
 	fprintf(stderr, "warren: %s\n", buf);
 	if (o)
