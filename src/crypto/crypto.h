@@ -221,12 +221,24 @@ struct crypto_cert_facts {
 	struct ip_range blocks[CRYPTO_BLOCKS_MAX];
 };
 
+/* Which of its questions VERIFY answered with no; `reason` has it in words. */
+enum crypto_fault {
+	CRYPTO_FAULT_NONE, /* the peer's input is not to blame, or it is none of these */
+	CRYPTO_FAULT_CERTIFICATE, /* unreadable, not for this purpose, no path to our anchors, or
+				   * no list of revoked ones by its issuer */
+	CRYPTO_FAULT_DATES, /* of the path, or of a CRL: or our clock is wrong, or was never set */
+	CRYPTO_FAULT_REVOKED,
+	CRYPTO_FAULT_IDENTITY, /* the certificate is somebody else's */
+	CRYPTO_FAULT_SIGNATURE, /* AUTH was not made with the certificate's key */
+};
+
 /* A result is a value without pointers; wipe it with crypto_result_done(). */
 struct crypto_result {
 	enum crypto_job_kind kind;
 	/* ST_OK; ST_REFUSE: the peer's input is no good, or we cannot satisfy it; ST_IO, ST_NOMEM,
 	 * ST_BUG: ours.  Unless ST_OK, all outputs below `reason` are zero. */
 	enum status status;
+	enum crypto_fault fault; /* VERIFY, with ST_REFUSE */
 	char reason[CRYPTO_REASON_MAX]; /* for the operator when status is not ST_OK */
 	struct {
 		uint8_t pub[CRYPTO_KE_PUBLIC_MAX];
@@ -236,7 +248,7 @@ struct crypto_result {
 		uint16_t shared_len;
 	} ke;
 	struct {
-		char how[24];   /* for people: "psk", "ecdsa-p256-sha256" */
+		char how[24]; /* for people: "psk", "ecdsa-p256-sha256" */
 		uint8_t method; /* the wire auth method that `data` is for */
 		uint8_t data[CRYPTO_SIGNATURE_MAX]; /* AUTH payload data, complete */
 		uint16_t len;

@@ -96,6 +96,7 @@ static struct journal_text *text_new(struct journal *j, const struct ike_event *
 		return NULL;
 	t->refs = 1;
 	t->kind = ev->kind;
+	t->reason = ev->reason;
 	t->keyed = ev->spi_i && ev->spi_r;
 	t->local = ev->local;
 	t->remote = ev->remote;
@@ -208,8 +209,8 @@ static void promote(struct journal *j, struct journal_subject *s)
 
 static bool says(const struct journal_note *n, const struct journal_text *t)
 {
-	return n->what->kind == t->kind && n->what->keyed == t->keyed &&
-	       strcmp(n->what->text, t->text) == 0;
+	return n->what->kind == t->kind && n->what->reason == t->reason &&
+	       n->what->keyed == t->keyed && strcmp(n->what->text, t->text) == 0;
 }
 
 /* Where that text stands already, else the last place, whose text goes. */

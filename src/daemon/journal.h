@@ -41,6 +41,7 @@ enum journal_kind {
 struct journal_text {
 	unsigned refs;
 	enum ike_event_kind kind;
+	enum ike_reason reason;
 	bool keyed; /* the IKE SA had both its SPIs: IKE_SA_INIT was done */
 	struct endpoint local, remote;
 	const char *peer; /* "" nobody we know */

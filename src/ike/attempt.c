@@ -105,7 +105,7 @@ void attempt_result(struct ike *ike, uint64_t job, const struct crypto_result *r
 	trace_emit(ike, T_JOB_DONE, at->sa->id, job, r->kind, r->status, 0);
 	if (at->generation != at->sa->generation || r->kind != at->job_kind) {
 		count(ike, C_BUG);
-		sa_fail(ike, at->sa, IKE_EV_BUG,
+		sa_fail(ike, at->sa, IKE_EV_BUG, IKE_R_INTERNAL,
 			"a job's result does not belong to the SA's state");
 		return;
 	}

@@ -142,21 +142,35 @@ static void peer_ident_text(const struct attempt *at, struct text *t)
 	policy_ident_text(t, &ident);
 }
 
+enum ike_reason reason_of(const struct crypto_result *r)
+{
+	static const enum ike_reason of[] = {
+		[CRYPTO_FAULT_NONE] = IKE_R_INTERNAL,
+		[CRYPTO_FAULT_CERTIFICATE] = IKE_R_CERTIFICATE,
+		[CRYPTO_FAULT_DATES] = IKE_R_CLOCK,
+		[CRYPTO_FAULT_REVOKED] = IKE_R_REVOKED,
+		[CRYPTO_FAULT_IDENTITY] = IKE_R_IDENTITY,
+		[CRYPTO_FAULT_SIGNATURE] = IKE_R_KEY,
+	};
+
+	return (size_t)r->fault < ARRAY_LEN(of) ? of[r->fault] : IKE_R_INTERNAL;
+}
+
 /* The provider refuses what the list revoked that it was given; ours may be newer. */
-static bool not_revoked(const struct ike_peer_conf *conf, const struct crypto_result *r,
-			struct text *why)
+static enum ike_reason not_revoked(const struct ike_peer_conf *conf, const struct crypto_result *r,
+				   struct text *why)
 {
 	if (!is_revoked(conf, r->cert.revocation_id))
-		return true;
+		return IKE_R_NONE;
 	text_add(why, "its certificate, serial number ");
 	text_hex(why, bytes_of(r->cert.serial, r->cert.serial_len));
 	text_add(why, ", is revoked");
-	return false;
+	return IKE_R_REVOKED;
 }
 
 /* For a pre-shared key the job computed what the peer's AUTH has to be. */
-bool auth_verified(const struct attempt *at, const struct ike_peer_conf *conf,
-		   const struct crypto_result *r, char ret_how[24], struct text *why)
+enum ike_reason auth_verified(const struct attempt *at, const struct ike_peer_conf *conf,
+			      const struct crypto_result *r, char ret_how[24], struct text *why)
 {
 	struct text how = { ret_how, 0, 24 };
 
@@ -164,13 +178,13 @@ bool auth_verified(const struct attempt *at, const struct ike_peer_conf *conf,
 	text_add(why, ": ");
 	if (r->status) {
 		text_add(why, r->reason[0] ? r->reason : "the check could not be carried out");
-		return false;
+		return reason_of(r);
 	}
 	/* The result says what was checked. The configuration may want something else by now, and a
 	 * job for a pre-shared key succeeds whatever the peer sent. */
 	if ((r->kind == CRYPTO_JOB_PSK_AUTH) != (conf->auth == IKE_AUTH_PSK)) {
 		text_add(why, "the configuration changed while the peer was being checked");
-		return false;
+		return IKE_R_KEY;
 	}
 	if (r->kind == CRYPTO_JOB_VERIFY) {
 		text_add(&how, r->cert.auth);
@@ -181,10 +195,10 @@ bool auth_verified(const struct attempt *at, const struct ike_peer_conf *conf,
 			 "the pre-shared keys differ: its AUTH does not verify with the one "
 			 "configured for \"%s\"",
 			 conf->name);
-		return false;
+		return IKE_R_KEY;
 	}
 	text_add(&how, "psk");
-	return true;
+	return IKE_R_NONE;
 }
 
 void auth_put(struct wire_out *o, const struct crypto_result *own)

@@ -91,12 +91,12 @@ static void signed_own(struct ike *ike, struct attempt *at, const struct crypto_
 
 	if (r->status) {
 		count(ike, C_JOB_FAILED);
-		sa_fail(ike, sa, IKE_EV_REFUSED, r->reason);
+		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_INTERNAL, r->reason);
 		return;
 	}
 	if (build(ike, at, r, &owned)) {
 		count(ike, C_NO_MEMORY);
-		sa_fail(ike, sa, IKE_EV_REFUSED, "out of memory");
+		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_INTERNAL, "out of memory");
 		return;
 	}
 	snprintf(sa->auth_local, sizeof(sa->auth_local), "%s", r->auth.how);
@@ -112,7 +112,7 @@ void auth_i_begin(struct ike *ike, struct attempt *at)
 	sa->hs->child_spi = child_pick_spi(ike);
 	if (auth_job_own(ike, at, sa->peer->conf, true, signed_own)) {
 		count(ike, C_NO_MEMORY);
-		sa_fail(ike, sa, IKE_EV_REFUSED, "out of memory");
+		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_INTERNAL, "out of memory");
 	}
 }
 
@@ -123,8 +123,8 @@ struct auth_i {
 	char how[24];
 };
 
-/* The responder's selectors must lie within what we asked for (section 2.9). */
-static bool child_ok(const struct attempt *at, struct child_params *c, struct text *why)
+/* The responder's selectors must lie within what we asked for (section 2.9): what does not. */
+static enum ike_reason child_ok(const struct attempt *at, struct child_params *c, struct text *why)
 {
 	const struct ike_sa *sa = at->sa;
 	const struct wire_payloads *p = &at->inner;
@@ -133,10 +133,10 @@ static bool child_ok(const struct attempt *at, struct child_params *c, struct te
 	struct bytes spi;
 
 	if (policy_accept(&conf->esp, &p->sa, true, why, &c->suite, &spi))
-		return false;
+		return IKE_R_ESP_PROPOSAL;
 	if (spi.n != 4 || load_be32(spi.p) < IKE_MIN_ESP_SPI) {
 		text_add(why, "its SPI is not one");
-		return false;
+		return IKE_R_ESP_PROPOSAL;
 	}
 	if (!p->ts_i.n || !p->ts_r.n || !policy_ts_subset(&p->ts_i, &conf->ts_local) ||
 	    !policy_ts_subset(&p->ts_r, &conf->ts_remote)) {
@@ -148,33 +148,38 @@ static bool child_ok(const struct attempt *at, struct child_params *c, struct te
 		policy_ts_list_text(why, &conf->ts_local);
 		text_add(why, " === ");
 		policy_ts_list_text(why, &conf->ts_remote);
-		return false;
+		return IKE_R_SELECTORS;
 	}
 	if (conf->role == IKE_ROLE_HUB && !hub_may_source(conf, cred_of(l->cred), &p->ts_r, why))
-		return false;
+		return IKE_R_AUTHORISATION;
 	c->spi_in = sa->hs->child_spi;
 	c->spi_out = load_be32(spi.p);
 	c->ts_local = p->ts_i;
 	c->ts_remote = p->ts_r;
-	return true;
+	return IKE_R_NONE;
 }
 
-/* NULL without `why`: out of memory. */
+/* NULL: `ret_reason` and `why` say why not. */
 static struct child *make_child(struct ike *ike, const struct attempt *at, struct outbox *ob,
-				struct text *why)
+				enum ike_reason *ret_reason, struct text *why)
 {
 	struct ike_sa *sa = at->sa;
 	struct nonces nonces = { sa->hs->nonce_i, sa->hs->nonce_r };
 	struct child_params c = { .peer = sa->peer->id };
 	struct child *child = NULL;
 
-	if (!child_ok(at, &c, why))
+	*ret_reason = child_ok(at, &c, why);
+	if (*ret_reason)
 		return NULL;
 	if (keys_child(&ike->crypto, sa->suite.prf, keys_d(&sa->keys), &nonces, &c.suite, true,
 		       &c.in, &c.out) == ST_OK &&
 	    child_new(ike, sa, &c, ob, &child))
 		child = NULL;
 	wipe(&c, sizeof(c));
+	if (!child) {
+		*ret_reason = IKE_R_INTERNAL;
+		text_add(why, "out of memory");
+	}
 	return child;
 }
 
@@ -211,6 +216,7 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 	struct auth_i *l = at->locals;
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text why = TEXT_OF(buf);
+	enum ike_reason reason = IKE_R_PEER_SAID;
 	struct child *child = NULL;
 	struct outbox ob;
 	bool offered = (at->inner.present & child_payloads) == child_payloads;
@@ -219,11 +225,9 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 	buf[0] = 0;
 	outbox_init(&ob, ike->mem);
 	if (offered)
-		child = make_child(ike, at, &ob, &why);
+		child = make_child(ike, at, &ob, &reason, &why);
 	else
 		explain_no_child(ike, sa, &at->inner, &why);
-	if (!child && !buf[0])
-		text_add(&why, "out of memory");
 
 	/* commit */
 	sa->remote_id = *id;
@@ -233,7 +237,8 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 	if (!child) {
 		outbox_drop(&ob);
 		peer_error(ike, sa->peer, buf);
-		event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa }, "%s", buf);
+		event_emit(ike, NULL, IKE_EV_REFUSED,
+			   (struct event_about){ .sa = sa, .reason = reason }, "%s", buf);
 	}
 	sa_established(ike, sa);
 	if (child) {
@@ -246,8 +251,10 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 		info_delete_child(ike, sa, child_spi, "its child was refused");
 }
 
-/* Identity, method and algorithms must be configured ones before anything is computed. */
-static bool expected(const struct ike_sa *sa, const struct wire_payloads *p, struct text *why)
+/* Identity, method and algorithms must be configured ones before anything is computed: what is
+ * not. */
+static enum ike_reason unexpected(const struct ike_sa *sa, const struct wire_payloads *p,
+				  struct text *why)
 {
 	const struct ike_peer_conf *conf = sa->peer->conf;
 	struct policy_ident id = { p->id_r.type, p->id_r.data };
@@ -258,43 +265,45 @@ static bool expected(const struct ike_sa *sa, const struct wire_payloads *p, str
 		policy_ident_text(why, &id);
 		text_add(why, ", configured is ");
 		policy_ident_text(why, &conf->remote_id);
-		return false;
+		return IKE_R_IDENTITY;
 	}
 	if (psk != (conf->auth == IKE_AUTH_PSK)) {
 		text_fmt(why, "the peer authenticates with %s, configured is %s",
 			 psk ? "a pre-shared key" : "a signature",
 			 conf->auth == IKE_AUTH_PSK ? "a pre-shared key" : "a certificate");
-		return false;
+		return IKE_R_KEY;
 	}
 	if (!suite_allowed(conf, &sa->suite)) {
 		policy_suite_text(why, &sa->suite);
 		text_add(why, " was negotiated, which is configured no longer");
-		return false;
+		return IKE_R_PROPOSAL;
 	}
-	return true;
+	return IKE_R_NONE;
 }
 
-/* It proved who it is.  Is that somebody we want to be connected to? */
-static bool accepted(struct attempt *at, const struct crypto_result *r, struct text *why)
+/* Whether it proved who it is, and that is somebody we want to be connected to: what is not. */
+static enum ike_reason unwelcome(struct attempt *at, const struct crypto_result *r,
+				 struct text *why)
 {
 	const struct ike_peer_conf *conf = at->sa->peer->conf;
 	struct policy_ident id = { at->inner.id_r.type, at->inner.id_r.data };
 	struct auth_i *l = at->locals;
+	enum ike_reason reason = auth_verified(at, conf, r, l->how, why);
 
-	if (!auth_verified(at, conf, r, l->how, why))
-		return false;
+	if (reason)
+		return reason;
 	if (r->kind == CRYPTO_JOB_VERIFY) {
 		l->cred = cred_put(&at->mem, &r->cert);
 		if (!l->cred.n) {
 			text_add(why, "out of memory");
-			return false;
+			return IKE_R_INTERNAL;
 		}
 	}
 	if (conf->role != IKE_ROLE_HUB)
-		return true;
+		return IKE_R_NONE;
 	*why = (struct text){ why->p, 0, why->cap };
 	why->p[0] = 0;
-	return hub_accepted(conf, &id, cred_of(l->cred), why);
+	return hub_accepted(conf, &id, cred_of(l->cred), why) ? IKE_R_NONE : IKE_R_IDENTITY;
 }
 
 static void judged(struct ike *ike, struct attempt *at, const struct crypto_result *r)
@@ -305,16 +314,18 @@ static void judged(struct ike *ike, struct attempt *at, const struct crypto_resu
 	struct bytes name = bytes_of(NULL, 0), cred = name;
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text why = TEXT_OF(buf);
-
 	/* Again: the configuration may have changed while the job was out. */
-	if (!expected(sa, &at->inner, &why)) {
+	enum ike_reason reason = unexpected(sa, &at->inner, &why);
+
+	if (reason) {
 		count(ike, C_ID_UNKNOWN);
-		sa_reject(ike, sa, buf);
+		sa_reject(ike, sa, reason, buf);
 		return;
 	}
-	if (!accepted(at, r, &why)) {
+	reason = unwelcome(at, r, &why);
+	if (reason) {
 		count(ike, sa->peer->conf->auth == IKE_AUTH_CERT ? C_CERT_REFUSED : C_AUTH_FAILED);
-		sa_reject(ike, sa, buf);
+		sa_reject(ike, sa, reason, buf);
 		return;
 	}
 	if (mem_dup(ike->mem, id.data, &name) || (l->cred.n && mem_dup(ike->mem, l->cred, &cred)) ||
@@ -322,7 +333,7 @@ static void judged(struct ike *ike, struct attempt *at, const struct crypto_resu
 		mem_free(ike->mem, (void *)(uintptr_t)name.p);
 		mem_free(ike->mem, (void *)(uintptr_t)cred.p);
 		count(ike, C_NO_MEMORY);
-		sa_reject(ike, sa, "out of memory");
+		sa_reject(ike, sa, IKE_R_INTERNAL, "out of memory");
 		return;
 	}
 	id.data = name;
@@ -333,14 +344,16 @@ enum status auth_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 {
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text why = TEXT_OF(buf);
+	enum ike_reason reason;
 	struct attempt *at;
 	enum status st;
 
 	event_claimed(sa, &rx->inner->id_r);
 	request_done(ike, sa);
-	if (!expected(sa, rx->inner, &why)) {
+	reason = unexpected(sa, rx->inner, &why);
+	if (reason) {
 		count(ike, C_ID_UNKNOWN);
-		sa_reject(ike, sa, buf);
+		sa_reject(ike, sa, reason, buf);
 		return ST_OK;
 	}
 	st = attempt_new(ike, sa, rx->ar, sizeof(struct auth_i), &at);
@@ -349,7 +362,7 @@ enum status auth_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 		st = auth_job_peer(ike, at, sa->peer->conf, false, judged);
 	}
 	if (st)
-		sa_reject(ike, sa, "out of memory");
+		sa_reject(ike, sa, IKE_R_INTERNAL, "out of memory");
 	return st;
 }
 
@@ -369,6 +382,6 @@ enum status auth_i_refused(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 		 conf->auth == IKE_AUTH_PSK ? "a pre-shared key" : "a certificate");
 	policy_ident_text(&t, &conf->remote_id);
 	text_add(&t, "; its log says which of these it does not accept");
-	sa_fail(ike, sa, IKE_EV_REFUSED, buf);
+	sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_PEER_SAID, buf);
 	return ST_OK;
 }

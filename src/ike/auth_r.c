@@ -18,14 +18,14 @@ struct auth_r {
 
 /* ---- refusing ----------------------------------------------------------------------------- */
 
-static void refuse(struct ike *ike, struct ike_sa *sa, struct peer *claimed, enum ike_counter why,
-		   const char *text)
+static void refuse(struct ike *ike, struct ike_sa *sa, struct peer *claimed,
+		   enum ike_counter counter, enum ike_reason reason, const char *text)
 {
-	count(ike, why);
+	count(ike, counter);
 	if (sa->attempt)
 		attempt_end(ike, sa->attempt);
 	answer_notify(ike, sa, WIRE_IKE_AUTH, WIRE_N_AUTHENTICATION_FAILED, bytes_of(NULL, 0));
-	sa_refuse(ike, sa, claimed, text);
+	sa_refuse(ike, sa, claimed, reason, text);
 }
 
 /* ---- who is it ---------------------------------------------------------------------------- */
@@ -191,6 +191,26 @@ static void explain_unknown(struct ike *ike, const struct ike_sa *sa,
 		explain_some(ike, sa, t);
 }
 
+/* What of it fits no section of that identity: with one that is named, it is the rest. */
+static enum ike_reason misfit(struct ike *ike, const struct ike_sa *sa,
+			      const struct wire_payloads *in)
+{
+	struct policy_ident id_i = { in->id_i.type, in->id_i.data };
+	struct policy_ident id_r = { in->id_r.type, in->id_r.data };
+	const struct peer *p = peer_by_ident(ike, NULL, &id_i, NULL);
+
+	list_for_each(n, &ike->patterns) {
+		const struct peer *s = CONTAINER_OF(n, struct section, pattern_node)->peer;
+
+		if (!p && policy_ident_match(&s->conf->remote_id, &id_i))
+			p = s;
+	}
+	if (!p ||
+	    (in->present & WIRE_BIT(WIRE_P_IDR) && !policy_ident_eq(&p->conf->local_id, &id_r)))
+		return IKE_R_IDENTITY;
+	return suite_allowed(p->conf, &sa->suite) ? IKE_R_KEY : IKE_R_PROPOSAL;
+}
+
 /* ---- the child ---------------------------------------------------------------------------- */
 
 /* What comes of a request; everything of it can fail before anything changes. */
@@ -200,6 +220,7 @@ struct answer {
 	struct bytes message;
 	struct policy_ident id;
 	struct cred *cred;
+	enum ike_reason no_child; /* as far as it has come */
 	char why_no_child[IKE_EVENT_TEXT_MAX];
 	char conflict[IKE_EVENT_TEXT_MAX];
 	struct outbox ob;
@@ -218,6 +239,7 @@ static enum status narrow_member(struct ike *ike, struct attempt *at, struct ans
 	struct auth_r *l = at->locals;
 	enum status st = member_authorise(&at->mem, conf, &id, cred_of(l->cred), &by, &allowed);
 
+	a->no_child = IKE_R_AUTHORISATION;
 	if (st == ST_REFUSE) {
 		text_add(why, "it asks for ");
 		policy_ts_list_text(why, &at->inner.ts_i);
@@ -229,8 +251,11 @@ static enum status narrow_member(struct ike *ike, struct attempt *at, struct ans
 		if (st == ST_REFUSE)
 			text_fmt(why, ", by %s", buf);
 	}
-	if (!st)
-		st = claims_resolve(ike, &at->mem, a->peer, &id, &c->ts_remote, &conflict, why);
+	if (st)
+		return st;
+	st = claims_resolve(ike, &at->mem, a->peer, &id, &c->ts_remote, &conflict, why);
+	/* Without a conflict it was a selector that cannot be had. */
+	a->no_child = a->conflict[0] ? IKE_R_CONFLICT : IKE_R_SELECTORS;
 	return st;
 }
 
@@ -246,6 +271,7 @@ static enum status negotiate(struct ike *ike, struct attempt *at, struct answer 
 		policy_select(&conf->esp, &in->sa, true, &why, &c->suite, ret_number, &spi);
 
 	*ret_notify = WIRE_N_NO_PROPOSAL_CHOSEN;
+	a->no_child = IKE_R_ESP_PROPOSAL;
 	if (st)
 		return st;
 	if (spi.n != 4 || load_be32(spi.p) < IKE_MIN_ESP_SPI) {
@@ -254,11 +280,15 @@ static enum status negotiate(struct ike *ike, struct attempt *at, struct answer 
 	}
 	c->spi_out = load_be32(spi.p);
 	*ret_notify = WIRE_N_TS_UNACCEPTABLE;
+	a->no_child = IKE_R_SELECTORS;
 	if (conf->role == IKE_ROLE_MEMBERS)
 		st = narrow_member(ike, at, a, c, &why);
 	else
 		st = policy_ts_narrow(&at->mem, &in->ts_i, &conf->ts_remote, &why, &c->ts_remote);
-	return st ? st : policy_ts_narrow(&at->mem, &in->ts_r, &conf->ts_local, &why, &c->ts_local);
+	if (st)
+		return st;
+	a->no_child = IKE_R_SELECTORS;
+	return policy_ts_narrow(&at->mem, &in->ts_r, &conf->ts_local, &why, &c->ts_local);
 }
 
 static void put_child(struct wire_out *o, const struct child_params *c,
@@ -393,7 +423,8 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 	sa_established(ike, sa);
 	if (a->conflict[0]) {
 		count(ike, C_CONFLICT);
-		event_emit(ike, NULL, IKE_EV_CONFLICT, (struct event_about){ .sa = sa }, "%s",
+		event_emit(ike, NULL, IKE_EV_CONFLICT,
+			   (struct event_about){ .sa = sa, .reason = IKE_R_CONFLICT }, "%s",
 			   a->conflict);
 	}
 	if (a->child) {
@@ -401,7 +432,8 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 		child_link(ike, a->child);
 	} else {
 		peer_error(ike, a->peer, a->why_no_child);
-		event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa },
+		event_emit(ike, NULL, IKE_EV_REFUSED,
+			   (struct event_about){ .sa = sa, .reason = a->no_child },
 			   "no child SA: %s", a->why_no_child);
 	}
 	/* The answer leaves after the data plane was told: the peer may use the child at once. */
@@ -419,39 +451,38 @@ static void signed_own(struct ike *ike, struct attempt *at, const struct crypto_
 	struct answer a = { 0 };
 
 	if (!section || cred_revoked(section->conf, cred_of(l->cred))) {
-		refuse(ike, sa, NULL, C_ID_UNKNOWN, stale);
+		refuse(ike, sa, NULL, C_ID_UNKNOWN, IKE_R_IDENTITY, stale);
 		return;
 	}
 	if (r->status) {
-		refuse(ike, sa, section, C_JOB_FAILED, r->reason);
+		refuse(ike, sa, section, C_JOB_FAILED, IKE_R_INTERNAL, r->reason);
 		return;
 	}
 	outbox_init(&a.ob, ike->mem);
 	if (prepare(ike, at, section, r, &a)) {
 		abandon(ike, &a);
-		refuse(ike, sa, section, C_NO_MEMORY, "out of memory");
+		refuse(ike, sa, section, C_NO_MEMORY, IKE_R_INTERNAL, "out of memory");
 		return;
 	}
 	snprintf(sa->auth_local, sizeof(sa->auth_local), "%s", r->auth.how);
 	commit(ike, at, &a);
 }
 
-/* The peer proved who it is; is it still welcome? */
-static bool accepted(struct attempt *at, const struct ike_peer_conf *conf,
-		     const struct crypto_result *r, struct text *why)
+/* Whether the peer proved who it is, and is welcome still: what is not. */
+static enum ike_reason unwelcome(struct attempt *at, const struct ike_peer_conf *conf,
+				 const struct crypto_result *r, struct text *why)
 {
 	struct auth_r *l = at->locals;
+	enum ike_reason reason = auth_verified(at, conf, r, l->how, why);
 
-	if (!auth_verified(at, conf, r, l->how, why))
-		return false;
-	if (r->kind != CRYPTO_JOB_VERIFY)
-		return true;
+	if (reason || r->kind != CRYPTO_JOB_VERIFY)
+		return reason;
 	l->cred = cred_put(&at->mem, &r->cert);
 	if (!l->cred.n) {
 		text_add(why, "out of memory");
-		return false;
+		return IKE_R_INTERNAL;
 	}
-	return true;
+	return IKE_R_NONE;
 }
 
 static void judged(struct ike *ike, struct attempt *at, const struct crypto_result *r)
@@ -460,18 +491,21 @@ static void judged(struct ike *ike, struct attempt *at, const struct crypto_resu
 	struct peer *section = still(ike, at);
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text why = TEXT_OF(buf);
+	enum ike_reason reason;
 
 	if (!section) {
-		refuse(ike, sa, NULL, C_ID_UNKNOWN, stale);
+		refuse(ike, sa, NULL, C_ID_UNKNOWN, IKE_R_IDENTITY, stale);
 		return;
 	}
-	if (!accepted(at, section->conf, r, &why)) {
+	reason = unwelcome(at, section->conf, r, &why);
+	if (reason) {
 		refuse(ike, sa, section,
-		       section->conf->auth == IKE_AUTH_CERT ? C_CERT_REFUSED : C_AUTH_FAILED, buf);
+		       section->conf->auth == IKE_AUTH_CERT ? C_CERT_REFUSED : C_AUTH_FAILED,
+		       reason, buf);
 		return;
 	}
 	if (auth_job_own(ike, at, section->conf, false, signed_own))
-		refuse(ike, sa, section, C_NO_MEMORY, "out of memory");
+		refuse(ike, sa, section, C_NO_MEMORY, IKE_R_INTERNAL, "out of memory");
 }
 
 enum status auth_r_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
@@ -487,7 +521,7 @@ enum status auth_r_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	path_after_init(ike, &sa->path, rx->d);
 	if (!section) {
 		explain_unknown(ike, sa, rx->inner, &why);
-		refuse(ike, sa, NULL, C_ID_UNKNOWN, buf);
+		refuse(ike, sa, NULL, C_ID_UNKNOWN, misfit(ike, sa, rx->inner), buf);
 		return ST_OK;
 	}
 	st = attempt_new(ike, sa, rx->ar, sizeof(*l), &at);
@@ -515,6 +549,6 @@ enum status auth_r_eap(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	policy_ident_text(&why, &id);
 	text_add(&why, " sends no AUTH payload, which asks for EAP; make it use a certificate or a "
 		       "pre-shared key");
-	refuse(ike, sa, NULL, C_AUTH_FAILED, buf);
+	refuse(ike, sa, NULL, C_AUTH_FAILED, IKE_R_KEY, buf);
 	return ST_OK;
 }

@@ -306,7 +306,8 @@ static void refused(struct ike *ike, struct child *c, const char *what, enum sta
 	uint32_t spi = c->spi_in;
 
 	count(ike, C_DATAPLANE_FAILED);
-	event_emit(ike, NULL, IKE_EV_DATAPLANE, (struct event_about){ .sa = sa, .child = c },
+	event_emit(ike, NULL, IKE_EV_DATAPLANE,
+		   (struct event_about){ .sa = sa, .child = c, .reason = IKE_R_INTERNAL },
 		   "the data plane refused %s (%s)", what, status_name(st));
 	child_remove(ike, c, "the data plane refused it");
 	peer_child_failed(ike, sa->peer);
@@ -338,7 +339,8 @@ static void done(struct ike *ike, const struct dp_report *r)
 		if (r->u.done.status != ST_OK) {
 			count(ike, C_DATAPLANE_FAILED);
 			event_emit(
-				ike, NULL, IKE_EV_DATAPLANE, (struct event_about){ 0 },
+				ike, NULL, IKE_EV_DATAPLANE,
+				(struct event_about){ .reason = IKE_R_INTERNAL },
 				"the data plane refused operation %llu, which is no child's (%s)",
 				(unsigned long long)op, status_name(r->u.done.status));
 			peer_trap_failed(ike, op);

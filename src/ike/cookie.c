@@ -144,6 +144,22 @@ static void demand(struct ike *ike, const struct ike_datagram *d, const struct w
 	count(ike, C_COOKIE_SENT);
 }
 
+/* The caller is where it says: whoever looks for the reason finds one, as often as we can afford.
+ */
+static void overloaded(struct ike *ike, const struct ike_datagram *d)
+{
+	count(ike, C_HALF_OPEN_FULL);
+	if (!stray_allowed(ike))
+		return;
+	event_emit(
+		ike, NULL, IKE_EV_REFUSED,
+		(struct event_about){
+			.local = &d->local, .remote = &d->remote, .reason = IKE_R_OVERLOAD },
+		"IKE_SA_INIT dropped: %zu callers are being looked at already, and half_open_max "
+		"is %u",
+		ike->n_half_open, ike->conf->half_open_max);
+}
+
 bool cookie_admit(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h)
 {
 	struct init_request r;
@@ -158,7 +174,7 @@ bool cookie_admit(struct ike *ike, const struct ike_datagram *d, const struct wi
 	if (good(ike, d, h, &r)) {
 		if (ike->n_half_open < ike->conf->half_open_max)
 			return true;
-		count(ike, C_HALF_OPEN_FULL);
+		overloaded(ike, d);
 		return false;
 	}
 	if (r.cookie.n)

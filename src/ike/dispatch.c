@@ -84,11 +84,12 @@ static void bad_response(struct ike *ike, struct ike_sa *sa, const char *text)
 {
 	request_done(ike, sa);
 	if (sa->state == SA_I_AUTH) {
-		sa_reject(ike, sa, text);
+		sa_reject(ike, sa, IKE_R_MALFORMED, text);
 		return;
 	}
 	peer_error(ike, sa->peer, text);
-	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa }, "%s", text);
+	event_emit(ike, NULL, IKE_EV_REFUSED,
+		   (struct event_about){ .sa = sa, .reason = IKE_R_MALFORMED }, "%s", text);
 	if (sa->state == SA_UP)
 		sa_delete(ike, sa, text);
 	else
@@ -110,7 +111,7 @@ static void bad_syntax(struct ike *ike, struct ike_sa *sa, const struct wire_hdr
 		return;
 	}
 	answer_notify(ike, sa, h->exchange, WIRE_N_INVALID_SYNTAX, bytes_of(NULL, 0));
-	sa_fail(ike, sa, IKE_EV_REFUSED, text);
+	sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_MALFORMED, text);
 }
 
 /* A request with an unknown critical payload is answered so and has no effect (section 2.5); a
@@ -126,7 +127,8 @@ static void unknown_critical(struct ike *ike, struct ike_sa *sa, const struct wi
 	answer_notify(ike, sa, h->exchange, WIRE_N_UNSUPPORTED_CRITICAL_PAYLOAD,
 		      bytes_of(&type, 1));
 	if (sa->state != SA_UP && sa->state != SA_DELETING)
-		sa_fail(ike, sa, IKE_EV_REFUSED, "unknown critical payload in the peer's request");
+		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_MALFORMED,
+			"unknown critical payload in the peer's request");
 }
 
 /* The message is authentic (or needs not be) and parsed: find the row. */

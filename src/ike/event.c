@@ -17,6 +17,31 @@ const char *ike_event_name(enum ike_event_kind kind)
 	return kind < IKE_EVENTS ? names[kind] : "unknown";
 }
 
+const char *ike_reason_name(enum ike_reason reason)
+{
+	static const char *const names[IKE_REASONS] = {
+		[IKE_R_NONE] = "",
+		[IKE_R_NO_ANSWER] = "no_answer",
+		[IKE_R_PROPOSAL] = "proposal",
+		[IKE_R_KEY_EXCHANGE] = "key_exchange",
+		[IKE_R_IDENTITY] = "identity",
+		[IKE_R_CERTIFICATE] = "certificate",
+		[IKE_R_REVOKED] = "revoked",
+		[IKE_R_KEY] = "key",
+		[IKE_R_CLOCK] = "clock",
+		[IKE_R_AUTHORISATION] = "authorisation",
+		[IKE_R_CONFLICT] = "conflict",
+		[IKE_R_SELECTORS] = "selectors",
+		[IKE_R_ESP_PROPOSAL] = "esp_proposal",
+		[IKE_R_OVERLOAD] = "overload",
+		[IKE_R_PEER_SAID] = "peer_said",
+		[IKE_R_MALFORMED] = "malformed",
+		[IKE_R_INTERNAL] = "internal",
+	};
+
+	return reason < IKE_REASONS ? names[reason] : "";
+}
+
 void event_claimed(struct ike_sa *sa, const struct wire_id *id)
 {
 	struct policy_ident ident = { id->type, id->data };
@@ -85,6 +110,7 @@ void event_emit(struct ike *ike, struct outbox *ob, enum ike_event_kind kind,
 		return;
 	}
 	e->kind = kind;
+	e->reason = about.reason;
 	fill_about(e, &about);
 	/* The configuration may be gone when the host reads this. */
 	if (arena_dup(&it->mem, bytes_of(e->peer_name, strlen(e->peer_name) + 1), &name) == ST_OK)

@@ -219,11 +219,37 @@ enum ike_event_kind {
 	IKE_EVENTS,
 };
 
+/* What of a negotiation failed, for programs; of events about nothing that failed, NONE. */
+enum ike_reason {
+	IKE_R_NONE,
+	IKE_R_NO_ANSWER,
+	IKE_R_PROPOSAL, /* no algorithms in common for the IKE SA */
+	IKE_R_KEY_EXCHANGE, /* its method, or the peer's value */
+	IKE_R_IDENTITY, /* nobody we expect there, or its certificate is somebody else's */
+	IKE_R_CERTIFICATE, /* cannot be read, or leads to no anchor of ours */
+	IKE_R_REVOKED,
+	IKE_R_KEY, /* AUTH: another pre-shared key, another private key, or another kind of proof */
+	IKE_R_CLOCK, /* dates of certificates or CRLs against our clock */
+	IKE_R_AUTHORISATION, /* it may not have the prefixes that it wants */
+	IKE_R_CONFLICT, /* another one has them up */
+	IKE_R_SELECTORS,
+	IKE_R_ESP_PROPOSAL,
+	IKE_R_OVERLOAD, /* too many callers at once */
+	IKE_R_PEER_SAID, /* an error notify: the other end knows what it was */
+	IKE_R_MALFORMED, /* a message of the other end that makes no sense */
+	IKE_R_INTERNAL, /* memory, our own keys, the data plane, a bug */
+	IKE_REASONS,
+};
+
+/* Names such as "no_answer", "esp_proposal"; "" for NONE. */
+const char *ike_reason_name(enum ike_reason reason);
+
 #define IKE_EVENT_TEXT_MAX 768
 #define IKE_IDENTITY_TEXT 128
 
 struct ike_event {
 	enum ike_event_kind kind;
+	enum ike_reason reason;
 	ike_peer_id peer; /* 0: nobody we know */
 	const char *peer_name; /* "" then */
 	ike_sa_id sa;

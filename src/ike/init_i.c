@@ -63,7 +63,7 @@ static void generated(struct ike *ike, struct attempt *at, const struct crypto_r
 
 	if (st) {
 		count(ike, C_JOB_FAILED);
-		sa_fail(ike, sa, IKE_EV_REFUSED, r->reason);
+		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_INTERNAL, r->reason);
 		return;
 	}
 	st = mem_dup(ike->mem, bytes_of(r->ke.pub, r->ke.pub_len), &pub);
@@ -76,7 +76,7 @@ static void generated(struct ike *ike, struct attempt *at, const struct crypto_r
 	}
 	if (st) {
 		count(ike, C_NO_MEMORY);
-		sa_fail(ike, sa, IKE_EV_REFUSED, "out of memory");
+		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_INTERNAL, "out of memory");
 	}
 }
 
@@ -128,21 +128,21 @@ void init_i_start(struct ike *ike, struct peer *peer, const struct ike_address *
 		st = generate(ike, sa);
 	if (st) {
 		count(ike, C_NO_MEMORY);
-		sa_fail(ike, sa, IKE_EV_REFUSED, "out of memory");
+		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_INTERNAL, "out of memory");
 	}
 }
 
 /* ---- the answers -------------------------------------------------------------------------- */
 
 /* Nothing here is authenticated: it is reported, once for each attempt, and trying goes on. */
-static void hint(struct ike *ike, struct ike_sa *sa, const char *text)
+static void hint(struct ike *ike, struct ike_sa *sa, enum ike_reason reason, const char *text)
 {
-	if (sa->hs->hinted)
+	if (sa->hs->hint)
 		return;
-	sa->hs->hinted = true;
+	sa->hs->hint = reason;
 	if (!peer_has_child(sa->peer))
 		peer_error(ike, sa->peer, text);
-	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa },
+	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason },
 		   "%s; it is not authenticated, so we go on trying", text);
 }
 
@@ -190,7 +190,7 @@ enum status init_i_invalid_ke(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 			 group);
 		policy_sa_text(&t, &sa->peer->conf->ike);
 		text_fmt(&t, " and came with %u", sa->hs->group);
-		hint(ike, sa, buf);
+		hint(ike, sa, IKE_R_KEY_EXCHANGE, buf);
 		return ST_DROP;
 	}
 	request_done(ike, sa);
@@ -198,7 +198,7 @@ enum status init_i_invalid_ke(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	secret_done(&sa->hs->ke_priv);
 	sa_set_state(ike, sa, SA_I_START);
 	if (generate(ike, sa))
-		sa_fail(ike, sa, IKE_EV_REFUSED, "out of memory");
+		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_INTERNAL, "out of memory");
 	return ST_OK;
 }
 
@@ -218,7 +218,7 @@ enum status init_i_error(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 		policy_sa_text(&t, &sa->peer->conf->ike);
 		text_add(&t, "; compare with the peer's proposals");
 	}
-	hint(ike, sa, buf);
+	hint(ike, sa, IKE_R_PEER_SAID, buf);
 	return ST_OK;
 }
 
@@ -232,16 +232,17 @@ static void no_secret(struct ike *ike, struct attempt *at, const struct crypto_r
 
 	if (r->status != ST_REFUSE || !one_more_round(ike, sa)) {
 		count(ike, C_JOB_FAILED);
-		sa_fail(ike, sa, IKE_EV_REFUSED, r->reason);
+		sa_fail(ike, sa, IKE_EV_REFUSED,
+			r->status == ST_REFUSE ? IKE_R_KEY_EXCHANGE : IKE_R_INTERNAL, r->reason);
 		return;
 	}
 	count(ike, C_HINT);
 	text_fmt(&t, "the answer to IKE_SA_INIT has no good key exchange value: %s", r->reason);
-	hint(ike, sa, buf);
+	hint(ike, sa, IKE_R_KEY_EXCHANGE, buf);
 	attempt_end(ike, at);
 	if (init_i_send(ike, sa)) {
 		count(ike, C_NO_MEMORY);
-		sa_fail(ike, sa, IKE_EV_REFUSED, "out of memory");
+		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_INTERNAL, "out of memory");
 	}
 }
 
@@ -290,7 +291,7 @@ static void derived(struct ike *ike, struct attempt *at, const struct crypto_res
 	return;
 fail:
 	count(ike, C_NO_MEMORY);
-	sa_fail(ike, sa, IKE_EV_REFUSED, "out of memory");
+	sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_INTERNAL, "out of memory");
 }
 
 /* Whether the answer is one to our offer; `why` says what is wrong. */
@@ -378,14 +379,14 @@ enum status init_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	if (!acceptable(sa, rx->msg, &l, &why)) {
 		/* Somebody else may still give the true answer. */
 		count(ike, C_NO_PROPOSAL);
-		hint(ike, sa, buf);
+		hint(ike, sa, IKE_R_PROPOSAL, buf);
 		return ST_DROP;
 	}
 	l.path = path_after(ike, sa, rx);
 	st = derive(ike, sa, rx, &l);
 	if (st) {
 		count(ike, C_NO_MEMORY);
-		sa_fail(ike, sa, IKE_EV_REFUSED, "out of memory");
+		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_INTERNAL, "out of memory");
 		return ST_OK;
 	}
 	request_done(ike, sa);

@@ -177,7 +177,8 @@ static void no_proposal(struct ike *ike, const struct ike_datagram *d, const str
 		text_add(&t, ", with an SPI, where there is none yet");
 	wanted_instead(ike, &d->remote.ip, &t);
 	event_emit(ike, NULL, IKE_EV_REFUSED,
-		   (struct event_about){ .local = &d->local, .remote = &d->remote },
+		   (struct event_about){
+			   .local = &d->local, .remote = &d->remote, .reason = IKE_R_PROPOSAL },
 		   "IKE_SA_INIT refused: %s", buf);
 	refuse(ike, d, h, WIRE_N_NO_PROPOSAL_CHOSEN, bytes_of(NULL, 0));
 }
@@ -191,7 +192,9 @@ static void stay_silent(struct ike *ike, const struct ike_datagram *d)
 	count(ike, C_SILENT);
 	if (stray_allowed(ike))
 		event_emit(ike, NULL, IKE_EV_REFUSED,
-			   (struct event_about){ .local = &d->local, .remote = &d->remote },
+			   (struct event_about){ .local = &d->local,
+						 .remote = &d->remote,
+						 .reason = IKE_R_IDENTITY },
 			   "IKE_SA_INIT from %s dropped: a site answers nobody; networks are stars "
 			   "here, traffic goes by the hub",
 			   endpoint_text(&d->remote, ep));
@@ -234,11 +237,12 @@ static void no_secret(struct ike *ike, struct ike_sa *sa, const struct crypto_re
 {
 	if (r->status == ST_REFUSE) {
 		count(ike, C_INVALID_KE);
-		sa_fail(ike, sa, IKE_EV_REFUSED, r->reason);
+		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_KEY_EXCHANGE, r->reason);
 		return;
 	}
 	count(ike, C_JOB_FAILED);
-	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa }, "%s", r->reason);
+	event_emit(ike, NULL, IKE_EV_REFUSED,
+		   (struct event_about){ .sa = sa, .reason = IKE_R_INTERNAL }, "%s", r->reason);
 	sa_remove(ike, sa, r->reason);
 }
 

@@ -230,7 +230,8 @@ struct handshake {
 	uint32_t tried_groups; /* bit per group number, for INVALID_KE_PAYLOAD */
 	uint8_t rounds;
 	uint32_t child_spi; /* initiator: SPI offered in IKE_AUTH */
-	bool hinted; /* an answer that nothing vouches for was no good; last_error says how */
+	enum ike_reason hint; /* an answer that nothing vouches for was no good; last_error says how
+			       */
 	char claimed[IKE_IDENTITY_TEXT]; /* what the peer calls itself, once it said so */
 };
 
@@ -308,12 +309,14 @@ void sa_settle(struct ike *ike, struct ike_sa *sa);
 /* The peer says that it has no other SA with us (INITIAL_CONTACT, section 2.4): others go. */
 void sa_only(struct ike *ike, struct ike_sa *sa);
 /* Initiator: the responder is not whom we want. Tells it (section 2.21.2) and gives the SA up. */
-void sa_reject(struct ike *ike, struct ike_sa *sa, const char *text);
+void sa_reject(struct ike *ike, struct ike_sa *sa, enum ike_reason reason, const char *text);
 /* Gives up an SA whose negotiation failed: event with `text`, peer told to try elsewhere or later,
  * SA removed (or lingering when it has an answer to repeat). */
-void sa_fail(struct ike *ike, struct ike_sa *sa, enum ike_event_kind kind, const char *text);
+void sa_fail(struct ike *ike, struct ike_sa *sa, enum ike_event_kind kind, enum ike_reason reason,
+	     const char *text);
 /* Responder: the other end is not who it says. `claimed`: the peer that would be, or NULL. */
-void sa_refuse(struct ike *ike, struct ike_sa *sa, struct peer *claimed, const char *text);
+void sa_refuse(struct ike *ike, struct ike_sa *sa, struct peer *claimed, enum ike_reason reason,
+	       const char *text);
 void sa_timer(struct ike *ike, struct timer *t);
 void handshake_free(struct ike *ike, struct ike_sa *sa);
 void sa_alive_report(struct ike *ike, struct ike_sa *sa, bool heard);
@@ -444,9 +447,12 @@ MUST enum status auth_job_own(struct ike *ike, struct attempt *at, const struct 
 MUST enum status auth_job_peer(struct ike *ike, struct attempt *at,
 			       const struct ike_peer_conf *conf, bool peer_is_initiator,
 			       attempt_step *step);
-/* Judges the result of auth_job_peer(); false with the reason in `why`. */
-bool auth_verified(const struct attempt *at, const struct ike_peer_conf *conf,
-		   const struct crypto_result *r, char ret_how[24], struct text *why);
+/* Judges the result of auth_job_peer(): IKE_R_NONE, or what was wrong, with words for it. */
+MUST enum ike_reason auth_verified(const struct attempt *at, const struct ike_peer_conf *conf,
+				   const struct crypto_result *r, char ret_how[24],
+				   struct text *why);
+/* Of a job that failed, our own or one about what the peer sent. */
+enum ike_reason reason_of(const struct crypto_result *r);
 void auth_put(struct wire_out *o, const struct crypto_result *own);
 
 /* NAT detection (path.c). */
@@ -736,6 +742,7 @@ struct event_about {
 	const struct child *child;
 	const struct peer *peer; /* when there is no sa */
 	const struct endpoint *local, *remote;
+	enum ike_reason reason;
 };
 
 /* What a peer calls itself, for events about its handshake. */

@@ -88,28 +88,30 @@ static unsigned compare(const struct ike_peer_conf *a, const struct ike_peer_con
 
 /* ---- SAs that are up ---------------------------------------------------------------------- */
 
-/* Whether the other end is still somebody that this configuration accepts. */
-static bool still_accepted(const struct ike_sa *sa, unsigned changes, struct text *why)
+/* Whether the other end is still somebody that this configuration accepts: what is not. */
+static enum ike_reason unwelcome(const struct ike_sa *sa, unsigned changes, struct text *why)
 {
 	const struct ike_peer_conf *conf = sa->peer->conf;
 
 	if (cred_revoked(conf, sa->cred)) {
 		policy_ident_text(why, &sa->remote_id);
 		text_add(why, ": its certificate is revoked");
-		return false;
+		return IKE_R_REVOKED;
 	}
 	if (changes & CH_JUDGE) {
 		text_add(why, "reload: its pre-shared key or trust anchors have changed");
-		return false;
+		return conf->auth == IKE_AUTH_PSK ? IKE_R_KEY : IKE_R_CERTIFICATE;
 	}
 	if (!policy_ident_match(&conf->remote_id, &sa->remote_id)) {
 		text_add(why, "reload: it calls itself ");
 		policy_ident_text(why, &sa->remote_id);
 		text_add(why, ", configured is ");
 		policy_ident_text(why, &conf->remote_id);
-		return false;
+		return IKE_R_IDENTITY;
 	}
-	return conf->role != IKE_ROLE_HUB || hub_accepted(conf, &sa->remote_id, sa->cred, why);
+	if (conf->role != IKE_ROLE_HUB || hub_accepted(conf, &sa->remote_id, sa->cred, why))
+		return IKE_R_NONE;
+	return IKE_R_IDENTITY;
 }
 
 /* Whether the child lies in what both ends may have by this configuration. */
@@ -190,12 +192,13 @@ static bool check_children(struct ike *ike, struct ike_sa *sa)
 	return outside;
 }
 
-static void refuse_sa(struct ike *ike, struct ike_sa *sa, const char *why)
+static void refuse_sa(struct ike *ike, struct ike_sa *sa, enum ike_reason reason, const char *why)
 {
 	struct peer *p = sa->peer;
 
 	peer_error(ike, p, why);
-	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa }, "%s", why);
+	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason },
+		   "%s", why);
 	sa_delete(ike, sa, why);
 	/* Who wants it connects anew, and hears from the other end what it thinks of that. */
 	if (p->section && p->conf->start != IKE_START_LISTEN)
@@ -216,16 +219,19 @@ static void rejudge(struct ike *ike, struct ike_sa *sa, unsigned changes)
 	const struct ike_peer_conf *conf = sa->peer->conf;
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text why = TEXT_OF(buf);
+	enum ike_reason reason;
 	bool outside;
 
 	if (sa->state != SA_UP)
 		return;
-	if (!still_accepted(sa, changes, &why)) {
-		refuse_sa(ike, sa, buf);
+	reason = unwelcome(sa, changes, &why);
+	if (reason) {
+		refuse_sa(ike, sa, reason, buf);
 		return;
 	}
 	if (!suite_allowed(conf, &sa->suite) && !can_renew(sa)) {
-		refuse_sa(ike, sa, "reload: its algorithms are configured no longer");
+		refuse_sa(ike, sa, IKE_R_PROPOSAL,
+			  "reload: its algorithms are configured no longer");
 		return;
 	}
 	if (changes & CH_TIMERS)

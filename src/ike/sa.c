@@ -376,13 +376,14 @@ void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why)
 		info_delete(ike, sa, 0);
 }
 
-void sa_reject(struct ike *ike, struct ike_sa *sa, const char *text)
+void sa_reject(struct ike *ike, struct ike_sa *sa, enum ike_reason reason, const char *text)
 {
 	struct peer *peer = sa->peer;
 
 	attempt_end(ike, sa->attempt);
 	peer_error(ike, peer, text);
-	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa }, "%s", text);
+	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason },
+		   "%s", text);
 	handshake_free(ike, sa);
 	sa_set_state(ike, sa, SA_DELETING);
 	info_delete(ike, sa, WIRE_N_AUTHENTICATION_FAILED);
@@ -409,17 +410,19 @@ static void give_up(struct ike *ike, struct ike_sa *sa, const char *why)
 		sa_remove(ike, sa, why);
 }
 
-void sa_refuse(struct ike *ike, struct ike_sa *sa, struct peer *claimed, const char *text)
+void sa_refuse(struct ike *ike, struct ike_sa *sa, struct peer *claimed, enum ike_reason reason,
+	       const char *text)
 {
 	/* It is a claim and no more: what is known of a peer that is connected stays. */
 	if (claimed && !peer_has_child(claimed))
 		peer_error(ike, claimed, text);
-	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .peer = claimed },
-		   "%s", text);
+	event_emit(ike, NULL, IKE_EV_REFUSED,
+		   (struct event_about){ .sa = sa, .peer = claimed, .reason = reason }, "%s", text);
 	give_up(ike, sa, text);
 }
 
-void sa_fail(struct ike *ike, struct ike_sa *sa, enum ike_event_kind kind, const char *text)
+void sa_fail(struct ike *ike, struct ike_sa *sa, enum ike_event_kind kind, enum ike_reason reason,
+	     const char *text)
 {
 	struct peer *peer = sa->peer && !sa->peer->removed ? sa->peer : NULL;
 	bool connecting = sa->initiator && (sa->state == SA_I_START || sa->state == SA_I_INIT ||
@@ -427,7 +430,7 @@ void sa_fail(struct ike *ike, struct ike_sa *sa, enum ike_event_kind kind, const
 
 	if (peer)
 		peer_error(ike, peer, text);
-	event_emit(ike, NULL, kind, (struct event_about){ .sa = sa }, "%s", text);
+	event_emit(ike, NULL, kind, (struct event_about){ .sa = sa, .reason = reason }, "%s", text);
 	/* In SA_R_START the peer's key exchange value was none.  That cost a job; gone without a
 	 * trace, a flood of them would never be asked for cookies. */
 	if (sa->state == SA_R_START && kind == IKE_EV_REFUSED)

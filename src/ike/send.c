@@ -180,7 +180,7 @@ static void gave_up(struct ike *ike, struct ike_sa *sa)
 	char text[IKE_EVENT_TEXT_MAX], ep[ENDPOINT_TEXT_MAX];
 	struct text t = TEXT_OF(text);
 	/* What last_error says then is what init_i.c made of the answer. */
-	bool hint = sa->hs && sa->hs->hinted && peer_last_error(sa->peer)[0];
+	bool hint = sa->state == SA_I_INIT && sa->hs->hint && peer_last_error(sa->peer)[0];
 
 	endpoint_text(&sa->path.remote, ep);
 	if (sa->state == SA_DELETING) {
@@ -192,7 +192,8 @@ static void gave_up(struct ike *ike, struct ike_sa *sa)
 	if (hint)
 		text_fmt(&t, "; %s", peer_last_error(sa->peer));
 	count(ike, sa->state == SA_UP ? C_DEAD : C_UNREACHABLE);
-	sa_fail(ike, sa, sa->state == SA_UP ? IKE_EV_DEAD : IKE_EV_UNREACHABLE, text);
+	sa_fail(ike, sa, sa->state == SA_UP ? IKE_EV_DEAD : IKE_EV_UNREACHABLE,
+		hint ? sa->hs->hint : IKE_R_NO_ANSWER, text);
 }
 
 void retransmit_timer(struct ike *ike, struct ike_sa *sa)

@@ -20,7 +20,7 @@ enum obs_level obs_event_level(const struct ike_event *ev)
 /* ---- what of an event is set, in the order of the log line ---- */
 
 enum {
-	EVENT_FIELDS = 7,
+	EVENT_FIELDS = 8,
 };
 
 struct event_fields {
@@ -63,6 +63,8 @@ static void event_fields(const struct ike_event *ev, struct event_fields *ret)
 	add_endpoint(ret, 1, "remote", &ev->remote);
 	if (ev->identity[0])
 		add(ret, "identity", ev->identity);
+	if (ev->reason)
+		add(ret, "reason", ike_reason_name(ev->reason));
 }
 
 void obs_log_event(struct obs_log *log, obs_time t, const struct ike_event *ev)

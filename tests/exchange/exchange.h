@@ -70,6 +70,21 @@ static inline bool packet_notifies(struct world *w, const struct packet *p, uint
 }
 
 /* The newest event of that kind says so. */
+/* The newest event of that kind has that reason. */
+#define because(node, kind, why) check_because(node, kind, why, __FILE__, __LINE__)
+
+static inline void check_because(const struct node *n, enum ike_event_kind kind,
+				 enum ike_reason reason, const char *file, int line)
+{
+	const struct ike_event *ev = node_event(n, kind);
+
+	_assert_true(ev != NULL, "there is such an event", file, line);
+	if (ev->reason != reason)
+		print_error("%s: \"%s\" because of \"%s\", not of \"%s\"\n", n->name, ev->text,
+			    ike_reason_name(ev->reason), ike_reason_name(reason));
+	_assert_true(ev->reason == reason, "that is the reason", file, line);
+}
+
 #define says(node, kind, words) check_says(node, kind, words, __FILE__, __LINE__)
 
 static inline void check_says(const struct node *n, enum ike_event_kind kind, const char *words,

@@ -32,9 +32,11 @@ static void wrong_key(void **state)
 	next_notifies(w, WIRE_N_AUTHENTICATION_FAILED);
 	assert_int_equal(node_events(p->b, IKE_EV_SA_UP), 0);
 	says(p->b, IKE_EV_REFUSED, "pre-shared key");
+	because(p->b, IKE_EV_REFUSED, IKE_R_KEY);
 	deliver(w, p->b, WIRE_IKE_AUTH, RESPONSE, 1);
 	says(p->a, IKE_EV_REFUSED, "AUTHENTICATION_FAILED");
 	says(p->a, IKE_EV_REFUSED, "a.example");
+	because(p->a, IKE_EV_REFUSED, IKE_R_PEER_SAID);
 	assert_int_equal(node_counter(p->b, "ike.refused.authentication"), 1);
 	assert_nothing_came_of_it(p);
 }
@@ -86,6 +88,7 @@ static void responder_lies(void **state)
 	assert_int_equal(packet_exchange(s.packet), WIRE_INFORMATIONAL);
 	assert_non_null(script_notify(&s, WIRE_N_AUTHENTICATION_FAILED));
 	says(p->a, IKE_EV_REFUSED, "pre-shared key");
+	because(p->a, IKE_EV_REFUSED, IKE_R_KEY);
 	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 0);
 	assert_int_equal(p->a->n_children, 0);
 	script_done(&s);
@@ -105,6 +108,7 @@ static void unknown_initiator(void **state)
 	world_run(p->w);
 	says(p->b, IKE_EV_REFUSED, "mallory.example");
 	says(p->b, IKE_EV_REFUSED, "a.example");
+	because(p->b, IKE_EV_REFUSED, IKE_R_IDENTITY);
 	says(p->a, IKE_EV_REFUSED, "AUTHENTICATION_FAILED");
 	assert_int_equal(node_counter(p->b, "ike.refused.identity"), 1);
 	assert_nothing_came_of_it(p);
@@ -122,6 +126,7 @@ static void other_responder(void **state)
 	world_run(p->w);
 	says(p->a, IKE_EV_REFUSED, "c.example");
 	says(p->a, IKE_EV_REFUSED, "*.b.example");
+	because(p->a, IKE_EV_REFUSED, IKE_R_IDENTITY);
 	/* b had accepted a, and heard its farewell. */
 	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 0);
 	assert_int_equal(node_events(p->b, IKE_EV_SA_DOWN), 1);
@@ -224,14 +229,16 @@ struct bad_cert {
 	const char *subject; /* NULL: the right one */
 	int64_t from, until; /* days from now */
 	const char *says;
+	enum ike_reason reason;
 };
 
 static const struct bad_cert bad_cert[] = {
-	{ "foreign issuer", 11, 11, 666, NULL, -1, 365, "666" },
-	{ "expired", 11, 11, 100, NULL, -30, -1, "expired" },
-	{ "not yet valid", 11, 11, 100, NULL, 1, 365, "valid" },
-	{ "for somebody else", 11, 11, 100, "mallory.example", -1, 365, "mallory.example" },
-	{ "for another key", 13, 11, 100, NULL, -1, 365, "" },
+	{ "foreign issuer", 11, 11, 666, NULL, -1, 365, "666", IKE_R_CERTIFICATE },
+	{ "expired", 11, 11, 100, NULL, -30, -1, "expired", IKE_R_CLOCK },
+	{ "not yet valid", 11, 11, 100, NULL, 1, 365, "valid", IKE_R_CLOCK },
+	{ "for somebody else", 11, 11, 100, "mallory.example", -1, 365, "mallory.example",
+	  IKE_R_IDENTITY },
+	{ "for another key", 13, 11, 100, NULL, -1, 365, "", IKE_R_KEY },
 };
 
 static void spoil(struct test_conf *c, struct ike_peer_conf *peer, const struct bad_cert *bad,
@@ -257,6 +264,7 @@ static void bad_initiator_certificate(void **state)
 		connect(p.a);
 		world_run(p.w);
 		says(p.b, IKE_EV_REFUSED, bad_cert[i].says);
+		because(p.b, IKE_EV_REFUSED, bad_cert[i].reason);
 		says(p.a, IKE_EV_REFUSED, "AUTHENTICATION_FAILED");
 		assert_int_equal(node_events(p.b, IKE_EV_SA_UP), 0);
 		assert_int_equal(node_counter(p.b, "ike.refused.certificate"), 1);
@@ -281,6 +289,7 @@ static void bad_responder_certificate(void **state)
 		deliver(p.w, p.a, WIRE_IKE_AUTH, REQUEST, 1);
 		deliver(p.w, p.b, WIRE_IKE_AUTH, RESPONSE, 1);
 		says(p.a, IKE_EV_REFUSED, bad_cert[i].says);
+		because(p.a, IKE_EV_REFUSED, bad_cert[i].reason);
 		assert_int_equal(node_events(p.a, IKE_EV_SA_UP), 0);
 		assert_int_equal(p.a->n_children, 0);
 		/* a: INFORMATIONAL 2 {N(AUTHENTICATION_FAILED), D}: b takes its own end down. */

@@ -103,6 +103,7 @@ static void peer_wants_eap(void **state)
 	assert_non_null(script_notify(&s, WIRE_N_AUTHENTICATION_FAILED));
 	says(p->b, IKE_EV_REFUSED, "EAP");
 	says(p->b, IKE_EV_REFUSED, "a.example");
+	because(p->b, IKE_EV_REFUSED, IKE_R_KEY);
 	assert_int_equal(node_counter(p->b, "ike.refused.authentication"), 1);
 	world_advance(p->w, dur_s(100));
 	assert_true(node_is_down(p->b));
@@ -121,6 +122,7 @@ static void malformed_answer_to_auth(void **state)
 	script_send(&s);
 	world_deliver(p->w, world_packet(p->w, 0));
 	says(p->a, IKE_EV_REFUSED, "malformed");
+	because(p->a, IKE_EV_REFUSED, IKE_R_MALFORMED);
 	assert_true(script_take(&s) && s.opened);
 	assert_int_equal(packet_exchange(s.packet), WIRE_INFORMATIONAL);
 	assert_int_equal(s.in.n_deletes, 1);
@@ -182,6 +184,7 @@ static void probe_is_refused(void **state)
 	script_send(&s);
 	world_deliver(p->w, world_packet_to(p->w, p->a));
 	says(p->a, IKE_EV_REFUSED, "INVALID_SYNTAX");
+	because(p->a, IKE_EV_REFUSED, IKE_R_PEER_SAID);
 	assert_null(world_packet(p->w, 0));
 	assert_true(node_is_down(p->a));
 	script_done(&s);
@@ -263,6 +266,7 @@ static void trap_is_refused(void **state)
 	assert_null(node_trap(p->a, PAIR_PEER));
 	assert_int_equal(node_counter(p->a, "ike.host.dataplane_failed"), 1);
 	says(p->a, IKE_EV_DATAPLANE, "refused");
+	because(p->a, IKE_EV_DATAPLANE, IKE_R_INTERNAL);
 }
 
 /* A child that the data plane never had is not deleted there. */

@@ -109,6 +109,7 @@ static void claims_about_a_connected_peer(void **state)
 	assert_string_equal(node_peer(p->b, PAIR_PEER).last_error, "");
 	/* The log has it, and whose name was used. */
 	says(p->b, IKE_EV_REFUSED, "pre-shared keys differ");
+	because(p->b, IKE_EV_REFUSED, IKE_R_KEY);
 	assert_int_equal(node_event(p->b, IKE_EV_REFUSED)->peer, PAIR_PEER);
 	script_done(&s);
 	assert_true(world_ping(p->w, p->a, "10.1.0.1", p->b, "10.2.0.1"));
@@ -179,6 +180,7 @@ static void refused_proposals(void **state)
 	assert_int_equal(node_events(p->b, IKE_EV_REFUSED), IKE_STRAY_ANSWERS_PER_S);
 	assert_true(node_is_down(p->b));
 	says(p->b, IKE_EV_REFUSED, "aes256gcm16-prfsha384-ecp384");
+	because(p->b, IKE_EV_REFUSED, IKE_R_PROPOSAL);
 }
 
 int main(void)

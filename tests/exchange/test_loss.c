@@ -92,6 +92,7 @@ static void each_message_lost_for_ever(void **state)
 		assert_int_equal(dur_to_ms(mono_since(p.w->now.mono, begin)), 23744);
 		assert_int_equal(requests, 4);
 		says(p.a, IKE_EV_UNREACHABLE, "192.0.2.2");
+		because(p.a, IKE_EV_UNREACHABLE, IKE_R_NO_ANSWER);
 		assert_int_equal(node_events(p.a, IKE_EV_SA_UP), 0);
 		assert_string_not_equal(node_peer(p.a, PAIR_PEER).last_error, "");
 		p.a->unplugged = true; /* a is not heard of again */

@@ -109,6 +109,7 @@ static void flood(void **state)
 	}
 	assert_int_equal(ike_totals(p->b->ike).half_open, 64);
 	assert_int_equal(node_counter(p->b, "ike.rx.half_open_full"), 2);
+	because(p->b, IKE_EV_REFUSED, IKE_R_OVERLOAD);
 	world_advance(p->w, dur_s(60));
 	assert_true(node_is_down(p->b));
 	for (unsigned i = 0; i < ARRAY_LEN(s); i++)
@@ -233,8 +234,10 @@ static void no_proposal(void **state)
 	/* Both sides' values, at both ends as far as known there. */
 	says(p->b, IKE_EV_REFUSED, "aes256gcm16-prfsha384-ecp384");
 	says(p->b, IKE_EV_REFUSED, "aes128gcm16-prfsha256-x25519");
+	because(p->b, IKE_EV_REFUSED, IKE_R_PROPOSAL);
 	says(p->a, IKE_EV_REFUSED, "NO_PROPOSAL_CHOSEN");
 	says(p->a, IKE_EV_REFUSED, "aes128gcm16-prfsha256-x25519");
+	because(p->a, IKE_EV_REFUSED, IKE_R_PEER_SAID);
 	assert_true(strstr(node_peer(p->a, PAIR_PEER).last_error, "NO_PROPOSAL_CHOSEN") != NULL);
 	assert_int_equal(node_counter(p->b, "ike.refused.proposal"), 1);
 	settle(p);
@@ -255,6 +258,7 @@ static void no_child_proposal(void **state)
 	assert_int_equal(p->a->n_children + p->b->n_children, 0);
 	says(p->b, IKE_EV_REFUSED, "aes256gcm16");
 	says(p->b, IKE_EV_REFUSED, "aes128gcm16");
+	because(p->b, IKE_EV_REFUSED, IKE_R_ESP_PROPOSAL);
 	says(p->a, IKE_EV_REFUSED, "NO_PROPOSAL_CHOSEN");
 }
 

@@ -249,6 +249,7 @@ static void what_is_not_its_own(void **state)
 	assert_int_equal(n->n_children, 0);
 	says(s->hub, IKE_EV_REFUSED, "they offer 10.1.0.0/16; we allow 10.2.0.0/16");
 	says(s->hub, IKE_EV_REFUSED, "certificate blocks 10.2.0.0/16");
+	because(s->hub, IKE_EV_REFUSED, IKE_R_AUTHORISATION);
 	assert_string_equal(node_event(s->hub, IKE_EV_REFUSED)->peer_name, "site-2.example");
 	assert_non_null(strstr(node_peer(s->hub, star_member(s, "site-2.example")).last_error,
 			       "10.2.0.0/16"));
@@ -276,6 +277,7 @@ static void no_blocks_and_no_rule(void **state)
 	world_run(s->w);
 	assert_int_equal(n->n_children + s->hub->n_children, 0);
 	says(s->hub, IKE_EV_REFUSED, "no address blocks and no member rule names it");
+	because(s->hub, IKE_EV_REFUSED, IKE_R_AUTHORISATION);
 	assert_non_null(strstr(node_peer(n, STAR_PEER).last_error, "TS_UNACCEPTABLE"));
 }
 
@@ -335,6 +337,7 @@ static void a_range_of_too_many_prefixes(void **state)
 	world_run(s->w);
 	assert_int_equal(n->n_children, 0);
 	says(s->hub, IKE_EV_REFUSED, "takes more than 64 prefixes");
+	because(s->hub, IKE_EV_REFUSED, IKE_R_SELECTORS);
 }
 
 /* ---- two who may have the same -------------------------------------------------------------- */
@@ -372,6 +375,7 @@ static void first_holds(void **state)
 		says(s.hub, IKE_EV_CONFLICT, name[0]);
 		says(s.hub, IKE_EV_CONFLICT, name[1]);
 		says(s.hub, IKE_EV_CONFLICT, "keeps it until its SA ends");
+		because(s.hub, IKE_EV_CONFLICT, IKE_R_CONFLICT);
 		assert_string_equal(node_event(s.hub, IKE_EV_CONFLICT)->peer_name, name[1]);
 		assert_non_null(
 			strstr(node_peer(s.hub, star_member(&s, name[1])).last_error, name[0]));
@@ -480,6 +484,7 @@ static void a_member_poses_as_the_hub(void **state)
 	says(n, IKE_EV_REFUSED, "site-9.example is no hub of \"corp\"");
 	says(n, IKE_EV_REFUSED, "hub.example");
 	says(n, IKE_EV_REFUSED, "10.9.0.0/16");
+	because(n, IKE_EV_REFUSED, IKE_R_IDENTITY);
 	says(s->hub, IKE_EV_REFUSED, "does not accept our authentication");
 	assert_string_equal(node_event(n, IKE_EV_REFUSED)->identity, "site-9.example");
 	assert_int_equal(ike_totals(s->hub->ike).sas, 0);
@@ -525,6 +530,7 @@ static void a_hub_that_answers_too_much(void **state)
 		assert_int_equal(n->n_children + s.hub->n_children, 0);
 		says(n, IKE_EV_REFUSED, row[i].words);
 		says(n, IKE_EV_REFUSED, row[i].answers);
+		because(n, IKE_EV_REFUSED, IKE_R_AUTHORISATION);
 		star_done(&s);
 	}
 }
@@ -676,6 +682,7 @@ static void a_revoked_hub(void **state)
 	world_run(s->w);
 	assert_int_equal(n->n_children, 0);
 	says(n, IKE_EV_REFUSED, "is revoked");
+	because(n, IKE_EV_REFUSED, IKE_R_REVOKED);
 }
 
 /* ---- our own trouble ------------------------------------------------------------------------ */

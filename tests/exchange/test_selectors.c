@@ -58,6 +58,7 @@ static void no_child(struct pair *p)
 	/* The IKE SA stays; both sides' values are named. */
 	assert_true(node_sa(p->a).info.established && node_sa(p->b).info.established);
 	says(p->a, IKE_EV_REFUSED, "TS_UNACCEPTABLE");
+	because(p->a, IKE_EV_REFUSED, IKE_R_PEER_SAID);
 	assert_int_equal(node_counter(p->b, "ike.refused.selectors"), 1);
 }
 
@@ -99,6 +100,7 @@ static void refusal_names_both(void **state)
 	deliver(w, p->b, WIRE_IKE_AUTH, RESPONSE, 1);
 	says(p->b, IKE_EV_REFUSED, "10.9.0.0/16");
 	says(p->b, IKE_EV_REFUSED, "10.1.0.0/16");
+	because(p->b, IKE_EV_REFUSED, IKE_R_SELECTORS);
 	says(p->a, IKE_EV_REFUSED, "10.9.0.0/16");
 }
 

@@ -276,10 +276,27 @@ static const char *keep_name(const char *name)
 	return (const char *)copy.p;
 }
 
+/* Those say what it was that failed, the others that nothing did. */
+static bool is_failure(enum ike_event_kind kind)
+{
+	switch (kind) {
+	case IKE_EV_CONFLICT:
+	case IKE_EV_REFUSED:
+	case IKE_EV_UNREACHABLE:
+	case IKE_EV_DEAD:
+	case IKE_EV_DATAPLANE:
+	case IKE_EV_BUG: return true;
+	default: return false;
+	}
+}
+
 void record_event(struct node *n, const struct ike_event *ev)
 {
 	if (ev->kind >= IKE_EVENTS || !memchr(ev->text, 0, sizeof(ev->text)) || !ev->peer_name)
 		harness_fail("%s: malformed event", n->name);
+	if (is_failure(ev->kind) != (ev->reason != IKE_R_NONE) || ev->reason >= IKE_REASONS)
+		harness_fail("%s: %s with reason \"%s\": %s", n->name, ike_event_name(ev->kind),
+			     ike_reason_name(ev->reason), ev->text);
 	if (ev->kind == IKE_EV_BUG && !n->bugs_allowed)
 		harness_fail("%s: the engine reports a bug: %s", n->name, ev->text);
 	if (n->n_events == n->cap_events)

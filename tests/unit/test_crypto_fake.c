@@ -433,7 +433,13 @@ static void signatures_refused(void **state)
 				   .in.sign = { 5, 14, 1 << CRYPTO_SHA1, bytes_str("x") } };
 	uint8_t cert[300], other[300];
 	const struct crypto_verify_in good = usual(cert, &s, 14);
-	struct crypto_verify_in rows[11];
+	static const enum crypto_fault fault[] = {
+		CRYPTO_FAULT_CERTIFICATE, CRYPTO_FAULT_DATES,     CRYPTO_FAULT_DATES,
+		CRYPTO_FAULT_DATES,       CRYPTO_FAULT_IDENTITY,  CRYPTO_FAULT_IDENTITY,
+		CRYPTO_FAULT_SIGNATURE,   CRYPTO_FAULT_SIGNATURE, CRYPTO_FAULT_CERTIFICATE,
+		CRYPTO_FAULT_CERTIFICATE, CRYPTO_FAULT_SIGNATURE,
+	};
+	struct crypto_verify_in rows[ARRAY_LEN(fault)];
 	size_t n = 0;
 
 	(void)state;
@@ -457,7 +463,11 @@ static void signatures_refused(void **state)
 	for (size_t i = 0; i < n; i++) {
 		r = run_verify(p, &rows[i]);
 		assert_failed(&r, ST_REFUSE);
+		assert_int_equal(r.fault, fault[i]);
 	}
+	r = run_verify(p, &good);
+	assert_int_equal(r.status, ST_OK);
+	assert_int_equal(r.fault, CRYPTO_FAULT_NONE);
 	r = run_verify(p, &rows[4]);
 	assert_string_equal(r.reason, "certificate is for 2:site-b, peer claims 2:site-c");
 	r = run_sign(p, 0, 14, bytes_str("octets"));

@@ -163,6 +163,34 @@ static struct crypto_verify_in usual(struct bytes leaf, struct bytes inter, stru
 					  .octets = octets };
 }
 
+/* Whatever a reason says, the fault says too. */
+static inline void assert_fault(const struct crypto_result *r)
+{
+	static const struct {
+		const char *words;
+		enum crypto_fault fault;
+	} rows[] = {
+		{ "was revoked on", CRYPTO_FAULT_REVOKED },
+		{ "is out of date since", CRYPTO_FAULT_DATES },
+		{ "\" expired ", CRYPTO_FAULT_DATES },
+		{ "is not valid before", CRYPTO_FAULT_DATES },
+		{ "clock is not trusted", CRYPTO_FAULT_DATES },
+		{ "there is no CRL of", CRYPTO_FAULT_CERTIFICATE },
+		{ "neither a trust anchor", CRYPTO_FAULT_CERTIFICATE },
+		{ "key usage of", CRYPTO_FAULT_CERTIFICATE },
+		{ "address blocks of", CRYPTO_FAULT_CERTIFICATE },
+		{ ", peer claims ", CRYPTO_FAULT_IDENTITY },
+		{ "AUTH does not verify", CRYPTO_FAULT_SIGNATURE },
+		{ "auth method", CRYPTO_FAULT_SIGNATURE },
+	};
+
+	for (size_t i = 0; r->kind == CRYPTO_JOB_VERIFY && i < ARRAY_LEN(rows); i++)
+		if (strstr(r->reason, rows[i].words) && r->fault != rows[i].fault)
+			fail_msg("fault %d for \"%s\"", r->fault, r->reason);
+	if ((r->fault != CRYPTO_FAULT_NONE) != (r->kind == CRYPTO_JOB_VERIFY))
+		fail_msg("fault %d for \"%s\"", r->fault, r->reason);
+}
+
 /* Refused, with `phrase` in the reason and nothing else in the result. */
 static inline void assert_refused(const struct crypto_result *r, const char *phrase)
 {
@@ -172,6 +200,7 @@ static inline void assert_refused(const struct crypto_result *r, const char *phr
 		fail_msg("%s \"%s\", wanted \"%s\"", status_name(r->status), r->reason, phrase);
 	assert_memory_equal(&r->cert, &zero.cert, sizeof(zero.cert));
 	assert_memory_equal(&r->auth, &zero.auth, sizeof(zero.auth));
+	assert_fault(r);
 }
 
 static inline void assert_accepted(const struct crypto_result *r)
@@ -179,6 +208,7 @@ static inline void assert_accepted(const struct crypto_result *r)
 	if (r->status != ST_OK)
 		fail_msg("%s \"%s\"", status_name(r->status), r->reason);
 	assert_string_equal(r->reason, "");
+	assert_int_equal(r->fault, CRYPTO_FAULT_NONE);
 }
 
 /* Verifies the certificates given with a good signature by `key`, as FQDN site-b.example. */

@@ -221,7 +221,7 @@ static void assert_json(json_t *o, const char *want)
 static void event_json(void **state)
 {
 	const struct ike_event ev = child_up();
-	const struct ike_event bare = { .kind = IKE_EV_REFUSED, .peer_name = "" };
+	struct ike_event bare = { .kind = IKE_EV_REFUSED, .peer_name = "" };
 
 	(void)state;
 	assert_json(obs_event_json((obs_time){ 1000 }, &ev),
@@ -233,6 +233,10 @@ static void event_json(void **state)
 	assert_json(obs_event_json((obs_time){ 0 }, &bare),
 		    "{\"time\":\"1970-01-01T00:00:00.000Z\",\"event\":\"refused\",\"peer\":\"\","
 		    "\"text\":\"\"}");
+	bare.reason = IKE_R_NO_ANSWER;
+	assert_json(obs_event_json((obs_time){ 0 }, &bare),
+		    "{\"time\":\"1970-01-01T00:00:00.000Z\",\"event\":\"refused\",\"peer\":\"\","
+		    "\"reason\":\"no_answer\",\"text\":\"\"}");
 }
 
 /* Every kind has a name of its own and a level; what peers can bring about is no error of ours. */
@@ -249,6 +253,11 @@ static void event_kinds(void **state)
 			assert_string_not_equal(ike_event_name((enum ike_event_kind)a),
 						ike_event_name((enum ike_event_kind)b));
 	}
+	assert_string_equal(ike_reason_name(IKE_R_NONE), "");
+	for (unsigned a = 0; a < IKE_REASONS; a++)
+		for (unsigned b = 0; b < a; b++)
+			assert_string_not_equal(ike_reason_name((enum ike_reason)a),
+						ike_reason_name((enum ike_reason)b));
 }
 
 /* Every trace point renders all its fields, and in JSON the same ones. */

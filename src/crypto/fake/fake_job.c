@@ -296,19 +296,28 @@ static enum status run_verify(const struct crypto_verify_in *in, struct crypto_r
 	struct fake_cert cert;
 	enum status st;
 
+	ret->fault = CRYPTO_FAULT_CERTIFICATE;
 	if (in->n_certs == 0 || fake_cert_parse(in->certs[0], &cert) != ST_OK) {
 		text_add(why, "peer sent no certificate that can be read");
 		return ST_REFUSE;
 	}
 	st = check_issuer(&cert, in, why);
-	if (st == ST_OK)
+	if (st == ST_OK) {
+		ret->fault = CRYPTO_FAULT_DATES;
 		st = check_dates(&cert, in, why);
-	if (st == ST_OK)
+	}
+	if (st == ST_OK) {
+		ret->fault = CRYPTO_FAULT_IDENTITY;
 		st = check_identity(&cert, in, why);
-	if (st == ST_OK)
+	}
+	if (st == ST_OK) {
+		ret->fault = CRYPTO_FAULT_SIGNATURE;
 		st = check_signature(&cert, in, why);
-	if (st == ST_OK)
+	}
+	if (st == ST_OK) {
+		ret->fault = CRYPTO_FAULT_NONE;
 		note_facts(&cert, in->certs[0], &ret->cert);
+	}
 	return st;
 }
 

@@ -232,10 +232,12 @@ enum status crl_load(struct trust_entry *t, const struct crypto_file *file, stru
 
 /* ---- a path held against them ------------------------------------------------------------- */
 
-static enum status refuse_revoked(X509 *cert, X509_REVOKED *row, struct text *why)
+static enum status refuse_revoked(X509 *cert, X509_REVOKED *row, enum crypto_fault *fault,
+				  struct text *why)
 {
 	const ASN1_INTEGER *serial = X509_get0_serialNumber(cert);
 
+	*fault = CRYPTO_FAULT_REVOKED;
 	explain_cert(cert, why);
 	text_add(why, " was revoked on ");
 	explain_time(asn1_wall(X509_REVOKED_get0_revocationDate(row)), why);
@@ -244,8 +246,10 @@ static enum status refuse_revoked(X509 *cert, X509_REVOKED *row, struct text *wh
 	return ST_REFUSE;
 }
 
-static enum status refuse_dates(X509_CRL *crl, bool expired, wall_t at, struct text *why)
+static enum status refuse_dates(X509_CRL *crl, bool expired, wall_t at, enum crypto_fault *fault,
+				struct text *why)
 {
+	*fault = CRYPTO_FAULT_DATES;
 	text_add(why, "the CRL of \"");
 	explain_name(X509_CRL_get_issuer(crl), why);
 	text_add(why, expired ? "\" is out of date since " : "\" is not valid before ");
@@ -269,7 +273,7 @@ static enum status refuse_unlisted(X509 *cert, struct text *why)
 }
 
 static enum status check_cert(const struct trust_entry *t, X509 *cert, bool needed, wall_t at,
-			      struct text *why)
+			      enum crypto_fault *fault, struct text *why)
 {
 	X509_CRL *crl = crl_of(t, X509_get_issuer_name(cert));
 	X509_REVOKED *row = NULL;
@@ -278,23 +282,24 @@ static enum status check_cert(const struct trust_entry *t, X509 *cert, bool need
 		return needed ? refuse_unlisted(cert, why) : ST_OK;
 	/* Listed is listed, however old the list. */
 	if (X509_CRL_get0_by_cert(crl, &row, cert) != 0)
-		return refuse_revoked(cert, row, why);
+		return refuse_revoked(cert, row, fault, why);
 	if (asn1_wall(X509_CRL_get0_nextUpdate(crl)).s < at.s)
-		return refuse_dates(crl, true, at, why);
+		return refuse_dates(crl, true, at, fault, why);
 	if (asn1_wall(X509_CRL_get0_lastUpdate(crl)).s > at.s)
-		return refuse_dates(crl, false, at, why);
+		return refuse_dates(crl, false, at, fault, why);
 	return ST_OK;
 }
 
 enum status crl_check(const struct trust_entry *t, STACK_OF(X509) * path, wall_t at,
-		      struct text *why)
+		      enum crypto_fault *fault, struct text *why)
 {
+
 	enum status st = ST_OK;
 
 	if (!t->crls)
 		return ST_OK;
 	/* Nobody revokes an anchor: who trusts it says so himself. */
 	for (int i = 0; st == ST_OK && i < sk_X509_num(path) - 1; i++)
-		st = check_cert(t, sk_X509_value(path, i), i == 0, at, why);
+		st = check_cert(t, sk_X509_value(path, i), i == 0, at, fault, why);
 	return st;
 }

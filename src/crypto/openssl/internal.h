@@ -138,9 +138,10 @@ MUST enum status pem_load_crls(const struct crypto_file *file, STACK_OF(X509_CRL
 
 /* The anchors are there already.  ST_INVAL with `why`. */
 MUST enum status crl_load(struct trust_entry *t, const struct crypto_file *file, struct text *why);
-/* ST_REFUSE unless nothing in `path` is revoked, by lists that hold at that moment. */
+/* ST_REFUSE unless nothing in `path` is revoked, by lists that hold at that moment; `fault` is
+ * changed when it was one of these. */
 MUST enum status crl_check(const struct trust_entry *t, STACK_OF(X509) * path, wall_t at,
-			   struct text *why);
+			   enum crypto_fault *fault, struct text *why);
 /* crypto_cert_facts.revocation_id */
 MUST enum status revocation_id(const struct trust_entry *t, const X509_NAME *issuer,
 			       const ASN1_INTEGER *serial,

@@ -86,5 +86,7 @@ void crypto_openssl_run(struct crypto_store *s, const struct crypto_job *job,
 		clear_outputs(ret);
 		explain_failure(ret, &why);
 	}
+	if (ret->status != ST_REFUSE)
+		ret->fault = CRYPTO_FAULT_NONE;
 	ERR_clear_error();
 }

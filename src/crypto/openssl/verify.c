@@ -23,6 +23,7 @@ struct check {
 	X509_STORE_CTX *path;
 	EVP_PKEY *key; /* of the leaf */
 	const struct curve *curve;
+	enum crypto_fault fault; /* what a refusal now would be for */
 };
 
 static void check_done(struct check *c)
@@ -164,6 +165,15 @@ static enum status path_begin(struct check *c)
 	return ST_OK;
 }
 
+static enum crypto_fault path_fault(const struct check *c)
+{
+	switch (X509_STORE_CTX_get_error(c->path)) {
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+	case X509_V_ERR_CERT_NOT_YET_VALID: return CRYPTO_FAULT_DATES;
+	default: return CRYPTO_FAULT_CERTIFICATE;
+	}
+}
+
 /*
  * libcrypto demands of every issuer between leaf and anchor basicConstraints (RFC 5280 section
  * 6.1.4 k), keyCertSign, a path length that suffices, its name constraints and RFC 3779 blocks, and
@@ -174,6 +184,7 @@ static enum status check_path(struct check *c)
 	enum status st;
 
 	if (!c->in->at_known) {
+		c->fault = CRYPTO_FAULT_DATES;
 		text_add(c->why, "our clock is not trusted yet, so no certificate's validity can "
 				 "be checked");
 		return ST_REFUSE;
@@ -184,10 +195,12 @@ static enum status check_path(struct check *c)
 	if (X509_verify_cert(c->path) != 1) {
 		if (X509_STORE_CTX_get_error(c->path) == X509_V_ERR_OUT_OF_MEM)
 			return ST_NOMEM;
+		c->fault = path_fault(c);
 		explain_path(c->path, c->trust, c->in->at, c->why);
 		return ST_REFUSE;
 	}
-	return crl_check(c->trust, X509_STORE_CTX_get0_chain(c->path), c->in->at, c->why);
+	return crl_check(c->trust, X509_STORE_CTX_get0_chain(c->path), c->in->at, &c->fault,
+			 c->why);
 }
 
 /* ---- the signature ------------------------------------------------------------------------ */
@@ -339,18 +352,24 @@ static enum status note_blocks(struct check *c, struct crypto_cert_facts *facts)
 static enum status run_checks(struct check *c, struct crypto_cert_facts *facts)
 {
 	struct signature sig = { 0 };
-	enum status st = parse_certs(c);
+	enum status st;
 
+	c->fault = CRYPTO_FAULT_CERTIFICATE;
+	st = parse_certs(c);
 	if (st == ST_OK)
 		st = check_path(c);
 	if (st == ST_OK)
 		st = check_leaf(c);
 	if (st == ST_OK)
 		st = note_blocks(c, facts);
-	if (st == ST_OK)
-		st = identity_check(c->leaf, c->in->id_type, c->in->id, c->why);
-	if (st == ST_OK)
-		st = read_signature(c, &sig);
+	if (st != ST_OK)
+		return st;
+	c->fault = CRYPTO_FAULT_IDENTITY;
+	st = identity_check(c->leaf, c->in->id_type, c->in->id, c->why);
+	if (st != ST_OK)
+		return st;
+	c->fault = CRYPTO_FAULT_SIGNATURE;
+	st = read_signature(c, &sig);
 	if (st == ST_OK)
 		st = check_signature(c, &sig);
 	return st == ST_OK ? note_facts(c, sig.hash, facts) : st;
@@ -369,6 +388,7 @@ enum status verify_auth(struct crypto_store *s, struct kit *k, const struct cryp
 	}
 	c.trust = &e->trust;
 	st = run_checks(&c, &ret->cert);
+	ret->fault = c.fault;
 	check_done(&c);
 	return st;
 }
