@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import ctypes
 import itertools
+import math
 import os
 import re
 import shutil
@@ -152,12 +153,18 @@ class Netns:
         return names - {"lo"}
 
     def ping(self, dest, count=3, size=56, interval=0.05, wait=5, df=False, check=True):
-        """Ping and return the number of replies."""
-        argv = ["ping", "-n", "-c", str(count), "-i", str(interval), "-W", str(wait),
-                "-s", str(size), "-6" if ":" in dest else "-4"]
+        """Ping and return how many of the first `count` requests were answered.
+
+        Without -w ping waits for the last answer no longer than twice the slowest one before, which
+        on a busy machine is too short. With it ping goes on until it has `count` answers, or for
+        `wait` seconds: answers come in order, so what is missing among the first was lost.
+        """
+        argv = ["ping", "-n", "-c", str(count), "-i", str(interval), "-s", str(size),
+                "-w", str(math.ceil(wait + count * interval)), "-6" if ":" in dest else "-4"]
         argv += ["-M", "do"] if df else []
         done = self.run(*argv, dest, check=False)
-        received = int(re.search(r"(\d+) received", done.stdout + "0 received").group(1))
+        answered = {int(seq) for seq in re.findall(r"bytes from .*icmp_seq=(\d+)", done.stdout)}
+        received = len(answered & set(range(1, count + 1)))
         if check and received != count:
             raise AssertionError(f"{self.short}: ping {dest} size {size}: {received} of {count}"
                                  f" came back\n{done.stdout}{done.stderr}")
