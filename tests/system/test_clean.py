@@ -28,6 +28,12 @@ def test_no_namespace_or_directory_is_left():
     assert labs.leftovers() == [], "nor of an earlier run"
 
 
+def test_default_directories_untouched():
+    """Every daemon of a test has its own state and control directory."""
+    for path, before in labs.HOST_PATHS.items():
+        assert os.path.exists(path) == before, path
+
+
 def test_host_network_untouched():
     """No device, rule or table of ours outside the namespaces."""
     links = run("ip", "-o", "link", "show").stdout

@@ -25,6 +25,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1
 TMP_PREFIX = "warren-test-"
+# What a daemon uses whose configuration names nothing else, and whether it was there before us.
+HOST_PATHS = {path: os.path.exists(path) for path in ("/run/warren", "/var/lib/warren",
+                                                      "/etc/warren", "/var/log/warren.log")}
 
 
 def run(*argv, check=True, **kwargs):
