@@ -253,7 +253,7 @@ static enum status narrow_member(struct ike *ike, struct attempt *at, struct ans
 	}
 	if (st)
 		return st;
-	st = claims_resolve(ike, &at->mem, a->peer, &id, &c->ts_remote, &conflict, why);
+	st = claims_resolve(ike, &at->mem, a->peer, &id, &allowed, &c->ts_remote, &conflict, why);
 	/* Without a conflict it was a selector that cannot be had. */
 	a->no_child = a->conflict[0] ? IKE_R_CONFLICT : IKE_R_SELECTORS;
 	return st;

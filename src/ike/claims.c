@@ -4,7 +4,12 @@
  * Two identities may be authorised for one prefix: certificates overlap, rules do, a site moves to
  * other hardware under another name.  Who has it up keeps it until that child ends; the other gets
  * the rest of what it asks for, and tries again.  So nobody can take a running site's traffic by
- * connecting.  A prefix inside another one is no conflict: the longest decides where a packet goes.
+ * connecting.
+ *
+ * A prefix inside another one is no conflict when it was granted so: the longest decides where a
+ * packet goes, and who has 10.1.200.0/24 in its certificate has it also from within another's
+ * 10.1.0.0/16.  But who was granted no less than the holder cannot cut its claim into pieces to be
+ * the longer one: that would be taking.
  *
  * The table is from prefix to peer.  A peer that has two children with one prefix, while one
  * replaces the other, has it once.
@@ -83,6 +88,8 @@ struct resolving {
 	struct ike *ike;
 	const struct peer *claimant;
 	const struct policy_ident *id;
+	const struct wire_ts_list *granted; /* to the claimant */
+	struct arena *ar;
 	struct wire_ts kept[WIRE_MAX_TS];
 	size_t n_kept;
 	size_t n_prefixes;
@@ -114,12 +121,67 @@ static void say_conflict(struct resolving *r, const struct prefix *p, struct pee
 	policy_ident_text(r->conflict, r->id);
 }
 
+/* The narrowest grant that has all of the prefix. */
+static const struct wire_ts *grant_of(const struct wire_ts_list *granted, const struct prefix *p)
+{
+	const struct wire_ts want = { .port_end = 65535,
+				      .start = prefix_first(p),
+				      .end = prefix_last(p) };
+	const struct wire_ts *best = NULL;
+
+	for (size_t i = 0; i < granted->n; i++)
+		if (policy_ts_has(&granted->ts[i], &want) &&
+		    (!best || policy_ts_has(best, &granted->ts[i])))
+			best = &granted->ts[i];
+	return best;
+}
+
+/* As it is now: rules may have changed since the holder connected. */
+static enum status grants_of(struct resolving *r, const struct peer *holder,
+			     struct wire_ts_list *ret)
+{
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text ignored = TEXT_OF(buf);
+	const struct cred *cred = NULL;
+
+	list_for_each(n, &holder->sas) {
+		const struct ike_sa *sa = CONTAINER_OF(n, const struct ike_sa, peer_node);
+
+		if (sa->n_children)
+			cred = sa->cred;
+	}
+	return member_authorise(r->ar, holder->conf, &holder->ident, cred, &ignored, ret);
+}
+
+/* Whether the claimant was granted `p` as something smaller than what the holder was granted. */
+static bool carved_out(struct resolving *r, const struct peer *holder, const struct prefix *p)
+{
+	const struct wire_ts *ours = grant_of(r->granted, p), *theirs;
+	struct wire_ts_list granted;
+
+	if (grants_of(r, holder, &granted))
+		return false;
+	theirs = grant_of(&granted, p);
+	return ours && theirs && policy_ts_has(theirs, ours) && !policy_ts_has(ours, theirs);
+}
+
 /* NULL when the prefix is to be had. */
-static struct peer *holder_of(const struct resolving *r, const struct prefix *p)
+static struct peer *holder_of(struct resolving *r, const struct prefix *p)
 {
 	struct peer *holder = policy_table_exact(r->ike->claims, p);
 
-	return holder == r->claimant ? NULL : holder;
+	if (holder && holder != r->claimant)
+		return holder;
+	for (unsigned len = p->len; len-- > 0;) {
+		struct prefix outer = prefix_of(&p->ip, len);
+
+		if (!policy_table_find_within(r->ike->claims, &p->ip, len))
+			return NULL;
+		holder = policy_table_exact(r->ike->claims, &outer);
+		if (holder && holder != r->claimant && !carved_out(r, holder, p))
+			return holder;
+	}
+	return NULL;
 }
 
 static void keep(struct resolving *r, const struct wire_ts *ts, size_t n_prefixes)
@@ -143,13 +205,14 @@ static void keep_prefix(struct resolving *r, const struct wire_ts *of, const str
 static void resolve_selector(struct resolving *r, const struct wire_ts *ts, const struct prefix *v,
 			     size_t n)
 {
-	bool whole = true;
+	bool free[IKE_MAX_TS_PREFIXES], whole = true;
 
 	for (size_t i = 0; i < n; i++) {
 		struct peer *holder = holder_of(r, &v[i]);
 
 		if (holder)
 			say_conflict(r, &v[i], holder);
+		free[i] = !holder;
 		whole = whole && !holder;
 	}
 	if (whole) {
@@ -157,7 +220,7 @@ static void resolve_selector(struct resolving *r, const struct wire_ts *ts, cons
 		return;
 	}
 	for (size_t i = 0; i < n; i++)
-		if (!holder_of(r, &v[i]))
+		if (free[i])
 			keep_prefix(r, ts, &v[i]);
 }
 
@@ -169,10 +232,15 @@ static void say_too_many(struct text *why, const struct wire_ts *ts)
 }
 
 enum status claims_resolve(struct ike *ike, struct arena *ar, const struct peer *p,
-			   const struct policy_ident *id, struct wire_ts_list *ts,
-			   struct text *conflict, struct text *why)
+			   const struct policy_ident *id, const struct wire_ts_list *granted,
+			   struct wire_ts_list *ts, struct text *conflict, struct text *why)
 {
-	struct resolving r = { .ike = ike, .claimant = p, .id = id, .conflict = conflict };
+	struct resolving r = { .ike = ike,
+			       .claimant = p,
+			       .id = id,
+			       .granted = granted,
+			       .ar = ar,
+			       .conflict = conflict };
 	struct prefix v[IKE_MAX_TS_PREFIXES];
 	struct bytes copy;
 

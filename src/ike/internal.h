@@ -651,13 +651,13 @@ MUST enum status member_authorise(struct arena *ar, const struct ike_peer_conf *
 
 /*
  * Takes out of `*ts` whatever prefix another identity has up: who has it keeps it until its SA
- * ends. A longer prefix inside a shorter one is no conflict, since the longest decides where a
- * packet goes.  `conflict` gets both names and the prefixes, and stays empty when there is none.
+ * ends. A prefix inside another one is no conflict if it was granted so, since the longest decides
+ * where a packet goes; `granted` is all that the claimant may have.  `conflict` gets both names and the prefixes, and stays empty when there is none.
  * ST_REFUSE: nothing is left, or it cannot be had in so many prefixes; `why` says so.
  */
 MUST enum status claims_resolve(struct ike *ike, struct arena *ar, const struct peer *p,
-				const struct policy_ident *id, struct wire_ts_list *ts,
-				struct text *conflict, struct text *why);
+				const struct policy_ident *id, const struct wire_ts_list *granted,
+				struct wire_ts_list *ts, struct text *conflict, struct text *why);
 MUST enum status claims_take(struct ike *ike, struct peer *p, struct child *c);
 void claims_drop(struct ike *ike, struct peer *p, struct child *c);
 

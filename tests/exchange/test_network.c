@@ -437,7 +437,26 @@ static void the_rest_is_granted(void **state)
 	assert_int_equal(node_events(s->hub, IKE_EV_CONFLICT), 2);
 }
 
-/* A longer prefix inside a shorter one is no conflict: the longest decides where a packet goes. */
+/* S1: who was granted no less than the holder does not get its traffic by asking for the halves. */
+static void no_conflict_is_avoided_by_cutting(void **state)
+{
+	struct star *s = *state;
+	struct star_site a, b;
+
+	star_hub(s);
+	a = claimant(s, 1, "10.5.0.0/16");
+	b = star_site(s, 2, "10.5.0.0/16 10.7.0.0/16", "10.5.0.0/17 10.5.128.0/17 10.7.0.0/24");
+	star_start(s, &a);
+	star_start(s, &b);
+	world_run(s->w);
+	member_has(s, "site-1.example", "10.5.0.0/16");
+	member_has(s, "site-2.example", "10.7.0.0/24");
+	assert_int_equal(node_events(s->hub, IKE_EV_CONFLICT), 1);
+	says(s->hub, IKE_EV_CONFLICT, "10.5.128.0/17 is up for site-1.example");
+}
+
+/* A longer prefix inside a shorter one, granted so, is no conflict: the longest decides where a
+ * packet goes. */
 static void nested_prefixes(void **state)
 {
 	struct star *s = *state;
@@ -755,6 +774,7 @@ int main(void)
 		cmocka_unit_test(first_holds),
 		star_test(a_dead_holder_lets_go),
 		star_test(the_rest_is_granted),
+		star_test(no_conflict_is_avoided_by_cutting),
 		star_test(nested_prefixes),
 		star_test(a_member_poses_as_the_hub),
 		star_test(a_hub_by_its_blocks),
