@@ -60,6 +60,21 @@ const struct journal_note *why_failure(const struct why *w)
 	return why_note(w, IKE_EV_SA_DOWN);
 }
 
+/* How far something came that was refused, or not answered. */
+static enum why_stage refused_at(const struct journal_text *t)
+{
+	switch (t->reason) {
+	case IKE_R_PROPOSAL:
+	case IKE_R_KEY_EXCHANGE:
+	case IKE_R_OVERLOAD: return WHY_STAGE_INIT;
+	case IKE_R_AUTHORISATION:
+	case IKE_R_CONFLICT:
+	case IKE_R_SELECTORS:
+	case IKE_R_ESP_PROPOSAL: return WHY_STAGE_CHILD;
+	default: return t->keyed ? WHY_STAGE_AUTH : WHY_STAGE_INIT;
+	}
+}
+
 static enum why_stage stage_of(const struct why *w)
 {
 	const struct journal_note *n = why_failure(w);
@@ -74,8 +89,8 @@ static enum why_stage stage_of(const struct why *w)
 	case IKE_EV_UNREACHABLE:
 		if (n->what->remote.ip.family == 0)
 			return WHY_STAGE_LOOKUP;
-		return n->what->keyed ? WHY_STAGE_AUTH : WHY_STAGE_INIT;
-	case IKE_EV_REFUSED: return n->what->keyed ? WHY_STAGE_AUTH : WHY_STAGE_INIT;
+		return refused_at(n->what);
+	case IKE_EV_REFUSED: return refused_at(n->what);
 	case IKE_EV_CONFLICT:
 	case IKE_EV_DATAPLANE: return WHY_STAGE_CHILD;
 	case IKE_EV_DEAD: return WHY_STAGE_INIT;
@@ -89,6 +104,8 @@ static json_t *note_json(const struct journal_note *n)
 	json_t *o = json_object();
 
 	put_text(o, "event", ike_event_name(n->what->kind));
+	if (n->what->reason)
+		put_text(o, "reason", ike_reason_name(n->what->reason));
 	put_time(o, "first", n->first);
 	put_time(o, "last", n->last);
 	put(o, "count", json_integer((json_int_t)n->count));

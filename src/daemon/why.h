@@ -6,8 +6,9 @@
  * "ok", "failed" or "unknown" and has our values, and what to change.  What the peer's values are
  * stands in the words of the engine's events, which the journal keeps.
  *
- * What is known to have gone wrong is told apart by what the events carry (their kind, whether
- * IKE_SA_INIT was done) and by the state of the SAs, never by their words.
+ * What is known to have gone wrong is told apart by what the events carry (their kind and reason,
+ * whether IKE_SA_INIT was done) and by the state of the SAs, never by their words.  Where this end
+ * knows which check it was, that one has failed; where only the other end does, they stay unknown.
  */
 #pragma once
 
@@ -17,8 +18,8 @@ enum {
 	WHY_SUBJECTS_MAX = 32, /* of one answer */
 };
 
-/* `subject` NULL: every peer that is not up; of a hub's network, whom it refused last.  NULL with `error`: there is
- * nothing to say about it, or out of memory. */
+/* `subject` NULL: every peer that is not up; of a hub's network, whom it refused last.  NULL with
+ * `error`: there is nothing to say about it, or out of memory. */
 json_t *why_json(struct host *h, const char *subject, struct text *error);
 
 /* ---- why.c, why_checks.c and why_owner.c among themselves ---- */

@@ -1,9 +1,10 @@
 /*
  * why_checks.c - the checks of a report, in the order in which a tunnel comes up.
  *
- * "init" and "auth" are the two exchanges; the checks after each are what it is about.  An exchange
- * that failed has the engine's words for it; the checks that belong to it are then "unknown" and
- * say what we would have: one of them it was.
+ * "init" and "auth" are the two exchanges; the checks after each are what it is about.  When one of
+ * them is known to have failed it has the engine's words for that; when all that is known is that
+ * the exchange did not succeed, it has them, and the checks after it are "unknown" and say what we
+ * would have: one of them it was.
  */
 #include "daemon/why.h"
 
@@ -235,11 +236,69 @@ static const char *failure_text(const struct why *w)
 	return n ? n->what->text : "";
 }
 
-static bool no_answer(const struct why *w)
+static enum ike_reason reason_of(const struct why *w)
 {
 	const struct journal_note *n = why_failure(w);
 
-	return n && (n->what->kind == IKE_EV_UNREACHABLE || n->what->kind == IKE_EV_DEAD);
+	return n ? n->what->reason : IKE_R_NONE;
+}
+
+/* The check of IKE_AUTH that failed; NULL: it is not known which. */
+static const char *failed_proof(const struct why *w)
+{
+	bool cert = w->conf && w->conf->auth == IKE_AUTH_CERT;
+
+	switch (reason_of(w)) {
+	case IKE_R_IDENTITY: return "identity";
+	case IKE_R_CERTIFICATE:
+	case IKE_R_REVOKED: return cert ? "certificate" : NULL;
+	case IKE_R_CLOCK: return cert ? "clock" : NULL;
+	case IKE_R_KEY: return cert ? "certificate" : w->conf ? "key" : NULL;
+	default: return NULL;
+	}
+}
+
+/* The same of the child SA: whatever is not about who may have what is about what both want. */
+static const char *failed_wish(const struct why *w)
+{
+	if (!w->conf || w->conf->auth != IKE_AUTH_CERT)
+		return "selectors";
+	switch (reason_of(w)) {
+	case IKE_R_AUTHORISATION:
+	case IKE_R_CONFLICT: return "authorisation";
+	default: return "selectors";
+	}
+}
+
+static const char *failed_check(const struct why *w)
+{
+	switch (w->stage) {
+	case WHY_STAGE_AUTH: return failed_proof(w);
+	case WHY_STAGE_CHILD: return failed_wish(w);
+	default: return NULL;
+	}
+}
+
+static bool is_failed(const struct why *w, const char *check)
+{
+	const char *failed = failed_check(w);
+
+	return failed && strcmp(failed, check) == 0;
+}
+
+/* When it was this one that failed: says so, with what is known about it. */
+static bool mark(const struct why *w, struct row *r)
+{
+	if (!is_failed(w, r->name))
+		return false;
+	r->result = FAILED;
+	text_add(&r->t, failure_text(w));
+	return true;
+}
+
+static void refer(struct text *t, const char *check)
+{
+	text_fmt(t, "refused: \"%s\", below, has why", check);
 }
 
 /* Whether anybody may call us. */
@@ -260,14 +319,19 @@ static void init_remedy(const struct why *w, struct text *t)
 			    "is a site");
 		return;
 	}
-	if (!no_answer(w)) {
-		text_add(t, "give both ends a proposal in common (`proposals`)");
-		return;
+	switch (reason_of(w)) {
+	case IKE_R_NO_ANSWER:
+		text_add(t, "when nothing answers: is the daemon running there, and do firewalls "
+			    "and NATs in between let UDP 500 and 4500 through, both ways? A site "
+			    "of a network is silent to everybody, and only calls its hubs");
+		break;
+	case IKE_R_OVERLOAD:
+		text_add(t, "it is let in when fewer call at once; if that does not end, somebody "
+			    "floods this host");
+		break;
+	case IKE_R_INTERNAL: text_add(t, "this host: its memory, its log"); break;
+	default: text_add(t, "give both ends a proposal in common (`proposals`)"); break;
 	}
-	text_add(t,
-		 "when nothing answers: is the daemon running there, and do firewalls and NATs in "
-		 "between let UDP 500 and 4500 through, both ways? A site of a network is silent "
-		 "to everybody, and only calls its hubs");
 }
 
 static void check_init(struct checks *k)
@@ -294,7 +358,7 @@ static void check_init(struct checks *k)
 
 static void auth_remedy(const struct why *w, struct text *t)
 {
-	if (no_answer(w))
+	if (reason_of(w) == IKE_R_NO_ANSWER)
 		text_add(t, "IKE_SA_INIT was answered, IKE_AUTH was not: it is larger and may go "
 			    "to UDP "
 			    "4500. Let UDP 4500 and fragments through");
@@ -310,7 +374,11 @@ static void check_auth(struct checks *k)
 	struct row r;
 
 	begin(&r, "auth", by_stage(w, WHY_STAGE_AUTH));
-	if (w->stage == WHY_STAGE_AUTH) {
+	if (failed_check(w) && w->stage == WHY_STAGE_AUTH) {
+		r.result = FAILED;
+		refer(&r.t, failed_check(w));
+		text_fmt(&r.c, "see \"%s\"", failed_check(w));
+	} else if (w->stage == WHY_STAGE_AUTH) {
 		r.result = FAILED;
 		text_add(&r.t, failure_text(w));
 		auth_remedy(w, &r.c);
@@ -338,6 +406,7 @@ static void check_identity(struct checks *k)
 	struct row r;
 
 	begin(&r, "identity", by_stage(k->w, WHY_STAGE_AUTH));
+	mark(k->w, &r);
 	text_add(&r.o, "we are ");
 	policy_ident_text(&r.o, &c->local_id);
 	switch (c->role) {
@@ -349,6 +418,8 @@ static void check_identity(struct checks *k)
 		break;
 	case IKE_ROLE_MEMBERS:
 		text_add(&r.o, "; it may be whoever our trust anchor vouches for");
+		text_add(&r.c,
+			 "what it calls itself (local_id) has to be a name in its certificate");
 		break;
 	case IKE_ROLE_FIXED:
 		text_add(&r.o, "; it has to be ");
@@ -370,6 +441,7 @@ static void check_nobody(struct checks *k)
 	struct row r;
 
 	begin(&r, "identity", by_stage(k->w, WHY_STAGE_AUTH));
+	mark(k->w, &r);
 	for (size_t i = 0; i < conf->n_peers; i++) {
 		const struct ike_peer_conf *c = &conf->peers[i];
 
@@ -402,13 +474,15 @@ static void own_dates(const struct why *w, const struct pki_cert_info *i, struct
 	pki_time_text(&r->o, i->not_after);
 	if (w->now.wall.s > i->not_after.s) {
 		r->result = FAILED;
-		text_add(&r->t, "ours is past its end");
+		text_add(&r->t, r->t.n ? "; ours is past its end" : "ours is past its end");
+		text_add(&r->c, r->c.n ? "; " : "");
 		text_add(&r->c,
 			 "a new one from the authority (\"warren pki sign --renew\"), or the "
 			 "clock, if that is wrong");
 	} else if (w->now.wall.s < i->not_before.s) {
 		r->result = FAILED;
-		text_add(&r->t, "ours is not valid yet");
+		text_add(&r->t, r->t.n ? "; ours is not valid yet" : "ours is not valid yet");
+		text_add(&r->c, r->c.n ? "; " : "");
 		text_add(&r->c, "the clock of this host, or that of the authority, is wrong");
 	} else {
 		add_days(&r->o, i->not_after.s - w->now.wall.s);
@@ -423,6 +497,28 @@ static bool own_certificate(const struct ike_peer_conf *c, struct pki_cert_info 
 	return c->n_certs > 0 && pki_cert_read_der(c->certs[0], &why, ret) == ST_OK;
 }
 
+static void certificate_remedy(const struct why *w, struct text *t)
+{
+	switch (is_failed(w, "certificate") ? reason_of(w) : IKE_R_NONE) {
+	case IKE_R_REVOKED:
+		text_add(t, "the other end needs a new certificate; when the revocation was a "
+			    "mistake, our `crl` has to be replaced by a newer one");
+		break;
+	case IKE_R_KEY:
+		text_add(t, "the other end signs with another key than its certificate is for, or "
+			    "in a way that we do not accept: its `certificate` and `key`");
+		break;
+	case IKE_R_CERTIFICATE:
+		text_add(t, "each end has to trust the other's issuer: our `trust` (or the bundle "
+			    "of `identity`) and the other end's `certificate`");
+		break;
+	default:
+		text_add(t, "each end has to trust the other's issuer, and neither certificate may "
+			    "be out of date or revoked; the clock of the end that refuses counts");
+		break;
+	}
+}
+
 static void check_certificate(struct checks *k)
 {
 	const struct ike_peer_conf *c = k->w->conf;
@@ -430,6 +526,8 @@ static void check_certificate(struct checks *k)
 	struct row r;
 
 	begin(&r, "certificate", by_stage(k->w, WHY_STAGE_AUTH));
+	if (mark(k->w, &r))
+		certificate_remedy(k->w, &r.c);
 	if (own_certificate(c, &info)) {
 		text_fmt(&r.o, "%s, issued by %s", info.subject, info.issuer);
 		own_dates(k->w, &info, &r);
@@ -437,9 +535,7 @@ static void check_certificate(struct checks *k)
 	if (c->n_revoked)
 		text_fmt(&r.o, "; our CRL lists %zu", c->n_revoked);
 	if (r.result == UNKNOWN)
-		text_add(&r.c,
-			 "each end has to trust the other's issuer, and neither certificate may "
-			 "be out of date or revoked; the clock of the end that refuses counts");
+		certificate_remedy(k->w, &r.c);
 	end(k, &r);
 }
 
@@ -456,6 +552,11 @@ static void check_clock(struct checks *k)
 	if (!k->w->now.wall_ok) {
 		r.result = FAILED;
 		text_add(&r.t, "this clock was never set: dates of certificates cannot be judged");
+	} else if (mark(k->w, &r)) {
+		text_add(&r.c,
+			 "whose dates are past, the certificate or the CRL, has to be renewed, "
+			 "unless a clock is wrong, this one or that of the authority; for "
+			 "ours, ");
 	}
 	if (r.result != OK)
 		text_add(&r.c, "a time service, such as systemd-timesyncd or chrony");
@@ -469,6 +570,7 @@ static void check_key(struct checks *k)
 	struct row r;
 
 	begin(&r, "key", by_stage(k->w, WHY_STAGE_AUTH));
+	mark(k->w, &r);
 	text_add(&r.o, "the pre-shared key ");
 	if (p && p->psk_file.s)
 		text_fmt(&r.o, "in %s", p->psk_file.s);
@@ -500,7 +602,9 @@ static void check_authorised(struct checks *k)
 	struct row r;
 
 	begin(&r, "authorisation", by_stage(k->w, WHY_STAGE_CHILD));
-	if (conflict) {
+	if (mark(k->w, &r)) {
+		/* has it all */
+	} else if (conflict) {
 		r.result = FAILED;
 		text_add(&r.t, conflict->what->text);
 	} else if (k->w->kind == WHY_MEMBER) {
@@ -577,10 +681,12 @@ static void check_child(struct checks *k)
 	policy_ts_list_text(&r.o, &w->conf->ts_remote);
 	text_add(&r.o, ", ");
 	policy_sa_text(&r.o, &w->conf->esp);
-	if (w->stage == WHY_STAGE_CHILD) {
+	if (is_failed(w, "selectors")) {
 		r.result = FAILED;
 		text_add(&r.t, no_child(w));
 		child_remedy(w, &r.c);
+	} else if (w->stage == WHY_STAGE_CHILD) {
+		text_add(&r.t, "refused: \"authorisation\" has why");
 	}
 	end(k, &r);
 }

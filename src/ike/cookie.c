@@ -151,13 +151,11 @@ static void overloaded(struct ike *ike, const struct ike_datagram *d)
 	count(ike, C_HALF_OPEN_FULL);
 	if (!stray_allowed(ike))
 		return;
-	event_emit(
-		ike, NULL, IKE_EV_REFUSED,
-		(struct event_about){
-			.local = &d->local, .remote = &d->remote, .reason = IKE_R_OVERLOAD },
-		"IKE_SA_INIT dropped: %zu callers are being looked at already, and half_open_max "
-		"is %u",
-		ike->n_half_open, ike->conf->half_open_max);
+	event_emit(ike, NULL, IKE_EV_REFUSED,
+		   (struct event_about){
+			   .local = &d->local, .remote = &d->remote, .reason = IKE_R_OVERLOAD },
+		   "IKE_SA_INIT dropped: %zu other callers have not said who they are yet",
+		   ike->n_half_open);
 }
 
 bool cookie_admit(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h)

@@ -36,15 +36,30 @@ def check_of(answer, name):
     return next(check for check in subject["checks"] if check["check"] == name)
 
 
-def wait_why(daemon, subject, words, failed):
-    """Until the screen has all words and the check has failed; returns the JSON."""
+# What the way there is like is told besides.
+ASIDE = {"icmp", "send"}
+
+
+def failed_checks(answer):
+    (subject,) = answer["subjects"]
+    failed = [check for check in subject["checks"] if check["result"] == "failed"]
+    assert all(check["change"] for check in failed), failed
+    return {check["check"] for check in failed}
+
+
+def wait_why(daemon, subject, words, failed, reason):
+    """Until the screen has all words, exactly those checks have failed and what failed last did for that
+    reason; returns the JSON."""
     def says():
         screen, answer = why(daemon, subject)
         text = words_of(screen)
         missing = [word for word in words if word not in text]
         assert not missing, f"{missing} not in:\n{screen}"
-        check = check_of(answer, failed)
-        assert check["result"] == "failed" and check["change"], check
+        found, wanted = failed_checks(answer), set(failed.split())
+        assert found - ASIDE == wanted - ASIDE and wanted <= found, f"{found}, not {wanted}"
+        reasons = [note.get("reason") for note in answer["subjects"][0]["notes"]]
+        # That an SA then went has none.
+        assert next(filter(None, reasons), None) == reason, reasons
         return answer
     return until(says, f"{daemon.ns.short}: why {subject}")
 
@@ -54,17 +69,19 @@ def wait_why(daemon, subject, words, failed):
 
 @dataclasses.dataclass
 class Case:
-    """a calls b, in vain. At a `why b` says `a_says` and the check `a_failed` has failed; at b
-    `why <b_about>` says `b_says` and `b_failed`."""
+    """a calls b, in vain. At a `why b` says `a_says`, exactly the checks `a_failed` have failed,
+    and the reason is `a_reason`; the same of `why <b_about>` at b."""
 
     name: str
     a: typing.Callable
     b: typing.Callable
     a_says: list
     a_failed: str
+    a_reason: str
     b_about: str
     b_says: list
     b_failed: str
+    b_reason: str
 
 
 def psk(mine, other, local, remote, **more):
@@ -97,32 +114,40 @@ A_OUTER = "192.0.2.1"
 
 CASES = [
     Case("proposal", a_psk(proposals=[IKE_A]), b_psk(proposals=[IKE_B]),
-         ["NO_PROPOSAL_CHOSEN", IKE_A], "init",
-         A_OUTER, [IKE_A, IKE_B, '"a" accepts', "proposals"], "init"),
+         ["NO_PROPOSAL_CHOSEN", IKE_A], "init", "peer_said",
+         A_OUTER, [IKE_A, IKE_B, '"a" accepts', "proposals"], "init", "proposal"),
     Case("identity", a_psk(local_id="intruder.example"), b_psk(),
          ["AUTHENTICATION_FAILED", "we are intruder.example", "site-b.example", "local_id"], "auth",
-         "intruder.example", ["intruder.example", "site-a.example", "remote_id"], "auth"),
+         "peer_said",
+         "intruder.example", ["intruder.example", "site-a.example", "remote_id"],
+         "auth identity", "identity"),
     Case("key", a_psk(psk="another secret"), b_psk(),
          ["AUTHENTICATION_FAILED", "the pre-shared key at ", "both ends need the same"], "auth",
-         "a", ["pre-shared keys differ", "warren.conf:", "both ends need the same"], "auth"),
+         "peer_said",
+         "a", ["pre-shared keys differ", "warren.conf:", "both ends need the same"],
+         "auth key", "key"),
     Case("clock-expired", a_cert(lambda w: w.expired), b_cert(),
-         ["AUTHENTICATION_FAILED", "until 2021", "past its end"], "certificate",
-         "site-a.example", ["expired 2021", "now 20", "clock"], "auth"),
+         ["AUTHENTICATION_FAILED", "until 2021", "past its end"], "auth certificate", "peer_said",
+         "site-a.example", ["expired 2021", "now 20", "clock"], "auth clock", "clock"),
     Case("clock-not-yet", a_cert(lambda w: w.future), b_cert(),
-         ["AUTHENTICATION_FAILED", "from 2039", "not valid yet"], "certificate",
-         "site-a.example", ["not valid before 2039", "now 20", "clock"], "auth"),
+         ["AUTHENTICATION_FAILED", "from 2039", "not valid yet"], "auth certificate", "peer_said",
+         "site-a.example", ["not valid before 2039", "now 20", "clock"], "auth clock",
+         "clock"),
     Case("certificate", a_cert(lambda w: w.stranger), b_cert(),
          ["AUTHENTICATION_FAILED", "issued by O=Warren Test, CN=foreign", "trust"], "auth",
-         "site-a.example", ["CN=foreign", "CN=root", "trust"], "auth"),
+         "peer_said",
+         "site-a.example", ["CN=foreign", "CN=root", "trust"], "auth certificate", "certificate"),
     Case("certificate-of-the-responder", a_cert(lambda w: w.pki.a, trust=lambda w: w.foreign),
-         b_cert(), ["site-b.example", "CN=foreign", "trust"], "auth",
-         "a", ["does not accept our authentication", "issued by O=Warren Test, CN=middle"], "auth"),
+         b_cert(), ["site-b.example", "CN=foreign", "trust"], "auth certificate", "certificate",
+         "a", ["does not accept our authentication", "issued by O=Warren Test, CN=middle"], "auth",
+         "peer_said"),
     Case("esp-proposal", a_psk(esp_proposals=[ESP_A]), b_psk(esp_proposals=[ESP_B]),
          ["NO_PROPOSAL_CHOSEN", ESP_A.split("-", maxsplit=1)[0], "esp_proposals"], "selectors",
-         "a", ["aes128gcm16", "aes256gcm16", "esp_proposals"], "selectors"),
+         "peer_said",
+         "a", ["aes128gcm16", "aes256gcm16", "esp_proposals"], "selectors", "esp_proposal"),
     Case("selectors", a_psk(remote_ts=["10.9.0.0/16"]), b_psk(),
-         ["TS_UNACCEPTABLE", "10.9.0.0/16", "local_ts"], "selectors",
-         "a", ["10.9.0.0/16", NET_B, "local_ts"], "selectors"),
+         ["TS_UNACCEPTABLE", "10.9.0.0/16", "local_ts"], "selectors", "peer_said",
+         "a", ["10.9.0.0/16", NET_B, "local_ts"], "selectors", "selectors"),
 ]
 
 
@@ -150,8 +175,9 @@ def test_refused(two_sites, world, case):
         "address": net.a.outer4, "start": "listen", **case.b(world)}})
     left = Warrend(net.lab, net.a.gw, FAST, {"b": {
         "address": net.b.outer4, "start": "up", **case.a(world)}})
-    answer = wait_why(left, "b", case.a_says, case.a_failed)
-    about = wait_why(right, case.b_about, case.b_says, case.b_failed)
+    answer = wait_why(left, "b", case.a_says, case.a_failed, case.a_reason)
+    about = wait_why(right, case.b_about, case.b_says, case.b_failed,
+                     case.b_reason)
     # What works is said to work: the way there.
     assert check_of(answer, "lookup")["result"] == "ok"
     assert net.b.outer4 in check_of(answer, "route")["text"]
@@ -170,17 +196,19 @@ def test_no_answer(two_sites):
              "named": {"address": "nobody.invalid", "start": "up",
                        **psk("site-a.example", "site-n.example", NET_A, "10.3.0.0/16")}}
     left = Warrend(net.lab, net.a.gw, FAST, peers)
-    answer = wait_why(left, "b", ["no answer from 198.51.100.1", "UDP 500 and 4500"], "init")
+    answer = wait_why(left, "b", ["no answer from 198.51.100.1", "UDP 500 and 4500"], "init",
+                      "no_answer")
     assert check_of(answer, "route")["result"] == "ok"
     assert "192.0.2.1" in check_of(answer, "route")["text"]
     # The host there says that nobody listens; then a router, that there is no such host.
     assert "port unreachable" in check_of(answer, "icmp")["text"]
-    wait_why(left, "gone", ["host unreachable", "198.51.100.77", "192.0.2.254 says"], "icmp")
-    wait_why(left, "named", ["nobody.invalid", "resolv.conf"], "lookup")
+    wait_why(left, "gone", ["host unreachable", "198.51.100.77", "192.0.2.254 says"],
+             "init icmp", "no_answer")
+    wait_why(left, "named", ["nobody.invalid", "resolv.conf"], "lookup", "no_answer")
     net.a.gw.nft("table inet t { chain o { type filter hook output priority 0;"
                  " udp dport 500 drop; }\n}")
     left.cli("up", "b", check=False)
-    wait_why(left, "b", ["not permitted", "warren doctor"], "send")
+    wait_why(left, "b", ["not permitted", "warren doctor"], "init send", "no_answer")
 
 
 def test_no_answer_to_ike_auth(two_sites):
@@ -195,7 +223,8 @@ def test_no_answer_to_ike_auth(two_sites):
     left = Warrend(net.lab, net.a.gw, FAST, {"b": {
         "address": net.b.outer4, "start": "up",
         **psk("site-a.example", "site-b.example", NET_A, NET_B)}})
-    answer = wait_why(left, "b", ["no answer", "IKE_SA_INIT was answered", "UDP 4500"], "auth")
+    answer = wait_why(left, "b", ["no answer", "IKE_SA_INIT was answered", "UDP 4500"], "auth",
+                      "no_answer")
     assert check_of(answer, "init")["result"] == "ok"
     right.stop()
 
@@ -263,11 +292,13 @@ def test_authorisation(star, corp):
     corp.site(second.identity, [first.lan4], "--force")
     second.daemon = star.start_site(second, corp.path(second.identity), protect=[first.lan4])
     wait_why(second.daemon, "corp", ["TS_UNACCEPTABLE", first.lan4, "the hub gives",
-                                     "address blocks of our certificate"], "selectors")
+                                     "address blocks of our certificate"], "selectors",
+             "peer_said")
     wait_why(hub, second.identity, [first.identity, second.identity, first.lan4,
-                                    "keeps it until its SA ends"], "authorisation")
+                                    "keeps it until its SA ends"], "authorisation", "conflict")
     # The same, asked by address.
-    wait_why(hub, second.outer4, [first.identity, second.identity], "authorisation")
+    wait_why(hub, second.outer4, [first.identity, second.identity], "authorisation",
+             "conflict")
     assert why(hub, first.identity)[1]["subjects"][0]["kind"] == "member"
     # Who has an IKE SA and nothing else is not up.
     until(lambda: second.identity in why(hub)[0], "the hub to name who got nothing")
@@ -304,8 +335,9 @@ def test_outside_the_blocks(star, corp):
         "trust": [corp.ca], "local_ts": ["10.1.0.0/16"], "remote_ts": ["0.0.0.0/0"],
         "start": "up"}})
     wait_why(hub, site.identity, ["10.1.0.0/16", "10.2.0.0/16", "certificate", "member"],
-             "selectors")
-    wait_why(site.daemon, "hub", ["TS_UNACCEPTABLE", "10.1.0.0/16", "10.2.0.0/16"], "selectors")
+             "authorisation", "authorisation")
+    wait_why(site.daemon, "hub", ["TS_UNACCEPTABLE", "10.1.0.0/16", "10.2.0.0/16"], "selectors",
+             "peer_said")
 
 
 def test_revoked(star, corp):
@@ -315,10 +347,10 @@ def test_revoked(star, corp):
     corp.revoke(site.identity)
     hub = star.start_hub(corp, top={"crl": corp.crl})
     site.daemon = star.start_site(site, corp.path(site.identity))
-    wait_why(hub, site.identity, ["revoked", "CRL lists 1"], "auth")
+    wait_why(hub, site.identity, ["revoked", "CRL lists 1"], "auth certificate", "revoked")
     screen, answer = why(hub)
     assert "revoked" in answer["refused"][0]["text"] and "corp: last refused: " in screen
-    wait_why(site.daemon, "corp", ["AUTHENTICATION_FAILED", "revoked"], "auth")
+    wait_why(site.daemon, "corp", ["AUTHENTICATION_FAILED", "revoked"], "auth", "peer_said")
 
 
 def test_impostor(star, corp):
@@ -332,7 +364,8 @@ def test_impostor(star, corp):
     site = star.site(1)
     corp.site(site.identity, site.prefixes())
     site.daemon = star.start_site(site, corp.path(site.identity))
-    wait_why(site.daemon, "corp", [fake.identity, HUB_OUTER, "`hubs`"], "auth")
+    wait_why(site.daemon, "corp", [fake.identity, HUB_OUTER, "`hubs`"], "auth identity",
+             "identity")
 
 
 def test_junk_displaces_no_member(star, corp):
