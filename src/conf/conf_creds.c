@@ -493,6 +493,11 @@ const struct conf_network_creds *conf_creds_network(const struct conf_creds *c, 
 	return &c->networks[index];
 }
 
+struct crypto_store *conf_creds_store(const struct conf_creds *c)
+{
+	return c->store;
+}
+
 bool conf_creds_key(const struct conf_creds *c, size_t index, const char **ret_path,
 		    crypto_ref *ret_key)
 {

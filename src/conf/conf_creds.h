@@ -75,6 +75,9 @@ struct conf_network_creds {
 /* In the order of conf->networks. */
 const struct conf_network_creds *conf_creds_network(const struct conf_creds *c, size_t index);
 
+/* Where all of it is; lives as long as its references (crypto_store_ref()). */
+struct crypto_store *conf_creds_store(const struct conf_creds *c);
+
 /* All of it: reads the file and the pre-shared keys and loads everything, and goes on after errors,
  * so that `errs` has those of the text and those of the files it names.  ST_INVAL, or ST_IO when
  * there is no such file. */

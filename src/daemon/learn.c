@@ -37,17 +37,24 @@ static bool on_sa(void *ctx, const struct ike_sa_info *sa)
 	return !s->failed;
 }
 
-/* What is known already need not be written again. */
-static bool is_known(const struct host *h, const char *network, const struct guard_prefixes *domain)
+/* A domain that was told once only grows: a hub that tells less must not open what was guarded (S3;
+ * who means it deletes NETWORK.domain in the state directory).  False when nothing is new, or
+ * memory is short. */
+static bool grow(const struct host *h, const char *network, struct guard_prefixes *domain)
 {
 	struct guard_prefixes known = { 0 };
 	char buf[256];
 	struct text ignored = TEXT_OF(buf);
-	bool same = guard_learnt(h->conf_started->state.s, network, &ignored, &known) == ST_OK &&
-		    guard_prefixes_eq(&known, domain);
+	bool ok = true, same;
 
+	if (guard_learnt(h->conf_started->state.s, network, &ignored, &known) != ST_OK)
+		guard_prefixes_done(&known);
+	for (size_t i = 0; ok && i < known.n; i++)
+		ok = guard_prefixes_add(domain, &known.v[i]) == ST_OK;
+	guard_prefixes_sort(domain);
+	same = guard_prefixes_eq(&known, domain);
 	guard_prefixes_done(&known);
-	return same;
+	return ok && !same;
 }
 
 void learn_event(struct host *h, const struct ike_event *ev)
@@ -61,8 +68,7 @@ void learn_event(struct host *h, const struct ike_event *ev)
 	if (!network)
 		return;
 	ike_each_sa(h->ike, plat_now(), on_sa, &s);
-	guard_prefixes_sort(&s.domain);
-	if (!s.failed && s.domain.n && !is_known(h, network->name, &s.domain))
+	if (!s.failed && s.domain.n && grow(h, network->name, &s.domain))
 		guarding_learn(h, network->name, s.domain.v, s.domain.n);
 	guard_prefixes_done(&s.domain);
 }

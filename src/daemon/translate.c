@@ -11,6 +11,7 @@
 struct snapshot {
 	struct ike_conf ike;
 	struct conf *conf;
+	struct crypto_store *store; /* has the certificates */
 	struct ike_peer_conf *peers;
 	struct arena ar; /* for what is the credentials' or has to be put together */
 	ike_peer_id next_id; /* never given to anybody yet, in this snapshot or one before */
@@ -21,13 +22,14 @@ static void snapshot_free(struct ike_conf *ike)
 	struct snapshot *s = CONTAINER_OF(ike, struct snapshot, ike);
 
 	conf_unref(s->conf);
+	crypto_store_free(s->store);
 	arena_done(&s->ar);
 	free(s->peers);
 	free(s);
 }
 
 /* calloc() of nothing may be NULL: always one more. */
-static struct snapshot *snapshot_new(struct conf *conf)
+static struct snapshot *snapshot_new(struct conf *conf, const struct conf_creds *creds)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
 
@@ -35,6 +37,7 @@ static struct snapshot *snapshot_new(struct conf *conf)
 		return NULL;
 	arena_init(&s->ar, &mem_libc, ARENA_MAX);
 	s->conf = conf_ref(conf);
+	s->store = crypto_store_ref(conf_creds_store(creds));
 	s->ike.refs = 1;
 	s->ike.free = snapshot_free;
 	s->peers = calloc(conf->n_peers + conf->n_networks + 1, sizeof(*s->peers));
@@ -340,7 +343,7 @@ static enum status fill(struct snapshot *s, const struct conf_creds *creds)
 enum status translate(struct conf *conf, const struct conf_creds *creds,
 		      const struct ike_conf *previous, struct ike_conf **ret_conf)
 {
-	struct snapshot *s = snapshot_new(conf);
+	struct snapshot *s = snapshot_new(conf, creds);
 	enum status st;
 
 	if (!s)

@@ -16,6 +16,6 @@
 #include "ike/ike.h"
 
 /* `previous` is what translate() made before, and the engine runs; NULL at the start.  The snapshot
- * holds a reference to `conf`, and none to `creds` or `previous`; the store must outlive it. */
+ * holds a reference to `conf` and to the store of `creds`, and none to `creds` or `previous`. */
 MUST enum status translate(struct conf *conf, const struct conf_creds *creds,
 			   const struct ike_conf *previous, struct ike_conf **ret_conf);

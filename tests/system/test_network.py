@@ -427,6 +427,42 @@ def test_removed_rule_takes_its_member_away(star, corp):
     assert _spis(hub)[good.identity] == keep
 
 
+# ---- a network without bundles
+
+
+def test_a_domain_that_only_the_hub_knows(star, lab, pki):
+    """S3: certificates of an authority without address blocks, no `domain` on the site: what the
+    hub grants is guarded from then on, also before the next start; less of it opens nothing."""
+    hub_leaf = pki.leaf("by-address", san=f"IP:{HUB_OUTER}")
+    leaf = pki.leaf("site-1.example")
+    own = {"certificate": hub_leaf.chain, "key": hub_leaf.key, "trust": [pki.cert]}
+    hub = Warrend(lab, star.hub_ns, own, {}, networks={"corp": (
+        {"role": "hub", "domain": ["10.0.0.0/8"], "local_id": HUB_OUTER},
+        {"site-1.example": {"prefixes": ["10.1.0.0/16"]}})})
+    member = star.site(1)
+    site = star.start_site(
+        member, None, protect=["10.1.0.0/16"],
+        top={"certificate": leaf.chain, "key": leaf.key, "trust": [pki.cert]})
+    site.wait_up("corp")
+    until(lambda: site.status()["block"]["domain"] == ["10.0.0.0/8"], "the domain to be learnt")
+    hub.stop()
+    site.kill()
+    assert "unreachable 10.0.0.0/8" in member.gw.ip("route", "show", "table", "21051").stdout
+    hub.configure(own, {}, {"corp": (
+        {"role": "hub", "domain": ["10.0.0.0/9"], "local_id": HUB_OUTER},
+        {"site-1.example": {"prefixes": ["10.1.0.0/16"]}})})
+    site.start()
+    assert site.status()["block"]["domain"] == ["10.0.0.0/8"], "before the hub said anything"
+    hub.start()
+    sa = site.wait_up("corp")
+    assert _remote_ts(sa) == ["10.0.0.0/9"]
+    assert "10.0.0.0/8" in site.status()["block"]["domain"]
+    star.u.ip("addr", "add", "192.0.2.254/24", "dev", "br0")
+    with star.capture() as capture:
+        member.host.ping("10.200.0.1", count=2, wait=1, check=False)
+    assert capture.clear() == []
+
+
 # ---- the hub goes and comes
 
 

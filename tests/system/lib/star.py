@@ -125,7 +125,8 @@ class Star:
     def start_site(self, member, bundle, name="corp", top=None, wait=True, **keys):
         """The five-line file of a site."""
         network = {"hubs": [HUB_OUTER], "protect": list(member.prefixes()), **keys}
-        return Warrend(self.lab, member.gw, {"identity": bundle, **(top or {})}, {}, wait,
+        identity = {"identity": bundle} if bundle else {}
+        return Warrend(self.lab, member.gw, {**identity, **(top or {})}, {}, wait,
                        networks={name: (network, {})})
 
     def join(self, authority, number, host=True, **keys):
