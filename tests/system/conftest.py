@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from lib import lab as labs, topo  # noqa: E402  pylint: disable=wrong-import-position
+from lib import lab as labs, star as stars, topo  # noqa: E402  pylint: disable=wrong-import-position
 from lib.pki import Pki  # noqa: E402  pylint: disable=wrong-import-position
 
 
@@ -71,6 +71,19 @@ def narrow(lab):
 @pytest.fixture
 def natted(lab):
     return topo.Natted(lab)
+
+
+@pytest.fixture
+def star(lab):
+    return stars.Star(lab)
+
+
+@pytest.fixture
+def corp(lab):
+    """The authority of a network, with a hub."""
+    authority = stars.Authority(lab)
+    authority.hub()
+    return authority
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from lib.lab import run
-from lib.star import HUB_OUTER, Authority, Star
+from lib.star import HUB_OUTER, Authority
 from lib.wait import until
 from lib.warren import PSK, Warrend, binary, render
 
@@ -50,11 +50,6 @@ def named(ns, conf, check, level, *words):
 def mend(ns, found):
     """What it says, by the shell."""
     subprocess.run(ns.argv("sh", "-ec", found["mend"]), check=True, capture_output=True, timeout=30)
-
-
-@pytest.fixture
-def star(lab):
-    return Star(lab)
 
 
 @pytest.fixture

@@ -10,21 +10,9 @@ import time
 import pytest
 
 from lib.lab import run
-from lib.star import HUB, Authority, Star
+from lib.star import HUB, Authority
 from lib.wait import until
 from lib.warren import binary
-
-
-@pytest.fixture
-def star(lab):
-    return Star(lab)
-
-
-@pytest.fixture
-def corp(lab):
-    authority = Authority(lab)
-    authority.hub()
-    return authority
 
 
 class Joiner:

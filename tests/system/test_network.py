@@ -11,23 +11,10 @@ import pytest
 from lib import ike, transfer, tshark
 from lib.capture import Capture
 from lib.lab import run
-from lib.star import HUB, HUB_OUTER, Authority, Star
+from lib.star import HUB, HUB_OUTER, Authority
 from lib.strongswan import Charon
 from lib.wait import until
 from lib.warren import Warrend
-
-
-@pytest.fixture
-def star(lab):
-    return Star(lab)
-
-
-@pytest.fixture
-def corp(lab):
-    """The network's authority, with a hub."""
-    authority = Authority(lab)
-    authority.hub()
-    return authority
 
 
 def _why(daemon, peer):

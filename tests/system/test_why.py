@@ -9,7 +9,7 @@ import typing
 
 import pytest
 
-from lib.star import HUB, HUB_OUTER, Authority, Star
+from lib.star import HUB, HUB_OUTER
 from lib.wait import until
 from lib.warren import PSK, Warrend
 
@@ -270,18 +270,6 @@ def test_up(two_sites):
 
 
 # ---- networks
-
-
-@pytest.fixture
-def star(lab):
-    return Star(lab)
-
-
-@pytest.fixture
-def corp(lab):
-    authority = Authority(lab)
-    authority.hub()
-    return authority
 
 
 def test_authorisation(star, corp):
