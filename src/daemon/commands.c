@@ -111,7 +111,7 @@ static ike_peer_id named_peer(const struct host *h, json_t *request, struct text
 		text_add(error, "\"peer\" has to be the name of a peer");
 		return 0;
 	}
-	ike_each_peer(h->ike, plat_now(), on_peer, &s);
+	ike_each_peer(h->ike, plat_now(), 0, on_peer, &s);
 	if (s.found)
 		return s.found;
 	text_add(error, "no peer \"");

@@ -1,7 +1,6 @@
 #include "daemon/status.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 /* Texts of identities, proposals and selectors for people; longer ones end in "...". */
@@ -131,21 +130,16 @@ static json_t *dataplane_json(const struct host *h)
 
 /* ---- networks and the signer --------------------------------------------------------------- */
 
-struct network_visit {
-	ike_peer_id id;
-	json_t *hub; /* NULL: not connected */
-};
-
 static bool on_network_sa(void *ctx, const struct ike_sa_info *sa)
 {
-	struct network_visit *v = ctx;
+	json_t **hub = ctx;
 
-	if (sa->peer != v->id || !sa->established || sa->n_children == 0)
+	if (!sa->established || sa->n_children == 0)
 		return true;
-	v->hub = json_object();
-	put_endpoint(v->hub, "address", &sa->remote);
-	put_ident(v->hub, "identity", &sa->remote_id);
-	put_age(v->hub, sa->age);
+	*hub = json_object();
+	put_endpoint(*hub, "address", &sa->remote);
+	put_ident(*hub, "identity", &sa->remote_id);
+	put_age(*hub, sa->age);
 	return false;
 }
 
@@ -160,15 +154,15 @@ static void put_strings(json_t *o, const char *key, const char *const *v, size_t
 
 static void put_site(json_t *o, const struct host *h, const struct ike_peer_conf *c)
 {
-	struct network_visit v = { .id = c->id };
+	json_t *hub = NULL; /* not connected */
 
 	put_text(o, "role", "site");
 	put_strings(o, "hubs", c->addresses, c->n_addresses);
 	put_ts(o, "protect", &c->ts_local);
 	put_ts(o, "domain", &c->domain);
-	ike_each_sa(h->ike, plat_now(), on_network_sa, &v);
-	if (v.hub)
-		put(o, "hub", v.hub);
+	ike_each_sa_of(h->ike, plat_now(), c->id, on_network_sa, &hub);
+	if (hub)
+		put(o, "hub", hub);
 }
 
 static const struct conf_network *network_section(const struct host *h, const char *name)
@@ -259,23 +253,17 @@ json_t *status_json(const struct host *h)
 
 /* ---- peers ------------------------------------------------------------------------------- */
 
-/* One peer of a page. */
-struct entry {
-	ike_peer_id id;
-	json_t *o;
-	json_t *sas; /* borrowed */
-};
-
-/* The page is the `limit` smallest ids that are wanted.  They come nearly in their order, so that
- * few are put in to be put out again. */
+/* The page is the first `limit` that match, in the order of their ids, above `after`. */
 struct visit {
 	const struct host *h;
 	struct now now;
 	const struct status_page *page;
-	struct entry *v; /* ascending ids, room for one more than the limit */
-	size_t n;
-	size_t total; /* peers that match, on whatever page */
+	json_t *list;
+	ike_peer_id last; /* on the page */
+	size_t total; /* peers that match, on whatever page; counted only where there is a pattern
+		       */
 	bool more; /* there are ids behind this page */
+	json_t *sas; /* of the peer that is visited */
 	json_t *children; /* of the SA that is visited */
 };
 
@@ -302,54 +290,6 @@ static bool matches(const char *pattern, const char *s)
 	while (*pattern == '*')
 		pattern++;
 	return *pattern == '\0';
-}
-
-/* Where the id is, or would be. */
-static size_t place_of(const struct visit *v, ike_peer_id id)
-{
-	size_t low = 0, high = v->n;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (v->v[mid].id < id)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
-
-static struct entry *entry_of(const struct visit *v, ike_peer_id id)
-{
-	size_t i = place_of(v, id);
-
-	return i < v->n && v->v[i].id == id ? &v->v[i] : NULL;
-}
-
-static void keep(struct visit *v, const struct entry *e)
-{
-	size_t i = place_of(v, e->id);
-
-	memmove(&v->v[i + 1], &v->v[i], (v->n - i) * sizeof(*e));
-	v->v[i] = *e;
-	if (++v->n <= v->page->limit)
-		return;
-	json_decref(v->v[--v->n].o);
-	v->more = true;
-}
-
-static bool belongs(struct visit *v, const struct ike_peer_info *p)
-{
-	if (v->page->match && !matches(v->page->match, p->name))
-		return false;
-	v->total++;
-	if (p->id <= v->page->after)
-		return false;
-	if (v->n < v->page->limit || p->id < v->v[v->n - 1].id)
-		return true;
-	v->more = true;
-	return false;
 }
 
 static bool on_child(void *ctx, const struct ike_child_info *c)
@@ -400,13 +340,10 @@ static json_t *sa_json(const struct ike_sa_info *sa, json_t *children)
 static bool on_sa(void *ctx, const struct ike_sa_info *sa)
 {
 	struct visit *v = ctx;
-	struct entry *e = entry_of(v, sa->peer);
 
-	if (!e)
-		return true;
 	v->children = json_array();
 	ike_each_child(v->h->ike, v->now, sa, on_child, v);
-	json_array_append_new(e->sas, sa_json(sa, v->children));
+	json_array_append_new(v->sas, sa_json(sa, v->children));
 	return true;
 }
 
@@ -443,26 +380,29 @@ static void put_network(json_t *o, const struct host *h, const struct ike_peer_c
 		put_text(o, "topology", topology_name(h, c->name));
 }
 
-static void put_member(json_t *o, const struct ike_peer_info *p)
+static void put_member(json_t *o, const struct host *h, const struct ike_peer_info *p)
 {
+	struct wire_ts_list allowed = { 0 };
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text by = TEXT_OF(buf);
+	struct arena ar;
+
 	put_text(o, "section", p->conf->name);
 	if (p->conf->role != IKE_ROLE_MEMBERS)
 		return;
-	put_ts(o, "authorised", &p->authorised);
-	put_text(o, "authority", p->authority);
+	arena_init(&ar, &mem_libc, 2048);
+	if (ike_peer_authority(h->ike, p->id, &ar, &by, &allowed) == ST_NOMEM)
+		text_add(&by, "out of memory");
+	put_ts(o, "authorised", &allowed);
+	put_text(o, "authority", buf);
+	arena_done(&ar);
 }
 
-static bool on_peer(void *ctx, const struct ike_peer_info *p)
+static json_t *peer_json(struct visit *v, const struct ike_peer_info *p)
 {
-	struct visit *v = ctx;
-	struct entry e = { .id = p->id };
 	const char *kind = peer_kind(p);
-	json_t *o;
+	json_t *o = json_object();
 
-	if (!belongs(v, p))
-		return true;
-	o = e.o = json_object();
-	e.sas = json_array();
 	put_text(o, "name", p->name);
 	put_text(o, "kind", kind);
 	put_text(o, "state", p->state);
@@ -475,36 +415,42 @@ static bool on_peer(void *ctx, const struct ike_peer_info *p)
 	if (strcmp(kind, "network") == 0)
 		put_network(o, v->h, p->conf);
 	else if (strcmp(kind, "member") == 0)
-		put_member(o, p);
-	put(o, "ike_sas", e.sas);
-	keep(v, &e);
-	return true;
+		put_member(o, v->h, p);
+	v->sas = json_array();
+	ike_each_sa_of(v->h->ike, v->now, p->id, on_sa, v);
+	put(o, "ike_sas", v->sas);
+	return o;
 }
 
-static json_t *page_json(struct visit *v)
+/* With a pattern all are looked at, for how many match. */
+static bool on_peer(void *ctx, const struct ike_peer_info *p)
 {
-	json_t *o = json_object(), *list = json_array();
+	struct visit *v = ctx;
+	const char *match = v->page->match;
 
-	for (size_t i = 0; i < v->n; i++)
-		json_array_append_new(list, v->v[i].o);
-	put(o, "peers", list);
-	put_num(o, "total", v->total);
-	if (v->more)
-		put_num(o, "next", v->v[v->n - 1].id);
-	return o;
+	if (match && !matches(match, p->name))
+		return true;
+	v->total++;
+	if (p->id <= v->page->after)
+		return true;
+	if (json_array_size(v->list) == v->page->limit) {
+		v->more = true;
+		return match != NULL;
+	}
+	json_array_append_new(v->list, peer_json(v, p));
+	v->last = p->id;
+	return true;
 }
 
 json_t *status_peers_json(const struct host *h, const struct status_page *page)
 {
-	struct visit v = { .h = h, .now = plat_now(), .page = page };
-	json_t *o;
+	struct visit v = { .h = h, .now = plat_now(), .page = page, .list = json_array() };
+	json_t *o = json_object();
 
-	v.v = calloc(page->limit + 1, sizeof(*v.v));
-	if (!v.v)
-		return NULL;
-	ike_each_peer(h->ike, v.now, on_peer, &v);
-	ike_each_sa(h->ike, v.now, on_sa, &v);
-	o = page_json(&v);
-	free(v.v);
+	ike_each_peer(h->ike, v.now, page->match ? 0 : page->after, on_peer, &v);
+	put(o, "peers", v.list);
+	put_num(o, "total", page->match ? v.total : ike_totals(h->ike).peers);
+	if (v.more)
+		put_num(o, "next", v.last);
 	return o;
 }

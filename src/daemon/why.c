@@ -193,16 +193,18 @@ static bool is_meant(const struct gather *g, const struct ike_peer_info *p)
 	       strcmp(p->state, "up") != 0;
 }
 
-/* What is authorised lives only as long as the visit. */
-static void copy_authority(struct why *w, const struct ike_peer_info *p)
+static void find_authority(struct why *w, const struct ike *ike)
 {
 	struct text t = TEXT_OF(w->authority);
+	struct wire_ts_list allowed;
+	struct arena ar;
 
-	text_add(&t, p->authority);
-	if (p->authorised.n == 0)
-		return;
-	text_add(&t, ", so ");
-	policy_ts_list_text(&t, &p->authorised);
+	arena_init(&ar, &mem_libc, 2048);
+	if (ike_peer_authority(ike, w->id, &ar, &t, &allowed) == ST_OK) {
+		text_add(&t, ", so ");
+		policy_ts_list_text(&t, &allowed);
+	}
+	arena_done(&ar);
 }
 
 static bool on_peer(void *ctx, const struct ike_peer_info *p)
@@ -224,7 +226,7 @@ static bool on_peer(void *ctx, const struct ike_peer_info *p)
 			   .state = p->state,
 			   .last_error = p->last_error,
 			   .retry_in = p->retry_in };
-	copy_authority(w, p);
+	find_authority(w, g->h->ike);
 	w->memory = journal_find(g->h->journal,
 				 w->kind == WHY_MEMBER ? JOURNAL_IDENTITY : JOURNAL_PEER, w->name);
 	return true;
@@ -242,27 +244,39 @@ static bool belongs(const struct why *w, const struct ike_sa_info *sa)
 {
 	struct ip ip;
 
-	if (w->id)
-		return sa->peer == w->id;
 	return ip_parse(w->name, &ip) == ST_OK && ip_eq(&ip, &sa->remote.ip);
 }
 
 static bool on_sa(void *ctx, const struct ike_sa_info *sa)
 {
-	struct gather *g = ctx;
+	struct why *w = ctx;
+
+	if (better(w, sa)) {
+		w->sa = *sa;
+		w->has_sa = true;
+	}
+	w->has_child |= sa->established && sa->n_children > 0;
+	return true;
+}
+
+/* A stranger has no SAs but those from its address. */
+static bool on_any_sa(void *ctx, const struct ike_sa_info *sa)
+{
+	return belongs(ctx, sa) ? on_sa(ctx, sa) : true;
+}
+
+static void find_sas(struct gather *g)
+{
+	struct now now = plat_now();
 
 	for (size_t i = 0; i < g->n; i++) {
 		struct why *w = &g->found[i];
 
-		if (!belongs(w, sa))
-			continue;
-		if (better(w, sa)) {
-			w->sa = *sa;
-			w->has_sa = true;
-		}
-		w->has_child |= sa->established && sa->n_children > 0;
+		if (w->id)
+			ike_each_sa_of(g->h->ike, now, w->id, on_sa, w);
+		else
+			ike_each_sa(g->h->ike, now, on_any_sa, w);
 	}
-	return true;
 }
 
 /* The section whose word decides about an identity that nobody is yet. */
@@ -320,23 +334,23 @@ static bool on_owner(void *ctx, const struct ike_peer_info *p)
 
 	if (p->id == w->sa.peer)
 		w->conf = p->conf;
-	return !w->conf;
+	return false;
 }
 
 static bool find_subjects(struct gather *g)
 {
-	ike_each_peer(g->h->ike, plat_now(), on_peer, g);
+	ike_each_peer(g->h->ike, plat_now(), 0, on_peer, g);
 	if (g->n == 0 && g->name && !stranger(g)) {
 		g->n = 0;
 		g->owner = why_owner(g->h, g->name);
 		if (g->owner)
-			ike_each_peer(g->h->ike, plat_now(), on_peer, g);
+			ike_each_peer(g->h->ike, plat_now(), 0, on_peer, g);
 		if (g->n == 0)
 			return false;
 	}
-	ike_each_sa(g->h->ike, plat_now(), on_sa, g);
-	if (g->n == 1 && !g->found->conf && g->found->has_sa)
-		ike_each_peer(g->h->ike, plat_now(), on_owner, g->found);
+	find_sas(g);
+	if (g->n == 1 && !g->found->conf && g->found->has_sa && g->found->sa.peer)
+		ike_each_peer(g->h->ike, plat_now(), g->found->sa.peer - 1, on_owner, g->found);
 	return true;
 }
 
@@ -370,7 +384,7 @@ static json_t *refused_json(struct gather *g)
 	json_t *list = json_array();
 
 	if (!g->name)
-		ike_each_peer(g->h->ike, plat_now(), on_refusing, list);
+		ike_each_peer(g->h->ike, plat_now(), 0, on_refusing, list);
 	return list;
 }
 

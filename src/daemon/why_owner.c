@@ -4,6 +4,7 @@
 #include "daemon/why.h"
 
 struct owner {
+	const struct ike *ike;
 	const struct ip *ip;
 	ike_peer_id id; /* 0: nobody's so far */
 	struct wire_ts ts; /* by which it is that peer's */
@@ -29,16 +30,21 @@ static bool is_better(const struct owner *o, const struct wire_ts *ts, bool up)
 }
 
 /* What is behind a peer, whether it is up or not. */
-static const struct wire_ts_list *behind(const struct ike_peer_info *p)
+static struct wire_ts_list behind(const struct ike *ike, const struct ike_peer_info *p,
+				  struct arena *ar)
 {
-	static const struct wire_ts_list nothing;
+	struct wire_ts_list allowed = { 0 };
+	char ignored[8];
+	struct text by = TEXT_OF(ignored);
 
 	switch (p->conf->role) {
-	case IKE_ROLE_FIXED: return &p->conf->ts_remote;
-	case IKE_ROLE_HUB: return &p->conf->domain;
-	case IKE_ROLE_MEMBERS: return p->id >= IKE_PEER_DYNAMIC ? &p->authorised : &nothing;
+	case IKE_ROLE_FIXED: return p->conf->ts_remote;
+	case IKE_ROLE_HUB: return p->conf->domain;
+	case IKE_ROLE_MEMBERS: break;
 	}
-	return &nothing;
+	return ike_peer_authority(ike, p->id, ar, &by, &allowed) == ST_OK
+		       ? allowed
+		       : (struct wire_ts_list){ 0 };
 }
 
 static bool is_ours(const struct ike_peer_conf *c, const struct ip *ip)
@@ -52,17 +58,21 @@ static bool is_ours(const struct ike_peer_conf *c, const struct ip *ip)
 
 static bool on_inner(void *ctx, const struct ike_peer_info *p)
 {
-	const struct wire_ts_list *l = behind(p);
 	bool up = strcmp(p->state, "up") == 0;
 	struct owner *o = ctx;
+	struct wire_ts_list l;
+	struct arena ar;
 
-	for (size_t i = 0; i < l->n && !is_ours(p->conf, o->ip); i++) {
-		if (!holds(&l->ts[i], o->ip) || !is_better(o, &l->ts[i], up))
+	arena_init(&ar, &mem_libc, 2048);
+	l = behind(o->ike, p, &ar);
+	for (size_t i = 0; i < l.n && !is_ours(p->conf, o->ip); i++) {
+		if (!holds(&l.ts[i], o->ip) || !is_better(o, &l.ts[i], up))
 			continue;
 		o->id = p->id;
-		o->ts = l->ts[i];
+		o->ts = l.ts[i];
 		o->up = up;
 	}
+	arena_done(&ar);
 	return true;
 }
 
@@ -78,12 +88,12 @@ static bool on_outer(void *ctx, const struct ike_sa_info *sa)
 ike_peer_id why_owner(const struct host *h, const char *address)
 {
 	struct ip ip;
-	struct owner o = { .ip = &ip };
+	struct owner o = { .ike = h->ike, .ip = &ip };
 
 	if (ip_parse(address, &ip) != ST_OK)
 		return 0;
 	ike_each_sa(h->ike, plat_now(), on_outer, &o);
 	if (o.id == 0)
-		ike_each_peer(h->ike, plat_now(), on_inner, &o);
+		ike_each_peer(h->ike, plat_now(), 0, on_inner, &o);
 	return o.id;
 }

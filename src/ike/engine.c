@@ -40,6 +40,7 @@ static void init_tables(struct ike *ike, const uint64_t key[2])
 	map_init(&ike->child_by_op, ike->mem, key);
 	list_init(&ike->sas);
 	list_init(&ike->peers);
+	list_init(&ike->in_order);
 	list_init(&ike->patterns);
 	list_init(&ike->owed);
 	outbox_init(&ike->out, ike->mem);

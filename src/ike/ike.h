@@ -366,22 +366,32 @@ struct ike_peer_info {
 	const char *state; /* "up", "connecting", "down", "waiting" */
 	const char *last_error; /* "" when the last attempt went well */
 	dur_t retry_in; /* when the next attempt is due; negative: none is planned */
-	/* A member of our network: what it may source, and who says so; n 0 and "" of others. */
-	struct wire_ts_list authorised;
-	const char *authority; /* when nothing: why */
 };
 
-/* Read-only visits, for status; the visitor must not call the engine.  Returning false stops. */
+/* Read-only visits, for status; the visitor must not change the engine, other visits are fine.
+ * Returning false stops. */
 typedef bool ike_peer_fn(void *ctx, const struct ike_peer_info *info);
 typedef bool ike_sa_fn(void *ctx, const struct ike_sa_info *info);
 typedef bool ike_child_fn(void *ctx, const struct ike_child_info *info);
-void ike_each_peer(const struct ike *ike, struct now now, ike_peer_fn *fn, void *ctx);
+/* In the order of their ids, those above `after`.  To go on behind a peer that is still there costs
+ * no walk through those before it. */
+void ike_each_peer(const struct ike *ike, struct now now, ike_peer_id after, ike_peer_fn *fn,
+		   void *ctx);
 void ike_each_sa(const struct ike *ike, struct now now, ike_sa_fn *fn, void *ctx);
+/* Of one peer; of none when there is no such peer. */
+void ike_each_sa_of(const struct ike *ike, struct now now, ike_peer_id peer, ike_sa_fn *fn,
+		    void *ctx);
 void ike_each_child(const struct ike *ike, struct now now, const struct ike_sa_info *sa,
 		    ike_child_fn *fn, void *ctx);
 
+/* What a member of our network may source, and who says so (`by`), by its newest certificate and
+ * our rules of now; in memory of `ar`.  ST_REFUSE: nothing, and why.  ST_INVAL: it is no member. */
+MUST enum status ike_peer_authority(const struct ike *ike, ike_peer_id peer, struct arena *ar,
+				    struct text *by, struct wire_ts_list *ret_allowed);
+
 struct ike_totals {
 	size_t sas, half_open, children;
+	size_t peers; /* that ike_each_peer() visits from 0 on */
 };
 
 struct ike_totals ike_totals(const struct ike *ike);

@@ -500,6 +500,7 @@ bool cookie_admit(struct ike *ike, const struct ike_datagram *d, const struct wi
  */
 struct peer {
 	struct list node; /* of the engine's sections, or of its section's instances */
+	struct list in_order; /* of ike->in_order */
 	struct map_node by_id;
 	struct map_node by_ident; /* under (`under`, `ident`) */
 	ike_peer_id id;
@@ -513,7 +514,8 @@ struct peer {
 	struct list sas;
 	char *last_error; /* owned; NULL: none */
 	bool removed; /* no longer configured: goes with its last SA */
-	bool in_id_map, in_ident_map;
+	bool numbered; /* in the map by id and in the list in order of ids */
+	bool in_ident_map;
 };
 
 /* An address of a peer, found from both sides. */
@@ -553,8 +555,10 @@ void peers_free(struct ike *ike);
 /* A section's peer, linked to nothing; NULL: out of memory. */
 struct peer *peer_new(struct ike *ike, struct ike_conf *conf, const struct ike_peer_conf *c);
 void peer_free(struct ike *ike, struct peer *p);
-struct peer *peer_by_id(struct ike *ike, ike_peer_id id);
-uint64_t peer_id_hash(const struct ike *ike, ike_peer_id id);
+struct peer *peer_by_id(const struct ike *ike, ike_peer_id id);
+/* From now on it is found by its id; no longer. */
+void peer_number(struct ike *ike, struct peer *p);
+void peer_unnumber(struct ike *ike, struct peer *p);
 void peer_connect(struct ike *ike, struct peer *p);
 /* Begins to work on what the section wants: connects, sets its trap, looks up its addresses. */
 void peer_start(struct ike *ike, struct peer *p);
@@ -652,8 +656,9 @@ MUST enum status member_authorise(struct arena *ar, const struct ike_peer_conf *
 /*
  * Takes out of `*ts` whatever prefix another identity has up: who has it keeps it until its SA
  * ends. A prefix inside another one is no conflict if it was granted so, since the longest decides
- * where a packet goes; `granted` is all that the claimant may have.  `conflict` gets both names and the prefixes, and stays empty when there is none.
- * ST_REFUSE: nothing is left, or it cannot be had in so many prefixes; `why` says so.
+ * where a packet goes; `granted` is all that the claimant may have.  `conflict` gets both names and
+ * the prefixes, and stays empty when there is none. ST_REFUSE: nothing is left, or it cannot be had
+ * in so many prefixes; `why` says so.
  */
 MUST enum status claims_resolve(struct ike *ike, struct arena *ar, const struct peer *p,
 				const struct policy_ident *id, const struct wire_ts_list *granted,
@@ -682,6 +687,7 @@ struct ike {
 	struct heap timers;
 	struct list sas;
 	struct list peers; /* sections */
+	struct list in_order; /* all that have a number, smallest first */
 	struct list patterns; /* those of them that stand for many, in the configuration's order */
 	struct map peer_by_id;
 	struct map peer_by_ident;

@@ -28,6 +28,7 @@ static struct peer *instance_new(struct ike *ike, struct peer *under, const stru
 		memcpy(behind, id->data.p, id->data.n);
 	p->ident = (struct policy_ident){ id->type, bytes_of(behind, id->data.n) };
 	list_init(&p->node);
+	list_init(&p->in_order);
 	list_init(&p->sas);
 	p->id = IKE_PEER_DYNAMIC + ike->last_instance++;
 	p->conf = under->conf;
@@ -50,17 +51,16 @@ enum status instance_get(struct ike *ike, struct peer *under, const struct polic
 
 void instance_drop(struct ike *ike, struct peer *p)
 {
-	if (p && !p->section && !p->in_id_map)
+	if (p && !p->section && !p->numbered)
 		mem_free(ike->mem, p);
 }
 
 void instance_link(struct ike *ike, struct peer *p)
 {
-	if (p->in_id_map)
+	if (p->numbered)
 		return;
 	list_add_tail(&p->under->section->instances, &p->node);
-	map_insert(&ike->peer_by_id, &p->by_id, peer_id_hash(ike, p->id));
-	p->in_id_map = true;
+	peer_number(ike, p);
 	peer_index(ike, p);
 }
 
@@ -68,7 +68,7 @@ void instance_free(struct ike *ike, struct peer *p)
 {
 	list_del(&p->node);
 	peer_unindex(ike, p);
-	map_remove(&ike->peer_by_id, &p->by_id);
+	peer_unnumber(ike, p);
 	mem_free(ike->mem, p->last_error);
 	mem_free(ike->mem, p);
 }

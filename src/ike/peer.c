@@ -16,16 +16,37 @@ static bool same_id(const struct map_node *n, const void *key)
 	return CONTAINER_OF(n, const struct peer, by_id)->id == *(const ike_peer_id *)key;
 }
 
-uint64_t peer_id_hash(const struct ike *ike, ike_peer_id id)
+static uint64_t id_hash(const struct ike *ike, ike_peer_id id)
 {
 	return map_hash(&ike->peer_by_id, bytes_of(&id, sizeof(id)));
 }
 
-struct peer *peer_by_id(struct ike *ike, ike_peer_id id)
+struct peer *peer_by_id(const struct ike *ike, ike_peer_id id)
 {
-	struct map_node *n = map_find(&ike->peer_by_id, peer_id_hash(ike, id), same_id, &id);
+	struct map_node *n = map_find(&ike->peer_by_id, id_hash(ike, id), same_id, &id);
 
 	return n ? CONTAINER_OF(n, struct peer, by_id) : NULL;
+}
+
+/* Numbers grow: a newcomer's place is at the end, but for a section that a reload brings. */
+void peer_number(struct ike *ike, struct peer *p)
+{
+	struct list *at = ike->in_order.prev;
+
+	while (at != &ike->in_order && CONTAINER_OF(at, struct peer, in_order)->id > p->id)
+		at = at->prev;
+	list_add_tail(at->next, &p->in_order);
+	map_insert(&ike->peer_by_id, &p->by_id, id_hash(ike, p->id));
+	p->numbered = true;
+}
+
+void peer_unnumber(struct ike *ike, struct peer *p)
+{
+	if (!p->numbered)
+		return;
+	list_del(&p->in_order);
+	map_remove(&ike->peer_by_id, &p->by_id);
+	p->numbered = false;
 }
 
 static bool same_resolve(const struct map_node *n, const void *key)
@@ -503,6 +524,7 @@ struct peer *peer_new(struct ike *ike, struct ike_conf *conf, const struct ike_p
 		return NULL;
 	}
 	list_init(&p->node);
+	list_init(&p->in_order);
 	list_init(&p->sas);
 	list_init(&s->instances);
 	list_init(&s->pattern_node);
@@ -521,8 +543,7 @@ void peer_free(struct ike *ike, struct peer *p)
 	peer_forget_addresses(ike, p);
 	peer_unbind(ike, p);
 	peer_unindex(ike, p);
-	if (p->in_id_map)
-		map_remove(&ike->peer_by_id, &p->by_id);
+	peer_unnumber(ike, p);
 	heap_disarm(&ike->timers, &p->section->retry);
 	list_del(&p->section->pattern_node);
 	list_del(&p->node);

@@ -303,8 +303,7 @@ static void retire(struct ike *ike, struct peer *p)
 {
 	peer_untrap(ike, p);
 	p->removed = true;
-	map_remove(&ike->peer_by_id, &p->by_id);
-	p->in_id_map = false;
+	peer_unnumber(ike, p);
 	if (!p->under)
 		peer_unindex(ike, p);
 	peer_forget_addresses(ike, p);
@@ -376,8 +375,7 @@ static void link_peer(struct ike *ike, struct peer *p)
 {
 	list_del(&p->node);
 	list_add_tail(&ike->peers, &p->node);
-	map_insert(&ike->peer_by_id, &p->by_id, peer_id_hash(ike, p->id));
-	p->in_id_map = true;
+	peer_number(ike, p);
 }
 
 /* How it is found by those who call us; a hub is not. */

@@ -37,50 +37,52 @@ static const struct cred *newest_cred(const struct peer *p)
 	return c;
 }
 
-static bool visit(const struct ike *ike, const struct peer *p, struct now now, ike_peer_fn *fn,
-		  void *ctx)
+static struct ike_peer_info peer_info(const struct peer *p, struct now now)
 {
 	const struct section *s = p->section;
-	char buf[IKE_EVENT_TEXT_MAX];
-	struct text by = TEXT_OF(buf);
-	struct ike_peer_info info = {
+	bool waits = s && s->retry.armed && (s->wanted || s->renew);
+
+	return (struct ike_peer_info){
 		.id = p->id,
 		.name = p->name,
 		.conf = p->conf,
 		.remote_id = p->under ? p->ident : (struct policy_ident){ 0 },
 		.state = peer_state(p),
 		.last_error = peer_last_error(p),
-		.retry_in = { -1 },
-		.authority = buf,
+		.retry_in = waits ? mono_since(s->retry.due, now.mono) : (dur_t){ -1 },
 	};
-	struct arena ar;
-	bool more;
-
-	arena_init(&ar, ike->mem, IKE_MESSAGE_ARENA);
-	if (s && s->retry.armed && (s->wanted || s->renew))
-		info.retry_in = mono_since(s->retry.due, now.mono);
-	if (!s && p->conf->role == IKE_ROLE_MEMBERS &&
-	    member_authorise(&ar, p->conf, &p->ident, newest_cred(p), &by, &info.authorised) ==
-		    ST_NOMEM)
-		text_add(&by, "out of memory");
-	more = fn(ctx, &info);
-	arena_done(&ar);
-	return more;
 }
 
-void ike_each_peer(const struct ike *ike, struct now now, ike_peer_fn *fn, void *ctx)
+static const struct list *first_above(const struct ike *ike, ike_peer_id after)
 {
-	list_for_each(n, &ike->peers) {
-		const struct peer *p = CONTAINER_OF(n, const struct peer, node);
+	const struct peer *p = after ? peer_by_id(ike, after) : NULL;
+	const struct list *at = p ? p->in_order.next : ike->in_order.next;
 
-		if (p->removed)
-			continue;
-		if (!visit(ike, p, now, fn, ctx))
+	while (at != &ike->in_order && CONTAINER_OF(at, const struct peer, in_order)->id <= after)
+		at = at->next;
+	return at;
+}
+
+void ike_each_peer(const struct ike *ike, struct now now, ike_peer_id after, ike_peer_fn *fn,
+		   void *ctx)
+{
+	for (const struct list *at = first_above(ike, after); at != &ike->in_order; at = at->next) {
+		const struct peer *p = CONTAINER_OF(at, const struct peer, in_order);
+		struct ike_peer_info info = peer_info(p, now);
+
+		if (!fn(ctx, &info))
 			return;
-		list_for_each(m, &p->section->instances)
-			if (!visit(ike, CONTAINER_OF(m, const struct peer, node), now, fn, ctx))
-				return;
 	}
+}
+
+enum status ike_peer_authority(const struct ike *ike, ike_peer_id peer, struct arena *ar,
+			       struct text *by, struct wire_ts_list *ret_allowed)
+{
+	const struct peer *p = peer_by_id(ike, peer);
+
+	if (!p || p->section || p->conf->role != IKE_ROLE_MEMBERS)
+		return ST_INVAL;
+	return member_authorise(ar, p->conf, &p->ident, newest_cred(p), by, ret_allowed);
 }
 
 static struct ike_sa_info sa_info(const struct ike_sa *sa, struct now now)
@@ -118,6 +120,22 @@ void ike_each_sa(const struct ike *ike, struct now now, ike_sa_fn *fn, void *ctx
 	}
 }
 
+void ike_each_sa_of(const struct ike *ike, struct now now, ike_peer_id peer, ike_sa_fn *fn,
+		    void *ctx)
+{
+	const struct peer *p = peer_by_id(ike, peer);
+
+	if (!p)
+		return;
+	list_for_each(n, &p->sas) {
+		struct ike_sa_info info =
+			sa_info(CONTAINER_OF(n, const struct ike_sa, peer_node), now);
+
+		if (!fn(ctx, &info))
+			return;
+	}
+}
+
 void ike_each_child(const struct ike *ike, struct now now, const struct ike_sa_info *of,
 		    ike_child_fn *fn, void *ctx)
 {
@@ -145,7 +163,8 @@ void ike_each_child(const struct ike *ike, struct now now, const struct ike_sa_i
 
 struct ike_totals ike_totals(const struct ike *ike)
 {
-	return (struct ike_totals){ ike->n_sas, ike->n_half_open, ike->n_children };
+	return (struct ike_totals){ ike->n_sas, ike->n_half_open, ike->n_children,
+				    ike->peer_by_id.count };
 }
 
 bool ike_counter(const struct ike *ike, size_t index, const char **ret_name, uint64_t *ret_value)

@@ -55,7 +55,7 @@ static ike_peer_id named(const struct node *n, const char *name)
 {
 	struct find f = { name, 0 };
 
-	ike_each_peer(n->ike, n->w->now, match, &f);
+	ike_each_peer(n->ike, n->w->now, 0, match, &f);
 	return f.id;
 }
 

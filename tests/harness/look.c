@@ -138,9 +138,6 @@ static bool match_peer(void *ctx, const struct ike_peer_info *info)
 		return true;
 	f->found = true;
 	f->info = *info;
-	/* These live only as long as the visit: node_authority() has them. */
-	f->info.authority = "";
-	f->info.authorised = (struct wire_ts_list){ 0 };
 	return false;
 }
 
@@ -148,34 +145,26 @@ struct ike_peer_info node_peer(const struct node *n, ike_peer_id id)
 {
 	struct find_peer f = { .id = id };
 
-	ike_each_peer(n->ike, n->w->now, match_peer, &f);
+	ike_each_peer(n->ike, n->w->now, id - 1, match_peer, &f);
 	if (!f.found)
 		harness_fail("%s: no peer %llu", n->name, (unsigned long long)id);
 	return f.info;
 }
 
-struct authority {
-	ike_peer_id id;
-	struct text t;
-};
-
-static bool tell_authority(void *ctx, const struct ike_peer_info *info)
-{
-	struct authority *a = ctx;
-
-	if (info->id != a->id)
-		return true;
-	policy_ts_list_text(&a->t, &info->authorised);
-	text_fmt(&a->t, " by %s", info->authority);
-	return false;
-}
-
 const char *node_authority(const struct node *n, ike_peer_id id, char *buf, size_t cap)
 {
-	struct authority a = { id, { buf, 0, cap } };
+	struct wire_ts_list allowed = { 0 };
+	char why[IKE_EVENT_TEXT_MAX];
+	struct text t = { buf, 0, cap }, by = TEXT_OF(why);
+	struct arena ar;
 
-	buf[0] = 0;
-	ike_each_peer(n->ike, n->w->now, tell_authority, &a);
+	buf[0] = why[0] = 0;
+	arena_init(&ar, &mem_libc, 2048);
+	if (ike_peer_authority(n->ike, id, &ar, &by, &allowed) != ST_INVAL) {
+		policy_ts_list_text(&t, &allowed);
+		text_fmt(&t, " by %s", why);
+	}
+	arena_done(&ar);
 	return buf;
 }
 
@@ -219,7 +208,7 @@ const char *node_picture(struct node *n, char *buf, size_t cap)
 	buf[0] = '\0';
 	text_fmt(&t, "sas %zu half-open %zu children %zu, memory %zu blocks\n", tot.sas,
 		 tot.half_open, tot.children, n->mem.live);
-	ike_each_peer(n->ike, n->w->now, draw_peer, &t);
+	ike_each_peer(n->ike, n->w->now, 0, draw_peer, &t);
 	for (size_t i = 0; i < count && i < ARRAY_LEN(sa); i++)
 		draw_sa(n, &t, &sa[i]);
 	for (size_t i = 0; i < n->n_children; i++)

@@ -98,7 +98,7 @@ ike_peer_id star_member(const struct star *s, const char *name)
 {
 	struct find f = { name, 0 };
 
-	ike_each_peer(s->hub->ike, s->w->now, match, &f);
+	ike_each_peer(s->hub->ike, s->w->now, 0, match, &f);
 	return f.id;
 }
 
