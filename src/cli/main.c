@@ -77,7 +77,7 @@ static const struct command {
 	  "PEER",
 	  ARG_OPTIONAL,
 	  cli_down,
-	  "delete a peer's SAs; without PEER all, and end the daemon",
+	  "delete a peer's SAs; without PEER all, and end the daemon; --open: lift the block, too",
 	  { "--open", "--state" } },
 	{ "version", NULL, ARG_NONE, cmd_version, "the version of this command", { 0 } },
 	{ "help", NULL, ARG_NONE, cmd_help, "this text", { 0 } },
