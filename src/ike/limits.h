@@ -52,7 +52,7 @@ enum ike_limit {
 	/* Tries for a DELETE: nobody waits longer for the farewell. */
 	IKE_DELETE_TRIES = 3,
 	/* Reconnect back-off of a peer with start = up: doubles from the first to the last,
-	   seconds. */
+	   seconds, give or take a quarter. */
 	IKE_RETRY_FIRST_S = 1,
 	IKE_RETRY_LAST_S = 60,
 	/* Length of nonces we send: at least half the largest PRF key (section 2.10). */

@@ -3,9 +3,10 @@
  *
  * An attempt walks the section's names; each is resolved anew (addresses change), each address
  * tried in turn with an IKE SA of its own.  When all failed, a peer that is wanted is tried again
- * after a pause that doubles up to a minute.  So is one whose SA has to be renewed, while the old
- * SA lives. A peer with start = traffic is watched by the data plane (a trap); the pause then only
- * keeps a dead peer from being tried for every packet.
+ * after a pause that doubles up to a minute, and is never quite the same: the sites of a hub that
+ * was away shall not all call in the same moment, again and again.  So is one whose SA has to be
+ * renewed, while the old SA lives. A peer with start = traffic is watched by the data plane (a
+ * trap); the pause then only keeps a dead peer from being tried for every packet.
  *
  * Instances have no wish: whoever is behind a pattern comes to us.
  */
@@ -107,6 +108,15 @@ static bool content(const struct peer *p)
 	return peer_has_child(p) && !p->section->renew;
 }
 
+/* 0.75 to 1.25 times that. */
+static dur_t jitter(struct ike *ike, dur_t d)
+{
+	uint8_t raw[2];
+
+	ike->crypto.ops->random(ike->crypto.ctx, raw, sizeof(raw));
+	return (dur_t){ d.ns / 4 * 3 + d.ns / 2 / UINT16_MAX * load_be16(raw) };
+}
+
 static void pause_then_retry(struct ike *ike, struct section *s)
 {
 	int64_t secs = IKE_RETRY_FIRST_S;
@@ -115,7 +125,7 @@ static void pause_then_retry(struct ike *ike, struct section *s)
 		secs *= 2;
 	if (secs > IKE_RETRY_LAST_S)
 		secs = IKE_RETRY_LAST_S;
-	heap_arm(&ike->timers, &s->retry, mono_add(ike->now.mono, dur_s(secs)));
+	heap_arm(&ike->timers, &s->retry, mono_add(ike->now.mono, jitter(ike, dur_s(secs))));
 }
 
 /* ---- traps -------------------------------------------------------------------------------- */

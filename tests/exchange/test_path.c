@@ -295,6 +295,53 @@ static void no_name_resolves(void **state)
 	assert_true(pair_is_up(p));
 }
 
+enum { EQUALS = 3 };
+
+/* All fail at once, and wait around that pause: in microseconds. */
+static void pauses(struct pair *p, int64_t seconds, int64_t ret[EQUALS])
+{
+	for (size_t i = 0; i < EQUALS; i++)
+		assert_int_equal(node_command(p->a, IKE_CMD_UP, PAIR_PEER + 1 + i), ST_OK);
+	world_run(p->w);
+	for (size_t i = 0; i < EQUALS; i++) {
+		ret[i] = node_peer(p->a, PAIR_PEER + 1 + i).retry_in.ns / 1000;
+		assert_in_range(ret[i], seconds * 750000, seconds * 1250000);
+		for (size_t k = 0; k < i; k++)
+			assert_int_not_equal(ret[i] / 1000, ret[k] / 1000);
+	}
+}
+
+/* Peers with the same history do not go on in step: their next attempts are in different
+ * milliseconds, however often they failed, around a pause that doubles up to a minute. */
+static void nobody_tries_in_step(void **state)
+{
+	static const int64_t seconds[] = { 1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60 };
+	int64_t pause[EQUALS], low = INT64_MAX, high = 0;
+	struct pair *p = *state;
+
+	for (size_t i = 0; i < EQUALS; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "p%zu.example", i);
+		test_conf_peer(p->ca, PAIR_PEER + 1 + i, name, "nowhere.example", "a.example", name,
+			       1);
+	}
+	pair_start(p);
+	world_run(p->w);
+	for (size_t k = 0; k < ARRAY_LEN(seconds); k++) {
+		pauses(p, seconds[k], pause);
+		for (size_t i = 0; i < EQUALS; i++) {
+			int64_t part = pause[i] / seconds[k];
+
+			low = part < low ? part : low;
+			high = part > high ? part : high;
+		}
+	}
+	/* The whole width is used. */
+	assert_in_range(low, 750000, 800000);
+	assert_in_range(high, 1200000, 1250000);
+}
+
 /* Answers of the resolver that nobody waits for any more. */
 static void late_resolver(void **state)
 {
@@ -386,6 +433,7 @@ int main(void)
 		pair_test(second_address),
 		pair_test(second_name),
 		pair_test(no_name_resolves),
+		pair_test(nobody_tries_in_step),
 		pair_test(late_resolver),
 		pair_test(auth_under_another_address),
 		pair_test(auth_under_another_port),
