@@ -204,6 +204,7 @@ static void stop_watching(struct host *h)
 	for (size_t i = 0; i < HOST_SIGNALS; i++)
 		plat_signal_free(h->signals[i]);
 	plat_timer_free(h->deadline);
+	plat_timer_free(h->trim_timer);
 	plat_poll_free(h->signer_poll);
 	guarding_stop(h);
 	underlay_stop(h->underlay);

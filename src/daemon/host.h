@@ -21,6 +21,7 @@
 #include "daemon/jobs.h"
 #include "daemon/journal.h"
 #include "daemon/lookup.h"
+#include "daemon/trim.h"
 #include "daemon/underlay.h"
 #include "ike/ike.h"
 #include "obs/obs.h"
@@ -69,6 +70,8 @@ struct host {
 	struct crypto_openssl *crypto;
 	struct ike *ike;
 	struct plat_timer *deadline;
+	struct trim trim;
+	struct plat_timer *trim_timer;
 	struct plat_poll *signer_poll;
 	struct plat_signal *signals[HOST_SIGNALS];
 

@@ -74,6 +74,22 @@ static void carry_out(struct host *h, const struct ike_out *o)
 	}
 }
 
+/* Who left takes their memory along (trim.h). */
+static void note_departures(struct host *h)
+{
+	if (trim_note(&h->trim, plat_mono(), ike_totals(h->ike).sas))
+		plat_timer_at(h->trim_timer, h->trim.due);
+}
+
+static void on_trim(void *host)
+{
+	struct host *h = host;
+
+	if (trim_is_due(&h->trim, plat_mono(), ike_totals(h->ike).sas))
+		trim_memory();
+	note_departures(h);
+}
+
 void wiring_drain(struct host *h)
 {
 	struct ike_out out;
@@ -86,6 +102,7 @@ void wiring_drain(struct host *h)
 		carry_out(h, &out);
 	h->draining = false;
 	plat_timer_at(h->deadline, ike_deadline(h->ike));
+	note_departures(h);
 	if (h->stopping && ike_idle(h->ike))
 		uv_stop(&h->loop);
 }
@@ -183,6 +200,9 @@ enum status wiring_start(struct host *h, struct text *why)
 	const struct dataplane_fns fns = { on_report, on_datagram, h };
 	enum status st = plat_timer_new(&h->loop, on_deadline, h, &h->deadline);
 
+	h->trim = trim_init();
+	if (st == ST_OK)
+		st = plat_timer_new(&h->loop, on_trim, h, &h->trim_timer);
 	for (size_t i = 0; i < HOST_SIGNALS && st == ST_OK; i++)
 		st = plat_signal_new(&h->loop, signals[i], on_signal, h, &h->signals[i]);
 	if (st == ST_OK)

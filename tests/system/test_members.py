@@ -9,6 +9,7 @@ from lib.crowd import HUB_INNER, Crowd
 from lib.wait import until
 
 MEMBERS = 200
+MANY = 3000                             # worth giving memory back for (src/daemon/trim.h)
 # A lost hub is noticed in about 8 seconds.
 IMPATIENT = ("--dpd", "3000", "--retransmit", "500", "--tries", "3")
 
@@ -56,6 +57,35 @@ def test_join_talk_leave(crowd):
     crowd.do("sweep", 48, 30)
     hub.stop()
     crowd.do("gone", 10)
+    crowd.quit()
+
+
+def _heap(pid):
+    """Bytes of the C library's heap that are in memory: not what libraries and the data plane's
+    buffers take once they are first used."""
+    with open(f"/proc/{pid}/smaps") as smaps:
+        lines = iter(smaps)
+        next(line for line in lines if line.endswith("[heap]\n"))
+        rss = next(line for line in lines if line.startswith("Rss:"))
+    return int(rss.split()[1]) * 1024
+
+
+def test_memory_comes_back(lab):
+    """P5: what thousands of members took goes back to the system a moment after they have left."""
+    crowd = Crowd(lab, MANY, options=IMPATIENT)
+    before = _heap(crowd.hub.pid)
+    crowd.do("join", 48, 120)
+    full = _heap(crowd.hub.pid) - before
+    assert full > MANY * 3000, full
+    crowd.do("leave", 48, 60)
+    until(lambda: _totals(crowd.hub) == (0, 0, 0), "no SA to be left at the hub")
+
+    def is_back():
+        held = _heap(crowd.hub.pid) - before
+        assert held < 4 << 20, f"{held} of {full} bytes are still held"
+        return True
+    until(is_back, "the memory to be given back")
+    crowd.hub.stop()
     crowd.quit()
 
 
