@@ -323,8 +323,8 @@ static void nobody_tries_in_step(void **state)
 		char name[32];
 
 		snprintf(name, sizeof(name), "p%zu.example", i);
-		test_conf_peer(p->ca, PAIR_PEER + 1 + i, name, "nowhere.example", "a.example", name,
-			       1);
+		test_conf_peer(p->ca, PAIR_PEER + 1 + i, "equal", "nowhere.example", "a.example",
+			       name, 1);
 	}
 	pair_start(p);
 	world_run(p->w);

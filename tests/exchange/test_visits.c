@@ -119,7 +119,7 @@ static void sections(void **state)
 			char name[16];
 
 			snprintf(name, sizeof(name), "p%u.example", (unsigned)rows[i].file[k]);
-			test_conf_peer(c, rows[i].file[k], name, NULL, "a.example", name, 1);
+			test_conf_peer(c, rows[i].file[k], "peer", NULL, "a.example", name, 1);
 		}
 		if (n)
 			node_reconfigure(n, c);
