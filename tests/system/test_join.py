@@ -24,10 +24,15 @@ class Joiner:
         self.dir = os.path.join(base, "etc")
         self.socket = os.path.join(base, "sock")
         self.log = os.path.join(base, "log")
+        self.lib = os.path.join(base, "lib")
+        os.mkdir(self.lib)
 
     def join(self, bundle, *argv, check=True, ns=None):
         daemon = os.path.dirname(binary("warrend"))
+        # What it writes names no state directory: the default one is ours, in a mount namespace
+        # that `ip netns exec` has made.
         return (ns or self.site.gw).run(
+            "sh", "-c", 'mount --bind "$0" /var/lib && exec "$@"', self.lib,
             binary("warren"), "--socket", self.socket, "join", bundle, "--dir", self.dir, "--log",
             self.log, *argv, check=check,
             env={**os.environ, "PATH": daemon + ":" + os.environ["PATH"]})
