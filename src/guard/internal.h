@@ -7,6 +7,10 @@
 #include "plat/netlink.h"
 #include "plat/nft.h"
 
+/* Room for one more of `size` bytes behind the `n` at `v`; the same pointer or a new one, NULL when
+ * out of memory, and `v` is as it was. */
+void *guard_more(void *v, size_t n, size_t size, size_t *room);
+
 /* ---- routing.c --------------------------------------------------------------------------- */
 
 struct routing_want {

@@ -1,25 +1,33 @@
 /* plan.c - plans as values: pure. */
-#include "guard/guard.h"
+#include "guard/internal.h"
 
 #include <stdlib.h>
+
+void *guard_more(void *v, size_t n, size_t size, size_t *room)
+{
+	size_t more = *room ? 2 * *room : 16;
+
+	if (n < *room)
+		return v;
+	v = realloc(v, more * size);
+	if (v)
+		*room = more;
+	return v;
+}
 
 /* ---- lists of prefixes ------------------------------------------------------------------- */
 
 enum status guard_prefixes_add(struct guard_prefixes *l, const struct prefix *p)
 {
-	size_t room = l->room ? 2 * l->room : 16;
 	struct prefix *v;
 
 	if (l->n >= GUARD_PREFIXES_MAX)
 		return ST_NOMEM;
-	if (l->n == l->room) {
-		v = realloc(l->v, room * sizeof(*v));
-		if (!v)
-			return ST_NOMEM;
-		l->v = v;
-		l->room = room;
-	}
-	l->v[l->n++] = *p;
+	v = guard_more(l->v, l->n, sizeof(*v), &l->room);
+	if (!v)
+		return ST_NOMEM;
+	l->v = v;
+	v[l->n++] = *p;
 	return ST_OK;
 }
 
@@ -134,16 +142,11 @@ static int by_entry(const void *a, const void *b)
 
 static bool make_room(struct guard_ranges *r)
 {
-	size_t room = r->room ? 2 * r->room : 16;
-	struct ip_range *v;
+	struct ip_range *v = guard_more(r->v, r->n, sizeof(*v), &r->room);
 
-	if (r->n < r->room)
-		return true;
-	v = realloc(r->v, room * sizeof(*v));
 	if (!v)
 		return false;
 	r->v = v;
-	r->room = room;
 	return true;
 }
 

@@ -52,18 +52,13 @@ struct routes {
 
 static bool push(struct routes *l, const struct plat_route *r)
 {
-	if (l->n == l->room) {
-		size_t room = l->room ? 2 * l->room : 64;
-		struct plat_route *v = realloc(l->v, room * sizeof(*v));
+	struct plat_route *v = guard_more(l->v, l->n, sizeof(*v), &l->room);
 
-		if (!v) {
-			l->nomem = true;
-			return false;
-		}
-		l->v = v;
-		l->room = room;
-	}
-	l->v[l->n++] = *r;
+	l->nomem = l->nomem || !v;
+	if (!v)
+		return false;
+	l->v = v;
+	v[l->n++] = *r;
 	return true;
 }
 
@@ -270,18 +265,13 @@ struct rules {
 
 static bool push_rule(struct rules *l, const struct plat_rule *r)
 {
-	if (l->n == l->room) {
-		size_t room = l->room ? 2 * l->room : 16;
-		struct plat_rule *v = realloc(l->v, room * sizeof(*v));
+	struct plat_rule *v = guard_more(l->v, l->n, sizeof(*v), &l->room);
 
-		if (!v) {
-			l->nomem = true;
-			return false;
-		}
-		l->v = v;
-		l->room = room;
-	}
-	l->v[l->n++] = *r;
+	l->nomem = l->nomem || !v;
+	if (!v)
+		return false;
+	l->v = v;
+	v[l->n++] = *r;
 	return true;
 }
 
