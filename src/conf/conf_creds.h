@@ -52,10 +52,7 @@ void conf_creds_free(struct conf_creds *c); /* takes NULL; the store keeps what 
  * sites refuse what a hub offers beyond that.
  */
 struct conf_network_creds {
-	crypto_ref key;
-	struct crypto_chain chain;
-	crypto_ref trust; /* with the CRL */
-	struct bytes trust_hashes;
+	struct conf_peer_creds auth; /* by certificate; `trust` with the CRL */
 	struct policy_ident local_id;
 	bool bundle; /* there is one */
 	wall_t not_before, not_after; /* of our certificate, or of both in a bundle */
@@ -66,10 +63,6 @@ struct conf_network_creds {
 	const char *const *hubs; /* SITE; effective: the section's, or the bundle's */
 	size_t n_hubs;
 	const struct policy_ident *hub_ids; /* those of `hubs` as identities */
-	const uint8_t (*revoked)[CRYPTO_REVOCATION_ID];
-	size_t n_revoked;
-	uint8_t own_digest[32]; /* see ike_peer_conf; the key is the certificate's */
-	uint8_t peer_digest[32];
 };
 
 /* In the order of conf->networks. */

@@ -142,8 +142,9 @@ static enum status load_key(struct conf_creds *c, const struct conf_network *n,
 	st = creds_key(c, &path, &key);
 	if (st != ST_OK || key->why)
 		return st;
-	ret->key = key->ref;
-	return ret->chain.n ? creds_match(c, key, &ret->chain, n->identity.s, path.at) : ST_OK;
+	ret->auth.key = key->ref;
+	return ret->auth.chain.n ? creds_match(c, key, &ret->auth.chain, n->identity.s, path.at)
+				 : ST_OK;
 }
 
 static enum status load_chain(struct conf_creds *c, const struct conf_network *n,
@@ -151,9 +152,9 @@ static enum status load_chain(struct conf_creds *c, const struct conf_network *n
 			      struct conf_network_creds *ret)
 {
 	const struct crypto_file cert = { n->identity.s, b->cert };
-	enum status st = crypto_store_load_chain(c->store, &cert, why, &ret->chain);
+	enum status st = crypto_store_load_chain(c->store, &cert, why, &ret->auth.chain);
 
-	return st == ST_OK ? creds_digest(c, "chain", &b->cert, 1, ret->own_digest) : st;
+	return st == ST_OK ? creds_digest(c, "chain", &b->cert, 1, ret->auth.own_digest) : st;
 }
 
 static enum status load_anchor(struct conf_creds *c, const struct conf_network *n,
@@ -161,13 +162,14 @@ static enum status load_anchor(struct conf_creds *c, const struct conf_network *
 			       struct text *why, struct conf_network_creds *ret)
 {
 	const struct crypto_file anchor = { n->identity.s, b->anchor };
-	enum status st = crypto_store_add_trust(c->store, &anchor, 1, crl, why, &ret->trust);
+	enum status st = crypto_store_add_trust(c->store, &anchor, 1, crl, why, &ret->auth.trust);
 
 	if (st == ST_OK)
-		st = crypto_store_trust_hashes(c->store, ret->trust, &ret->trust_hashes);
+		st = crypto_store_trust_hashes(c->store, ret->auth.trust, &ret->auth.trust_hashes);
 	if (st == ST_OK && crl)
-		st = crypto_store_revoked(c->store, ret->trust, &ret->revoked, &ret->n_revoked);
-	return st == ST_OK ? creds_digest(c, "anchors", &b->anchor, 1, ret->peer_digest) : st;
+		st = crypto_store_revoked(c->store, ret->auth.trust, &ret->auth.revoked,
+					  &ret->auth.n_revoked);
+	return st == ST_OK ? creds_digest(c, "anchors", &b->anchor, 1, ret->auth.peer_digest) : st;
 }
 
 /* The anchor is good; what fails here is the CRL. */
@@ -287,18 +289,6 @@ static enum status domain_of_anchor(struct conf_creds *c, const struct conf_netw
 	return ST_OK;
 }
 
-static void take_certs(const struct conf_peer_creds *p, struct conf_network_creds *ret)
-{
-	ret->key = p->key;
-	ret->chain = p->chain;
-	ret->trust = p->trust;
-	ret->trust_hashes = p->trust_hashes;
-	ret->revoked = p->revoked;
-	ret->n_revoked = p->n_revoked;
-	memcpy(ret->own_digest, p->own_digest, sizeof(ret->own_digest));
-	memcpy(ret->peer_digest, p->peer_digest, sizeof(ret->peer_digest));
-}
-
 static enum status load_certs(struct conf_creds *c, const struct conf_network *n, struct facts *f,
 			      bool *ret_good, struct conf_network_creds *ret)
 {
@@ -314,7 +304,7 @@ static enum status load_certs(struct conf_creds *c, const struct conf_network *n
 	f->at = n->certificate.at;
 	if (st != ST_OK || certs.chain.n == 0)
 		return st;
-	take_certs(&certs, ret);
+	ret->auth = certs;
 	st = pki_cert_read_der(certs.chain.certs[0], &why, &info);
 	if (st != ST_OK) {
 		if (st != ST_NOMEM)
@@ -327,7 +317,8 @@ static enum status load_certs(struct conf_creds *c, const struct conf_network *n
 	f->blocks = info.blocks;
 	ret->not_before = info.not_before;
 	ret->not_after = info.not_after;
-	return ret->trust_hashes.n == WIRE_CERTREQ_HASH_LEN ? domain_of_anchor(c, n, f) : ST_OK;
+	return ret->auth.trust_hashes.n == WIRE_CERTREQ_HASH_LEN ? domain_of_anchor(c, n, f)
+								 : ST_OK;
 }
 
 /* ---- held against the section -------------------------------------------------------------- */

@@ -116,10 +116,10 @@ static enum status put_addresses(struct arena *ar, const struct conf_list *from,
 	return ST_OK;
 }
 
-static void put_auth(const struct conf_peer *from, const struct conf_peer_creds *creds,
+static void put_auth(enum ike_auth_kind kind, const struct conf_peer_creds *creds,
 		     struct ike_peer_conf *to)
 {
-	to->auth = from->auth == CONF_AUTH_PSK ? IKE_AUTH_PSK : IKE_AUTH_CERT;
+	to->auth = kind;
 	to->psk = creds->psk;
 	to->key = creds->key;
 	to->n_certs = creds->chain.n;
@@ -157,7 +157,7 @@ static enum status put_peer(struct arena *ar, const struct conf_peer *from,
 	to->start = start_of((enum conf_start)from->start.v);
 	to->dpd_delay = from->dpd_delay.v;
 	to->keepalive = from->keepalive.v;
-	put_auth(from, creds, to);
+	put_auth(from->auth == CONF_AUTH_PSK ? IKE_AUTH_PSK : IKE_AUTH_CERT, creds, to);
 	return put_addresses(ar, &from->address, to);
 }
 
@@ -172,20 +172,6 @@ static const struct wire_ts everything[] = {
 		   { 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
 		     255 } } },
 };
-
-static void put_network_auth(const struct conf_network_creds *creds, struct ike_peer_conf *to)
-{
-	to->auth = IKE_AUTH_CERT;
-	to->key = creds->key;
-	to->n_certs = creds->chain.n;
-	memcpy(to->certs, creds->chain.certs, sizeof(to->certs));
-	to->trust = creds->trust;
-	to->trust_hashes = creds->trust_hashes;
-	to->revoked = creds->revoked;
-	to->n_revoked = creds->n_revoked;
-	memcpy(to->own_digest, creds->own_digest, sizeof(to->own_digest));
-	memcpy(to->peer_digest, creds->peer_digest, sizeof(to->peer_digest));
-}
 
 static enum status put_site(struct arena *ar, const struct conf_network_creds *creds,
 			    struct ike_peer_conf *to)
@@ -243,7 +229,7 @@ static enum status put_network(struct arena *ar, const struct conf_network *from
 	to->ts_remote = (struct wire_ts_list){ everything, ARRAY_LEN(everything), 0 };
 	to->dpd_delay = from->dpd_delay.v;
 	to->keepalive = from->keepalive.v;
-	put_network_auth(creds, to);
+	put_auth(IKE_AUTH_CERT, &creds->auth, to);
 	if (st == ST_OK)
 		st = copy_ts(ar, &creds->domain, &to->domain);
 	if (st != ST_OK)

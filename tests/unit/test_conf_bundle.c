@@ -238,9 +238,9 @@ static void site(void **state)
 	const struct conf_network_creds *n = good(&o, CORP(""));
 
 	(void)state;
-	assert_true(n->bundle && n->key && n->trust);
-	assert_int_equal(n->chain.n, 1);
-	assert_int_equal(n->trust_hashes.n, 20);
+	assert_true(n->bundle && n->auth.key && n->auth.trust);
+	assert_int_equal(n->auth.chain.n, 1);
+	assert_int_equal(n->auth.trust_hashes.n, 20);
 	assert_id(&n->local_id, WIRE_ID_FQDN, "site-b.example");
 	assert_ts(&n->protect, "10.2.0.0/15 fd00:2::/32");
 	assert_ts(&n->domain, "10.0.0.0/8 fd00::/8");
@@ -249,7 +249,7 @@ static void site(void **state)
 	assert_id(&n->hub_ids[0], WIRE_ID_FQDN, "hub1.example.net");
 	assert_string_equal(n->hubs[1], "192.0.2.1");
 	assert_id(&n->hub_ids[1], WIRE_ID_IPV4, "192.0.2.1");
-	assert_int_equal(n->n_revoked, 0);
+	assert_int_equal(n->auth.n_revoked, 0);
 	assert_true(n->not_before.s <= T0);
 	assert_true(n->not_after.s == T0 + PKI_SITE_DAYS * DAY);
 	close_conf(&o);
@@ -533,7 +533,7 @@ static void certificates(void **state)
 	/* With several anchors it is not known whose domain is meant. */
 	n = good(&o, CERTS("trust = { \"@/ca.pem\", \"@/twin.pem\" }"));
 	assert_int_equal(n->domain.n, 0);
-	assert_int_equal(n->trust_hashes.n, 40);
+	assert_int_equal(n->auth.trust_hashes.n, 40);
 	close_conf(&o);
 	refused("certificate = \"@/foreign.pem\" ; key = \"@/foreign.key\" ; trust = "
 		"\"@/foreign-ca.pem\"\nnetwork \"n\" { hubs = \"h.example\" }\n",
@@ -605,14 +605,14 @@ static void revocation(void **state)
 			 ST_OK);
 	copy_file("ca/crl.pem", "crl.pem");
 	n = good(&o, CORP("crl = \"@/crl.pem\""));
-	assert_int_equal(n->n_revoked, 2);
-	assert_true(memcmp(n->revoked[0], n->revoked[1], CRYPTO_REVOCATION_ID) < 0);
+	assert_int_equal(n->auth.n_revoked, 2);
+	assert_true(memcmp(n->auth.revoked[0], n->auth.revoked[1], CRYPTO_REVOCATION_ID) < 0);
 	close_conf(&o);
 	n = good(&o, "crl = \"@/crl.pem\" ; " CORP(""));
-	assert_int_equal(n->n_revoked, 2);
+	assert_int_equal(n->auth.n_revoked, 2);
 	close_conf(&o);
 	n = good(&o, "crl = \"@/crl.pem\" ; " CERTS(""));
-	assert_int_equal(n->n_revoked, 2);
+	assert_int_equal(n->auth.n_revoked, 2);
 	close_conf(&o);
 	good(&o, "local_id = \"site-b.example\" ; certificate = \"@/site-b.pem\" ; key = "
 		 "\"@/site-b.key\"\ntrust = \"@/ca.pem\" ; crl = \"@/crl.pem\"\n"
@@ -644,8 +644,8 @@ static struct digests digests_of(const char *text)
 	if (o.conf->n_networks) {
 		const struct conf_network_creds *n = conf_creds_network(o.creds, 0);
 
-		memcpy(d.own, n->own_digest, 32);
-		memcpy(d.peer, n->peer_digest, 32);
+		memcpy(d.own, n->auth.own_digest, 32);
+		memcpy(d.peer, n->auth.peer_digest, 32);
 	} else {
 		const struct conf_peer_creds *p = conf_creds_peer(o.creds, 0);
 
@@ -804,12 +804,13 @@ static void without_secrets(void **state)
 	assert_int_equal(p.st, ST_OK);
 	a = conf_creds_network(o.creds, 0);
 	b = conf_creds_network(p.creds, 0);
-	assert_string_equal(crypto_store_name(o.store, a->key), crypto_store_name(p.store, b->key));
+	assert_string_equal(crypto_store_name(o.store, a->auth.key),
+			    crypto_store_name(p.store, b->auth.key));
 	assert_string_equal(crypto_store_name(p.store, conf_creds_peer(p.creds, 2)->psk), "psk e");
 	assert_int_not_equal(crypto_store_find(o.store, "psk e"), 0);
-	assert_memory_equal(a->own_digest, b->own_digest, 32);
-	assert_memory_equal(a->peer_digest, b->peer_digest, 32);
-	assert_int_equal(b->n_revoked, a->n_revoked);
+	assert_memory_equal(a->auth.own_digest, b->auth.own_digest, 32);
+	assert_memory_equal(a->auth.peer_digest, b->auth.peer_digest, 32);
+	assert_int_equal(b->auth.n_revoked, a->auth.n_revoked);
 	close_conf(&p);
 	close_conf(&o);
 }
