@@ -86,7 +86,7 @@ def test_nat_rewrites(natted):
 
 def test_pki_shapes(tmp_path):
     """openssl itself judges the certificates: good, expired, not yet valid, foreign, P-384."""
-    root, foreign = Pki(str(tmp_path)), Pki(str(tmp_path), "foreign", 384)
+    root, foreign = Pki(str(tmp_path)), Pki(str(tmp_path), "foreign", "p384")
     middle = root.intermediate("middle")
 
     def verdict(leaf, authority=root):

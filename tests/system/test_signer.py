@@ -155,7 +155,7 @@ def test_no_private_key_in_the_daemon(two_sites, tmp_path):
     """S4: P-256 on one side, P-384 on the other; the whole PKCS#8 file is searched for."""
     net = two_sites
     root = Pki(str(tmp_path))
-    ours, theirs = root.leaf("site-a.example"), root.leaf("site-b.example", bits=384)
+    ours, theirs = root.leaf("site-a.example"), root.leaf("site-b.example", kind="p384")
     right = Warrend(net.lab, net.b.gw, {}, {"a": cert_peer(
         net.b, net.a, theirs, ours.name, root, 4, start="listen")})
     left = Warrend(net.lab, net.a.gw, {}, {"b": cert_peer(

@@ -114,11 +114,11 @@ def test_traffic_starts_the_tunnel(two_sites):
     right.wait_up("a")
 
 
-@pytest.mark.parametrize("bits", [256, 384])
-def test_certificates(two_sites, tmp_path, bits):
+@pytest.mark.parametrize("kind", ["p256", "p384"])
+def test_certificates(two_sites, tmp_path, kind):
     """ECDSA P-256 and P-384, one leaf under the root and one under an intermediate."""
     net = two_sites
-    authority = Pki(str(tmp_path), bits=bits)
+    authority = Pki(str(tmp_path), kind=kind)
     leaf_a = authority.leaf("site-a.example")
     leaf_b = authority.intermediate("middle").leaf("site-b.example")
     right = Warrend(net.lab, net.b.gw, {}, {"a": cert_peer(

@@ -1,6 +1,8 @@
 """Certificates for the tests, made with the openssl command, never with the code under test.
 
-    root (P-256 or P-384) --- [intermediate] --- leaf
+    root --- [intermediate] --- leaf
+
+each with a key of one of KINDS, by default that of its issuer, and hashed as the issuer's key asks.
 
 Files of a leaf: <name>.key (PKCS#8), <name>.crt (alone), <name>.chain (leaf first, then the
 intermediates, not the root): what `certificate =` of a warren configuration wants.
@@ -10,16 +12,24 @@ import os
 
 from .lab import run
 
-CURVES = {256: "P-256", 384: "P-384"}
+# kind of key -> (arguments of `openssl genpkey`, digest it signs with; Ed25519 takes none)
+KINDS = {
+    "p256": (("EC", "-pkeyopt", "ec_paramgen_curve:P-256"), "sha256"),
+    "p384": (("EC", "-pkeyopt", "ec_paramgen_curve:P-384"), "sha384"),
+    "p521": (("EC", "-pkeyopt", "ec_paramgen_curve:P-521"), "sha512"),
+    "rsa2048": (("RSA", "-pkeyopt", "rsa_keygen_bits:2048"), "sha256"),
+    "rsa4096": (("RSA", "-pkeyopt", "rsa_keygen_bits:4096"), "sha512"),
+    "ed25519": (("ED25519",), "sha512"),
+}
 
 
 class Pki:
     """One certificate authority in a directory of its own."""
 
-    def __init__(self, directory, name="root", bits=256, parent=None, usage="keyCertSign, cRLSign"):
-        self.dir, self.name, self.bits, self.parent = directory, name, bits, parent
+    def __init__(self, directory, name="root", kind="p256", parent=None, usage="keyCertSign, cRLSign"):
+        self.dir, self.name, self.kind, self.parent = directory, name, kind, parent
         self.cert, self.key = self._file("crt"), self._file("key")
-        self._new_key(name, bits)
+        self._new_key(name, kind)
         extensions = (f"basicConstraints = critical, CA:TRUE\nkeyUsage = critical, {usage}\n"
                       "subjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n")
         subject = f"/O=Warren Test/CN={name}"
@@ -31,9 +41,11 @@ class Pki:
     def _file(self, suffix, name=None):
         return os.path.join(self.dir, f"{name or self.name}.{suffix}")
 
-    def _new_key(self, name, bits):
-        run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt",
-            f"ec_paramgen_curve:{CURVES[bits]}", "-out", self._file("key", name))
+    def _new_key(self, name, kind):
+        run("openssl", "genpkey", "-algorithm", *KINDS[kind][0], "-out", self._file("key", name))
+
+    def _digest(self):
+        return KINDS[self.kind][1]
 
     def _self_signed(self, subject, extensions):
         conf = self._file("cnf")
@@ -41,7 +53,7 @@ class Pki:
             file.write("[req]\ndistinguished_name = dn\nx509_extensions = ext\n[dn]\n[ext]\n"
                        + extensions.replace("authorityKeyIdentifier = keyid\n", ""))
         run("openssl", "req", "-x509", "-new", "-key", self.key, "-subj", subject, "-days", "3650",
-            f"-sha{self.bits}", "-config", conf, "-out", self.cert)
+            f"-{self._digest()}", "-config", conf, "-out", self.cert)
 
     def sign(self, name, subject, extensions, directory, start=None, end=None):
         """Issue a certificate for <directory>/<name>.key. start, end: YYYYMMDDHHMMSSZ."""
@@ -61,15 +73,15 @@ class Pki:
         if start or end:
             dates = ["-startdate", start or "20200101000000Z", "-enddate", end or "20400101000000Z"]
         run("openssl", "ca", "-batch", "-notext", "-config", conf, "-extensions", "ext", "-md",
-            f"sha{self.bits}", "-cert", self.cert, "-keyfile", self.key, "-in", base + ".csr",
+            self._digest(), "-cert", self.cert, "-keyfile", self.key, "-in", base + ".csr",
             "-out", base + ".crt", "-preserveDN", *dates)
 
-    def intermediate(self, name, bits=None):
-        return Pki(self.dir, name, bits or self.bits, parent=self)
+    def intermediate(self, name, kind=None):
+        return Pki(self.dir, name, kind or self.kind, parent=self)
 
-    def leaf(self, name, san=None, bits=None, start=None, end=None, subject=None):
+    def leaf(self, name, san=None, kind=None, start=None, end=None, subject=None):
         """Issue an end-entity certificate; san as openssl writes it (default DNS:<name>)."""
-        self._new_key(name, bits or self.bits)
+        self._new_key(name, kind or self.kind)
         extensions = ("basicConstraints = CA:FALSE\nkeyUsage = digitalSignature\n"
                       "extendedKeyUsage = serverAuth, clientAuth\n"
                       "subjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n"
