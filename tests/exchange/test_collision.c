@@ -2,47 +2,10 @@
  * lost one, ends with exactly one IKE SA and one child, the same at both ends (RFC 7296 section
  * 2.8 speaks of the like for rekeying; for initial exchanges nothing but the ends themselves sees
  * to it). */
+#include "exchange/choices.h"
 #include "exchange/exchange.h"
 
-enum {
-	/* Messages of two complete set-ups and what cleans up after them. */
-	DEPTH = 14,
-	RUNS_MAX = 20000,
-};
-
-/* A run is a list of choices; odometer-like, the next list is the last one that still has an
- * alternative, advanced.  Depth-first search over all interleavings without keeping any state. */
-struct choices {
-	unsigned at;
-	unsigned pick[DEPTH];
-	unsigned of[DEPTH];
-	unsigned n; /* fixed ones */
-};
-
-static unsigned choose(struct choices *c, unsigned of)
-{
-	unsigned i = c->at++;
-
-	if (i >= DEPTH || of < 2)
-		return 0;
-	if (i >= c->n) {
-		c->pick[i] = 0;
-		c->of[i] = of;
-		c->n = i + 1;
-	}
-	return c->pick[i];
-}
-
-static bool next_run(struct choices *c)
-{
-	while (c->n > 0) {
-		if (++c->pick[c->n - 1] < c->of[c->n - 1])
-			break;
-		c->n--;
-	}
-	c->at = 0;
-	return c->n > 0;
-}
+enum { RUNS_MAX = 20000 };
 
 /* The oldest datagram from a or from b: datagrams of one direction keep their order. */
 static struct packet *from(struct world *w, const struct node *n)
