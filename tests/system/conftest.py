@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from lib import lab as labs, star as stars, topo  # noqa: E402  pylint: disable=wrong-import-position
+from lib import lab as labs, matrix, star as stars, topo  # noqa: E402  pylint: disable=wrong-import-position
 from lib.pki import Pki  # noqa: E402  pylint: disable=wrong-import-position
 
 
@@ -37,6 +37,14 @@ def pytest_runtest_makereport(item, call):
                  for value in values]
         for lab in {lab for lab in found if isinstance(lab, labs.Lab)}:
             report.sections += [(f"output of {name}", text) for name, text in lab.logs()]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The tables that cells of the interoperability tests fill."""
+    for line in matrix.tables((outcome, report) for outcome in ("passed", "failed", "error")
+                              for report in terminalreporter.stats.get(outcome, ())
+                              if report.when == "call" or outcome != "passed"):
+        terminalreporter.write_line(line)
 
 
 def pytest_collection_modifyitems(items):

@@ -116,9 +116,10 @@ class Charon:
         self._secrets.append(f'    ike-{name} {{\n{lines}        secret = "{secret}"\n    }}\n')
 
     def connection(self, name, local, remote, local_id, remote_id, local_ts, remote_ts, cert=None,
-                   ike=IKE, esp=ESP, start="none", dpd="0s", extra="", child_extra=""):
-        """cert: a Leaf to use ECDSA, or None for PSK. The child has the connection's name."""
-        auth = "pubkey" if cert else "psk"
+                   ike=IKE, esp=ESP, start="none", dpd="0s", extra="", child_extra="", auth=None):
+        """cert: a Leaf to sign with, or None for PSK. auth: how both sides sign, where more than
+        the kind of key is to decide. The child has the connection's name."""
+        auth = auth or ("pubkey" if cert else "psk")
         certs = f"certs = {cert.name}.crt" if cert else ""
         self._connections.append(f"""    {name} {{
         version = 2
@@ -170,6 +171,15 @@ class Charon:
         """The raw listing of IKE SAs with their children."""
         return self.swanctl("--list-sas", *(("--ike", name) if name else ())).stdout
 
+    def list_sas(self, name=None):
+        """The IKE SAs as dictionaries, as vici has them; their children in a list, child-sas."""
+        listed = self.swanctl("--list-sas", "--pretty", *(("--ike", name) if name else ())).stdout
+        found = []
+        for event in re.findall(r"^list-sa event {\n(.*?)^}", listed, re.S | re.M):
+            (name, sa), = _sections(map(str.strip, event.splitlines())).items()
+            found.append({**sa, "name": name, "child-sas": list(sa["child-sas"].values())})
+        return found
+
     def established(self, name):
         """Number of established IKE SAs of a connection that have an installed child."""
         text = self.sas(name)
@@ -177,3 +187,17 @@ class Charon:
 
     def stop(self):
         return self.proc.stop()
+
+
+def _sections(lines):
+    """One section of swanctl's --pretty, to its closing brace."""
+    section = {}
+    for line in lines:
+        key, _, value = line.partition(" = ")
+        if line == "}":
+            break
+        if line.endswith(" {"):
+            section[line[:-2]] = _sections(lines)
+        else:
+            section[key] = list(iter(lines.__next__, "]")) if value == "[" else value
+    return section
