@@ -44,6 +44,8 @@ static void put_payloads(struct wire_out *o, const struct wire_payloads *p)
 		wire_put_cp(o, p->cp.type, p->cp.attributes);
 	if (has(p, WIRE_P_EAP))
 		wire_put_raw(o, WIRE_P_EAP, p->eap);
+	if (has(p, WIRE_P_PS))
+		wire_put_solution(o, p->solution);
 	put_lists(o, p);
 }
 
@@ -126,6 +128,7 @@ static void same_payloads(const struct wire_payloads *a, const struct wire_paylo
 	same_ts(&a->ts_r, &b->ts_r);
 	CHECK(a->cp.type == b->cp.type && bytes_eq(a->cp.attributes, b->cp.attributes));
 	CHECK(bytes_eq(a->eap, b->eap));
+	CHECK(bytes_eq(a->solution, b->solution));
 	same_lists(a, b);
 }
 

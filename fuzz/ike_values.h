@@ -78,10 +78,12 @@ static inline void check_payloads(struct bytes all, const struct wire_payloads *
 	check_view(all, p->auth.data);
 	check_view(all, p->cp.attributes);
 	check_view(all, p->eap);
+	check_view(all, p->solution);
 	CHECK(has(p, WIRE_P_SA) == (p->sa.n > 0));
 	CHECK(has(p, WIRE_P_KE) == (p->ke.data.n > 0));
 	CHECK(has(p, WIRE_P_NONCE) == (p->nonce.n > 0));
 	CHECK(has(p, WIRE_P_AUTH) == (p->auth.data.n > 0));
 	CHECK(has(p, WIRE_P_EAP) == (p->eap.n > 0));
+	CHECK(has(p, WIRE_P_PS) == (p->solution.n > 0) && p->solution.n % 4 == 0);
 	CHECK(has(p, WIRE_P_NOTIFY) == (p->n_notifies > 0));
 }

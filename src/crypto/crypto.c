@@ -158,6 +158,7 @@ const char *crypto_job_name(enum crypto_job_kind kind)
 	case CRYPTO_JOB_SIGN: return "sign";
 	case CRYPTO_JOB_PSK_AUTH: return "psk-auth";
 	case CRYPTO_JOB_VERIFY: return "verify";
+	case CRYPTO_JOB_PUZZLE: return "puzzle";
 	}
 	return "unknown";
 }

@@ -70,6 +70,8 @@ enum {
 	CRYPTO_BLOCKS_MAX = 64,
 	CRYPTO_REVOCATION_ID = 32,
 	CRYPTO_REASON_MAX = 240,
+	CRYPTO_PUZZLE_KEYS = 4, /* RFC 8019 section 7.1.3 */
+	CRYPTO_PUZZLE_KEY_LEN = 4, /* those that we find; section 8.2 allows other lengths */
 };
 
 /* What protects SK: for AEADs `integ` is CRYPTO_INTEG_NONE.  `key_bits` is the Key Length
@@ -147,6 +149,7 @@ enum crypto_job_kind {
 	CRYPTO_JOB_SIGN, /* AUTH by private key (RFC 7427, or RFC 4754 methods 9/10) */
 	CRYPTO_JOB_PSK_AUTH, /* prf(prf(PSK, "Key Pad for IKEv2"), octets), section 2.15 */
 	CRYPTO_JOB_VERIFY, /* certificate path, identity and signature of a peer */
+	CRYPTO_JOB_PUZZLE, /* a slice of the search for keys that solve a puzzle (RFC 8019) */
 };
 
 /* AUTH payload forms for signatures. */
@@ -178,6 +181,24 @@ struct crypto_verify_in {
 	struct bytes octets;
 };
 
+/* Keys of CRYPTO_PUZZLE_KEY_LEN bytes, numbers from `from` on, are tried in their order: `tries` of
+ * them, or until `want` are found.  A puzzle takes many such jobs, so that none holds a thread for
+ * long and its owner can stop after each. */
+struct crypto_puzzle_in {
+	uint16_t prf;
+	uint8_t bits; /* zero bits at the end of prf(key, data) */
+	uint8_t want;
+	uint32_t from;
+	uint32_t tries;
+	struct bytes data;
+};
+
+struct crypto_puzzle_out {
+	uint32_t keys[CRYPTO_PUZZLE_KEYS];
+	uint8_t n;
+	uint32_t tried;
+};
+
 /* Owns everything it points to. Made by crypto_job_new(), filled by the engine through
  * crypto_job_dup(), freed by whoever holds it (after JOB output: the host). */
 struct crypto_job {
@@ -200,6 +221,7 @@ struct crypto_job {
 		struct crypto_sign_in sign;
 		struct crypto_psk_in psk;
 		struct crypto_verify_in verify;
+		struct crypto_puzzle_in puzzle;
 	} in;
 };
 
@@ -254,6 +276,7 @@ struct crypto_result {
 		uint16_t len;
 	} auth; /* sign, psk */
 	struct crypto_cert_facts cert; /* verify */
+	struct crypto_puzzle_out puzzle;
 };
 
 MUST enum status crypto_job_new(const struct alloc *mem, enum crypto_job_kind kind,
@@ -263,6 +286,17 @@ void crypto_job_free(struct crypto_job *job);
 MUST enum status crypto_job_dup(struct crypto_job *job, struct bytes b, struct bytes *ret_copy);
 void crypto_result_done(struct crypto_result *r);
 const char *crypto_job_name(enum crypto_job_kind kind);
+
+/* ---- puzzles (RFC 8019 section 7.1.3) ------------------------------------------------------ */
+
+/* Zero bits at the end. */
+unsigned crypto_zero_bits(struct bytes b);
+/* Those of prf(key, data). */
+MUST enum status crypto_puzzle_zeros(const struct crypto *c, uint16_t prf, struct bytes key,
+				     struct bytes data, unsigned *ret_bits);
+/* What CRYPTO_JOB_PUZZLE does. */
+MUST enum status crypto_puzzle_solve(const struct crypto *c, const struct crypto_puzzle_in *in,
+				     struct crypto_puzzle_out *ret);
 
 /* ---- names for people and configurations ------------------------------------------------- */
 

@@ -150,7 +150,8 @@ static crypto_ref ref_of(const struct crypto_job *cj)
 	case CRYPTO_JOB_VERIFY: return cj->in.verify.trust;
 	case CRYPTO_JOB_KE_GENERATE:
 	case CRYPTO_JOB_KE_DERIVE:
-	case CRYPTO_JOB_KE_RESPOND: break;
+	case CRYPTO_JOB_KE_RESPOND:
+	case CRYPTO_JOB_PUZZLE: break;
 	}
 	return 0;
 }

@@ -185,7 +185,7 @@ bool ike_counter(const struct ike *ike, size_t index, const char **ret_name, uin
 		[WIRE_F_NOTIFY] = "ike.rx.notify",   [WIRE_F_DELETE] = "ike.rx.delete",
 		[WIRE_F_TS] = "ike.rx.ts",           [WIRE_F_CP] = "ike.rx.cp",
 		[WIRE_F_EAP] = "ike.rx.eap",         [WIRE_F_SK] = "ike.rx.sk",
-		[WIRE_F_NOMEM] = "ike.rx.nomem",
+		[WIRE_F_NOMEM] = "ike.rx.nomem",     [WIRE_F_PS] = "ike.rx.puzzle",
 	};
 
 	if (index < IKE_COUNTERS) {

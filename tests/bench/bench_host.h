@@ -71,8 +71,8 @@ struct host {
 	size_t up; /* children the engine has reported as up */
 	uint64_t events[IKE_EVENTS];
 	bool time_jobs;
-	double job_us[CRYPTO_JOB_VERIFY + 1]; /* with time_jobs: CPU time by kind of job */
-	uint64_t jobs[CRYPTO_JOB_VERIFY + 1];
+	double job_us[CRYPTO_JOB_PUZZLE + 1]; /* with time_jobs: CPU time by kind of job */
+	uint64_t jobs[CRYPTO_JOB_PUZZLE + 1];
 };
 
 /*

@@ -256,6 +256,42 @@ static void decodes_the_other_payloads(void **state)
 	assert_int_equal(p.unknown_critical, 129);
 }
 
+/* RFC 8019 section 8: N(PUZZLE) for PRF_HMAC_SHA2_256 and 18 bits; PS with the keys of the
+ * example of section 4.4. */
+static void puzzle_payloads(void **state)
+{
+	static const char want[] = HDR_TO "29 20 22 20 00000000 0000003b"
+					  "36 00 000b 00 00 4032 0005 12"
+					  "2b 00 0010 061840 073324 0c8a2a 0d94c8"
+					  "00 00 0004";
+	const struct wire_hdr h = { .spi_i = 0x0102030405060708,
+				    .spi_r = 0x1112131415161718,
+				    .version = WIRE_IKE_VERSION,
+				    .exchange = WIRE_IKE_SA_INIT,
+				    .flags = WIRE_FLAG_RESPONSE };
+	static uint8_t buf[256];
+	enum wire_fault fault = WIRE_OK;
+	struct wire_ike_msg m;
+	struct wire_out o;
+	struct bytes msg;
+	struct arena ar;
+
+	(void)state;
+	wire_ike_begin(&o, buf, sizeof(buf), &h);
+	wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_PUZZLE, hex("0005 12"));
+	wire_put_solution(&o, hex("061840 073324 0c8a2a 0d94c8"));
+	wire_put_vendor(&o, bytes_of(NULL, 0));
+	assert_int_equal(wire_ike_end(&o, &msg), ST_OK);
+	assert_hex(msg, want);
+	arena_init(&ar, &mem_libc, 1 << 16);
+	assert_int_equal(wire_ike_parse(&ar, msg, &m, &fault), ST_OK);
+	assert_hex(m.clear.solution, "061840 073324 0c8a2a 0d94c8");
+	assert_notify(wire_find_notify(&m.clear, WIRE_N_PUZZLE), 0, "", WIRE_N_PUZZLE, "0005 12");
+	assert_string_equal(wire_notify_name(WIRE_N_PUZZLE), "PUZZLE");
+	assert_string_equal(wire_payload_name(WIRE_P_PS), "PS");
+	arena_done(&ar);
+}
+
 static void finds_the_first_error(void **state)
 {
 	struct wire_payloads p;
@@ -560,6 +596,7 @@ int main(void)
 		TEST(decodes_identities_and_auth),
 		TEST(decodes_child_sa),
 		TEST(decodes_the_other_payloads),
+		TEST(puzzle_payloads),
 		TEST(finds_the_first_error),
 		TEST(unknown_attributes_are_kept_as_such),
 		TEST(critical_bit_of_known_payloads_is_ignored),

@@ -345,6 +345,12 @@ static const struct body_row body_rows[] = {
 	{ WIRE_P_CP, WIRE_F_CP, "01 000000 0001" },
 	{ WIRE_P_CP, WIRE_OK, "01 000000 8001 0000" },
 	{ WIRE_P_CP, WIRE_F_CP, "01 000000 0001 ffff 00" },
+	/* a puzzle's solution: four keys of one length, at least one byte each */
+	{ WIRE_P_PS, WIRE_F_PS, "" },
+	{ WIRE_P_PS, WIRE_F_PS, "010203" },
+	{ WIRE_P_PS, WIRE_OK, "01020304" },
+	{ WIRE_P_PS, WIRE_F_PS, "0102030405" },
+	{ WIRE_P_PS, WIRE_OK, "0102030405060708" },
 	/* EAP: codes and their lengths */
 	{ WIRE_P_EAP, WIRE_F_EAP, "01 00 00" },
 	{ WIRE_P_EAP, WIRE_F_EAP, "01 00 0004" },

@@ -321,6 +321,14 @@ static enum status run_verify(const struct crypto_verify_in *in, struct crypto_r
 	return st;
 }
 
+static enum status run_puzzle(struct crypto_fake *p, const struct crypto_puzzle_in *in,
+			      struct crypto_puzzle_out *ret)
+{
+	struct crypto c = crypto_fake_ops(p);
+
+	return crypto_puzzle_solve(&c, in, ret);
+}
+
 /* ---- dispatch ----------------------------------------------------------------------------- */
 
 static enum status run_kind(struct crypto_fake *p, const struct crypto_job *job,
@@ -341,6 +349,7 @@ static enum status run_kind(struct crypto_fake *p, const struct crypto_job *job,
 	case CRYPTO_JOB_SIGN: return run_sign(&job->in.sign, ret, why);
 	case CRYPTO_JOB_PSK_AUTH: return run_psk(&job->in.psk, ret);
 	case CRYPTO_JOB_VERIFY: return run_verify(&job->in.verify, ret, why);
+	case CRYPTO_JOB_PUZZLE: return run_puzzle(p, &job->in.puzzle, &ret->puzzle);
 	}
 	return ST_BUG;
 }
@@ -358,6 +367,7 @@ void crypto_fake_run(struct crypto_fake *p, const struct crypto_job *job, struct
 	wipe(&ret->ke, sizeof(ret->ke));
 	wipe(&ret->auth, sizeof(ret->auth));
 	wipe(&ret->cert, sizeof(ret->cert));
+	wipe(&ret->puzzle, sizeof(ret->puzzle));
 	if (why.n == 0)
 		text_fmt(&why, "%s failed: %s", crypto_job_name(ret->kind),
 			 status_name(ret->status));

@@ -2,6 +2,14 @@
 
 #include "crypto/openssl/internal.h"
 
+static enum status solve(struct kit *k, const struct crypto_puzzle_in *in,
+			 struct crypto_puzzle_out *ret)
+{
+	struct crypto c = crypto_openssl_ops(k->ops);
+
+	return crypto_puzzle_solve(&c, in, ret);
+}
+
 static enum status run_kind(struct crypto_store *s, struct kit *k, const struct crypto_job *job,
 			    struct crypto_result *ret, struct text *why)
 {
@@ -12,6 +20,7 @@ static enum status run_kind(struct crypto_store *s, struct kit *k, const struct 
 	case CRYPTO_JOB_SIGN: return sign_auth(s, k, &job->in.sign, ret, why);
 	case CRYPTO_JOB_PSK_AUTH: return psk_auth(s, k, &job->in.psk, ret, why);
 	case CRYPTO_JOB_VERIFY: return verify_auth(s, k, &job->in.verify, ret, why);
+	case CRYPTO_JOB_PUZZLE: return solve(k, &job->in.puzzle, &ret->puzzle);
 	}
 	return ST_BUG;
 }
@@ -23,6 +32,7 @@ static void clear_outputs(struct crypto_result *ret)
 	wipe(&ret->ke, sizeof(ret->ke));
 	wipe(&ret->auth, sizeof(ret->auth));
 	wipe(&ret->cert, sizeof(ret->cert));
+	wipe(&ret->puzzle, sizeof(ret->puzzle));
 }
 
 /* Takes the queue of this thread.  An allocation that failed anywhere on the way explains all that

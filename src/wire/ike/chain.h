@@ -51,3 +51,4 @@ MUST chain_decode wire_decode_vendor;
 MUST chain_decode wire_decode_ts;
 MUST chain_decode wire_decode_cp;
 MUST chain_decode wire_decode_eap;
+MUST chain_decode wire_decode_solution;

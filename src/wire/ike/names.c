@@ -22,6 +22,7 @@ static const char *const fault_names[WIRE_FAULTS] = {
 	[WIRE_F_TS] = "ts",
 	[WIRE_F_CP] = "cp",
 	[WIRE_F_EAP] = "eap",
+	[WIRE_F_PS] = "puzzle",
 	[WIRE_F_SK] = "sk",
 	[WIRE_F_NOMEM] = "nomem",
 };
@@ -66,7 +67,7 @@ static const struct name payloads[] = {
 	{ WIRE_P_AUTH, "AUTH" },     { WIRE_P_NONCE, "Nonce" },   { WIRE_P_NOTIFY, "Notify" },
 	{ WIRE_P_DELETE, "Delete" }, { WIRE_P_VENDOR, "Vendor" }, { WIRE_P_TSI, "TSi" },
 	{ WIRE_P_TSR, "TSr" },       { WIRE_P_SK, "SK" },         { WIRE_P_CP, "CP" },
-	{ WIRE_P_EAP, "EAP" },       { WIRE_P_SKF, "SKF" },
+	{ WIRE_P_EAP, "EAP" },       { WIRE_P_SKF, "SKF" },       { WIRE_P_PS, "PS" },
 };
 
 const char *wire_payload_name(unsigned type)
@@ -106,6 +107,7 @@ static const struct name notifies[] = {
 	{ WIRE_N_NON_FIRST_FRAGMENTS_ALSO, "NON_FIRST_FRAGMENTS_ALSO" },
 	{ WIRE_N_MOBIKE_SUPPORTED, "MOBIKE_SUPPORTED" },
 	{ WIRE_N_SIGNATURE_HASH_ALGORITHMS, "SIGNATURE_HASH_ALGORITHMS" },
+	{ WIRE_N_PUZZLE, "PUZZLE" },
 };
 
 const char *wire_notify_name(unsigned type)

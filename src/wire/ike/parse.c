@@ -80,6 +80,7 @@ static const struct payload_rule rules[] = {
 	{ WIRE_P_CP, 1, 4, WIRE_F_CP, wire_decode_cp },
 	{ WIRE_P_EAP, 1, 4, WIRE_F_EAP, wire_decode_eap },
 	{ WIRE_P_SKF, 1, 5, WIRE_F_SK, NULL },
+	{ WIRE_P_PS, 1, 4, WIRE_F_PS, wire_decode_solution },
 };
 
 static const struct payload_rule *rule_of(uint8_t type)

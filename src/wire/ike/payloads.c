@@ -162,6 +162,7 @@ static const struct {
 	{ WIRE_N_REKEY_SA, 4, 0, UINT16_MAX, 1 }, /* section 1.3.3 */
 	{ WIRE_N_CHILD_SA_NOT_FOUND, 4, 0, UINT16_MAX, 1 },
 	{ WIRE_N_SIGNATURE_HASH_ALGORITHMS, 0, 2, UINT16_MAX, 2 }, /* RFC 7427 section 4 */
+	{ WIRE_N_PUZZLE, 0, 3, 3, 1 }, /* RFC 8019 section 8.1 */
 };
 
 /* An SPI is as long as its protocol's; a notify about the IKE SA has none (section 3.10). */
@@ -375,4 +376,18 @@ enum status wire_decode_eap(struct chain *ch, uint8_t type, struct bytes body)
 		return chain_fail(ch, WIRE_F_EAP);
 	ch->out.eap = body;
 	return ST_OK;
+}
+
+/*
+ *	+---------------------------------------------------------------+
+ *	~                     Puzzle Solution Data                      ~
+ *	+---------------------------------------------------------------+
+ *
+ * RFC 8019 section 8.2: four keys of one length.
+ */
+enum status wire_decode_solution(struct chain *ch, uint8_t type, struct bytes body)
+{
+	(void)type;
+	ch->out.solution = body;
+	return body.n % 4 == 0 ? ST_OK : chain_fail(ch, WIRE_F_PS);
 }

@@ -70,6 +70,7 @@ enum wire_payload {
 	WIRE_P_CP = 47,
 	WIRE_P_EAP = 48,
 	WIRE_P_SKF = 53, /* RFC 7383 */
+	WIRE_P_PS = 54, /* RFC 8019: Puzzle Solution */
 };
 
 /* The bit of a payload type in `struct wire_payloads.present` and in exchange tables. */
@@ -166,6 +167,7 @@ enum wire_notify_type {
 	WIRE_N_NON_FIRST_FRAGMENTS_ALSO = 16395,
 	WIRE_N_MOBIKE_SUPPORTED = 16396,
 	WIRE_N_SIGNATURE_HASH_ALGORITHMS = 16431, /* RFC 7427 */
+	WIRE_N_PUZZLE = 16434, /* RFC 8019 */
 };
 
 /* Upper bounds of what one message may hold (see also ike/limits.h); more is malformed. */
@@ -207,6 +209,7 @@ enum wire_fault {
 	WIRE_F_CP,
 	WIRE_F_EAP,
 	WIRE_F_SK, /* SK/SKF shorter than its fixed part */
+	WIRE_F_PS,
 	WIRE_F_NOMEM,
 	WIRE_FAULTS,
 };
@@ -320,6 +323,7 @@ struct wire_payloads {
 	struct wire_ts_list ts_r;
 	struct wire_cp cp;
 	struct bytes eap;
+	struct bytes solution; /* of a puzzle: four keys of equal length */
 	const struct wire_cert *certs;
 	size_t n_certs;
 	const struct wire_cert *certreqs;
@@ -398,6 +402,7 @@ void wire_put_vendor(struct wire_out *o, struct bytes vid);
 void wire_put_ts(struct wire_out *o, enum wire_payload tsi_or_tsr, const struct wire_ts *ts,
 		 size_t n);
 void wire_put_cp(struct wire_out *o, uint8_t type, struct bytes attributes);
+void wire_put_solution(struct wire_out *o, struct bytes keys);
 void wire_put_raw(struct wire_out *o, uint8_t type, struct bytes body); /* any other, tests */
 
 /* The ID payload body (type, three reserved bytes, data) as AUTH signs it; `ret` has room for

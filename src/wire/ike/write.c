@@ -239,6 +239,11 @@ void wire_put_ts(struct wire_out *o, enum wire_payload tsi_or_tsr, const struct 
 	put_close(o, at);
 }
 
+void wire_put_solution(struct wire_out *o, struct bytes keys)
+{
+	wire_put_raw(o, WIRE_P_PS, keys);
+}
+
 void wire_put_raw(struct wire_out *o, uint8_t type, struct bytes body)
 {
 	size_t at = put_open(o, type);
