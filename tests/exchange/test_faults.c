@@ -3,10 +3,6 @@
  * process at an IKE_EV_BUG), nothing stuck: once things work again both ends find together. */
 #include "exchange/exchange.h"
 
-enum {
-	KINDS = 3, /* of certificates, addresses */
-};
-
 /* What is made to fail at one of the two. */
 struct fault {
 	bool at_b;
@@ -17,22 +13,154 @@ struct fault {
 
 static const struct fault no_fault = { .alloc = -1, .job = -1, .op = -1 };
 
-static void configure(struct pair *p, unsigned kind)
+/* A whole life of two ends; what it lets them do is tried with everything failing at least once. */
+struct life {
+	unsigned seed;
+	void (*configure)(struct pair *p);
+	void (*live)(struct pair *p);
+	long jobs, ops; /* there are at least so many of them at either end */
+};
+
+/* ---- lives ---------------------------------------------------------------------------------- */
+
+static void both_ways(struct pair *p)
+{
+	dp_fake_interval(p->a->dp);
+	dp_fake_interval(p->b->dp);
+	node_packet(p->a, "10.1.0.1", "10.2.0.1");
+	node_packet(p->b, "10.2.0.1", "10.1.0.1");
+	world_live(p->w, dur_s(5));
+}
+
+/* A set-up with a lost message, liveness, traffic both ways, a new configuration, farewell, again.
+ */
+static void live_connected(struct pair *p)
+{
+	if (world_packet(p->w, 0))
+		world_drop(p->w, world_packet(p->w, 0));
+	world_live(p->w, dur_s(60));
+	both_ways(p);
+	node_reconfigure(p->a, test_conf_copy(p->ca));
+	world_live(p->w, dur_s(5));
+	(void)!node_command(p->a, IKE_CMD_DOWN, PAIR_PEER);
+	world_live(p->w, dur_s(20));
+	node_packet(p->b, "10.2.0.1", "10.1.0.1");
+	world_live(p->w, dur_s(20));
+	(void)!node_command(p->a, IKE_CMD_UP, PAIR_PEER);
+	world_live(p->w, dur_s(5));
+}
+
+static void with_a_key(struct pair *p)
+{
+	(void)p;
+}
+
+static void with_certificates(struct pair *p)
+{
+	pair_certs(p);
+	p->cb->conf.half_open_cookie = 0;
+	p->ca->conf.force_encap = true;
+}
+
+static void from_both_ends(struct pair *p)
+{
+	p->pb->start = IKE_START_UP;
+	p->pa->ike = test_conf_sa(p->ca, WIRE_PROTO_IKE, "aes128gcm16-prfsha256-x25519-ecp256");
+	p->pb->ike = test_conf_sa(p->cb, WIRE_PROTO_IKE, "aes128gcm16-prfsha256-ecp256");
+}
+
+/* b is the hub of a, which has two prefixes; a pattern leads to it as well. */
+static void in_a_network(struct pair *p)
+{
+	pair_network(p);
+	test_conf_cert_blocks(p->ca, p->pa, 11, 100, 100, "10.1.0.0/16 10.7.0.0/16");
+	p->pa->ts_local = test_conf_ts(p->ca, "10.1.0.0/16 10.7.0.0/16");
+	p->pa->dpd_delay = dur_s(10);
+	(void)test_conf_peer(p->cb, PAIR_PEER + 1, "others", NULL, "b.example", "*.others.example",
+			     1);
+}
+
+/* What the hub grants to a. */
+static void grant(struct test_conf *c, const char *prefixes)
+{
+	struct ike_member_rule r = { test_conf_ident(c, "a.example"), test_conf_ts(c, prefixes) };
+
+	c->peer[0].rules = (const void *)test_conf_dup(c, bytes_of(&r, sizeof(r))).p;
+	c->peer[0].n_rules = 1;
+}
+
+static void reload(struct pair *p, const char *granted, uint8_t digest)
+{
+	struct test_conf *c = test_conf_copy(p->cb);
+
+	if (granted)
+		grant(c, granted);
+	c->peer[0].own_digest[0] ^= digest;
+	node_reconfigure(p->b, c);
+	world_live(p->w, dur_s(30));
+	both_ways(p);
+}
+
+/* The hub takes something away, gives it back, changes its certificate, forgets the network. */
+static void live_as_a_member(struct pair *p)
+{
+	struct test_conf *without = test_conf_copy(p->cb);
+
+	world_live(p->w, dur_s(20));
+	both_ways(p);
+	reload(p, "10.1.0.0/16", 0);
+	reload(p, NULL, 0);
+	reload(p, NULL, 1);
+	without->conf.n_peers = 0;
+	node_reconfigure(p->b, without);
+	world_live(p->w, dur_s(20));
+	node_reconfigure(p->b, test_conf_copy(p->cb));
+	world_live(p->w, dur_s(60));
+	(void)!node_command(p->b, IKE_CMD_DOWN, PAIR_PEER);
+	world_live(p->w, dur_s(30));
+}
+
+/* Names, a NAT whose mapping changes, one address that nobody has, a look-up that fails first. */
+static void behind_a_nat(struct pair *p)
+{
+	world_nat(p->w, "192.0.2.1", "203.0.113.1", 40000);
+	test_conf_addresses(p->cb, p->pb, "");
+	test_conf_addresses(p->ca, p->pa, "b.test 192.0.2.77");
+	p->pa->remote_id = test_conf_ident(p->ca, "*.example");
+	p->pb->remote_id = test_conf_ident(p->cb, "*.example");
+	p->pb->start = IKE_START_LISTEN;
+}
+
+static void live_moving(struct pair *p)
+{
+	world_live(p->w, dur_s(3));
+	world_name(p->w, "b.test", "192.0.2.2");
+	world_live(p->w, dur_s(60));
+	both_ways(p);
+	world_nat_forget(p->w);
+	both_ways(p);
+	/* A machine that starts again has memory. */
+	if (p->a->mem.fail_at < 0)
+		node_restart(p->a);
+	world_live(p->w, dur_s(60));
+	both_ways(p);
+}
+
+static const struct life a_key = { 600, with_a_key, live_connected, 5, 4 };
+static const struct life certificates = { 601, with_certificates, live_connected, 5, 4 };
+static const struct life both_ends = { 602, from_both_ends, live_connected, 5, 4 };
+static const struct life network = { 603, in_a_network, live_as_a_member, 5, 4 };
+static const struct life moving = { 604, behind_a_nat, live_moving, 5, 2 };
+
+/* ---- one life ------------------------------------------------------------------------------- */
+
+static void configure(struct pair *p, const struct life *life)
 {
 	p->pa->start = IKE_START_UP;
-	p->pb->start = kind == 2 ? IKE_START_UP : IKE_START_TRAFFIC;
+	p->pb->start = IKE_START_TRAFFIC;
 	p->pa->dpd_delay = p->pb->dpd_delay = dur_s(10);
 	p->pa->keepalive = dur_s(20);
-	if (kind == 1) {
-		pair_certs(p);
-		p->cb->conf.half_open_cookie = 0;
-		p->ca->conf.force_encap = true;
-	}
-	if (kind == 2) {
-		p->pa->ike =
-			test_conf_sa(p->ca, WIRE_PROTO_IKE, "aes128gcm16-prfsha256-x25519-ecp256");
-		p->pb->ike = test_conf_sa(p->cb, WIRE_PROTO_IKE, "aes128gcm16-prfsha256-ecp256");
-	}
+	life->configure(p);
 	p->ca->conf.trace = p->cb->conf.trace = true;
 }
 
@@ -47,14 +175,14 @@ static void start(struct node *n)
 	assert_int_equal(node_start(n), ST_OK);
 }
 
-static void begin(struct pair *p, const struct fault *f, unsigned kind)
+static void begin(struct pair *p, const struct fault *f, const struct life *life)
 {
 	static const char *const at_a[] = { "192.0.2.1", NULL }, *const at_b[] = { "192.0.2.2",
 										   NULL };
 	struct node *n;
 
-	pair_init(p, 600 + kind);
-	configure(p, kind);
+	pair_init(p, life->seed);
+	configure(p, life);
 	p->a = world_node_bare(p->w, "a", at_a, p->ca);
 	p->b = world_node_bare(p->w, "b", at_b, p->cb);
 	n = f->at_b ? p->b : p->a;
@@ -67,53 +195,37 @@ static void begin(struct pair *p, const struct fault *f, unsigned kind)
 	start(p->b);
 }
 
+/* Things work again; a reload that was refused for want of memory is asked for once more. */
 static void heal(struct node *n)
 {
 	n->mem.fail_at = -1;
 	n->fail_job = -1;
 	/* fail_op stays: it tells the harness that a child may be missing. */
+	if (n->mem.refused)
+		node_reconfigure(n, test_conf_copy(n->conf));
 }
 
-/* A set-up with a lost message, liveness, traffic both ways, a new configuration, farewell, again.
- */
-static void live(struct pair *p)
-{
-	if (world_packet(p->w, 0))
-		world_drop(p->w, world_packet(p->w, 0));
-	world_live(p->w, dur_s(60));
-	node_packet(p->a, "10.1.0.1", "10.2.0.1");
-	node_packet(p->b, "10.2.0.1", "10.1.0.1");
-	world_live(p->w, dur_s(5));
-	node_reconfigure(p->a, test_conf_copy(p->ca));
-	world_live(p->w, dur_s(5));
-	(void)!node_command(p->a, IKE_CMD_DOWN, PAIR_PEER);
-	world_live(p->w, dur_s(20));
-	node_packet(p->b, "10.2.0.1", "10.1.0.1");
-	world_live(p->w, dur_s(20));
-	(void)!node_command(p->a, IKE_CMD_UP, PAIR_PEER);
-	world_live(p->w, dur_s(5));
-}
+struct counted {
+	long allocs, jobs, ops;
+};
 
-static bool one_life(const struct fault *f, unsigned kind, long *ret_allocs, long *ret_jobs,
-		     long *ret_ops)
+static bool one_life(const struct fault *f, const struct life *life, struct counted *ret)
 {
 	struct pair p;
 	struct node *n;
 	bool hit;
 
-	begin(&p, f, kind);
+	begin(&p, f, life);
 	n = f->at_b ? p.b : p.a;
-	live(&p);
-	*ret_allocs = n->mem.calls;
-	*ret_jobs = n->n_jobs;
-	*ret_ops = n->n_ops;
+	life->live(&p);
+	*ret = (struct counted){ n->mem.calls, n->n_jobs, n->n_ops };
 	hit = n->mem.refused > 0 || f->job >= 0 || f->op >= 0;
 	heal(n);
 	world_live(p.w, dur_s(400));
 	if (!pair_is_up(&p))
-		print_error("kind %u, %s: alloc %ld%s, job %ld, op %ld (%s): not up again\n", kind,
-			    f->at_b ? "b" : "a", f->alloc, f->alloc_on ? "+" : "", f->job, f->op,
-			    status_name(f->status));
+		print_error("life %u, %s: alloc %ld%s, job %ld, op %ld (%s): not up again\n",
+			    life->seed, f->at_b ? "b" : "a", f->alloc, f->alloc_on ? "+" : "",
+			    f->job, f->op, status_name(f->status));
 	assert_true(pair_is_up(&p));
 	assert_int_equal(node_command(p.a, IKE_CMD_SHUTDOWN, 0), ST_OK);
 	assert_int_equal(node_command(p.b, IKE_CMD_SHUTDOWN, 0), ST_OK);
@@ -123,88 +235,91 @@ static bool one_life(const struct fault *f, unsigned kind, long *ret_allocs, lon
 	return hit;
 }
 
-static void count(bool at_b, unsigned kind, long *ret_allocs, long *ret_jobs, long *ret_ops)
+/* How much there is to fail when nothing does. */
+static struct counted count(bool at_b, const struct life *life)
 {
 	struct fault f = no_fault;
+	struct counted c;
 
 	f.at_b = at_b;
-	assert_false(one_life(&f, kind, ret_allocs, ret_jobs, ret_ops));
+	assert_false(one_life(&f, life, &c));
+	assert_true(c.allocs > 50);
+	assert_true(c.jobs >= life->jobs);
+	assert_true(c.ops >= life->ops);
+	return c;
 }
 
-static void each_allocation(bool on)
+static void each_allocation(const struct life *life, bool on)
 {
-	long allocs, jobs, ops, a, j, o;
+	struct counted c;
 
-	for (unsigned kind = 0; kind < KINDS; kind++)
-		for (int at_b = 0; at_b < 2; at_b++) {
-			count(at_b, kind, &allocs, &jobs, &ops);
-			assert_true(allocs > 50);
-			for (long n = 0; n < allocs; n += on ? 7 : 1) {
-				struct fault f = no_fault;
+	for (int at_b = 0; at_b < 2; at_b++) {
+		long allocs = count(at_b, life).allocs;
 
-				f.at_b = at_b;
-				f.alloc = n;
-				f.alloc_on = on;
-				(void)one_life(&f, kind, &a, &j, &o);
-			}
+		for (long n = 0; n < allocs; n += on ? 7 : 1) {
+			struct fault f = no_fault;
+
+			f.at_b = at_b;
+			f.alloc = n;
+			f.alloc_on = on;
+			(void)one_life(&f, life, &c);
 		}
+	}
 }
 
 static void nth_allocation_fails(void **state)
 {
-	(void)state;
-	each_allocation(false);
+	each_allocation(*state, false);
 }
 
 static void memory_runs_out_for_a_while(void **state)
 {
-	(void)state;
-	each_allocation(true);
+	each_allocation(*state, true);
 }
 
 static void nth_job_fails(void **state)
 {
 	static const enum status how[] = { ST_IO, ST_NOMEM, ST_REFUSE };
-	long allocs, jobs, ops, a, j, o;
+	const struct life *life = *state;
+	struct counted c;
 
-	(void)state;
-	for (unsigned kind = 0; kind < KINDS; kind++)
-		for (int at_b = 0; at_b < 2; at_b++) {
-			count(at_b, kind, &allocs, &jobs, &ops);
-			assert_true(jobs > 4);
-			for (long n = 0; n < jobs; n++)
-				for (size_t h = 0; h < ARRAY_LEN(how); h++) {
-					struct fault f = no_fault;
+	for (int at_b = 0; at_b < 2; at_b++) {
+		long jobs = count(at_b, life).jobs;
 
-					f.at_b = at_b;
-					f.job = n;
-					f.status = how[h];
-					assert_true(one_life(&f, kind, &a, &j, &o));
-				}
-		}
+		for (long n = 0; n < jobs; n++)
+			for (size_t h = 0; h < ARRAY_LEN(how); h++) {
+				struct fault f = no_fault;
+
+				f.at_b = at_b;
+				f.job = n;
+				f.status = how[h];
+				assert_true(one_life(&f, life, &c));
+			}
+	}
 }
 
 static void nth_operation_fails(void **state)
 {
 	static const enum status how[] = { ST_IO, ST_NOMEM, ST_INVAL };
-	long allocs, jobs, ops, a, j, o;
+	const struct life *life = *state;
+	struct counted c;
 
-	(void)state;
-	for (unsigned kind = 0; kind < KINDS; kind++)
-		for (int at_b = 0; at_b < 2; at_b++) {
-			count(at_b, kind, &allocs, &jobs, &ops);
-			assert_true(ops > 3);
-			for (long n = 0; n < ops; n++)
-				for (size_t h = 0; h < ARRAY_LEN(how); h++) {
-					struct fault f = no_fault;
+	for (int at_b = 0; at_b < 2; at_b++) {
+		long ops = count(at_b, life).ops;
 
-					f.at_b = at_b;
-					f.op = n;
-					f.status = how[h];
-					assert_true(one_life(&f, kind, &a, &j, &o));
-				}
-		}
+		for (long n = 0; n < ops; n++)
+			for (size_t h = 0; h < ARRAY_LEN(how); h++) {
+				struct fault f = no_fault;
+
+				f.at_b = at_b;
+				f.op = n;
+				f.status = how[h];
+				assert_true(one_life(&f, life, &c));
+			}
+	}
 }
+
+/* ---- single faults, step by step ------------------------------------------------------------ */
 
 /* The data plane refuses the child: the operator hears it, the peer is told, no child is left. */
 static void child_not_installed(void **state)
@@ -304,13 +419,22 @@ static void refused_address(void **state)
 	assert_true(pair_is_up(p));
 }
 
+#define one(fn, life)                                                                              \
+	{                                                                                          \
+#fn ": " #life, fn, NULL, NULL, (void *)(uintptr_t) & (life)                       \
+	}
+#define each_fault(life)                                                                           \
+	one(nth_allocation_fails, life), one(memory_runs_out_for_a_while, life),                   \
+		one(nth_job_fails, life), one(nth_operation_fails, life)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nth_allocation_fails),
-		cmocka_unit_test(memory_runs_out_for_a_while),
-		cmocka_unit_test(nth_job_fails),
-		cmocka_unit_test(nth_operation_fails),
+		each_fault(a_key),
+		each_fault(certificates),
+		each_fault(both_ends),
+		each_fault(network),
+		each_fault(moving),
 		pair_test(child_not_installed),
 		cmocka_unit_test(wanted_child_comes_back),
 		pair_test(slow_data_plane),
