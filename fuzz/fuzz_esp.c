@@ -9,6 +9,8 @@
 
 #define SPI 0x1000
 
+enum { HEAD = ESP_HDR_LEN + ESP_IV_LEN, ICV = 16 }; /* of AES-GCM */
+
 static struct esp_in *in;
 static struct esp_ts *ts;
 static struct bulk_key *key;
@@ -22,7 +24,7 @@ static void set_up(void)
 
 	k.encr.n = 20;
 	if (esp_in_new(&mem_libc, SPI, &k, true, 64, &in) ||
-	    bulk_key_new(&mem_libc, k.cipher, bytes_of(k.encr.b, 16), &key) ||
+	    bulk_key_new(&mem_libc, k.cipher, bytes_of(k.encr.b, 16), bytes_of(NULL, 0), &key) ||
 	    esp_ts_new(&mem_libc, &list, &list, &ts))
 		abort();
 }
@@ -30,7 +32,7 @@ static void set_up(void)
 /* As the peer does it: the next number, the IV any eight bytes. */
 static void seal(uint8_t *packet, size_t n)
 {
-	struct bulk_op op = { .key = key, .data = packet + ESP_HEAD, .aad_len = 12 };
+	struct bulk_op op = { .key = key, .data = packet + HEAD, .aad_len = 12 };
 
 	store_be32(packet, SPI);
 	store_be32(packet + 4, (uint32_t)++seq);
@@ -72,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 1)
 		return 0;
 	n = size - 1;
-	packet = malloc(ESP_HEAD + n + BULK_ICV_LEN);
+	packet = malloc(HEAD + n + ICV);
 	if (!packet)
 		return 0;
 	if (data[0] == 0) {
@@ -80,9 +82,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			memcpy(packet, data + 1, n);
 	} else {
 		if (n)
-			memcpy(packet + ESP_HEAD, data + 1, n);
+			memcpy(packet + HEAD, data + 1, n);
 		seal(packet, n);
-		n += ESP_HEAD + BULK_ICV_LEN;
+		n += HEAD + ICV;
 	}
 	receive(packet, n);
 	free(packet);

@@ -3,18 +3,24 @@
 #include "conf/conf_creds.h"
 #include "crypto/bulk/bulk.h"
 
+/* A cipher for ESP that needs an integrity algorithm is there with any of them or with none. */
+static bool esp_has(const struct wire_transform *t)
+{
+	struct crypto_cipher cipher = { t->id, t->key_bits, CRYPTO_INTEG_NONE };
+
+	if (t->id == CRYPTO_AES_CBC)
+		cipher.integ = CRYPTO_HMAC_SHA2_256_128;
+	return bulk_has(cipher);
+}
+
 /* ESP is computed by bulk/, everything else by the provider.  A key exchange in an ESP proposal is
  * one of the IKE SA's. */
 static bool available(const struct crypto *c, uint8_t proto, const struct wire_transform *t)
 {
-	struct crypto_cipher cipher = { t->id, t->key_bits, CRYPTO_INTEG_NONE };
-
 	if (t->type == WIRE_T_ESN)
 		return true;
 	if (proto == WIRE_PROTO_ESP && t->type == WIRE_T_ENCR)
-		return bulk_has(cipher);
-	if (proto == WIRE_PROTO_ESP && t->type == WIRE_T_INTEG)
-		return false;
+		return esp_has(t);
 	if (t->type == WIRE_T_KE && t->id == 0)
 		return true;
 	return c->ops->has(c->ctx, t->type, t->id, t->key_bits);
@@ -43,7 +49,7 @@ static void check(const struct crypto *c, const struct conf_proposals *p, const 
 				"%s: \"%s\" is not available in this version, accepted: %s", what,
 				buf,
 				w->proto == WIRE_PROTO_ESP
-					? "aes128gcm16, aes256gcm16 with esn or noesn"
+					? "AEADs and aes with sha256, sha384, sha512; esn, noesn"
 					: "AEADs and aes with sha256, sha384, sha512; x25519, "
 					  "ecp256, ecp384");
 		}

@@ -75,29 +75,57 @@ void hostnet_addrs_done(struct own_addrs *a)
 
 /* ---- MTU --------------------------------------------------------------------------------- */
 
-uint16_t hostnet_inner_mtu(uint32_t outer, uint8_t family)
+uint16_t hostnet_inner_mtu(uint32_t outer, uint8_t family, const struct esp_shape *shape)
 {
-	const uint32_t around = (family == 6 ? 40 : 20) + 8 + ESP_HEAD + BULK_ICV_LEN;
-	const uint32_t trailer = 2;
-	uint32_t inner;
+	const uint32_t headers = (family == 6 ? 40 : 20) + 8;
 
 	if (outer > 65535)
 		outer = 65535;
-	if (outer < around + 4)
-		return 0;
-	/* Inner packet and trailer end on a boundary of four bytes. */
-	inner = ((outer - around) & ~3u) - trailer;
-	return (uint16_t)inner;
+	return outer < headers ? 0 : (uint16_t)esp_inner_max(shape, outer - headers);
+}
+
+/* Which cipher a peer will choose nobody knows before: the one that takes most counts.  With an
+ * AEAD a proposal has no integrity algorithm. */
+static void widen(const struct wire_proposal *p, struct esp_shape *s)
+{
+	for (size_t i = 0; i < p->n_transforms; i++) {
+		const struct wire_transform *e = &p->transforms[i];
+
+		for (size_t k = 0; e->type == WIRE_T_ENCR && k < p->n_transforms; k++) {
+			const struct wire_transform *x = &p->transforms[k];
+			uint16_t integ = x->type == WIRE_T_INTEG ? x->id : CRYPTO_INTEG_NONE;
+			struct esp_shape one =
+				esp_shape_of((struct crypto_cipher){ e->id, e->key_bits, integ });
+
+			s->head = one.head > s->head ? one.head : s->head;
+			s->align = one.align > s->align ? one.align : s->align;
+			s->icv = one.icv > s->icv ? one.icv : s->icv;
+		}
+	}
+}
+
+static struct esp_shape widest(const struct conf *conf)
+{
+	struct esp_shape s = { 0, 4, 0 };
+
+	for (const struct conf_peer *p = conf->peers; p; p = p->next)
+		for (size_t i = 0; i < p->esp_proposals.sa.n; i++)
+			widen(&p->esp_proposals.sa.proposals[i], &s);
+	for (const struct conf_network *n = conf->networks; n; n = n->next)
+		for (size_t i = 0; i < n->esp_proposals.sa.n; i++)
+			widen(&n->esp_proposals.sa.proposals[i], &s);
+	return s;
 }
 
 struct smallest {
 	struct plat_nl *nl;
+	struct esp_shape shape;
 	uint32_t inner; /* 0: nothing known yet */
 };
 
 static void take(struct smallest *s, uint32_t outer, uint8_t family)
 {
-	uint32_t inner = hostnet_inner_mtu(outer, family);
+	uint32_t inner = hostnet_inner_mtu(outer, family, &s->shape);
 
 	if (outer && (s->inner == 0 || inner < s->inner))
 		s->inner = inner;
@@ -190,7 +218,7 @@ uint16_t hostnet_mtu(struct plat_nl *nl, const struct conf *conf, const struct c
 		     uint16_t known)
 {
 	const uint32_t floor = inner_ipv6(conf, creds) ? MTU_FLOOR_6 : MTU_FLOOR_4;
-	struct smallest s = { .nl = nl };
+	struct smallest s = { .nl = nl, .shape = widest(conf) };
 	bool all_known = true;
 
 	for (const struct conf_peer *p = conf->peers; p; p = p->next)
@@ -202,7 +230,7 @@ uint16_t hostnet_mtu(struct plat_nl *nl, const struct conf *conf, const struct c
 	if (!all_known || s.inner == 0)
 		take_devices(&s);
 	if (s.inner == 0)
-		s.inner = hostnet_inner_mtu(1500, 6);
+		s.inner = hostnet_inner_mtu(1500, 6, &s.shape);
 	if (conf->mtu.v && conf->mtu.v < s.inner)
 		s.inner = conf->mtu.v;
 	return (uint16_t)(s.inner < floor ? floor : s.inner);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "conf/conf_creds.h"
+#include "esp/esp.h"
 #include "plat/netlink.h"
 
 /* The host's own addresses, without loopback and link-local ones. */
@@ -25,9 +26,9 @@ void hostnet_addrs_done(struct own_addrs *a);
 uint16_t hostnet_mtu(struct plat_nl *nl, const struct conf *conf, const struct conf_creds *creds,
 		     uint16_t known);
 
-/* The largest inner packet in an outer one of `outer` bytes: IP, UDP, ESP header, IV, padding to
- * four bytes, trailer, ICV (RFC 4303, RFC 3948, RFC 4106). */
-uint16_t hostnet_inner_mtu(uint32_t outer, uint8_t family);
+/* The largest inner packet in an outer one of `outer` bytes: IP, UDP, and what a cipher of that
+ * shape puts around it (RFC 4303, RFC 3948). */
+uint16_t hostnet_inner_mtu(uint32_t outer, uint8_t family, const struct esp_shape *shape);
 
 /* Settings of the kernel that will get in the way; one text each. */
 typedef void hostnet_warn_fn(void *ctx, const char *text);

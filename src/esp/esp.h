@@ -1,8 +1,8 @@
 /*
  * esp.h - ESP per-SA packet logic (RFC 4303): sequence numbers, replay window, framing.
  *
- * Pure: no sockets, no threads, no clock; AEAD work is described as `struct bulk_op` for the caller
- * to run in batches, so that one call covers packets of many SAs.
+ * Pure: no sockets, no threads, no clock; cipher work is described as `struct bulk_op` for the
+ *caller to run in batches, so that one call covers packets of many SAs.
  *
  *	outbound:  esp_out_reserve() -> esp_seal_prepare() per packet -> bulk_seal()
  *	inbound:   esp_in_prepare() (window test, changes nothing) -> bulk_open() ->
@@ -11,17 +11,19 @@
  * `struct esp_out` may be used by several threads: its sequence counter is atomic and reserved per
  * batch.  `struct esp_in` has one owner thread at a time.
  *
- * Nonces never repeat: the IV of a counter-mode SA is the 64-bit sequence number itself (RFC 4106
- * section 3.1 asks for uniqueness only), so a sequence number handed out twice would be fatal and
- * is impossible by construction; reservation stops before 2^32 without ESN, 2^64 with.
+ * Nonces never repeat: the IV of an AEAD is the 64-bit sequence number itself (RFC 4106 section 3.1
+ * and RFC 7634 section 2 ask for uniqueness only), so a sequence number handed out twice would be
+ * fatal and is impossible by construction; reservation stops before 2^32 without ESN, 2^64 with.
+ * CBC's IV, which nobody may foretell, is made of the same number by bulk/.
  *
- * A packet as esp_seal_prepare() lays it out:
+ * A packet as esp_seal_prepare() lays it out, with an AEAD and with CBC and an HMAC:
  *
  *	+-----+--------+----+---------------+-----+---------+------+-----+
  *	| SPI | seq lo | IV | inner packet  | pad | pad len | next | ICV |
  *	+-----+--------+----+---------------+-----+---------+------+-----+
- *	 4     4        8    n               0-3   1         1      16
- *	|<-- ESP_HEAD ----->|               |<------ up to ESP_TAIL ---->|
+ *	 4     4        8    n               0-3   1         1      16		AEAD
+ *	 4     4        16   n               0-15  1         1      16-32	CBC
+ *	|<---- head ------->|               |<------ up to ESP_TAIL_MAX ->|
  */
 #pragma once
 
@@ -32,11 +34,10 @@
 
 enum {
 	ESP_HDR_LEN = 8,
-	ESP_IV_LEN = 8,
+	ESP_IV_LEN = 8, /* of an AEAD */
 	ESP_SALT_LEN = 4, /* RFC 4106 section 8.1: behind the key in the keying material */
-	ESP_HEAD = ESP_HDR_LEN + ESP_IV_LEN,
-	ESP_TAIL = 3 + 2 + BULK_ICV_LEN,
-	ESP_MIN = ESP_HEAD + 4 + BULK_ICV_LEN, /* no inner packet at all, padded to 4 */
+	ESP_HEAD_MAX = ESP_HDR_LEN + BULK_CBC_IV,
+	ESP_TAIL_MAX = 15 + 2 + BULK_ICV_MAX,
 	ESP_WINDOW_DEFAULT = 4096,
 	ESP_WINDOW_MAX = 4096,
 	ESP_NH_IPV4 = 4, /* next header of tunnel mode */
@@ -51,16 +52,28 @@ struct esp_keys {
 	struct secret integ;
 };
 
+/* What a cipher puts around an inner packet. */
+struct esp_shape {
+	uint8_t head; /* ESP header and IV */
+	uint8_t align; /* inner packet, padding and trailer are a multiple of it */
+	uint8_t icv;
+};
+
+/* RFC 4303 section 2.4: at least to four bytes.  Zeros for no cipher. */
+struct esp_shape esp_shape_of(struct crypto_cipher cipher);
+
 /* Bytes on the wire, from the SPI to the ICV, of an inner packet of `n` bytes. */
-static inline size_t esp_size(size_t n)
+static inline size_t esp_size(const struct esp_shape *s, size_t n)
 {
-	return ESP_HEAD + ((n + 2 + 3) & ~(size_t)3) + BULK_ICV_LEN;
+	return s->head + ((n + 2 + s->align - 1) & ~(size_t)(s->align - 1)) + s->icv;
 }
 
 /* Largest inner packet whose ESP packet has at most `room` bytes; 0 when none has. */
-static inline size_t esp_inner_max(size_t room)
+static inline size_t esp_inner_max(const struct esp_shape *s, size_t room)
 {
-	return room < ESP_MIN ? 0 : ((room - ESP_HEAD - BULK_ICV_LEN) & ~(size_t)3) - 2;
+	size_t around = (size_t)s->head + s->icv;
+
+	return room < around + s->align ? 0 : ((room - around) & ~(size_t)(s->align - 1)) - 2;
 }
 
 /* ---- selectors --------------------------------------------------------------------------- */
@@ -88,6 +101,7 @@ MUST enum status esp_out_new(const struct alloc *mem, uint32_t spi, const struct
 			     bool esn, struct esp_out **ret_out);
 void esp_out_free(struct esp_out *o);
 uint32_t esp_out_spi(const struct esp_out *o);
+const struct esp_shape *esp_out_shape(const struct esp_out *o);
 
 /* Reserves up to `n` consecutive sequence numbers; returns how many there were (0: exhausted, the
  * SA must be replaced) and the first of them. */
@@ -97,9 +111,9 @@ uint64_t esp_out_seq(const struct esp_out *o);
 /* Continues behind `seq` (takeover of a counter reserved elsewhere); never goes back. */
 void esp_out_advance(struct esp_out *o, uint64_t seq);
 
-/* Frames the inner packet of `n` bytes at `inner`, which has ESP_HEAD bytes of room in front and
- * ESP_TAIL behind, and describes the sealing in `*op`.  The ESP packet begins at inner - ESP_HEAD
- * and has esp_size(n) bytes. */
+/* Frames the inner packet of `n` bytes at `inner`, around which the bytes of the SA's shape are
+ * free, and describes the sealing in `*op`.  The ESP packet begins `head` bytes before `inner` and
+ * has esp_size(n) bytes. */
 void esp_seal_prepare(const struct esp_out *o, uint64_t seq, uint8_t next_header, uint8_t *inner,
 		      size_t n, struct bulk_op *op);
 
@@ -110,7 +124,7 @@ struct esp_in;
 /* Why an inbound packet was refused: counter `esp.rx.<name>`. */
 enum esp_fault {
 	ESP_OK = 0,
-	ESP_F_SHORT, /* less than header, IV, trailer and ICV; or not a multiple of 4 */
+	ESP_F_SHORT, /* less than header, IV, trailer and ICV; or no multiple of the block */
 	ESP_F_SEQ_ZERO, /* section 3.3.3: the first packet has 1 */
 	ESP_F_REPLAY, /* seen before */
 	ESP_F_OLD, /* left of the window */

@@ -69,16 +69,18 @@ uint64_t esp_in_seq(const struct esp_in *in)
 enum esp_fault esp_in_prepare(const struct esp_in *in, uint8_t *packet, size_t n,
 			      struct esp_in_pkt *pkt, struct bulk_op *op)
 {
+	const struct esp_shape *s = &in->k.shape;
+	size_t around = (size_t)s->head + s->icv;
 	enum esp_fault f;
 
-	if (n < ESP_MIN || n % 4 || n > UINT32_MAX)
+	if (n < around + s->align || (n - around) % s->align || n > UINT32_MAX)
 		return ESP_F_SHORT;
 	pkt->seq = esp_window_infer(&in->window, load_be32(packet + 4));
 	f = esp_window_test(&in->window, pkt->seq);
 	if (f)
 		return f;
-	pkt->plain = packet + ESP_HEAD;
-	pkt->plain_len = (uint32_t)(n - ESP_HEAD - BULK_ICV_LEN);
+	pkt->plain = packet + s->head;
+	pkt->plain_len = (uint32_t)(n - around);
 	op->data = pkt->plain;
 	op->n = pkt->plain_len;
 	op->icv = pkt->plain + pkt->plain_len;

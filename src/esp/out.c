@@ -42,6 +42,11 @@ uint32_t esp_out_spi(const struct esp_out *o)
 	return o->k.spi;
 }
 
+const struct esp_shape *esp_out_shape(const struct esp_out *o)
+{
+	return &o->k.shape;
+}
+
 /* A compare-and-swap rather than an addition, because an addition that went past the end would
  * have to be taken back while others add. */
 size_t esp_out_reserve(struct esp_out *o, size_t n, uint64_t *ret_first)
@@ -76,9 +81,9 @@ void esp_out_advance(struct esp_out *o, uint64_t to)
 }
 
 /* Section 2.4: padding bytes are 1, 2, 3, ... and the ICV begins on a multiple of 4. */
-static uint8_t *put_trailer(uint8_t *at, size_t n, uint8_t next_header)
+static uint8_t *put_trailer(uint8_t *at, size_t n, uint8_t align, uint8_t next_header)
 {
-	uint8_t pad = (uint8_t)(-(n + 2) & 3);
+	uint8_t pad = (uint8_t)(-(n + 2) & (align - 1u));
 
 	for (uint8_t i = 1; i <= pad; i++)
 		*at++ = i;
@@ -90,12 +95,13 @@ static uint8_t *put_trailer(uint8_t *at, size_t n, uint8_t next_header)
 void esp_seal_prepare(const struct esp_out *o, uint64_t seq, uint8_t next_header, uint8_t *inner,
 		      size_t n, struct bulk_op *op)
 {
-	uint8_t *packet = inner - ESP_HEAD;
+	uint8_t *packet = inner - o->k.shape.head;
 
 	store_be32(packet, o->k.spi);
 	store_be32(packet + 4, (uint32_t)seq);
-	store_be64(packet + ESP_HDR_LEN, seq);
-	op->icv = put_trailer(inner + n, n, next_header);
+	if (o->k.aead)
+		store_be64(packet + ESP_HDR_LEN, seq);
+	op->icv = put_trailer(inner + n, n, o->k.shape.align, next_header);
 	op->data = inner;
 	op->n = (uint32_t)(op->icv - inner);
 	esp_keyed_op(&o->k, seq, packet + ESP_HDR_LEN, op);

@@ -146,6 +146,7 @@ enum status tunnel_op(struct crowd *c, const struct dp_op *op)
 /* `inner` has room around it, as esp_seal_prepare() wants it. */
 static void send_inner(struct crowd *c, struct tunnel *t, uint8_t *inner, size_t n)
 {
+	const struct esp_shape *shape = esp_out_shape(t->out);
 	struct bulk_op op;
 	uint64_t seq;
 
@@ -153,7 +154,7 @@ static void send_inner(struct crowd *c, struct tunnel *t, uint8_t *inner, size_t
 	esp_seal_prepare(t->out, seq, ESP_NH_IPV4, inner, n, &op);
 	bulk_seal(&op, 1);
 	CROWD_NEED(op.ok);
-	crowd_send_esp(c, &t->local, &t->remote, bytes_of(inner - ESP_HEAD, esp_size(n)));
+	crowd_send_esp(c, &t->local, &t->remote, bytes_of(inner - shape->head, esp_size(shape, n)));
 }
 
 static void put_checksum(uint8_t *at, size_t field, size_t n)
@@ -174,8 +175,8 @@ static void finish_echo(uint8_t *ip, size_t n, uint8_t type)
 void crowd_ping(struct crowd *c, size_t from, const struct ip *to)
 {
 	struct member *m = &c->members[from];
-	uint8_t packet[ESP_HEAD + PING_LEN + ESP_TAIL] = { 0 };
-	uint8_t *ip = packet + ESP_HEAD, *icmp = ip + WIRE_IP4_HDR_LEN;
+	uint8_t packet[ESP_HEAD_MAX + PING_LEN + ESP_TAIL_MAX] = { 0 };
+	uint8_t *ip = packet + ESP_HEAD_MAX, *icmp = ip + WIRE_IP4_HDR_LEN;
 
 	if (!m->tunnel)
 		crowd_fail("%s has no tunnel to ping through", m->name);
@@ -203,8 +204,8 @@ static void pong(struct crowd *c, const struct tunnel *t, const uint8_t *icmp)
 
 static void reply(struct crowd *c, struct tunnel *t, struct bytes inner)
 {
-	uint8_t packet[ESP_HEAD + PACKET_MAX + ESP_TAIL];
-	uint8_t *ip = packet + ESP_HEAD;
+	uint8_t packet[ESP_HEAD_MAX + PACKET_MAX + ESP_TAIL_MAX];
+	uint8_t *ip = packet + ESP_HEAD_MAX;
 
 	if (!t->member->tunnel || inner.n > PACKET_MAX)
 		return;

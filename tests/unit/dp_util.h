@@ -359,14 +359,21 @@ static inline void make_selectors(void)
 	net3_ts[1] = ts_of("2001:db8:3::/48");
 }
 
+/* What children protect their packets with. */
+static const struct crypto_cipher gcm128 = { CRYPTO_AES_GCM_16, 128, CRYPTO_INTEG_NONE };
+static struct crypto_cipher dp_cipher = { CRYPTO_AES_GCM_16, 128, CRYPTO_INTEG_NONE };
+
 static inline struct esp_keys some_keys(uint32_t seed)
 {
-	struct esp_keys k = { .cipher = { CRYPTO_AES_GCM_16, 128, CRYPTO_INTEG_NONE } };
-	uint8_t raw[20];
+	struct esp_keys k = { .cipher = dp_cipher };
+	struct crypto_cipher_info info;
+	uint8_t raw[SECRET_MAX];
 
+	assert_int_equal(crypto_cipher_info(dp_cipher, &info), ST_OK);
 	for (size_t i = 0; i < sizeof(raw); i++)
 		raw[i] = (uint8_t)(seed * 31 + i);
-	secret_set(&k.encr, BYTES_OF(raw));
+	secret_set(&k.encr, bytes_of(raw, info.key_len));
+	secret_set(&k.integ, bytes_of(raw, info.integ_key_len));
 	return k;
 }
 

@@ -160,14 +160,17 @@ static void test_inner_mtu(void **state)
 	} rows[] = { { 1500, 4, 1438 }, { 1500, 6, 1418 }, { 1280, 4, 1218 },   { 1280, 6, 1198 },
 		     { 9000, 4, 8938 }, { 40, 4, 0 },      { 100000, 4, 65470 } };
 
+	const struct esp_shape gcm = { 16, 4, 16 };
+
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		assert_int_equal(hostnet_inner_mtu(rows[i].outer, rows[i].family), rows[i].inner);
+		assert_int_equal(hostnet_inner_mtu(rows[i].outer, rows[i].family, &gcm),
+				 rows[i].inner);
 	for (uint32_t outer = 576; outer < 2000; outer++)
 		for (uint8_t family = 4; family <= 6; family += 2) {
 			uint32_t head = (family == 6 ? 40 : 20) + 8 + 8 + 8, in[2];
 
-			in[0] = hostnet_inner_mtu(outer, family);
+			in[0] = hostnet_inner_mtu(outer, family, &gcm);
 			in[1] = in[0] + 1;
 			for (int k = 0; k < 2; k++) /* inner, pad length and next header, ICV */
 				in[k] = head + ((in[k] + 2 + 3) / 4) * 4 + 16;

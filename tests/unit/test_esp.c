@@ -3,7 +3,18 @@
 
 #include "esp/esp.h"
 
-static const struct crypto_cipher gcm128 = { CRYPTO_AES_GCM_16, 128, CRYPTO_INTEG_NONE };
+static struct crypto_cipher gcm128 = { CRYPTO_AES_GCM_16, 128, CRYPTO_INTEG_NONE };
+static struct crypto_cipher gcm256 = { CRYPTO_AES_GCM_16, 256, CRYPTO_INTEG_NONE };
+static struct crypto_cipher chacha = { CRYPTO_CHACHA20_POLY1305, 0, CRYPTO_INTEG_NONE };
+static struct crypto_cipher cbc128 = { CRYPTO_AES_CBC, 128, CRYPTO_HMAC_SHA2_256_128 };
+static struct crypto_cipher cbc192 = { CRYPTO_AES_CBC, 192, CRYPTO_HMAC_SHA2_384_192 };
+static struct crypto_cipher cbc256 = { CRYPTO_AES_CBC, 256, CRYPTO_HMAC_SHA2_512_256 };
+
+/* A test that takes its cipher as its state. */
+#define EACH_CIPHER(f)                                                                             \
+	cmocka_unit_test_prestate(f, &gcm128), cmocka_unit_test_prestate(f, &gcm256),              \
+		cmocka_unit_test_prestate(f, &chacha), cmocka_unit_test_prestate(f, &cbc128),      \
+		cmocka_unit_test_prestate(f, &cbc192), cmocka_unit_test_prestate(f, &cbc256)
 
 /* ---- replay window ------------------------------------------------------------------------- */
 
@@ -189,13 +200,16 @@ static void infer_high_half(void **state)
 
 #define SPI 0x00c0ffee
 
-static struct esp_keys keys_of(uint8_t fill)
+static struct esp_keys keys_of(const struct crypto_cipher *cipher, uint8_t fill)
 {
-	struct esp_keys k = { .cipher = gcm128 };
-	uint8_t raw[20];
+	struct esp_keys k = { .cipher = *cipher };
+	struct crypto_cipher_info info;
+	uint8_t raw[SECRET_MAX];
 
 	memset(raw, fill, sizeof(raw));
-	secret_set(&k.encr, BYTES_OF(raw));
+	assert_int_equal(crypto_cipher_info(*cipher, &info), ST_OK);
+	secret_set(&k.encr, bytes_of(raw, info.key_len));
+	secret_set(&k.integ, bytes_of(raw, info.integ_key_len));
 	return k;
 }
 
@@ -222,16 +236,30 @@ static void put_ip4(uint8_t *at, size_t n)
 struct pair {
 	struct esp_out *out;
 	struct esp_in *in;
-	uint8_t buf[ESP_HEAD + 2048 + ESP_TAIL];
+	struct esp_shape shape;
+	uint8_t buf[ESP_HEAD_MAX + 2048 + ESP_TAIL_MAX];
 	size_t n; /* of the ESP packet at buf */
 };
 
-static void pair_open(struct pair *p, bool esn, unsigned window)
+static void pair_open(struct pair *p, const struct crypto_cipher *cipher, bool esn, unsigned window)
 {
-	struct esp_keys k = keys_of(7);
+	struct esp_keys k = keys_of(cipher, 7);
 
 	assert_int_equal(esp_out_new(&mem_libc, SPI, &k, esn, &p->out), ST_OK);
 	assert_int_equal(esp_in_new(&mem_libc, SPI, &k, esn, window, &p->in), ST_OK);
+	p->shape = *esp_out_shape(p->out);
+}
+
+static void reopen_out(struct pair *p, const struct crypto_cipher *cipher)
+{
+	struct esp_keys k = keys_of(cipher, 7);
+
+	assert_int_equal(esp_out_new(&mem_libc, SPI, &k, true, &p->out), ST_OK);
+}
+
+static uint8_t *inner_of(struct pair *p)
+{
+	return p->buf + p->shape.head;
 }
 
 static void pair_close(struct pair *p)
@@ -240,16 +268,16 @@ static void pair_close(struct pair *p)
 	esp_in_free(p->in);
 }
 
-/* Seals what stands at buf + ESP_HEAD under the next number. */
+/* Seals what stands at inner_of() under the next number. */
 static uint64_t pair_seal(struct pair *p, uint8_t next_header, size_t n)
 {
 	struct bulk_op op;
 	uint64_t seq;
 
 	assert_int_equal(esp_out_reserve(p->out, 1, &seq), 1);
-	esp_seal_prepare(p->out, seq, next_header, p->buf + ESP_HEAD, n, &op);
-	p->n = esp_size(n);
-	assert_ptr_equal(op.icv + BULK_ICV_LEN, p->buf + p->n);
+	esp_seal_prepare(p->out, seq, next_header, inner_of(p), n, &op);
+	p->n = esp_size(&p->shape, n);
+	assert_ptr_equal(op.icv + p->shape.icv, p->buf + p->n);
 	bulk_seal(&op, 1);
 	assert_true(op.ok);
 	return seq;
@@ -272,18 +300,19 @@ static void every_length_goes_through(void **state)
 	struct pair p;
 	uint8_t want[2048];
 
-	(void)state;
-	pair_open(&p, true, 4096);
+	pair_open(&p, *state, true, 4096);
 	for (size_t n = 20; n <= 1500; n++) {
 		struct wire_ip ip;
 		struct bytes inner;
 
-		put_ip4(p.buf + ESP_HEAD, n);
-		memcpy(want, p.buf + ESP_HEAD, n);
+		put_ip4(inner_of(&p), n);
+		memcpy(want, inner_of(&p), n);
 		assert_true(pair_seal(&p, ESP_NH_IPV4, n) == n - 19);
 		assert_int_equal(p.n % 4, 0);
-		assert_true(n <= esp_inner_max(p.n) && esp_size(esp_inner_max(p.n)) <= p.n);
-		assert_memory_not_equal(p.buf + ESP_HEAD, want, n);
+		assert_true(n <= esp_inner_max(&p.shape, p.n) &&
+			    esp_size(&p.shape, esp_inner_max(&p.shape, p.n)) == p.n);
+		assert_true(esp_inner_max(&p.shape, p.n - 1) < n);
+		assert_memory_not_equal(inner_of(&p), want, n);
 		assert_int_equal(pair_open_packet(&p, &ip, &inner), ESP_OK);
 		assert_int_equal(inner.n, n);
 		assert_memory_equal(inner.p, want, n);
@@ -299,15 +328,14 @@ static void extended_numbers_cross_32_bits(void **state)
 	uint8_t kept[2048];
 	size_t kept_n = 0;
 
-	(void)state;
-	pair_open(&p, true, 4096);
+	pair_open(&p, *state, true, 4096);
 	esp_out_advance(p.out, 0xffffffff - 20);
 	esp_out_advance(p.out, 3); /* never back */
 	for (int i = 0; i < 40; i++) {
 		struct wire_ip ip;
 		struct bytes inner;
 
-		put_ip4(p.buf + ESP_HEAD, 60);
+		put_ip4(inner_of(&p), 60);
 		assert_true(pair_seal(&p, ESP_NH_IPV4, 60) == 0xffffffffull - 19 + (unsigned)i);
 		if (i == 19) {
 			memcpy(kept, p.buf, p.n);
@@ -329,7 +357,7 @@ static void numbers_run_out(void **state)
 	(void)state;
 	for (int esn = 0; esn < 2; esn++) {
 		uint64_t last = esn ? UINT64_MAX : UINT32_MAX;
-		struct esp_keys k = keys_of(1);
+		struct esp_keys k = keys_of(&gcm128, 1);
 		struct esp_out *o;
 		uint64_t first = 0;
 
@@ -353,15 +381,17 @@ static void malformed_packets(void **state)
 	struct pair p;
 	struct esp_in_pkt pkt;
 	struct bulk_op op;
+	size_t least;
 
-	(void)state;
-	pair_open(&p, false, 64);
+	pair_open(&p, *state, false, 64);
 	memset(p.buf, 0, sizeof(p.buf));
-	for (size_t n = 0; n < ESP_MIN; n++)
+	least = esp_size(&p.shape, 0);
+	assert_int_equal(least, p.shape.head + p.shape.align + p.shape.icv);
+	for (size_t n = 0; n < least; n++)
 		assert_int_equal(esp_in_prepare(p.in, p.buf, n, &pkt, &op), ESP_F_SHORT);
-	for (size_t n = ESP_MIN; n < ESP_MIN + 8; n++)
+	for (size_t n = least; n < least + 40; n++)
 		assert_int_equal(esp_in_prepare(p.in, p.buf, n, &pkt, &op),
-				 n % 4 ? ESP_F_SHORT : ESP_F_SEQ_ZERO);
+				 (n - least) % p.shape.align ? ESP_F_SHORT : ESP_F_SEQ_ZERO);
 	pair_close(&p);
 }
 
@@ -372,9 +402,8 @@ static void flipped_bits_are_refused(void **state)
 	struct bytes inner;
 	uint8_t good[2048];
 
-	(void)state;
-	pair_open(&p, true, 64);
-	put_ip4(p.buf + ESP_HEAD, 100);
+	pair_open(&p, *state, true, 64);
+	put_ip4(inner_of(&p), 100);
 	pair_seal(&p, ESP_NH_IPV4, 100);
 	memcpy(good, p.buf, p.n);
 	for (size_t bit = 4 * 8; bit < p.n * 8; bit++) {
@@ -417,19 +446,22 @@ static void trailers(void **state)
 		{ "empty dummy", 0, { 1, 2, 2, 59 }, 4, ESP_F_DUMMY },
 		{ "traffic-flow padding", 24, { 9, 9, 9, 9, 9, 9, 0, 4 }, 8, ESP_OK },
 	};
-	struct esp_keys k = keys_of(7);
+	struct esp_keys k = keys_of(&gcm128, 7);
 	struct bulk_key *bulk;
 
 	(void)state;
-	assert_int_equal(bulk_key_new(&mem_libc, gcm128, bytes_of(k.encr.b, 16), &bulk), ST_OK);
+	assert_int_equal(
+		bulk_key_new(&mem_libc, gcm128, bytes_of(k.encr.b, 16), bytes_of(NULL, 0), &bulk),
+		ST_OK);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct pair p;
 		struct wire_ip ip;
 		struct bytes inner;
 		size_t n = rows[i].ip + rows[i].n;
-		struct bulk_op op = { .key = bulk, .data = p.buf + ESP_HEAD, .aad_len = 8 };
+		struct bulk_op op = { .key = bulk, .aad_len = 8 };
 
-		pair_open(&p, false, 64);
+		pair_open(&p, &gcm128, false, 64);
+		op.data = inner_of(&p);
 		if (rows[i].ip)
 			put_ip4(op.data, rows[i].ip);
 		memcpy(op.data + rows[i].ip, rows[i].tail, rows[i].n);
@@ -442,7 +474,7 @@ static void trailers(void **state)
 		op.n = (uint32_t)n;
 		op.icv = op.data + n;
 		bulk_seal(&op, 1);
-		p.n = ESP_HEAD + n + BULK_ICV_LEN;
+		p.n = p.shape.head + n + p.shape.icv;
 		assert_int_equal(pair_open_packet(&p, &ip, &inner), rows[i].want);
 		if (rows[i].want == ESP_OK)
 			assert_int_equal(inner.n, rows[i].ip);
@@ -450,6 +482,76 @@ static void trailers(void **state)
 		pair_close(&p);
 	}
 	bulk_key_free(bulk);
+}
+
+/* The same with a block cipher, whose padding is longer. */
+static void trailers_of_blocks(void **state)
+{
+	static const struct {
+		const char *what;
+		uint8_t tail[12]; /* behind an IPv4 packet of 20 bytes */
+		enum esp_fault want;
+	} rows[] = {
+		{ "padding 10", { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 4 }, ESP_OK },
+		{ "not 1,2,3", { 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 10, 4 }, ESP_F_PADDING },
+		{ "one too many", { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 4 }, ESP_F_PADDING },
+		{ "past the start", { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 31, 4 }, ESP_F_PADDING },
+		{ "all there is", { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 59 }, ESP_F_PADDING },
+		{ "dummy", { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 59 }, ESP_F_DUMMY },
+	};
+	struct esp_keys k = keys_of(*state, 7);
+	struct bulk_key *bulk;
+
+	assert_int_equal(bulk_key_new(&mem_libc, k.cipher, secret_bytes(&k.encr),
+				      secret_bytes(&k.integ), &bulk),
+			 ST_OK);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct bulk_op op = { .key = bulk, .n = 32 };
+		struct bytes inner;
+		struct wire_ip ip;
+		struct pair p;
+
+		pair_open(&p, *state, false, 64);
+		op.data = inner_of(&p);
+		op.icv = op.data + op.n;
+		put_ip4(op.data, 20);
+		memcpy(op.data + 20, rows[i].tail, sizeof(rows[i].tail));
+		store_be32(p.buf, SPI);
+		store_be32(p.buf + 4, 9);
+		bulk_seal(&op, 1);
+		p.n = p.shape.head + op.n + p.shape.icv;
+		assert_int_equal(pair_open_packet(&p, &ip, &inner), rows[i].want);
+		assert_true(esp_in_seq(p.in) == 9);
+		pair_close(&p);
+	}
+	bulk_key_free(bulk);
+}
+
+/* RFC 4303 section 2.2.1: the high half of an extended number is in the ICV, though not in the
+ * packet: a receiver that takes it for another does not get the packet open. */
+static void high_half_is_authenticated(void **state)
+{
+	struct pair p;
+	struct wire_ip ip;
+	struct bytes inner;
+
+	pair_open(&p, *state, true, 64);
+	for (unsigned high = 3; high; high--) {
+		esp_out_free(p.out);
+		reopen_out(&p, *state);
+		esp_out_advance(p.out, (uint64_t)high << 32);
+		put_ip4(inner_of(&p), 60);
+		assert_true(pair_seal(&p, ESP_NH_IPV4, 60) == ((uint64_t)high << 32) + 1);
+		assert_int_equal(load_be32(p.buf + 4), 1);
+		/* It knows of no such numbers yet. */
+		assert_int_equal(pair_open_packet(&p, &ip, &inner), ESP_F_AUTH);
+	}
+	esp_out_free(p.out);
+	reopen_out(&p, *state);
+	put_ip4(inner_of(&p), 60);
+	assert_true(pair_seal(&p, ESP_NH_IPV4, 60) == 1);
+	assert_int_equal(pair_open_packet(&p, &ip, &inner), ESP_OK);
+	pair_close(&p);
 }
 
 /* Two packets of one batch with one number: both pass the first test, one the second. */
@@ -461,9 +563,8 @@ static void replay_within_a_batch(void **state)
 	struct wire_ip ip;
 	struct bytes inner;
 
-	(void)state;
-	pair_open(&p, false, 64);
-	put_ip4(p.buf + ESP_HEAD, 50);
+	pair_open(&p, *state, false, 64);
+	put_ip4(inner_of(&p), 50);
 	pair_seal(&p, ESP_NH_IPV4, 50);
 	q = p;
 	assert_int_equal(esp_in_prepare(p.in, p.buf, p.n, &pkt[0], &op[0]), ESP_OK);
@@ -507,10 +608,11 @@ static void published_packet(void **state)
 
 	(void)state;
 	k.encr.n = (uint8_t)unhex(key, k.encr.b);
+	p.shape = esp_shape_of(k.cipher);
 	assert_int_equal(esp_in_new(&mem_libc, 0x4a2cbfe3, &k, false, 64, &p.in), ST_OK);
 	p.n = unhex(wire, p.buf);
 	assert_int_equal(pair_open_packet(&p, NULL, NULL), ESP_F_NEXT);
-	assert_memory_equal(p.buf + ESP_HEAD, want, unhex(plain, want));
+	assert_memory_equal(inner_of(&p), want, unhex(plain, want));
 	esp_in_free(p.in);
 }
 
@@ -636,7 +738,7 @@ static void selector_lists(void **state)
 static void refused_arguments(void **state)
 {
 	static const unsigned windows[] = { 0, 1, 63, 65, 100, 4097, 4160, 8192 };
-	struct esp_keys k = keys_of(2);
+	struct esp_keys k = keys_of(&gcm128, 2);
 	struct esp_out *o = NULL;
 	struct esp_in *in = NULL;
 
@@ -649,8 +751,11 @@ static void refused_arguments(void **state)
 	assert_int_equal(esp_out_new(&mem_libc, SPI, &k, true, &o), ST_INVAL);
 	k.encr.n = 4;
 	assert_int_equal(esp_out_new(&mem_libc, SPI, &k, true, &o), ST_INVAL);
-	k = keys_of(2);
-	k.cipher.encr = CRYPTO_AES_CBC;
+	k = keys_of(&cbc128, 2);
+	k.integ.n--;
+	assert_int_equal(esp_out_new(&mem_libc, SPI, &k, true, &o), ST_INVAL);
+	k = keys_of(&gcm128, 2);
+	k.cipher.encr = CRYPTO_AES_CBC; /* without an HMAC */
 	assert_int_equal(esp_in_new(&mem_libc, SPI, &k, true, 64, &in), ST_INVAL);
 	assert_null(o);
 	assert_null(in);
@@ -662,7 +767,7 @@ static void refused_arguments(void **state)
 
 static void nth_allocation_fails(void **state)
 {
-	struct esp_keys k = keys_of(2);
+	struct esp_keys k = keys_of(&gcm128, 2);
 	long n = 0;
 	enum status st;
 
@@ -692,13 +797,17 @@ int main(void)
 		cmocka_unit_test(replay_window_differential),
 		cmocka_unit_test(replay_window_edges),
 		cmocka_unit_test(infer_high_half),
-		cmocka_unit_test(every_length_goes_through),
-		cmocka_unit_test(extended_numbers_cross_32_bits),
+		EACH_CIPHER(every_length_goes_through),
+		EACH_CIPHER(extended_numbers_cross_32_bits),
 		cmocka_unit_test(numbers_run_out),
-		cmocka_unit_test(malformed_packets),
-		cmocka_unit_test(flipped_bits_are_refused),
+		EACH_CIPHER(malformed_packets),
+		EACH_CIPHER(flipped_bits_are_refused),
+		EACH_CIPHER(high_half_is_authenticated),
 		cmocka_unit_test(trailers),
-		cmocka_unit_test(replay_within_a_batch),
+		cmocka_unit_test_prestate(trailers_of_blocks, &cbc128),
+		cmocka_unit_test_prestate(trailers_of_blocks, &cbc192),
+		cmocka_unit_test_prestate(trailers_of_blocks, &cbc256),
+		EACH_CIPHER(replay_within_a_batch),
 		cmocka_unit_test(published_packet),
 		cmocka_unit_test(selectors),
 		cmocka_unit_test(selector_lists),

@@ -1,6 +1,8 @@
 /* Choice of the implementation, and dispatch. */
 #include "crypto/bulk/bulk.h"
 
+#include <openssl/evp.h>
+
 #include "crypto/bulk/impl.h"
 
 const struct bulk_impl *const bulk_impls[] = {
@@ -29,26 +31,61 @@ static const struct bulk_impl *best(void)
 	return bulk_impls[i];
 }
 
-/* RFC 4106 section 8: 128, 192 and 256 bit keys exist; RFC 8221 asks for two of them. */
 bool bulk_has(struct crypto_cipher c)
 {
-	return c.encr == CRYPTO_AES_GCM_16 && c.integ == CRYPTO_INTEG_NONE &&
-	       (c.key_bits == 128 || c.key_bits == 256);
+	struct crypto_cipher_info info;
+
+	return crypto_cipher_info(c, &info) == ST_OK;
+}
+
+static char *digest_of(uint16_t integ)
+{
+	static char sha256[] = "SHA2-256", sha384[] = "SHA2-384", sha512[] = "SHA2-512";
+
+	return integ == CRYPTO_HMAC_SHA2_256_128   ? sha256
+	       : integ == CRYPTO_HMAC_SHA2_384_192 ? sha384
+						   : sha512;
+}
+
+/* A packet begins with its SPI, which is never 0 (RFC 4303 section 2.1): no ICV is ever computed
+ * over anything that begins like this. */
+static enum status make_iv_key(struct bulk_keys *k)
+{
+	static const uint8_t label[] = "\0\0\0\0ESP CBC IV";
+	uint8_t mac[CRYPTO_HASH_MAX];
+	size_t n = 0;
+	bool ok = EVP_Q_mac(NULL, "HMAC", NULL, digest_of(k->cipher.integ), NULL, k->integ.p,
+			    k->integ.n, label, sizeof(label) - 1, mac, sizeof(mac), &n) != NULL;
+
+	if (ok)
+		memcpy(k->iv_key, mac, sizeof(k->iv_key));
+	wipe(mac, sizeof(mac));
+	return ok ? ST_OK : ST_NOMEM;
 }
 
 enum status bulk_key_new_with(const struct bulk_impl *impl, const struct alloc *mem,
-			      struct crypto_cipher cipher, struct bytes key,
+			      struct crypto_cipher cipher, struct bytes key, struct bytes integ,
 			      struct bulk_key **ret_key)
 {
-	if (!bulk_has(cipher) || key.n != cipher.key_bits / 8u)
+	struct bulk_keys k = { .cipher = cipher, .encr = key, .integ = integ };
+	struct crypto_cipher_info info;
+	enum status st = crypto_cipher_info(cipher, &info);
+
+	if (st != ST_OK || key.n != info.key_len - info.salt_len || integ.n != info.integ_key_len)
 		return ST_INVAL;
-	return impl->key_new(mem, key, ret_key);
+	k.icv_len = (uint8_t)info.icv_len;
+	if (cipher.encr == CRYPTO_AES_CBC)
+		st = make_iv_key(&k);
+	if (st == ST_OK)
+		st = impl->key_new(mem, &k, ret_key);
+	wipe(&k, sizeof(k));
+	return st;
 }
 
 enum status bulk_key_new(const struct alloc *mem, struct crypto_cipher cipher, struct bytes key,
-			 struct bulk_key **ret_key)
+			 struct bytes integ, struct bulk_key **ret_key)
 {
-	return bulk_key_new_with(best(), mem, cipher, key, ret_key);
+	return bulk_key_new_with(best(), mem, cipher, key, integ, ret_key);
 }
 
 void bulk_key_free(struct bulk_key *k)
@@ -65,16 +102,25 @@ void bulk_forget(void)
 		bulk_impls[i]->forget();
 }
 
+static void finish(void)
+{
+	for (size_t i = 0; bulk_impls[i]; i++)
+		if (bulk_impls[i]->finish)
+			bulk_impls[i]->finish();
+}
+
 void bulk_seal(struct bulk_op *ops, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		ops[i].key->impl->seal(&ops[i]);
+	finish();
 }
 
 void bulk_open(struct bulk_op *ops, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		ops[i].key->impl->open(&ops[i]);
+	finish();
 }
 
 const char *bulk_implementation(void)

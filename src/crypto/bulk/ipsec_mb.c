@@ -1,29 +1,38 @@
 /*
- * AES-GCM by intel-ipsec-mb's direct calls: one call per packet over an expanded key.  Its job and
- * burst interfaces exist to fill lanes of ciphers that cannot be parallel within one packet; GCM
- * fills them by itself, and measures no faster through them.
+ * ESP's ciphers by intel-ipsec-mb.
  *
- * An expanded key has a KiB (powers of the hash key), which would be most of what an SA weighs.  So
- * a key object has the key only, and each thread keeps as many expanded as have lately been used:
- * making one takes 0.13 us, which is a fiftieth of what the rest of a packet costs.
+ * AES-GCM and ChaCha20-Poly1305: its direct calls, one per packet.  Its job and burst interfaces
+ * exist to fill lanes of ciphers that cannot be parallel within one packet; these fill them by
+ * themselves, and measure no faster through them.  An expanded GCM key has a KiB (powers of the
+ * hash key), which would be most of what an SA weighs.  So a key object has the key only, and each
+ * thread keeps as many expanded as have lately been used: making one takes 0.13 us, which is a
+ * fiftieth of what the rest of a packet costs.
+ *
+ * AES-CBC with an HMAC is one that cannot be: packets are jobs (ipsec_mb_cbc.c).
  */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
-#include <intel-ipsec-mb.h>
-
-#include "crypto/bulk/impl.h"
+#include "crypto/bulk/ipsec_mb.h"
 
 enum {
 	KEY_ALIGN = 64, /* the library's header says so only to compilers that are not Debian's */
 	SLOTS = 128,
+	AEAD_ICV = 16,
+};
+
+enum mb_kind { MB_GCM_128, MB_GCM_192, MB_GCM_256, MB_CHACHA };
+
+/* The functions of a key size, as this CPU has them. */
+struct gcm {
+	aes_gcm_pre_t pre;
+	aes_gcm_enc_dec_t enc;
+	aes_gcm_enc_dec_t dec;
 };
 
 struct mb_key {
 	struct bulk_key base;
 	uint64_t serial; /* not 0 */
-	bool big;
+	enum mb_kind kind;
 	uint8_t key[32];
 };
 
@@ -41,6 +50,7 @@ struct cache {
 /* The library's table of functions for this CPU; nothing in it changes after set-up. */
 static IMB_MGR *mgr;
 static IMB_ARCH arch;
+static struct gcm gcm[MB_CHACHA];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_key;
 static _Thread_local struct cache *mine;
@@ -62,7 +72,11 @@ static void set_up(void)
 	    pthread_key_create(&thread_key, thread_end)) {
 		free_mb_mgr(mgr);
 		mgr = NULL;
+		return;
 	}
+	gcm[MB_GCM_128] = (struct gcm){ mgr->gcm128_pre, mgr->gcm128_enc, mgr->gcm128_dec };
+	gcm[MB_GCM_192] = (struct gcm){ mgr->gcm192_pre, mgr->gcm192_enc, mgr->gcm192_dec };
+	gcm[MB_GCM_256] = (struct gcm){ mgr->gcm256_pre, mgr->gcm256_enc, mgr->gcm256_dec };
 }
 
 static bool usable(void)
@@ -83,18 +97,30 @@ static const char *name(void)
 	return usable() && names[arch] ? names[arch] : "ipsec-mb";
 }
 
-static enum status key_new(const struct alloc *mem, struct bytes key, struct bulk_key **ret_key)
+static enum status key_new(const struct alloc *mem, const struct bulk_keys *keys,
+			   struct bulk_key **ret_key)
 {
-	struct mb_key *k = mem_new(mem, sizeof(*k));
+	struct mb_key *k;
 
+	if (keys->cipher.encr == CRYPTO_AES_CBC)
+		return mb_cbc_key_new(mgr, mem, keys, ret_key);
+	k = mem_new(mem, sizeof(*k));
 	if (!k)
 		return ST_NOMEM;
 	k->base = (struct bulk_key){ &bulk_impl_ipsec_mb, mem };
 	k->serial = bulk_serial();
-	k->big = key.n == 32;
-	memcpy(k->key, key.p, key.n);
+	k->kind = keys->cipher.encr == CRYPTO_CHACHA20_POLY1305 ? MB_CHACHA
+		  : keys->encr.n == 16                          ? MB_GCM_128
+		  : keys->encr.n == 24                          ? MB_GCM_192
+								: MB_GCM_256;
+	memcpy(k->key, keys->encr.p, keys->encr.n);
 	*ret_key = &k->base;
 	return ST_OK;
+}
+
+static const struct mb_key *key_of(const struct bulk_key *base)
+{
+	return (const struct mb_key *)(const void *)base; /* `base` is first */
 }
 
 static void key_free(struct bulk_key *base)
@@ -128,6 +154,7 @@ static void forget(void)
 {
 	uint64_t freed = atomic_load_explicit(&bulk_freed, memory_order_relaxed);
 
+	mb_cbc_forget();
 	if (!mine || mine->freed == freed)
 		return;
 	for (size_t i = 0; i < SLOTS; i++)
@@ -144,28 +171,46 @@ static const struct gcm_key_data *expanded(const struct mb_key *k, struct expand
 
 	if (c && e->serial == k->serial)
 		return &e->data;
-	if (k->big)
-		IMB_AES256_GCM_PRE(mgr, k->key, &e->data);
-	else
-		IMB_AES128_GCM_PRE(mgr, k->key, &e->data);
+	gcm[k->kind].pre(k->key, &e->data);
 	e->serial = k->serial;
 	return &e->data;
 }
 
 /* ---- packets ------------------------------------------------------------------------------- */
 
-static void run(struct bulk_op *op, bool seal, uint8_t *icv)
+static void run_gcm(const struct mb_key *k, struct bulk_op *op, bool seal, uint8_t *icv)
 {
-	const struct mb_key *k = (const struct mb_key *)(const void *)op->key; /* `base` is first */
-	aes_gcm_enc_dec_t fn = seal ? (k->big ? mgr->gcm256_enc : mgr->gcm128_enc)
-				    : (k->big ? mgr->gcm256_dec : mgr->gcm128_dec);
+	aes_gcm_enc_dec_t fn = seal ? gcm[k->kind].enc : gcm[k->kind].dec;
 	struct gcm_context_data ctx;
 	struct expanded own;
 
 	fn(expanded(k, &own), &ctx, op->data, op->data, op->n, op->nonce, op->aad, op->aad_len, icv,
-	   BULK_ICV_LEN);
+	   AEAD_ICV);
 	if (!mine)
 		wipe(&own, sizeof(own));
+}
+
+static void run_chacha(const struct mb_key *k, struct bulk_op *op, bool seal, uint8_t *icv)
+{
+	struct chacha20_poly1305_context_data ctx;
+
+	IMB_CHACHA20_POLY1305_INIT(mgr, k->key, &ctx, op->nonce, op->aad, op->aad_len);
+	if (seal)
+		IMB_CHACHA20_POLY1305_ENC_UPDATE(mgr, k->key, &ctx, op->data, op->data, op->n);
+	else
+		IMB_CHACHA20_POLY1305_DEC_UPDATE(mgr, k->key, &ctx, op->data, op->data, op->n);
+	IMB_CHACHA20_POLY1305_ENC_FINALIZE(mgr, &ctx, icv, AEAD_ICV);
+	wipe(&ctx, sizeof(ctx)); /* the one-time key */
+}
+
+static void run(struct bulk_op *op, bool seal, uint8_t *icv)
+{
+	const struct mb_key *k = key_of(op->key);
+
+	if (k->kind == MB_CHACHA)
+		run_chacha(k, op, seal, icv);
+	else
+		run_gcm(k, op, seal, icv);
 }
 
 static void seal(struct bulk_op *op)
@@ -176,10 +221,19 @@ static void seal(struct bulk_op *op)
 
 static void open(struct bulk_op *op)
 {
-	uint8_t icv[BULK_ICV_LEN];
+	uint8_t icv[AEAD_ICV];
 
 	run(op, false, icv);
-	op->ok = ct_equal(BYTES_OF(icv), bytes_of(op->icv, BULK_ICV_LEN));
+	op->ok = ct_equal(BYTES_OF(icv), bytes_of(op->icv, AEAD_ICV));
 }
 
-const struct bulk_impl bulk_impl_ipsec_mb = { name, usable, key_new, key_free, seal, open, forget };
+const struct bulk_impl bulk_impl_ipsec_mb = {
+	.name = name,
+	.usable = usable,
+	.key_new = key_new,
+	.key_free = key_free,
+	.seal = seal,
+	.open = open,
+	.finish = mb_cbc_finish,
+	.forget = forget,
+};

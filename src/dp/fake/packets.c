@@ -67,6 +67,7 @@ static void check_limits(struct fake *f, struct fake_child *c, uint64_t packets,
 
 static void seal(struct fake *f, struct fake_child *c, struct bytes inner, uint8_t version)
 {
+	const struct esp_shape *shape = esp_out_shape(c->out);
 	struct item *it;
 	struct bulk_op op;
 	uint64_t seq;
@@ -75,7 +76,7 @@ static void seal(struct fake *f, struct fake_child *c, struct bytes inner, uint8
 		f->counter[DP_C_TX_NO_SA]++;
 		return;
 	}
-	it = mem_new(f->mem, sizeof(*it) + ESP_HEAD + inner.n + ESP_TAIL);
+	it = mem_new(f->mem, sizeof(*it) + ESP_HEAD_MAX + inner.n + ESP_TAIL_MAX);
 	if (!it) {
 		f->counter[C_NO_MEMORY]++;
 		return;
@@ -84,9 +85,9 @@ static void seal(struct fake *f, struct fake_child *c, struct bytes inner, uint8
 	it->local = c->c.local;
 	it->remote = c->c.remote;
 	it->child = c->c.id;
-	it->n = esp_size(inner.n);
-	memcpy(it->data + ESP_HEAD, inner.p, inner.n);
-	esp_seal_prepare(c->out, seq, version == 4 ? ESP_NH_IPV4 : ESP_NH_IPV6, it->data + ESP_HEAD,
+	it->n = esp_size(shape, inner.n);
+	memcpy(it->data + shape->head, inner.p, inner.n);
+	esp_seal_prepare(c->out, seq, version == 4 ? ESP_NH_IPV4 : ESP_NH_IPV6, it->data + shape->head,
 			 inner.n, &op);
 	bulk_seal(&op, 1);
 	if (!op.ok) {

@@ -205,6 +205,8 @@ struct tx_packet {
 	const struct path *path;
 	uint32_t at; /* of the ESP packet in the buffer */
 	uint32_t n; /* of the inner packet */
+	uint32_t size; /* of the ESP packet */
+	uint8_t head; /* of it, before the inner one */
 	uint8_t ds;
 	uint8_t next_header;
 	bool fragment; /* the outer packet may be, see pmtu.c */
@@ -394,7 +396,7 @@ void pmtu_unref(struct user *u, struct pmtu *p);
 /* What is known of the way, as outer IP packet size; 65535 when nothing is. */
 uint32_t pmtu_outer(const struct queue *q, const struct path *p);
 /* The largest inner packet that fits. */
-size_t pmtu_inner(const struct queue *q, const struct path *p);
+size_t pmtu_inner(const struct queue *q, const struct path *p, const struct esp_shape *shape);
 /* The network (or, `ours`, the local stack) says that `mtu` is the most for this address; 0: it
  * only says that `size` was too much. */
 void pmtu_learn(struct queue *q, const struct endpoint *remote, uint32_t mtu, uint32_t size,
@@ -413,9 +415,9 @@ void tx_drain_tun(struct queue *q);
 void tx_drain_control(struct queue *q);
 /* One packet from the protected side; `packet` may be changed. */
 void tx_packet_in(struct queue *q, const struct vnet *v, uint8_t *packet, size_t n);
-/* Room for an inner packet of at most `n` bytes, NULL never: seals and sends what is there when
+/* Room for an inner packet of at most `n` bytes for that child, NULL never: seals and sends what is there when
  * it is full.  Followed by tx_commit() with its true length. */
-uint8_t *tx_room(struct queue *q, size_t n);
+uint8_t *tx_room(struct queue *q, const struct child *c, size_t n);
 void tx_commit(struct queue *q, struct child *c, const struct path *p, const struct wire_ip *ip,
 	       size_t n, bool fragment);
 void tx_flush(struct queue *q);

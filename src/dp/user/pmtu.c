@@ -88,9 +88,9 @@ uint32_t pmtu_outer(const struct queue *q, const struct path *p)
 	return current(p->pmtu, q->now_ns);
 }
 
-size_t pmtu_inner(const struct queue *q, const struct path *p)
+size_t pmtu_inner(const struct queue *q, const struct path *p, const struct esp_shape *shape)
 {
-	return esp_inner_max(current(p->pmtu, q->now_ns) - outer_headers(&p->remote.ip));
+	return esp_inner_max(shape, current(p->pmtu, q->now_ns) - outer_headers(&p->remote.ip));
 }
 
 /* The next smaller size that is common (after RFC 1191 section 7.1), for a router that only says

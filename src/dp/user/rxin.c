@@ -157,7 +157,7 @@ static bool take_ecn(struct queue *q, const struct rx_packet *p, struct wire_ip 
 static void accepted(struct queue *q, const struct rx_packet *p, struct wire_ip *ip)
 {
 	const struct path *path = atomic_load_explicit(&p->child->path, memory_order_acquire);
-	size_t max = pmtu_inner(q, path);
+	size_t max = pmtu_inner(q, path, esp_out_shape(p->child->out));
 
 	if (!take_ecn(q, p, ip))
 		return;

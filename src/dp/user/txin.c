@@ -152,7 +152,7 @@ struct way {
 static void send_whole(struct queue *q, const struct way *w, const uint8_t *packet,
 		       const struct wire_ip *ip, bool fragment)
 {
-	memcpy(tx_room(q, ip->len), packet, ip->len);
+	memcpy(tx_room(q, w->child, ip->len), packet, ip->len);
 	tx_commit(q, w->child, w->path, ip, ip->len, fragment);
 }
 
@@ -168,7 +168,7 @@ static void send_fragments(struct queue *q, const struct way *w, const uint8_t *
 	}
 	count(q, C_TX_FRAGMENTED, 1);
 	for (size_t i = 0; i < f.pieces; i++) {
-		uint8_t *room = tx_room(q, f.hdr_len + f.size);
+		uint8_t *room = tx_room(q, w->child, f.hdr_len + f.size);
 
 		tx_commit(q, w->child, w->path, ip, frag_piece(&f, i, room), false);
 	}
@@ -234,7 +234,7 @@ static void send_gso(struct queue *q, const struct way *w, const struct vnet *v,
 		return;
 	}
 	for (size_t i = 0; i < g.pieces; i++) {
-		uint8_t *room = tx_room(q, g.hdr_len + g.size);
+		uint8_t *room = tx_room(q, w->child, g.hdr_len + g.size);
 
 		tx_commit(q, w->child, w->path, ip, gso_piece(&g, i, room), false);
 	}
@@ -245,7 +245,7 @@ static void send_by(struct queue *q, struct child *c, const struct vnet *v, uint
 {
 	struct way w = { .child = c, .path = atomic_load_explicit(&c->path, memory_order_acquire) };
 
-	w.max = pmtu_inner(q, w.path);
+	w.max = pmtu_inner(q, w.path, esp_out_shape(c->out));
 	if (vnet_is_gso(v)) {
 		send_gso(q, &w, v, packet, ip);
 		return;

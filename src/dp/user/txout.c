@@ -1,13 +1,13 @@
 /* To the network: a batch of framed packets is numbered, sealed, and cut into messages. */
 #include "dp/user/internal.h"
 
-uint8_t *tx_room(struct queue *q, size_t n)
+uint8_t *tx_room(struct queue *q, const struct child *c, size_t n)
 {
 	struct tx *tx = &q->tx;
 
-	if (tx->n == TX_PACKETS || tx->used + ESP_HEAD + n + ESP_TAIL > TX_BYTES)
+	if (tx->n == TX_PACKETS || tx->used + ESP_HEAD_MAX + n + ESP_TAIL_MAX > TX_BYTES)
 		tx_flush(q);
-	return tx->buf + tx->used + ESP_HEAD;
+	return tx->buf + tx->used + esp_out_shape(c->out)->head;
 }
 
 /* DSCP and ECN of the inner packet stand in the outer one as well (RFC 2983 section 3.1, uniform;
@@ -15,18 +15,22 @@ uint8_t *tx_room(struct queue *q, size_t n)
 void tx_commit(struct queue *q, struct child *c, const struct path *p, const struct wire_ip *ip,
 	       size_t n, bool fragment)
 {
+	const struct esp_shape *shape = esp_out_shape(c->out);
 	struct tx *tx = &q->tx;
+	size_t size = esp_size(shape, n);
 
 	tx->packet[tx->n++] = (struct tx_packet){
 		.child = c,
 		.path = p,
 		.at = (uint32_t)tx->used,
 		.n = (uint32_t)n,
+		.size = (uint32_t)size,
+		.head = shape->head,
 		.ds = ip->ds,
 		.next_header = ip->version == 4 ? ESP_NH_IPV4 : ESP_NH_IPV6,
 		.fragment = fragment,
 	};
-	tx->used += esp_size(n);
+	tx->used += size;
 }
 
 /* ---- numbers and keys ---------------------------------------------------------------------- */
@@ -67,7 +71,7 @@ static size_t frame(struct queue *q, size_t first, size_t end, struct bulk_op *o
 	for (size_t i = 0; i < n; i++) {
 		struct tx_packet *p = &tx->packet[first + i];
 
-		esp_seal_prepare(c->out, seq + i, p->next_header, tx->buf + p->at + ESP_HEAD, p->n,
+		esp_seal_prepare(c->out, seq + i, p->next_header, tx->buf + p->at + p->head, p->n,
 				 &ops[i]);
 		p->sealed = true;
 	}
@@ -115,10 +119,8 @@ static bool same_way(const struct tx_message *m, const struct tx_packet *p)
 /* UDP_SEGMENT: every piece but the last has the same size, and no more than so many of them. */
 static bool joins(const struct queue *q, const struct tx_message *m, const struct tx_packet *p)
 {
-	uint32_t size = (uint32_t)esp_size(p->n);
-
-	return same_way(m, p) && p->at == m->at + m->n && m->n % m->size == 0 && size <= m->size &&
-	       m->packets < TX_SEGMENTS && m->n + size <= TX_MESSAGE_MAX &&
+	return same_way(m, p) && p->at == m->at + m->n && m->n % m->size == 0 &&
+	       p->size <= m->size && m->packets < TX_SEGMENTS && m->n + p->size <= TX_MESSAGE_MAX &&
 	       !atomic_load_explicit(&q->u->no_gso[m->socket], memory_order_relaxed);
 }
 
@@ -130,20 +132,19 @@ static size_t cut_messages(struct queue *q)
 
 	for (size_t i = 0; i < tx->n; i++) {
 		const struct tx_packet *p = &tx->packet[i];
-		uint32_t size = (uint32_t)esp_size(p->n);
 
 		if (!p->sealed)
 			continue;
 		if (m && joins(q, m, p)) {
-			m->n += size;
+			m->n += p->size;
 			m->packets++;
 			continue;
 		}
 		m = &tx->message[n++];
 		*m = (struct tx_message){ .path = p->path,
 					  .at = p->at,
-					  .n = size,
-					  .size = size,
+					  .n = p->size,
+					  .size = p->size,
 					  .packets = 1,
 					  .socket = p->path->socket[q->i],
 					  .ds = p->ds,
