@@ -10,9 +10,9 @@
  *
  * AES-CBC with an HMAC is one that cannot be: packets are jobs (ipsec_mb_cbc.c).
  */
-#include <stdlib.h>
-
 #include "crypto/bulk/ipsec_mb.h"
+
+#include <stdlib.h>
 
 enum {
 	KEY_ALIGN = 64, /* the library's header says so only to compilers that are not Debian's */
