@@ -1,0 +1,635 @@
+/*
+ * fuzz_insider.c - a member of the network that turns hostile: changes before the encryption.
+ *
+ *	10.1.0.0/16 -- honest ==\\
+ *	                          hub -- domain 10.0.0.0/8
+ *	10.2.0.0/16 -- evil ====//
+ *
+ * Everything is a true engine with true keys; but what evil and the hub say to each other passes
+ * through here.  The first byte chooses how evil is known to the hub; then each datagram of theirs
+ * takes an operation from the input: it arrives, is lost, is kept and said again later, or is
+ * opened with the keys of its SA, changed as a chain of payloads (taken out, repeated, exchanged,
+ * moved in from another message, retyped, cut, bits and lengths changed) and sealed again.  So the
+ * parsers behind the integrity check and all handlers see what nobody without keys can say.
+ *
+ * Whatever evil, or the hub towards evil, said: no bug event and no broken contract (the harness
+ * ends the process), the totals agree, the tunnel of honest carries packets both ways all the time,
+ * evil finds in again once it behaves, and nothing leaks.
+ */
+#include <stdint.h>
+
+#include "harness/decode.h"
+#include "harness/star.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum {
+	STEPS_MAX = 200,
+	QUEUE_MAX = 24,
+	ITEMS_MAX = 32,
+	CHAIN_MAX = 8192,
+	KEPT_MAX = 12,
+	EDITS_MAX = 4,
+	PING_EVERY = 16,
+	HONEST = 1,
+	EVIL = 2,
+	EVIL_SECTION = 2, /* the hub's peer, where evil is no member */
+	EVIL_PSK = 7,
+};
+
+/* A payload chain taken apart. */
+struct item {
+	uint8_t type;
+	uint8_t flags;
+	struct bytes body;
+};
+
+struct chain {
+	struct item it[ITEMS_MAX];
+	size_t n;
+	uint8_t buf[CHAIN_MAX]; /* bodies */
+};
+
+/* What was said before: payloads to be said again elsewhere, datagrams to be replayed. */
+struct kept {
+	struct packet *packet;
+	struct chain *chain; /* NULL: it could not be opened */
+};
+
+struct run {
+	struct star s;
+	struct node *honest, *evil;
+	bool member; /* evil is known as a member of the network */
+	struct kept kept[KEPT_MAX];
+	size_t n_kept;
+	struct cur *c;
+};
+
+/* ---- operands ------------------------------------------------------------------------------- */
+
+/* Past the end everything is zero. */
+static size_t pick(struct cur *c, size_t below)
+{
+	return below ? cur_u8(c) % below : 0;
+}
+
+static struct bytes pick_bytes(struct cur *c, size_t max)
+{
+	size_t n = pick(c, max + 1);
+
+	return cur_take(c, n < cur_left(c) ? n : cur_left(c));
+}
+
+/* ---- chains --------------------------------------------------------------------------------- */
+
+/* As far as it holds together. */
+static void chain_read(struct chain *ch, uint8_t first, const uint8_t *p, size_t n)
+{
+	size_t at = 0;
+
+	*ch = (struct chain){ 0 };
+	if (n > sizeof(ch->buf))
+		n = sizeof(ch->buf);
+	if (n)
+		memcpy(ch->buf, p, n);
+	while (first != WIRE_P_NONE && ch->n < ITEMS_MAX && n - at >= WIRE_PAYLOAD_HDR_LEN) {
+		size_t len = load_be16(p + at + 2);
+
+		if (len < WIRE_PAYLOAD_HDR_LEN || len > n - at)
+			break;
+		ch->it[ch->n++] = (struct item){ first, p[at + 1],
+						 bytes_of(ch->buf + at + WIRE_PAYLOAD_HDR_LEN,
+							  len - WIRE_PAYLOAD_HDR_LEN) };
+		first = p[at];
+		at += len;
+	}
+}
+
+/* Payloads that do not fit are left out. */
+static size_t chain_write(const struct chain *ch, uint8_t *ret_first, uint8_t *p, size_t cap)
+{
+	uint8_t *next = ret_first;
+	size_t n = 0;
+
+	*ret_first = WIRE_P_NONE;
+	for (size_t i = 0; i < ch->n; i++) {
+		const struct item *it = &ch->it[i];
+
+		if (cap - n < WIRE_PAYLOAD_HDR_LEN + it->body.n)
+			break;
+		*next = it->type;
+		next = p + n;
+		p[n] = WIRE_P_NONE;
+		p[n + 1] = it->flags;
+		store_be16(p + n + 2, (uint16_t)(WIRE_PAYLOAD_HDR_LEN + it->body.n));
+		if (it->body.n)
+			memcpy(p + n + WIRE_PAYLOAD_HDR_LEN, it->body.p, it->body.n);
+		n += WIRE_PAYLOAD_HDR_LEN + it->body.n;
+	}
+	return n;
+}
+
+static void item_remove(struct chain *ch, size_t i)
+{
+	if (!ch->n)
+		return;
+	ch->n--;
+	memmove(&ch->it[i], &ch->it[i + 1], (ch->n - i) * sizeof(ch->it[0]));
+}
+
+static void item_insert(struct chain *ch, size_t at, struct item it)
+{
+	if (ch->n == ITEMS_MAX)
+		return;
+	memmove(&ch->it[at + 1], &ch->it[at], (ch->n - at) * sizeof(ch->it[0]));
+	ch->it[at] = it;
+	ch->n++;
+}
+
+static void item_swap(struct chain *ch, size_t i, size_t j)
+{
+	struct item it = ch->it[i];
+
+	ch->it[i] = ch->it[j];
+	ch->it[j] = it;
+}
+
+static const struct item *pick_kept(struct run *r)
+{
+	const struct chain *from = r->kept[pick(r->c, r->n_kept)].chain;
+
+	return r->n_kept && from && from->n ? &from->it[pick(r->c, from->n)] : NULL;
+}
+
+/* ---- edits ---------------------------------------------------------------------------------- */
+
+/* A byte inside one payload; bodies are views, so one that was repeated changes twice. */
+static void edit_byte(struct run *r, struct chain *ch)
+{
+	struct bytes body = ch->it[pick(r->c, ch->n)].body;
+	size_t at = body.n > 256 ? cur_u16(r->c) % body.n : pick(r->c, body.n);
+	uint8_t x = cur_u8(r->c);
+
+	if (!body.n || body.p < ch->buf || body.p >= ch->buf + sizeof(ch->buf))
+		return;
+	ch->buf[body.p - ch->buf + at] = x & 1 ? x : ch->buf[body.p - ch->buf + at] ^ x;
+}
+
+static void edit_remove(struct run *r, struct chain *ch)
+{
+	item_remove(ch, pick(r->c, ch->n));
+}
+
+static void edit_repeat(struct run *r, struct chain *ch)
+{
+	if (ch->n)
+		item_insert(ch, pick(r->c, ch->n + 1), ch->it[pick(r->c, ch->n)]);
+}
+
+static void edit_swap(struct run *r, struct chain *ch)
+{
+	size_t i = pick(r->c, ch->n), j = pick(r->c, ch->n);
+
+	if (ch->n)
+		item_swap(ch, i, j);
+}
+
+static void edit_splice(struct run *r, struct chain *ch)
+{
+	const struct item *it = pick_kept(r);
+
+	if (it)
+		item_insert(ch, pick(r->c, ch->n + 1), *it);
+}
+
+/* The same payload, as another message had it. */
+static void edit_exchange(struct run *r, struct chain *ch)
+{
+	const struct item *it = pick_kept(r);
+
+	for (size_t i = 0; it && i < ch->n; i++)
+		if (ch->it[i].type == it->type)
+			ch->it[i].body = it->body;
+}
+
+static void edit_retype(struct run *r, struct chain *ch)
+{
+	struct item *it = &ch->it[pick(r->c, ch->n)];
+	uint8_t type = cur_u8(r->c);
+
+	it->type = type & 0x80 ? type : (uint8_t)(WIRE_P_SA + type % 22);
+}
+
+static void edit_critical(struct run *r, struct chain *ch)
+{
+	ch->it[pick(r->c, ch->n)].flags ^= 0x80;
+}
+
+static void edit_cut(struct run *r, struct chain *ch)
+{
+	struct bytes *body = &ch->it[pick(r->c, ch->n)].body;
+
+	body->n = body->n > 256 ? cur_u16(r->c) % body->n : pick(r->c, body->n + 1);
+}
+
+/* Any payload with any content. */
+static void edit_add(struct run *r, struct chain *ch)
+{
+	struct item it = { .type = (uint8_t)(WIRE_P_SA + pick(r->c, 22)), .flags = 0 };
+
+	it.body = pick_bytes(r->c, 64);
+	item_insert(ch, pick(r->c, ch->n + 1), it);
+}
+
+static void edit_notify(struct run *r, struct chain *ch)
+{
+	struct item it = { .type = WIRE_P_NOTIFY };
+
+	/* Protocol, SPI length, type, SPI and data: the input has them all. */
+	it.body = cur_take(r->c, cur_left(r->c) < 8 ? cur_left(r->c) : 4 + pick(r->c, 5));
+	item_insert(ch, pick(r->c, ch->n + 1), it);
+}
+
+typedef void edit_fn(struct run *r, struct chain *ch);
+
+/* New ones go to the end: inputs name them by number. */
+static edit_fn *const edits[] = {
+	edit_byte,   edit_byte,     edit_byte, edit_remove, edit_repeat, edit_swap,     edit_splice,
+	edit_retype, edit_critical, edit_cut,  edit_add,    edit_notify, edit_exchange,
+};
+
+/* Last, and not in every message: what no chain of payloads looks like. */
+static void break_chain(struct cur *c, uint8_t *first, uint8_t *p, size_t *n)
+{
+	switch (pick(c, 12)) {
+	case 1:
+		if (*n)
+			p[cur_u16(c) % *n] ^= (uint8_t)(1u << pick(c, 8));
+		break;
+	case 2: *n = *n ? cur_u16(c) % *n : 0; break;
+	case 3: *first = cur_u8(c); break;
+	default: break;
+	}
+}
+
+static void edit_message(void *ctx, uint8_t *first, uint8_t *p, size_t *n, size_t cap)
+{
+	struct run *r = ctx;
+	struct chain ch;
+
+	chain_read(&ch, *first, p, *n);
+	for (size_t i = 1 + pick(r->c, EDITS_MAX); i > 0; i--)
+		edits[pick(r->c, ARRAY_LEN(edits))](r, &ch);
+	*n = chain_write(&ch, first, p, cap);
+	break_chain(r->c, first, p, n);
+}
+
+/* ---- operations on a datagram ---------------------------------------------------------------- */
+
+static bool can_open(struct run *r, const struct packet *q, struct opened *o)
+{
+	bool parsed = !q->esp && packet_open(r->s.w, q, o);
+
+	if (parsed && o->open)
+		return true;
+	if (!q->esp)
+		opened_done(o);
+	return false;
+}
+
+/* The oldest makes room. */
+static struct kept *keep_slot(struct run *r)
+{
+	struct kept *k = &r->kept[r->n_kept];
+
+	if (r->n_kept < KEPT_MAX) {
+		r->n_kept++;
+		return k;
+	}
+	packet_free(r->kept[0].packet);
+	mem_libc.free(NULL, r->kept[0].chain);
+	memmove(r->kept, r->kept + 1, (KEPT_MAX - 1) * sizeof(r->kept[0]));
+	return &r->kept[KEPT_MAX - 1];
+}
+
+static void keep(struct run *r, const struct packet *q)
+{
+	struct kept *k;
+	struct opened o;
+
+	if (q->esp)
+		return;
+	k = keep_slot(r);
+	*k = (struct kept){ .packet = packet_keep(q) };
+	if (!can_open(r, q, &o))
+		return;
+	k->chain = mem_libc.alloc(NULL, sizeof(*k->chain));
+	if (!k->chain)
+		harness_fail("out of memory");
+	chain_read(k->chain, o.first, o.plain.p, o.plain.n);
+	opened_done(&o);
+}
+
+static void op_pass(struct run *r, struct packet *q)
+{
+	world_deliver(r->s.w, q);
+}
+
+static void op_lose(struct run *r, struct packet *q)
+{
+	world_drop(r->s.w, q);
+}
+
+static void op_edit(struct run *r, struct packet *q)
+{
+	struct opened o;
+
+	if (q->esp || packet_ike(q).n < WIRE_IKE_HDR_LEN) {
+		world_deliver(r->s.w, q);
+		return;
+	}
+	if (can_open(r, q, &o)) {
+		opened_done(&o);
+		world_deliver(r->s.w, packet_reseal(r->s.w, q, edit_message, r));
+	} else {
+		world_deliver(r->s.w, packet_rewrite(r->s.w, q, edit_message, r));
+	}
+	/* The true one comes as well, or never. */
+	if (cur_u8(r->c) & 1)
+		world_drop(r->s.w, q);
+}
+
+/* A message of its own instead: any exchange and id, payloads that were said before. */
+static void op_forge(struct run *r, struct packet *q)
+{
+	static const uint8_t exchanges[] = { WIRE_CREATE_CHILD_SA, WIRE_INFORMATIONAL,
+					     WIRE_IKE_AUTH,        WIRE_CREATE_CHILD_SA,
+					     WIRE_IKE_SA_INIT,     WIRE_IKE_INTERMEDIATE };
+	uint8_t exchange = exchanges[pick(r->c, ARRAY_LEN(exchanges))], flags = cur_u8(r->c);
+	uint8_t buf[2048], first = WIRE_P_NONE;
+	struct chain ch = { .n = 0 };
+	struct packet *like = r->n_kept ? r->kept[pick(r->c, r->n_kept)].packet : q;
+	uint32_t msgid = (uint32_t)pick(r->c, 6);
+	struct wire_hdr h;
+	enum wire_fault fault;
+	size_t n;
+
+	for (size_t i = pick(r->c, 8); i > 0; i--)
+		edit_splice(r, &ch);
+	edits[pick(r->c, ARRAY_LEN(edits))](r, &ch);
+	n = chain_write(&ch, &first, buf, sizeof(buf));
+	/* Relative to the message it is like, so that it can be the one expected next. */
+	if (wire_ike_parse_hdr(packet_ike(like), &h, &fault) == ST_OK)
+		world_deliver(r->s.w, packet_like(r->s.w, like, exchange, flags & 1,
+						  h.msgid + msgid, first, bytes_of(buf, n)));
+}
+
+static void op_replay(struct run *r, struct packet *q)
+{
+	(void)q;
+	if (r->n_kept)
+		world_hand_over(r->s.w, r->kept[pick(r->c, r->n_kept)].packet);
+}
+
+typedef void packet_fn(struct run *r, struct packet *q);
+
+static packet_fn *const packet_ops[] = { op_pass, op_pass,  op_edit,  op_edit, op_edit,
+					 op_edit, op_forge, op_forge, op_lose, op_replay };
+
+/* ---- honest --------------------------------------------------------------------------------- */
+
+static bool is_honest(const struct run *r, const struct packet *q)
+{
+	return ip_eq(&q->src.ip, &r->honest->address[0]) ||
+	       ip_eq(&q->dst.ip, &r->honest->address[0]);
+}
+
+/* What honest and the hub say to each other nobody touches. */
+static void serve_honest(struct run *r)
+{
+	struct packet *q;
+	size_t i = 0;
+
+	while ((q = world_packet(r->s.w, i))) {
+		if (!is_honest(r, q)) {
+			i++;
+			continue;
+		}
+		world_deliver(r->s.w, q);
+		i = 0;
+	}
+}
+
+/* Milliseconds until somebody's deadline; -1: never. */
+static int64_t next_deadline(const struct run *r)
+{
+	int64_t least = -1;
+
+	for (size_t i = 0; i < r->s.w->n_nodes; i++) {
+		int64_t ms = node_deadline_ms(r->s.w->node[i]);
+
+		if (ms >= 0 && (least < 0 || ms < least))
+			least = ms;
+	}
+	return least;
+}
+
+/* ---- operations of the two ------------------------------------------------------------------- */
+
+static ike_peer_id evil_id(const struct run *r)
+{
+	return r->member ? star_member(&r->s, "site-2.example") : EVIL_SECTION;
+}
+
+/* Evil's datagrams wait, those of honest do not. */
+static void op_time(struct run *r)
+{
+	mono_t until = mono_add(r->s.w->now.mono, dur_ms(cur_u16(r->c)));
+	int64_t ms;
+
+	for (serve_honest(r); (ms = next_deadline(r)) >= 0; serve_honest(r)) {
+		if (!mono_before(mono_add(r->s.w->now.mono, dur_ms(ms)), until))
+			break;
+		(void)world_timer(r->s.w);
+	}
+}
+
+static void op_timer(struct run *r)
+{
+	(void)world_timer(r->s.w);
+}
+
+static void op_command(struct run *r)
+{
+	uint8_t x = cur_u8(r->c);
+	enum ike_cmd_kind kind = x & 1 ? IKE_CMD_DOWN : IKE_CMD_UP;
+
+	if (x & 2)
+		(void)!node_command(r->evil, kind, STAR_PEER);
+	else if (evil_id(r))
+		(void)!node_command(r->s.hub, kind, evil_id(r));
+}
+
+static void op_traffic(struct run *r)
+{
+	dp_fake_interval(r->evil->dp);
+	dp_fake_interval(r->s.hub->dp);
+	if (cur_u8(r->c) & 1)
+		node_packet(r->evil, "10.2.0.1", "10.9.0.1");
+	else
+		node_packet(r->s.hub, "10.9.0.1", "10.2.0.1");
+}
+
+static void op_renew(struct run *r)
+{
+	struct test_conf *c = test_conf_copy(r->evil->conf);
+
+	c->peer[0].own_digest[0] ^= 1;
+	node_reconfigure(r->evil, c);
+}
+
+typedef void idle_fn(struct run *r);
+
+static idle_fn *const idle_ops[] = {
+	op_timer, op_time, op_command, op_traffic, op_timer, op_renew
+};
+
+/* ---- a run ----------------------------------------------------------------------------------- */
+
+enum kind { NETWORK, KEY, CERTIFICATE, PATTERN, KINDS };
+
+/* Evil as a section of its own at the hub, beside the network. */
+static void configure_section(struct run *r, struct star_site *evil, enum kind kind)
+{
+	struct ike_peer_conf *p = test_conf_peer(
+		r->s.ch, EVIL_SECTION, "evil", kind == PATTERN ? NULL : "192.0.2.12", "hub.example",
+		kind == PATTERN ? "*.example" : "site-2.example", EVIL_PSK);
+
+	p->ts_local = test_conf_ts(r->s.ch, "10.0.0.0/8");
+	p->ts_remote = test_conf_ts(r->s.ch, "10.2.0.0/16");
+	p->dpd_delay = dur_s(10);
+	*evil->p = (struct ike_peer_conf){ 0 };
+	evil->c->conf.n_peers = 0;
+	evil->p = test_conf_peer(evil->c, STAR_PEER, "hub", "192.0.2.1", "site-2.example",
+				 "hub.example", EVIL_PSK);
+	evil->p->start = IKE_START_UP;
+	evil->p->ts_local = test_conf_ts(evil->c, "10.2.0.0/16");
+	evil->p->ts_remote = test_conf_ts(evil->c, "10.0.0.0/8");
+	if (kind == CERTIFICATE) {
+		test_conf_cert(r->s.ch, p, 20, 200, 200);
+		test_conf_cert(evil->c, evil->p, 21, 200, 200);
+	}
+}
+
+static void begin(struct run *r, unsigned bits)
+{
+	enum kind kind = (enum kind)(bits % KINDS);
+	struct star_site evil;
+
+	star_init(&r->s, 1);
+	evil = star_site(&r->s, EVIL, NULL, NULL);
+	r->member = kind == NETWORK;
+	if (!r->member)
+		configure_section(r, &evil, kind);
+	r->s.ph->dpd_delay = evil.p->dpd_delay = dur_s(10);
+	if (bits & 16)
+		evil.c->conf.force_encap = true;
+	if (bits & 32)
+		r->s.ch->conf.half_open_cookie = 0;
+	star_hub(&r->s);
+	r->honest = star_join(&r->s, HONEST);
+	r->evil = star_start(&r->s, &evil);
+}
+
+static void step(struct run *r)
+{
+	struct packet *q;
+	unsigned id;
+	size_t op;
+
+	serve_honest(r);
+	q = world_packet(r->s.w, 0);
+	if (!q) {
+		idle_ops[pick(r->c, ARRAY_LEN(idle_ops))](r);
+		return;
+	}
+	id = q->id;
+	op = pick(r->c, ARRAY_LEN(packet_ops));
+	keep(r, q);
+	packet_ops[op](r, q);
+	/* Edited or answered by something else, it may still be there: then its turn is over. */
+	q = world_packet(r->s.w, 0);
+	if (q && q->id == id)
+		world_deliver(r->s.w, q);
+}
+
+static void check_totals(const struct node *n)
+{
+	struct ike_totals t = ike_totals(n->ike);
+
+	if (t.half_open > t.sas || ike_idle(n->ike) != (t.sas == 0))
+		harness_fail("%s: the totals do not agree", n->name);
+	if (t.children < n->n_children)
+		harness_fail("%s: the data plane has %zu children, the engine %zu", n->name,
+			     n->n_children, t.children);
+}
+
+static void honest_talks(struct run *r)
+{
+	if (!world_ping(r->s.w, r->honest, "10.1.0.1", r->s.hub, "10.9.0.1") ||
+	    !world_ping(r->s.w, r->s.hub, "10.9.0.1", r->honest, "10.1.0.1"))
+		harness_fail("honest is cut off");
+}
+
+/* What was changed in a child's selectors or SPI shows to nobody: such SAs are replaced. */
+static void must_recover(struct run *r)
+{
+	if (node_command(r->evil, IKE_CMD_DOWN, STAR_PEER) != ST_OK)
+		harness_fail("no farewell");
+	if (evil_id(r))
+		(void)!node_command(r->s.hub, IKE_CMD_DOWN, evil_id(r));
+	world_live(r->s.w, dur_s(300));
+	if (node_command(r->evil, IKE_CMD_UP, STAR_PEER) != ST_OK)
+		harness_fail("evil does not connect");
+	world_live(r->s.w, dur_s(120));
+	if (!world_ping(r->s.w, r->evil, "10.2.0.1", r->s.hub, "10.9.0.1") ||
+	    !world_ping(r->s.w, r->s.hub, "10.9.0.1", r->evil, "10.2.0.1"))
+		harness_fail("evil behaves and does not get in");
+	honest_talks(r);
+}
+
+static void end(struct run *r)
+{
+	for (size_t i = 0; i < r->s.w->n_nodes; i++)
+		if (node_command(r->s.w->node[i], IKE_CMD_SHUTDOWN, 0) != ST_OK)
+			harness_fail("no shutdown");
+	world_live(r->s.w, dur_s(120));
+	for (size_t i = 0; i < r->s.w->n_nodes; i++)
+		if (!ike_idle(r->s.w->node[i]->ike) || r->s.w->node[i]->n_children)
+			harness_fail("%s: not idle after a shutdown", r->s.w->node[i]->name);
+	for (size_t i = 0; i < r->n_kept; i++) {
+		packet_free(r->kept[i].packet);
+		mem_libc.free(NULL, r->kept[i].chain);
+	}
+	star_done(&r->s);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct cur c = cur_of(bytes_of(data, size));
+	struct run r = { .c = &c };
+
+	begin(&r, cur_u8(&c));
+	for (int i = 0; i < STEPS_MAX && cur_left(&c); i++) {
+		step(&r);
+		check_totals(r.s.hub);
+		check_totals(r.evil);
+		if (i % PING_EVERY == 0)
+			honest_talks(&r);
+		while (world_packets(r.s.w) > QUEUE_MAX)
+			world_drop(r.s.w, world_packet(r.s.w, 0));
+	}
+	must_recover(&r);
+	end(&r);
+	return 0;
+}
