@@ -8,34 +8,6 @@
 
 /* ---- the request -------------------------------------------------------------------------- */
 
-/* Our ESP proposals with the SPI in each; no key exchange, since this child uses the IKE SA's
- * (section 1.2). */
-static enum status esp_offer(struct arena *ar, const struct wire_sa *conf, uint32_t spi,
-			     struct wire_sa *ret)
-{
-	struct wire_proposal *p = arena_new(ar, conf->n * sizeof(*p));
-	uint8_t raw[4];
-	struct bytes spi_bytes;
-
-	store_be32(raw, spi);
-	if (!p || arena_dup(ar, BYTES_OF(raw), &spi_bytes))
-		return ST_NOMEM;
-	for (size_t i = 0; i < conf->n; i++) {
-		const struct wire_proposal *from = &conf->proposals[i];
-		struct wire_transform *t = arena_new(ar, from->n_transforms * sizeof(*t));
-		size_t n = 0;
-
-		if (!t)
-			return ST_NOMEM;
-		for (size_t k = 0; k < from->n_transforms; k++)
-			if (from->transforms[k].type != WIRE_T_KE)
-				t[n++] = from->transforms[k];
-		p[i] = (struct wire_proposal){ (uint8_t)(i + 1), WIRE_PROTO_ESP, spi_bytes, t, n };
-	}
-	*ret = (struct wire_sa){ p, conf->n };
-	return ST_OK;
-}
-
 /* A pattern cannot be asked for, and a hub may have another name than the one we know. */
 static bool asks_for_id(const struct ike_peer_conf *conf)
 {
@@ -61,7 +33,7 @@ static enum status build(struct ike *ike, struct attempt *at, const struct crypt
 	const struct ike_peer_conf *conf = sa->peer->conf;
 	struct wire_sa offer;
 	struct wire_out o;
-	enum status st = esp_offer(&at->mem, &conf->esp, sa->hs->child_spi, &offer);
+	enum status st = agree_offer(&at->mem, &conf->esp, sa->hs->child_spi, false, &offer);
 
 	if (st)
 		return st;
@@ -123,62 +95,36 @@ struct auth_i {
 	char how[24];
 };
 
-/* The responder's selectors must lie within what we asked for (section 2.9): what does not. */
-static enum ike_reason child_ok(const struct attempt *at, struct child_params *c, struct text *why)
+static struct asked asked(const struct ike_sa *sa)
 {
-	const struct ike_sa *sa = at->sa;
-	const struct wire_payloads *p = &at->inner;
 	const struct ike_peer_conf *conf = sa->peer->conf;
-	const struct auth_i *l = at->locals;
-	struct bytes spi;
 
-	if (policy_accept(&conf->esp, &p->sa, true, why, &c->suite, &spi))
-		return IKE_R_ESP_PROPOSAL;
-	if (spi.n != 4 || load_be32(spi.p) < IKE_MIN_ESP_SPI) {
-		text_add(why, "its SPI is not one");
-		return IKE_R_ESP_PROPOSAL;
-	}
-	if (!p->ts_i.n || !p->ts_r.n || !policy_ts_subset(&p->ts_i, &conf->ts_local) ||
-	    !policy_ts_subset(&p->ts_r, &conf->ts_remote)) {
-		text_add(why, "the peer answered with selectors ");
-		policy_ts_list_text(why, &p->ts_i);
-		text_add(why, " === ");
-		policy_ts_list_text(why, &p->ts_r);
-		text_add(why, ", which are not within ours, ");
-		policy_ts_list_text(why, &conf->ts_local);
-		text_add(why, " === ");
-		policy_ts_list_text(why, &conf->ts_remote);
-		return IKE_R_SELECTORS;
-	}
-	if (conf->role == IKE_ROLE_HUB && !hub_may_source(conf, cred_of(l->cred), &p->ts_r, why))
-		return IKE_R_AUTHORISATION;
-	c->spi_in = sa->hs->child_spi;
-	c->spi_out = load_be32(spi.p);
-	c->ts_local = p->ts_i;
-	c->ts_remote = p->ts_r;
-	return IKE_R_NONE;
+	return (struct asked){ .offer = &conf->esp,
+			       .spi = sa->hs->child_spi,
+			       .ts_local = &conf->ts_local,
+			       .ts_remote = &conf->ts_remote };
 }
 
 /* NULL: `ret_reason` and `why` say why not. */
 static struct child *make_child(struct ike *ike, const struct attempt *at, struct outbox *ob,
 				enum ike_reason *ret_reason, struct text *why)
 {
+	const struct auth_i *l = at->locals;
 	struct ike_sa *sa = at->sa;
-	struct nonces nonces = { sa->hs->nonce_i, sa->hs->nonce_r };
-	struct child_params c = { .peer = sa->peer->id };
-	struct child *child = NULL;
+	struct claimant who = { .peer = sa->peer, .cred = cred_of(l->cred) };
+	struct child_seed seed = { .nonces = { sa->hs->nonce_i, sa->hs->nonce_r },
+				   .initiator = true };
+	struct asked want = asked(sa);
+	struct child_params c = { 0 };
+	struct child *child;
 
-	*ret_reason = child_ok(at, &c, why);
+	*ret_reason = agree_accept(&who, &want, &at->inner, &c, why);
 	if (*ret_reason)
 		return NULL;
-	if (keys_child(&ike->crypto, sa->suite.prf, keys_d(&sa->keys), &nonces, &c.suite, true,
-		       &c.in, &c.out) == ST_OK &&
-	    child_new(ike, sa, &c, ob, &child))
-		child = NULL;
-	wipe(&c, sizeof(c));
-	if (!child) {
+	if (child_make(ike, sa, sa->peer, &c, &seed, ob, &child)) {
 		*ret_reason = IKE_R_INTERNAL;
 		text_add(why, "out of memory");
+		return NULL;
 	}
 	return child;
 }
@@ -186,24 +132,10 @@ static struct child *make_child(struct ike *ike, const struct attempt *at, struc
 static void explain_no_child(struct ike *ike, const struct ike_sa *sa,
 			     const struct wire_payloads *p, struct text *why)
 {
-	const struct wire_notify *n = wire_find_error(p);
-	const struct ike_peer_conf *conf = sa->peer->conf;
-	const char *name = n ? wire_notify_name(n->type) : NULL;
+	struct asked want = asked(sa);
 
 	count(ike, C_PEER_REFUSED);
-	text_fmt(why, "the peer made no child SA: %s", name ? name : "without saying why");
-	if (n && n->type == WIRE_N_TS_UNACCEPTABLE) {
-		text_add(why, "; we asked for ");
-		policy_ts_list_text(why, &conf->ts_local);
-		text_add(why, " === ");
-		policy_ts_list_text(why, &conf->ts_remote);
-		if (conf->role == IKE_ROLE_HUB)
-			text_add(why, "; a hub grants what is in our certificate's address blocks, "
-				      "or in a member rule of its own, and nobody else has up");
-	} else if (n && n->type == WIRE_N_NO_PROPOSAL_CHOSEN) {
-		text_add(why, "; we offered ");
-		policy_sa_text(why, &conf->esp);
-	}
+	agree_refused(sa->peer->conf, &want, p, why);
 }
 
 /* The peer is who it should be: the SA is up, with its child if there is one. */

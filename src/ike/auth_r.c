@@ -211,104 +211,26 @@ static enum ike_reason misfit(struct ike *ike, const struct ike_sa *sa,
 	return suite_allowed(p->conf, &sa->suite) ? IKE_R_KEY : IKE_R_PROPOSAL;
 }
 
-/* ---- the child ---------------------------------------------------------------------------- */
+/* ---- the answer --------------------------------------------------------------------------- */
 
 /* What comes of a request; everything of it can fail before anything changes. */
 struct answer {
 	struct peer *peer; /* whose the SA becomes; an instance may not be linked yet */
+	struct agreement agreed;
 	struct child *child;
 	struct bytes message;
 	struct policy_ident id;
 	struct cred *cred;
-	enum ike_reason no_child; /* as far as it has come */
-	char why_no_child[IKE_EVENT_TEXT_MAX];
-	char conflict[IKE_EVENT_TEXT_MAX];
 	struct outbox ob;
 };
 
-/* TSi of a member of our network: what it is authorised for, and nobody else has up. */
-static enum status narrow_member(struct ike *ike, struct attempt *at, struct answer *a,
-				 struct child_params *c, struct text *why)
-{
-	const struct ike_peer_conf *conf = a->peer->conf;
-	struct policy_ident id = { at->inner.id_i.type, at->inner.id_i.data };
-	struct text conflict = TEXT_OF(a->conflict);
-	struct wire_ts_list allowed;
-	char buf[IKE_EVENT_TEXT_MAX];
-	struct text by = TEXT_OF(buf);
-	struct auth_r *l = at->locals;
-	enum status st = member_authorise(&at->mem, conf, &id, cred_of(l->cred), &by, &allowed);
-
-	a->no_child = IKE_R_AUTHORISATION;
-	if (st == ST_REFUSE) {
-		text_add(why, "it asks for ");
-		policy_ts_list_text(why, &at->inner.ts_i);
-		text_add(why, ", but ");
-		text_add(why, buf);
-	}
-	if (!st) {
-		st = policy_ts_narrow(&at->mem, &at->inner.ts_i, &allowed, why, &c->ts_remote);
-		if (st == ST_REFUSE)
-			text_fmt(why, ", by %s", buf);
-	}
-	if (st)
-		return st;
-	st = claims_resolve(ike, &at->mem, a->peer, &id, &allowed, &c->ts_remote, &conflict, why);
-	/* Without a conflict it was a selector that cannot be had. */
-	a->no_child = a->conflict[0] ? IKE_R_CONFLICT : IKE_R_SELECTORS;
-	return st;
-}
-
-/* ST_REFUSE: `*ret_notify` is the answer, `why` the explanation. */
-static enum status negotiate(struct ike *ike, struct attempt *at, struct answer *a,
-			     struct child_params *c, uint8_t *ret_number, uint16_t *ret_notify)
-{
-	const struct ike_peer_conf *conf = a->peer->conf;
-	const struct wire_payloads *in = &at->inner;
-	struct text why = TEXT_OF(a->why_no_child);
-	struct bytes spi;
-	enum status st =
-		policy_select(&conf->esp, &in->sa, true, &why, &c->suite, ret_number, &spi);
-
-	*ret_notify = WIRE_N_NO_PROPOSAL_CHOSEN;
-	a->no_child = IKE_R_ESP_PROPOSAL;
-	if (st)
-		return st;
-	if (spi.n != 4 || load_be32(spi.p) < IKE_MIN_ESP_SPI) {
-		text_add(&why, "the child's SPI is not one");
-		return ST_REFUSE;
-	}
-	c->spi_out = load_be32(spi.p);
-	*ret_notify = WIRE_N_TS_UNACCEPTABLE;
-	a->no_child = IKE_R_SELECTORS;
-	if (conf->role == IKE_ROLE_MEMBERS)
-		st = narrow_member(ike, at, a, c, &why);
-	else
-		st = policy_ts_narrow(&at->mem, &in->ts_i, &conf->ts_remote, &why, &c->ts_remote);
-	if (st)
-		return st;
-	a->no_child = IKE_R_SELECTORS;
-	return policy_ts_narrow(&at->mem, &in->ts_r, &conf->ts_local, &why, &c->ts_local);
-}
-
-static void put_child(struct wire_out *o, const struct child_params *c,
-		      const struct wire_proposal *choice)
-{
-	struct wire_sa sa = { choice, 1 };
-
-	wire_put_sa(o, &sa);
-	wire_put_ts(o, WIRE_P_TSI, c->ts_remote.ts, c->ts_remote.n);
-	wire_put_ts(o, WIRE_P_TSR, c->ts_local.ts, c->ts_local.n);
-}
-
 /* HDR, SK {IDr, [CERT,] AUTH, (SAr2, TSi, TSr | N)} */
 static enum status build(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf,
-			 const struct crypto_result *own, const struct child_params *c,
-			 uint8_t number, uint16_t notify, struct bytes *ret_owned)
+			 const struct crypto_result *own, const struct agreement *a,
+			 struct bytes *ret_owned)
 {
-	struct wire_proposal choice;
 	struct wire_out o;
-	uint8_t raw[4];
+	enum status st;
 
 	msg_begin_sk(ike, at->sa, WIRE_IKE_AUTH, true, at->sa->win.next_recv, &o);
 	wire_put_id(&o, WIRE_P_IDR, conf->local_id.type, conf->local_id.data);
@@ -316,38 +238,25 @@ static enum status build(struct ike *ike, struct attempt *at, const struct ike_p
 		for (size_t i = 0; i < conf->n_certs; i++)
 			wire_put_cert(&o, WIRE_CERT_X509, conf->certs[i]);
 	auth_put(&o, own);
-	if (notify) {
-		wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), notify, bytes_of(NULL, 0));
+	if (a->notify) {
+		wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), a->notify,
+				bytes_of(NULL, 0));
 	} else {
-		enum status st;
-
-		store_be32(raw, c->spi_in);
-		st = policy_suite_proposal(&at->mem, &c->suite, number, BYTES_OF(raw), &choice);
+		st = agree_put_choice(&o, &at->mem, &a->c, a->number);
 		if (st)
 			return st;
-		put_child(&o, c, &choice);
+		agree_put_ts(&o, &a->c);
 	}
 	return msg_end(ike, at->sa, &o, ret_owned);
 }
 
-static enum status make_child(struct ike *ike, struct ike_sa *sa, struct child_params *c,
-			      struct answer *a)
+static enum status make_child(struct ike *ike, struct ike_sa *sa, struct answer *a)
 {
-	struct nonces nonces = { sa->hs->nonce_i, sa->hs->nonce_r };
-	enum status st;
+	struct child_seed seed = { .nonces = { sa->hs->nonce_i, sa->hs->nonce_r } };
 
-	c->peer = a->peer->id;
-	c->spi_in = child_pick_spi(ike);
-	st = keys_child(&ike->crypto, sa->suite.prf, keys_d(&sa->keys), &nonces, &c->suite, false,
-			&c->in, &c->out);
-	if (!st)
-		st = child_new(ike, sa, c, &a->ob, &a->child);
-	if (!st && a->peer->conf->role == IKE_ROLE_MEMBERS)
-		st = claims_take(ike, a->peer, a->child);
-	return st;
+	a->agreed.c.spi_in = child_pick_spi(ike);
+	return child_make(ike, sa, a->peer, &a->agreed.c, &seed, &a->ob, &a->child);
 }
-
-/* ---- the answer --------------------------------------------------------------------------- */
 
 /* Who it is from now on: the section itself, or its instance for that identity. */
 static enum status prepare_peer(struct ike *ike, const struct attempt *at, struct peer *section,
@@ -372,26 +281,22 @@ static enum status prepare_peer(struct ike *ike, const struct attempt *at, struc
 static enum status prepare(struct ike *ike, struct attempt *at, struct peer *section,
 			   const struct crypto_result *own, struct answer *a)
 {
-	struct child_params c = { 0 };
-	uint16_t notify = 0;
-	uint8_t number = 0;
+	const struct auth_r *l = at->locals;
+	struct claimant who;
 	enum status st = prepare_peer(ike, at, section, a);
 
 	if (st)
 		return st;
-	st = negotiate(ike, at, a, &c, &number, &notify);
+	who = (struct claimant){ a->peer, a->id, cred_of(l->cred) };
+	st = agree_grant(ike, &at->mem, &who, &at->inner, false, &a->agreed);
 	if (st == ST_OK) {
-		notify = 0;
-		a->why_no_child[0] = 0;
-		st = make_child(ike, at->sa, &c, a);
+		st = make_child(ike, at->sa, a);
 	} else if (st == ST_REFUSE) {
-		count(ike, notify == WIRE_N_TS_UNACCEPTABLE ? C_TS_REFUSED : C_NO_PROPOSAL);
+		count(ike,
+		      a->agreed.notify == WIRE_N_TS_UNACCEPTABLE ? C_TS_REFUSED : C_NO_PROPOSAL);
 		st = ST_OK;
 	}
-	if (!st)
-		st = build(ike, at, section->conf, own, &c, number, notify, &a->message);
-	wipe(&c, sizeof(c));
-	return st;
+	return st ? st : build(ike, at, section->conf, own, &a->agreed, &a->message);
 }
 
 static void abandon(struct ike *ike, struct answer *a)
@@ -421,20 +326,20 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 		instance_link(ike, a->peer);
 	sa_set_peer(sa, a->peer);
 	sa_established(ike, sa);
-	if (a->conflict[0]) {
+	if (a->agreed.conflict[0]) {
 		count(ike, C_CONFLICT);
 		event_emit(ike, NULL, IKE_EV_CONFLICT,
 			   (struct event_about){ .sa = sa, .reason = IKE_R_CONFLICT }, "%s",
-			   a->conflict);
+			   a->agreed.conflict);
 	}
 	if (a->child) {
 		outbox_commit(ike, &a->ob);
 		child_link(ike, a->child);
 	} else {
-		peer_error(ike, a->peer, a->why_no_child);
+		peer_error(ike, a->peer, a->agreed.why);
 		event_emit(ike, NULL, IKE_EV_REFUSED,
-			   (struct event_about){ .sa = sa, .reason = a->no_child },
-			   "no child SA: %s", a->why_no_child);
+			   (struct event_about){ .sa = sa, .reason = a->agreed.reason },
+			   "no child SA: %s", a->agreed.why);
 	}
 	/* The answer leaves after the data plane was told: the peer may use the child at once. */
 	send_response(ike, sa, WIRE_IKE_AUTH, a->message);

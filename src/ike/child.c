@@ -169,6 +169,30 @@ enum status child_new(struct ike *ike, struct ike_sa *sa, const struct child_par
 	return ST_OK;
 }
 
+enum status child_make(struct ike *ike, struct ike_sa *sa, struct peer *peer,
+		       struct child_params *p, const struct child_seed *seed, struct outbox *ob,
+		       struct child **ret_child)
+{
+	enum status st = keys_child(&ike->crypto, sa->suite.prf, keys_d(&sa->keys), seed->shared,
+				    &seed->nonces, &p->suite, seed->initiator, &p->in, &p->out);
+	struct child *c;
+
+	p->peer = peer->id;
+	if (!st)
+		st = child_new(ike, sa, p, ob, &c);
+	wipe(&p->in, sizeof(p->in));
+	wipe(&p->out, sizeof(p->out));
+	if (st)
+		return st;
+	if (peer->conf->role == IKE_ROLE_MEMBERS)
+		st = claims_take(ike, peer, c);
+	if (st)
+		child_free(ike, c);
+	else
+		*ret_child = c;
+	return st;
+}
+
 void child_free(struct ike *ike, struct child *c)
 {
 	mem_free(ike->mem, (void *)(uintptr_t)c->ts_local.ts);

@@ -6,12 +6,20 @@
 const char *ike_event_name(enum ike_event_kind kind)
 {
 	static const char *const names[IKE_EVENTS] = {
-		[IKE_EV_CONNECTING] = "connecting",   [IKE_EV_SA_UP] = "ike_up",
-		[IKE_EV_SA_DOWN] = "ike_down",        [IKE_EV_CHILD_UP] = "child_up",
-		[IKE_EV_CHILD_DOWN] = "child_down",   [IKE_EV_CONFLICT] = "conflict",
-		[IKE_EV_REFUSED] = "refused",         [IKE_EV_RETRANSMIT] = "retransmit",
-		[IKE_EV_UNREACHABLE] = "unreachable", [IKE_EV_DEAD] = "dpd_dead",
-		[IKE_EV_DATAPLANE] = "dataplane",     [IKE_EV_BUG] = "bug",
+		[IKE_EV_CONNECTING] = "connecting",
+		[IKE_EV_SA_UP] = "ike_up",
+		[IKE_EV_SA_DOWN] = "ike_down",
+		[IKE_EV_CHILD_UP] = "child_up",
+		[IKE_EV_CHILD_DOWN] = "child_down",
+		[IKE_EV_SA_REKEYED] = "ike_rekeyed",
+		[IKE_EV_CHILD_REKEYED] = "child_rekeyed",
+		[IKE_EV_CONFLICT] = "conflict",
+		[IKE_EV_REFUSED] = "refused",
+		[IKE_EV_RETRANSMIT] = "retransmit",
+		[IKE_EV_UNREACHABLE] = "unreachable",
+		[IKE_EV_DEAD] = "dpd_dead",
+		[IKE_EV_DATAPLANE] = "dataplane",
+		[IKE_EV_BUG] = "bug",
 	};
 
 	return kind < IKE_EVENTS ? names[kind] : "unknown";

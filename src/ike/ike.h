@@ -187,14 +187,22 @@ enum ike_cmd_kind {
 	IKE_CMD_UP, /* connect a peer now */
 	IKE_CMD_DOWN, /* delete a peer's SAs; it stays down until UP, traffic or its own wish */
 	IKE_CMD_SHUTDOWN, /* delete all SAs, start nothing more; ike_idle() tells when done */
+	IKE_CMD_REKEY_SA, /* replace IKE SA `sa` by one with other keys; 0: every one of `peer` */
+	IKE_CMD_REKEY_CHILD, /* the same with `child`; 0: every child of `peer` */
+	IKE_CMD_DOWN_SA, /* delete IKE SA `sa` */
+	IKE_CMD_DOWN_CHILD, /* delete `child` */
+	IKE_CMD_NEW_CHILD, /* of `peer`: one more child, with the section's selectors */
 };
 
 struct ike_cmd {
 	enum ike_cmd_kind kind;
-	ike_peer_id peer; /* UP, DOWN */
+	ike_peer_id peer; /* UP, DOWN, NEW_CHILD; REKEY_SA and REKEY_CHILD without `sa`, `child` */
+	ike_sa_id sa; /* REKEY_SA, DOWN_SA */
+	dp_child_id child; /* REKEY_CHILD, DOWN_CHILD */
 };
 
-/* ST_INVAL: no such peer, or it has no address to connect to. */
+/* ST_INVAL: no such peer, SA or child, or none that could do it: no address to connect to, no IKE
+ * SA that is up. */
 MUST enum status ike_command(struct ike *ike, struct now now, const struct ike_cmd *cmd);
 
 /* True when no SA is left (after SHUTDOWN). */
@@ -208,6 +216,8 @@ enum ike_event_kind {
 	IKE_EV_SA_DOWN,
 	IKE_EV_CHILD_UP,
 	IKE_EV_CHILD_DOWN,
+	IKE_EV_SA_REKEYED, /* another IKE SA took the place of one, with its children: both SPIs */
+	IKE_EV_CHILD_REKEYED, /* another child took the place of one: both SPIs */
 	IKE_EV_CONFLICT, /* two peers are authorised for one prefix: who has it, who does not get it
 			  */
 	IKE_EV_REFUSED, /* a negotiation failed: `text` has both sides' values and what to change */

@@ -2,8 +2,9 @@
  * internal.h - the engine's own structures.  Only src/ike/ includes it.
  *
  * Reading order: engine.c (entries), dispatch.c (which row takes a message), table.c (the rows),
- * init_i.c, init_r.c, auth_i.c, auth_r.c, info.c (the exchanges), child.c, peer.c (who we want to
- * be connected to), member.c (who is connected to us, and what it may source), lookup.c, reload.c.
+ * init_i.c, init_r.c, auth_i.c, auth_r.c, agree.c (terms of a child), info.c (the exchanges),
+ * agenda.c (what an SA does next), child.c, peer.c (who we want to be connected to), member.c (who
+ * is connected to us, and what it may source), lookup.c, reload.c.
  */
 #pragma once
 
@@ -120,11 +121,12 @@ struct crypto_key keys_out(const struct sa_keys *k);
 struct crypto_key keys_in(const struct sa_keys *k);
 /* The KEYS output of an SA, for a key log. */
 void keys_emit(struct ike *ike, const struct ike_sa *sa);
-/* Child keys without PFS: KEYMAT = prf+(SK_d, Ni | Nr), section 2.17; `initiator` of the exchange
- * that creates the child. */
+/* Child keys, section 2.17: KEYMAT = prf+(SK_d, [g^ir |] Ni | Nr); `shared` is empty without PFS;
+ * `initiator` of the exchange that creates the child. */
 MUST enum status keys_child(const struct crypto *c, uint16_t prf, struct bytes sk_d,
-			    const struct nonces *nonces, const struct policy_suite *suite,
-			    bool initiator, struct esp_keys *ret_in, struct esp_keys *ret_out);
+			    struct bytes shared, const struct nonces *nonces,
+			    const struct policy_suite *suite, bool initiator,
+			    struct esp_keys *ret_in, struct esp_keys *ret_out);
 /* InitiatorSignedOctets or ResponderSignedOctets (section 2.15) into arena memory. */
 MUST enum status keys_signed_octets(const struct crypto *c, uint16_t prf, struct arena *ar,
 				    struct bytes real_message, struct bytes peer_nonce,
@@ -141,6 +143,28 @@ struct path {
 	bool nat_remote; /* a NAT (or a foreign peer that pretends one) changes theirs */
 	bool forced; /* no NAT, but the peer asks for encapsulation as natd_put() does */
 };
+
+/* ---- what an SA still has to do (agenda.c) ------------------------------------------------ */
+
+/* Something that is wanted of an exchange of ours, until one brought it. */
+struct wish {
+	mono_t after; /* not before: the last try failed */
+	uint8_t failures;
+	bool on;
+};
+
+/* Wishes are idempotent; each is carried out as soon as the window is free, and again, after a
+ * pause, until it was granted or makes no sense any more. */
+struct child;
+
+/* Another child shall take its place. */
+void child_want_rekey(struct ike *ike, struct child *c);
+/* It carries nothing from now on; the peer hears of it. */
+void child_want_delete(struct ike *ike, struct child *c, const char *why);
+/* Another IKE SA shall take its place, with its children. */
+void sa_want_rekey(struct ike *ike, struct ike_sa *sa);
+/* One more child, with the selectors of its section. */
+void sa_want_child(struct ike *ike, struct ike_sa *sa);
 
 /* ---- children (child.c) ------------------------------------------------------------------ */
 
@@ -160,6 +184,7 @@ struct child {
 	struct wire_ts_list ts_remote;
 	uint64_t packets_in; /* as last reported */
 	mono_t created;
+	struct wish rekey;
 	bool installed;
 	bool refused; /* by the data plane */
 	bool claims; /* its remote prefixes are in the table of claims */
@@ -177,9 +202,21 @@ struct child_params {
 	struct esp_keys out;
 };
 
+/* Where the keys of a child come from. */
+struct child_seed {
+	struct bytes shared; /* of its own key exchange; empty: none (no PFS) */
+	struct nonces nonces; /* of the exchange that creates it */
+	bool initiator; /* of that exchange */
+};
+
 /* A fresh inbound SPI, not in use. */
 uint32_t child_pick_spi(struct ike *ike);
-/* Makes the child and its DP operation (in `ob`); nothing is linked before child_link(). */
+/* Makes the child with its keys, its claims and its DP operation (in `ob`) out of what was agreed;
+ * nothing is linked before child_link().  `peer`: whose it will be. */
+MUST enum status child_make(struct ike *ike, struct ike_sa *sa, struct peer *peer,
+			    struct child_params *p, const struct child_seed *seed,
+			    struct outbox *ob, struct child **ret_child);
+/* The same with keys that are in `p` already, and no claims. */
 MUST enum status child_new(struct ike *ike, struct ike_sa *sa, const struct child_params *p,
 			   struct outbox *ob, struct child **ret_child);
 void child_free(struct ike *ike, struct child *c); /* never linked */
@@ -275,6 +312,8 @@ struct ike_sa {
 	mono_t established;
 	mono_t last_in; /* authenticated sign of life */
 	bool alive_due; /* waiting for a data-plane counter before probing */
+	struct wish rekey; /* of the IKE SA itself */
+	struct wish more; /* one more child */
 	struct policy_ident remote_id; /* owned, as authenticated */
 	struct cred *cred; /* owned; NULL: no certificate */
 	char auth_local[24];
@@ -440,6 +479,56 @@ void auth_i_begin(struct ike *ike, struct attempt *at);
 
 /* Whether the negotiated IKE suite is one that this peer's proposals allow. */
 bool suite_allowed(const struct ike_peer_conf *conf, const struct policy_suite *suite);
+
+/* ---- terms of a child (agree.c) ----------------------------------------------------------- */
+
+/* Our ESP proposals with our SPI in each; with `ke`, their key exchange methods too (section 1.2:
+ * a child of IKE_AUTH has none of its own). */
+MUST enum status agree_offer(struct arena *ar, const struct wire_sa *conf, uint32_t spi, bool ke,
+			     struct wire_sa *ret_offer);
+
+/* What a responder makes of a request. */
+struct agreement {
+	struct child_params c; /* but for our SPI and the keys; selectors in the arena */
+	uint8_t number; /* of their proposal */
+	uint16_t notify; /* refused: the answer */
+	enum ike_reason reason; /* refused: what is not acceptable */
+	char why[IKE_EVENT_TEXT_MAX];
+	char conflict[IKE_EVENT_TEXT_MAX]; /* prefixes that another identity has up */
+};
+
+/* The other end, as far as its authority goes. */
+struct claimant {
+	struct peer *peer;
+	struct policy_ident id;
+	const struct cred *cred;
+};
+
+/* Responder: what of the request is granted. ST_REFUSE: nothing; `notify`, `reason`, `why` say it.
+ */
+MUST enum status agree_grant(struct ike *ike, struct arena *ar, const struct claimant *who,
+			     const struct wire_payloads *in, bool ke, struct agreement *ret);
+/* Its answer: the chosen proposal with our SPI, and the selectors. */
+MUST enum status agree_put_choice(struct wire_out *o, struct arena *ar,
+				  const struct child_params *c, uint8_t number);
+void agree_put_ts(struct wire_out *o, const struct child_params *c);
+
+/* What an initiator asked for. */
+struct asked {
+	const struct wire_sa *offer;
+	bool ke;
+	uint32_t spi;
+	const struct wire_ts_list *ts_local, *ts_remote;
+};
+
+/* Initiator: whether the answer lies in what we asked for (section 2.9), and the peer may have it:
+ * what does not. */
+MUST enum ike_reason agree_accept(const struct claimant *who, const struct asked *asked,
+				  const struct wire_payloads *in, struct child_params *ret,
+				  struct text *why);
+/* Initiator: the peer made no child; why, with what we asked for. */
+void agree_refused(const struct ike_peer_conf *conf, const struct asked *asked,
+		   const struct wire_payloads *in, struct text *why);
 
 /* Shared by both sides of IKE_AUTH (auth.c). */
 MUST enum status auth_job_own(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf,

@@ -146,12 +146,12 @@ void keys_emit(struct ike *ike, const struct ike_sa *sa)
 		outbox_commit(ike, &ob);
 }
 
-enum status keys_child(const struct crypto *c, uint16_t prf, struct bytes sk_d,
+enum status keys_child(const struct crypto *c, uint16_t prf, struct bytes sk_d, struct bytes shared,
 		       const struct nonces *nonces, const struct policy_suite *suite,
 		       bool initiator, struct esp_keys *ret_in, struct esp_keys *ret_out)
 {
 	struct crypto_cipher cipher = policy_suite_cipher(suite);
-	struct bytes parts[2] = { nonces->i, nonces->r };
+	struct bytes parts[3] = { shared, nonces->i, nonces->r };
 	struct esp_keys first = { .cipher = cipher }, second = { .cipher = cipher };
 	struct crypto_cipher_info ci;
 	uint8_t mat[KEYMAT_MAX];
@@ -164,7 +164,7 @@ enum status keys_child(const struct crypto *c, uint16_t prf, struct bytes sk_d,
 	n = 2 * (ci.integ_key_len + ci.key_len);
 	if (n > sizeof(mat))
 		return ST_BUG;
-	st = crypto_prf_plus(c, prf, sk_d, parts, 2, mat, n);
+	st = crypto_prf_plus(c, prf, sk_d, parts, 3, mat, n);
 	cur = cur_of(bytes_of(mat, n));
 	/* Section 2.17: all keys of the direction initiator to responder first, and within a
 	 * direction the encryption key before the integrity key. */
