@@ -156,8 +156,13 @@ static void to_handler(struct ike *ike, struct ike_sa *sa, const struct wire_hdr
 static void opened(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
 		   const struct wire_hdr *h, struct rx *rx, enum window_class class)
 {
-	if (rx->inner->unknown_critical) {
-		unknown_critical(ike, sa, h, rx->inner->unknown_critical);
+	uint8_t unknown = rx->inner->unknown_critical;
+
+	/* One beside SK is as authentic as those inside, and counts as much. */
+	if (!unknown)
+		unknown = rx->msg->clear.unknown_critical;
+	if (unknown) {
+		unknown_critical(ike, sa, h, unknown);
 		return;
 	}
 	sa->last_in = ike->now.mono;
