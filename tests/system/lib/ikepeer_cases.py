@@ -1,0 +1,501 @@
+"""Cases of misbehaviour: what is made wrong, in which message, and what RFC 7296 has to follow.
+
+A Step is one message of ours in the life of an SA: how to get there, what the good message is, and
+how things go on after it. A Case changes the good message; its outcome says what the daemon does
+then, and the case which counter says so. After every case the SA carries packets if the RFC lets
+it live, the standing SA of the world does in any event, and no other counter has risen.
+"""
+
+import copy
+import dataclasses
+import os
+import typing
+
+from . import ike
+from . import ikepeer_wire as wire
+from .ikepeer_wire import Payload
+from .wait import until
+
+UNKNOWN = 200                           # a payload type that nobody has defined
+
+
+@dataclasses.dataclass
+class Case:
+    name: str
+    rfc: str                            # the section that demands the outcome
+    change: typing.Callable             # (draft, sa)
+    outcome: object
+    counter: str = ""                   # what rises, "" nothing
+
+
+def ids(cases):
+    """For pytest.mark.parametrize."""
+    return {"argvalues": cases, "ids": [case.name for case in cases]}
+
+
+# ---- what a step is
+
+
+class Step:
+    """A request of ours. The methods that differ are in the classes below."""
+
+    name = ""
+
+    def reach(self, world):
+        raise NotImplementedError
+
+    def good(self, sa):
+        raise NotImplementedError
+
+    def took(self, sa, data, answer):
+        """The daemon accepted `data` and answered so."""
+        raise NotImplementedError
+
+    def finish(self, sa):
+        """From there to an SA with a child."""
+
+
+class Init(Step):
+    name = "init"
+
+    def reach(self, world):
+        return world.case()
+
+    def good(self, sa):
+        return sa.init_request()
+
+    def took(self, sa, data, answer):
+        sa.message_1 = data
+        sa.got_init_response(answer)
+
+    def finish(self, sa):
+        sa.got_auth_response(sa.ask(sa.auth_request()))
+
+
+class Auth(Step):
+    name = "auth"
+
+    def reach(self, world):
+        return world.case().start()
+
+    def good(self, sa):
+        return sa.auth_request()
+
+    def took(self, sa, data, answer):
+        sa.next_send += 1
+        sa.got_auth_response(answer)
+
+
+class Info(Step):
+    """A request that says much and wants nothing: unknown notifies, SPIs of nobody."""
+
+    name = "info"
+
+    def reach(self, world):
+        return world.case().establish()
+
+    def good(self, sa):
+        return sa.info(Payload(ike.NOTIFY, ike.notify(50000)),
+                       Payload(ike.DELETE, wire.delete(wire.ESP_PROTO, [wire.random_spi(4)])),
+                       Payload(ike.VENDOR, b"nobody's"), Payload(ike.NOTIFY, ike.notify(9999)))
+
+    def took(self, sa, data, answer):
+        sa.next_send += 1
+        assert answer.encrypted and answer.payloads == [], answer
+
+
+# ---- outcomes
+
+
+class Outcome:
+    def run(self, world, step, sa, draft, case):
+        raise NotImplementedError
+
+
+def _up(world, step, sa):
+    step.finish(sa)
+    world.carries(sa)
+    sa.close()
+
+
+def check_risen(risen, case, times=None):
+    """Only what the case names has risen, and that has."""
+    wanted = set(case.counter.split())
+    assert set(risen) == wanted, f"rose: {risen}, wanted: {wanted}"
+    assert times is None or all(risen[name] == times for name in wanted), risen
+
+
+@dataclasses.dataclass
+class Accepted(Outcome):
+    """The exchange goes on as if the message were the good one; `number` is that of the proposal
+    which the answer has to choose."""
+
+    number: int = 1
+
+    def run(self, world, step, sa, draft, case):
+        before = world.look()
+        sa.chosen = self.number
+        data = sa.send(draft)
+        step.took(sa, data, sa.answer_to(draft))
+        _up(world, step, sa)
+        check_risen(world.settled().risen(before), case)
+
+
+class Silent(Outcome):
+    """No answer, no change: the good message has its full effect afterwards."""
+
+    def run(self, world, step, sa, draft, case):
+        before = world.look()
+        sa.send(draft)
+        after = world.settled()
+        world.peer.pump()
+        assert not world.peer.ike, f"an answer: {world.peer.ike[0][1].hex()}"
+        check_risen(after.risen(before), case, 1)
+        assert after.sas() == before.sas()
+        again(world, step, sa)
+
+
+def again(world, step, sa):
+    """The good message, and all that follows."""
+    draft = step.good(sa)
+    data = sa.send(draft)
+    step.took(sa, data, sa.answer_to(draft))
+    _up(world, step, sa)
+
+
+@dataclasses.dataclass
+class Clear(Outcome):
+    """An unprotected error notify that changes nothing, as sparingly as section 2.21.4 wants it:
+    where the daemon has said enough in this second, it is asked again."""
+
+    notify: int
+    data: tuple = (b"",)                # what the notification may hold
+
+    def run(self, world, step, sa, draft, case):
+        before = world.look()
+        data = draft.encode()
+        answer = wire.parse(until(lambda: self._asked(world, sa, data), "the unprotected answer"))
+        assert not answer.encrypted and answer.types() == [ike.NOTIFY]
+        notify, = answer.notifies().values()
+        assert notify.type == self.notify and notify.data in self.data
+        assert answer.raw[:16] == data[:8] + (bytes(8) if step.name == "init" and
+                                              self.notify != wire.INVALID_IKE_SPI
+                                              else data[8:16])
+        assert (answer.exchange, answer.msgid) == (data[18], draft.msgid)
+        assert answer.response and bool(answer.flags & ike.INITIATOR) != bool(
+            draft.flags & ike.INITIATOR)
+        after = world.settled()
+        risen = after.risen(before)
+        risen.pop("ike.rx.stray_limited", None)
+        check_risen(risen, case)
+        assert after.sas() == before.sas()
+        again(world, step, sa)
+
+    @staticmethod
+    def _asked(world, sa, data):
+        sa.send(data)
+        world.settled()
+        world.peer.pump()
+        return world.peer.ike.popleft()[1] if world.peer.ike else None
+
+
+@dataclasses.dataclass
+class Refused(Outcome):
+    """A protected error notify, alone, and no other effect; the SA ends or lives on."""
+
+    notify: int
+    ends: bool = False
+    data: bytes = b""
+
+    def run(self, world, step, sa, draft, case):
+        before = world.look()
+        sa.send(draft)
+        answer = sa.answer_to(draft)
+        sa.next_send += 1
+        assert answer.encrypted and answer.types() == [ike.NOTIFY], answer
+        notify, = answer.notifies().values()
+        assert (notify.type, notify.data) == (self.notify, self.data)
+        after = world.settled()
+        check_risen(after.risen(before), case, 1)
+        if self.ends:
+            assert not world.alive(sa)
+            assert after.child_sas == before.child_sas - len(sa.children)
+        else:
+            assert after.sas() == before.sas()
+            again(world, step, sa)
+
+
+def run(world, step, case):
+    """One case at one step."""
+    sa = step.reach(world)
+    world.settled()
+    world.peer.forget()
+    draft = step.good(sa)
+    case.change(draft, sa)
+    case.outcome.run(world, step, sa, draft, case)
+    world.check_standing()
+
+
+# ---- changes
+
+
+def fields(**values):
+    """Fields of the draft; a callable gets what was there."""
+    def change(draft, _sa):
+        for name, value in values.items():
+            setattr(draft, name, value(getattr(draft, name)) if callable(value) else value)
+    return change
+
+
+def damaged(function):
+    """The finished datagram."""
+    def change(draft, _sa):
+        draft.damage = function
+    return change
+
+
+def flipped(data):
+    """Another SPI."""
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+def omit(kind, nth=0):
+    def change(draft, _sa):
+        draft.where().remove(draft.find(kind, nth))
+    return change
+
+
+def repeat(kind, nth=0):
+    """Once more, at the end."""
+    def change(draft, _sa):
+        draft.where().append(copy.copy(draft.find(kind, nth)))
+    return change
+
+
+def add(kind, body=b"", flags=0, at=None, clear=False, **fields_):
+    """One more payload: at the end, at a place, or beside the Encrypted payload."""
+    def change(draft, _sa):
+        where = draft.clear if clear else draft.where()
+        where.insert(len(where) if at is None else at, Payload(kind, body, flags, **fields_))
+    return change
+
+
+def body(kind, function, nth=0):
+    """Another body of one payload: a value, or a function of the old one (and of the SA)."""
+    def change(draft, sa):
+        payload = draft.find(kind, nth)
+        if not callable(function):
+            payload.body = function
+        elif function.__code__.co_argcount == 2:
+            payload.body = function(payload.body, sa)
+        else:
+            payload.body = function(payload.body)
+    return change
+
+
+def payload_fields(kind, nth=0, **values):
+    def change(draft, _sa):
+        for name, value in values.items():
+            setattr(draft.find(kind, nth), name, value)
+    return change
+
+
+def all_payloads(**values):
+    def change(draft, _sa):
+        for payload in draft.where():
+            for name, value in values.items():
+                setattr(payload, name, value)
+    return change
+
+
+def reverse(draft, _sa):
+    draft.where().reverse()
+
+
+def rotate(draft, _sa):
+    where = draft.where()
+    where.append(where.pop(0))
+
+
+def patched(at, data):
+    """Other octets at a place of a body."""
+    return lambda old: old[:at] + data + old[at + len(data):]
+
+
+# ---- what can be done to any message
+
+
+def general(step, defined):
+    """Changes that every message must bear, whatever it says. `defined` are the types of payloads
+    that the good message has."""
+    cases = [
+        Case("minor-version-9", "2.5, 3.1", fields(version=0x29), Accepted()),
+        Case("flags-reserved", "3.1", fields(flags=lambda f: f | 0xC7), Accepted()),
+        Case("flag-version", "3.1", fields(flags=lambda f: f | wire.VERSION_FLAG), Accepted()),
+        Case("order-reversed", "2.5", reverse, Accepted()),
+        Case("order-rotated", "2.5", rotate, Accepted()),
+        Case("reserved-in-every-payload", "2.5, 3.2", all_payloads(flags=0x7F), Accepted()),
+        Case("critical-on-every-known-payload", "2.5, 3.2", all_payloads(flags=0x80), Accepted()),
+        Case("unknown-payload-first", "2.5", add(UNKNOWN, b"?", at=0), Accepted()),
+        Case("unknown-payload-last", "2.5", add(UNKNOWN, b"?"), Accepted()),
+        Case("unknown-payload-empty", "2.5", add(UNKNOWN), Accepted()),
+        Case("unknown-payload-of-ikev1", "3.2", add(8, b"?"), Accepted()),
+        Case("unknown-status-notify", "3.10.1", add(ike.NOTIFY, ike.notify(49999, b"?")),
+             Accepted()),
+        Case("unknown-error-notify", "3.10.1", add(ike.NOTIFY, ike.notify(8191, b"?")),
+             Accepted()),
+        Case("notify-protocol-without-spi", "3.10",
+             add(ike.NOTIFY, ike.notify(49999, b"?", protocol=77)), Accepted()),
+        Case("vendor-60-KiB", "3.12", add(ike.VENDOR, os.urandom(60000)), Accepted())
+        if step != "init" else
+        Case("vendor-7-KiB", "3.12", add(ike.VENDOR, os.urandom(7000)), Accepted()),
+    ]
+    return [*cases, *(Case(f"critical-on-{kind}", "3.2", payload_fields(kind, flags=0x80),
+                           Accepted()) for kind in dict.fromkeys(defined))]
+
+
+def versions():
+    return [
+        Case("major-version-1", "2.5", fields(version=0x10), Silent(), "ike.rx.version"),
+        Case("major-version-0", "2.5", fields(version=0x00), Silent(), "ike.rx.version"),
+        Case("major-version-3", "1.5, 2.5", fields(version=0x30),
+             Clear(wire.INVALID_MAJOR_VERSION, (b"", b"\x02")), "ike.rx.version"),
+        Case("major-version-15", "1.5, 2.5", fields(version=0xF0),
+             Clear(wire.INVALID_MAJOR_VERSION, (b"", b"\x02")), "ike.rx.version"),
+    ]
+
+
+def lengths():
+    """The length in the header (section 3.1)."""
+    def off(by):
+        def change(draft, _sa):
+            draft.length = len(copy.copy(draft).encode()) + by
+        return change
+    return [
+        Case("length-one-less", "3.1", off(-1), Silent(), "ike.rx.length"),
+        Case("length-one-more", "3.1", off(1), Silent(), "ike.rx.length"),
+        Case("length-zero", "3.1", fields(length=0), Silent(), "ike.rx.length"),
+        Case("length-27", "3.1", fields(length=27), Silent(), "ike.rx.length"),
+        Case("length-of-the-header", "3.1", fields(length=28), Silent(), "ike.rx.length"),
+        Case("length-4-GiB", "3.1", fields(length=0xFFFFFFFF), Silent(), "ike.rx.length"),
+        Case("garbage-behind-the-length", "3.1", damaged(lambda d: d + b"garbage"), Silent(),
+             "ike.rx.length"),
+    ]
+
+
+def protected(dies, refuse_unknown):
+    """Changes of a request with an Encrypted payload. `dies`: what an authentic message that makes
+    no sense leads to; `refuse_unknown`: what an unknown critical payload does."""
+    def sk_in_sk(draft, _sa):
+        draft.inner.append(Payload(ike.SK, os.urandom(40)))
+
+    def pad_lies(draft, _sa):
+        draft.plain = wire.chain(draft.inner)[1]
+        draft.pad_length = len(draft.plain) + 1
+    syntax = Refused(wire.INVALID_SYNTAX, dies)
+    stray = Clear(wire.INVALID_IKE_SPI)
+    return [
+        Case("flag-response", "3.1", fields(flags=lambda f: f | ike.RESPONSE), Silent(),
+             "ike.rx.stray_response"),
+        Case("flag-initiator-changed", "2.21.4, 3.1", fields(flags=lambda f: f ^ ike.INITIATOR),
+             stray, "ike.rx.unknown_spi"),
+        Case("spi-of-initiator-wrong", "2.6, 3.1", fields(spi_i=flipped), Silent(),
+             "ike.rx.wrong_spi"),
+        Case("spi-of-responder-wrong", "2.21.4", fields(spi_r=flipped), stray,
+             "ike.rx.unknown_spi"),
+        Case("spi-of-initiator-zero", "3.1", fields(spi_i=bytes(8)), Silent(), "ike.rx.wrong_spi"),
+        Case("spi-of-responder-zero", "2.21.4", fields(spi_r=bytes(8)), stray,
+             "ike.rx.unknown_spi"),
+        Case("message-id-too-low", "2.2, 2.3", fields(msgid=lambda m: m - 1), Silent(),
+             "ike.rx.forged_repeat"),
+        Case("message-id-too-high", "2.3", fields(msgid=lambda m: m + 1), Silent(),
+             "ike.rx.future_request"),
+        Case("message-id-maximal", "2.3", fields(msgid=0xFFFFFFFF), Silent(),
+             "ike.rx.future_request"),
+        Case("unencrypted", "1.4, 2.1", _unencrypted, Silent(), "ike.rx.unprotected"),
+        Case("sk-critical", "3.2", fields(sk_flags=0x80), Accepted()),
+        Case("sk-reserved", "3.2", fields(sk_flags=0x7F), Accepted()),
+        Case("icv-flipped", "3.14", damaged(lambda d: d[:-1] + bytes([d[-1] ^ 1])), Silent(),
+             "ike.rx.integrity"),
+        Case("iv-flipped", "3.14", damaged(_flip(32)), Silent(), "ike.rx.integrity"),
+        Case("payload-behind-sk", "3.14", fields(after=Payload(ike.NONCE, bytes(32)).encode(0)),
+             Silent(), "ike.rx.sk_last"),
+        Case("two-sk", "3.14", fields(after=Payload(ike.SK, bytes(60)).encode(0)), Silent(),
+             "ike.rx.sk_last"),
+        Case("sk-in-sk", "3.14", sk_in_sk, syntax, "ike.rx.sk_last"),
+        Case("sk-empty", "3.14", damaged(_emptied), Silent(), "ike.rx.sk"),
+        Case("sk-one-octet", "3.14", damaged(lambda d: _emptied(d, 1)), Silent(),
+             "ike.rx.integrity"),
+        Case("padding-1", "3.14", fields(padding=b"\x55"), Accepted()),
+        Case("padding-255", "3.14", fields(padding=os.urandom(255)), Accepted()),
+        Case("pad-length-beyond-the-payloads", "3.14", pad_lies, syntax, "ike.rx.sk"),
+        Case("no-plaintext-at-all", "3.14", fields(plain=b"", padding=b"", sk_next=0,
+                                                   pad_length=wire.NO_PAD_LENGTH), Silent(),
+             "ike.rx.integrity"),
+        Case("clear-unknown-payload", "2.5", add(UNKNOWN, b"?", clear=True), Accepted()),
+        Case("clear-unknown-critical", "2.5", add(UNKNOWN, b"?", 0x80, clear=True),
+             refuse_unknown, "ike.rx.unknown_critical"),
+        Case("clear-delete-of-the-SA", "1.4, 2.1",
+             add(ike.DELETE, wire.delete(wire.IKE_PROTO), clear=True), Accepted()),
+        Case("clear-fatal-notify", "1.5, 2.21.4",
+             add(ike.NOTIFY, ike.notify(wire.AUTHENTICATION_FAILED), clear=True), Accepted()),
+        Case("unknown-critical-first", "2.5", add(UNKNOWN, b"?", 0x80, at=0), refuse_unknown,
+             "ike.rx.unknown_critical"),
+        Case("unknown-critical-last", "2.5", add(UNKNOWN, b"?", 0x80), refuse_unknown,
+             "ike.rx.unknown_critical"),
+        *chains(syntax),
+        Case("33-notifies", "2.21.3", lambda draft, sa: draft.inner.extend(
+            Payload(ike.NOTIFY, ike.notify(49999)) for _ in range(33)), syntax, "ike.rx.limit"),
+        Case("21-vendor-ids", "2.21.3", lambda draft, sa: draft.inner.extend(
+            Payload(ike.VENDOR, b"v") for _ in range(21)), syntax, "ike.rx.limit"),
+        Case("70-unknown-payloads", "2.21.3", lambda draft, sa: draft.inner.extend(
+            Payload(UNKNOWN) for _ in range(70)), syntax, "ike.rx.limit"),
+        Case("16000-empty-payloads", "2.21.3", lambda draft, sa: draft.inner.extend(
+            Payload(UNKNOWN) for _ in range(16000)), syntax, "ike.rx.limit"),
+        Case("notify-spi-beyond-the-end", "3.10", add(ike.NOTIFY, b"\x03\xff\xc3\x4f\0\0"), syntax,
+             "ike.rx.notify"),
+        Case("notify-ike-spi", "3.10", add(ike.NOTIFY, ike.notify(49999, b"", 1, bytes(8))),
+             syntax, "ike.rx.notify"),
+        Case("notify-esp-spi-of-8", "3.10", add(ike.NOTIFY, ike.notify(49999, b"", 3, bytes(8))),
+             syntax, "ike.rx.notify"),
+        Case("notify-cut", "3.10", add(ike.NOTIFY, b"\0\0\x40"), syntax, "ike.rx.notify"),
+    ]
+
+
+def chains(outcome, counter="ike.rx.chain"):
+    """A chain of payloads that does not hold together (section 3.2)."""
+    def last(**values):
+        def change(draft, _sa):
+            for name, value in values.items():
+                setattr(draft.where()[-1], name, value)
+        return change
+
+    def grown(by):
+        def change(draft, _sa):
+            payload = draft.where()[-1]
+            payload.length = 4 + len(payload.body) + by
+        return change
+    return [
+        Case("payload-length-0", "3.2", last(length=0), outcome, counter),
+        Case("payload-length-3", "3.2", last(length=3), outcome, counter),
+        Case("payload-length-65535", "3.2", last(length=65535), outcome, counter),
+        Case("payload-length-one-more", "3.2", grown(1), outcome, counter),
+        Case("chain-without-end", "3.2", last(next=UNKNOWN), outcome, counter),
+        Case("chain-ends-early", "3.2", lambda draft, sa: setattr(draft.where()[0], "next", 0),
+             outcome, counter),
+    ]
+
+
+def _unencrypted(draft, _sa):
+    draft.clear, draft.inner = draft.inner, None
+
+
+def _flip(at):
+    return lambda data: data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]
+
+
+def _emptied(data, octets=0):
+    """The Encrypted payload, first in the message, without content."""
+    size = 32 + octets
+    return data[:24] + size.to_bytes(4, "big") + data[28:30] + (4 + octets).to_bytes(
+        2, "big") + bytes(octets)

@@ -1,0 +1,158 @@
+"""What a test of misbehaviour needs around the peer of ikepeer.py: a daemon that knows it under
+many names, an SA that must not notice anything, and a look at what has changed.
+
+The peer is at gw-a's address; the daemon is on gw-b, with host-b behind it:
+
+    peer 192.0.2.1 ----- u ----- 198.51.100.1 warrend ----- 10.2.0.2 host-b
+
+*.case.test calls the daemon; each name has an address in 10.128.0.0/9 and an SA of its own.
+r0.call.test ... are called by it, with 10.64.0.0/10. standing.case.test is up all the time.
+"""
+
+import itertools
+import json
+import socket
+
+from . import topo
+from .ikepeer import Credentials, Peer, Sa
+from .wait import DEADLINE, until
+from .warren import PSK, Warrend
+
+DAEMON = "b.test"
+IKE_PROPOSALS = ["aes128gcm16-prfsha256-x25519", "aes128-sha256-prfsha256-x25519",
+                 "aes128gcm16-prfsha256-ecp256"]
+ESP_PROPOSALS = ["aes128gcm16-noesn"]
+# What goes up when nothing is wrong.
+_NEUTRAL = {"ike.rx.datagrams", "ike.tx.datagrams", "ike.peers_compared", "ike.sa.established",
+            "ike.child.established"}
+
+
+class Control:
+    """The control socket, kept open (docs/control.md): a look costs no process."""
+
+    def __init__(self, daemon):
+        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._sock.settimeout(DEADLINE)
+        self._sock.connect(daemon.socket)
+        self._lines = self._sock.makefile()
+        self._ids = itertools.count(1)
+
+    def ask(self, cmd, **arguments):
+        number = next(self._ids)
+        self._sock.sendall(json.dumps({"id": number, "cmd": cmd, **arguments}).encode() + b"\n")
+        answer = json.loads(self._lines.readline())
+        assert answer["id"] == number and answer["ok"], answer
+        return answer["result"]
+
+    def close(self):
+        self._lines.close()
+        self._sock.close()
+
+
+class Look:
+    """The daemon's counters and numbers of SAs at one moment."""
+
+    def __init__(self, status):
+        self.counters = {name: value for name, value in status["counters"].items()
+                         if name.startswith("ike.")}
+        self.ike_sas, self.half_open = status["ike_sas"], status["half_open"]
+        self.child_sas = status["child_sas"]
+
+    def sas(self):
+        return self.ike_sas, self.half_open, self.child_sas
+
+    def risen(self, before):
+        """{name: by how much} of what says that something was wrong."""
+        return {name: value - before.counters[name] for name, value in self.counters.items()
+                if value > before.counters[name] and name not in _NEUTRAL}
+
+
+class World:
+    """See the head of this file."""
+
+    def __init__(self, lab, calls=0, top=None):
+        self.lab = lab
+        self.net = topo.TwoSites(lab)
+        self.host, self.host4 = self.net.b.host, self.net.b.host4
+        cases = {"local_id": DAEMON, "remote_id": "*.case.test", "psk": PSK,
+                 "local_ts": [self.net.b.lan4], "remote_ts": ["10.128.0.0/9"], "start": "listen",
+                 "proposals": IKE_PROPOSALS, "esp_proposals": ESP_PROPOSALS, "dpd_delay": "0s"}
+        peers = {"cases": cases}
+        for number in range(calls):
+            peers[f"r{number}"] = {**cases, "address": self.net.a.outer4,
+                                   "remote_id": f"r{number}.call.test",
+                                   "remote_ts": [f"{self._address(64, number)}/32"]}
+        # No case waits for a retransmission, and none is to be in the way of another.
+        self.daemon = Warrend(lab, self.net.b.gw, {
+            "half_open_cookie": 100000, "retransmit_timeout": "10s", **(top or {})}, peers)
+        self.control = Control(self.daemon)
+        self.peer = Peer(self.net.a.gw, self.net.a.outer4, self.net.b.outer4)
+        self._numbers, self._calls = itertools.count(1), itertools.count()
+        self.standing = self.case("standing").establish()
+
+    @staticmethod
+    def _address(second, number):
+        return f"10.{second}.{number >> 8}.{number & 255}"
+
+    def close(self):
+        self.control.close()
+        self.peer.close()
+
+    def case(self, name=None, **kwargs):
+        """An SA that will call the daemon, under a name of its own."""
+        number = next(self._numbers)
+        return Sa(self.peer, Credentials(f"{name or f'c{number}'}.case.test", PSK), DAEMON,
+                  (f"{self._address(128, number)}/32",), (self.net.b.lan4,), **kwargs)
+
+    def call(self, **kwargs):
+        """An SA that the daemon begins: it has been told so, its request is on the way."""
+        number = next(self._calls)
+        sa = Sa(self.peer, Credentials(f"r{number}.call.test", PSK), DAEMON,
+                (f"{self._address(64, number)}/32",), (self.net.b.lan4,), initiator=False, **kwargs)
+        sa.section = f"r{number}"
+        self.control.ask("up", peer=sa.section)
+        return sa
+
+    def hang_up(self, sa):
+        """The daemon gives up what it wanted of that section; nothing is left of it."""
+        self.control.ask("down", peer=sa.section)
+
+    def look(self):
+        return Look(self.control.ask("status"))
+
+    def settled(self):
+        """Everything that was sent on port 4500 before has been dealt with: datagrams of one pair
+        of ports keep their order, and this one is answered at once."""
+        self.standing.probe()
+        return self.look()
+
+    def ike_sas(self, name):
+        """IKE SAs of one of our names, as the daemon has them."""
+        listed = self.control.ask("peers", peer=name)["peers"]
+        return [sa for entry in listed for sa in entry["ike_sas"]]
+
+    def has(self, sa):
+        """Whether the daemon still has this very SA."""
+        wanted = (sa.spi_i.hex(), sa.spi_r.hex())
+        return wanted in [(item["spi_i"], item["spi_r"]) for item in self.ike_sas("*")]
+
+    def check_standing(self):
+        """Nobody else's misbehaviour has touched it."""
+        self.standing.children[0].ping(self.host4)
+
+    def alive(self, sa):
+        """Whether the daemon would do anything more in this SA than repeat what it said."""
+        wanted = (sa.spi_i.hex(), sa.spi_r.hex())
+        return any((item["spi_i"], item["spi_r"]) == wanted and item["state"] != "failed"
+                   for item in self.ike_sas("*"))
+
+    def carries(self, sa):
+        """Packets both ways through the newest child. The initiator of an SA can receive only when
+        it has dealt with the answer (section 2.8): where that is the daemon, that is waited for."""
+        child = sa.children[-1]
+        if not sa.initiator:
+            until(lambda: any(item["installed"] and item["spi_in"] == child.spi_out.hex()
+                              for entry in self.ike_sas(sa.section)
+                              for item in entry["child_sas"]), f"{sa.own.name}'s child to be there")
+        child.ping(self.host4)
+        child.pinged(self.host, self.host4)
