@@ -40,6 +40,8 @@ static void check_request(struct bytes frame)
 	require(bytes_eq(bytes_of(again.p + 4, again.n - 4), frame));
 	free((void *)(uintptr_t)again.p);
 	check_octets(r.octets, r.prf);
+	if (signer_keys_ok(r.octets, r.prf))
+		require(r.octets.n == 3 * crypto_prf_len(r.prf));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -118,6 +118,34 @@ enum status crypto_prf_plus(const struct crypto *c, uint16_t prf, struct bytes k
 	return st;
 }
 
+static enum status ppk_mix_one(const struct crypto *c, uint16_t prf, struct bytes ppk,
+			       const struct secret *in, struct secret *ret)
+{
+	size_t n = crypto_prf_len(prf);
+	struct bytes seed = secret_bytes(in);
+
+	if (n == 0 || in->n != n || ppk.n == 0)
+		return ST_BUG;
+	ret->n = (uint8_t)n;
+	return crypto_prf_plus(c, prf, ppk, &seed, 1, ret->b, n);
+}
+
+enum status crypto_ppk_mix(const struct crypto *c, uint16_t prf, struct bytes ppk,
+			   const struct crypto_ppk_keys *in, struct crypto_ppk_keys *ret)
+{
+	struct crypto_ppk_keys out = { 0 };
+	enum status st = ppk_mix_one(c, prf, ppk, &in->d, &out.d);
+
+	if (st == ST_OK)
+		st = ppk_mix_one(c, prf, ppk, &in->pi, &out.pi);
+	if (st == ST_OK)
+		st = ppk_mix_one(c, prf, ppk, &in->pr, &out.pr);
+	if (st == ST_OK)
+		*ret = out;
+	wipe(&out, sizeof(out));
+	return st;
+}
+
 enum status crypto_job_new(const struct alloc *mem, enum crypto_job_kind kind,
 			   struct crypto_job **ret_job)
 {
@@ -158,6 +186,7 @@ const char *crypto_job_name(enum crypto_job_kind kind)
 	case CRYPTO_JOB_SIGN: return "sign";
 	case CRYPTO_JOB_PSK_AUTH: return "psk-auth";
 	case CRYPTO_JOB_VERIFY: return "verify";
+	case CRYPTO_JOB_PPK: return "ppk";
 	case CRYPTO_JOB_PUZZLE: return "puzzle";
 	}
 	return "unknown";

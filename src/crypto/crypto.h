@@ -149,6 +149,7 @@ enum crypto_job_kind {
 	CRYPTO_JOB_SIGN, /* AUTH by private key (RFC 7427, or RFC 4754 methods 9/10) */
 	CRYPTO_JOB_PSK_AUTH, /* prf(prf(PSK, "Key Pad for IKEv2"), octets), section 2.15 */
 	CRYPTO_JOB_VERIFY, /* certificate path, identity and signature of a peer */
+	CRYPTO_JOB_PPK, /* SK_d, SK_pi, SK_pr by a post-quantum pre-shared key (RFC 8784) */
 	CRYPTO_JOB_PUZZLE, /* a slice of the search for keys that solve a puzzle (RFC 8019) */
 };
 
@@ -164,6 +165,19 @@ struct crypto_psk_in {
 	crypto_ref psk;
 	uint16_t prf;
 	struct bytes octets;
+};
+
+/* SK_d, SK_pi and SK_pr of one SA, each as long as the output of the PRF. */
+struct crypto_ppk_keys {
+	struct secret d;
+	struct secret pi;
+	struct secret pr;
+};
+
+struct crypto_ppk_in {
+	crypto_ref ppk;
+	uint16_t prf;
+	struct crypto_ppk_keys keys; /* without the PPK */
 };
 
 struct crypto_verify_in {
@@ -220,6 +234,7 @@ struct crypto_job {
 		} ke_respond;
 		struct crypto_sign_in sign;
 		struct crypto_psk_in psk;
+		struct crypto_ppk_in ppk;
 		struct crypto_verify_in verify;
 		struct crypto_puzzle_in puzzle;
 	} in;
@@ -275,6 +290,7 @@ struct crypto_result {
 		uint8_t data[CRYPTO_SIGNATURE_MAX]; /* AUTH payload data, complete */
 		uint16_t len;
 	} auth; /* sign, psk */
+	struct crypto_ppk_keys ppk; /* ppk: with it */
 	struct crypto_cert_facts cert; /* verify */
 	struct crypto_puzzle_out puzzle;
 };
@@ -286,6 +302,11 @@ void crypto_job_free(struct crypto_job *job);
 MUST enum status crypto_job_dup(struct crypto_job *job, struct bytes b, struct bytes *ret_copy);
 void crypto_result_done(struct crypto_result *r);
 const char *crypto_job_name(enum crypto_job_kind kind);
+
+/* What CRYPTO_JOB_PPK does (RFC 8784 section 3): each of the keys becomes prf+(PPK, key).  ST_BUG
+ * when one of them is not as long as the PRF's output. */
+MUST enum status crypto_ppk_mix(const struct crypto *c, uint16_t prf, struct bytes ppk,
+				const struct crypto_ppk_keys *in, struct crypto_ppk_keys *ret);
 
 /* ---- puzzles (RFC 8019 section 7.1.3) ------------------------------------------------------ */
 

@@ -147,6 +147,7 @@ static crypto_ref ref_of(const struct crypto_job *cj)
 	switch (cj->kind) {
 	case CRYPTO_JOB_SIGN: return cj->in.sign.key;
 	case CRYPTO_JOB_PSK_AUTH: return cj->in.psk.psk;
+	case CRYPTO_JOB_PPK: return cj->in.ppk.ppk;
 	case CRYPTO_JOB_VERIFY: return cj->in.verify.trust;
 	case CRYPTO_JOB_KE_GENERATE:
 	case CRYPTO_JOB_KE_DERIVE:
@@ -165,7 +166,8 @@ static struct crypto_store *store_of(const struct jobs *j, const struct crypto_j
 
 static bool needs_secret(const struct crypto_job *cj)
 {
-	return cj->kind == CRYPTO_JOB_SIGN || cj->kind == CRYPTO_JOB_PSK_AUTH;
+	return cj->kind == CRYPTO_JOB_SIGN || cj->kind == CRYPTO_JOB_PSK_AUTH ||
+	       cj->kind == CRYPTO_JOB_PPK;
 }
 
 static void start_in_pool(struct jobs *j, uint64_t id, struct crypto_job *cj)

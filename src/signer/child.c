@@ -142,6 +142,7 @@ static enum status take_frames(struct child *c)
 	}
 	memmove(c->buf, c->buf + done, c->n - done);
 	c->n -= done;
+	wipe(c->buf + c->n, done); /* there were keys of SAs */
 	return st == ST_AGAIN ? ST_OK : st;
 }
 

@@ -18,7 +18,8 @@
  *	SOCKET                                   ERROR     line, col, text  } order, any number
  *	SIGN      method, hashes, name, octets   LOADED    status, total of errors, text
  *	PSK       prf, name, octets              COMMITTED status, text
- *	                                         RESULT    status, refusal, AUTH, text
+ *	PPK       prf, name, keys
+ *	                                         RESULT    status, refusal, AUTH or keys, text
  */
 #pragma once
 
@@ -56,17 +57,18 @@ enum signer_request_type {
 	SIGNER_SOCKET,
 	SIGNER_SIGN,
 	SIGNER_PSK,
+	SIGNER_PPK,
 };
 
 struct signer_request {
 	enum signer_request_type type;
 	uint64_t id;
 	struct bytes path; /* LOAD */
-	struct bytes name; /* SIGN, PSK: without terminator, and no NUL inside */
+	struct bytes name; /* SIGN, PSK, PPK: without terminator, and no NUL inside */
 	uint8_t method; /* SIGN */
 	uint16_t hashes;
-	uint16_t prf; /* PSK */
-	struct bytes octets; /* SIGN, PSK */
+	uint16_t prf; /* PSK, PPK */
+	struct bytes octets; /* SIGN, PSK; PPK: SK_d | SK_pi | SK_pr, as the PRF is long */
 };
 
 enum signer_reply_type {
@@ -82,7 +84,7 @@ enum signer_reply_type {
 enum signer_refusal {
 	SIGNER_GRANTED,
 	SIGNER_UNKNOWN, /* no such key */
-	SIGNER_SHAPE, /* octets that are no AUTH's */
+	SIGNER_SHAPE, /* octets that are no AUTH's, or keys that are no SA's */
 	SIGNER_RATE,
 	SIGNER_FAILED, /* libcrypto's failure, or the peer cannot be satisfied */
 };
@@ -93,7 +95,8 @@ struct signer_reply {
 	enum status status;
 	enum signer_refusal refusal; /* RESULT */
 	struct bytes path; /* FILE */
-	struct bytes data; /* FILE: the bytes; RESULT: AUTH payload data */
+	struct bytes
+		data; /* FILE: the bytes; RESULT: AUTH payload data, of PPK SK_d | SK_pi | SK_pr */
 	struct bytes text; /* not FILE */
 	struct conf_pos at; /* ERROR */
 	uint32_t total; /* LOADED */
@@ -117,6 +120,9 @@ MUST enum status signer_make_reply(const struct signer_reply *r, struct bytes *r
 /* Whether these are InitiatorSignedOctets or ResponderSignedOctets of RFC 7296 section 2.15: an
  * IKE_SA_INIT message as a whole, a nonce, the output of a PRF (`prf`; 0: of any that we know). */
 bool signer_octets_ok(struct bytes octets, uint16_t prf);
+
+/* Whether these can be SK_d | SK_pi | SK_pr of an SA with that PRF: by their length. */
+bool signer_keys_ok(struct bytes keys, uint16_t prf);
 
 /* A token bucket. */
 struct signer_rate {

@@ -19,6 +19,13 @@ static bool prf_len_ok(size_t n, uint16_t prf)
 	return false;
 }
 
+bool signer_keys_ok(struct bytes keys, uint16_t prf)
+{
+	size_t n = crypto_prf_len(prf);
+
+	return n > 0 && keys.n == 3 * n;
+}
+
 /* The message's own length says where the nonce begins; the parser then holds it against what is
  * left of the octets.  Nothing but a first IKE_SA_INIT has message id 0 and that exchange type. */
 bool signer_octets_ok(struct bytes octets, uint16_t prf)

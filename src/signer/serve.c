@@ -55,7 +55,7 @@ static enum status answer(struct service *s, const struct signer_reply *r)
 	if (st != ST_OK)
 		return st;
 	st = s->write(s->ctx, frame);
-	free((void *)(uintptr_t)frame.p);
+	mem_free_secret(&mem_libc, (void *)(uintptr_t)frame.p, frame.n);
 	return st;
 }
 
@@ -235,25 +235,39 @@ static enum status refuse(struct service *s, uint64_t id, enum signer_refusal wh
 						 .text = bytes_str(text) });
 }
 
+static struct bytes put_keys(const struct crypto_ppk_keys *k, uint8_t buf[3 * CRYPTO_PRF_MAX])
+{
+	struct wr w = wr_of(buf, 3 * CRYPTO_PRF_MAX);
+
+	wr_put(&w, secret_bytes(&k->d));
+	wr_put(&w, secret_bytes(&k->pi));
+	wr_put(&w, secret_bytes(&k->pr));
+	return wr_bytes_of(&w);
+}
+
 static enum status compute(struct service *s, uint64_t id, const struct crypto_job *job)
 {
+	bool ppk = job->kind == CRYPTO_JOB_PPK;
+	uint8_t keys[3 * CRYPTO_PRF_MAX];
 	struct crypto_result r;
 	enum status st;
 
 	crypto_openssl_run(s->current.store, job, &r);
 	if (r.status == ST_OK)
-		st = answer(s,
-			    &(struct signer_reply){ .type = SIGNER_RESULT,
-						    .id = id,
-						    .method = r.auth.method,
-						    .how = cut(r.auth.how, sizeof(r.auth.how) - 1),
-						    .data = bytes_of(r.auth.data, r.auth.len) });
+		st = answer(s, &(struct signer_reply){
+				       .type = SIGNER_RESULT,
+				       .id = id,
+				       .method = r.auth.method,
+				       .how = cut(r.auth.how, sizeof(r.auth.how) - 1),
+				       .data = ppk ? put_keys(&r.ppk, keys)
+						   : bytes_of(r.auth.data, r.auth.len) });
 	else
 		st = answer(s, &(struct signer_reply){ .type = SIGNER_RESULT,
 						       .id = id,
 						       .status = r.status,
 						       .refusal = SIGNER_FAILED,
 						       .text = cut(r.reason, sizeof(r.reason)) });
+	wipe(keys, sizeof(keys));
 	crypto_result_done(&r);
 	return st;
 }
@@ -269,6 +283,18 @@ static crypto_ref find_key(const struct service *s, struct bytes name)
 	return crypto_store_find(s->current.store, text);
 }
 
+static enum status no_key(struct service *s, uint64_t id)
+{
+	return refuse(s, id, SIGNER_UNKNOWN,
+		      "the signer has no such key: it is not in the configuration any more");
+}
+
+static enum status too_many(struct service *s, uint64_t id)
+{
+	return refuse(s, id, SIGNER_RATE,
+		      "the signer was asked for more signatures than it gives in a second");
+}
+
 /* In the order that tells most: who may ask at all, what for, how often. */
 static enum status auth(struct service *s, const struct signer_request *r)
 {
@@ -277,20 +303,43 @@ static enum status auth(struct service *s, const struct signer_request *r)
 	struct crypto_job job = { .kind = psk ? CRYPTO_JOB_PSK_AUTH : CRYPTO_JOB_SIGN };
 
 	if (!key)
-		return refuse(
-			s, r->id, SIGNER_UNKNOWN,
-			"the signer has no such key: it is not in the configuration any more");
+		return no_key(s, r->id);
 	if (!signer_octets_ok(r->octets, psk ? r->prf : 0))
 		return refuse(s, r->id, SIGNER_SHAPE,
 			      "the signer authenticates IKE_SA_INIT messages and nothing else");
 	if (!signer_rate_take(&s->rate, plat_mono()))
-		return refuse(s, r->id, SIGNER_RATE,
-			      "the signer was asked for more signatures than it gives in a second");
+		return too_many(s, r->id);
 	if (psk)
 		job.in.psk = (struct crypto_psk_in){ key, r->prf, r->octets };
 	else
 		job.in.sign = (struct crypto_sign_in){ key, r->method, r->hashes, r->octets };
 	return compute(s, r->id, &job);
+}
+
+/* What comes out tells nothing of the PPK, and nothing of an SA to who has not its keys already. */
+static enum status mix(struct service *s, const struct signer_request *r)
+{
+	struct crypto_job job = { .kind = CRYPTO_JOB_PPK };
+	struct cur c = cur_of(r->octets);
+	size_t n = crypto_prf_len(r->prf);
+	struct crypto_ppk_in *in = &job.in.ppk;
+	enum status st;
+
+	*in = (struct crypto_ppk_in){ .ppk = find_key(s, r->name), .prf = r->prf };
+	if (!in->ppk)
+		return no_key(s, r->id);
+	if (!signer_keys_ok(r->octets, r->prf))
+		return refuse(s, r->id, SIGNER_SHAPE,
+			      "the signer mixes SK_d, SK_pi and SK_pr with a PPK and nothing else");
+	if (!signer_rate_take(&s->rate, plat_mono()))
+		return too_many(s, r->id);
+	if (!secret_set(&in->keys.d, cur_take(&c, n)) ||
+	    !secret_set(&in->keys.pi, cur_take(&c, n)) ||
+	    !secret_set(&in->keys.pr, cur_take(&c, n)))
+		return ST_BUG;
+	st = compute(s, r->id, &job);
+	wipe(&job, sizeof(job));
+	return st;
 }
 
 enum status service_frame(struct service *s, struct bytes frame)
@@ -306,6 +355,7 @@ enum status service_frame(struct service *s, struct bytes frame)
 	case SIGNER_SOCKET: note_socket(s); return ST_OK;
 	case SIGNER_SIGN:
 	case SIGNER_PSK: return auth(s, &r);
+	case SIGNER_PPK: return mix(s, &r);
 	}
 	return ST_DROP;
 }

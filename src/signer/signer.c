@@ -44,6 +44,7 @@ struct job {
 	struct map_node node;
 	uint64_t id;
 	enum crypto_job_kind kind;
+	uint16_t prf; /* PPK */
 };
 
 struct held {
@@ -175,7 +176,7 @@ static void close_all(struct signer *s)
 static void frame_free(struct frame *f)
 {
 	list_del(&f->node);
-	free((void *)(uintptr_t)f->b.p);
+	mem_free_secret(&mem_libc, (void *)(uintptr_t)f->b.p, f->b.n);
 	free(f);
 }
 
@@ -329,17 +330,31 @@ static void copy_text(char *to, size_t cap, struct bytes from)
 	to[n] = '\0';
 }
 
-static void to_result(const struct signer_reply *r, enum crypto_job_kind kind,
-		      struct crypto_result *ret)
+static enum status to_keys(struct bytes data, uint16_t prf, struct crypto_ppk_keys *ret)
 {
-	*ret = (struct crypto_result){ .kind = kind, .status = r->status };
+	struct cur c = cur_of(data);
+	size_t n = crypto_prf_len(prf);
+
+	if (!signer_keys_ok(data, prf) || !secret_set(&ret->d, cur_take(&c, n)) ||
+	    !secret_set(&ret->pi, cur_take(&c, n)) || !secret_set(&ret->pr, cur_take(&c, n)))
+		return ST_DROP;
+	return ST_OK;
+}
+
+static enum status to_result(const struct signer_reply *r, const struct job *j,
+			     struct crypto_result *ret)
+{
+	*ret = (struct crypto_result){ .kind = j->kind, .status = r->status };
 	copy_text(ret->reason, sizeof(ret->reason), r->text);
 	if (r->status != ST_OK)
-		return;
+		return ST_OK;
+	if (j->kind == CRYPTO_JOB_PPK)
+		return to_keys(r->data, j->prf, &ret->ppk);
 	copy_text(ret->auth.how, sizeof(ret->auth.how), r->how);
 	ret->auth.method = r->method;
 	ret->auth.len = (uint16_t)r->data.n;
 	memcpy(ret->auth.data, r->data.p, r->data.n);
+	return ST_OK;
 }
 
 /* Kept for the next pump, whose descriptor becomes readable; false without memory. */
@@ -367,15 +382,18 @@ static void count(struct signer *s, enum signer_refusal refusal)
 	}
 }
 
-static void on_result(struct signer *s, const struct signer_reply *r)
+static enum status on_result(struct signer *s, const struct signer_reply *r)
 {
 	struct job *j = find_job(s, r->id);
 	struct crypto_result result;
+	enum status st;
 
 	count(s, r->refusal);
 	if (!j)
-		return; /* cancelled meanwhile */
-	to_result(r, j->kind, &result);
+		return ST_OK; /* cancelled meanwhile */
+	st = to_result(r, j, &result);
+	if (st != ST_OK)
+		return st;
 	job_free(s, j);
 	if (s->waiting.type) {
 		(void)!hold(s, r->id, &result);
@@ -383,6 +401,7 @@ static void on_result(struct signer *s, const struct signer_reply *r)
 		s->done(s->ctx, r->id, &result);
 	}
 	crypto_result_done(&result);
+	return ST_OK;
 }
 
 static enum status on_file(struct waiting *w, const struct signer_reply *r)
@@ -437,7 +456,7 @@ static enum status dispatch(struct signer *s, const struct signer_reply *r, stru
 	case SIGNER_ERROR: return on_error(&s->waiting, r);
 	case SIGNER_LOADED:
 	case SIGNER_COMMITTED: return on_end(&s->waiting, r);
-	case SIGNER_RESULT: on_result(s, r); return ST_OK;
+	case SIGNER_RESULT: return on_result(s, r);
 	}
 	return ST_DROP;
 }
@@ -474,6 +493,7 @@ static enum status take_frames(struct signer *s, struct text *why)
 	}
 	memmove(s->buf, s->buf + done, s->n - done);
 	s->n -= done;
+	wipe(s->buf + s->n, done); /* there were keys of SAs */
 	return st == ST_AGAIN ? ST_OK : distrust(s, st, why);
 }
 
@@ -561,11 +581,32 @@ static void fail_job(struct signer *s, uint64_t id, enum crypto_job_kind kind, e
 		s->done(s->ctx, id, &r);
 }
 
+static enum status send_keys(struct signer *s, uint64_t id, const char *name,
+			     const struct crypto_ppk_in *in)
+{
+	struct signer_request r = {
+		.type = SIGNER_PPK, .id = id, .name = bytes_str(name), .prf = in->prf
+	};
+	uint8_t keys[3 * SECRET_MAX];
+	struct wr w = wr_of(keys, sizeof(keys));
+	enum status st;
+
+	wr_put(&w, secret_bytes(&in->keys.d));
+	wr_put(&w, secret_bytes(&in->keys.pi));
+	wr_put(&w, secret_bytes(&in->keys.pr));
+	r.octets = wr_bytes_of(&w);
+	st = request(s, &r);
+	wipe(keys, sizeof(keys));
+	return st;
+}
+
 static enum status send_job(struct signer *s, uint64_t id, const char *name,
 			    const struct crypto_job *job)
 {
 	struct signer_request r = { .type = SIGNER_PSK, .id = id, .name = bytes_str(name) };
 
+	if (job->kind == CRYPTO_JOB_PPK)
+		return send_keys(s, id, name, &job->in.ppk);
 	if (job->kind == CRYPTO_JOB_PSK_AUTH) {
 		r.prf = job->in.psk.prf;
 		r.octets = job->in.psk.octets;
@@ -593,19 +634,31 @@ static enum status add_job(struct signer *s, uint64_t id, const struct crypto_jo
 	}
 	j->id = id;
 	j->kind = job->kind;
+	j->prf = job->kind == CRYPTO_JOB_PPK ? job->in.ppk.prf : 0;
 	map_insert(&s->jobs, &j->node, hash_id(s, id));
 	return ST_OK;
+}
+
+/* 0: no kind of job that is done here. */
+static crypto_ref ref_of(const struct crypto_job *job)
+{
+	switch (job->kind) {
+	case CRYPTO_JOB_SIGN: return job->in.sign.key;
+	case CRYPTO_JOB_PSK_AUTH: return job->in.psk.psk;
+	case CRYPTO_JOB_PPK: return job->in.ppk.ppk;
+	default: return 0;
+	}
 }
 
 void signer_job(struct signer *s, uint64_t id, const struct crypto_store *store,
 		struct crypto_job *job)
 {
-	crypto_ref ref = job->kind == CRYPTO_JOB_SIGN ? job->in.sign.key : job->in.psk.psk;
-	const char *name = store ? crypto_store_name(store, ref) : NULL;
+	crypto_ref ref = ref_of(job);
+	const char *name = store && ref ? crypto_store_name(store, ref) : NULL;
 	enum crypto_job_kind kind = job->kind;
 	enum status st = ST_BUG;
 
-	if (name && (kind == CRYPTO_JOB_SIGN || kind == CRYPTO_JOB_PSK_AUTH))
+	if (name)
 		st = add_job(s, id, job, name);
 	crypto_job_free(job);
 	if (st == ST_BUG)

@@ -2,8 +2,9 @@
  * signer.h - the process that has the long-term secrets, and the way to ask it (S4).
  *
  * warrend forks it before anything was read.  It reads the configuration and all files named there,
- * keeps private keys and pre-shared keys, and answers one end of a socket pair with AUTH payloads:
- * nothing else can be had from it, and of those only so many a second.  The process that handles
+ * keeps private keys and pre-shared keys, and answers one end of a socket pair with AUTH payloads
+ * and with keys of SAs that a PPK was mixed into: nothing else can be had from it, and of those
+ * only so many a second.  The process that handles
  * packets never sees a secret: it gets the text of the configuration redacted (conf_redact()),
  * certificates and the public halves of keys, as a `conf_source`, and parses them itself.
  *
@@ -14,6 +15,8 @@
  *	signer_commit()      -- COMMIT -->        the new secrets replace the old ones
  *	signer_job()         -- SIGN, name, octets -->
  *	                     <-- result
+ *	                     -- PPK, name, keys of an SA -->
+ *	                     <-- the same, mixed with a post-quantum pre-shared key (RFC 8784)
  *
  * Octets to be signed must be those of RFC 7296 section 2.15: an IKE_SA_INIT message, a nonce, a
  * PRF output.  So even who has taken over the main process cannot have anything signed that is not
@@ -55,8 +58,8 @@ MUST enum status signer_commit(struct signer *s, struct text *why);
 typedef void signer_done_fn(void *ctx, uint64_t id, const struct crypto_result *r);
 void signer_on_done(struct signer *s, signer_done_fn *done, void *ctx);
 
-/* SIGN and PSK_AUTH jobs; `store` is the public one that the job's references belong to.  Takes the
- * job; the result comes through `done`, later, also when the signer refuses. */
+/* SIGN, PSK_AUTH and PPK jobs; `store` is the public one that the job's references belong to. Takes
+ * the job; the result comes through `done`, later, also when the signer refuses. */
 void signer_job(struct signer *s, uint64_t id, const struct crypto_store *store,
 		struct crypto_job *job);
 /* Its result will not be delivered. */

@@ -59,6 +59,7 @@ enum status signer_parse_request(struct bytes frame, struct signer_request *ret)
 		take_name_and_octets(&c, &r);
 		break;
 	case SIGNER_PSK:
+	case SIGNER_PPK:
 		r.prf = cur_u16(&c);
 		take_name_and_octets(&c, &r);
 		break;
@@ -169,7 +170,8 @@ static size_t request_size(const struct signer_request *r)
 	switch (r->type) {
 	case SIGNER_LOAD: return r->path.n;
 	case SIGNER_SIGN: return 5 + r->name.n + r->octets.n;
-	case SIGNER_PSK: return 4 + r->name.n + r->octets.n;
+	case SIGNER_PSK:
+	case SIGNER_PPK: return 4 + r->name.n + r->octets.n;
 	case SIGNER_COMMIT:
 	case SIGNER_SOCKET: break;
 	}
@@ -192,10 +194,10 @@ enum status signer_make_request(const struct signer_request *r, struct bytes *re
 	if (r->type == SIGNER_SIGN) {
 		wr_u8(&w, r->method);
 		wr_u16(&w, r->hashes);
-	} else if (r->type == SIGNER_PSK) {
+	} else if (r->type == SIGNER_PSK || r->type == SIGNER_PPK) {
 		wr_u16(&w, r->prf);
 	}
-	if (r->type == SIGNER_SIGN || r->type == SIGNER_PSK) {
+	if (r->name.n) {
 		wr_u16(&w, (uint16_t)r->name.n);
 		wr_put(&w, r->name);
 		wr_put(&w, r->octets);

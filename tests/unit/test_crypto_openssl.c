@@ -195,6 +195,46 @@ static void kdf_vectors_hold(void **state)
 	}
 }
 
+/* RFC 8784 section 3, of PRFs whose output is as long as their key: prf(PPK, SK | 0x01). */
+static void ppk_mixes(void **state)
+{
+	static const uint16_t prfs[] = { CRYPTO_PRF_HMAC_SHA2_256, CRYPTO_PRF_HMAC_SHA2_384,
+					 CRYPTO_PRF_HMAC_SHA2_512 };
+	struct bytes ppk = bytes_str("a post-quantum pre-shared key!!!"), one = bytes_of("\x01", 1);
+	struct crypto c = ((struct fixture *)*state)->c;
+
+	for (size_t i = 0; i < ARRAY_LEN(prfs); i++) {
+		size_t n = crypto_prf_len(prfs[i]);
+		struct crypto_ppk_keys in = { .d.n = (uint8_t)n,
+					      .pi.n = (uint8_t)n,
+					      .pr.n = (uint8_t)n },
+				       out = { 0 };
+		const struct secret *from[] = { &in.d, &in.pi, &in.pr };
+		const struct secret *to[] = { &out.d, &out.pi, &out.pr };
+
+		memset(in.d.b, 1, n);
+		memset(in.pi.b, 2, n);
+		memset(in.pr.b, 3, n);
+		assert_int_equal(crypto_ppk_mix(&c, prfs[i], ppk, &in, &out), ST_OK);
+		for (size_t k = 0; k < 3; k++) {
+			struct bytes parts[] = { secret_bytes(from[k]), one };
+			uint8_t want[CRYPTO_PRF_MAX];
+
+			assert_int_equal(c.ops->prf(c.ctx, prfs[i], ppk, parts, 2, want), ST_OK);
+			assert_int_equal(to[k]->n, n);
+			assert_memory_equal(to[k]->b, want, n);
+		}
+		/* Each as long as the PRF's output, or nothing comes of it. */
+		in.pr.n--;
+		out = (struct crypto_ppk_keys){ 0 };
+		assert_int_equal(crypto_ppk_mix(&c, prfs[i], ppk, &in, &out), ST_BUG);
+		assert_int_equal(out.d.n, 0);
+		in.pr.n++;
+		assert_int_equal(crypto_ppk_mix(&c, prfs[i], bytes_of(NULL, 0), &in, &out), ST_BUG);
+		assert_int_equal(crypto_ppk_mix(&c, 2, ppk, &in, &out), ST_BUG);
+	}
+}
+
 /* ---- seal and open ------------------------------------------------------------------------ */
 
 /* One sealed message with all that is needed to open it. */
@@ -759,25 +799,16 @@ static void psk_bugs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(prf_vectors),
-		cmocka_unit_test(prf_empty_key),
-		cmocka_unit_test(hash_vectors),
-		cmocka_unit_test(kdf_vectors_hold),
-		cmocka_unit_test(aead_vectors_hold),
-		cmocka_unit_test(cbc_vectors_hold),
-		cmocka_unit_test(cbc_partial_block),
-		cmocka_unit_test(bad_keys),
-		cmocka_unit_test(contexts_are_rekeyed),
-		cmocka_unit_test(what_there_is),
-		cmocka_unit_test(random_differs),
-		cmocka_unit_test(ke_vectors_hold),
-		cmocka_unit_test(ke_agrees),
-		cmocka_unit_test(ke_bad_lengths),
-		cmocka_unit_test(ke_x25519_zero),
-		cmocka_unit_test(ke_ecp_off_curve),
-		cmocka_unit_test(ke_bugs),
-		cmocka_unit_test(psk_auth),
-		cmocka_unit_test(psk_bugs),
+		cmocka_unit_test(prf_vectors),      cmocka_unit_test(prf_empty_key),
+		cmocka_unit_test(hash_vectors),     cmocka_unit_test(kdf_vectors_hold),
+		cmocka_unit_test(ppk_mixes),        cmocka_unit_test(aead_vectors_hold),
+		cmocka_unit_test(cbc_vectors_hold), cmocka_unit_test(cbc_partial_block),
+		cmocka_unit_test(bad_keys),         cmocka_unit_test(contexts_are_rekeyed),
+		cmocka_unit_test(what_there_is),    cmocka_unit_test(random_differs),
+		cmocka_unit_test(ke_vectors_hold),  cmocka_unit_test(ke_agrees),
+		cmocka_unit_test(ke_bad_lengths),   cmocka_unit_test(ke_x25519_zero),
+		cmocka_unit_test(ke_ecp_off_curve), cmocka_unit_test(ke_bugs),
+		cmocka_unit_test(psk_auth),         cmocka_unit_test(psk_bugs),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

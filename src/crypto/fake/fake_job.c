@@ -218,6 +218,19 @@ static enum status run_psk(const struct crypto_psk_in *in, struct crypto_result 
 	return ST_OK;
 }
 
+/* RFC 8784 section 3, with the reference number as the PPK. */
+static enum status run_ppk(struct crypto_fake *p, const struct crypto_ppk_in *in,
+			   struct crypto_result *ret)
+{
+	struct crypto c = crypto_fake_ops(p);
+	uint8_t secret[4];
+
+	if (in->ppk == 0)
+		return ST_BUG;
+	store_be32(secret, in->ppk);
+	return crypto_ppk_mix(&c, in->prf, BYTES_OF(secret), &in->keys, &ret->ppk);
+}
+
 static enum status check_dates(const struct fake_cert *cert, const struct crypto_verify_in *in,
 			       struct text *why)
 {
@@ -349,6 +362,7 @@ static enum status run_kind(struct crypto_fake *p, const struct crypto_job *job,
 	case CRYPTO_JOB_SIGN: return run_sign(&job->in.sign, ret, why);
 	case CRYPTO_JOB_PSK_AUTH: return run_psk(&job->in.psk, ret);
 	case CRYPTO_JOB_VERIFY: return run_verify(&job->in.verify, ret, why);
+	case CRYPTO_JOB_PPK: return run_ppk(p, &job->in.ppk, ret);
 	case CRYPTO_JOB_PUZZLE: return run_puzzle(p, &job->in.puzzle, &ret->puzzle);
 	}
 	return ST_BUG;
@@ -366,6 +380,7 @@ void crypto_fake_run(struct crypto_fake *p, const struct crypto_job *job, struct
 		return;
 	wipe(&ret->ke, sizeof(ret->ke));
 	wipe(&ret->auth, sizeof(ret->auth));
+	wipe(&ret->ppk, sizeof(ret->ppk));
 	wipe(&ret->cert, sizeof(ret->cert));
 	wipe(&ret->puzzle, sizeof(ret->puzzle));
 	if (why.n == 0)

@@ -25,10 +25,14 @@ static enum status chain_keep(struct crypto_store *s, const struct crypto_file *
 		return ST_INVAL;
 	}
 	for (size_t i = 0; i < chain.n; i++) {
-		enum status st = cert_keep(s, sk_X509_value(certs, (int)i), &chain.certs[i]);
+		X509 *cert = sk_X509_value(certs, (int)i);
+		wall_t until = asn1_wall(X509_get0_notAfter(cert));
+		enum status st = cert_keep(s, cert, &chain.certs[i]);
 
 		if (st != ST_OK)
 			return st;
+		if (i == 0 || until.s < chain.not_after.s)
+			chain.not_after = until;
 	}
 	*ret_chain = chain;
 	return ST_OK;

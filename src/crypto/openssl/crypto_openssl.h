@@ -55,6 +55,9 @@ MUST enum status crypto_store_add_key(struct crypto_store *s, const struct crypt
 /* `name` tells it from others, in a store of secrets and in one without: unique, not secret. */
 MUST enum status crypto_store_add_psk(struct crypto_store *s, const char *name, struct bytes psk,
 				      crypto_ref *ret_ref);
+/* A post-quantum pre-shared key (RFC 8784): as a pre-shared key, but for no other kind of job. */
+MUST enum status crypto_store_add_ppk(struct crypto_store *s, const char *name, struct bytes ppk,
+				      crypto_ref *ret_ref);
 /* `crl` may be NULL; with one, whatever it lists is refused, and everything once it is out of date
  * (RFC 5280 section 6.3.3).  The file may have several, one of each anchor that issues certificates
  * of peers; an authority below an anchor has to be an anchor itself for its list to be used. */
@@ -85,6 +88,7 @@ MUST enum status crypto_store_revoked(struct crypto_store *s, crypto_ref trust,
 struct crypto_chain {
 	struct bytes certs[CRYPTO_CERTS_MAX]; /* DER */
 	size_t n;
+	wall_t not_after; /* of the first that ends */
 };
 
 MUST enum status crypto_store_load_chain(struct crypto_store *s, const struct crypto_file *file,

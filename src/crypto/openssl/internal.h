@@ -83,7 +83,7 @@ struct trust_entry {
 	size_t n_revoked;
 };
 
-enum entry_kind { ENTRY_KEY, ENTRY_PSK, ENTRY_TRUST };
+enum entry_kind { ENTRY_KEY, ENTRY_PSK, ENTRY_PPK, ENTRY_TRUST };
 
 struct entry {
 	struct map_node node; /* by name, those that have one */
@@ -91,7 +91,7 @@ struct entry {
 	crypto_ref ref;
 	char *name;
 	struct key_entry key;
-	struct bytes psk; /* empty in a public store */
+	struct bytes psk; /* PSK, PPK; empty in a public store */
 	struct trust_entry trust;
 };
 
@@ -183,6 +183,8 @@ MUST enum status sign_auth(struct crypto_store *s, struct kit *k, const struct c
 			   struct crypto_result *ret, struct text *why);
 MUST enum status psk_auth(struct crypto_store *s, struct kit *k, const struct crypto_psk_in *in,
 			  struct crypto_result *ret, struct text *why);
+MUST enum status ppk_mix(struct crypto_store *s, struct kit *k, const struct crypto_ppk_in *in,
+			 struct crypto_result *ret, struct text *why);
 MUST enum status verify_auth(struct crypto_store *s, struct kit *k,
 			     const struct crypto_verify_in *in, struct crypto_result *ret,
 			     struct text *why);

@@ -20,6 +20,7 @@ static enum status run_kind(struct crypto_store *s, struct kit *k, const struct 
 	case CRYPTO_JOB_SIGN: return sign_auth(s, k, &job->in.sign, ret, why);
 	case CRYPTO_JOB_PSK_AUTH: return psk_auth(s, k, &job->in.psk, ret, why);
 	case CRYPTO_JOB_VERIFY: return verify_auth(s, k, &job->in.verify, ret, why);
+	case CRYPTO_JOB_PPK: return ppk_mix(s, k, &job->in.ppk, ret, why);
 	case CRYPTO_JOB_PUZZLE: return solve(k, &job->in.puzzle, &ret->puzzle);
 	}
 	return ST_BUG;
@@ -31,6 +32,7 @@ static void clear_outputs(struct crypto_result *ret)
 {
 	wipe(&ret->ke, sizeof(ret->ke));
 	wipe(&ret->auth, sizeof(ret->auth));
+	wipe(&ret->ppk, sizeof(ret->ppk));
 	wipe(&ret->cert, sizeof(ret->cert));
 	wipe(&ret->puzzle, sizeof(ret->puzzle));
 }

@@ -64,8 +64,8 @@ enum status crypto_store_add_key(struct crypto_store *s, const struct crypto_fil
 	return entry_add(s, e, ret_ref);
 }
 
-enum status crypto_store_add_psk(struct crypto_store *s, const char *name, struct bytes psk,
-				 crypto_ref *ret_ref)
+static enum status add_shared(struct crypto_store *s, enum entry_kind kind, const char *name,
+			      struct bytes psk, crypto_ref *ret_ref)
 {
 	struct entry *e;
 	enum status st;
@@ -73,7 +73,7 @@ enum status crypto_store_add_psk(struct crypto_store *s, const char *name, struc
 	/* An empty secret is one that everybody knows. */
 	if (psk.n == 0 || *name == '\0')
 		return ST_INVAL;
-	st = entry_new(ENTRY_PSK, &e);
+	st = entry_new(kind, &e);
 	if (st != ST_OK)
 		return st;
 	e->name = strdup(name);
@@ -86,6 +86,18 @@ enum status crypto_store_add_psk(struct crypto_store *s, const char *name, struc
 		return st;
 	}
 	return entry_add(s, e, ret_ref);
+}
+
+enum status crypto_store_add_psk(struct crypto_store *s, const char *name, struct bytes psk,
+				 crypto_ref *ret_ref)
+{
+	return add_shared(s, ENTRY_PSK, name, psk, ret_ref);
+}
+
+enum status crypto_store_add_ppk(struct crypto_store *s, const char *name, struct bytes ppk,
+				 crypto_ref *ret_ref)
+{
+	return add_shared(s, ENTRY_PPK, name, ppk, ret_ref);
 }
 
 enum status crypto_store_public_pem(const struct crypto_store *s, crypto_ref key, char **ret_pem,

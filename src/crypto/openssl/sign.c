@@ -162,3 +162,20 @@ enum status psk_auth(struct crypto_store *s, struct kit *k, const struct crypto_
 	wipe(padded, sizeof(padded));
 	return st;
 }
+
+enum status ppk_mix(struct crypto_store *s, struct kit *k, const struct crypto_ppk_in *in,
+		    struct crypto_result *ret, struct text *why)
+{
+	const struct entry *e = store_find(s, in->ppk, ENTRY_PPK);
+	struct crypto c = crypto_openssl_ops(k->ops);
+
+	if (!e) {
+		text_fmt(why, "no post-quantum pre-shared key under reference %u", in->ppk);
+		return ST_BUG;
+	}
+	if (e->psk.n == 0) {
+		text_fmt(why, "post-quantum pre-shared key \"%s\" is not in this process", e->name);
+		return ST_BUG;
+	}
+	return crypto_ppk_mix(&c, in->prf, e->psk, &in->keys, &ret->ppk);
+}
