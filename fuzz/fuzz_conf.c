@@ -38,6 +38,10 @@ static void check_peer(const struct conf_peer *p)
 		require(p->certificate.s && p->key.s && p->trust.n > 0);
 	else
 		require(p->psk.b.n > 0 || p->psk_file.s);
+	if (p->ppk_id.s)
+		require(p->ppk.b.n >= CONF_PPK_MIN || p->ppk_file.s);
+	else
+		require(p->ppk.b.n == 0 && p->ppk_required.v == CONF_NO);
 }
 
 static void check_network(const struct conf_network *n)
@@ -87,12 +91,13 @@ static void compare(const struct conf *a, const struct conf *b, bool same)
 	require(conf_diff(&ar, a, b, &l) == ST_OK);
 	require(!same || !l);
 	for (; l; l = l->next)
-		require(strcmp(l->text, "psk: changed") == 0);
+		require(strcmp(l->text, "psk: changed") == 0 ||
+			strcmp(l->text, "ppk: changed") == 0);
 	arena_done(&ar);
 	for (const struct conf_peer *p = a->peers; p; p = p->next, q = q->next) {
 		require(p->at.line == q->at.line && p->at.col == q->at.col);
 		require(p->psk.at.line == q->psk.at.line && p->psk.at.col == q->psk.at.col);
-		require(p->psk.b.n == q->psk.b.n);
+		require(p->psk.b.n == q->psk.b.n && p->ppk.b.n == q->ppk.b.n);
 		require(p->remote_ts.list.at.line == q->remote_ts.list.at.line);
 		require(p->remote_ts.list.at.col == q->remote_ts.list.at.col);
 	}

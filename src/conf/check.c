@@ -88,6 +88,81 @@ static void check_cert(const struct conf_peer *p, struct conf_errors *errs)
 			p->name);
 }
 
+/* ---- lifetimes ---- */
+
+static void check_order(const struct conf_dur *soft, const struct conf_dur *hard,
+			const char *soft_name, const char *hard_name, struct conf_errors *errs)
+{
+	char buf[64];
+	struct text t = TEXT_OF(buf);
+
+	if (!given(soft->at) || !given(hard->at) || soft->v.ns < hard->v.ns)
+		return;
+	schema_duration(&t, dur_to_ms(soft->v));
+	conf_error_add(errs, hard->at, "%s is not above %s (line %u), which is %s", hard_name,
+		       soft_name, soft->at.line, buf);
+}
+
+static void check_counts(const struct conf_count *soft, const struct conf_count *hard,
+			 const char *soft_name, const char *hard_name, struct conf_errors *errs)
+{
+	char buf[64];
+	struct text t = TEXT_OF(buf);
+
+	if (!given(soft->at) || !given(hard->at) || soft->v < hard->v)
+		return;
+	schema_count(&t, soft->v);
+	conf_error_add(errs, hard->at, "%s is not above %s (line %u), which is %s", hard_name,
+		       soft_name, soft->at.line, buf);
+}
+
+void check_life(const struct conf_life *l, struct conf_errors *errs)
+{
+	check_order(&l->ike_rekey, &l->ike_lifetime, "ike_rekey", "ike_lifetime", errs);
+	check_order(&l->rekey, &l->lifetime, "rekey", "lifetime", errs);
+	check_counts(&l->rekey_bytes, &l->lifetime_bytes, "rekey_bytes", "lifetime_bytes", errs);
+	check_counts(&l->rekey_packets, &l->lifetime_packets, "rekey_packets", "lifetime_packets",
+		     errs);
+}
+
+/* ---- post-quantum pre-shared keys ---- */
+
+void check_ppk_length(struct conf_secret *ppk, struct conf_pos at, struct conf_errors *errs)
+{
+	if (ppk->b.n == 0 || ppk->b.n >= CONF_PPK_MIN)
+		return;
+	conf_error_add(errs, at,
+		       "a post-quantum pre-shared key of %zu bytes is none: RFC 8784 section 6 "
+		       "wants 256 random bits, accepted: %d bytes and more, such as those of "
+		       "\"openssl rand -base64 48\"",
+		       ppk->b.n, CONF_PPK_MIN);
+}
+
+static void check_ppk(struct conf_peer *p, struct conf_errors *errs)
+{
+	bool key = given(p->ppk.at) || given(p->ppk_file.at);
+
+	if (given(p->ppk.at) && given(p->ppk_file.at))
+		conf_error_add(errs, p->ppk_file.at,
+			       "peer \"%s\" has ppk (line %u) and ppk_file, accepted: one of them",
+			       p->name, p->ppk.at.line);
+	if (key && !given(p->ppk_id.at))
+		conf_error_add(errs, given(p->ppk.at) ? p->ppk.at : p->ppk_file.at,
+			       "peer \"%s\" lacks ppk_id, the name that both ends have for the "
+			       "post-quantum pre-shared key",
+			       p->name);
+	if (given(p->ppk_id.at) && !key)
+		conf_error_add(errs, p->ppk_id.at,
+			       "peer \"%s\" has ppk_id but no key, accepted: ppk or ppk_file",
+			       p->name);
+	if (p->ppk_required.v == CONF_YES && !key)
+		conf_error_add(errs, p->ppk_required.at,
+			       "peer \"%s\" requires a post-quantum pre-shared key and has none, "
+			       "accepted: ppk or ppk_file, with ppk_id",
+			       p->name);
+	check_ppk_length(&p->ppk, p->ppk.at, errs);
+}
+
 /* ---- one peer ---- */
 
 static bool has_family(const struct wire_ts_list *l, uint8_t family)
@@ -173,6 +248,8 @@ static void check_peer(const struct conf *c, struct conf_peer *p, struct conf_er
 			       p->name);
 	check_ts(p, errs);
 	check_hosts(c, &p->address, "address", ", accepted for any: no address", errs);
+	check_life(&p->life, errs);
+	check_ppk(p, errs);
 }
 
 /* ---- peers against each other ---- */

@@ -237,6 +237,7 @@ static enum status check_network(struct conf *c, struct conf_network *n, struct 
 	else if (n->role.v == CONF_ROLE_SITE)
 		check_site(c, n, errs);
 	check_prefixes(n, errs);
+	check_life(&n->life, errs);
 	return check_members(c, n, errs);
 }
 

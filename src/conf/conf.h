@@ -32,6 +32,8 @@ enum {
 	CONF_ERRORS_MAX = 100,
 	CONF_LIST_MAX = 64, /* elements of a list; also what one TS payload may hold */
 	CONF_PSK_MAX = 1024,
+	CONF_PPK_MIN = 32, /* RFC 8784 section 6: 256 bits */
+	CONF_PPK_ID_MAX = 64,
 	CONF_TS_PREFIXES_MAX = 64, /* of one selector that is an address range: each is a route */
 };
 
@@ -54,6 +56,11 @@ struct conf_num {
 
 struct conf_dur {
 	dur_t v;
+	struct conf_pos at;
+};
+
+struct conf_count {
+	uint64_t v;
 	struct conf_pos at;
 };
 
@@ -104,6 +111,41 @@ struct conf_word {
 	struct conf_pos at;
 };
 
+/*
+ * How long SAs live.  What is 0 was not given, but for the durations that have a default: there 0
+ * means never.  What follows from one another when only one is given is translate.c's.
+ */
+struct conf_life {
+	struct conf_dur ike_rekey;
+	struct conf_dur ike_lifetime;
+	struct conf_dur reauth;
+	struct conf_dur rekey;
+	struct conf_dur lifetime;
+	struct conf_count rekey_bytes;
+	struct conf_count lifetime_bytes;
+	struct conf_count rekey_packets;
+	struct conf_count lifetime_packets;
+	struct conf_word expired; /* enum conf_expired */
+};
+
+/* What a certificate that ends does to SAs that were made with it. */
+enum conf_expired {
+	CONF_EXPIRED_END,
+	CONF_EXPIRED_KEEP,
+};
+
+/* RFC 6023: an IKE SA without a child from its beginning. */
+enum conf_childless {
+	CONF_CHILDLESS_ALLOW,
+	CONF_CHILDLESS_FORCE,
+	CONF_CHILDLESS_NEVER,
+};
+
+enum conf_yes {
+	CONF_NO,
+	CONF_YES,
+};
+
 enum conf_auth {
 	CONF_AUTH_PSK,
 	CONF_AUTH_CERT,
@@ -131,6 +173,12 @@ struct conf_peer {
 	struct conf_word start; /* enum conf_start; without an address it is LISTEN */
 	struct conf_dur dpd_delay;
 	struct conf_dur keepalive;
+	struct conf_life life;
+	struct conf_word childless; /* enum conf_childless */
+	struct conf_text ppk_id; /* RFC 8784; with it either ppk or ppk_file */
+	struct conf_secret ppk; /* also what ppk_file held, after conf_load() */
+	struct conf_text ppk_file;
+	struct conf_word ppk_required; /* enum conf_yes */
 };
 
 enum conf_role {
@@ -180,6 +228,8 @@ struct conf_network {
 	struct conf_proposals esp_proposals;
 	struct conf_dur dpd_delay;
 	struct conf_dur keepalive;
+	struct conf_life life;
+	struct conf_word childless; /* enum conf_childless */
 };
 
 struct conf {
@@ -285,7 +335,7 @@ void conf_redact(uint8_t *text, size_t n);
  */
 void conf_redact_keyed(const uint64_t key[2], uint8_t *text, size_t n);
 
-/* The contents of a psk_file.  `key` may be NULL: as conf_redact(). */
+/* The contents of a psk_file or ppk_file.  `key` may be NULL: as conf_redact(). */
 void conf_redact_psk_file(const uint64_t key[2], uint8_t *text, size_t n);
 
 struct conf *conf_ref(struct conf *c);
@@ -316,7 +366,9 @@ enum conf_type {
 	CONF_T_PATH,
 	CONF_T_NAME, /* of a network device */
 	CONF_T_USER, /* of the operating system */
+	CONF_T_TEXT, /* of printable characters */
 	CONF_T_NUM,
+	CONF_T_COUNT, /* a large number, with K, M, G, T for powers of 1024 if you like */
 	CONF_T_DUR,
 	CONF_T_WORD,
 	CONF_T_ADDRS, /* list of IP addresses */

@@ -362,12 +362,36 @@ static enum status load_psk(struct conf_creds *c, const struct conf_peer *p,
 	return st;
 }
 
+/* A change of it is one of what we prove ourselves with: it comes on top of that. */
+static enum status load_ppk(struct conf_creds *c, const struct conf_peer *p,
+			    struct conf_peer_creds *ret)
+{
+	struct bytes parts[3] = { BYTES_OF(ret->own_digest), p->ppk.b };
+	char buf[128];
+	struct text name = TEXT_OF(buf);
+	uint8_t digest[32];
+	enum status st;
+
+	if (p->ppk.b.n == 0 || !p->ppk_id.s)
+		return ST_OK;
+	parts[2] = bytes_str(p->ppk_id.s);
+	text_fmt(&name, "ppk %s", p->name);
+	st = crypto_store_add_ppk(c->store, buf, p->ppk.b, &ret->ppk);
+	if (st == ST_OK)
+		st = creds_digest(c, "ppk", parts, ARRAY_LEN(parts), digest);
+	if (st == ST_OK)
+		memcpy(ret->own_digest, digest, sizeof(digest));
+	return st;
+}
+
 static enum status load_peer(struct conf_creds *c, const struct conf_peer *p,
 			     struct conf_peer_creds *ret)
 {
 	const struct creds_paths paths = { &p->certificate, &p->key, &p->trust, &p->crl };
+	enum status st =
+		p->auth == CONF_AUTH_CERT ? creds_certs(c, &paths, ret) : load_psk(c, p, ret);
 
-	return p->auth == CONF_AUTH_CERT ? creds_certs(c, &paths, ret) : load_psk(c, p, ret);
+	return st == ST_OK ? load_ppk(c, p, ret) : st;
 }
 
 static bool bundle_used(const struct conf *conf)

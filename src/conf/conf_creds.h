@@ -21,6 +21,7 @@ MUST enum status conf_check_algorithms(const struct conf *conf, struct conf_erro
 /* What a peer needs; references and views live as long as the store. */
 struct conf_peer_creds {
 	crypto_ref psk; /* CONF_AUTH_PSK */
+	crypto_ref ppk; /* 0: none */
 	crypto_ref key; /* CONF_AUTH_CERT, as all below */
 	struct crypto_chain chain; /* ours */
 	crypto_ref trust;

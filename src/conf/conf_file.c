@@ -100,8 +100,10 @@ static enum status read_file(void *ctx, const char *path, size_t max, const stru
 
 const struct conf_source conf_source_files = { .read = read_file };
 
-static enum status load_psk(struct conf *c, const struct conf_source *source, struct conf_peer *p,
-			    struct conf_errors *errs)
+/* A key that stands in a file of its own; `name` is what its path is called. */
+static enum status load_secret(struct conf *c, const struct conf_source *source,
+			       const struct conf_text *path, const char *name,
+			       struct conf_errors *errs, struct bytes *ret)
 {
 	char buf[WHY_MAX];
 	struct text reason = TEXT_OF(buf);
@@ -109,32 +111,42 @@ static enum status load_psk(struct conf *c, const struct conf_source *source, st
 	uint8_t *data = NULL;
 	size_t n = 0;
 	enum status st =
-		source->read(source->ctx, p->psk_file.s, PSK_FILE_MAX, c->mem, &reason, &data, &n);
+		source->read(source->ctx, path->s, PSK_FILE_MAX, c->mem, &reason, &data, &n);
 
 	if (st == ST_OK) {
-		st = value_psk(&c->ar, value_psk_of_file(bytes_of(data, n)), &p->psk.b, &why);
+		st = value_psk(&c->ar, value_psk_of_file(bytes_of(data, n)), ret, &why);
 		mem_free_secret(c->mem, data, n);
 		if (st == ST_INVAL)
-			conf_error_add(errs, p->psk_file.at, "psk_file %s: its key %s",
-				       p->psk_file.s, why);
+			conf_error_add(errs, path->at, "%s %s: its key %s", name, path->s, why);
 		return st == ST_NOMEM ? ST_NOMEM : ST_OK;
 	}
 	if (st != ST_NOMEM)
-		conf_error_add(errs, p->psk_file.at, "psk_file %s: %s", p->psk_file.s, why);
+		conf_error_add(errs, path->at, "%s %s: %s", name, path->s, why);
 	return st == ST_NOMEM ? ST_NOMEM : ST_OK;
 }
 
-static enum status load_psks(struct conf *c, const struct conf_source *source,
-			     struct conf_errors *errs)
+static enum status load_secrets_of(struct conf *c, const struct conf_source *source,
+				   struct conf_peer *p, struct conf_errors *errs)
 {
-	for (struct conf_peer *p = c->peers; p; p = p->next) {
-		enum status st =
-			p->psk_file.s && !p->psk.at.line ? load_psk(c, source, p, errs) : ST_OK;
+	enum status st = ST_OK;
 
-		if (st != ST_OK)
-			return st;
+	if (p->psk_file.s && !p->psk.at.line)
+		st = load_secret(c, source, &p->psk_file, "psk_file", errs, &p->psk.b);
+	if (st == ST_OK && p->ppk_file.s && !p->ppk.at.line) {
+		st = load_secret(c, source, &p->ppk_file, "ppk_file", errs, &p->ppk.b);
+		check_ppk_length(&p->ppk, p->ppk_file.at, errs);
 	}
-	return ST_OK;
+	return st;
+}
+
+static enum status load_secrets(struct conf *c, const struct conf_source *source,
+				struct conf_errors *errs)
+{
+	enum status st = ST_OK;
+
+	for (struct conf_peer *p = c->peers; p && st == ST_OK; p = p->next)
+		st = load_secrets_of(c, source, p, errs);
+	return st;
 }
 
 enum status conf_read_file(const struct alloc *mem, const struct conf_source *source,
@@ -158,7 +170,7 @@ enum status conf_read_file(const struct alloc *mem, const struct conf_source *so
 	mem_free_secret(mem, data, n);
 	if (st != ST_OK)
 		return st;
-	st = load_psks(c, source, errs);
+	st = load_secrets(c, source, errs);
 	if (st == ST_OK)
 		*ret_conf = c;
 	else

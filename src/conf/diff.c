@@ -77,7 +77,8 @@ static struct shown shown_of(const struct conf_key *k, const void *base)
 	switch (k->type) {
 	case CONF_T_PATH:
 	case CONF_T_NAME:
-	case CONF_T_USER: return (struct shown){ .text = at };
+	case CONF_T_USER:
+	case CONF_T_TEXT: return (struct shown){ .text = at };
 	case CONF_T_IDENT:
 	case CONF_T_PATTERN:
 		return (struct shown){ .text = &((const struct conf_ident *)at)->text };
@@ -90,6 +91,8 @@ static struct shown shown_of(const struct conf_key *k, const void *base)
 	case CONF_T_ESP:
 		return (struct shown){ .list = &((const struct conf_proposals *)at)->list };
 	case CONF_T_SECRET: return (struct shown){ .secret = at };
+	case CONF_T_COUNT:
+		return (struct shown){ .number = (int64_t)((const struct conf_count *)at)->v };
 	case CONF_T_NUM: return (struct shown){ .number = ((const struct conf_num *)at)->v };
 	case CONF_T_WORD: return (struct shown){ .number = ((const struct conf_word *)at)->v };
 	case CONF_T_DUR:
@@ -144,12 +147,14 @@ static void show_list(struct text *t, const struct conf_list *l)
 /* A number that is not there and has no default is 0, which it cannot be. */
 static void show_number(struct text *t, const struct conf_key *k, int64_t v)
 {
-	if (k->type == CONF_T_DUR)
-		schema_duration(t, v);
-	else if (k->type == CONF_T_WORD)
+	if (k->type == CONF_T_WORD)
 		text_add(t, v >= 0 ? k->words[v] : "unknown");
 	else if (v == 0 && !k->def)
 		text_add(t, "not given");
+	else if (k->type == CONF_T_DUR)
+		schema_duration(t, v);
+	else if (k->type == CONF_T_COUNT)
+		schema_count(t, (uint64_t)v);
 	else
 		text_fmt(t, "%lld", (long long)v);
 }

@@ -89,7 +89,7 @@ struct reader {
 };
 
 /* Keys of one scope. */
-#define CONF_SCOPE_KEYS_MAX 32
+#define CONF_SCOPE_KEYS_MAX 48
 
 struct scope_state {
 	enum conf_scope scope;
@@ -109,6 +109,8 @@ void schema_names(enum conf_scope scope, struct text *t);
 bool schema_is_section(struct bytes word);
 /* In the largest unit that is exact. */
 void schema_duration(struct text *t, int64_t ms);
+/* "1000", "64M" */
+void schema_count(struct text *t, uint64_t v);
 /* "a number from 1 to 65535" */
 void schema_wants(const struct conf_key *k, struct text *t);
 
@@ -124,7 +126,7 @@ MUST enum status value_defaults(struct arena *ar, struct conf_errors *errs, enum
 /* Text, 0x or 0s; no error text ever contains it.  ST_INVAL with `*ret_why` constant. */
 MUST enum status value_psk(struct arena *ar, struct bytes s, struct bytes *ret_psk,
 			   const char **ret_why);
-/* What of a psk_file is the key. */
+/* What of a psk_file or ppk_file is the key. */
 struct bytes value_psk_of_file(struct bytes text);
 /* Proposals that stand for "not written". */
 MUST enum status value_default_proposals(struct arena *ar, uint8_t proto,
@@ -137,6 +139,10 @@ MUST enum status check_networks(struct conf *c, struct conf_errors *errs);
  * write in place of one that is nobody's. */
 void check_hosts(const struct conf *c, const struct conf_list *hosts, const char *what,
 		 const char *instead, struct conf_errors *errs);
+/* Hard limits lie above soft ones. */
+void check_life(const struct conf_life *l, struct conf_errors *errs);
+/* One that is there and too short; `at` is where it or its file was named. */
+void check_ppk_length(struct conf_secret *ppk, struct conf_pos at, struct conf_errors *errs);
 /* Equal identities hash alike. */
 uint64_t check_ident_hash(const struct map *m, const struct policy_ident *id);
 static inline bool given(struct conf_pos at)

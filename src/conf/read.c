@@ -227,7 +227,7 @@ static const struct conf_key *known_key(struct reader *r, const struct place *pl
 {
 	enum conf_scope scope = pl->scope[pl->depth].scope;
 	const struct conf_key *k = schema_find(scope, name->s, ret_row);
-	char buf[WORD_SHOWN_MAX], known[800];
+	char buf[WORD_SHOWN_MAX], known[1200];
 	struct text t = TEXT_OF(known);
 
 	if (k)

@@ -9,6 +9,10 @@ static const char *const start_words[] = { "traffic", "up", "listen", NULL };
 static const char *const role_words[] = { "site", "hub", NULL };
 static const char *const topology_words[] = { "star", "dynamic", NULL };
 
+static const char *const expired_words[] = { "end", "keep", NULL };
+static const char *const childless_words[] = { "allow", "force", "never", NULL };
+static const char *const yes_words[] = { "no", "yes", NULL };
+
 #define TOP(member) CONF_TOP, #member
 #define PEER(member) CONF_PEER, #member
 #define NET(member) CONF_NETWORK, #member
@@ -17,6 +21,99 @@ static const char *const topology_words[] = { "star", "dynamic", NULL };
 #define PEER_AT(member) .offset = offsetof(struct conf_peer, member)
 #define NET_AT(member) .offset = offsetof(struct conf_network, member)
 #define MEMBER_AT(member) .offset = offsetof(struct conf_member, member)
+
+/* The longest of all durations that something lives: 30 days.  The shortest: more than a few
+ * exchanges on a bad path take, so that SAs are used longer than they are negotiated. */
+#define LIFE_MAX (720 * 3600000LL)
+#define LIFE_MIN 10000
+#define COUNT_MAX (1LL << 62)
+#define LIFE_AT(what, member) .offset = offsetof(struct what, life.member)
+
+/* The same in both kinds of section. */
+#define LIFE(scope, what)                                                                          \
+	{ scope,                                                                                   \
+	  "ike_rekey",                                                                             \
+	  CONF_T_DUR,                                                                              \
+	  LIFE_AT(what, ike_rekey),                                                                \
+	  .def = "4h",                                                                             \
+	  .min = LIFE_MIN,                                                                         \
+	  .max = LIFE_MAX,                                                                         \
+	  .zero = true,                                                                            \
+	  .change = CONF_HOT,                                                                      \
+	  .doc = "age at which the keys of the IKE SA are replaced" },                             \
+		{ scope,                                                                           \
+		  "ike_lifetime",                                                                  \
+		  CONF_T_DUR,                                                                      \
+		  LIFE_AT(what, ike_lifetime),                                                     \
+		  .min = LIFE_MIN,                                                                 \
+		  .max = LIFE_MAX,                                                                 \
+		  .change = CONF_HOT,                                                              \
+		  .doc = "age at which an IKE SA that could not be rekeyed ends" },                \
+		{ scope,                                                                           \
+		  "reauth",                                                                        \
+		  CONF_T_DUR,                                                                      \
+		  LIFE_AT(what, reauth),                                                           \
+		  .def = "0s",                                                                     \
+		  .min = LIFE_MIN,                                                                 \
+		  .max = LIFE_MAX,                                                                 \
+		  .zero = true,                                                                    \
+		  .change = CONF_HOT,                                                              \
+		  .doc = "how long both ends are believed to be who they proved to be" },          \
+		{ scope,                                                                           \
+		  "rekey",                                                                         \
+		  CONF_T_DUR,                                                                      \
+		  LIFE_AT(what, rekey),                                                            \
+		  .def = "1h",                                                                     \
+		  .min = LIFE_MIN,                                                                 \
+		  .max = LIFE_MAX,                                                                 \
+		  .zero = true,                                                                    \
+		  .change = CONF_HOT,                                                              \
+		  .doc = "age at which the keys of ESP are replaced" },                            \
+		{ scope,                                                                           \
+		  "lifetime",                                                                      \
+		  CONF_T_DUR,                                                                      \
+		  LIFE_AT(what, lifetime),                                                         \
+		  .min = LIFE_MIN,                                                                 \
+		  .max = LIFE_MAX,                                                                 \
+		  .change = CONF_HOT,                                                              \
+		  .doc = "age at which an ESP SA that could not be rekeyed ends" },                \
+		{ scope,                                                                           \
+		  "rekey_bytes",                                                                   \
+		  CONF_T_COUNT,                                                                    \
+		  LIFE_AT(what, rekey_bytes),                                                      \
+		  .min = 1 << 20,                                                                  \
+		  .max = COUNT_MAX,                                                                \
+		  .change = CONF_REKEY,                                                            \
+		  .doc = "bytes in one direction after which the keys of ESP are replaced" },      \
+		{ scope,                                                                           \
+		  "lifetime_bytes",                                                                \
+		  CONF_T_COUNT,                                                                    \
+		  LIFE_AT(what, lifetime_bytes),                                                   \
+		  .min = 1 << 20,                                                                  \
+		  .max = COUNT_MAX,                                                                \
+		  .change = CONF_REKEY,                                                            \
+		  .doc = "bytes in one direction after which an ESP SA ends" },                    \
+		{ scope,                                                                           \
+		  "rekey_packets",                                                                 \
+		  CONF_T_COUNT,                                                                    \
+		  LIFE_AT(what, rekey_packets),                                                    \
+		  .min = 1000,                                                                     \
+		  .max = COUNT_MAX,                                                                \
+		  .change = CONF_REKEY,                                                            \
+		  .doc = "packets in one direction after which the keys of ESP are replaced" },    \
+		{ scope,                                                                           \
+		  "lifetime_packets",                                                              \
+		  CONF_T_COUNT,                                                                    \
+		  LIFE_AT(what, lifetime_packets),                                                 \
+		  .min = 1000,                                                                     \
+		  .max = COUNT_MAX,                                                                \
+		  .change = CONF_REKEY,                                                            \
+		  .doc = "packets in one direction after which an ESP SA ends" },                  \
+	{                                                                                          \
+		scope, "expired", CONF_T_WORD, LIFE_AT(what, expired),                             \
+			.def = "end", .change = CONF_HOT, .words = expired_words,                  \
+			.doc = "what becomes of SAs when a certificate they were made with ends"   \
+	}
 
 const struct conf_key conf_keys[] = {
 	{ TOP(local_id), CONF_T_IDENT, AT(local_id), .change = CONF_REAUTH,
@@ -96,6 +193,18 @@ const struct conf_key conf_keys[] = {
 	{ PEER(keepalive), CONF_T_DUR, PEER_AT(keepalive), .def = "20s", .min = 1000,
 	  .max = 3600000, .zero = true, .change = CONF_HOT,
 	  .doc = "interval of NAT keepalives when we are behind a NAT" },
+	LIFE(CONF_PEER, conf_peer),
+	{ PEER(childless), CONF_T_WORD, PEER_AT(childless), .def = "allow", .change = CONF_HOT,
+	  .words = childless_words, .doc = "whether the IKE SA may begin without an ESP SA" },
+	{ PEER(ppk_id), CONF_T_TEXT, PEER_AT(ppk_id), .max = CONF_PPK_ID_MAX, .change = CONF_REAUTH,
+	  .doc = "name of the post-quantum pre-shared key" },
+	{ PEER(ppk), CONF_T_SECRET, PEER_AT(ppk), .change = CONF_REAUTH,
+	  .doc = "post-quantum pre-shared key, in the forms of psk, of 32 bytes or more" },
+	{ PEER(ppk_file), CONF_T_PATH, PEER_AT(ppk_file), .change = CONF_REAUTH,
+	  .doc = "file with the post-quantum pre-shared key, in the forms of psk" },
+	{ PEER(ppk_required), CONF_T_WORD, PEER_AT(ppk_required), .def = "no",
+	  .change = CONF_REAUTH, .words = yes_words,
+	  .doc = "whether there is no tunnel without the post-quantum pre-shared key" },
 
 	{ NET(role), CONF_T_WORD, NET_AT(role), .def = "site", .change = CONF_REAUTH,
 	  .words = role_words, .doc = "what we are in the network" },
@@ -131,6 +240,9 @@ const struct conf_key conf_keys[] = {
 	{ NET(keepalive), CONF_T_DUR, NET_AT(keepalive), .def = "20s", .min = 1000, .max = 3600000,
 	  .zero = true, .change = CONF_HOT,
 	  .doc = "interval of NAT keepalives when we are behind a NAT" },
+	LIFE(CONF_NETWORK, conf_network),
+	{ NET(childless), CONF_T_WORD, NET_AT(childless), .def = "allow", .change = CONF_HOT,
+	  .words = childless_words, .doc = "whether the IKE SA may begin without an ESP SA" },
 
 	{ MEMBER(prefixes), CONF_T_PREFIXES, MEMBER_AT(prefixes), .required = true,
 	  .change = CONF_REKEY,
@@ -191,6 +303,18 @@ void schema_duration(struct text *t, int64_t ms)
 		text_fmt(t, "%lldms", (long long)ms);
 }
 
+void schema_count(struct text *t, uint64_t v)
+{
+	static const char unit[] = "\0KMGT";
+	unsigned i = 0;
+
+	while (v && v % 1024 == 0 && i < 4) {
+		v /= 1024;
+		i++;
+	}
+	text_fmt(t, i ? "%llu%c" : "%llu", (unsigned long long)v, unit[i]);
+}
+
 static void wants_range(const struct conf_key *k, struct text *t)
 {
 	if (k->type == CONF_T_NUM) {
@@ -206,6 +330,15 @@ static void wants_range(const struct conf_key *k, struct text *t)
 		text_add(t, ", or 0s for never");
 }
 
+static void wants_count(const struct conf_key *k, struct text *t)
+{
+	text_add(t, "a number from ");
+	schema_count(t, (uint64_t)k->min);
+	text_add(t, " to ");
+	schema_count(t, (uint64_t)k->max);
+	text_add(t, " (K, M, G, T for powers of 1024)");
+}
+
 static void wants_words(const struct conf_key *k, struct text *t)
 {
 	for (size_t i = 0; k->words[i]; i++)
@@ -218,6 +351,7 @@ void schema_wants(const struct conf_key *k, struct text *t)
 		[CONF_T_PATH] = "an absolute path in double quotes",
 		[CONF_T_NAME] = "a device name of 1 to 15 characters in double quotes",
 		[CONF_T_USER] = "a user's name of 1 to 31 characters in double quotes",
+		[CONF_T_TEXT] = "1 to 64 printable characters in double quotes",
 		[CONF_T_ADDRS] = "one or more IP addresses, { \"...\", \"...\" }",
 		[CONF_T_HOSTS] = "one or more IP addresses or host names, { \"...\", \"...\" }",
 		[CONF_T_PATHS] = "one or more absolute paths, { \"...\", \"...\" }",
@@ -235,6 +369,8 @@ void schema_wants(const struct conf_key *k, struct text *t)
 
 	if (k->type == CONF_T_NUM || k->type == CONF_T_DUR)
 		wants_range(k, t);
+	else if (k->type == CONF_T_COUNT)
+		wants_count(k, t);
 	else if (k->type == CONF_T_WORD)
 		wants_words(k, t);
 	else

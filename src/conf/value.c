@@ -116,6 +116,21 @@ static enum status set_user(struct setter *st, const struct value *v, void *dst)
 	return ST_OK;
 }
 
+static enum status set_text(struct setter *st, const struct value *v, void *dst)
+{
+	const struct token *tok = &v->elem[0];
+	struct conf_text *d = dst;
+	bool ok = tok->s.n > 0 && tok->s.n <= (size_t)st->k->max;
+
+	for (size_t i = 0; ok && i < tok->s.n; i++)
+		ok = tok->s.p[i] >= 0x20 && tok->s.p[i] < 0x7f;
+	if (ok)
+		d->s = str(tok);
+	else
+		refuse_value(st, tok, "is too long, empty or not printable");
+	return ST_OK;
+}
+
 /* Leading digits; the rest of the word is left in `*ret_unit`. */
 static bool digits(struct bytes s, int64_t *ret_n, struct bytes *ret_unit)
 {
@@ -149,6 +164,31 @@ static enum status set_num(struct setter *st, const struct value *v, void *dst)
 		refuse_value(st, tok, "is out of range");
 	else
 		d->v = (uint32_t)n;
+	return ST_OK;
+}
+
+static unsigned unit_shift(struct bytes unit)
+{
+	static const char names[] = "KMGT";
+	const char *p = unit.n == 1 ? memchr(names, unit.p[0], sizeof(names) - 1) : NULL;
+
+	return p ? 10 * (unsigned)(p - names + 1) : 0;
+}
+
+static enum status set_count(struct setter *st, const struct value *v, void *dst)
+{
+	const struct token *tok = &v->elem[0];
+	struct conf_count *d = dst;
+	struct bytes unit;
+	int64_t n;
+
+	if (!digits(tok->s, &n, &unit) || (unit.n > 0 && unit_shift(unit) == 0))
+		refuse_value(st, tok, "is no number");
+	else if (__builtin_mul_overflow(n, (int64_t)1 << unit_shift(unit), &n) ||
+		 !in_range(st->k, n))
+		refuse_value(st, tok, "is out of range");
+	else
+		d->v = (uint64_t)n;
 	return ST_OK;
 }
 
@@ -523,6 +563,8 @@ static const struct type_row type_rows[CONF_TYPES] = {
 	[CONF_T_PATH] = { TOK_STRING, false, offsetof(struct conf_text, at), set_path },
 	[CONF_T_NAME] = { TOK_STRING, false, offsetof(struct conf_text, at), set_name },
 	[CONF_T_USER] = { TOK_STRING, false, offsetof(struct conf_text, at), set_user },
+	[CONF_T_TEXT] = { TOK_STRING, false, offsetof(struct conf_text, at), set_text },
+	[CONF_T_COUNT] = { TOK_WORD, false, offsetof(struct conf_count, at), set_count },
 	[CONF_T_NUM] = { TOK_WORD, false, offsetof(struct conf_num, at), set_num },
 	[CONF_T_DUR] = { TOK_WORD, false, offsetof(struct conf_dur, at), set_dur },
 	[CONF_T_WORD] = { TOK_WORD, false, offsetof(struct conf_word, at), set_word },

@@ -124,6 +124,7 @@ static void put_auth(enum ike_auth_kind kind, const struct conf_peer_creds *cred
 	to->key = creds->key;
 	to->n_certs = creds->chain.n;
 	memcpy(to->certs, creds->chain.certs, sizeof(to->certs));
+	to->not_after = creds->chain.not_after;
 	to->trust = creds->trust;
 	to->trust_hashes = creds->trust_hashes;
 	to->revoked = creds->revoked;
@@ -142,6 +143,56 @@ static enum ike_start start_of(enum conf_start s)
 	return IKE_START_TRAFFIC;
 }
 
+/* A tenth on top of a soft limit is time enough for many attempts; who gives the hard one only
+ * means both. */
+static void put_durations(const struct conf_dur *soft, const struct conf_dur *hard, dur_t *ret_soft,
+			  dur_t *ret_hard)
+{
+	*ret_soft = soft->v;
+	*ret_hard = hard->v;
+	if (hard->v.ns == 0)
+		ret_hard->ns = soft->v.ns + soft->v.ns / 10;
+	else if (soft->v.ns >= hard->v.ns)
+		ret_soft->ns = hard->v.ns - hard->v.ns / 10;
+}
+
+static void put_counts(const struct conf_count *soft, const struct conf_count *hard,
+		       uint64_t *ret_soft, uint64_t *ret_hard)
+{
+	*ret_soft = soft->v ? soft->v : hard->v - hard->v / 10;
+	*ret_hard = hard->v ? hard->v : soft->v + soft->v / 10;
+}
+
+static void put_life(const struct conf_life *from, struct ike_life *to)
+{
+	put_durations(&from->ike_rekey, &from->ike_lifetime, &to->ike_soft, &to->ike_hard);
+	put_durations(&from->rekey, &from->lifetime, &to->child_soft, &to->child_hard);
+	put_counts(&from->rekey_bytes, &from->lifetime_bytes, &to->soft_bytes, &to->hard_bytes);
+	put_counts(&from->rekey_packets, &from->lifetime_packets, &to->soft_packets,
+		   &to->hard_packets);
+	to->reauth = from->reauth.v;
+	to->outlive_certs = from->expired.v == CONF_EXPIRED_KEEP;
+}
+
+static enum ike_childless childless_of(enum conf_childless c)
+{
+	switch (c) {
+	case CONF_CHILDLESS_FORCE: return IKE_CHILDLESS_FORCE;
+	case CONF_CHILDLESS_NEVER: return IKE_CHILDLESS_NEVER;
+	case CONF_CHILDLESS_ALLOW: break;
+	}
+	return IKE_CHILDLESS_ALLOW;
+}
+
+static void put_ppk(const struct conf_peer *from, const struct conf_peer_creds *creds,
+		    struct ike_peer_conf *to)
+{
+	to->ppk = creds->ppk;
+	if (creds->ppk)
+		to->ppk_id = bytes_str(from->ppk_id.s);
+	to->ppk_required = from->ppk_required.v == CONF_YES;
+}
+
 static enum status put_peer(struct arena *ar, const struct conf_peer *from,
 			    const struct conf_peer_creds *creds, struct ike_peer_conf *to)
 {
@@ -157,6 +208,9 @@ static enum status put_peer(struct arena *ar, const struct conf_peer *from,
 	to->start = start_of((enum conf_start)from->start.v);
 	to->dpd_delay = from->dpd_delay.v;
 	to->keepalive = from->keepalive.v;
+	put_life(&from->life, &to->life);
+	to->childless = childless_of((enum conf_childless)from->childless.v);
+	put_ppk(from, creds, to);
 	put_auth(from->auth == CONF_AUTH_PSK ? IKE_AUTH_PSK : IKE_AUTH_CERT, creds, to);
 	return put_addresses(ar, &from->address, to);
 }
@@ -229,6 +283,8 @@ static enum status put_network(struct arena *ar, const struct conf_network *from
 	to->ts_remote = (struct wire_ts_list){ everything, ARRAY_LEN(everything), 0 };
 	to->dpd_delay = from->dpd_delay.v;
 	to->keepalive = from->keepalive.v;
+	put_life(&from->life, &to->life);
+	to->childless = childless_of((enum conf_childless)from->childless.v);
 	put_auth(IKE_AUTH_CERT, &creds->auth, to);
 	if (st == ST_OK)
 		st = copy_ts(ar, &creds->domain, &to->domain);

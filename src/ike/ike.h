@@ -83,6 +83,27 @@ struct ike_member_rule {
 	struct wire_ts_list prefixes; /* all protocols */
 };
 
+/*
+ * How long SAs live; 0: no such limit.  Soft limits are drawn anew below the value given for each
+ * SA (life.c); at a hard one it is not used a moment longer.  Limits by bytes and packets are of
+ * one direction; they are never above what the cipher bears, whatever is given here.
+ */
+struct ike_life {
+	dur_t ike_soft, ike_hard; /* age of an IKE SA's keys */
+	dur_t child_soft, child_hard;
+	uint64_t soft_bytes, hard_bytes;
+	uint64_t soft_packets, hard_packets;
+	dur_t reauth; /* age of the proof of identity, of either end (RFC 4478) */
+	bool outlive_certs; /* an SA may outlive the certificates that it was made with */
+};
+
+/* RFC 6023 */
+enum ike_childless {
+	IKE_CHILDLESS_ALLOW, /* as responder; as initiator there is a child in IKE_AUTH */
+	IKE_CHILDLESS_FORCE, /* no IKE_AUTH with a child, in neither role */
+	IKE_CHILDLESS_NEVER,
+};
+
 /* A counterpart.  All pointers belong to the configuration. */
 struct ike_peer_conf {
 	ike_peer_id id; /* not 0; the same peer keeps its id across reconfigurations */
@@ -107,6 +128,13 @@ struct ike_peer_conf {
 	enum ike_start start;
 	dur_t dpd_delay; /* 0: no dead-peer detection */
 	dur_t keepalive; /* NAT keepalive interval, 0: none */
+	struct ike_life life;
+	enum ike_childless childless;
+	/* RFC 8784.  0: no PPK; the id is what follows its type. */
+	crypto_ref ppk;
+	struct bytes ppk_id;
+	bool ppk_required; /* no SA without it */
+	wall_t not_after; /* of our certificates; 0: without, or not known */
 	enum ike_role role;
 	const struct policy_ident *hub_ids; /* HUB */
 	size_t n_hub_ids;

@@ -185,16 +185,22 @@ static enum status append_public_key(struct signer_snapshot *s, struct signer_fi
 	return p ? ST_OK : ST_NOMEM;
 }
 
-static void redact_psk_files(struct signer_snapshot *s, const struct conf *conf,
-			     const uint64_t key[2])
+static void redact_file(struct signer_snapshot *s, const char *path, const uint64_t key[2])
+{
+	struct signer_file *f = path ? snapshot_find(s, path) : NULL;
+
+	if (f && !f->redacted)
+		conf_redact_psk_file(key, f->p, f->n);
+	if (f)
+		f->redacted = true;
+}
+
+static void redact_secret_files(struct signer_snapshot *s, const struct conf *conf,
+				const uint64_t key[2])
 {
 	for (const struct conf_peer *p = conf->peers; p; p = p->next) {
-		struct signer_file *f = p->psk_file.s ? snapshot_find(s, p->psk_file.s) : NULL;
-
-		if (f && !f->redacted)
-			conf_redact_psk_file(key, f->p, f->n);
-		if (f)
-			f->redacted = true;
+		redact_file(s, p->psk_file.s, key);
+		redact_file(s, p->ppk_file.s, key);
 	}
 }
 
@@ -217,7 +223,7 @@ enum status public_all(struct signer_snapshot *s, const char *path, const struct
 	crypto_ref ref;
 	enum status st;
 
-	redact_psk_files(s, conf, key);
+	redact_secret_files(s, conf, key);
 	if (f && !f->redacted) {
 		conf_redact_keyed(key, f->p, f->n);
 		f->redacted = true;

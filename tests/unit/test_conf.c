@@ -236,7 +236,11 @@ static void peer_errors(void **state)
 		  { { 3, 1,
 		      "unknown key \"interface\", known here: address, port, local_id, "
 		      "remote_id, psk, psk_file, certificate, key, trust, crl, local_ts, "
-		      "remote_ts, proposals, esp_proposals, start, dpd_delay, keepalive" } } },
+		      "remote_ts, proposals, esp_proposals, start, dpd_delay, keepalive, "
+		      "ike_rekey, "
+		      "ike_lifetime, reauth, rekey, lifetime, rekey_bytes, lifetime_bytes, "
+		      "rekey_packets, lifetime_packets, expired, childless, ppk_id, ppk, ppk_file, "
+		      "ppk_required" } } },
 		{ WITH("address = \"gw_1.example.net.\"\naddress = \"x\""),
 		  { { 4, 1, "address is given a second time, the first is in line 3" } } },
 		{ WITH("address = { \"gw1\", \"-gw\", \"a..b\", \"192.0.2.300\", \"%any\", \"\" }"),
@@ -259,6 +263,35 @@ static void peer_errors(void **state)
 		{ WITH("dpd_delay = -3s"), { { 3, 13, "or 0s for never" } } },
 		{ WITH("dpd_delay = 999ms"), { { 3, 13, "from 1s to 24h" } } },
 		{ WITH("keepalive = 2h"), { { 3, 13, "from 1s to 1h" } } },
+		{ WITH("rekey = 9s"), { { 3, 9, "a duration from 10s to 720h" } } },
+		{ WITH("rekey = 1h ; lifetime = 1h"),
+		  { { 3, 25, "lifetime is not above rekey (line 3), which is 1h" } } },
+		{ WITH("ike_rekey = 90m ; ike_lifetime = 30m"),
+		  { { 3, 34, "ike_lifetime is not above ike_rekey (line 3), which is 90m" } } },
+		{ WITH("lifetime = 0s"), { { 3, 12, "a duration from 10s to 720h" } } },
+		{ WITH("rekey_bytes = 2G\nlifetime_bytes = 2048M"),
+		  { { 4, 18, "lifetime_bytes is not above rekey_bytes (line 3), which is 2G" } } },
+		{ WITH("rekey_packets = 5000\nlifetime_packets = 4K"),
+		  { { 4, 20, "is not above rekey_packets (line 3), which is 5000" } } },
+		{ WITH("rekey_bytes = 1000K"),
+		  { { 3, 15, "\"1000K\" is out of range, accepted: a number from 1M to" } } },
+		{ WITH("rekey_bytes = 16777216T"), { { 3, 15, "is out of range" } } },
+		{ WITH("rekey_bytes = 5MB"), { { 3, 15, "\"5MB\" is no number" } } },
+		{ WITH("rekey_packets = many"), { { 3, 17, "\"many\" is no number" } } },
+		{ WITH("expired = never"), { { 3, 11, "accepted: end or keep" } } },
+		{ WITH("childless = prefer"), { { 3, 13, "accepted: allow, force or never" } } },
+		{ WITH("ppk_id = \"x\""), { { 3, 10, "has ppk_id but no key" } } },
+		{ WITH("ppk_id = \"\xc3\xa4\"\nppk = \"0123456789abcdef0123456789abcdef\""),
+		  { { 3, 10, "not printable, accepted: 1 to 64 printable characters" } } },
+		{ WITH("ppk = \"0123456789abcdef0123456789abcdef\""),
+		  { { 3, 7, "lacks ppk_id" } } },
+		{ WITH("ppk_file = \"/p\""), { { 3, 12, "lacks ppk_id" } } },
+		{ WITH("ppk_id = \"x\"\nppk = \"0123456789abcdef0123456789abcde\""),
+		  { { 4, 7, "key of 31 bytes is none: RFC 8784 section 6" } } },
+		{ WITH("ppk_id = \"x\"\nppk_file = \"/p\"\n"
+		       "ppk = \"0123456789abcdef0123456789abcdef\""),
+		  { { 4, 12, "has ppk (line 5) and ppk_file, accepted: one of them" } } },
+		{ WITH("ppk_required = yes"), { { 3, 16, "requires a post-quantum" } } },
 		{ WITH("psk = \"again\""), { { 3, 1, "psk is given a second time" } } },
 		{ WITH("psk_file = \"/p\""), { { 3, 12, "has psk (line 2) and psk_file" } } },
 		{ WITH("certificate = \"/c\"\nkey = \"/k\"\ntrust = \"/t\""),

@@ -115,6 +115,46 @@ static void psk_files(void **state)
 	}
 }
 
+/* RFC 8784 section 6: the file's key counts, and is as long as it has to be. */
+static void ppk_files(void **state)
+{
+	static const struct {
+		const char *file;
+		size_t n; /* 0: refused */
+		const char *error;
+	} row[] = {
+		{ "0123456789abcdef0123456789abcdef\n", 32, NULL },
+		{ "0sAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n", 32, NULL },
+		{ "0123456789abcdef0123456789abcde\n", 0, "of 31 bytes is none: RFC 8784" },
+		{ "0xHUSHHUSH", 0, "ppk_file" },
+	};
+
+	(void)state;
+	write_conf("local_id = \"a\"\npeer \"b\" { remote_id = \"b\" ; " TS
+		   "\npsk = \"k\" ; ppk_id = \"x\"\nppk_file = \"@/psk\" }\n");
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct conf_errors errs;
+		struct conf *c = NULL;
+		enum status st;
+
+		write_file("psk", row[i].file);
+		conf_errors_init(&errs, &mem_libc);
+		st = conf_load(&mem_libc, &conf_source_files, path_of("conf"), &errs, &c);
+		assert_int_equal(st, row[i].n ? ST_OK : ST_INVAL);
+		if (row[i].n) {
+			assert_int_equal(c->peers->ppk.b.n, row[i].n);
+		} else {
+			assert_int_equal(errs.total, 1);
+			assert_int_equal(errs.head->at.line, 4);
+			assert_int_equal(errs.head->at.col, 12);
+			assert_non_null(strstr(errs.head->text, row[i].error));
+			assert_null(strstr(errs.head->text, "HUSH"));
+		}
+		conf_unref(c);
+		conf_errors_done(&errs);
+	}
+}
+
 static void long_psk_file(void **state)
 {
 	static const size_t length[] = { CONF_PSK_MAX, CONF_PSK_MAX + 1, 4096, 4097, 8191 };
@@ -346,10 +386,10 @@ static void defaults_are_here(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(psk_files),         cmocka_unit_test(long_psk_file),
-		cmocka_unit_test(no_such_file),      cmocka_unit_test(good_certs),
-		cmocka_unit_test(all_at_once),       cmocka_unit_test(algorithms_not_here),
-		cmocka_unit_test(defaults_are_here),
+		cmocka_unit_test(psk_files),           cmocka_unit_test(ppk_files),
+		cmocka_unit_test(long_psk_file),       cmocka_unit_test(no_such_file),
+		cmocka_unit_test(good_certs),          cmocka_unit_test(all_at_once),
+		cmocka_unit_test(algorithms_not_here), cmocka_unit_test(defaults_are_here),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -68,7 +68,12 @@ static void section_errors(void **state)
 		  { { 3, 1,
 		      "unknown key \"colour\", known here: role, identity, certificate, key, "
 		      "trust, local_id, crl, hubs, port, protect, domain, topology, proposals, "
-		      "esp_proposals, dpd_delay, keepalive, and sections member \"pattern\"" } } },
+		      "esp_proposals, dpd_delay, keepalive, ike_rekey, ike_lifetime, reauth, "
+		      "rekey, "
+		      "lifetime, rekey_bytes, lifetime_bytes, rekey_packets, lifetime_packets, "
+		      "expired, childless, and sections member \"pattern\"" } } },
+		{ HUB("rekey = 2h ; lifetime = 1h"),
+		  { { 3, 25, "lifetime is not above rekey (line 3), which is 2h" } } },
 		{ HUB("group \"x\" { }"),
 		  { { 3, 1, "unknown section \"group\", known: member \"pattern\" { ... }" } } },
 		{ "member \"a\" { prefixes = \"10.1.0.0/16\" }\n" PEER,

@@ -81,6 +81,38 @@ static void peer_values(void **state)
 	conf_unref(c);
 }
 
+/* P5, S4: how long SAs live, without a child, with a post-quantum key. */
+static void peer_lives(void **state)
+{
+	struct conf *c = parse_good(WITH(
+		"ike_rekey = 2h ; ike_lifetime = 150m ; reauth = 24h ; rekey = 0s ; lifetime = "
+		"20m\n"
+		"rekey_bytes = 3G ; lifetime_bytes = 4T ; rekey_packets = 1000 ; lifetime_packets "
+		"= "
+		"5M\n"
+		"expired = keep ; childless = force ; ppk_id = \"a-b 1\" ; ppk_required = yes\n"
+		"ppk = \"0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\""));
+	const struct conf_peer *p = c->peers;
+
+	(void)state;
+	assert_true(p->life.ike_rekey.v.ns == dur_s(7200).ns);
+	assert_true(p->life.ike_lifetime.v.ns == dur_s(9000).ns);
+	assert_true(p->life.reauth.v.ns == dur_s(86400).ns);
+	assert_true(p->life.rekey.v.ns == 0);
+	assert_true(p->life.lifetime.v.ns == dur_s(1200).ns);
+	assert_true(p->life.rekey_bytes.v == 3ULL << 30);
+	assert_true(p->life.lifetime_bytes.v == 4ULL << 40);
+	assert_true(p->life.rekey_packets.v == 1000);
+	assert_true(p->life.lifetime_packets.v == 5ULL << 20);
+	assert_int_equal(p->life.expired.v, CONF_EXPIRED_KEEP);
+	assert_int_equal(p->childless.v, CONF_CHILDLESS_FORCE);
+	assert_string_equal(p->ppk_id.s, "a-b 1");
+	assert_int_equal(p->ppk_required.v, CONF_YES);
+	assert_int_equal(p->ppk.b.n, 32);
+	assert_int_equal(p->ppk.b.p[31], 0x1f);
+	conf_unref(c);
+}
+
 /* What is not written, and what a peer takes from the top level. */
 static void defaults_and_inheritance(void **state)
 {
@@ -117,6 +149,14 @@ static void defaults_and_inheritance(void **state)
 	assert_int_equal(own->port.v, 500);
 	assert_true(own->dpd_delay.v.ns == 30000000000);
 	assert_true(own->keepalive.v.ns == 20000000000);
+	assert_true(own->life.ike_rekey.v.ns == dur_s(4 * 3600).ns);
+	assert_true(own->life.rekey.v.ns == dur_s(3600).ns);
+	assert_true(own->life.ike_lifetime.v.ns == 0 && own->life.lifetime.v.ns == 0);
+	assert_true(own->life.reauth.v.ns == 0);
+	assert_true(own->life.rekey_bytes.v == 0 && own->life.rekey_packets.v == 0);
+	assert_int_equal(own->life.expired.v, CONF_EXPIRED_END);
+	assert_int_equal(own->childless.v, CONF_CHILDLESS_ALLOW);
+	assert_int_equal(own->ppk_required.v, CONF_NO);
 
 	assert_string_equal(top->local_id.text.s, "us");
 	assert_string_equal(top->certificate.s, "/c1");
@@ -469,6 +509,7 @@ static const char *type_name(enum conf_type t)
 		[CONF_T_SECRET] = "secret",  [CONF_T_TS] = "selectors",
 		[CONF_T_IKE] = "proposals",  [CONF_T_ESP] = "proposals",
 		[CONF_T_USER] = "name",      [CONF_T_PREFIXES] = "prefixes",
+		[CONF_T_TEXT] = "text",      [CONF_T_COUNT] = "count",
 	};
 
 	assert_non_null(type[t]);
@@ -586,6 +627,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(top_level_values),
 		cmocka_unit_test(peer_values),
+		cmocka_unit_test(peer_lives),
 		cmocka_unit_test(defaults_and_inheritance),
 		cmocka_unit_test(references),
 		cmocka_unit_test(random_layouts),

@@ -193,7 +193,11 @@ static void test_translate(void **state)
 			     "psk = \"secret secret\"\n remote_id = \"b.example\"\n"
 			     "local_ts = { \"10.1.0.0/16\" }\n"
 			     "remote_ts = { \"10.2.0.0/16\" }\n start = up\n"
-			     "dpd_delay = 11s\n keepalive = 12s\n port = 501 }\n"
+			     "dpd_delay = 11s\n keepalive = 12s\n port = 501\n"
+			     "rekey = 30m\n ike_lifetime = 100m\n rekey_bytes = 10M\n"
+			     "lifetime_packets = 10000\n expired = keep\n childless = never\n"
+			     "ppk_id = \"q\"\n ppk = \"0123456789abcdef0123456789abcdef\"\n"
+			     "ppk_required = yes }\n"
 			     "peer \"c\" { psk = \"another secret\"\n remote_id = \"c.example\"\n"
 			     "local_ts = { \"10.1.0.0/16\" }\n"
 			     "remote_ts = { \"10.3.0.0/16\" } }\n");
@@ -218,6 +222,26 @@ static void test_translate(void **state)
 	assert_int_equal(ike->peers[0].start, IKE_START_UP);
 	assert_int_equal(ike->peers[0].dpd_delay.ns, dur_s(11).ns);
 	assert_int_equal(ike->peers[0].keepalive.ns, dur_s(12).ns);
+	assert_int_equal(ike->peers[0].life.child_soft.ns, dur_s(1800).ns);
+	assert_int_equal(ike->peers[0].life.child_hard.ns, dur_s(1980).ns);
+	assert_int_equal(ike->peers[0].life.ike_soft.ns, dur_s(5400).ns);
+	assert_int_equal(ike->peers[0].life.ike_hard.ns, dur_s(6000).ns);
+	assert_int_equal(ike->peers[0].life.soft_bytes, 10 << 20);
+	assert_int_equal(ike->peers[0].life.hard_bytes, 11 << 20);
+	assert_int_equal(ike->peers[0].life.soft_packets, 9000);
+	assert_int_equal(ike->peers[0].life.hard_packets, 10000);
+	assert_true(ike->peers[0].life.outlive_certs);
+	assert_int_equal(ike->peers[0].childless, IKE_CHILDLESS_NEVER);
+	assert_int_not_equal(ike->peers[0].ppk, 0);
+	assert_int_not_equal(ike->peers[0].ppk, ike->peers[0].psk);
+	assert_true(ike->peers[0].ppk_required);
+	assert_true(bytes_eq(ike->peers[0].ppk_id, bytes_str("q")));
+	assert_int_equal(ike->peers[1].ppk, 0);
+	assert_int_equal(ike->peers[1].life.ike_soft.ns, dur_s(14400).ns);
+	assert_int_equal(ike->peers[1].life.ike_hard.ns, dur_s(15840).ns);
+	assert_int_equal(ike->peers[1].life.child_hard.ns, dur_s(3960).ns);
+	assert_int_equal(ike->peers[1].life.hard_bytes, 0);
+	assert_int_equal(ike->peers[1].childless, IKE_CHILDLESS_ALLOW);
 	assert_int_equal(ike->peers[0].auth, IKE_AUTH_PSK);
 	assert_int_not_equal(ike->peers[0].psk, 0);
 	assert_int_not_equal(ike->peers[1].psk, ike->peers[0].psk);

@@ -25,6 +25,8 @@
 
 #define PSK "correct horse battery staple"
 #define PSK_IN_FILE "file-secret-4711-0815"
+#define PPK "post quantum horse battery staple!"
+#define PPK_IN_FILE "file-secret-4711-0815-of-32-bytes-and-more"
 
 enum { ID_FQDN = 2, HEADER = 28 };
 
@@ -68,15 +70,17 @@ static void write_conf(const char *psk)
 		"control = \"%s/control.sock\"\n"
 		"local_id = \"a.example\"\n"
 		"peer \"inline\" {\n address = \"192.0.2.1\"\n remote_id = \"b.example\"\n"
-		" psk = \"%s\"\n local_ts = { \"10.1.0.0/16\" }\n remote_ts = { \"10.2.0.0/16\" "
+		" psk = \"%s\"\n ppk_id = \"in\"\n ppk = \"" PPK
+		"\"\n local_ts = { \"10.1.0.0/16\" }\n remote_ts = { \"10.2.0.0/16\" "
 		"}\n}\n"
 		"peer \"file\" {\n address = \"192.0.2.2\"\n remote_id = \"c.example\"\n"
-		" psk_file = \"%s/psk\"\n local_ts = { \"10.1.0.0/16\" }\n"
+		" psk_file = \"%s/psk\"\n ppk_id = \"on file\"\n ppk_file = \"%s/ppk\"\n local_ts "
+		"= { \"10.1.0.0/16\" }\n"
 		" remote_ts = { \"10.3.0.0/16\" }\n}\n"
 		"peer \"cert\" {\n address = \"192.0.2.3\"\n remote_id = \"d.example\"\n"
 		" certificate = \"%s/all.pem\"\n key = \"%s/all.pem\"\n trust = { \"%s/ca.pem\" }\n"
 		" local_ts = { \"10.1.0.0/16\" }\n remote_ts = { \"10.4.0.0/16\" }\n}\n",
-		w.dir, psk, w.dir, w.dir, w.dir, w.dir);
+		w.dir, psk, w.dir, w.dir, w.dir, w.dir, w.dir);
 	write_file("warren.conf", text);
 }
 
@@ -109,13 +113,14 @@ static int setup_files(void **state)
 	pki_write_certs(in_dir("ca.pem"), &w.ca, 1);
 	write_combined("all.pem", w.cert, w.key);
 	write_file("psk", PSK_IN_FILE "\n");
+	write_file("ppk", PPK_IN_FILE "\n");
 	write_conf(PSK);
 	return 0;
 }
 
 static int teardown_files(void **state)
 {
-	static const char *const names[] = { "ca.pem", "all.pem", "psk", "warren.conf" };
+	static const char *const names[] = { "ca.pem", "all.pem", "psk", "ppk", "warren.conf" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -307,6 +312,9 @@ static void nothing_secret_in(const struct signer_snapshot *s)
 	assert_false(snapshot_has(s, bytes_str(PSK)));
 	assert_false(snapshot_has(s, bytes_str("battery")));
 	assert_false(snapshot_has(s, bytes_str(PSK_IN_FILE)));
+	assert_false(snapshot_has(s, bytes_str(PPK)));
+	assert_false(snapshot_has(s, bytes_str(PPK_IN_FILE)));
+	assert_false(snapshot_has(s, bytes_str("quantum")));
 	assert_false(snapshot_has(s, bytes_str("PRIVATE")));
 	assert_false(snapshot_has(s, bytes_of(line, 40)));
 }
@@ -321,7 +329,7 @@ static void snapshot_is_public(void **state)
 
 	(void)state;
 	assert_int_equal(load(&errs, &snap), ST_OK);
-	assert_int_equal(snap->count, 4);
+	assert_int_equal(snap->count, 5);
 	nothing_secret_in(snap);
 	assert_true(snapshot_has(snap, bytes_str("BEGIN PUBLIC KEY")));
 	assert_true(snapshot_has(snap, bytes_str("BEGIN CERTIFICATE")));
@@ -349,6 +357,13 @@ static void changes_show(void **state)
 	load_and_commit();
 	assert_memory_not_equal(creds_of(0)->peer_digest, before[0], 32);
 	assert_memory_equal(creds_of(1)->peer_digest, before[1], 32);
+	memcpy(before[2], creds_of(1)->own_digest, 32);
+	write_file("ppk", "file-secret-4711-0815-of-32-bytes-and-most");
+	load_and_commit();
+	assert_memory_not_equal(creds_of(1)->own_digest, before[2], 32);
+	assert_memory_equal(creds_of(1)->peer_digest, before[1], 32);
+	write_file("ppk", PPK_IN_FILE "\n");
+	memcpy(before[2], creds_of(2)->peer_digest, 32);
 	write_file("psk", "file-secret-4711-0816\n");
 	load_and_commit();
 	assert_memory_not_equal(creds_of(1)->peer_digest, before[1], 32);
@@ -530,6 +545,70 @@ static void psk_auth(void **state)
 		assert_int_equal(r.auth.len, 32);
 		assert_memory_equal(r.auth.data, want.auth.data, 32);
 	}
+}
+
+/* RFC 8784, S4: keys of an SA go in, and come out mixed with a PPK that only the signer has. */
+static struct crypto_result run_ppk(crypto_ref ref, uint16_t prf, uint8_t n)
+{
+	struct crypto_job *job;
+	struct got g = { 0 };
+
+	assert_int_equal(crypto_job_new(&mem_libc, CRYPTO_JOB_PPK, &job), ST_OK);
+	job->in.ppk = (struct crypto_ppk_in){ .ppk = ref, .prf = prf };
+	job->in.ppk.keys = (struct crypto_ppk_keys){ { n, { 1 } }, { n, { 2 } }, { n, { 3 } } };
+	signer_on_done(w.signer, on_done, &g);
+	signer_job(w.signer, 77, w.store, job);
+	pump(&g, 1);
+	assert_int_equal(g.id, 77);
+	return g.r;
+}
+
+static void mixed_by(const char *ppk, uint16_t prf, struct crypto_ppk_keys *ret)
+{
+	uint8_t n = (uint8_t)crypto_prf_len(prf);
+	struct crypto_ppk_keys in = { { n, { 1 } }, { n, { 2 } }, { n, { 3 } } };
+	struct crypto_openssl *p;
+	struct crypto c;
+
+	assert_int_equal(crypto_openssl_new(&p), ST_OK);
+	c = crypto_openssl_ops(p);
+	assert_int_equal(crypto_ppk_mix(&c, prf, bytes_str(ppk), &in, ret), ST_OK);
+	crypto_openssl_free(p);
+}
+
+static void mixes(void **state)
+{
+	static const uint16_t prfs[] = { CRYPTO_PRF_HMAC_SHA2_256, CRYPTO_PRF_HMAC_SHA2_384,
+					 CRYPTO_PRF_HMAC_SHA2_512 };
+	static const char *const ppk[] = { PPK, PPK_IN_FILE };
+	struct crypto_result r;
+
+	(void)state;
+	load_and_commit();
+	for (size_t i = 0; i < 2; i++)
+		for (size_t k = 0; k < ARRAY_LEN(prfs); k++) {
+			struct crypto_ppk_keys want;
+
+			mixed_by(ppk[i], prfs[k], &want);
+			r = run_ppk(creds_of(i)->ppk, prfs[k], (uint8_t)crypto_prf_len(prfs[k]));
+			if (r.status != ST_OK)
+				fail_msg("%s", r.reason);
+			assert_memory_equal(&r.ppk, &want, sizeof(want));
+		}
+	/* By length alone: no other than three keys of an SA. */
+	r = run_ppk(creds_of(0)->ppk, CRYPTO_PRF_HMAC_SHA2_256, 31);
+	assert_int_equal(r.status, ST_IO);
+	assert_int_equal(r.ppk.d.n, 0);
+	r = run_ppk(creds_of(0)->ppk, 2, 20);
+	assert_int_equal(r.status, ST_IO);
+	assert_int_equal(signer_counts(w.signer).shape, 2);
+	/* Neither kind of key does the other's work. */
+	r = run_ppk(creds_of(0)->psk, CRYPTO_PRF_HMAC_SHA2_256, 32);
+	assert_int_not_equal(r.status, ST_OK);
+	r = run(CRYPTO_JOB_PSK_AUTH, creds_of(0)->ppk, usual_octets());
+	assert_int_not_equal(r.status, ST_OK);
+	assert_int_equal(signer_counts(w.signer).failed, 2);
+	assert_int_equal(signer_counts(w.signer).done, 6);
 }
 
 /* Loaded is not yet in force; names tell what of it is still there. */
@@ -902,6 +981,8 @@ static void bad_requests(void **state)
 		{ "\x04\0\0\0\0\0\0\0\0\x0e\0\x04\0\x05name", 18 }, /* a name longer than it */
 		{ "\x04\0\0\0\0\0\0\0\0\x0e\0\x04\0\0", 14 }, /* no name */
 		{ "\x05\0\0\0\0\0\0\0\0\0\x05\0\x01\0", 14 }, /* a NUL in the name */
+		{ "\x06\0\0\0\0\0\0\0\0\0\x05\0\0", 13 }, /* PPK without a name */
+		{ "\x07\0\0\0\0\0\0\0\0", 9 },
 	};
 	struct signer_request r;
 
@@ -924,6 +1005,11 @@ static void requests_return(void **state)
 		  .hashes = 0x1c,
 		  .octets = bytes_str("octets") },
 		{ .type = SIGNER_PSK, .id = 8, .name = bytes_str("peer b"), .prf = 5 },
+		{ .type = SIGNER_PPK,
+		  .id = 9,
+		  .name = bytes_str("ppk b"),
+		  .prf = 7,
+		  .octets = bytes_str("keys") },
 	};
 
 	(void)state;
@@ -1040,6 +1126,7 @@ int main(void)
 		WITH_SIGNER(signs),
 		WITH_SIGNER(psk_auth),
 		WITH_SIGNER(commit_matters),
+		WITH_SIGNER(mixes),
 		cmocka_unit_test(shapes),
 		WITH_SIGNER(no_oracle),
 		cmocka_unit_test(rate),
