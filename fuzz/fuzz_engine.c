@@ -339,12 +339,17 @@ static void op_reconfigure(struct pair *p, struct cur *c)
 	node_reconfigure(n, conf);
 }
 
+static dp_child_id pick_child(const struct node *n, struct cur *c)
+{
+	return n->n_children ? n->child[pick(c, n->n_children)].child.id : cur_u8(c);
+}
+
 static void op_expire(struct pair *p, struct cur *c)
 {
 	struct node *n = pick_node(p, c);
 	struct dp_report r = { .kind = DP_REPORT_EXPIRE };
 
-	r.u.expire.id = n->n_children ? n->child[pick(c, n->n_children)].child.id : cur_u8(c);
+	r.u.expire.id = pick_child(n, c);
 	r.u.expire.hard = cur_u8(c) & 1;
 	node_report(n, &r);
 }
@@ -356,6 +361,72 @@ static void op_nat(struct pair *p, struct cur *c)
 		world_nat_forget(p->w);
 }
 
+static struct endpoint pick_endpoint(struct cur *c)
+{
+	static const char *const ip[] = { "192.0.2.1", "192.0.2.2", "203.0.113.1", "2001:db8::1" };
+	static const uint16_t port[] = { 4500, 500, 40000, 0 };
+
+	return test_endpoint(ip[pick(c, ARRAY_LEN(ip))], port[pick(c, ARRAY_LEN(port))]);
+}
+
+/* What a data plane may say at any time, whatever it says it about. */
+static void op_report(struct pair *p, struct cur *c)
+{
+	struct node *n = pick_node(p, c);
+	struct dp_report r = { .kind = (enum dp_report_kind)pick(c, DP_REPORT_PMTU + 1) };
+
+	switch (r.kind) {
+	case DP_REPORT_DONE:
+		r.u.done.op = cur_u8(c);
+		r.u.done.status = cur_u8(c) & 1 ? ST_IO : ST_OK;
+		r.u.done.counters.packets_in = cur_u8(c);
+		/* An answer ahead of its time is the host's mistake: only to what nobody asked. */
+		if (n->n_ops && r.u.done.op <= (uint64_t)n->n_ops)
+			return;
+		break;
+	case DP_REPORT_ACQUIRE: r.u.acquire.peer = cur_u8(c) & 1 ? PAIR_PEER : cur_u8(c); break;
+	case DP_REPORT_EXPIRE:
+		r.u.expire.id = pick_child(n, c);
+		r.u.expire.hard = cur_u8(c) & 1;
+		break;
+	case DP_REPORT_UNKNOWN_SPI:
+		r.u.unknown_spi.spi = cur_u16(c);
+		r.u.unknown_spi.local = pick_endpoint(c);
+		r.u.unknown_spi.remote = pick_endpoint(c);
+		break;
+	case DP_REPORT_NEW_ADDRESS:
+		r.u.new_address.id = pick_child(n, c);
+		r.u.new_address.local = pick_endpoint(c);
+		r.u.new_address.remote = pick_endpoint(c);
+		set_insider(p);
+		break;
+	case DP_REPORT_PMTU:
+		r.u.pmtu.remote = pick_endpoint(c);
+		r.u.pmtu.mtu = cur_u16(c);
+		break;
+	}
+	node_report(n, &r);
+}
+
+static void op_fail_job(struct pair *p, struct cur *c)
+{
+	static const enum status how[] = { ST_IO, ST_NOMEM, ST_REFUSE };
+	struct node *n = pick_node(p, c);
+
+	n->fail_job = n->n_jobs + (long)pick(c, 4);
+	n->fail_status = how[pick(c, ARRAY_LEN(how))];
+}
+
+static void op_shut_down(struct pair *p, struct cur *c)
+{
+	struct node *n = pick_node(p, c);
+
+	(void)!node_command(n, IKE_CMD_SHUTDOWN, 0);
+	world_live(p->w, dur_ms(cur_u16(c)));
+	n->mem.fail_at = -1;
+	node_restart(n);
+}
+
 typedef void op_fn(struct pair *p, struct cur *c);
 
 /* The frequent ones stand several times. New ones go to the end: inputs name them by number. */
@@ -365,6 +436,7 @@ static op_fn *const ops[] = {
 	op_inject,        op_timer,         op_advance,       op_hold,    op_answer,    op_answer,
 	op_refuse,        op_starve,        op_feed,          op_fail_dp, op_command,   op_traffic,
 	op_restart,       op_reconfigure,   op_expire,        op_nat,     op_readdress, op_timer,
+	op_report,        op_fail_job,      op_shut_down,
 };
 
 /* ---- a run ----------------------------------------------------------------------------------- */
@@ -429,6 +501,7 @@ static void check_data_plane(const struct node *n)
 static void heal(struct node *n)
 {
 	n->mem.fail_at = -1;
+	n->fail_job = -1;
 	node_release(n);
 	/* Without memory a reload did not happen. */
 	if (!n->conf->conf.n_peers || n->mem.refused) {
