@@ -143,7 +143,9 @@ static void to_handler(struct ike *ike, struct ike_sa *sa, const struct wire_hdr
 	if (!row) {
 		drop(ike, sa, h, missing ? C_PAYLOADS : C_UNEXPECTED);
 		if (rx->msg->encrypted)
-			bad_syntax(ike, sa, h, "a required payload is missing");
+			bad_syntax(ike, sa, h,
+				   missing ? "a required payload is missing"
+					   : "there is no such exchange in an established SA");
 		return;
 	}
 	st = row->handler(ike, sa, rx);
@@ -171,6 +173,13 @@ static void opened(struct ike *ike, struct ike_sa *sa, const struct ike_datagram
 	to_handler(ike, sa, h, rx);
 }
 
+/* An authenticated peer hears what is wrong with its request, whatever it is (section 2.21.3). */
+static bool owes_answer(const struct ike_sa *sa, const struct wire_hdr *h,
+			const struct wire_ike_msg *msg)
+{
+	return sa->state == SA_UP && msg->encrypted && !(h->flags & WIRE_FLAG_RESPONSE);
+}
+
 static void process(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
 		    const struct wire_hdr *h, enum window_class class, uint64_t hash,
 		    struct arena *ar)
@@ -185,7 +194,7 @@ static void process(struct ike *ike, struct ike_sa *sa, const struct ike_datagra
 		ike->faults[fault]++;
 		return;
 	}
-	if (!table_expects(sa->state, h, msg.encrypted)) {
+	if (!table_expects(sa->state, h, msg.encrypted) && !owes_answer(sa, h, &msg)) {
 		drop(ike, sa, h,
 		     msg.encrypted || h->exchange == WIRE_IKE_SA_INIT ? C_UNEXPECTED
 								      : C_UNPROTECTED);
