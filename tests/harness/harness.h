@@ -269,6 +269,8 @@ void node_release(struct node *n);
 /* Newest event of a kind, NULL when there was none. */
 const struct ike_event *node_event(const struct node *n, enum ike_event_kind kind);
 size_t node_events(const struct node *n, enum ike_event_kind kind);
+/* For runs so long that keeping all of them costs too much. */
+void node_forget_events(struct node *n);
 
 /* The only child there is; the process ends when there is none or more than one. */
 const struct dp_child *node_child(const struct node *n);

@@ -30,7 +30,6 @@ void dp_input(struct node *n, const struct endpoint *local, const struct endpoin
 void record_output(struct node *n, const struct ike_out *o);
 void record_dp(struct node *n, const struct dp_op *op);
 void record_event(struct node *n, const struct ike_event *ev);
-void events_free(struct node *n);
 void record_keys(struct node *n, const struct ike_out *o);
 
 /* transcript of one output, when the world keeps one (trace.c) */

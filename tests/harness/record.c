@@ -305,11 +305,13 @@ void record_event(struct node *n, const struct ike_event *ev)
 	n->events[n->n_events++].peer_name = keep_name(ev->peer_name);
 }
 
-void events_free(struct node *n)
+void node_forget_events(struct node *n)
 {
 	for (size_t i = 0; i < n->n_events; i++)
 		mem_libc.free(NULL, (void *)(uintptr_t)n->events[i].peer_name);
 	mem_libc.free(NULL, n->events);
+	n->events = NULL;
+	n->n_events = n->cap_events = 0;
 }
 
 static struct crypto_key key_of(struct crypto_cipher cipher, struct bytes encr, struct bytes integ)

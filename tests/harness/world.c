@@ -49,7 +49,7 @@ static void node_free(struct node *n)
 		n->dp->ops->free(n->dp);
 	ike_conf_unref(&n->conf->conf);
 	crypto_fake_free(n->fake);
-	events_free(n);
+	node_forget_events(n);
 	mem_libc.free(NULL, n);
 }
 
