@@ -1,6 +1,7 @@
 """warrend with strongSwan: who initiates x authentication x suite x address family outside.
 
-Over IPv4 charon's algorithms are OpenSSL's, like ours; over IPv6 its own, where it has its own.
+Over IPv4 charon's algorithms are OpenSSL's, like ours; over IPv6 its own, where it has its own, and
+the cables segment: what our TUN device gets is larger than a packet.
 """
 
 import dataclasses
@@ -41,6 +42,10 @@ AUTHS = {
 }
 SUITES = {
     "gcm": Suite("AES-GCM", {4: "aes128gcm16", 6: "aes256gcm16"}, "prfsha256"),
+    "chapoly": Suite("ChaCha20", {4: "chacha20poly1305", 6: "chacha20poly1305"}, "prfsha256"),
+    "sha256": Suite("AES-CBC SHA-256", {4: "aes128-sha256", 6: "aes256-sha256"}, "prfsha256"),
+    "sha384": Suite("AES-CBC SHA-384", {4: "aes192-sha384", 6: "aes256-sha384"}, "prfsha384"),
+    "sha512": Suite("AES-CBC SHA-512", {4: "aes256-sha512", 6: "aes128-sha512"}, "prfsha512"),
 }
 KES = ("x25519", "ecp256", "ecp384")
 CELLS = [f"{auth}-{suite}" for auth in AUTHS for suite in SUITES]
@@ -73,9 +78,10 @@ def authorities(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=[4, 6], ids=["ipv4", "ipv6"])
 def world(request, authorities):
-    plugins = PLUGINS if request.param == 4 else f"{OWN_CRYPTO} {PLUGINS}"
+    family = request.param
     with Lab() as lab:
-        yield World(lab, _tunnels(request.param) + _esn_tunnels(request.param), authorities, plugins)
+        yield World(lab, _tunnels(family) + _esn_tunnels(family), authorities, offload=family == 6,
+                    plugins=PLUGINS if family == 4 else f"{OWN_CRYPTO} {PLUGINS}")
 
 
 @pytest.mark.parametrize("initiator", INITIATORS)

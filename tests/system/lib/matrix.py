@@ -1,5 +1,7 @@
 """What strongSwan and warren call the same algorithms, and the table of what works between them."""
 
+import itertools
+
 KE = {"x25519": "CURVE_25519", "ecp256": "ECP_256", "ecp384": "ECP_384", "ecp521": "ECP_521",
       "modp2048": "MODP_2048"}
 _ENCR = {("AES_GCM_16", "128"): "aes128gcm16", ("AES_GCM_16", "192"): "aes192gcm16",
@@ -29,26 +31,25 @@ def _cipher(sa):
 # ---- the table
 
 PROPERTY = "matrix"
+_serial = itertools.count()
 WIDTH = 120
 
 
 def cell(record_property, table, row, column, text="ok"):
     """Say at the start of a test which cell of which table it decides, and what the cell says when
     it passes."""
-    record_property(PROPERTY, (table, row, column, text))
+    record_property(PROPERTY, (next(_serial), table, row, column, text))
 
 
 def tables(reports):
-    """Text lines of all tables, from pytest's reports: (outcome, report) pairs."""
+    """Text lines of all tables, from pytest's reports with their outcomes."""
+    cells = [(value, outcome == "passed") for outcome, report in reports
+             for key, value in report.user_properties if key == PROPERTY]
     found = {}
-    for outcome, report in reports:
-        for key, value in report.user_properties:
-            if key == PROPERTY:
-                table, row, column, text = value
-                cells = found.setdefault(table, {}).setdefault(row, {})
-                # A passed test with a failing end counts as failed.
-                if outcome != "passed" or column not in cells:
-                    cells[column] = text if outcome == "passed" else "FAILED"
+    for (_, table, row, column, text), passed in sorted(cells):
+        line = found.setdefault(table, {}).setdefault(row, {})
+        # A test that passes and then cannot clean up has failed, too.
+        line[column] = text if passed and line.get(column) != "FAILED" else "FAILED"
     return [line for title, rows in found.items() for line in _render(title, rows)]
 
 
