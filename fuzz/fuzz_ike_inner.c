@@ -132,6 +132,36 @@ static void same_payloads(const struct wire_payloads *a, const struct wire_paylo
 	same_lists(a, b);
 }
 
+/* The chain in fragments of `size` bytes is the same chain. */
+static void fragments(struct arena *ar, const struct wire_hdr *h, uint8_t first, struct bytes chain,
+		      size_t size)
+{
+	static uint8_t buf[1 << 17];
+	size_t total = chain.n / size + 1, at = 0;
+
+	for (size_t i = 1; i <= total; i++) {
+		struct wire_fragment f = { .number = (uint16_t)i, .total = (uint16_t)total };
+		enum wire_fault fault = WIRE_OK;
+		struct wire_sk_spans s;
+		struct wire_ike_msg m;
+		struct bytes msg, piece;
+		struct wire_out o;
+
+		f.first = first;
+		f.piece = bytes_of(chain.p + at, chain.n - at < size ? chain.n - at : size);
+		wire_ike_begin(&o, buf, sizeof(buf), h);
+		wire_put_fragment(&o, 8, &f);
+		CHECK(wire_ike_sk_end(&o, 16, 16, &s, &msg) == ST_OK);
+		CHECK(wire_ike_parse(ar, msg, &m, &fault) == ST_OK);
+		CHECK(m.sk.fragment == i && m.sk.fragments == total);
+		CHECK(m.sk.inner_next == (i == 1 ? first : WIRE_P_NONE));
+		CHECK(wire_ike_unpad(bytes_of(s.plain, s.plain_len), &piece) == ST_OK);
+		CHECK(bytes_eq(piece, f.piece));
+		at += piece.n;
+	}
+	CHECK(at == chain.n);
+}
+
 static void round_trip(struct arena *ar, const struct wire_payloads *p)
 {
 	static uint8_t buf[1 << 17];
@@ -143,10 +173,13 @@ static void round_trip(struct arena *ar, const struct wire_payloads *p)
 	struct wire_out o;
 	struct bytes msg;
 	struct bytes plain;
+	uint8_t first;
 
 	wire_ike_begin(&o, buf, sizeof(buf), &h);
 	wire_ike_sk_begin(&o, 8);
 	put_payloads(&o, p);
+	if (wire_ike_inner(&o, &first, &plain) == ST_OK)
+		fragments(ar, &h, first, plain, 1 + plain.n / 5);
 	if (wire_ike_sk_end(&o, 16, 16, &s, &msg) != ST_OK) {
 		CHECK(wr_len(&o.w) > 65000);
 		return;

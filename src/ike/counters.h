@@ -9,6 +9,8 @@
 	X(C_RX_DATAGRAMS, "ike.rx.datagrams")                                                      \
 	X(C_TX_DATAGRAMS, "ike.tx.datagrams")                                                      \
 	X(C_TX_RETRANSMITS, "ike.tx.retransmits")                                                  \
+	X(C_TX_FRAGMENTS, "ike.tx.fragments") /* made; each may be sent several times */           \
+	X(C_TX_REFRAGMENTED, "ike.tx.refragmented") /* messages cut smaller than before */         \
 	X(C_TX_KEEPALIVES, "ike.tx.keepalives")                                                    \
 	/* dropped before any SA was found */                                                      \
 	X(C_UNKNOWN_SPI, "ike.rx.unknown_spi")                                                     \
@@ -34,6 +36,16 @@
 	X(C_PAYLOADS, "ike.rx.payloads") /* authentic, but a required payload is missing */        \
 	X(C_CRITICAL, "ike.rx.unknown_critical")                                                   \
 	X(C_HINT, "ike.rx.unauthenticated_error") /* an error notify nothing vouches for */        \
+	/* fragments (RFC 7383) */                                                                 \
+	X(C_FRAGMENTS, "ike.rx.fragments") /* authentic and new */                                 \
+	X(C_REASSEMBLED, "ike.rx.fragment_messages") /* messages they made */                      \
+	X(C_FRAGMENT_UNEXPECTED, "ike.rx.fragment_unexpected") /* nobody agreed to any */          \
+	X(C_FRAGMENT_REPEATED, "ike.rx.fragment_repeated")                                         \
+	X(C_FRAGMENT_TOTAL, "ike.rx.fragment_total") /* of a set cut larger than the newest */     \
+	X(C_FRAGMENT_RESTARTED, "ike.rx.fragment_restarted") /* a set cut smaller came */          \
+	X(C_FRAGMENT_LIMIT, "ike.rx.fragment_limit") /* too many, or too much in them */           \
+	X(C_FRAGMENT_TIMEOUT, "ike.rx.fragment_timeout") /* messages that stayed incomplete */     \
+	X(C_FRAGMENT_EVICTED, "ike.rx.fragment_evicted") /* the same, for newer ones' sake */      \
 	/* negotiation */                                                                          \
 	X(C_NO_PROPOSAL, "ike.refused.proposal")                                                   \
 	X(C_INVALID_KE, "ike.refused.key_exchange")                                                \

@@ -63,20 +63,28 @@ static struct path path_of(const struct ike *ike, const struct ike_datagram *d)
 			      .encap = d->local.port == ike->conf->nat_port };
 }
 
+/* RFC 7383 section 2.5.1: a response goes in fragments no larger than those of its request. */
+static struct path asked_from(const struct ike *ike, const struct ike_datagram *d,
+			      const struct whole *whole)
+{
+	struct path path = path_of(ike, d);
+
+	if (whole->largest)
+		path.limit = (uint16_t)(whole->largest + path_overhead(&path));
+	if (path.limit && path.limit < IKE_PACKET_SMALL)
+		path.limit = IKE_PACKET_SMALL;
+	return path;
+}
+
 /* The peer did not get our answer: the very same bytes once more, to where it asks from (section
  * 2.11), which may be another mapping of its NAT by now. */
 static void answer_again(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
 			 const struct wire_hdr *h)
 {
 	struct path back = path_of(ike, d);
-	struct outbox ob;
 
 	drop(ike, sa, h, C_REPEATED_REQUEST);
-	outbox_init(&ob, ike->mem);
-	send_bytes(&ob, &back, sa->win.response);
-	if (!ob.failed)
-		count(ike, C_TX_DATAGRAMS);
-	outbox_commit(ike, &ob);
+	repeat_response(ike, sa, &back, d->data);
 }
 
 /* The peer knows nothing of our trouble with its answer, so it is told that the SA ends. */
@@ -187,7 +195,10 @@ static void process(struct ike *ike, struct ike_sa *sa, const struct ike_datagra
 	struct wire_ike_msg msg;
 	struct wire_payloads inner = { 0 };
 	struct rx rx = { d, ar, &msg, &inner };
+	struct whole whole = { .hash = hash };
 	enum wire_fault fault = WIRE_OK;
+	char what[120];
+	struct text why = TEXT_OF(what);
 	enum status st = wire_ike_parse(ar, d->data, &msg, &fault);
 
 	if (st) {
@@ -207,20 +218,16 @@ static void process(struct ike *ike, struct ike_sa *sa, const struct ike_datagra
 			to_handler(ike, sa, h, &rx);
 		return;
 	}
-	/* Nobody was told that we could put fragments together (RFC 7383 section 2.3). */
-	if (msg.sk.fragments) {
-		drop(ike, sa, h, C_UNEXPECTED);
-		return;
-	}
-	st = msg_open(ike, sa, ar, &msg, &inner, &fault);
+	st = msg.sk.fragments ? reassemble(ike, sa, &rx, hash, &whole, &fault, &why)
+			      : msg_open(ike, sa, ar, &msg, &inner, &fault);
 	/* Authentic: whatever the answer will be, it is the answer to these bytes. */
 	if ((st == ST_OK || st == ST_REFUSE) && class == WIN_NEW_REQUEST) {
-		sa->win.request_hash = hash;
-		sa->asked_from = path_of(ike, d);
+		sa->win.request_hash = whole.hash;
+		sa->asked_from = asked_from(ike, d, &whole);
 	}
 	if (st == ST_REFUSE) {
 		ike->faults[fault]++;
-		bad_syntax(ike, sa, h, wire_fault_name(fault));
+		bad_syntax(ike, sa, h, why.n ? what : wire_fault_name(fault));
 	} else if (st == ST_OK) {
 		opened(ike, sa, d, h, &rx, class);
 	} else if (st != ST_DROP) {
@@ -237,6 +244,8 @@ void sa_input(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
 
 	trace_emit(ike, T_RX, sa->id, h->exchange, h->msgid, d->data.n,
 		   !!(h->flags & WIRE_FLAG_RESPONSE));
+	if (class == WIN_FORGED && fragment_repeated(ike, sa, d, hash))
+		return;
 	if (!admit(ike, sa, h, class))
 		return;
 	if (class == WIN_REPEATED) {

@@ -43,6 +43,10 @@ static void init_tables(struct ike *ike, const uint64_t key[2])
 	list_init(&ike->in_order);
 	list_init(&ike->patterns);
 	list_init(&ike->owed);
+	list_init(&ike->large);
+	list_init(&ike->reassembling[0].list);
+	list_init(&ike->reassembling[1].list);
+	path_mtus_init(ike, key);
 	outbox_init(&ike->out, ike->mem);
 }
 
@@ -101,6 +105,7 @@ void ike_free(struct ike *ike)
 	map_done(&ike->peer_by_resolve);
 	offers_done(ike, &ike->offers);
 	policy_table_free(ike->claims);
+	path_mtus_done(ike);
 	map_done(&ike->sa_by_spi);
 	map_done(&ike->half_open);
 	map_done(&ike->jobs);
@@ -232,6 +237,8 @@ void ike_dp(struct ike *ike, struct now now, const struct dp_report *r)
 	enter(ike, now);
 	if (r->kind == DP_REPORT_ACQUIRE)
 		peer_acquire(ike, r);
+	else if (r->kind == DP_REPORT_PMTU)
+		path_mtu_learn(ike, &r->u.pmtu.remote.ip, r->u.pmtu.mtu);
 	else
 		child_report(ike, r);
 }
@@ -244,6 +251,8 @@ void ike_timer(struct ike *ike, struct now now)
 	while ((t = heap_pop_due(&ike->timers, now.mono))) {
 		if (t->kind == TIMER_RETRY)
 			peer_timer(ike, t);
+		else if (t->kind == TIMER_REASSEMBLY)
+			reassembly_timer(ike, t);
 		else
 			sa_timer(ike, t);
 	}

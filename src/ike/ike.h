@@ -27,7 +27,7 @@
  * they may source, in member.c and claims.c; what a message may be about is found in lookup.c,
  * without walking them; reload.c compares configurations.
  *
- * Known gaps: no CREATE_CHILD_SA yet (requests get NO_ADDITIONAL_SAS), no fragmentation, no
+ * Known gaps: no CREATE_CHILD_SA yet (requests get NO_ADDITIONAL_SAS), no
  * configuration payload, no EAP, no MOBIKE.
  */
 #pragma once
@@ -135,6 +135,7 @@ struct ike_peer_conf {
 	struct bytes ppk_id;
 	bool ppk_required; /* no SA without it */
 	wall_t not_after; /* of our certificates; 0: without, or not known */
+	bool fragmentation; /* large messages go in fragments if the peer takes them (RFC 7383) */
 	enum ike_role role;
 	const struct policy_ident *hub_ids; /* HUB */
 	size_t n_hub_ids;
@@ -339,6 +340,8 @@ struct ike_out {
 			struct endpoint remote;
 			bool marker; /* UDP encapsulation port: put four zero bytes in front */
 			bool keepalive; /* one byte 0xff instead of `data`, no marker */
+			bool df; /* IP is not to fragment it: what is too large will go
+				  * smaller */
 			struct bytes data;
 		} send;
 		const struct dp_op *dp;

@@ -39,6 +39,8 @@ enum status init_i_send(struct ike *ike, struct ike_sa *sa)
 	natd_put(ike, sa, &o);
 	if (conf->auth == IKE_AUTH_CERT)
 		sighash_put(&o);
+	if (conf->fragmentation)
+		fragmentation_put(&o);
 	st = msg_end(ike, sa, &o, &owned);
 	if (st)
 		return st;
@@ -321,6 +323,7 @@ static struct path path_after(struct ike *ike, const struct ike_sa *sa, const st
 	struct path path = sa->path;
 
 	path.local.ip = rx->d->local.ip;
+	path.fragments = sa->peer->conf->fragmentation && fragmentation_agreed(&rx->msg->clear);
 	natd_check(ike, &rx->msg->clear, rx->msg->hdr.spi_i, rx->msg->hdr.spi_r, &path.local,
 		   &path.remote, &path);
 	if (!path.encap && natd_present(&rx->msg->clear) &&

@@ -49,8 +49,6 @@ static bool repeated(struct ike *ike, const struct ike_datagram *d, uint64_t has
 
 		outbox_init(&ob, ike->mem);
 		send_bytes(&ob, &hs->sa->path, hs->msg_r);
-		if (!ob.failed)
-			count(ike, C_TX_DATAGRAMS);
 		outbox_commit(ike, &ob);
 	}
 	return true;
@@ -226,6 +224,8 @@ static enum status build(struct ike *ike, struct ike_sa *sa, const struct attemp
 				bytes_of(ike->certreq.hashes, IKE_ANCHOR_LEN * ike->certreq.n));
 			sighash_put(&o);
 		}
+		if (sa->path.fragments)
+			fragmentation_put(&o);
 		st = msg_end(ike, sa, &o, ret_owned);
 	}
 	arena_done(&ar);
@@ -342,6 +342,7 @@ static void accept(struct ike *ike, const struct ike_datagram *d, const struct w
 	enum status st;
 
 	path.encap = d->local.port == ike->conf->nat_port;
+	path.fragments = ike->fragments && fragmentation_agreed(&msg->clear);
 	natd_check(ike, &msg->clear, msg->hdr.spi_i, 0, &d->local, &d->remote, &path);
 	st = sa_new(ike, false, NULL, &path, &sa);
 	if (st) {

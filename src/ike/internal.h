@@ -17,6 +17,8 @@
 struct ike_sa;
 struct attempt;
 struct peer;
+struct reassembly;
+struct rx;
 
 /* `kind` of the timers. */
 enum timer_kind {
@@ -25,6 +27,7 @@ enum timer_kind {
 	TIMER_KEEPALIVE,
 	TIMER_REAP,
 	TIMER_RETRY,
+	TIMER_REASSEMBLY,
 };
 
 /* ---- outputs (out.c) --------------------------------------------------------------------- */
@@ -72,6 +75,7 @@ struct window {
 	uint64_t request_hash; /* of the request that `response` answers, or that is in progress */
 	bool in_progress; /* request next_recv is being worked on (a job is outstanding) */
 	bool deleting; /* the request in flight is our DELETE of the IKE SA */
+	uint8_t repeats; /* times that `response` was asked for again */
 };
 
 enum window_class {
@@ -142,6 +146,10 @@ struct path {
 	bool nat_local; /* a NAT changes our address */
 	bool nat_remote; /* a NAT (or a foreign peer that pretends one) changes theirs */
 	bool forced; /* no NAT, but the peer asks for encapsulation as natd_put() does */
+	bool fragments; /* both ends take fragments (RFC 7383) */
+	/* Largest IP packet for fragments, as far as our tries in vain, or the sizes that the peer
+	 * chose, tell; 0: nothing is known.  See path_limit(). */
+	uint16_t limit;
 };
 
 /* ---- what an SA still has to do (agenda.c) ------------------------------------------------ */
@@ -165,6 +173,33 @@ void child_want_delete(struct ike *ike, struct child *c, const char *why);
 void sa_want_rekey(struct ike *ike, struct ike_sa *sa);
 /* One more child, with the selectors of its section. */
 void sa_want_child(struct ike *ike, struct ike_sa *sa);
+
+/* ---- path MTU (pmtu.c) ------------------------------------------------------------------- */
+
+/* A remote address whose path MTU we were told. */
+struct path_mtu {
+	struct map_node by_addr;
+	struct list node; /* oldest first */
+	struct ip ip;
+	uint16_t mtu;
+	mono_t until;
+};
+
+struct path_mtus {
+	struct map map;
+	struct list list;
+	size_t n;
+};
+
+void path_mtus_init(struct ike *ike, const uint64_t key[2]);
+void path_mtus_done(struct ike *ike);
+/* The path to `remote` carries IP packets of `mtu` bytes: requests under way that are larger go
+ * again, smaller. */
+void path_mtu_learn(struct ike *ike, const struct ip *remote, uint16_t mtu);
+/* The largest IP packet a fragment may be in on that path. */
+size_t path_limit(struct ike *ike, const struct path *path);
+/* What IP and UDP put around an IKE message there. */
+size_t path_overhead(const struct path *path);
 
 /* ---- children (child.c) ------------------------------------------------------------------ */
 
@@ -298,6 +333,8 @@ struct ike_sa {
 	struct path path;
 	struct path asked_from; /* where the last request came from: the answer goes there (2.11) */
 	struct window win;
+	struct list large; /* of ike->large: the request in flight could go in smaller packets */
+	struct reassembly *reassembly[2]; /* of the peer's request, of its response; NULL: none */
 	struct policy_suite suite;
 	struct sa_keys keys;
 	struct handshake *hs;
@@ -373,7 +410,7 @@ void msg_begin_sk(struct ike *ike, const struct ike_sa *sa, uint8_t exchange, bo
 MUST enum status msg_end(struct ike *ike, struct ike_sa *sa, struct wire_out *o,
 			 struct bytes *ret_owned);
 
-/* Emits the datagram along the SA's path. */
+/* Emits the message, or the fragments that lie back to back in `data`, along the path. */
 void send_bytes(struct outbox *ob, const struct path *path, struct bytes data);
 /* Commit of a new request: takes over `owned`, arms retransmission, sends. */
 void send_request(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct bytes owned);
@@ -382,16 +419,75 @@ void send_response(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct 
 /* Answers the request with id next_recv with one notify inside SK. */
 void answer_notify(struct ike *ike, struct ike_sa *sa, uint8_t exchange, uint16_t type,
 		   struct bytes data);
+/* The peer asks for the response once more, from `back`: the same again, or the same message in
+ * smaller packets when it asks in smaller ones, or again and again. */
+void repeat_response(struct ike *ike, struct ike_sa *sa, const struct path *back,
+		     struct bytes request);
+/* The request in flight is larger than its path can carry: goes again, smaller. */
+void shrink_request(struct ike *ike, struct ike_sa *sa);
 /* What the request in flight was for is over: as few tries for it as for a DELETE. */
 void hurry_request(struct ike *ike, struct ike_sa *sa);
 /* The request in flight was answered. */
 void request_done(struct ike *ike, struct ike_sa *sa);
 void retransmit_timer(struct ike *ike, struct ike_sa *sa);
 
+/* How long a request is tried in all (section 2.4). */
+dur_t retransmit_total(const struct ike_conf *conf);
+
+/* Decrypts SK or SKF into the arena; the payload chain, or the piece of one, without padding.
+ * ST_DROP: it is not authentic.  ST_REFUSE: it is, and malformed. */
+MUST enum status msg_decrypt(struct ike *ike, const struct crypto_key *key, struct arena *ar,
+			     const struct wire_ike_msg *msg, struct bytes *ret_chain,
+			     enum wire_fault *fault);
 /* Opens an SK payload; on success the inner chain is parsed into the arena. */
 MUST enum status msg_open(struct ike *ike, const struct ike_sa *sa, struct arena *ar,
 			  const struct wire_ike_msg *msg, struct wire_payloads *ret_inner,
 			  enum wire_fault *fault);
+
+/* The explicit IV of the next message that we seal. */
+void msg_iv(struct ike *ike, struct ike_sa *sa, size_t iv_len, uint8_t *iv);
+
+/* ---- fragments (fragment.c, reassembly.c) ------------------------------------------------ */
+
+/* Messages back to back: takes the first off. */
+struct bytes msgs_next(struct bytes *rest);
+/* The largest of them. */
+size_t msgs_largest(struct bytes msgs);
+
+/* A message before it is sealed. */
+struct unsealed {
+	struct wire_hdr hdr;
+	uint8_t first; /* type of the first payload of `chain` */
+	struct bytes chain;
+};
+
+/* Seals it in fragments of which none is longer than `max`, back to back in memory that the caller
+ * owns.  ST_DROP: that takes no more than `more_than` of them. */
+MUST enum status fragment_seal(struct ike *ike, struct ike_sa *sa, const struct unsealed *m,
+			       size_t max, size_t more_than, struct bytes *ret_owned);
+/* Cuts what we sealed before smaller: from `*owned`, which it replaces.  ST_DROP: it is small
+ * enough, or cannot be cut into more than it is. */
+MUST enum status fragment_again(struct ike *ike, struct ike_sa *sa, size_t max,
+				struct bytes *owned);
+
+/* A message that came in fragments. */
+struct whole {
+	uint64_t hash; /* of the datagram with its first fragment */
+	uint16_t largest; /* longest of the datagrams */
+};
+
+/* Takes a fragment in.  ST_OK: it was the last one missing; rx->inner and `ret_whole` are filled,
+ * as by msg_open().  ST_DROP: others are missing, or it was dropped and counted.  ST_REFUSE:
+ * authentic, but malformed or beyond our limits; `fault`, and perhaps `why`, tell. */
+MUST enum status reassemble(struct ike *ike, struct ike_sa *sa, struct rx *rx, uint64_t hash,
+			    struct whole *ret_whole, enum wire_fault *fault, struct text *why);
+/* Whether the datagram is a fragment of the request that was answered, or is being answered; then
+ * it is dealt with: only an authentic first one asks for the response (RFC 7383 section 2.6.1). */
+bool fragment_repeated(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
+		       uint64_t hash);
+/* The message that fragments are collected of is here, or is wanted no more. */
+void reassembly_drop(struct ike *ike, struct ike_sa *sa, bool response);
+void reassembly_timer(struct ike *ike, struct timer *t);
 
 /* ---- attempts (attempt.c) ---------------------------------------------------------------- */
 
@@ -554,6 +650,10 @@ void path_after_init(const struct ike *ike, struct path *path, const struct ike_
 /* RFC 7427: reads and writes SIGNATURE_HASH_ALGORITHMS. */
 uint16_t sighash_read(const struct wire_payloads *p);
 void sighash_put(struct wire_out *o);
+
+/* RFC 7383 section 2.3: the peer takes fragments; we do. */
+bool fragmentation_agreed(const struct wire_payloads *p);
+void fragmentation_put(struct wire_out *o);
 
 /* INFORMATIONAL (info.c). */
 void info_probe(struct ike *ike, struct ike_sa *sa);
@@ -792,6 +892,13 @@ struct ike {
 	struct map child_by_id;
 	struct map child_by_spi;
 	struct map child_by_op;
+	struct list large; /* SAs with a request in flight that could go in smaller packets */
+	struct path_mtus path_mtus;
+	struct budget {
+		struct list list; /* of reassemblies, oldest first */
+		size_t bytes;
+	} reassembling[2]; /* [1]: of callers who have proved nothing */
+	bool fragments; /* some peer that may call us takes fragments */
 	struct list owed; /* children whose deletion the data plane has not been told */
 	size_t n_sas, n_half_open, n_children;
 	uint64_t last_sa, last_child, last_job, last_op, last_resolve, last_instance;

@@ -20,6 +20,36 @@ enum ike_limit {
 	/* Answers with COOKIE or INVALID_KE_PAYLOAD one IKE_SA_INIT attempt follows before it
 	 * fails: one each is normal, a second cookie when the responder's secret rolled over. */
 	IKE_MAX_INIT_ROUNDS = 4,
+	/* Fragments (RFC 7383) of one message, and what they hold together: any message would be
+	 * shorter than that before it was cut (section 5). */
+	IKE_MAX_FRAGMENTS = 64,
+	IKE_MAX_REASSEMBLED = 64 * 1024,
+	/* The same for a caller who has proved nothing yet and may send authentic fragments all the
+	 * same (section 5): eight certificates with RSA keys of 8192 bits fit. */
+	IKE_MAX_REASSEMBLED_HALF_OPEN = 32 * 1024,
+	/* Bytes that all fragments of incomplete messages take together: of callers who have proved
+	 * nothing, and of everybody else.  When it is not enough, what waits longest goes: a whole
+	 * message comes within a moment, so an honest one is never that. */
+	IKE_REASSEMBLY_HALF_OPEN_BYTES = 2 << 20,
+	IKE_REASSEMBLY_BYTES = 8 << 20,
+	/* Seconds an unproven caller's fragments wait for the others; everybody else's wait as long
+	 * as we would try to reach a peer (section 2.6). */
+	IKE_REASSEMBLY_HALF_OPEN_S = 10,
+	/* IP packets that carry our fragments, until more is known of the path.  RFC 7383 section
+	 * 2.5.1 recommends 1280 bytes for IPv6 and 576 for IPv4 where nothing is done to find out;
+	 * we do, downwards as section 2.5.2 wants, and 1280 bytes pass nearly everywhere: a message
+	 * in a third as many datagrams is lost a third as often. */
+	IKE_PACKET_USUAL = 1280,
+	/* The smallest that is probed; smaller only where the path is known to be that narrow. */
+	IKE_PACKET_SMALL = 576,
+	IKE_PACKET_MIN = 296,
+	/* Tries in vain after which a request goes in smaller packets, and repetitions of a request
+	 * after which its response does: one more than a datagram lost by chance. */
+	IKE_PROBE_TRIES = 2,
+	/* Addresses whose path MTU is remembered, and for how many seconds (RFC 1191 section 6.3).
+	 */
+	IKE_MAX_PATHS = 256,
+	IKE_PATH_KEEP_S = 600,
 	/* Cookie data an initiator echoes: RFC 7296 section 2.6 allows 1 to 64. */
 	IKE_MAX_COOKIE = 64,
 	/* Trust anchors a CERTREQ names, and the length of a name (section 3.7): it is a hint, and

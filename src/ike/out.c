@@ -33,6 +33,10 @@ void outbox_drop(struct outbox *ob)
 void outbox_commit(struct ike *ike, struct outbox *ob)
 {
 	list_for_each_safe(n, &ob->items) {
+		const struct ike_out *o = &CONTAINER_OF(n, struct out_item, node)->out;
+
+		if (o->kind == IKE_OUT_SEND && !o->u.send.keepalive)
+			count(ike, C_TX_DATAGRAMS);
 		list_del(n);
 		list_add_tail(&ike->out.items, n);
 	}

@@ -1,6 +1,6 @@
 /*
- * path.c - NAT detection (RFC 7296 section 2.23) and the RFC 7427 hash list: the notifies both
- * sides put into IKE_SA_INIT.
+ * path.c - NAT detection (RFC 7296 section 2.23), the RFC 7427 hash list, and whether fragments are
+ * taken (RFC 7383): the notifies both sides put into IKE_SA_INIT.
  */
 #include "ike/internal.h"
 
@@ -94,6 +94,19 @@ void sighash_put(struct wire_out *o)
 
 	wire_put_notify(o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_SIGNATURE_HASH_ALGORITHMS,
 			BYTES_OF(ours));
+}
+
+bool fragmentation_agreed(const struct wire_payloads *p)
+{
+	const struct wire_notify *n = wire_find_notify(p, WIRE_N_IKEV2_FRAGMENTATION_SUPPORTED);
+
+	return n && n->proto == WIRE_PROTO_NONE;
+}
+
+void fragmentation_put(struct wire_out *o)
+{
+	wire_put_notify(o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_IKEV2_FRAGMENTATION_SUPPORTED,
+			bytes_of(NULL, 0));
 }
 
 /*

@@ -73,7 +73,7 @@ static unsigned compare(const struct ike_peer_conf *a, const struct ike_peer_con
 	    memcmp(a->own_digest, b->own_digest, sizeof(a->own_digest)) != 0)
 		ch |= CH_OURS;
 	if (!proposals_eq(&a->ike, &b->ike) || !proposals_eq(&a->esp, &b->esp) ||
-	    a->port != b->port)
+	    a->port != b->port || a->fragmentation != b->fragmentation)
 		ch |= CH_TERMS;
 	if (names != a->n_addresses || names != b->n_addresses)
 		ch |= CH_NAMES;
@@ -419,10 +419,13 @@ static void index_all(struct ike *ike, const struct ike_conf *conf)
 	ike->certreq.wanted = false;
 	ike->certreq.n = 0;
 	ike->n_callable = 0;
+	ike->fragments = false;
 	for (size_t i = 0; i < conf->n_peers; i++) {
 		const struct ike_peer_conf *c = &conf->peers[i];
 
 		index_section(ike, peer_by_id(ike, c->id), ike->offers.of[i]);
+		if (ike->offers.of[i])
+			ike->fragments |= c->fragmentation;
 		if (c->auth == IKE_AUTH_CERT && c->role != IKE_ROLE_HUB)
 			add_anchors(ike, c->trust_hashes);
 	}

@@ -71,6 +71,7 @@ enum status sa_new(struct ike *ike, bool initiator, struct peer *peer, const str
 	sa->created = sa->last_in = ike->now.mono;
 	list_init(&sa->children);
 	list_init(&sa->peer_node);
+	list_init(&sa->large);
 	sa->retransmit.kind = TIMER_RETRANSMIT;
 	sa->alive.kind = TIMER_ALIVE;
 	sa->keepalive.kind = TIMER_KEEPALIVE;
@@ -281,6 +282,7 @@ void sa_moved(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
 	    local->port != ike->conf->nat_port || local->ip.family != sa->path.local.ip.family)
 		return;
 	sa->path.remote = *remote;
+	sa->path.limit = 0; /* another path */
 	list_for_each(n, &sa->children)
 		child_move(ike, CONTAINER_OF(n, struct child, node));
 }
@@ -327,6 +329,9 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 	heap_disarm(&ike->timers, &sa->reap);
 	handshake_free(ike, sa);
 	keys_done(&sa->keys, ike->mem);
+	reassembly_drop(ike, sa, false);
+	reassembly_drop(ike, sa, true);
+	list_del(&sa->large);
 	window_done(&sa->win, ike->mem);
 	mem_free(ike->mem, (void *)(uintptr_t)sa->remote_id.data.p);
 	mem_free(ike->mem, sa->cred);

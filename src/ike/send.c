@@ -39,7 +39,7 @@ void msg_begin_sk(struct ike *ike, const struct ike_sa *sa, uint8_t exchange, bo
 
 /* An AEAD's explicit IV only has to be unique (RFC 5282 section 3.1): a counter is. CBC wants an
  * unpredictable one. */
-static void fill_iv(struct ike *ike, struct ike_sa *sa, size_t iv_len, uint8_t *iv)
+void msg_iv(struct ike *ike, struct ike_sa *sa, size_t iv_len, uint8_t *iv)
 {
 	if (sa->keys.cipher.integ == CRYPTO_INTEG_NONE && iv_len == 8)
 		store_be64(iv, sa->keys.out_iv++);
@@ -60,7 +60,7 @@ static enum status seal(struct ike *ike, struct ike_sa *sa, struct wire_out *o,
 		st = wire_ike_sk_end(o, ci.block, ci.icv_len, &s, &msg);
 	if (st)
 		return st;
-	fill_iv(ike, sa, ci.iv_len, s.iv);
+	msg_iv(ike, sa, ci.iv_len, s.iv);
 	key = keys_out(&sa->keys);
 	st = ike->crypto.ops->seal(ike->crypto.ctx, &key, s.iv, s.aad, s.plain, s.plain_len, s.icv);
 	wipe(&key, sizeof(key));
@@ -69,15 +69,59 @@ static enum status seal(struct ike *ike, struct ike_sa *sa, struct wire_out *o,
 	return st;
 }
 
+/* The longest message that its path takes in one packet: a response goes back where its request
+ * came from, and as small as what we learnt by our own requests. */
+static size_t longest(struct ike *ike, const struct ike_sa *sa, bool response)
+{
+	struct path path = response ? sa->asked_from : sa->path;
+
+	if (sa->path.limit && (!path.limit || sa->path.limit < path.limit))
+		path.limit = sa->path.limit;
+	return path_limit(ike, &path) - path_overhead(&path);
+}
+
+/* RFC 7383 section 2.4: only what would be too large goes in fragments. */
+static enum status seal_pieces(struct ike *ike, struct ike_sa *sa, const struct wire_out *o,
+			       struct bytes *ret_owned)
+{
+	bool response = o->w.start[19] & WIRE_FLAG_RESPONSE;
+	struct unsealed m = { .hdr = header(sa, o->w.start[18], response,
+					    load_be32(o->w.start + 20)) };
+	struct crypto_cipher_info ci;
+	size_t max, n;
+	enum status st = wire_ike_inner(o, &m.first, &m.chain);
+
+	if (!st)
+		st = crypto_cipher_info(sa->keys.cipher, &ci);
+	if (st)
+		return st;
+	max = longest(ike, sa, response);
+	n = (m.chain.n + ci.block) / ci.block * ci.block; /* with padding and its length */
+	if (WIRE_IKE_HDR_LEN + WIRE_PAYLOAD_HDR_LEN + ci.iv_len + n + ci.icv_len <= max)
+		return ST_DROP;
+	return fragment_seal(ike, sa, &m, max, 1, ret_owned);
+}
+
 enum status msg_end(struct ike *ike, struct ike_sa *sa, struct wire_out *o, struct bytes *ret_owned)
 {
 	struct bytes msg;
-	enum status st = o->sk_at ? seal(ike, sa, o, &msg) : wire_ike_end(o, &msg);
+	enum status st =
+		o->sk_at && sa->path.fragments ? seal_pieces(ike, sa, o, ret_owned) : ST_DROP;
 
+	if (st != ST_DROP)
+		return st;
+	st = o->sk_at ? seal(ike, sa, o, &msg) : wire_ike_end(o, &msg);
 	return st ? st : mem_dup(ike->mem, msg, ret_owned);
 }
 
-void send_bytes(struct outbox *ob, const struct path *path, struct bytes data)
+/* What can go smaller is not to be fragmented by IP: who finds it too large shall say so. */
+static bool dont_fragment(const struct path *path, struct bytes msg)
+{
+	return msg.n > WIRE_IKE_HDR_LEN && msg.p[16] == WIRE_P_SKF &&
+	       msg.n + path_overhead(path) > IKE_PACKET_SMALL;
+}
+
+static void send_one(struct outbox *ob, const struct path *path, struct bytes data)
 {
 	struct out_item *it = outbox_add(ob, IKE_OUT_SEND);
 
@@ -86,12 +130,19 @@ void send_bytes(struct outbox *ob, const struct path *path, struct bytes data)
 	it->out.u.send.local = path->local;
 	it->out.u.send.remote = path->remote;
 	it->out.u.send.marker = path->encap;
+	it->out.u.send.df = dont_fragment(path, data);
 	if (arena_dup(&it->mem, data, &it->out.u.send.data)) {
 		list_del(&it->node);
 		arena_done(&it->mem);
 		mem_free(ob->mem, it);
 		ob->failed = true;
 	}
+}
+
+void send_bytes(struct outbox *ob, const struct path *path, struct bytes data)
+{
+	while (data.n && !ob->failed)
+		send_one(ob, path, msgs_next(&data));
 }
 
 /* A datagram that could not be queued is a datagram lost: retransmission repairs it. */
@@ -103,8 +154,6 @@ static void send_now(struct ike *ike, const struct path *path, struct bytes data
 	send_bytes(&ob, path, data);
 	if (ob.failed)
 		count(ike, C_NO_MEMORY);
-	else
-		count(ike, C_TX_DATAGRAMS);
 	outbox_commit(ike, &ob);
 }
 
@@ -118,17 +167,42 @@ static dur_t retransmit_after(const struct ike_conf *conf, unsigned tries)
 	return (dur_t){ ns };
 }
 
+dur_t retransmit_total(const struct ike_conf *conf)
+{
+	dur_t sum = { 0 };
+
+	for (unsigned i = 0; i < conf->retransmit_tries; i++)
+		sum.ns += retransmit_after(conf, i).ns;
+	return sum;
+}
+
+/* The timer of a request that goes out for the first time, or for the first time as it is now. */
+static void first_try(struct ike *ike, struct ike_sa *sa)
+{
+	sa->win.tries = 0;
+	heap_arm(&ike->timers, &sa->retransmit,
+		 mono_add(ike->now.mono, retransmit_after(ike->conf, 0)));
+}
+
+/* Whether news of its path concern the request in flight. */
+static void note_large(struct ike *ike, struct ike_sa *sa)
+{
+	list_del(&sa->large);
+	if (sa->path.fragments &&
+	    msgs_largest(sa->win.request) + path_overhead(&sa->path) > IKE_PACKET_MIN)
+		list_add_tail(&ike->large, &sa->large);
+}
+
 void send_request(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct bytes owned)
 {
 	mem_free(ike->mem, (void *)(uintptr_t)sa->win.request.p);
 	sa->win.request = owned;
 	sa->win.request_exchange = exchange;
-	sa->win.tries = 0;
 	sa->win.max_tries = (uint8_t)(sa->state == SA_DELETING ? IKE_DELETE_TRIES
 							       : ike->conf->retransmit_tries);
 	sa->win.next_send++;
-	heap_arm(&ike->timers, &sa->retransmit,
-		 mono_add(ike->now.mono, retransmit_after(ike->conf, 0)));
+	first_try(ike, sa);
+	note_large(ike, sa);
 	trace_emit(ike, T_TX, sa->id, exchange, sa->win.next_send - 1, owned.n, 0);
 	send_now(ike, &sa->path, owned);
 }
@@ -137,7 +211,9 @@ void send_response(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct 
 {
 	mem_free(ike->mem, (void *)(uintptr_t)sa->win.response.p);
 	sa->win.response = owned;
+	sa->win.repeats = 0;
 	sa->win.in_progress = false;
+	reassembly_drop(ike, sa, false);
 	sa->win.next_recv++;
 	if (sa->state == SA_UP)
 		heap_arm(&ike->timers, &sa->reap,
@@ -164,16 +240,95 @@ void request_done(struct ike *ike, struct ike_sa *sa)
 {
 	mem_free(ike->mem, (void *)(uintptr_t)sa->win.request.p);
 	sa->win.request = bytes_of(NULL, 0);
+	list_del(&sa->large);
+	reassembly_drop(ike, sa, true);
 	heap_disarm(&ike->timers, &sa->retransmit);
 }
 
 void hurry_request(struct ike *ike, struct ike_sa *sa)
 {
-	sa->win.tries = 0;
 	sa->win.max_tries = IKE_DELETE_TRIES;
-	heap_arm(&ike->timers, &sa->retransmit,
-		 mono_add(ike->now.mono, retransmit_after(ike->conf, 0)));
+	first_try(ike, sa);
 }
+
+/* ---- smaller packets ---------------------------------------------------------------------- */
+
+/* Sizes of IP packets to be tried one after the other, largest first (RFC 7383 section 2.5.2: few,
+ * and far apart). */
+static const uint16_t probes[] = { IKE_PACKET_USUAL, IKE_PACKET_SMALL };
+
+/* The next size at which `*msgs` fits its path in more fragments than before, and the message cut
+ * to it; 0: there is none. */
+static uint16_t next_probe(struct ike *ike, struct ike_sa *sa, const struct path *path,
+			   struct bytes *msgs)
+{
+	for (size_t i = 0; i < ARRAY_LEN(probes); i++)
+		if (fragment_again(ike, sa, probes[i] - path_overhead(path), msgs) == ST_OK)
+			return probes[i];
+	return 0;
+}
+
+/* What went unanswered may be too large for the path: RFC 7383 section 2.5.2, from large to small,
+ * each size with tries, and timers, of its own. */
+static bool probe_smaller(struct ike *ike, struct ike_sa *sa)
+{
+	uint16_t limit;
+
+	if (sa->win.tries + 1 < IKE_PROBE_TRIES)
+		return false;
+	limit = next_probe(ike, sa, &sa->path, &sa->win.request);
+	if (limit)
+		sa->path.limit = limit;
+	return limit;
+}
+
+void shrink_request(struct ike *ike, struct ike_sa *sa)
+{
+	size_t max = path_limit(ike, &sa->path) - path_overhead(&sa->path);
+
+	if (fragment_again(ike, sa, max, &sa->win.request))
+		return;
+	first_try(ike, sa);
+	count(ike, C_TX_RETRANSMITS);
+	trace_emit(ike, T_RETRANSMIT, sa->id, sa->win.request_exchange, sa->win.next_send - 1, 0,
+		   0);
+	send_now(ike, &sa->path, sa->win.request);
+}
+
+/* The size of the IP packet with the first of several fragments, which is one of the largest; 0:
+ * it is none. */
+static size_t fragment_size(const struct path *path, struct bytes d)
+{
+	const size_t total_at = WIRE_IKE_HDR_LEN + WIRE_PAYLOAD_HDR_LEN + 2;
+
+	if (d.n < total_at + 2 || d.p[16] != WIRE_P_SKF || load_be16(d.p + total_at) < 2)
+		return 0;
+	return d.n + path_overhead(path);
+}
+
+/* The initiator does the probing, but a large response to a small request is ours to cut: the same
+ * guess after as many repetitions (section 2.4). */
+static void shrink_response(struct ike *ike, struct ike_sa *sa, const struct path *back,
+			    struct bytes request)
+{
+	size_t overhead = path_overhead(back), asked = fragment_size(back, request);
+
+	if (asked && asked < IKE_PACKET_SMALL)
+		asked = IKE_PACKET_SMALL;
+	sa->win.repeats++;
+	if ((asked && !fragment_again(ike, sa, asked - overhead, &sa->win.response)) ||
+	    (sa->win.repeats >= IKE_PROBE_TRIES && next_probe(ike, sa, back, &sa->win.response)))
+		sa->win.repeats = 0;
+}
+
+void repeat_response(struct ike *ike, struct ike_sa *sa, const struct path *back,
+		     struct bytes request)
+{
+	shrink_response(ike, sa, back, request);
+	send_now(ike, back, sa->win.response);
+}
+
+/* ---- the timer of a request --------------------------------------------------------------- */
 
 static void gave_up(struct ike *ike, struct ike_sa *sa)
 {
@@ -206,16 +361,20 @@ void retransmit_timer(struct ike *ike, struct ike_sa *sa)
 			sa_remove(ike, sa, "deleted; no memory for telling the peer");
 		return;
 	}
-	if (sa->win.tries + 1 >= sa->win.max_tries) {
+	if (probe_smaller(ike, sa)) {
+		sa->win.tries = 0;
+	} else if (sa->win.tries + 1 >= sa->win.max_tries) {
 		gave_up(ike, sa);
 		return;
+	} else {
+		sa->win.tries++;
 	}
-	sa->win.tries++;
 	count(ike, C_TX_RETRANSMITS);
 	trace_emit(ike, T_RETRANSMIT, sa->id, sa->win.request_exchange, sa->win.next_send - 1,
 		   sa->win.tries, 0);
 	event_emit(ike, NULL, IKE_EV_RETRANSMIT, (struct event_about){ .sa = sa },
-		   "no answer to %s yet, try %u of %u",
+		   sa->win.tries ? "no answer to %s yet, try %u of %u"
+				 : "no answer to %s yet, in smaller fragments now, try %u of %u",
 		   wire_exchange_name(sa->win.request_exchange), sa->win.tries + 1u,
 		   (unsigned)sa->win.max_tries);
 	heap_arm(&ike->timers, &sa->retransmit,
@@ -223,43 +382,49 @@ void retransmit_timer(struct ike *ike, struct ike_sa *sa)
 	send_now(ike, &sa->path, sa->win.request);
 }
 
-enum status msg_open(struct ike *ike, const struct ike_sa *sa, struct arena *ar,
-		     const struct wire_ike_msg *msg, struct wire_payloads *ret_inner,
-		     enum wire_fault *fault)
+enum status msg_decrypt(struct ike *ike, const struct crypto_key *key, struct arena *ar,
+			const struct wire_ike_msg *msg, struct bytes *ret_chain,
+			enum wire_fault *fault)
 {
-	struct crypto_key key;
-	struct bytes body = msg->sk.body, plain, payloads;
+	struct bytes body = msg->sk.body;
 	struct crypto_cipher_info ci;
 	uint8_t *copy;
 	size_t n;
-	enum status st = crypto_cipher_info(sa->keys.cipher, &ci);
+	enum status st = crypto_cipher_info(key->cipher, &ci);
 
 	if (st)
 		return ST_BUG;
-	if (body.n < ci.iv_len + ci.icv_len + 1 || (body.n - ci.iv_len - ci.icv_len) % ci.block) {
-		count(ike, C_INTEGRITY);
+	if (body.n < ci.iv_len + ci.icv_len + 1 || (body.n - ci.iv_len - ci.icv_len) % ci.block)
 		return ST_DROP;
-	}
 	n = body.n - ci.iv_len - ci.icv_len;
 	copy = arena_new(ar, n);
 	if (!copy)
 		return ST_NOMEM;
 	memcpy(copy, body.p + ci.iv_len, n);
-	key = keys_in(&sa->keys);
-	st = ike->crypto.ops->open(ike->crypto.ctx, &key, body.p, msg->sk.aad, copy, n,
-				   body.p + ci.iv_len + n);
-	wipe(&key, sizeof(key));
-	if (st) {
-		count(ike, C_INTEGRITY);
+	if (ike->crypto.ops->open(ike->crypto.ctx, key, body.p, msg->sk.aad, copy, n,
+				  body.p + ci.iv_len + n))
 		return ST_DROP;
-	}
 	/* Authentic from here on: what is wrong now is the peer's doing. */
-	plain = bytes_of(copy, n);
-	st = wire_ike_unpad(plain, &payloads);
-	if (st) {
+	if (wire_ike_unpad(bytes_of(copy, n), ret_chain)) {
 		*fault = WIRE_F_SK;
 		return ST_REFUSE;
 	}
-	st = wire_ike_parse_inner(ar, msg->sk.inner_next, payloads, ret_inner, fault);
+	return ST_OK;
+}
+
+enum status msg_open(struct ike *ike, const struct ike_sa *sa, struct arena *ar,
+		     const struct wire_ike_msg *msg, struct wire_payloads *ret_inner,
+		     enum wire_fault *fault)
+{
+	struct crypto_key key = keys_in(&sa->keys);
+	struct bytes chain;
+	enum status st = msg_decrypt(ike, &key, ar, msg, &chain, fault);
+
+	wipe(&key, sizeof(key));
+	if (st == ST_DROP)
+		count(ike, C_INTEGRITY);
+	if (st)
+		return st;
+	st = wire_ike_parse_inner(ar, msg->sk.inner_next, chain, ret_inner, fault);
 	return st == ST_DROP ? ST_REFUSE : st;
 }

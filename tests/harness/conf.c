@@ -164,6 +164,7 @@ struct ike_peer_conf *test_conf_peer(struct test_conf *c, ike_peer_id id, const 
 		.ike = test_conf_sa(c, WIRE_PROTO_IKE, "aes128gcm16-prfsha256-x25519"),
 		.esp = test_conf_sa(c, WIRE_PROTO_ESP, "aes128gcm16-esn"),
 		.start = IKE_START_LISTEN,
+		.fragmentation = true,
 	};
 	if (address)
 		test_conf_addresses(c, p, address);

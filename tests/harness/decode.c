@@ -46,7 +46,7 @@ static void open_sk(struct world *w, struct opened *o)
 		o->open = wire_ike_unpad(bytes_of(plain, n), &o->plain) == ST_OK;
 	}
 	o->first = o->msg.sk.inner_next;
-	if (o->open &&
+	if (o->open && o->msg.sk.fragments < 2 &&
 	    wire_ike_parse_inner(&o->mem, o->first, o->plain, &o->inner, &fault) != ST_OK)
 		o->inner = (struct wire_payloads){ 0 };
 }

@@ -17,8 +17,8 @@ struct opened {
 	bool sealed; /* has SK */
 	bool open; /* and it could be decrypted */
 	uint8_t first; /* type of the first payload inside */
-	struct bytes plain; /* the payload chain inside, without padding */
-	struct wire_payloads inner;
+	struct bytes plain; /* the payload chain inside, or a fragment's piece, without padding */
+	struct wire_payloads inner; /* of a fragment of several: nothing */
 	const struct world_keys *keys;
 };
 

@@ -176,7 +176,11 @@ void decode_packet(struct world *w, const struct packet *p, struct text_buf *t)
 	put_chain(t, "  ", o.msg.hdr.next,
 		  bytes_of(o.msg.raw.p + WIRE_IKE_HDR_LEN, o.msg.raw.n - WIRE_IKE_HDR_LEN));
 	put_payloads(t, "    ", &o.msg.clear);
-	if (o.open) {
+	if (o.msg.sk.fragments)
+		text_buf_fmt(t, "    fragment %u of %u\n", o.msg.sk.fragment, o.msg.sk.fragments);
+	if (o.open && o.msg.sk.fragments > 1) {
+		text_buf_fmt(t, "    %zu bytes of the chain\n", o.plain.n);
+	} else if (o.open) {
 		put_chain(t, "    ", o.first, o.plain);
 		put_payloads(t, "      ", &o.inner);
 	} else if (o.sealed) {

@@ -98,7 +98,8 @@ void record_output(struct node *n, const struct ike_out *o)
 	case IKE_OUT_SEND:
 		mix_endpoint(w, &o->u.send.local);
 		mix_endpoint(w, &o->u.send.remote);
-		mix_u64(w, (uint64_t)o->u.send.marker << 1 | o->u.send.keepalive);
+		mix_u64(w, (uint64_t)o->u.send.df << 2 | (uint64_t)o->u.send.marker << 1 |
+				   o->u.send.keepalive);
 		mix(w, o->u.send.data);
 		break;
 	case IKE_OUT_DP: mix_dp(w, o->u.dp); break;

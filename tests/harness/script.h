@@ -57,6 +57,7 @@ struct script {
 	crypto_ref psk;
 	uint32_t spi_esp;
 	bool nat_detection;
+	bool fragmentation; /* says in IKE_SA_INIT that it takes fragments; off */
 	struct bytes cookie;
 
 	/* The last message taken. */
@@ -105,6 +106,9 @@ void script_prepare(struct script *s);
 void script_begin(struct script *s, uint8_t exchange, bool response);
 void script_begin_id(struct script *s, uint8_t exchange, bool response, uint32_t msgid);
 void script_begin_clear(struct script *s, uint8_t exchange, bool response, uint32_t msgid);
+/* A message of one fragment, instead of any payloads; needs keys. */
+void script_begin_fragment(struct script *s, uint8_t exchange, bool response, uint32_t msgid,
+			   const struct wire_fragment *f);
 /* Payloads of IKE_AUTH. */
 void script_put_id(struct script *s);
 void script_put_auth(struct script *s);

@@ -377,6 +377,80 @@ static void encodes_and_locates_sk(void **state)
 	assert_int_equal(m.sk.fragments, 0);
 }
 
+/* Header 28, SKF 8, IV 8, a piece, pad length 1, ICV 16 (RFC 7383 section 2.5): the chain N 8 of
+ * the test above in pieces of 5 bytes.  Only the first fragment says what the chain begins with. */
+static void S2_encodes_fragments(void **state)
+{
+	static const char *const want[] = {
+		"0102030405060708 1112131415161718 35 20 23 08 00000001 00000042"
+		"29 00 0026 0001 0002 0000000000000000 00 00 0008 00 00"
+		"00000000000000000000000000000000",
+		"0102030405060708 1112131415161718 35 20 23 08 00000001 00000040"
+		"00 00 0024 0002 0002 0000000000000000 00 4000 00"
+		"00000000000000000000000000000000",
+	};
+	uint8_t buf[128], cut[128];
+	struct wire_fragment f = { .total = 2 };
+	struct wire_sk_spans s;
+	struct wire_ike_msg m;
+	struct wire_out o, q;
+	struct bytes chain, msg;
+
+	(void)state;
+	wire_ike_begin(&o, buf, sizeof(buf), &auth_hdr);
+	assert_int_equal(wire_ike_inner(&o, &f.first, &chain), ST_BUG);
+	wire_ike_sk_begin(&o, 8);
+	wire_put_notify(&o, 0, (struct bytes){ NULL, 0 }, WIRE_N_INITIAL_CONTACT,
+			(struct bytes){ NULL, 0 });
+	assert_int_equal(wire_ike_inner(&o, &f.first, &chain), ST_OK);
+	assert_int_equal(f.first, WIRE_P_NOTIFY);
+	assert_hex(chain, "00 00 0008 00 00 4000");
+	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		f.number = (uint16_t)(i + 1);
+		f.piece = i ? bytes_of(chain.p + 5, 3) : bytes_of(chain.p, 5);
+		wire_ike_begin(&q, cut, sizeof(cut), &auth_hdr);
+		wire_put_fragment(&q, 8, &f);
+		assert_int_equal(wire_ike_sk_end(&q, 1, 16, &s, &msg), ST_OK);
+		assert_hex(msg, want[i]);
+		assert_bytes(s.aad, bytes_of(cut, 36));
+		assert_ptr_equal(s.iv, cut + 36);
+		assert_ptr_equal(s.plain, cut + 44);
+		assert_int_equal(s.plain_len, f.piece.n + 1);
+		parse_ok(msg, &m);
+		assert_int_equal(m.sk.fragment, f.number);
+		assert_int_equal(m.sk.fragments, 2);
+		assert_int_equal(m.sk.inner_next, i ? WIRE_P_NONE : WIRE_P_NOTIFY);
+	}
+	wire_ike_begin(&q, cut, 45, &auth_hdr);
+	wire_put_fragment(&q, 8, &f);
+	assert_int_equal(wire_ike_inner(&q, &f.first, &chain), ST_NOMEM);
+	assert_int_equal(wire_ike_sk_end(&q, 1, 16, &s, &msg), ST_NOMEM);
+}
+
+/* Payloads that nothing protects are in the first fragment (section 2.5.3), which may hold nothing
+ * else. */
+static void clear_payloads_before_skf(void **state)
+{
+	const struct wire_fragment f = { .number = 1, .total = 3, .first = WIRE_P_IDI };
+	uint8_t buf[128];
+	struct wire_out o;
+	struct wire_sk_spans s;
+	struct wire_ike_msg m;
+	struct bytes msg;
+
+	(void)state;
+	wire_ike_begin(&o, buf, sizeof(buf), &auth_hdr);
+	wire_put_vendor(&o, hex("deadbeef"));
+	wire_put_fragment(&o, 8, &f);
+	assert_int_equal(wire_ike_sk_end(&o, 1, 16, &s, &msg), ST_OK);
+	parse_ok(msg, &m);
+	assert_int_equal(m.clear.n_vendors, 1);
+	assert_int_equal(m.sk.inner_next, WIRE_P_IDI);
+	assert_int_equal(m.sk.fragments, 3);
+	assert_int_equal(m.sk.aad.n, 28 + 8 + 8);
+	assert_int_equal(m.sk.body.n, 8 + 1 + 16);
+}
+
 /* Payloads may stand before SK; they are parsed and authenticated with it. */
 static void clear_payloads_before_sk(void **state)
 {
@@ -606,6 +680,8 @@ int main(void)
 		TEST(writer_knows_whether_sk_is_open),
 		TEST(writer_refuses_what_no_field_holds),
 		TEST(locates_skf),
+		TEST(S2_encodes_fragments),
+		TEST(clear_payloads_before_skf),
 		TEST(encodes_each_payload),
 		TEST(encodes_selectors),
 		TEST(names),

@@ -212,7 +212,7 @@ static MUST enum status sk_locate(struct chain *ch, struct bytes datagram, uint8
 		sk.fragment = cur_u16(&c);
 		sk.fragments = cur_u16(&c);
 		if (sk.fragment == 0 || sk.fragment > sk.fragments)
-			return chain_fail(ch, WIRE_F_SK);
+			return chain_fail(ch, WIRE_F_FRAGMENT);
 	}
 	sk.body = cur_rest(&c);
 	sk.aad = bytes_of(datagram.p, datagram.n - sk.body.n);

@@ -161,6 +161,7 @@ static const struct {
 	{ WIRE_N_COOKIE, 0, 1, 64, 1 }, /* section 2.6 */
 	{ WIRE_N_REKEY_SA, 4, 0, UINT16_MAX, 1 }, /* section 1.3.3 */
 	{ WIRE_N_CHILD_SA_NOT_FOUND, 4, 0, UINT16_MAX, 1 },
+	{ WIRE_N_IKEV2_FRAGMENTATION_SUPPORTED, 0, 0, 0, 1 }, /* RFC 7383 section 2.3 */
 	{ WIRE_N_SIGNATURE_HASH_ALGORITHMS, 0, 2, UINT16_MAX, 2 }, /* RFC 7427 section 4 */
 	{ WIRE_N_PUZZLE, 0, 3, 3, 1 }, /* RFC 8019 section 8.1 */
 };

@@ -22,7 +22,9 @@
  * zero or reserved SPIs, the first proposal's number, a KE payload's length for its group.
  *
  * The writer mirrors it: wire_ike_begin(), one call per payload, and for encrypted messages
- * wire_ike_sk_begin() ... wire_ike_sk_end(), which leave the spans an AEAD needs.
+ * wire_ike_sk_begin() ... wire_ike_sk_end(), which leave the spans an AEAD needs.  A fragment
+ * (RFC 7383) has wire_put_fragment() in place of the former and the payloads; the chain it holds a
+ * piece of is that of a message with open SK, see wire_ike_inner().
  */
 #pragma once
 
@@ -166,6 +168,7 @@ enum wire_notify_type {
 	WIRE_N_ESP_TFC_PADDING_NOT_SUPPORTED = 16394,
 	WIRE_N_NON_FIRST_FRAGMENTS_ALSO = 16395,
 	WIRE_N_MOBIKE_SUPPORTED = 16396,
+	WIRE_N_IKEV2_FRAGMENTATION_SUPPORTED = 16430, /* RFC 7383 */
 	WIRE_N_SIGNATURE_HASH_ALGORITHMS = 16431, /* RFC 7427 */
 	WIRE_N_PUZZLE = 16434, /* RFC 8019 */
 };
@@ -210,6 +213,7 @@ enum wire_fault {
 	WIRE_F_EAP,
 	WIRE_F_SK, /* SK/SKF shorter than its fixed part */
 	WIRE_F_PS,
+	WIRE_F_FRAGMENT, /* SKF with number 0, or a number above the total */
 	WIRE_F_NOMEM,
 	WIRE_FAULTS,
 };
@@ -411,6 +415,22 @@ void wire_id_body(uint8_t type, struct bytes data, uint8_t *ret);
 
 /* Opens SK; payloads put afterwards are inside it.  The IV is left for the caller. */
 void wire_ike_sk_begin(struct wire_out *o, size_t iv_len);
+
+/* The chain inside the SK that is open, and the type of its first payload; ST_NOMEM when the
+ * message did not fit. */
+MUST enum status wire_ike_inner(const struct wire_out *o, uint8_t *ret_first,
+				struct bytes *ret_chain);
+
+/* A piece of such a chain. */
+struct wire_fragment {
+	uint16_t number; /* from 1 */
+	uint16_t total;
+	uint8_t first; /* type of the chain's first payload; only number 1 tells it */
+	struct bytes piece;
+};
+
+/* SKF, to be closed by wire_ike_sk_end() as SK is. */
+void wire_put_fragment(struct wire_out *o, size_t iv_len, const struct wire_fragment *f);
 
 /* The spans of a finished SK, inside the message buffer. */
 struct wire_sk_spans {

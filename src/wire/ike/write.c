@@ -260,6 +260,31 @@ void wire_ike_sk_begin(struct wire_out *o, size_t iv_len)
 	o->plain_at = wr_len(&o->w);
 }
 
+enum status wire_ike_inner(const struct wire_out *o, uint8_t *ret_first, struct bytes *ret_chain)
+{
+	if (o->w.err)
+		return ST_NOMEM;
+	if (!o->sk_at)
+		return ST_BUG;
+	*ret_first = o->w.start[o->sk_at];
+	*ret_chain = bytes_of(o->w.start + o->plain_at, wr_len(&o->w) - o->plain_at);
+	return ST_OK;
+}
+
+/* RFC 7383 section 2.5; the figure is beside sk_locate(). */
+void wire_put_fragment(struct wire_out *o, size_t iv_len, const struct wire_fragment *f)
+{
+	o->sk_at = put_open(o, WIRE_P_SKF);
+	wr_u16(&o->w, f->number);
+	wr_u16(&o->w, f->total);
+	o->iv_at = wr_len(&o->w);
+	put_zero(&o->w, iv_len);
+	o->plain_at = wr_len(&o->w);
+	wr_put(&o->w, f->piece);
+	if (!o->w.err && f->number == 1)
+		o->w.start[o->sk_at] = f->first;
+}
+
 /* The length of the whole message, and the message. */
 static MUST enum status msg_close(struct wire_out *o, struct bytes *ret_msg)
 {
