@@ -274,7 +274,7 @@ static void puzzle_payloads(void **state)
 	struct wire_ike_msg m;
 	struct wire_out o;
 	struct bytes msg;
-	struct arena ar;
+	struct arena mem;
 
 	(void)state;
 	wire_ike_begin(&o, buf, sizeof(buf), &h);
@@ -283,13 +283,13 @@ static void puzzle_payloads(void **state)
 	wire_put_vendor(&o, bytes_of(NULL, 0));
 	assert_int_equal(wire_ike_end(&o, &msg), ST_OK);
 	assert_hex(msg, want);
-	arena_init(&ar, &mem_libc, 1 << 16);
-	assert_int_equal(wire_ike_parse(&ar, msg, &m, &fault), ST_OK);
+	arena_init(&mem, &mem_libc, 1 << 16);
+	assert_int_equal(wire_ike_parse(&mem, msg, &m, &fault), ST_OK);
 	assert_hex(m.clear.solution, "061840 073324 0c8a2a 0d94c8");
 	assert_notify(wire_find_notify(&m.clear, WIRE_N_PUZZLE), 0, "", WIRE_N_PUZZLE, "0005 12");
 	assert_string_equal(wire_notify_name(WIRE_N_PUZZLE), "PUZZLE");
 	assert_string_equal(wire_payload_name(WIRE_P_PS), "PS");
-	arena_done(&ar);
+	arena_done(&mem);
 }
 
 static void finds_the_first_error(void **state)
