@@ -173,6 +173,7 @@ struct conf_peer {
 	struct conf_word start; /* enum conf_start; without an address it is LISTEN */
 	struct conf_dur dpd_delay;
 	struct conf_dur keepalive;
+	struct conf_word fragmentation; /* enum conf_yes */
 	struct conf_life life;
 	struct conf_word childless; /* enum conf_childless */
 	struct conf_text ppk_id; /* RFC 8784; with it either ppk or ppk_file */
@@ -228,6 +229,7 @@ struct conf_network {
 	struct conf_proposals esp_proposals;
 	struct conf_dur dpd_delay;
 	struct conf_dur keepalive;
+	struct conf_word fragmentation; /* enum conf_yes */
 	struct conf_life life;
 	struct conf_word childless; /* enum conf_childless */
 };

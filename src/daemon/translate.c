@@ -208,6 +208,7 @@ static enum status put_peer(struct arena *ar, const struct conf_peer *from,
 	to->start = start_of((enum conf_start)from->start.v);
 	to->dpd_delay = from->dpd_delay.v;
 	to->keepalive = from->keepalive.v;
+	to->fragmentation = from->fragmentation.v == CONF_YES;
 	put_life(&from->life, &to->life);
 	to->childless = childless_of((enum conf_childless)from->childless.v);
 	put_ppk(from, creds, to);
@@ -283,6 +284,7 @@ static enum status put_network(struct arena *ar, const struct conf_network *from
 	to->ts_remote = (struct wire_ts_list){ everything, ARRAY_LEN(everything), 0 };
 	to->dpd_delay = from->dpd_delay.v;
 	to->keepalive = from->keepalive.v;
+	to->fragmentation = from->fragmentation.v == CONF_YES;
 	put_life(&from->life, &to->life);
 	to->childless = childless_of((enum conf_childless)from->childless.v);
 	put_auth(IKE_AUTH_CERT, &creds->auth, to);

@@ -237,6 +237,7 @@ static void peer_errors(void **state)
 		      "unknown key \"interface\", known here: address, port, local_id, "
 		      "remote_id, psk, psk_file, certificate, key, trust, crl, local_ts, "
 		      "remote_ts, proposals, esp_proposals, start, dpd_delay, keepalive, "
+		      "fragmentation, "
 		      "ike_rekey, "
 		      "ike_lifetime, reauth, rekey, lifetime, rekey_bytes, lifetime_bytes, "
 		      "rekey_packets, lifetime_packets, expired, childless, ppk_id, ppk, ppk_file, "
@@ -279,6 +280,7 @@ static void peer_errors(void **state)
 		{ WITH("rekey_bytes = 5MB"), { { 3, 15, "\"5MB\" is no number" } } },
 		{ WITH("rekey_packets = many"), { { 3, 17, "\"many\" is no number" } } },
 		{ WITH("expired = never"), { { 3, 11, "accepted: end or keep" } } },
+		{ WITH("fragmentation = force"), { { 3, 17, "accepted: no or yes" } } },
 		{ WITH("childless = prefer"), { { 3, 13, "accepted: allow, force or never" } } },
 		{ WITH("ppk_id = \"x\""), { { 3, 10, "has ppk_id but no key" } } },
 		{ WITH("ppk_id = \"\xc3\xa4\"\nppk = \"0123456789abcdef0123456789abcdef\""),

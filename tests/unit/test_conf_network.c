@@ -68,7 +68,8 @@ static void section_errors(void **state)
 		  { { 3, 1,
 		      "unknown key \"colour\", known here: role, identity, certificate, key, "
 		      "trust, local_id, crl, hubs, port, protect, domain, topology, proposals, "
-		      "esp_proposals, dpd_delay, keepalive, ike_rekey, ike_lifetime, reauth, "
+		      "esp_proposals, dpd_delay, keepalive, fragmentation, ike_rekey, "
+		      "ike_lifetime, reauth, "
 		      "rekey, "
 		      "lifetime, rekey_bytes, lifetime_bytes, rekey_packets, lifetime_packets, "
 		      "expired, childless, and sections member \"pattern\"" } } },
@@ -301,6 +302,7 @@ static void site_values(void **state)
 	assert_int_equal(n->esp_proposals.sa.n, 1);
 	assert_true(n->dpd_delay.v.ns == 5000000000);
 	assert_true(n->keepalive.v.ns == 0);
+	assert_int_equal(n->fragmentation.v, CONF_YES);
 	assert_null(n->members);
 	assert_null(n->next);
 	conf_unref(c);

@@ -51,7 +51,7 @@ static void peer_values(void **state)
 		"proposals = { \"aes256gcm16-prfsha384-ecp384\", \"aes128gcm16-prfsha256-x25519\" "
 		"}\n"
 		"esp_proposals = \"aes128gcm16-esn\"\n"
-		"start = up ; dpd_delay = 0s ; keepalive = 1m }\n");
+		"start = up ; dpd_delay = 0s ; keepalive = 1m ; fragmentation = no }\n");
 	const struct conf_peer *p = c->peers;
 
 	(void)state;
@@ -78,6 +78,7 @@ static void peer_values(void **state)
 	assert_int_equal(p->start.v, CONF_START_UP);
 	assert_true(p->dpd_delay.v.ns == 0);
 	assert_true(p->keepalive.v.ns == 60000000000);
+	assert_int_equal(p->fragmentation.v, CONF_NO);
 	conf_unref(c);
 }
 
@@ -149,6 +150,7 @@ static void defaults_and_inheritance(void **state)
 	assert_int_equal(own->port.v, 500);
 	assert_true(own->dpd_delay.v.ns == 30000000000);
 	assert_true(own->keepalive.v.ns == 20000000000);
+	assert_int_equal(own->fragmentation.v, CONF_YES);
 	assert_true(own->life.ike_rekey.v.ns == dur_s(4 * 3600).ns);
 	assert_true(own->life.rekey.v.ns == dur_s(3600).ns);
 	assert_true(own->life.ike_lifetime.v.ns == 0 && own->life.lifetime.v.ns == 0);
@@ -601,7 +603,7 @@ static void scopes_fit(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < conf_n_keys; i++)
-		assert_true(++n[conf_keys[i].scope] <= 32);
+		assert_true(++n[conf_keys[i].scope] <= 48);
 	for (int scope = 0; scope < CONF_SCOPES; scope++)
 		assert_true(n[scope] > 0);
 }

@@ -195,7 +195,8 @@ static void test_translate(void **state)
 			     "remote_ts = { \"10.2.0.0/16\" }\n start = up\n"
 			     "dpd_delay = 11s\n keepalive = 12s\n port = 501\n"
 			     "rekey = 30m\n ike_lifetime = 100m\n rekey_bytes = 10M\n"
-			     "lifetime_packets = 10000\n expired = keep\n childless = never\n"
+			     "lifetime_packets = 10000\n expired = keep\n childless = never\n "
+			     "fragmentation = no\n"
 			     "ppk_id = \"q\"\n ppk = \"0123456789abcdef0123456789abcdef\"\n"
 			     "ppk_required = yes }\n"
 			     "peer \"c\" { psk = \"another secret\"\n remote_id = \"c.example\"\n"
@@ -232,6 +233,7 @@ static void test_translate(void **state)
 	assert_int_equal(ike->peers[0].life.hard_packets, 10000);
 	assert_true(ike->peers[0].life.outlive_certs);
 	assert_int_equal(ike->peers[0].childless, IKE_CHILDLESS_NEVER);
+	assert_false(ike->peers[0].fragmentation);
 	assert_int_not_equal(ike->peers[0].ppk, 0);
 	assert_int_not_equal(ike->peers[0].ppk, ike->peers[0].psk);
 	assert_true(ike->peers[0].ppk_required);
@@ -242,6 +244,7 @@ static void test_translate(void **state)
 	assert_int_equal(ike->peers[1].life.child_hard.ns, dur_s(3960).ns);
 	assert_int_equal(ike->peers[1].life.hard_bytes, 0);
 	assert_int_equal(ike->peers[1].childless, IKE_CHILDLESS_ALLOW);
+	assert_true(ike->peers[1].fragmentation);
 	assert_int_equal(ike->peers[0].auth, IKE_AUTH_PSK);
 	assert_int_not_equal(ike->peers[0].psk, 0);
 	assert_int_not_equal(ike->peers[1].psk, ike->peers[0].psk);

@@ -226,6 +226,7 @@ static void hub(void **state)
 	assert_ts(&p->rules[0].prefixes, "10.7.0.0/16 10.9.0.0/16");
 	assert_id(&p->rules[1].id, "*.branch");
 	assert_true(p->keepalive.ns == dur_s(9).ns);
+	assert_true(p->fragmentation);
 	assert_authenticates(p);
 	stop(&r);
 }
