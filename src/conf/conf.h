@@ -260,6 +260,12 @@ struct conf {
 	struct conf_dur retransmit_timeout;
 	struct conf_num retransmit_tries;
 	struct conf_num half_open_cookie;
+	struct conf_num half_open_puzzle;
+	struct conf_num half_open_max;
+	struct conf_num half_open_prefix;
+	struct conf_num init_rate_cookie;
+	struct conf_num puzzle_max;
+	struct conf_num puzzle_solve;
 	struct conf_peer *peers;
 	size_t n_peers;
 	struct conf_network *networks;

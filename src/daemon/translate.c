@@ -2,10 +2,6 @@
 
 #include <stdlib.h>
 
-/* Half-open SAs from which on nobody new is let in.  Reached only by peers that answered a cookie,
- * so it is sized for a mass reconnect and costs about a KiB each. */
-#define HALF_OPEN_MAX 16384
-
 #define ARENA_MAX ((size_t)64 << 20)
 
 struct snapshot {
@@ -362,7 +358,12 @@ static void put_globals(const struct conf *c, struct ike_conf *to)
 	to->retransmit_timeout = c->retransmit_timeout.v;
 	to->retransmit_tries = c->retransmit_tries.v;
 	to->half_open_cookie = c->half_open_cookie.v;
-	to->half_open_max = HALF_OPEN_MAX;
+	to->half_open_puzzle = c->half_open_puzzle.v;
+	to->half_open_max = c->half_open_max.v;
+	to->half_open_prefix = c->half_open_prefix.v;
+	to->init_rate_cookie = c->init_rate_cookie.v;
+	to->puzzle_max = (uint8_t)c->puzzle_max.v;
+	to->puzzle_solve = (uint8_t)c->puzzle_solve.v;
 	to->force_encap = true; /* until the data plane says that it can do without */
 	to->keys = c->keylog.s != NULL;
 	to->trace = c->log.v == CONF_LOG_DEBUG;

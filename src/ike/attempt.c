@@ -53,6 +53,7 @@ enum status attempt_job(struct ike *ike, struct attempt *at, struct crypto_job *
 	}
 	at->job = ++ike->last_job;
 	at->job_kind = job->kind;
+	ike->n_jobs[job->kind]++;
 	at->step = step;
 	it->out.u.job.id = at->job;
 	it->out.u.job.job = job;
@@ -69,6 +70,7 @@ static void cancel(struct ike *ike, struct attempt *at)
 	struct out_item *it;
 
 	map_remove(&ike->jobs, &at->by_job);
+	ike->n_jobs[at->job_kind]--;
 	outbox_init(&ob, ike->mem);
 	it = outbox_add(&ob, IKE_OUT_CANCEL);
 	if (it)
@@ -101,6 +103,7 @@ void attempt_result(struct ike *ike, uint64_t job, const struct crypto_result *r
 	}
 	at = CONTAINER_OF(n, struct attempt, by_job);
 	map_remove(&ike->jobs, n);
+	ike->n_jobs[at->job_kind]--;
 	at->job = 0;
 	trace_emit(ike, T_JOB_DONE, at->sa->id, job, r->kind, r->status, 0);
 	if (at->generation != at->sa->generation || r->kind != at->job_kind) {

@@ -18,6 +18,18 @@
 	X(C_HALF_OPEN_FULL, "ike.rx.half_open_full")                                               \
 	X(C_COOKIE_SENT, "ike.cookie.sent")                                                        \
 	X(C_COOKIE_BAD, "ike.cookie.bad")                                                          \
+	X(C_WORK_FULL, "ike.rx.work_full") /* too many key exchanges under way */                  \
+	X(C_PUZZLE_SENT, "ike.puzzle.sent")                                                        \
+	X(C_PUZZLE_SOLVED, "ike.puzzle.solved")                                                    \
+	X(C_PUZZLE_BAD, "ike.puzzle.bad") /* not four different keys, or not enough zero bits */   \
+	X(C_PUZZLE_SPENT, "ike.puzzle.spent") /* a solution once more, or too late */              \
+	X(C_PUZZLE_UNSOLVED, "ike.puzzle.unsolved") /* a cookie without one, and no luck */        \
+	X(C_PUZZLE_REFUSED, "ike.puzzle.refused") /* harder than puzzle_solve allows us */         \
+	X(C_ADMIT_LOT, "ike.admit.lot") /* a cookie without a solution, served all the same */     \
+	X(C_ADMIT_PREFIX, "ike.admit.prefix") /* asked for more because of its prefix */           \
+	X(C_ADMIT_EVICTED, "ike.admit.evicted") /* made way for who had shown more */              \
+	X(C_LOAD_RAISED, "ike.load.raised")                                                        \
+	X(C_LOAD_LOWERED, "ike.load.lowered")                                                      \
 	X(C_NO_PEER, "ike.rx.no_peer")                                                             \
 	X(C_SILENT, "ike.rx.silent") /* IKE_SA_INIT at a site, which answers nobody */             \
 	X(C_SHUTTING_DOWN, "ike.rx.shutting_down")                                                 \
@@ -33,6 +45,9 @@
 	X(C_UNEXPECTED, "ike.rx.unexpected") /* no row of the exchange table takes it */           \
 	X(C_UNPROTECTED, "ike.rx.unprotected") /* clear where it has to be encrypted */            \
 	X(C_INTEGRITY, "ike.rx.integrity") /* checksum of SK wrong */                              \
+	X(C_JUNK_LIMITED, "ike.rx.junk_limited") /* unread: too many at this SA failed that */     \
+	X(C_AUTH_UNSOLVED, "ike.rx.auth_unsolved") /* IKE_AUTH without its puzzle's solution */    \
+	X(C_AUTH_WORK_FULL, "ike.rx.auth_work_full") /* too many verifications under way */        \
 	X(C_PAYLOADS, "ike.rx.payloads") /* authentic, but a required payload is missing */        \
 	X(C_CRITICAL, "ike.rx.unknown_critical")                                                   \
 	X(C_HINT, "ike.rx.unauthenticated_error") /* an error notify nothing vouches for */        \

@@ -49,7 +49,8 @@ static bool admit(struct ike *ike, struct ike_sa *sa, const struct wire_hdr *h,
 		drop(ike, sa, h, dropped[class]);
 		return false;
 	}
-	if (sa->attempt && pending_table[sa->attempt->for_request][class] == PENDING_DROP) {
+	if (sa->attempt && !sa->attempt->aside &&
+	    pending_table[sa->attempt->for_request][class] == PENDING_DROP) {
 		drop(ike, sa, h, class == WIN_REPEATED ? C_REPEATED_REQUEST : C_BUSY);
 		return false;
 	}
@@ -197,6 +198,9 @@ static void process(struct ike *ike, struct ike_sa *sa, const struct ike_datagra
 	struct rx rx = { d, ar, &msg, &inner };
 	struct whole whole = { .hash = hash };
 	enum wire_fault fault = WIRE_OK;
+	const uint64_t *failed = &ike->counters[C_INTEGRITY];
+	uint64_t failed_before = *failed;
+	enum ike_counter dropped;
 	char what[120];
 	struct text why = TEXT_OF(what);
 	enum status st = wire_ike_parse(ar, d->data, &msg, &fault);
@@ -218,12 +222,19 @@ static void process(struct ike *ike, struct ike_sa *sa, const struct ike_datagra
 			to_handler(ike, sa, h, &rx);
 		return;
 	}
+	if (!admit_auth(ike, sa, &msg, &dropped)) {
+		drop(ike, sa, h, dropped);
+		return;
+	}
 	st = msg.sk.fragments ? reassemble(ike, sa, &rx, hash, &whole, &fault, &why)
 			      : msg_open(ike, sa, ar, &msg, &inner, &fault);
+	if (*failed != failed_before)
+		admit_junk(ike, sa);
 	/* Authentic: whatever the answer will be, it is the answer to these bytes. */
 	if ((st == ST_OK || st == ST_REFUSE) && class == WIN_NEW_REQUEST) {
 		sa->win.request_hash = whole.hash;
 		sa->asked_from = asked_from(ike, d, &whole);
+		admit_proven(ike, sa);
 	}
 	if (st == ST_REFUSE) {
 		ike->faults[fault]++;

@@ -47,6 +47,7 @@ static void init_tables(struct ike *ike, const uint64_t key[2])
 	list_init(&ike->reassembling[0].list);
 	list_init(&ike->reassembling[1].list);
 	path_mtus_init(ike, key);
+	admit_init(ike, key);
 	outbox_init(&ike->out, ike->mem);
 }
 
@@ -64,8 +65,8 @@ enum status ike_new(const struct alloc *mem, const struct crypto *crypto,
 		return ST_NOMEM;
 	ike->mem = mem;
 	ike->crypto = *crypto;
-	init_tables(ike, hash_key);
 	ike->now = now;
+	init_tables(ike, hash_key);
 	ike->buf = mem_new(mem, IKE_MAX_MESSAGE);
 	st = ike->buf ? policy_table_new(mem, NULL, NULL, &ike->claims) : ST_NOMEM;
 	if (!st)
@@ -109,6 +110,7 @@ void ike_free(struct ike *ike)
 	map_done(&ike->sa_by_spi);
 	map_done(&ike->half_open);
 	map_done(&ike->jobs);
+	admit_done(ike);
 	map_done(&ike->child_by_id);
 	map_done(&ike->child_by_spi);
 	map_done(&ike->child_by_op);
@@ -253,6 +255,8 @@ void ike_timer(struct ike *ike, struct now now)
 			peer_timer(ike, t);
 		else if (t->kind == TIMER_REASSEMBLY)
 			reassembly_timer(ike, t);
+		else if (t->kind == TIMER_LOAD)
+			admit_timer(ike);
 		else
 			sa_timer(ike, t);
 	}

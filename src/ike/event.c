@@ -20,6 +20,7 @@ const char *ike_event_name(enum ike_event_kind kind)
 		[IKE_EV_DEAD] = "dpd_dead",
 		[IKE_EV_DATAPLANE] = "dataplane",
 		[IKE_EV_BUG] = "bug",
+		[IKE_EV_LOAD] = "load",
 	};
 
 	return kind < IKE_EVENTS ? names[kind] : "unknown";

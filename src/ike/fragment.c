@@ -40,14 +40,17 @@ struct cut {
 	size_t total;
 };
 
-static enum status cut_for(const struct ike_sa *sa, size_t chain, size_t max, struct cut *ret)
+static enum status cut_for(const struct ike_sa *sa, const struct unsealed *m, size_t max,
+			   struct cut *ret)
 {
+	size_t chain = m->chain.n;
 	struct cut c;
 	size_t room;
 
 	if (crypto_cipher_info(sa->keys.cipher, &c.ci))
 		return ST_BUG;
 	c.overhead = WIRE_IKE_HDR_LEN + WIRE_PAYLOAD_HDR_LEN + 4 + c.ci.iv_len + c.ci.icv_len;
+	c.overhead += puzzle_beside(sa, m->hdr.exchange, m->hdr.flags & WIRE_FLAG_RESPONSE);
 	room = max > c.overhead ? (max - c.overhead) / c.ci.block * c.ci.block : 0;
 	if (room < 2)
 		return ST_DROP;
@@ -68,6 +71,8 @@ static enum status seal_one(struct ike *ike, struct ike_sa *sa, const struct cut
 	enum status st;
 
 	wire_ike_begin(&o, buf, cap, hdr);
+	if (f->number == 1)
+		puzzle_put(sa, hdr->exchange, hdr->flags & WIRE_FLAG_RESPONSE, &o);
 	wire_put_fragment(&o, c->ci.iv_len, f);
 	st = wire_ike_sk_end(&o, c->ci.block, c->ci.icv_len, &s, &msg);
 	if (st)
@@ -108,7 +113,7 @@ enum status fragment_seal(struct ike *ike, struct ike_sa *sa, const struct unsea
 	size_t cap, n;
 	struct cut c;
 	uint8_t *buf;
-	enum status st = cut_for(sa, m->chain.n, max, &c);
+	enum status st = cut_for(sa, m, max, &c);
 
 	if (!st && c.total <= more_than)
 		st = ST_DROP;

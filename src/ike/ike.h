@@ -163,8 +163,14 @@ struct ike_conf {
 	uint16_t nat_port; /* ours, 4500 */
 	dur_t retransmit_timeout; /* first; then times 1.8 each */
 	unsigned retransmit_tries;
-	unsigned half_open_cookie; /* half-open SAs from which on a cookie is demanded */
-	unsigned half_open_max; /* from which on IKE_SA_INIT is dropped */
+	unsigned half_open_cookie; /* half-open SAs from which on a cookie is demanded; 0: always */
+	unsigned half_open_puzzle; /* from which on a puzzle is */
+	unsigned half_open_max; /* there are never more */
+	unsigned half_open_prefix; /* of one address (IPv6: /64) until it has to return a cookie;
+				    * 0: no matter */
+	unsigned init_rate_cookie; /* IKE_SA_INIT in a second from which on a cookie is demanded */
+	uint8_t puzzle_max; /* zero bits of the hardest puzzle we ask for; 0: we ask for none */
+	uint8_t puzzle_solve; /* of the hardest we solve; 0: we solve none */
 	bool force_encap; /* the data plane has no DP_CAP_RAW_ESP: make peers use UDP encapsulation
 			   */
 	bool keys; /* emit KEYS outputs */
@@ -254,6 +260,7 @@ enum ike_event_kind {
 	IKE_EV_UNREACHABLE, /* no answer after all retransmissions */
 	IKE_EV_DEAD, /* an established peer stopped answering */
 	IKE_EV_DATAPLANE, /* the data plane refused an operation */
+	IKE_EV_LOAD, /* newcomers are asked for more, or for less, than before */
 	IKE_EV_BUG, /* a broken invariant; the SA was given up */
 	IKE_EVENTS,
 };
@@ -429,6 +436,32 @@ void ike_each_child(const struct ike *ike, struct now now, const struct ike_sa_i
  * our rules of now; in memory of `ar`.  ST_REFUSE: nothing, and why.  ST_INVAL: it is no member. */
 MUST enum status ike_peer_authority(const struct ike *ike, ike_peer_id peer, struct arena *ar,
 				    struct text *by, struct wire_ts_list *ret_allowed);
+
+/* What newcomers are asked for (RFC 8019), see admit.c. */
+enum ike_load {
+	IKE_LOAD_CALM,
+	IKE_LOAD_COOKIES,
+	IKE_LOAD_PUZZLES,
+	IKE_LOAD_FULL,
+	IKE_LOADS,
+};
+
+/* "calm", "cookies", "puzzles", "full" */
+const char *ike_load_name(enum ike_load level);
+
+struct ike_load_info {
+	enum ike_load level;
+	size_t half_open, half_open_max;
+	size_t known, solved; /* of them, from known addresses; with a puzzle solved */
+	size_t prefixes; /* that they come from */
+	struct prefix worst; /* with most of them; family 0: none */
+	size_t worst_half_open;
+	size_t bytes; /* of requests that are kept */
+	size_t key_exchanges, verifications; /* under way */
+	unsigned puzzle_bits; /* asked for at present; 0: none */
+};
+
+struct ike_load_info ike_load(const struct ike *ike);
 
 struct ike_totals {
 	size_t sas, half_open, children;

@@ -1,10 +1,12 @@
 /*
  * init_i.c - IKE_SA_INIT, initiator (RFC 7296 sections 1.2, 2.6).
  *
- *	HDR(A,0), [N(COOKIE),] SAi1, KEi, Ni  -->
+ *	HDR(A,0), [N(COOKIE), [PS,]] SAi1, KEi, Ni  -->
  *					      <--  HDR(A,0), N(COOKIE)            try again with it
+ *					      <--  HDR(A,0), N(COOKIE), N(PUZZLE) solve it (RFC
+ *8019)
  *					      <--  HDR(A,0), N(INVALID_KE_PAYLOAD) try that group
- *					      <--  HDR(A,B), SAr1, KEr, Nr, [CERTREQ]
+ *					      <--  HDR(A,B), SAr1, KEr, Nr, [CERTREQ,] [N(PUZZLE)]
  *
  * Nothing that arrives here is authenticated.  A cookie or another group is followed, a bounded
  * number of times and only to groups that we offered; the whole of what was said is covered by AUTH
@@ -18,6 +20,7 @@ struct init_i {
 	struct bytes nonce_r;
 	struct path path;
 	uint16_t peer_hashes;
+	struct puzzle_demand puzzle; /* for IKE_AUTH; without bits: none */
 };
 
 /* ---- the request -------------------------------------------------------------------------- */
@@ -33,6 +36,8 @@ enum status init_i_send(struct ike *ike, struct ike_sa *sa)
 	msg_begin(ike, sa, WIRE_IKE_SA_INIT, false, 0, &o);
 	if (hs->cookie.n)
 		wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_COOKIE, hs->cookie);
+	if (hs->solution.n)
+		wire_put_solution(&o, bytes_of(hs->solution.keys, hs->solution.n));
 	wire_put_sa(&o, &conf->ike);
 	wire_put_ke(&o, hs->group, hs->ke_pub);
 	wire_put_nonce(&o, hs->nonce_i);
@@ -156,12 +161,92 @@ static bool one_more_round(struct ike *ike, struct ike_sa *sa)
 	return false;
 }
 
+/* ---- puzzles (RFC 8019 section 7) --------------------------------------------------------- */
+
+static void refuse_puzzle(struct ike *ike, struct ike_sa *sa, const struct puzzle_demand *p)
+{
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text t = TEXT_OF(buf);
+
+	count(ike, C_PUZZLE_REFUSED);
+	text_fmt(&t,
+		 "the peer is under load and wants a puzzle solved that we do not: %u bits with "
+		 "PRF %u; puzzle_solve allows %u bits, and the PRF has to be one that we offer",
+		 p->bits, p->prf, ike->conf->puzzle_solve);
+	hint(ike, sa, IKE_R_OVERLOAD, buf);
+}
+
+static void keep_solution(struct handshake *hs, struct bytes keys)
+{
+	hs->solution.n = keys.n == sizeof(hs->solution.keys) ? (uint8_t)keys.n : 0;
+	if (hs->solution.n)
+		memcpy(hs->solution.keys, keys.p, keys.n);
+}
+
+/* Without a solution the cookie alone goes back: the responder may be lenient. */
+static void cookie_solved(struct ike *ike, struct attempt *at, struct bytes keys)
+{
+	struct ike_sa *sa = at->sa;
+
+	keep_solution(sa->hs, keys);
+	attempt_end(ike, at);
+	if (init_i_send(ike, sa)) {
+		count(ike, C_NO_MEMORY);
+		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_INTERNAL, "out of memory");
+	}
+}
+
+/* The request stays in flight meanwhile: retransmitted it may be served, and who forged the puzzle
+ * has not stopped us from hearing the true answer. */
+static enum status solve_cookie(struct ike *ike, struct ike_sa *sa, const struct puzzle_demand *p)
+{
+	struct attempt *at;
+	enum status st = attempt_new(ike, sa, NULL, 1, &at);
+
+	if (st)
+		return st;
+	at->aside = true;
+	st = puzzle_solve(ike, at, p, sa->hs->cookie, cookie_solved);
+	if (st)
+		attempt_end(ike, at);
+	return st;
+}
+
+static void auth_solved(struct ike *ike, struct attempt *at, struct bytes keys)
+{
+	keep_solution(at->sa->hs, keys);
+	if (keys.n)
+		auth_i_begin(ike, at);
+	else
+		sa_fail(ike, at->sa, IKE_EV_REFUSED, IKE_R_INTERNAL,
+			"the puzzle of the answer to IKE_SA_INIT could not be solved");
+}
+
+/* Section 7.2.3: the puzzle of IKE_AUTH is about Nr | SPIr. */
+static void solve_auth(struct ike *ike, struct attempt *at, const struct puzzle_demand *p)
+{
+	uint8_t data[WIRE_MAX_NONCE + 8];
+	struct wr w = wr_of(data, sizeof(data));
+
+	wr_put(&w, at->sa->hs->nonce_r);
+	wr_u64(&w, at->sa->spi_r);
+	if (puzzle_solve(ike, at, p, wr_bytes_of(&w), auth_solved)) {
+		count(ike, C_NO_MEMORY);
+		sa_fail(ike, at->sa, IKE_EV_REFUSED, IKE_R_INTERNAL, "out of memory");
+	}
+}
+
 enum status init_i_cookie(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 {
 	const struct wire_notify *n = wire_find_notify(&rx->msg->clear, WIRE_N_COOKIE);
+	struct puzzle_demand puzzle;
 	struct bytes copy;
 	enum status st;
 
+	if (sa->attempt) { /* of the retransmitted request: we are busy with the first puzzle */
+		count(ike, C_BUSY);
+		return ST_DROP;
+	}
 	if (n->data.n == 0 || n->data.n > IKE_MAX_COOKIE || !one_more_round(ike, sa))
 		return ST_DROP;
 	st = mem_dup(ike->mem, n->data, &copy);
@@ -169,6 +254,12 @@ enum status init_i_cookie(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 		return st;
 	mem_free(ike->mem, (void *)(uintptr_t)sa->hs->cookie.p);
 	sa->hs->cookie = copy;
+	sa->hs->solution.n = 0;
+	if (puzzle_read(&rx->msg->clear, &puzzle)) {
+		if (puzzle_willing(ike, sa, &puzzle))
+			return solve_cookie(ike, sa, &puzzle);
+		refuse_puzzle(ike, sa, &puzzle);
+	}
 	return init_i_send(ike, sa);
 }
 
@@ -195,6 +286,7 @@ enum status init_i_invalid_ke(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 		hint(ike, sa, IKE_R_KEY_EXCHANGE, buf);
 		return ST_DROP;
 	}
+	attempt_end(ike, sa->attempt);
 	request_done(ike, sa);
 	sa->hs->group = group;
 	secret_done(&sa->hs->ke_priv);
@@ -287,9 +379,13 @@ static void derived(struct ike *ike, struct attempt *at, const struct crypto_res
 	sa->spi_r = at->msg.hdr.spi_r;
 	sa->suite = l->suite;
 	sa->path = l->path;
+	hs->solution.n = 0;
 	if (ike->conf->keys)
 		keys_emit(ike, sa);
-	auth_i_begin(ike, at);
+	if (l->puzzle.bits)
+		solve_auth(ike, at, &l->puzzle);
+	else
+		auth_i_begin(ike, at);
 	return;
 fail:
 	count(ike, C_NO_MEMORY);
@@ -385,6 +481,13 @@ enum status init_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 		hint(ike, sa, IKE_R_PROPOSAL, buf);
 		return ST_DROP;
 	}
+	/* Section 7.2.1.1: never without a difficulty.  Nor can we go on without a solution. */
+	if (puzzle_read(&rx->msg->clear, &l.puzzle) &&
+	    (!l.puzzle.bits || !puzzle_willing(ike, sa, &l.puzzle))) {
+		refuse_puzzle(ike, sa, &l.puzzle);
+		return ST_DROP;
+	}
+	attempt_end(ike, sa->attempt);
 	l.path = path_after(ike, sa, rx);
 	st = derive(ike, sa, rx, &l);
 	if (st) {

@@ -4,7 +4,7 @@
  *	HDR, SAi1, KEi, Ni  -->
  *			    <--  HDR, SAr1, KEr, Nr, [CERTREQ]
  *
- * A request costs memory only after cookie_admit().  The key pair and the shared secret are one
+ * A request costs memory only after admit_request().  The key pair and the shared secret are one
  * job, so the keys are there before the answer leaves and IKE_AUTH can never be ahead of them.
  */
 #include "ike/internal.h"
@@ -13,6 +13,7 @@ struct init_r {
 	struct policy_suite suite;
 	uint8_t number;
 	uint64_t hash;
+	struct admission admission;
 };
 
 static bool same_init(const struct map_node *n, const void *key)
@@ -54,8 +55,7 @@ static bool repeated(struct ike *ike, const struct ike_datagram *d, uint64_t has
 	return true;
 }
 
-/* An answer to a request that gets no SA: HDR(A,0), N(type). */
-static void refuse(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
+void init_r_refuse(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
 		   uint16_t type, struct bytes data)
 {
 	struct wire_hdr answer = { .spi_i = h->spi_i,
@@ -178,7 +178,7 @@ static void no_proposal(struct ike *ike, const struct ike_datagram *d, const str
 		   (struct event_about){
 			   .local = &d->local, .remote = &d->remote, .reason = IKE_R_PROPOSAL },
 		   "IKE_SA_INIT refused: %s", buf);
-	refuse(ike, d, h, WIRE_N_NO_PROPOSAL_CHOSEN, bytes_of(NULL, 0));
+	init_r_refuse(ike, d, h, WIRE_N_NO_PROPOSAL_CHOSEN, bytes_of(NULL, 0));
 }
 
 /* A site answers nobody, with nothing: neither another site that would go around the hub, nor who
@@ -196,6 +196,19 @@ static void stay_silent(struct ike *ike, const struct ike_datagram *d)
 			   "IKE_SA_INIT from %s dropped: a site answers nobody; networks are stars "
 			   "here, traffic goes by the hub",
 			   endpoint_text(&d->remote, ep));
+}
+
+/* For IKE_AUTH (RFC 8019 section 7.2.1). */
+static void put_puzzle(struct ike *ike, struct ike_sa *sa, struct wire_out *o)
+{
+	struct puzzle_demand p;
+	uint8_t data[3];
+
+	if (!admit_auth_puzzle(ike, sa, &p))
+		return;
+	store_be16(data, p.prf);
+	data[2] = p.bits;
+	wire_put_notify(o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_PUZZLE, BYTES_OF(data));
 }
 
 /* The answer, for which everything is known now. */
@@ -217,6 +230,7 @@ static enum status build(struct ike *ike, struct ike_sa *sa, const struct attemp
 		wire_put_ke(&o, l->suite.ke, bytes_of(r->ke.pub, r->ke.pub_len));
 		wire_put_nonce(&o, sa->hs->nonce_r);
 		natd_put(ike, sa, &o);
+		put_puzzle(ike, sa, &o);
 		/* Who it is shows only in IKE_AUTH, too late for asking for its certificate. */
 		if (ike->certreq.wanted) {
 			wire_put_certreq(
@@ -344,13 +358,17 @@ static void accept(struct ike *ike, const struct ike_datagram *d, const struct w
 	path.encap = d->local.port == ike->conf->nat_port;
 	path.fragments = ike->fragments && fragmentation_agreed(&msg->clear);
 	natd_check(ike, &msg->clear, msg->hdr.spi_i, 0, &d->local, &d->remote, &path);
+	if (!admit_room(ike, d, &l->admission, d->data.n))
+		return;
 	st = sa_new(ike, false, NULL, &path, &sa);
 	if (st) {
 		count(ike, C_NO_MEMORY);
 		return;
 	}
 	sa->spi_i = msg->hdr.spi_i;
-	st = begin(ike, sa, d, msg, l);
+	st = admit_enter(ike, sa, &l->admission, d->data.n);
+	if (!st)
+		st = begin(ike, sa, d, msg, l);
 	if (st) {
 		count(ike, C_NO_MEMORY);
 		sa_remove(ike, sa, "out of memory");
@@ -359,16 +377,16 @@ static void accept(struct ike *ike, const struct ike_datagram *d, const struct w
 	sa->hs->init_hash = l->hash;
 	sa->hs->in_init_map = true;
 	map_insert(&ike->half_open, &sa->hs->by_init, l->hash);
-	heap_arm(&ike->timers, &sa->reap, mono_add(ike->now.mono, dur_s(IKE_HALF_OPEN_S)));
+	heap_arm(&ike->timers, &sa->reap, mono_add(ike->now.mono, admit_patience(ike, sa)));
+	admit_weigh(ike);
 }
 
 static void parsed(struct ike *ike, const struct ike_datagram *d, const struct wire_ike_msg *msg,
-		   uint64_t hash)
+		   struct init_r *l)
 {
 	const struct wire_payloads *p = &msg->clear;
 	const uint64_t required =
 		WIRE_BIT(WIRE_P_SA) | WIRE_BIT(WIRE_P_KE) | WIRE_BIT(WIRE_P_NONCE);
-	struct init_r l = { .hash = hash };
 	uint8_t group[2];
 
 	if (msg->encrypted || (p->present & required) != required) {
@@ -378,26 +396,26 @@ static void parsed(struct ike *ike, const struct ike_datagram *d, const struct w
 	if (p->unknown_critical) {
 		count(ike, C_CRITICAL);
 		if (stray_allowed(ike))
-			refuse(ike, d, &msg->hdr, WIRE_N_UNSUPPORTED_CRITICAL_PAYLOAD,
-			       bytes_of(&p->unknown_critical, 1));
+			init_r_refuse(ike, d, &msg->hdr, WIRE_N_UNSUPPORTED_CRITICAL_PAYLOAD,
+				      bytes_of(&p->unknown_critical, 1));
 		return;
 	}
-	if (!choose(ike, d, &p->sa, &l)) {
+	if (!choose(ike, d, &p->sa, l)) {
 		no_proposal(ike, d, &msg->hdr, &p->sa);
 		return;
 	}
-	if (p->ke.group != l.suite.ke) {
+	if (p->ke.group != l->suite.ke) {
 		/* Section 1.2: tell which one we would take; no state is kept. */
 		count(ike, C_INVALID_KE);
-		store_be16(group, l.suite.ke);
-		refuse(ike, d, &msg->hdr, WIRE_N_INVALID_KE_PAYLOAD, BYTES_OF(group));
+		store_be16(group, l->suite.ke);
+		init_r_refuse(ike, d, &msg->hdr, WIRE_N_INVALID_KE_PAYLOAD, BYTES_OF(group));
 		return;
 	}
 	if (p->ke.data.n != crypto_ke_public_len(p->ke.group)) {
 		ike->faults[WIRE_F_KE]++;
 		return;
 	}
-	accept(ike, d, msg, &l);
+	accept(ike, d, msg, l);
 }
 
 void init_r_request(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h)
@@ -405,7 +423,7 @@ void init_r_request(struct ike *ike, const struct ike_datagram *d, const struct 
 	enum wire_fault fault = WIRE_OK;
 	struct wire_ike_msg msg;
 	struct arena ar;
-	uint64_t hash;
+	struct init_r l = { 0 };
 
 	if (ike->shutdown) {
 		count(ike, C_SHUTTING_DOWN);
@@ -419,13 +437,13 @@ void init_r_request(struct ike *ike, const struct ike_datagram *d, const struct 
 		count(ike, C_BAD_INIT);
 		return;
 	}
-	hash = init_hash(ike, d);
-	if (repeated(ike, d, hash) || !cookie_admit(ike, d, h))
+	l.hash = init_hash(ike, d);
+	if (repeated(ike, d, l.hash) || !admit_request(ike, d, h, &l.admission))
 		return;
 	arena_init(&ar, ike->mem, IKE_MESSAGE_ARENA);
 	if (wire_ike_parse(&ar, d->data, &msg, &fault))
 		ike->faults[fault]++;
 	else
-		parsed(ike, d, &msg, hash);
+		parsed(ike, d, &msg, &l);
 	arena_done(&ar);
 }

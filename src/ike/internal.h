@@ -28,6 +28,7 @@ enum timer_kind {
 	TIMER_REAP,
 	TIMER_RETRY,
 	TIMER_REASSEMBLY,
+	TIMER_LOAD,
 };
 
 /* ---- outputs (out.c) --------------------------------------------------------------------- */
@@ -267,6 +268,40 @@ void child_move(struct ike *ike, struct child *c);
 /* Deletions that could not be emitted for want of memory are owed; tries again. */
 void child_pay_owed(struct ike *ike);
 
+/* ---- puzzles (puzzle.c) ------------------------------------------------------------------- */
+
+/* What N(PUZZLE) says (RFC 8019 section 8.1). */
+struct puzzle_demand {
+	uint16_t prf;
+	uint8_t bits; /* 0: as hard as the initiator likes */
+};
+
+/* Keys as they go into the PS payload. */
+struct puzzle_solution {
+	uint8_t keys[CRYPTO_PUZZLE_KEYS * CRYPTO_PUZZLE_KEY_LEN];
+	uint8_t n; /* bytes; 0: none */
+};
+
+/* The PRF for a puzzle: the one that we like best of those in an SA payload's body; 0: none. */
+uint16_t puzzle_prf(const struct ike *ike, struct bytes sa);
+/* Whether these are four different keys, at a cost of four PRFs; and how many zero bits they all
+ * have. */
+bool puzzle_check(const struct ike *ike, uint16_t prf, struct bytes data, struct bytes keys,
+		  unsigned *ret_bits);
+/* False: there is no puzzle. */
+bool puzzle_read(const struct wire_payloads *p, struct puzzle_demand *ret);
+/* Whether we know its PRF, and are configured to solve it. */
+bool puzzle_willing(const struct ike *ike, const struct ike_sa *sa, const struct puzzle_demand *p);
+/* The solution of IKE_AUTH's puzzle, which goes in front of SK, or of the first SKF (RFC 8019
+ * section 7.2.2), of such a message; the bytes it takes. */
+void puzzle_put(const struct ike_sa *sa, uint8_t exchange, bool response, struct wire_out *o);
+size_t puzzle_beside(const struct ike_sa *sa, uint8_t exchange, bool response);
+/* `keys` is empty when there is no solution. */
+typedef void puzzle_done_fn(struct ike *ike, struct attempt *at, struct bytes keys);
+/* Emits jobs, one after the other, until `done`.  Takes the place of the attempt's locals. */
+MUST enum status puzzle_solve(struct ike *ike, struct attempt *at, const struct puzzle_demand *p,
+			      struct bytes data, puzzle_done_fn *done);
+
 /* ---- SAs (sa.c) -------------------------------------------------------------------------- */
 
 enum sa_state {
@@ -297,6 +332,7 @@ struct handshake {
 	struct secret ke_priv;
 	struct bytes ke_pub; /* owned */
 	struct bytes cookie; /* owned: the peer's, to be echoed */
+	struct puzzle_solution solution; /* of the puzzle that came with it, then of IKE_AUTH's */
 	struct handshake_keys keys;
 	uint16_t peer_hashes; /* SIGNATURE_HASH_ALGORITHMS, bit per crypto_hash */
 	uint32_t tried_groups; /* bit per group number, for INVALID_KE_PAYLOAD */
@@ -338,6 +374,7 @@ struct ike_sa {
 	struct policy_suite suite;
 	struct sa_keys keys;
 	struct handshake *hs;
+	struct slot *slot; /* half-open: its place among those who wait */
 	struct attempt *attempt;
 	struct list children;
 	size_t n_children;
@@ -507,6 +544,7 @@ struct attempt {
 	enum crypto_job_kind job_kind;
 	attempt_step *step;
 	bool for_request; /* handles a request of the peer; else a response, or our own start */
+	bool aside; /* the SA does not wait for it: a better answer may come meanwhile */
 	struct wire_ike_msg msg;
 	struct wire_payloads inner;
 	void *locals;
@@ -566,6 +604,9 @@ exchange_fn info_request, info_answer, child_request;
 
 /* IKE_SA_INIT requests arrive without an SA. */
 void init_r_request(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h);
+/* An answer to a request that gets no SA: HDR(A,0), N(type). */
+void init_r_refuse(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
+		   uint16_t type, struct bytes data);
 void init_i_start(struct ike *ike, struct peer *peer, const struct ike_address *addr);
 /* Builds and sends the (next) IKE_SA_INIT request from what the handshake holds. */
 MUST enum status init_i_send(struct ike *ike, struct ike_sa *sa);
@@ -666,16 +707,135 @@ void info_delete_child(struct ike *ike, struct ike_sa *sa, uint32_t spi_in, cons
 
 struct cookies {
 	uint8_t secret[2][32]; /* current, previous */
+	mono_t born[2]; /* when each was made */
 	uint32_t version;
-	mono_t rolled;
 	bool have;
+};
+
+/* What a request for IKE_SA_INIT holds of interest here: bodies of its payloads. */
+struct init_request {
+	struct bytes sa;
+	struct bytes ke;
+	struct bytes nonce;
+	struct bytes cookie; /* empty: none */
+	struct bytes solution;
+};
+
+/* What a cookie tells when it comes back. */
+struct cookie_info {
+	uint8_t bits; /* of the puzzle that it came with; 0 with a PRF: as hard as one likes */
+	uint8_t round; /* puzzles before that one */
+	uint16_t prf; /* 0: no puzzle */
+	uint32_t age; /* seconds since it was given */
+	uint64_t tag; /* tells it from others */
+};
+
+/* A bounded walk over the clear chain; the full parser runs only after admission.  False: it is no
+ * request for IKE_SA_INIT. */
+bool cookie_scan(const struct ike_datagram *d, const struct wire_hdr *h, struct init_request *ret);
+/* Whether the request has a cookie of ours, and for itself. */
+bool cookie_good(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
+		 const struct init_request *r, struct cookie_info *ret);
+/* Answers with a cookie, and with that puzzle when it has a PRF. */
+void cookie_demand(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
+		   struct bytes nonce, const struct cookie_info *puzzle);
+
+/* ---- admission (admit.c) ----------------------------------------------------------------- */
+
+/* What a newcomer has shown, in the order of what it is worth. */
+enum proof {
+	PROOF_NONE,
+	PROOF_COOKIE, /* it is where it says */
+	PROOF_SOLVED, /* and worked for it, or could open our answer */
+	PROOF_KNOWN, /* it is where a peer is */
+	PROOFS,
+};
+
+enum { ADMIT_SIZES = 32 };
+
+/* The half-open SAs of one prefix. */
+struct crowd {
+	struct map_node by_prefix;
+	struct prefix prefix;
+	size_t n;
+	size_t suspect; /* of them, with messages that failed the integrity check */
+	size_t n_proof[PROOFS];
+	struct list slots[PROOFS]; /* oldest first; of a /48: empty */
+	struct list by_size[PROOFS]; /* of ike->admit.by_size[proof][size] */
+};
+
+struct slot {
+	struct list node; /* of its crowd's slots[proof] */
+	struct crowd *crowd;
+	struct crowd *wide; /* the /48 around it; NULL: IPv4 */
+	struct ike_sa *sa;
+	enum proof proof;
+	uint16_t prf; /* of its puzzle */
+	uint8_t auth_bits; /* of the puzzle that IKE_AUTH has to solve yet; 0: none */
+	unsigned junk; /* messages that failed the integrity check */
+	size_t bytes; /* of the request, kept for AUTH */
+};
+
+struct admit_rate {
+	unsigned requests; /* IKE_SA_INIT, repeated ones left out */
+	unsigned failures; /* of integrity checks and of negotiations */
+};
+
+struct known_slot;
+
+struct admit {
+	enum ike_load level;
+	unsigned calm; /* seconds so far */
+	struct timer timer;
+	mono_t second; /* when the counts began */
+	struct admit_rate rate;
+	struct admit_rate before; /* of the second before */
+	struct map crowds;
+	struct list by_size[PROOFS][ADMIT_SIZES]; /* crowds, by how many show so much */
+	size_t n_proof[PROOFS];
+	size_t bytes;
+	uint64_t spent[IKE_PUZZLE_SPENT]; /* cookies whose solution was taken */
+	struct known_slot *known; /* owned; NULL: nobody was seen yet */
+};
+
+/* What admit_request() found out about a newcomer. */
+struct admission {
+	enum proof proof;
+	uint16_t prf; /* of the puzzle it solved */
+	uint64_t tag;
 };
 
 /*
  * Decides on an IKE_SA_INIT request before any memory is spent on it.  True: go on.  False: it was
- * answered with a cookie, or refused; counted.
+ * answered with a cookie or a puzzle, or refused; counted.
  */
-bool cookie_admit(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h);
+bool admit_request(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
+		   struct admission *ret);
+/* Whether there is room for an SA that keeps so many bytes; somebody may have made way for it. */
+bool admit_room(struct ike *ike, const struct ike_datagram *d, const struct admission *a,
+		size_t bytes);
+MUST enum status admit_enter(struct ike *ike, struct ike_sa *sa, const struct admission *a,
+			     size_t bytes);
+void admit_leave(struct ike *ike, struct ike_sa *sa);
+/* The SA has another state. */
+void admit_state(struct ike *ike, struct ike_sa *sa);
+/* How long a half-open SA may stay (RFC 8019 section 4.1). */
+dur_t admit_patience(const struct ike *ike, const struct ike_sa *sa);
+/* Whether the answer to IKE_SA_INIT comes with a puzzle for IKE_AUTH (7.2). */
+bool admit_auth_puzzle(struct ike *ike, struct ike_sa *sa, struct puzzle_demand *ret);
+/* Whether a message for an SA may cost an integrity check and what follows; if not, why. */
+bool admit_auth(struct ike *ike, struct ike_sa *sa, const struct wire_ike_msg *msg,
+		enum ike_counter *ret_why);
+/* That check failed; it did not. */
+void admit_junk(struct ike *ike, struct ike_sa *sa);
+void admit_proven(struct ike *ike, struct ike_sa *sa);
+/* Somebody is up at that address, or was until now. */
+void admit_seen(struct ike *ike, const struct ip *ip);
+/* Raises the level if it has to. */
+void admit_weigh(struct ike *ike);
+void admit_timer(struct ike *ike);
+void admit_init(struct ike *ike, const uint64_t key[2]);
+void admit_done(struct ike *ike);
 
 /* ---- peers (peer.c) ---------------------------------------------------------------------- */
 
@@ -889,6 +1049,7 @@ struct ike {
 	struct map sa_by_spi;
 	struct map half_open; /* by IKE_SA_INIT request */
 	struct map jobs;
+	size_t n_jobs[CRYPTO_JOB_PUZZLE + 1]; /* outstanding, by kind */
 	struct map child_by_id;
 	struct map child_by_spi;
 	struct map child_by_op;
@@ -910,6 +1071,7 @@ struct ike {
 		uint8_t buf[160];
 	} stateless; /* one answer that needs no memory */
 	struct cookies cookies;
+	struct admit admit;
 	struct {
 		bool wanted; /* some peer authenticates with a certificate */
 		size_t n;

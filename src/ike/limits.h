@@ -18,8 +18,9 @@ enum ike_limit {
 	/* Addresses tried for one name; more are ignored. */
 	IKE_MAX_ADDRESSES = 8,
 	/* Answers with COOKIE or INVALID_KE_PAYLOAD one IKE_SA_INIT attempt follows before it
-	 * fails: one each is normal, a second cookie when the responder's secret rolled over. */
-	IKE_MAX_INIT_ROUNDS = 4,
+	 * fails: one each is normal, a second cookie when the responder's secret rolled over, and
+	 * two puzzles in a row (RFC 8019 section 7.1.5). */
+	IKE_MAX_INIT_ROUNDS = 6,
 	/* Fragments (RFC 7383) of one message, and what they hold together: any message would be
 	 * shorter than that before it was cut (section 5). */
 	IKE_MAX_FRAGMENTS = 64,
@@ -71,6 +72,66 @@ enum ike_limit {
 	/* Seconds a responder keeps a half-open SA: longer than a peer's retransmissions of one
 	 * IKE_AUTH, short enough that a flood drains. */
 	IKE_HALF_OPEN_S = 30,
+	/* The same while puzzles are demanded, and for prefixes over their soft limit (RFC 8019
+	 * section 4.1): still several round trips and one retransmission. */
+	IKE_HALF_OPEN_LOAD_S = 15,
+	IKE_HALF_OPEN_SUSPECT_S = 10,
+	/* IKE_SA_INIT requests that half-open SAs keep for AUTH, all together: with as many SAs as
+	 * there may be by default it stays within 32 MiB. */
+	IKE_HALF_OPEN_BYTES = 8 * 1024 * 1024,
+	/* Key exchanges asked of the pool and not done yet: one is 50 to 100 us of a core, so
+	 * these are 3, 12 and 25 ms of waiting for who comes next. */
+	IKE_WORK_COOKIE = 32,
+	IKE_WORK_PUZZLE = 128,
+	IKE_WORK_FULL = 256,
+	/* Verifications and signatures for IKE_AUTH not done yet: eight certificates take some ms
+	 * of a core and hold up to 130 KiB each. */
+	IKE_AUTH_WORK = 64,
+	/* What known peers may have on top of both. */
+	IKE_WORK_KNOWN = 16,
+	/* One of so many slots is for known peers. */
+	IKE_KNOWN_SHARE = 4,
+	/* Addresses where somebody was up, eight bytes each, and for how long they are known. */
+	IKE_KNOWN_MAX = 16384,
+	IKE_KNOWN_S = 7 * 24 * 3600,
+	/* Handshakes that fail in a second, and messages that fail their integrity check: RFC 8019
+	 * section 6 takes more than one a second for a sign of an attack; a site with a certificate
+	 * out of date tries once a minute, and a hub may have hundreds of these. */
+	IKE_FAILURES_COOKIE = 16,
+	IKE_FAILURES_PUZZLE = 256,
+	/* Seconds below half of what raised the level until it falls. */
+	IKE_LOAD_CALM_S = 3,
+	/* A prefix with so many times half_open_prefix has to solve puzzles; an IPv6 /48 may have
+	 * so many times what a /64 may: providers assign anything between (RFC 8019 section 4.2).
+	 */
+	IKE_PREFIX_PUZZLE = 4,
+	IKE_PREFIX_WIDE = 4,
+	/* Who has a cookie but no solution is served with a chance of one in so many, tried anew
+	 * every so many seconds, i.e. with most retransmissions. */
+	IKE_LOT_PUZZLES = 2,
+	IKE_LOT_FULL = 8,
+	IKE_LOT_CROWDED = 2,
+	IKE_LOT_S = 2,
+	/* The easiest puzzle: RFC 8019 section 4.4 excludes up to 8 bits.  The hardest that may be
+	 * configured: half an hour of a core.  Between calm and full it gets harder by so many. */
+	IKE_PUZZLE_MIN_BITS = 9,
+	IKE_PUZZLE_MAX_BITS = 26,
+	IKE_PUZZLE_RANGE = 4,
+	/* So many bits less than what is asked by now are taken all the same: it was right when the
+	 * search began. */
+	IKE_PUZZLE_SLACK = 2,
+	/* How hard we make it when we are free to choose: a quarter of a second. */
+	IKE_PUZZLE_FREE_BITS = 16,
+	/* Keys tried by one job: it holds a thread of the pool for 15 ms. */
+	IKE_PUZZLE_SLICE = 16384,
+	/* Seconds in which a solution must come back, or it could be hoarded, and how many are
+	 * remembered as used (RFC 8019 section 10). */
+	IKE_PUZZLE_S = 60,
+	IKE_PUZZLE_SPENT = 4096,
+	/* Messages of one half-open SA that may fail the integrity check: at once, and for every
+	 * second that it lives.  Fragments of an honest IKE_AUTH do not fail. */
+	IKE_JUNK_BURST = 16,
+	IKE_JUNK_PER_S = 4,
 	/* Seconds a failed SA stays to repeat its last answer. */
 	IKE_LINGER_S = 10,
 	/* Seconds after which a cached response may be forgotten (section 2.1: several minutes). */

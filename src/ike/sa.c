@@ -103,6 +103,7 @@ void sa_set_state(struct ike *ike, struct ike_sa *sa, enum sa_state s)
 	ike->n_half_open -= sa_half_open(sa);
 	sa->state = s;
 	ike->n_half_open += sa_half_open(sa);
+	admit_state(ike, sa);
 	sa->generation++;
 	if (s != SA_I_START && s != SA_I_INIT && s != SA_I_AUTH)
 		not_connecting(sa);
@@ -157,6 +158,7 @@ void sa_established(struct ike *ike, struct ike_sa *sa)
 	arm_alive(ike, sa);
 	arm_keepalive(ike, sa);
 	count(ike, C_SA_UP);
+	admit_seen(ike, &sa->path.remote.ip);
 	buf[0] = 0;
 	policy_ident_text(&t, &sa->remote_id);
 	text_fmt(&t, " authenticated by %s, we by %s, ", sa->auth_remote, sa->auth_local);
@@ -327,6 +329,9 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 	heap_disarm(&ike->timers, &sa->alive);
 	heap_disarm(&ike->timers, &sa->keepalive);
 	heap_disarm(&ike->timers, &sa->reap);
+	admit_leave(ike, sa);
+	if (was_up)
+		admit_seen(ike, &sa->path.remote.ip);
 	handshake_free(ike, sa);
 	keys_done(&sa->keys, ike->mem);
 	reassembly_drop(ike, sa, false);

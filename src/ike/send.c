@@ -31,6 +31,7 @@ void msg_begin_sk(struct ike *ike, const struct ike_sa *sa, uint8_t exchange, bo
 	struct crypto_cipher_info ci;
 
 	msg_begin(ike, sa, exchange, response, msgid, o);
+	puzzle_put(sa, exchange, response, o);
 	if (crypto_cipher_info(sa->keys.cipher, &ci) == ST_OK)
 		wire_ike_sk_begin(o, ci.iv_len);
 	else

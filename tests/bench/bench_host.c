@@ -292,7 +292,9 @@ static void configure(struct host *h, const char *const *address)
 		.retransmit_timeout = dur_s(2),
 		.retransmit_tries = 5,
 		.half_open_cookie = 64,
+		.half_open_puzzle = 500,
 		.half_open_max = 1000,
+		.init_rate_cookie = 1000000,
 		.force_encap = true, /* as with the data plane in user space */
 	};
 }

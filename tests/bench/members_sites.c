@@ -259,7 +259,9 @@ void crowd_make_sites(struct crowd *c)
 		.retransmit_timeout = c->opt.retransmit_timeout,
 		.retransmit_tries = c->opt.retransmit_tries,
 		.half_open_cookie = 64,
+		.half_open_puzzle = 500,
 		.half_open_max = 1000,
+		.init_rate_cookie = 1000000,
 		.force_encap = true,
 	};
 }

@@ -34,7 +34,12 @@ struct test_conf *test_conf_new(void)
 		.retransmit_timeout = dur_s(2),
 		.retransmit_tries = 4,
 		.half_open_cookie = 16,
+		.half_open_puzzle = 32,
 		.half_open_max = 64,
+		.half_open_prefix = 8,
+		.init_rate_cookie = 1000,
+		.puzzle_max = 10,
+		.puzzle_solve = 12,
 		.keys = true,
 	};
 	return c;

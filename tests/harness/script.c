@@ -544,6 +544,8 @@ void script_sa_init(struct script *s)
 	script_begin_clear(s, WIRE_IKE_SA_INIT, false, 0);
 	if (s->cookie.n)
 		wire_put_notify(&s->out, 0, bytes_of(NULL, 0), WIRE_N_COOKIE, s->cookie);
+	if (s->solution.n)
+		wire_put_solution(&s->out, s->solution);
 	put_init(s);
 	s->next_send = 1;
 	script_send(s);

@@ -59,6 +59,7 @@ struct script {
 	bool nat_detection;
 	bool fragmentation; /* says in IKE_SA_INIT that it takes fragments; off */
 	struct bytes cookie;
+	struct bytes solution; /* of the puzzle that came with it, or with IKE_SA_INIT's answer */
 
 	/* The last message taken. */
 	struct arena rx;

@@ -123,7 +123,9 @@ static void top_level_errors(void **state)
 		      "unknown key \"colour\", known here: local_id, certificate, key, "
 		      "trust, identity, crl, state, user, control, interface, mtu, listen, port, "
 		      "nat_port, log, keylog, "
-		      "retransmit_timeout, retransmit_tries, half_open_cookie, and sections" } } },
+		      "retransmit_timeout, retransmit_tries, half_open_cookie, "
+		      "half_open_puzzle, half_open_max, half_open_prefix, init_rate_cookie, "
+		      "puzzle_max, puzzle_solve, and sections" } } },
 		{ "remote_id = \"x\"\n" PEER, { { 1, 1, "unknown key \"remote_id\"" } } },
 		{ "port = 1\nport = 2\nport = 3\n" PEER,
 		  { { 2, 1, "port is given a second time, the first is in line 1" },

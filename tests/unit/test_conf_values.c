@@ -12,7 +12,9 @@ static void top_level_values(void **state)
 		"control = \"/run/w.sock\"\n"
 		"interface=\"w0\";mtu=1400;listen={\"192.0.2.1\"\n,\n# x\n\"::1\"}\n"
 		"port = 501 ; nat_port = 4501 ; log = debug ; keylog = \"/keys\"\n"
-		"retransmit_timeout = 500ms ; retransmit_tries = 3 ; half_open_cookie = 0\n" PEER);
+		"retransmit_timeout = 500ms ; retransmit_tries = 3 ; half_open_cookie = 0\n"
+		"half_open_puzzle = 3 ; half_open_max = 9 ; half_open_prefix = 0\n"
+		"init_rate_cookie = 7 ; puzzle_max = 0 ; puzzle_solve = 26\n" PEER);
 
 	(void)state;
 	assert_string_equal(c->file, "x.conf");
@@ -38,6 +40,12 @@ static void top_level_values(void **state)
 	assert_true(c->retransmit_timeout.v.ns == 500000000);
 	assert_int_equal(c->retransmit_tries.v, 3);
 	assert_int_equal(c->half_open_cookie.v, 0);
+	assert_int_equal(c->half_open_puzzle.v, 3);
+	assert_int_equal(c->half_open_max.v, 9);
+	assert_int_equal(c->half_open_prefix.v, 0);
+	assert_int_equal(c->init_rate_cookie.v, 7);
+	assert_int_equal(c->puzzle_max.v, 0);
+	assert_int_equal(c->puzzle_solve.v, 26);
 	conf_unref(c);
 }
 
@@ -141,6 +149,12 @@ static void defaults_and_inheritance(void **state)
 	assert_true(c->retransmit_timeout.v.ns == 2000000000);
 	assert_int_equal(c->retransmit_tries.v, 6);
 	assert_int_equal(c->half_open_cookie.v, 32);
+	assert_int_equal(c->half_open_puzzle.v, 1024);
+	assert_int_equal(c->half_open_max.v, 4096);
+	assert_int_equal(c->half_open_prefix.v, 8);
+	assert_int_equal(c->init_rate_cookie.v, 1000);
+	assert_int_equal(c->puzzle_max.v, 18);
+	assert_int_equal(c->puzzle_solve.v, 20);
 
 	assert_string_equal(own->local_id.text.s, "me");
 	assert_string_equal(own->certificate.s, "/c2");

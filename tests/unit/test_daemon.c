@@ -189,6 +189,8 @@ static void test_translate(void **state)
 	struct ike_conf *ike;
 	struct conf *c =
 		parse(&errs, "port = 1500\n nat_port = 14500\n half_open_cookie = 7\n"
+			     "half_open_puzzle = 8\n half_open_max = 9\n half_open_prefix = 3\n"
+			     "init_rate_cookie = 4\n puzzle_max = 11\n puzzle_solve = 12\n"
 			     "peer \"b\" { address = { \"192.0.2.2\", \"gw.example\" }\n"
 			     "psk = \"secret secret\"\n remote_id = \"b.example\"\n"
 			     "local_ts = { \"10.1.0.0/16\" }\n"
@@ -213,7 +215,12 @@ static void test_translate(void **state)
 	assert_int_equal(ike->port, 1500);
 	assert_int_equal(ike->nat_port, 14500);
 	assert_int_equal(ike->half_open_cookie, 7);
-	assert_true(ike->half_open_max > ike->half_open_cookie);
+	assert_int_equal(ike->half_open_puzzle, 8);
+	assert_int_equal(ike->half_open_max, 9);
+	assert_int_equal(ike->half_open_prefix, 3);
+	assert_int_equal(ike->init_rate_cookie, 4);
+	assert_int_equal(ike->puzzle_max, 11);
+	assert_int_equal(ike->puzzle_solve, 12);
 	assert_false(ike->keys);
 	assert_int_equal(ike->n_peers, 2);
 	assert_int_equal(ike->peers[0].id, 1);
