@@ -14,8 +14,10 @@
 /* Datagrams taken from one socket before the others get their turn. */
 #define BURST 64
 
-/* Every path carries these (RFC 791: 576; RFC 8200: 1280) less IP and UDP headers; bigger
- * messages may need IP's help, since they have to arrive whole. */
+/* Every path carries these (RFC 791: 576; RFC 8200: 1280) less IP and UDP headers; bigger messages
+ * may need IP's help, since they have to arrive whole.  Not so those that the engine can cut
+ * smaller (RFC 7383): fragments of IP are what RFC 7383 is there to avoid, and with DF the network
+ * says at once what is too big. */
 #define SAFE_4 (576 - 28)
 #define SAFE_6 (1280 - 48)
 
@@ -61,7 +63,7 @@ static enum status open_one(struct underlay *u, const struct conf *conf, size_t 
 				   .local = { conf->listen_ip[at],
 					      (uint16_t)(nat ? conf->nat_port.v : conf->port.v) },
 				   .mark = PLAT_MARK,
-				   .fixed_mtu = nat,
+				   .fixed_mtu = true,
 				   .buffer = BUFFER };
 	struct socket *s = &u->sockets[u->n];
 	char buf[256];
@@ -215,5 +217,5 @@ enum status underlay_send(struct underlay *u, const struct underlay_send *m, str
 		out.data = BYTES_OF(keepalive);
 	else if (m->marker)
 		out.head = BYTES_OF(marker);
-	return plat_udp_send(s->fd, &out, s->nat && out.head.n + out.data.n > safe, why);
+	return plat_udp_send(s->fd, &out, !m->df && out.head.n + out.data.n > safe, why);
 }

@@ -25,7 +25,8 @@ typedef void underlay_fn(void *ctx, const struct ike_datagram *d);
 MUST enum status underlay_start(struct underlay *u, uv_loop_t *loop, underlay_fn *fn, void *ctx);
 void underlay_stop(struct underlay *u);
 
-/* What the network says of datagrams that we sent from the IKE ports; before underlay_start(). */
+/* What the network says of datagrams that we sent from the IKE port; before underlay_start().  The
+ * data plane hears what it says of the other one's. */
 struct plat_icmp;
 typedef void underlay_icmp_fn(void *ctx, const struct plat_icmp *icmp);
 void underlay_on_icmp(struct underlay *u, underlay_icmp_fn *fn, void *ctx);
@@ -43,6 +44,7 @@ struct underlay_send {
 	struct endpoint local, remote;
 	bool marker;
 	bool keepalive;
+	bool df; /* never to be fragmented by IP, but by our own stack */
 	struct bytes data;
 };
 

@@ -9,8 +9,8 @@
 
 static void send_out(struct host *h, const struct ike_out *o)
 {
-	struct underlay_send m = { o->u.send.local, o->u.send.remote, o->u.send.marker,
-				   o->u.send.keepalive, o->u.send.data };
+	struct underlay_send m = { o->u.send.local,     o->u.send.remote, o->u.send.marker,
+				   o->u.send.keepalive, o->u.send.df,     o->u.send.data };
 	char buf[256];
 	struct text why = TEXT_OF(buf);
 	enum status st = underlay_send(h->underlay, &m, &why);
@@ -121,7 +121,15 @@ static void on_icmp(void *host, const struct plat_icmp *icmp)
 {
 	struct host *h = host;
 
-	journal_icmp(h->journal, host_time(), &icmp->remote.ip, &icmp->from, icmp->text);
+	if (!icmp->mtu) {
+		journal_icmp(h->journal, host_time(), &icmp->remote.ip, &icmp->from, icmp->text);
+		return;
+	}
+	/* No obstacle: the engine cuts smaller. */
+	ike_dp(h->ike, plat_now(),
+	       &(struct dp_report){ .kind = DP_REPORT_PMTU,
+				    .u.pmtu = { .remote = icmp->remote, .mtu = icmp->mtu } });
+	wiring_drain(h);
 }
 
 static void on_report(void *host, const struct dp_report *r)

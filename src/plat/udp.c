@@ -201,6 +201,8 @@ static const char *icmp_text(const struct sock_extended_err *e)
 	const char *const *names = six ? v6 : v4;
 	size_t n = six ? ARRAY_LEN(v6) : ARRAY_LEN(v4);
 
+	if (six && e->ee_type == 2)
+		return "packet too big";
 	if (e->ee_type != (six ? 1 : 3))
 		return e->ee_type == (six ? 3 : 11) ? "it does not get there: hop limit" : NULL;
 	return e->ee_code < n ? names[e->ee_code] : NULL;
@@ -215,8 +217,28 @@ static const struct sock_extended_err *extended_error(struct msghdr *msg)
 	return NULL;
 }
 
-/* Takes one error off the queue; a socket with one is readable for ever.  `ret->text` is NULL when
- * it is no word of the network's. */
+/* The size that is not too big. Our own stack is right; ICMP may be forged, so it is believed as
+ * far as RFC 791 and RFC 8200 let a network be narrow. */
+static uint16_t told_mtu(const struct sock_extended_err *e, uint8_t family)
+{
+	enum { LEAST_OURS = 296, LEAST_4 = 576, LEAST_6 = 1280 };
+	uint32_t least = e->ee_origin == SO_EE_ORIGIN_LOCAL ? LEAST_OURS
+			 : family == 6                      ? LEAST_6
+							    : LEAST_4;
+
+	if (e->ee_errno != EMSGSIZE)
+		return 0;
+	return (uint16_t)(e->ee_info < least ? least : e->ee_info < 65535 ? e->ee_info : 65535);
+}
+
+static bool is_told(const struct sock_extended_err *e)
+{
+	return e->ee_origin == SO_EE_ORIGIN_ICMP || e->ee_origin == SO_EE_ORIGIN_ICMP6 ||
+	       (e->ee_origin == SO_EE_ORIGIN_LOCAL && e->ee_errno == EMSGSIZE);
+}
+
+/* Takes one error off the queue; a socket with one is readable for ever.  `ret` says nothing when
+ * it is no word about a datagram. */
 static bool take_error(int fd, struct plat_icmp *ret)
 {
 	struct sockaddr_storage to;
@@ -235,11 +257,13 @@ static bool take_error(int fd, struct plat_icmp *ret)
 	if (recvmsg(fd, &msg, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
 		return false;
 	e = extended_error(&msg);
-	if (!e || (e->ee_origin != SO_EE_ORIGIN_ICMP && e->ee_origin != SO_EE_ORIGIN_ICMP6) ||
-	    msg.msg_namelen == 0)
+	if (!e || !is_told(e) || msg.msg_namelen == 0)
+		return true;
+	ret->remote = plat_endpoint((const struct sockaddr *)&to);
+	ret->mtu = told_mtu(e, ret->remote.ip.family);
+	if (e->ee_origin == SO_EE_ORIGIN_LOCAL)
 		return true;
 	ret->text = icmp_text(e);
-	ret->remote = plat_endpoint((const struct sockaddr *)&to);
 	/* SO_EE_OFFENDER(), which takes const away. */
 	ret->from = plat_endpoint((const struct sockaddr *)(e + 1)).ip;
 	return true;
@@ -248,7 +272,7 @@ static bool take_error(int fd, struct plat_icmp *ret)
 bool plat_udp_icmp(int fd, struct plat_icmp *ret)
 {
 	while (take_error(fd, ret))
-		if (ret->text && ret->remote.ip.family)
+		if ((ret->text || ret->mtu) && ret->remote.ip.family)
 			return true;
 	return false;
 }
@@ -377,6 +401,11 @@ enum status plat_udp_send(int fd, const struct plat_udp_out *out, bool fragment,
 	if (fragment)
 		set_df(fd, family, false);
 	n = transmit(fd, &msg);
+	if (n < 0 && errno == EMSGSIZE && !fragment) {
+		fragment = true;
+		set_df(fd, family, false);
+		n = transmit(fd, &msg);
+	}
 	err = errno;
 	if (fragment)
 		set_df(fd, family, true);

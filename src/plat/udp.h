@@ -18,7 +18,7 @@ struct plat_udp_conf {
 	int ns;
 	struct endpoint local; /* the unspecified address binds to all of its family */
 	uint32_t mark; /* 0: none; needs CAP_NET_ADMIN */
-	bool fixed_mtu; /* DF on everything, size errors to the sender: for ESP */
+	bool fixed_mtu; /* DF on everything, size errors to the sender */
 	int buffer; /* bytes of receive and send buffer; 0: the system's default */
 };
 
@@ -35,12 +35,15 @@ struct plat_datagram {
 	uint8_t data[PLAT_UDP_MAX];
 };
 
-/* What a router, or the host there, said of a datagram of ours.  Anybody can forge it: a hint for
- * people, nothing to act upon. */
+/* What a router, or the host there, or our own stack said of a datagram of ours.  Anybody can forge
+ * ICMP: a hint for people, and no reason to give up. */
 struct plat_icmp {
-	struct endpoint remote; /* where the datagram was to go */
+	struct endpoint remote; /* where the datagram was to go; without port by our own stack */
 	struct ip from; /* who says so; family 0: not told */
-	const char *text; /* "port unreachable" */
+	const char *text; /* "port unreachable"; NULL: our own stack, about the size */
+	/* It was too big, IP packets of that size are not: of ICMP no less than every network
+	 * carries.  0: that is not what is said. */
+	uint16_t mtu;
 };
 
 /* Takes the next such word off the socket; false when there is none. */
@@ -61,7 +64,8 @@ struct plat_udp_out {
 /*
  * ST_AGAIN: the send buffer is full, the datagram is lost as any other may be.
  * On a `fixed_mtu` socket a datagram may be too big for the path though IKE needs it whole
- * (certificates; no RFC 7383 fragmentation): `fragment` lets IP fragment this one.
+ * (certificates, and a peer without RFC 7383): `fragment` lets IP fragment this one.  One that our
+ * own stack finds too big goes in fragments of IP all the same; plat_udp_icmp() tells.
  */
 MUST enum status plat_udp_send(int fd, const struct plat_udp_out *out, bool fragment,
 			       struct text *why);

@@ -177,17 +177,34 @@ static void forged_mtu_stops_at_a_floor(void **state)
 	struct dut *d = *state;
 	struct queue *q = queue_of(d);
 	struct path *p = atomic_load(&ops_child(q->u, 1)->path);
-	struct endpoint other = d->remote[0];
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		pmtu_learn(q, &d->remote[0], rows[i].said, rows[i].size, rows[i].ours);
 		assert_int_equal(pmtu_outer(q, p), rows[i].want);
 		q->now_ns += dur_s(DP_PMTU_EXPIRY_S).ns;
 	}
-	other.ip.b[3]++; /* nobody we talk to */
+	assert_true(counted(d, "pmtu.ignored") == 0);
+	pmtu_learn(q, &d->remote[0], 1000, 1500, false);
+	pmtu_learn(q, &d->remote[0], 1000, 1500, false);
+	assert_true(counted(d, "pmtu.ignored") == 1);
+}
+
+/* Of an address that has no child: IKE may send there by the same socket. */
+static void mtu_of_others_is_reported(void **state)
+{
+	struct dut *d = *state;
+	struct queue *q = queue_of(d);
+	struct path *p = atomic_load(&ops_child(q->u, 1)->path);
+	struct endpoint other = d->remote[0];
+	struct dp_report r;
+
+	other.ip.b[3]++;
 	pmtu_learn(q, &other, 1000, 1500, false);
 	assert_int_equal(pmtu_outer(q, p), 65535);
-	assert_true(counted(d, "pmtu.ignored") == 1);
+	assert_true(d->dp->ops->report(d->dp, &r));
+	assert_int_equal(r.kind, DP_REPORT_PMTU);
+	assert_int_equal(r.u.pmtu.mtu, 1000);
+	assert_true(endpoint_eq(&r.u.pmtu.remote, &other));
 }
 
 /* RFC 4301 section 8.2.1 case 1; the largest that fits passes. */
@@ -1169,6 +1186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STEP(learnt_mtu_is_reported_and_expires),
 		STEP(forged_mtu_stops_at_a_floor),
+		STEP(mtu_of_others_is_reported),
 		STEP(df_is_answered),
 		STEP(ports_and_fragments),
 		STEP(discarded_is_answered),

@@ -133,7 +133,7 @@ void pmtu_learn(struct queue *q, const struct endpoint *remote, uint32_t mtu, ui
 	struct dp_report r = { .kind = DP_REPORT_PMTU, .u.pmtu = { .remote = *remote } };
 	struct pmtu *p;
 	uint64_t hash;
-	bool lowered = false;
+	bool lowered = true; /* nobody sends ESP there; IKE does on the same socket */
 
 	mtu = believable(&remote->ip, mtu ? mtu : plateau(size), ours);
 	pthread_mutex_lock(&u->pmtu_lock);
