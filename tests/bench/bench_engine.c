@@ -2,6 +2,7 @@
  * bench_engine - what the IKE engine costs, without sockets and daemon.
  *
  *	bench_engine p4 [SET-UPS]	responder's CPU for each full set-up (P4)
+ *	bench_engine parts [SET-UPS]	where its time goes, data plane in user space included
  *	bench_engine p5 [SAS]		resident memory for each established IKE SA (P5)
  *	bench_engine p6 [DATAGRAMS]	CPU and allocations for each cookie under flood (P6)
  *
@@ -18,7 +19,6 @@
 #include "bench/bench_host.h"
 
 #include <arpa/inet.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +40,47 @@ static unsigned long number(const char *arg, unsigned long otherwise)
 	return n ? n : otherwise;
 }
 
+/* ---- the data plane under a responder ------------------------------------------------------ */
+
+/* A socket pair stands in for TUN, and nothing is ever sent. */
+struct plane {
+	struct bench_mem mem;
+	int tun; /* the host's side of it */
+};
+
+static struct dp *plane_new(struct plane *plane)
+{
+	struct dp_user_params p = {
+		.mem = &plane->mem.alloc, .queues = 1, .n_sockets = 1, .mtu = 1400
+	};
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	char buf[256];
+	struct text why = TEXT_OF(buf);
+	struct dp *dp;
+	int tun[2];
+
+	bench_mem_init(&plane->mem);
+	BENCH_NEED(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, tun) == 0);
+	plane->tun = tun[0];
+	p.tun[0] = tun[1];
+	p.sockets[0].fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	p.sockets[0].local = (struct endpoint){ bench_responder, 4500 };
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	BENCH_NEED(bind(p.sockets[0].fd, (struct sockaddr *)&a, sizeof(a)) == 0);
+	if (dp_user_new(&p, &why, &dp))
+		bench_fail("%s", buf);
+	return dp;
+}
+
+static void plane_free(struct plane *plane, struct host *h)
+{
+	h->dp->ops->free(h->dp);
+	h->dp = NULL;
+	if (plane->mem.blocks)
+		bench_fail("the data plane leaks %zu blocks", (size_t)plane->mem.blocks);
+	close(plane->tun);
+}
+
 /* ---- P4 ------------------------------------------------------------------------------------ */
 
 enum { IN_FLIGHT = 8 };
@@ -51,6 +92,9 @@ struct pair {
 	struct bench_datagram queue[IN_FLIGHT];
 	size_t first, n;
 	double responder_us;
+	bool timed; /* with parts (profile.h), and a data plane */
+	bool on_clock;
+	struct plane plane;
 	size_t datagrams, bytes; /* since the pair was made, both directions */
 };
 
@@ -78,36 +122,47 @@ static void pair_run(struct pair *p)
 			continue;
 		}
 		before = bench_cpu_us();
+		if (p->timed && p->on_clock)
+			profile_start();
 		host_input(p->responder, &d);
+		profile_stop();
 		p->responder_us += bench_cpu_us() - before;
 	}
 }
 
-static struct host *start(struct pair *p, const char *local, const char *remote,
-			  const char *address)
+static struct host *new_host(struct pair *p, const char *local, const char *remote,
+			     const char *address)
 {
 	struct host *h = host_new(p->pki, local, remote, address);
 
 	h->send = pair_send;
 	h->send_ctx = p;
-	host_start(h);
 	return h;
 }
 
-static struct pair *pair_new(void)
+static struct pair *pair_new(bool timed)
 {
 	struct pair *p = calloc(1, sizeof(*p));
 
 	BENCH_NEED(p);
 	p->pki = bench_pki_new();
-	p->responder = start(p, RESPONDER, INITIATORS, NULL);
-	p->initiator = start(p, INITIATOR, RESPONDER, "192.0.2.1");
+	p->timed = timed;
+	p->responder = new_host(p, RESPONDER, INITIATORS, NULL);
+	if (timed) {
+		p->responder->crypto = profile_crypto(p->responder->crypto);
+		p->responder->dp = plane_new(&p->plane);
+	}
+	host_start(p->responder);
+	p->initiator = new_host(p, INITIATOR, RESPONDER, "192.0.2.1");
+	host_start(p->initiator);
 	return p;
 }
 
 static void pair_free(struct pair *p)
 {
 	host_free(p->initiator);
+	if (p->timed)
+		plane_free(&p->plane, p->responder);
 	host_free(p->responder);
 	bench_pki_free(p->pki);
 	free(p);
@@ -120,8 +175,10 @@ static double one_set_up(struct pair *p)
 	double cost;
 
 	p->responder_us = 0;
+	p->on_clock = true;
 	host_command(p->initiator, IKE_CMD_UP);
 	pair_run(p);
+	p->on_clock = false;
 	cost = p->responder_us;
 	if (p->responder->up != up + 1)
 		bench_fail("no child came up");
@@ -139,40 +196,23 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Once more with a clock around every job, which costs a little itself. */
-static void print_jobs(struct pair *p, unsigned n)
+static void print_allocations(struct pair *p, unsigned n)
 {
-	struct host *h = p->responder;
-	double total = 0, jobs = 0;
-	uint64_t blocks, libcrypto;
+	uint64_t blocks = p->responder->mem.calls, libcrypto = bench_libcrypto_allocations();
 
-	memset(h->jobs, 0, sizeof(h->jobs));
-	h->time_jobs = true;
-	blocks = h->mem.calls;
-	libcrypto = bench_libcrypto_allocations();
 	for (unsigned i = 0; i < n; i++)
-		total += one_set_up(p);
-	for (size_t k = 0; k < ARRAY_LEN(h->jobs); k++) {
-		if (!h->jobs[k])
-			continue;
-		jobs += h->job_us[k];
-		fprintf(stderr, "%10.2f us  job %s\n", h->job_us[k] / n,
-			crypto_job_name((enum crypto_job_kind)k));
-	}
-	fprintf(stderr, "%10.2f us  everything else\n%10.2f us  together\n", (total - jobs) / n,
-		total / n);
+		one_set_up(p);
 	fprintf(stderr, "%10.1f     allocations of the responder's engine, with the farewell\n",
-		(double)(h->mem.calls - blocks) / n);
+		(double)(p->responder->mem.calls - blocks) / n);
 	fprintf(stderr, "%10.1f     allocations of libcrypto, both ends, with the farewell\n",
 		(double)(bench_libcrypto_allocations() - libcrypto) / n);
-	h->time_jobs = false;
 }
 
 enum { BATCHES = 20, WARM_UP = 100 };
 
 static void p4(unsigned long n)
 {
-	struct pair *p = pair_new();
+	struct pair *p = pair_new(false);
 	unsigned long each = n / BATCHES ? n / BATCHES : 1;
 	double batch[BATCHES] = { 0 };
 
@@ -184,10 +224,57 @@ static void p4(unsigned long n)
 		batch[b] /= (double)each;
 	}
 	qsort(batch, BATCHES, sizeof(batch[0]), by_value);
-	print_jobs(p, WARM_UP);
+	print_allocations(p, WARM_UP);
 	pair_free(p);
 	printf("{\"set_ups\":%lu,\"cpu_us\":%.3f,\"least\":%.3f,\"most\":%.3f}\n", each * BATCHES,
 	       (batch[BATCHES / 2 - 1] + batch[BATCHES / 2]) / 2, batch[0], batch[BATCHES - 1]);
+}
+
+/* ---- parts of P4 ---------------------------------------------------------------------------- */
+
+struct parts {
+	double us[PARTS], all, reads;
+};
+
+static struct parts one_batch(struct pair *p, unsigned long n)
+{
+	struct parts parts = { .all = 0 };
+
+	profile_clear();
+	for (unsigned long i = 0; i < n; i++)
+		one_set_up(p);
+	for (enum part k = 0; k < PARTS; k++) {
+		parts.us[k] = profile_us(k) / (double)n;
+		parts.all += parts.us[k];
+	}
+	parts.reads = (double)profile_reads() / (double)n;
+	return parts;
+}
+
+/* Batches are shorter than what the scheduler gives at once. */
+enum { PART_BATCHES = 200 };
+
+/* Of the quietest batch: the parts are of the same set-ups, and no time of anybody else's is among
+ * them. */
+static void measure_parts(unsigned long n)
+{
+	struct pair *p = pair_new(true);
+	unsigned long each = n / PART_BATCHES ? n / PART_BATCHES : 1;
+	struct parts best = { .all = 0 };
+
+	(void)one_batch(p, WARM_UP);
+	for (int b = 0; b < PART_BATCHES; b++) {
+		struct parts parts = one_batch(p, each);
+
+		if (b == 0 || parts.all < best.all)
+			best = parts;
+	}
+	pair_free(p);
+	printf("{\"set_ups\":%lu,\"us\":%.3f,\"clock_reads\":%.0f,\"parts\":{", each, best.all,
+	       best.reads);
+	for (enum part k = 0; k < PARTS; k++)
+		printf("%s\"%s\":%.3f", k ? "," : "", profile_names[k], best.us[k]);
+	printf("}}\n");
 }
 
 /* ---- P5: the initiators, in a process of their own ----------------------------------------- */
@@ -290,68 +377,55 @@ static struct shares measure_shares(const struct ike *ike)
 	return s;
 }
 
-static void print_row(const char *what, size_t bytes, size_t n)
-{
-	fprintf(stderr, "  %9.1f  %s\n", (double)bytes / (double)n, what);
-}
-
 struct hub {
 	struct host *host;
-	struct bench_mem dp_mem;
+	struct plane plane;
 	size_t base_rss, base_engine, base_dp; /* before the first SA */
 	double first_us, last_us; /* CPU of the first and the last tenth of all set-ups */
 	int fd;
-	int tun; /* the host's side of it */
 };
 
-static void print_shares(const struct hub *hub)
+enum { ROWS = 12 };
+
+/* Bytes for all SAs together; they sum up to what is resident. */
+struct bytes_table {
+	struct {
+		const char *what;
+		double bytes;
+	} row[ROWS];
+	size_t n;
+	double resident;
+};
+
+static void add_row(struct bytes_table *t, const char *what, double bytes)
+{
+	BENCH_NEED(t->n < ROWS);
+	t->row[t->n].what = what;
+	t->row[t->n++].bytes = bytes;
+}
+
+static struct bytes_table measure_bytes(const struct hub *hub)
 {
 	struct shares s = measure_shares(hub->host->ike);
 	size_t engine = hub->host->mem.bytes - hub->base_engine;
+	size_t dp = hub->plane.mem.bytes - hub->base_dp;
 	size_t named = s.sas + s.handshakes + s.attempts + s.windows + s.identities + s.children +
 		       s.selectors + s.maps;
-	struct mallinfo2 mi = mallinfo2();
+	struct bytes_table t = { .resident = (double)resident() - (double)hub->base_rss };
 
-	print_row("struct ike_sa", s.sas, s.n);
-	print_row("struct handshake", s.handshakes, s.n);
-	print_row("struct attempt", s.attempts, s.n);
-	print_row("messages kept by the window", s.windows, s.n);
-	print_row("identity of the peer", s.identities, s.n);
-	print_row("struct child", s.children, s.n);
-	print_row("its selectors", s.selectors, s.n);
-	print_row("hash tables", s.maps, s.n);
-	print_row("other memory of the engine", engine - named, s.n);
-	print_row("engine, together", engine, s.n);
-	print_row("data plane, both directions", hub->dp_mem.bytes - hub->base_dp, s.n);
-	fprintf(stderr, "  malloc: %zu KiB in use, %zu KiB free inside the heap\n",
-		mi.uordblks / 1024, mi.fordblks / 1024);
 	if (s.handshakes || s.attempts)
 		bench_fail("an established SA keeps its handshake");
-}
-
-/* The data plane under the engine: a socket pair stands in for TUN, and nothing is ever sent. */
-static struct dp *hub_dp(struct hub *hub)
-{
-	struct dp_user_params p = {
-		.mem = &hub->dp_mem.alloc, .queues = 1, .n_sockets = 1, .mtu = 1400
-	};
-	struct sockaddr_in a = { .sin_family = AF_INET };
-	char buf[256];
-	struct text why = TEXT_OF(buf);
-	struct dp *dp;
-	int tun[2];
-
-	bench_mem_init(&hub->dp_mem);
-	BENCH_NEED(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, tun) == 0);
-	hub->tun = tun[0];
-	p.tun[0] = tun[1];
-	p.sockets[0].fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-	p.sockets[0].local = (struct endpoint){ bench_responder, 4500 };
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	BENCH_NEED(bind(p.sockets[0].fd, (struct sockaddr *)&a, sizeof(a)) == 0);
-	if (dp_user_new(&p, &why, &dp))
-		bench_fail("%s", buf);
-	return dp;
+	add_row(&t, "struct ike_sa", (double)s.sas);
+	add_row(&t, "handshake and attempt", (double)(s.handshakes + s.attempts));
+	add_row(&t, "messages kept by the window", (double)s.windows);
+	add_row(&t, "identity of the peer", (double)s.identities);
+	add_row(&t, "struct child", (double)s.children);
+	add_row(&t, "its selectors", (double)s.selectors);
+	add_row(&t, "hash tables", (double)s.maps);
+	add_row(&t, "peer, keys, credentials", (double)(engine - named));
+	add_row(&t, "data plane, both directions", (double)dp);
+	add_row(&t, "freed but not returned, everything else", t.resident - (double)(engine + dp));
+	return t;
 }
 
 static void hub_start(struct hub *hub, struct bench_pki *pki)
@@ -360,18 +434,14 @@ static void hub_start(struct hub *hub, struct bench_pki *pki)
 
 	h->send = link_send;
 	h->send_ctx = &hub->fd;
-	h->dp = hub_dp(hub);
+	h->dp = plane_new(&hub->plane);
 	host_start(h);
 	hub->host = h;
 }
 
 static void hub_stop(struct hub *hub)
 {
-	hub->host->dp->ops->free(hub->host->dp);
-	hub->host->dp = NULL;
-	if (hub->dp_mem.blocks)
-		bench_fail("the data plane leaks %zu blocks", (size_t)hub->dp_mem.blocks);
-	close(hub->tun);
+	plane_free(&hub->plane, hub->host);
 	host_free(hub->host);
 }
 
@@ -383,7 +453,7 @@ static void hub_serve(struct hub *hub, unsigned long n)
 	struct bench_datagram d;
 
 	hub->base_engine = hub->host->mem.bytes;
-	hub->base_dp = hub->dp_mem.bytes;
+	hub->base_dp = hub->plane.mem.bytes;
 	while (link_receive(hub->fd, &d)) {
 		double before = bench_cpu_us(), used;
 
@@ -400,14 +470,12 @@ static void hub_serve(struct hub *hub, unsigned long n)
 		hub->first_us / (double)tenth, hub->last_us / (double)tenth);
 }
 
-static size_t hub_report(const struct hub *hub, const char *when)
+static void print_bytes(const struct bytes_table *t, size_t n)
 {
-	size_t rss = resident() - hub->base_rss;
-
-	fprintf(stderr, "%s, bytes for each of %zu SAs:\n", when, ike_totals(hub->host->ike).sas);
-	print_shares(hub);
-	print_row("resident, all of the process", rss, ike_totals(hub->host->ike).sas);
-	return rss;
+	printf("{");
+	for (size_t i = 0; i < t->n; i++)
+		printf("%s\"%s\":%.1f", i ? "," : "", t->row[i].what, t->row[i].bytes / (double)n);
+	printf("}");
 }
 
 static pid_t fork_initiators(struct bench_pki *pki, const int fd[2], unsigned long n)
@@ -428,7 +496,7 @@ static void p5(unsigned long n)
 {
 	struct bench_pki *pki = bench_pki_new();
 	struct ike_totals totals;
-	size_t fresh, steady, engine, data_plane;
+	struct bytes_table fresh, steady;
 	struct hub hub = { 0 };
 	int fd[2], status;
 	pid_t pid;
@@ -443,16 +511,16 @@ static void p5(unsigned long n)
 	if (totals.sas != n || totals.children != n || totals.half_open)
 		bench_fail("%zu SAs, %zu children, %zu half-open", totals.sas, totals.children,
 			   totals.half_open);
-	fresh = hub_report(&hub, "Just established");
+	fresh = measure_bytes(&hub);
 	host_advance(hub.host, dur_s(IKE_RESPONSE_KEEP_S + 1));
-	steady = hub_report(&hub, "Steady (last responses forgotten)");
-	engine = hub.host->mem.bytes - hub.base_engine;
-	data_plane = hub.dp_mem.bytes - hub.base_dp;
+	steady = measure_bytes(&hub);
 	hub_stop(&hub);
 	bench_pki_free(pki);
-	printf("{\"sas\":%lu,\"bytes_per_sa\":%zu,\"bytes_per_sa_fresh\":%zu,\"engine\":%zu,"
-	       "\"data_plane\":%zu}\n",
-	       n, steady / n, fresh / n, engine / n, data_plane / n);
+	printf("{\"sas\":%lu,\"bytes_per_sa\":%.0f,\"fresh\":", n, steady.resident / (double)n);
+	print_bytes(&fresh, n);
+	printf(",\"steady\":");
+	print_bytes(&steady, n);
+	printf("}\n");
 }
 
 /* ---- P6 ------------------------------------------------------------------------------------ */
@@ -582,11 +650,13 @@ int main(int argc, char **argv)
 	bench_count_libcrypto();
 	if (strcmp(what, "p4") == 0)
 		p4(number(arg, 2000));
+	else if (strcmp(what, "parts") == 0)
+		measure_parts(number(arg, 4000));
 	else if (strcmp(what, "p5") == 0)
 		p5(number(arg, 10000));
 	else if (strcmp(what, "p6") == 0)
 		p6(number(arg, 200000));
 	else
-		bench_fail("usage: bench_engine p4|p5|p6 [NUMBER]");
+		bench_fail("usage: bench_engine p4|parts|p5|p6 [NUMBER]");
 	return 0;
 }

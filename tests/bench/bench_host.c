@@ -400,20 +400,37 @@ static void out_send(struct host *h, const struct ike_out *o)
 	h->send(h->send_ctx, &d);
 }
 
+/* What a bench may bring about; anything else is a failure that nothing is to be measured after. */
+static bool is_expected(enum ike_event_kind kind)
+{
+	switch (kind) {
+	case IKE_EV_CONNECTING:
+	case IKE_EV_SA_UP:
+	case IKE_EV_SA_DOWN:
+	case IKE_EV_SA_REKEYED:
+	case IKE_EV_CHILD_UP:
+	case IKE_EV_CHILD_DOWN:
+	case IKE_EV_CHILD_REKEYED:
+	case IKE_EV_LOAD: return true;
+	default: return false;
+	}
+}
+
 static void out_event(struct host *h, const struct ike_event *e)
 {
 	h->events[e->kind]++;
 	h->up += e->kind == IKE_EV_CHILD_UP;
-	if (e->kind != IKE_EV_CHILD_UP && e->kind != IKE_EV_SA_UP && e->kind != IKE_EV_CONNECTING &&
-	    e->kind != IKE_EV_SA_DOWN && e->kind != IKE_EV_CHILD_DOWN)
+	if (!is_expected(e->kind))
 		bench_fail("%s: %s", ike_event_name(e->kind), e->text);
 }
 
 /* An operation that was not even queued gets no report (dp.h). */
 static void out_op(struct host *h, const struct dp_op *op, struct todo_list *l)
 {
+	enum part before = profile_enter(PART_DP);
 	enum status st = h->dp ? h->dp->ops->submit(h->dp, op) : ST_OK;
 
+	(void)profile_enter(before);
 	if (!h->dp || st)
 		todo_add(l, (struct todo){ TODO_OP, op->op, NULL, st });
 }
@@ -440,15 +457,13 @@ static void drain_outputs(struct host *h, struct todo_list *l)
 
 static void do_job(struct host *h, const struct todo *t)
 {
-	double before = h->time_jobs ? bench_cpu_us() : 0;
+	enum part before = profile_enter(profile_of_job(t->job->kind));
 	struct crypto_result r;
 
 	crypto_openssl_run(h->store, t->job, &r);
+	(void)profile_enter(before);
 	if (r.status)
 		bench_fail("%s: %s", crypto_job_name(t->job->kind), r.reason);
-	if (h->time_jobs)
-		h->job_us[t->job->kind] += bench_cpu_us() - before;
-	h->jobs[t->job->kind]++;
 	crypto_job_free(t->job);
 	ike_job_done(h->ike, h->now, t->id, &r);
 	crypto_result_done(&r);
@@ -486,6 +501,15 @@ static void do_all(struct host *h, struct todo_list *l)
 	}
 }
 
+static bool next_report(struct host *h, struct dp_report *ret)
+{
+	enum part before = profile_enter(PART_DP);
+	bool there = h->dp && h->dp->ops->report(h->dp, ret);
+
+	(void)profile_enter(before);
+	return there;
+}
+
 static void drain(struct host *h)
 {
 	struct todo_list l = { .n = 0 };
@@ -493,7 +517,7 @@ static void drain(struct host *h)
 
 	drain_outputs(h, &l);
 	do_all(h, &l);
-	while (h->dp && h->dp->ops->report(h->dp, &r)) {
+	while (next_report(h, &r)) {
 		ike_dp(h->ike, h->now, &r);
 		drain_outputs(h, &l);
 		do_all(h, &l);

@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "bench/profile.h"
 #include "crypto/openssl/crypto_openssl.h"
 #include "ike/ike.h"
 
@@ -70,9 +71,6 @@ struct host {
 	void *send_ctx;
 	size_t up; /* children the engine has reported as up */
 	uint64_t events[IKE_EVENTS];
-	bool time_jobs;
-	double job_us[CRYPTO_JOB_PUZZLE + 1]; /* with time_jobs: CPU time by kind of job */
-	uint64_t jobs[CRYPTO_JOB_PUZZLE + 1];
 };
 
 /*
