@@ -8,7 +8,6 @@ static const char *const log_words[] = { "error", "warning", "info", "debug", NU
 static const char *const start_words[] = { "traffic", "up", "listen", NULL };
 static const char *const role_words[] = { "site", "hub", NULL };
 static const char *const topology_words[] = { "star", "dynamic", NULL };
-
 static const char *const expired_words[] = { "end", "keep", NULL };
 static const char *const childless_words[] = { "allow", "force", "never", NULL };
 static const char *const yes_words[] = { "no", "yes", NULL };
@@ -29,91 +28,40 @@ static const char *const yes_words[] = { "no", "yes", NULL };
 #define COUNT_MAX (1LL << 62)
 #define LIFE_AT(what, member) .offset = offsetof(struct what, life.member)
 
+/* clang-format off: rows, one a line */
 /* The same in both kinds of section. */
 #define LIFE(scope, what)                                                                          \
-	{ scope,                                                                                   \
-	  "ike_rekey",                                                                             \
-	  CONF_T_DUR,                                                                              \
-	  LIFE_AT(what, ike_rekey),                                                                \
-	  .def = "4h",                                                                             \
-	  .min = LIFE_MIN,                                                                         \
-	  .max = LIFE_MAX,                                                                         \
-	  .zero = true,                                                                            \
-	  .change = CONF_HOT,                                                                      \
+	{ scope, "ike_rekey", CONF_T_DUR, LIFE_AT(what, ike_rekey), .def = "4h", .min = LIFE_MIN,  \
+	  .max = LIFE_MAX, .zero = true, .change = CONF_HOT,                                       \
 	  .doc = "age at which the keys of the IKE SA are replaced" },                             \
-		{ scope,                                                                           \
-		  "ike_lifetime",                                                                  \
-		  CONF_T_DUR,                                                                      \
-		  LIFE_AT(what, ike_lifetime),                                                     \
-		  .min = LIFE_MIN,                                                                 \
-		  .max = LIFE_MAX,                                                                 \
-		  .change = CONF_HOT,                                                              \
-		  .doc = "age at which an IKE SA that could not be rekeyed ends" },                \
-		{ scope,                                                                           \
-		  "reauth",                                                                        \
-		  CONF_T_DUR,                                                                      \
-		  LIFE_AT(what, reauth),                                                           \
-		  .def = "0s",                                                                     \
-		  .min = LIFE_MIN,                                                                 \
-		  .max = LIFE_MAX,                                                                 \
-		  .zero = true,                                                                    \
-		  .change = CONF_HOT,                                                              \
-		  .doc = "how long both ends are believed to be who they proved to be" },          \
-		{ scope,                                                                           \
-		  "rekey",                                                                         \
-		  CONF_T_DUR,                                                                      \
-		  LIFE_AT(what, rekey),                                                            \
-		  .def = "1h",                                                                     \
-		  .min = LIFE_MIN,                                                                 \
-		  .max = LIFE_MAX,                                                                 \
-		  .zero = true,                                                                    \
-		  .change = CONF_HOT,                                                              \
-		  .doc = "age at which the keys of ESP are replaced" },                            \
-		{ scope,                                                                           \
-		  "lifetime",                                                                      \
-		  CONF_T_DUR,                                                                      \
-		  LIFE_AT(what, lifetime),                                                         \
-		  .min = LIFE_MIN,                                                                 \
-		  .max = LIFE_MAX,                                                                 \
-		  .change = CONF_HOT,                                                              \
-		  .doc = "age at which an ESP SA that could not be rekeyed ends" },                \
-		{ scope,                                                                           \
-		  "rekey_bytes",                                                                   \
-		  CONF_T_COUNT,                                                                    \
-		  LIFE_AT(what, rekey_bytes),                                                      \
-		  .min = 1 << 20,                                                                  \
-		  .max = COUNT_MAX,                                                                \
-		  .change = CONF_REKEY,                                                            \
-		  .doc = "bytes in one direction after which the keys of ESP are replaced" },      \
-		{ scope,                                                                           \
-		  "lifetime_bytes",                                                                \
-		  CONF_T_COUNT,                                                                    \
-		  LIFE_AT(what, lifetime_bytes),                                                   \
-		  .min = 1 << 20,                                                                  \
-		  .max = COUNT_MAX,                                                                \
-		  .change = CONF_REKEY,                                                            \
-		  .doc = "bytes in one direction after which an ESP SA ends" },                    \
-		{ scope,                                                                           \
-		  "rekey_packets",                                                                 \
-		  CONF_T_COUNT,                                                                    \
-		  LIFE_AT(what, rekey_packets),                                                    \
-		  .min = 1000,                                                                     \
-		  .max = COUNT_MAX,                                                                \
-		  .change = CONF_REKEY,                                                            \
-		  .doc = "packets in one direction after which the keys of ESP are replaced" },    \
-		{ scope,                                                                           \
-		  "lifetime_packets",                                                              \
-		  CONF_T_COUNT,                                                                    \
-		  LIFE_AT(what, lifetime_packets),                                                 \
-		  .min = 1000,                                                                     \
-		  .max = COUNT_MAX,                                                                \
-		  .change = CONF_REKEY,                                                            \
-		  .doc = "packets in one direction after which an ESP SA ends" },                  \
-	{                                                                                          \
-		scope, "expired", CONF_T_WORD, LIFE_AT(what, expired),                             \
-			.def = "end", .change = CONF_HOT, .words = expired_words,                  \
-			.doc = "what becomes of SAs when a certificate they were made with ends"   \
-	}
+	{ scope, "ike_lifetime", CONF_T_DUR, LIFE_AT(what, ike_lifetime), .min = LIFE_MIN,         \
+	  .max = LIFE_MAX, .change = CONF_HOT,                                                     \
+	  .doc = "age at which an IKE SA that could not be rekeyed ends" },                        \
+	{ scope, "reauth", CONF_T_DUR, LIFE_AT(what, reauth), .def = "0s",                         \
+	  .min = LIFE_MIN, .max = LIFE_MAX, .zero = true, .change = CONF_HOT,                      \
+	  .doc = "how long both ends are believed to be who they proved to be" },                  \
+	{ scope, "rekey", CONF_T_DUR, LIFE_AT(what, rekey), .def = "1h", .min = LIFE_MIN,          \
+	  .max = LIFE_MAX, .zero = true, .change = CONF_HOT,                                       \
+	  .doc = "age at which the keys of ESP are replaced" },                                    \
+	{ scope, "lifetime", CONF_T_DUR, LIFE_AT(what, lifetime), .min = LIFE_MIN,                 \
+	  .max = LIFE_MAX, .change = CONF_HOT,                                                     \
+	  .doc = "age at which an ESP SA that could not be rekeyed ends" },                        \
+	{ scope, "rekey_bytes", CONF_T_COUNT, LIFE_AT(what, rekey_bytes), .min = 1 << 20,          \
+	  .max = COUNT_MAX, .change = CONF_REKEY,                                                  \
+	  .doc = "bytes in one direction after which the keys of ESP are replaced" },              \
+	{ scope, "lifetime_bytes", CONF_T_COUNT, LIFE_AT(what, lifetime_bytes),                    \
+	  .min = 1 << 20, .max = COUNT_MAX, .change = CONF_REKEY,                                  \
+	  .doc = "bytes in one direction after which an ESP SA ends" },                            \
+	{ scope, "rekey_packets", CONF_T_COUNT, LIFE_AT(what, rekey_packets), .min = 1000,         \
+	  .max = COUNT_MAX, .change = CONF_REKEY,                                                  \
+	  .doc = "packets in one direction after which the keys of ESP are replaced" },            \
+	{ scope, "lifetime_packets", CONF_T_COUNT, LIFE_AT(what, lifetime_packets),                \
+	  .min = 1000, .max = COUNT_MAX, .change = CONF_REKEY,                                     \
+	  .doc = "packets in one direction after which an ESP SA ends" },                          \
+	{ scope, "expired", CONF_T_WORD, LIFE_AT(what, expired), .def = "end",                     \
+	  .change = CONF_HOT, .words = expired_words,                                              \
+	  .doc = "what becomes of SAs when a certificate they were made with ends" }
+/* clang-format on */
 
 const struct conf_key conf_keys[] = {
 	{ TOP(local_id), CONF_T_IDENT, AT(local_id), .change = CONF_REAUTH,
