@@ -18,8 +18,8 @@ static struct bytes id_body(struct arena *ar, uint8_t type, struct bytes data)
 }
 
 /* The octets that the initiator or the responder authenticates with. */
-static enum status octets(struct ike *ike, struct attempt *at, bool initiator, struct bytes body,
-			  struct bytes *ret)
+static enum status octets(struct ike *ike, struct attempt *at, bool initiator,
+			  const struct secret *sk_p, struct bytes body, struct bytes *ret)
 {
 	const struct handshake *hs = at->sa->hs;
 
@@ -27,9 +27,9 @@ static enum status octets(struct ike *ike, struct attempt *at, bool initiator, s
 		return ST_NOMEM;
 	if (initiator)
 		return keys_signed_octets(&ike->crypto, at->sa->suite.prf, &at->mem, hs->msg_i,
-					  hs->nonce_r, &hs->keys.pi, body, ret);
+					  hs->nonce_r, sk_p, body, ret);
 	return keys_signed_octets(&ike->crypto, at->sa->suite.prf, &at->mem, hs->msg_r, hs->nonce_i,
-				  &hs->keys.pr, body, ret);
+				  sk_p, body, ret);
 }
 
 static enum status fill_own(struct attempt *at, const struct ike_peer_conf *conf, struct bytes oct,
@@ -48,12 +48,12 @@ static enum status fill_own(struct attempt *at, const struct ike_peer_conf *conf
 }
 
 enum status auth_job_own(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf,
-			 bool as_initiator, attempt_step *step)
+			 const struct secret *sk_p, bool as_initiator, attempt_step *step)
 {
 	struct bytes body = id_body(&at->mem, conf->local_id.type, conf->local_id.data);
 	struct crypto_job *job;
 	struct bytes oct;
-	enum status st = octets(ike, at, as_initiator, body, &oct);
+	enum status st = octets(ike, at, as_initiator, sk_p, body, &oct);
 
 	if (!st)
 		st = crypto_job_new(
@@ -108,13 +108,13 @@ static enum status fill_verify(struct ike *ike, struct attempt *at,
 }
 
 enum status auth_job_peer(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf,
-			  bool peer_is_initiator, attempt_step *step)
+			  const struct secret *sk_p, bool peer_is_initiator, attempt_step *step)
 {
 	const struct wire_id *id = peer_is_initiator ? &at->inner.id_i : &at->inner.id_r;
 	bool psk = conf->auth == IKE_AUTH_PSK;
 	struct crypto_job *job;
 	struct bytes oct;
-	enum status st = octets(ike, at, peer_is_initiator, id->body, &oct);
+	enum status st = octets(ike, at, peer_is_initiator, sk_p, id->body, &oct);
 
 	if (!st)
 		st = crypto_job_new(ike->mem, psk ? CRYPTO_JOB_PSK_AUTH : CRYPTO_JOB_VERIFY, &job);

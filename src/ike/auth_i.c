@@ -3,6 +3,9 @@
  *
  *	HDR, SK {IDi, [CERT,] [CERTREQ,] [IDr,] AUTH, SAi2, TSi, TSr}  -->
  *			    <--  HDR, SK {IDr, [CERT,] AUTH, SAr2, TSi, TSr}
+ *
+ * Without SA, TSi and TSr when the IKE SA is to begin childless (RFC 6023), with the notifies of
+ * ppk.c when there is a PPK.
  */
 #include "ike/internal.h"
 
@@ -26,17 +29,45 @@ static bool first_contact(const struct peer *peer)
 	return true;
 }
 
+static bool childless(const struct ike_sa *sa)
+{
+	return sa->peer->conf->childless == IKE_CHILDLESS_FORCE;
+}
+
+static enum status put_child(struct attempt *at, struct wire_out *o)
+{
+	const struct ike_sa *sa = at->sa;
+	const struct ike_peer_conf *conf = sa->peer->conf;
+	struct wire_sa offer;
+	enum status st = agree_offer(&at->mem, &conf->esp, sa->hs->child_spi, false, &offer);
+
+	if (st)
+		return st;
+	wire_put_sa(o, &offer);
+	wire_put_ts(o, WIRE_P_TSI, conf->ts_local.ts, conf->ts_local.n);
+	wire_put_ts(o, WIRE_P_TSR, conf->ts_remote.ts, conf->ts_remote.n);
+	return ST_OK;
+}
+
+static enum status put_ppk(struct attempt *at, struct wire_out *o)
+{
+	const struct handshake *hs = at->sa->hs;
+	enum status st = ppk_put_identity(o, &at->mem, at->sa->peer->conf->ppk_id);
+
+	if (!st && hs->plain_auth.n)
+		wire_put_notify(o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_NO_PPK_AUTH,
+				hs->plain_auth);
+	return st;
+}
+
 static enum status build(struct ike *ike, struct attempt *at, const struct crypto_result *own,
 			 struct bytes *ret_owned)
 {
 	struct ike_sa *sa = at->sa;
 	const struct ike_peer_conf *conf = sa->peer->conf;
-	struct wire_sa offer;
 	struct wire_out o;
-	enum status st = agree_offer(&at->mem, &conf->esp, sa->hs->child_spi, false, &offer);
+	enum status st = ST_OK;
 
-	if (st)
-		return st;
 	msg_begin_sk(ike, sa, WIRE_IKE_AUTH, false, sa->win.next_send, &o);
 	wire_put_id(&o, WIRE_P_IDI, conf->local_id.type, conf->local_id.data);
 	if (conf->auth == IKE_AUTH_CERT)
@@ -50,10 +81,11 @@ static enum status build(struct ike *ike, struct attempt *at, const struct crypt
 	if (asks_for_id(conf))
 		wire_put_id(&o, WIRE_P_IDR, conf->remote_id.type, conf->remote_id.data);
 	auth_put(&o, own);
-	wire_put_sa(&o, &offer);
-	wire_put_ts(&o, WIRE_P_TSI, conf->ts_local.ts, conf->ts_local.n);
-	wire_put_ts(&o, WIRE_P_TSR, conf->ts_remote.ts, conf->ts_remote.n);
-	return msg_end(ike, sa, &o, ret_owned);
+	if (!childless(sa))
+		st = put_child(at, &o);
+	if (!st && sa->hs->ppk.d.n)
+		st = put_ppk(at, &o);
+	return st ? st : msg_end(ike, sa, &o, ret_owned);
 }
 
 static void signed_own(struct ike *ike, struct attempt *at, const struct crypto_result *r)
@@ -77,20 +109,92 @@ static void signed_own(struct ike *ike, struct attempt *at, const struct crypto_
 	send_request(ike, sa, WIRE_IKE_AUTH, owned);
 }
 
+static void no_memory(struct ike *ike, struct ike_sa *sa)
+{
+	count(ike, C_NO_MEMORY);
+	sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_INTERNAL, "out of memory");
+}
+
+static void sign(struct ike *ike, struct attempt *at)
+{
+	struct ike_sa *sa = at->sa;
+	const struct secret *pi = sa->hs->ppk.d.n ? &sa->hs->ppk.pi : &sa->hs->keys.pi;
+
+	if (auth_job_own(ike, at, sa->peer->conf, pi, true, signed_own))
+		no_memory(ike, sa);
+}
+
+/* Once for a responder that has no such PPK; now for one that has (RFC 8784 section 3). */
+static void signed_plain(struct ike *ike, struct attempt *at, const struct crypto_result *r)
+{
+	struct handshake *hs = at->sa->hs;
+
+	if (r->status) {
+		count(ike, C_JOB_FAILED);
+		sa_fail(ike, at->sa, IKE_EV_REFUSED, IKE_R_INTERNAL, r->reason);
+	} else if (mem_dup(ike->mem, bytes_of(r->auth.data, r->auth.len), &hs->plain_auth)) {
+		no_memory(ike, at->sa);
+	} else {
+		sign(ike, at);
+	}
+}
+
+static void mixed(struct ike *ike, struct attempt *at, const struct crypto_result *r)
+{
+	struct ike_sa *sa = at->sa;
+	const struct ike_peer_conf *conf = sa->peer->conf;
+
+	if (r->status) {
+		count(ike, C_JOB_FAILED);
+		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_INTERNAL, r->reason);
+		return;
+	}
+	sa->hs->ppk = r->ppk;
+	if (conf->ppk_required)
+		sign(ike, at);
+	else if (auth_job_own(ike, at, conf, &sa->hs->keys.pi, true, signed_plain))
+		no_memory(ike, sa);
+}
+
+/* What the responder did not announce and cannot be gone without: is not worth an IKE_AUTH. */
+static bool can_go_on(struct ike *ike, struct ike_sa *sa)
+{
+	const struct ike_peer_conf *conf = sa->peer->conf;
+
+	if (conf->ppk_required && !(conf->ppk && sa->hs->peer_ppk)) {
+		count(ike, C_PPK_REFUSED);
+		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_KEY,
+			"a post-quantum pre-shared key is required, and the peer does not know of "
+			"them or has none");
+		return false;
+	}
+	if (childless(sa) && !sa->hs->childless) {
+		count(ike, C_CHILDLESS);
+		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_PROPOSAL,
+			"childless = force, and the peer does not take an IKE SA without a child "
+			"(RFC 6023)");
+		return false;
+	}
+	return true;
+}
+
 void auth_i_begin(struct ike *ike, struct attempt *at)
 {
 	struct ike_sa *sa = at->sa;
 
+	if (!can_go_on(ike, sa))
+		return;
 	sa->hs->child_spi = child_pick_spi(ike);
-	if (auth_job_own(ike, at, sa->peer->conf, true, signed_own)) {
-		count(ike, C_NO_MEMORY);
-		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_INTERNAL, "out of memory");
-	}
+	if (!sa->peer->conf->ppk || !sa->hs->peer_ppk)
+		sign(ike, at);
+	else if (ppk_job(ike, at, sa->peer->conf, mixed))
+		no_memory(ike, sa);
 }
 
 /* ---- the answer --------------------------------------------------------------------------- */
 
 struct auth_i {
+	bool ppk; /* the responder uses it */
 	struct bytes cred; /* empty: no certificate */
 	char how[24];
 };
@@ -151,22 +255,26 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 	enum ike_reason reason = IKE_R_PEER_SAID;
 	struct child *child = NULL;
 	struct outbox ob;
-	bool offered = (at->inner.present & child_payloads) == child_payloads;
+	bool wanted = !childless(sa);
+	bool offered = wanted && (at->inner.present & child_payloads) == child_payloads;
 	uint32_t child_spi = sa->hs->child_spi;
 
 	buf[0] = 0;
+	if (l->ppk)
+		keys_use_d(&sa->keys, &sa->hs->ppk.d);
 	outbox_init(&ob, ike->mem);
 	if (offered)
 		child = make_child(ike, at, &ob, &reason, &why);
-	else
+	else if (wanted)
 		explain_no_child(ike, sa, &at->inner, &why);
 
 	/* commit */
+	sa->ppk = l->ppk;
 	sa->remote_id = *id;
 	sa->cred = cred;
 	memcpy(sa->auth_remote, l->how, sizeof(sa->auth_remote));
 	attempt_end(ike, at);
-	if (!child) {
+	if (!child && wanted) {
 		outbox_drop(&ob);
 		peer_error(ike, sa->peer, buf);
 		event_emit(ike, NULL, IKE_EV_REFUSED,
@@ -177,6 +285,8 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 		outbox_commit(ike, &ob);
 		child_link(ike, child);
 	}
+	if (!wanted)
+		sa_want_child(ike, sa);
 	sa_settle(ike, sa);
 	/* The responder has a child that we have not: without a word it would send into a hole. */
 	if (offered && !child)
@@ -255,6 +365,10 @@ static void judged(struct ike *ike, struct attempt *at, const struct crypto_resu
 		return;
 	}
 	reason = unwelcome(at, r, &why);
+	if (reason == IKE_R_KEY && l->ppk) {
+		count(ike, C_PPK_REFUSED);
+		ppk_explain(sa->peer->conf, &why);
+	}
 	if (reason) {
 		count(ike, sa->peer->conf->auth == IKE_AUTH_CERT ? C_CERT_REFUSED : C_AUTH_FAILED);
 		sa_reject(ike, sa, reason, buf);
@@ -279,6 +393,7 @@ enum status auth_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	enum ike_reason reason;
 	struct attempt *at;
 	enum status st;
+	bool ppk;
 
 	event_claimed(sa, &rx->inner->id_r);
 	request_done(ike, sa);
@@ -288,10 +403,19 @@ enum status auth_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 		sa_reject(ike, sa, reason, buf);
 		return ST_OK;
 	}
+	ppk = sa->hs->ppk.d.n && wire_find_notify(rx->inner, WIRE_N_PPK_IDENTITY);
+	if (sa->peer->conf->ppk_required && !ppk) {
+		count(ike, C_PPK_REFUSED);
+		sa_reject(ike, sa, IKE_R_KEY,
+			  "a post-quantum pre-shared key is required, and the peer goes without");
+		return ST_OK;
+	}
 	st = attempt_new(ike, sa, rx->ar, sizeof(struct auth_i), &at);
 	if (!st) {
 		at->inner = *rx->inner;
-		st = auth_job_peer(ike, at, sa->peer->conf, false, judged);
+		((struct auth_i *)at->locals)->ppk = ppk;
+		st = auth_job_peer(ike, at, sa->peer->conf,
+				   ppk ? &sa->hs->ppk.pr : &sa->hs->keys.pr, false, judged);
 	}
 	if (st)
 		sa_reject(ike, sa, IKE_R_INTERNAL, "out of memory");
@@ -313,6 +437,8 @@ enum status auth_i_refused(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	text_fmt(&t, " with %s and asked for ",
 		 conf->auth == IKE_AUTH_PSK ? "a pre-shared key" : "a certificate");
 	policy_ident_text(&t, &conf->remote_id);
+	if (sa->hs->ppk.d.n)
+		ppk_explain(conf, &t);
 	text_add(&t, "; its log says which of these it does not accept");
 	sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_PEER_SAID, buf);
 	return ST_OK;

@@ -13,6 +13,8 @@ struct auth_r {
 	ike_peer_id section; /* whose trust anchors, keys and rules it is judged by */
 	uint8_t judged_by[sizeof(((struct ike_peer_conf *)0)->peer_digest)];
 	struct bytes cred; /* empty: no certificate */
+	bool childless; /* it asks for no child (RFC 6023) */
+	bool ppk; /* a PPK is in the keys */
 	char how[24];
 };
 
@@ -229,6 +231,7 @@ static enum status build(struct ike *ike, struct attempt *at, const struct ike_p
 			 const struct crypto_result *own, const struct agreement *a,
 			 struct bytes *ret_owned)
 {
+	const struct auth_r *l = at->locals;
 	struct wire_out o;
 	enum status st;
 
@@ -238,7 +241,9 @@ static enum status build(struct ike *ike, struct attempt *at, const struct ike_p
 		for (size_t i = 0; i < conf->n_certs; i++)
 			wire_put_cert(&o, WIRE_CERT_X509, conf->certs[i]);
 	auth_put(&o, own);
-	if (a->notify) {
+	if (l->childless) {
+		st = ST_OK;
+	} else if (a->notify) {
 		wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), a->notify,
 				bytes_of(NULL, 0));
 	} else {
@@ -247,6 +252,10 @@ static enum status build(struct ike *ike, struct attempt *at, const struct ike_p
 			return st;
 		agree_put_ts(&o, &a->c);
 	}
+	/* Without data: that it is in use (RFC 8784 section 3). */
+	if (l->ppk)
+		wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_PPK_IDENTITY,
+				bytes_of(NULL, 0));
 	return msg_end(ike, at->sa, &o, ret_owned);
 }
 
@@ -277,25 +286,48 @@ static enum status prepare_peer(struct ike *ike, const struct attempt *at, struc
 	return st ? st : mem_dup(ike->mem, id.data, &a->id.data);
 }
 
+/* ST_OK also when none comes of it: then `agreed.notify` says so. */
+static enum status prepare_child(struct ike *ike, struct attempt *at, struct answer *a)
+{
+	const struct auth_r *l = at->locals;
+	struct claimant who = { a->peer, a->id, cred_of(l->cred) };
+	struct text why = TEXT_OF(a->agreed.why);
+	enum status st;
+
+	if (l->childless)
+		return ST_OK;
+	if (a->peer->conf->childless == IKE_CHILDLESS_FORCE) {
+		count(ike, C_CHILDLESS);
+		a->agreed.notify = WIRE_N_NO_ADDITIONAL_SAS;
+		a->agreed.reason = IKE_R_PROPOSAL;
+		text_fmt(&why,
+			 "\"%s\" has childless = force: the peer has to ask for it in an "
+			 "exchange of its own",
+			 a->peer->conf->name);
+		return ST_OK;
+	}
+	st = agree_grant(ike, &at->mem, &who, &at->inner, false, &a->agreed);
+	if (st == ST_OK)
+		return make_child(ike, at->sa, a);
+	if (st == ST_REFUSE)
+		count(ike,
+		      a->agreed.notify == WIRE_N_TS_UNACCEPTABLE ? C_TS_REFUSED : C_NO_PROPOSAL);
+	return st == ST_REFUSE ? ST_OK : st;
+}
+
 /* Everything that can fail, before anything changes. */
 static enum status prepare(struct ike *ike, struct attempt *at, struct peer *section,
 			   const struct crypto_result *own, struct answer *a)
 {
 	const struct auth_r *l = at->locals;
-	struct claimant who;
 	enum status st = prepare_peer(ike, at, section, a);
 
 	if (st)
 		return st;
-	who = (struct claimant){ a->peer, a->id, cred_of(l->cred) };
-	st = agree_grant(ike, &at->mem, &who, &at->inner, false, &a->agreed);
-	if (st == ST_OK) {
-		st = make_child(ike, at->sa, a);
-	} else if (st == ST_REFUSE) {
-		count(ike,
-		      a->agreed.notify == WIRE_N_TS_UNACCEPTABLE ? C_TS_REFUSED : C_NO_PROPOSAL);
-		st = ST_OK;
-	}
+	/* Before the child's keys are made of it.  Nothing goes on with it when this fails. */
+	if (l->ppk)
+		keys_use_d(&at->sa->keys, &at->sa->hs->ppk.d);
+	st = prepare_child(ike, at, a);
 	return st ? st : build(ike, at, section->conf, own, &a->agreed, &a->message);
 }
 
@@ -317,9 +349,11 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 	struct ike_sa *sa = at->sa;
 	struct auth_r *l = at->locals;
 	bool fresh = wire_find_notify(&at->inner, WIRE_N_INITIAL_CONTACT) != NULL;
+	bool childless = l->childless;
 
 	sa->remote_id = a->id;
 	sa->cred = a->cred;
+	sa->ppk = l->ppk;
 	memcpy(sa->auth_remote, l->how, sizeof(sa->auth_remote));
 	attempt_end(ike, at);
 	if (!a->peer->section)
@@ -335,7 +369,7 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 	if (a->child) {
 		outbox_commit(ike, &a->ob);
 		child_link(ike, a->child);
-	} else {
+	} else if (!childless) {
 		peer_error(ike, a->peer, a->agreed.why);
 		event_emit(ike, NULL, IKE_EV_REFUSED,
 			   (struct event_about){ .sa = sa, .reason = a->agreed.reason },
@@ -355,7 +389,8 @@ static void signed_own(struct ike *ike, struct attempt *at, const struct crypto_
 	struct peer *section = still(ike, at);
 	struct answer a = { 0 };
 
-	if (!section || cred_revoked(section->conf, cred_of(l->cred))) {
+	if (!section || cred_revoked(section->conf, cred_of(l->cred)) ||
+	    (section->conf->ppk_required && !l->ppk)) {
 		refuse(ike, sa, NULL, C_ID_UNKNOWN, IKE_R_IDENTITY, stale);
 		return;
 	}
@@ -392,6 +427,7 @@ static enum ike_reason unwelcome(struct attempt *at, const struct ike_peer_conf 
 
 static void judged(struct ike *ike, struct attempt *at, const struct crypto_result *r)
 {
+	const struct auth_r *l = at->locals;
 	struct ike_sa *sa = at->sa;
 	struct peer *section = still(ike, at);
 	char buf[IKE_EVENT_TEXT_MAX];
@@ -403,17 +439,69 @@ static void judged(struct ike *ike, struct attempt *at, const struct crypto_resu
 		return;
 	}
 	reason = unwelcome(at, section->conf, r, &why);
+	if (reason == IKE_R_KEY && l->ppk) {
+		count(ike, C_PPK_REFUSED);
+		ppk_explain(section->conf, &why);
+	}
 	if (reason) {
 		refuse(ike, sa, section,
 		       section->conf->auth == IKE_AUTH_CERT ? C_CERT_REFUSED : C_AUTH_FAILED,
 		       reason, buf);
 		return;
 	}
-	if (auth_job_own(ike, at, section->conf, false, signed_own))
+	if (auth_job_own(ike, at, section->conf, l->ppk ? &sa->hs->ppk.pr : &sa->hs->keys.pr, false,
+			 signed_own))
 		refuse(ike, sa, section, C_NO_MEMORY, IKE_R_INTERNAL, "out of memory");
 }
 
-enum status auth_r_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
+static enum status judge(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf)
+{
+	const struct auth_r *l = at->locals;
+	const struct handshake *hs = at->sa->hs;
+
+	return auth_job_peer(ike, at, conf, l->ppk ? &hs->ppk.pi : &hs->keys.pi, true, judged);
+}
+
+static void mixed(struct ike *ike, struct attempt *at, const struct crypto_result *r)
+{
+	struct ike_sa *sa = at->sa;
+	struct peer *section = still(ike, at);
+
+	if (!section) {
+		refuse(ike, sa, NULL, C_ID_UNKNOWN, IKE_R_IDENTITY, stale);
+		return;
+	}
+	if (r->status) {
+		refuse(ike, sa, section, C_JOB_FAILED, IKE_R_INTERNAL, r->reason);
+		return;
+	}
+	sa->hs->ppk = r->ppk;
+	if (judge(ike, at, section->conf))
+		refuse(ike, sa, section, C_NO_MEMORY, IKE_R_INTERNAL, "out of memory");
+}
+
+/* Before anything is computed: what of the request this section does not have. */
+static bool admissible(struct ike *ike, struct ike_sa *sa, struct peer *section,
+		       struct wire_payloads *in, bool childless, bool *ret_ppk)
+{
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text why = TEXT_OF(buf);
+	enum ppk_choice ppk = ppk_choose(section->conf, sa->hs->peer_ppk, in, &why);
+
+	*ret_ppk = ppk == PPK_USED;
+	if (ppk == PPK_REFUSED) {
+		refuse(ike, sa, section, C_PPK_REFUSED, IKE_R_KEY, buf);
+		return false;
+	}
+	if (!childless || section->conf->childless != IKE_CHILDLESS_NEVER)
+		return true;
+	text_fmt(&why, "the peer asks for no child, and \"%s\" has childless = never",
+		 section->conf->name);
+	refuse(ike, sa, section, C_CHILDLESS, IKE_R_PROPOSAL, buf);
+	return false;
+}
+
+static enum status request(struct ike *ike, struct ike_sa *sa, struct rx *rx, bool childless)
 {
 	struct peer *section = who(ike, sa, rx->inner);
 	char buf[IKE_EVENT_TEXT_MAX];
@@ -421,6 +509,7 @@ enum status auth_r_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	struct attempt *at;
 	struct auth_r *l;
 	enum status st;
+	bool ppk;
 
 	event_claimed(sa, &rx->inner->id_i);
 	path_after_init(ike, &sa->path, rx->d);
@@ -429,6 +518,8 @@ enum status auth_r_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 		refuse(ike, sa, NULL, C_ID_UNKNOWN, misfit(ike, sa, rx->inner), buf);
 		return ST_OK;
 	}
+	if (!admissible(ike, sa, section, rx->inner, childless, &ppk))
+		return ST_OK;
 	st = attempt_new(ike, sa, rx->ar, sizeof(*l), &at);
 	if (st)
 		return st;
@@ -438,10 +529,35 @@ enum status auth_r_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	l = at->locals;
 	l->section = section->id;
 	memcpy(l->judged_by, section->conf->peer_digest, sizeof(l->judged_by));
-	st = auth_job_peer(ike, at, section->conf, true, judged);
+	l->childless = childless;
+	l->ppk = ppk;
+	st = ppk ? ppk_job(ike, at, section->conf, mixed) : judge(ike, at, section->conf);
 	if (st)
 		attempt_end(ike, at);
 	return st;
+}
+
+enum status auth_r_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
+{
+	return request(ike, sa, rx, false);
+}
+
+/* RFC 6023 section 3: who did not announce it does as if it had never heard of it, and so does who
+ * gets half of a child. */
+enum status auth_r_childless(struct ike *ike, struct ike_sa *sa, struct rx *rx)
+{
+	const uint64_t any = WIRE_BIT(WIRE_P_SA) | WIRE_BIT(WIRE_P_TSI) | WIRE_BIT(WIRE_P_TSR);
+
+	bool half = rx->inner->present & any;
+
+	if (sa->hs->childless && !half)
+		return request(ike, sa, rx, true);
+	count(ike, half ? C_PAYLOADS : C_CHILDLESS);
+	answer_notify(ike, sa, WIRE_IKE_AUTH, WIRE_N_INVALID_SYNTAX, bytes_of(NULL, 0));
+	sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_MALFORMED,
+		half ? "the peer's IKE_AUTH request is malformed: a required payload is missing"
+		     : "the peer's IKE_AUTH request asks for no child, which is not configured");
+	return ST_OK;
 }
 
 enum status auth_r_eap(struct ike *ike, struct ike_sa *sa, struct rx *rx)

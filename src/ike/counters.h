@@ -66,6 +66,8 @@
 	X(C_INVALID_KE, "ike.refused.key_exchange")                                                \
 	X(C_AUTH_FAILED, "ike.refused.authentication")                                             \
 	X(C_ID_UNKNOWN, "ike.refused.identity")                                                    \
+	X(C_PPK_REFUSED, "ike.refused.ppk") /* post-quantum pre-shared key: none, or another */    \
+	X(C_CHILDLESS, "ike.refused.childless") /* an IKE SA without a child, or not without */    \
 	X(C_CERT_REFUSED, "ike.refused.certificate")                                               \
 	X(C_TS_REFUSED, "ike.refused.selectors")                                                   \
 	X(C_CONFLICT, "ike.conflicts") /* a prefix that another identity has up */                 \

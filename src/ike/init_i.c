@@ -21,6 +21,8 @@ struct init_i {
 	struct path path;
 	uint16_t peer_hashes;
 	struct puzzle_demand puzzle; /* for IKE_AUTH; without bits: none */
+	bool peer_ppk;
+	bool peer_childless;
 };
 
 /* ---- the request -------------------------------------------------------------------------- */
@@ -46,6 +48,8 @@ enum status init_i_send(struct ike *ike, struct ike_sa *sa)
 		sighash_put(&o);
 	if (conf->fragmentation)
 		fragmentation_put(&o);
+	if (conf->ppk)
+		ppk_put_support(&o);
 	st = msg_end(ike, sa, &o, &owned);
 	if (st)
 		return st;
@@ -375,6 +379,8 @@ static void derived(struct ike *ike, struct attempt *at, const struct crypto_res
 	hs->nonce_r = nonce_r;
 	hs->msg_r = msg_r;
 	hs->peer_hashes = l->peer_hashes;
+	hs->peer_ppk = l->peer_ppk;
+	hs->childless = l->peer_childless;
 	secret_done(&hs->ke_priv);
 	sa->spi_r = at->msg.hdr.spi_r;
 	sa->suite = l->suite;
@@ -489,6 +495,9 @@ enum status init_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	}
 	attempt_end(ike, sa->attempt);
 	l.path = path_after(ike, sa, rx);
+	l.peer_ppk = ppk_supported(&rx->msg->clear);
+	l.peer_childless =
+		wire_find_notify(&rx->msg->clear, WIRE_N_CHILDLESS_IKEV2_SUPPORTED) != NULL;
 	st = derive(ike, sa, rx, &l);
 	if (st) {
 		count(ike, C_NO_MEMORY);

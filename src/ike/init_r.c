@@ -240,6 +240,11 @@ static enum status build(struct ike *ike, struct ike_sa *sa, const struct attemp
 		}
 		if (sa->path.fragments)
 			fragmentation_put(&o);
+		if (sa->hs->peer_ppk)
+			ppk_put_support(&o);
+		if (sa->hs->childless)
+			wire_put_notify(&o, WIRE_PROTO_IKE, bytes_of(NULL, 0),
+					WIRE_N_CHILDLESS_IKEV2_SUPPORTED, bytes_of(NULL, 0));
 		st = msg_end(ike, sa, &o, ret_owned);
 	}
 	arena_done(&ar);
@@ -319,6 +324,8 @@ static enum status remember(struct ike *ike, struct ike_sa *sa, const struct ike
 	if (!st)
 		st = mem_dup(ike->mem, BYTES_OF(nonce), &hs->nonce_r);
 	hs->peer_hashes = sighash_read(&msg->clear);
+	hs->childless = ike->childless;
+	hs->peer_ppk = ike->any_ppk && ppk_supported(&msg->clear);
 	return st;
 }
 

@@ -121,6 +121,8 @@ MUST enum status keys_derive(const struct alloc *mem, const struct crypto *c,
 			     struct sa_keys *ret_keys, struct handshake_keys *ret_hs);
 void keys_done(struct sa_keys *k, const struct alloc *mem);
 struct bytes keys_d(const struct sa_keys *k);
+/* SK_d with a PPK takes the place of the one without (RFC 8784 section 3). */
+void keys_use_d(struct sa_keys *k, const struct secret *d);
 /* What we send with, or what the peer does; wipe() it. */
 struct crypto_key keys_out(const struct sa_keys *k);
 struct crypto_key keys_in(const struct sa_keys *k);
@@ -334,6 +336,10 @@ struct handshake {
 	struct bytes cookie; /* owned: the peer's, to be echoed */
 	struct puzzle_solution solution; /* of the puzzle that came with it, then of IKE_AUTH's */
 	struct handshake_keys keys;
+	struct crypto_ppk_keys ppk; /* the same, and SK_d, with the PPK; empty: none is used */
+	struct bytes plain_auth; /* owned; initiator: AUTH without the PPK, of the same method */
+	bool peer_ppk; /* both ends said USE_PPK */
+	bool childless; /* the responder takes an IKE_AUTH without a child (RFC 6023) */
 	uint16_t peer_hashes; /* SIGNATURE_HASH_ALGORITHMS, bit per crypto_hash */
 	uint32_t tried_groups; /* bit per group number, for INVALID_KE_PAYLOAD */
 	uint8_t rounds;
@@ -385,6 +391,7 @@ struct ike_sa {
 	mono_t created;
 	mono_t established;
 	mono_t last_in; /* authenticated sign of life */
+	bool ppk; /* its keys, and those of what comes of it, have a PPK in them */
 	bool alive_due; /* waiting for a data-plane counter before probing */
 	struct wish rekey; /* of the IKE SA itself */
 	struct wish more; /* one more child */
@@ -599,7 +606,7 @@ bool table_expects(enum sa_state state, const struct wire_hdr *h, bool encrypted
 MUST enum status table_validate(void);
 
 exchange_fn init_i_cookie, init_i_invalid_ke, init_i_error, init_i_answer;
-exchange_fn auth_i_answer, auth_i_refused, auth_r_request, auth_r_eap;
+exchange_fn auth_i_answer, auth_i_refused, auth_r_request, auth_r_childless, auth_r_eap;
 exchange_fn info_request, info_answer, child_request;
 
 /* IKE_SA_INIT requests arrive without an SA. */
@@ -668,11 +675,12 @@ void agree_refused(const struct ike_peer_conf *conf, const struct asked *asked,
 		   const struct wire_payloads *in, struct text *why);
 
 /* Shared by both sides of IKE_AUTH (auth.c). */
+/* `sk_p`: of who authenticates, SK_pi or SK_pr, with or without a PPK. */
 MUST enum status auth_job_own(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf,
-			      bool as_initiator, attempt_step *step);
+			      const struct secret *sk_p, bool as_initiator, attempt_step *step);
 MUST enum status auth_job_peer(struct ike *ike, struct attempt *at,
-			       const struct ike_peer_conf *conf, bool peer_is_initiator,
-			       attempt_step *step);
+			       const struct ike_peer_conf *conf, const struct secret *sk_p,
+			       bool peer_is_initiator, attempt_step *step);
 /* Judges the result of auth_job_peer(): IKE_R_NONE, or what was wrong, with words for it. */
 MUST enum ike_reason auth_verified(const struct attempt *at, const struct ike_peer_conf *conf,
 				   const struct crypto_result *r, char ret_how[24],
@@ -680,6 +688,28 @@ MUST enum ike_reason auth_verified(const struct attempt *at, const struct ike_pe
 /* Of a job that failed, our own or one about what the peer sent. */
 enum ike_reason reason_of(const struct crypto_result *r);
 void auth_put(struct wire_out *o, const struct crypto_result *own);
+
+/* ---- post-quantum pre-shared keys (ppk.c) -------------------------------------------------- */
+
+void ppk_put_support(struct wire_out *o);
+bool ppk_supported(const struct wire_payloads *p);
+MUST enum status ppk_put_identity(struct wire_out *o, struct arena *ar, struct bytes id);
+
+enum ppk_choice {
+	PPK_UNUSED,
+	PPK_USED,
+	PPK_REFUSED,
+};
+
+/* Responder: what is done about an IKE_AUTH request, when `both` said USE_PPK or not.  Without a
+ * PPK `in->auth` becomes what is to be judged.  REFUSED: `why`. */
+MUST enum ppk_choice ppk_choose(const struct ike_peer_conf *conf, bool both,
+				struct wire_payloads *in, struct text *why);
+/* SK_d, SK_pi and SK_pr of the handshake go through the PPK. */
+MUST enum status ppk_job(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf,
+			 attempt_step *step);
+/* What may be wrong with an AUTH that a PPK is part of. */
+void ppk_explain(const struct ike_peer_conf *conf, struct text *t);
 
 /* NAT detection (path.c). */
 void natd_put(struct ike *ike, const struct ike_sa *sa, struct wire_out *o);
@@ -1044,6 +1074,8 @@ struct ike {
 	struct map peer_by_resolve;
 	struct offers offers;
 	size_t n_callable; /* sections that may make us a responder */
+	bool any_ppk; /* a section that may be called has a PPK */
+	bool childless; /* and one takes IKE SAs without a child (RFC 6023) */
 	bool silent; /* a site: nobody may call us, so nobody hears from us */
 	struct policy_table *claims; /* prefix -> peer that has it up */
 	struct map sa_by_spi;

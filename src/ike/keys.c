@@ -92,6 +92,12 @@ struct bytes keys_d(const struct sa_keys *k)
 	return bytes_of(k->mat, k->d_len);
 }
 
+void keys_use_d(struct sa_keys *k, const struct secret *d)
+{
+	if (d->n == k->d_len)
+		memcpy(k->mat, d->b, d->n);
+}
+
 static struct crypto_key key_of(const struct sa_keys *k, bool of_initiator)
 {
 	struct crypto_key key = { .cipher = k->cipher };

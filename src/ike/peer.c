@@ -404,6 +404,9 @@ void peer_sa_up(struct ike *ike, const struct ike_sa *sa)
 		}
 		return;
 	}
+	/* One is asked for (RFC 6023). */
+	if (sa->more.on)
+		return;
 	/* An SA that protects nothing is not what was wanted. */
 	if (s && !p->removed && !peer_connecting(p) &&
 	    (!peer_has_child(p) || (s->renew && sa->initiator)))

@@ -229,6 +229,11 @@ static void rejudge(struct ike *ike, struct ike_sa *sa, unsigned changes)
 		refuse_sa(ike, sa, reason, buf);
 		return;
 	}
+	if (conf->ppk_required && !sa->ppk && !can_renew(sa)) {
+		refuse_sa(ike, sa, IKE_R_KEY,
+			  "reload: a post-quantum pre-shared key is required, and it has none");
+		return;
+	}
 	if (!suite_allowed(conf, &sa->suite) && !can_renew(sa)) {
 		refuse_sa(ike, sa, IKE_R_PROPOSAL,
 			  "reload: its algorithms are configured no longer");
@@ -239,7 +244,7 @@ static void rejudge(struct ike *ike, struct ike_sa *sa, unsigned changes)
 	outside = check_children(ike, sa);
 	if (sa->state != SA_UP || !can_renew(sa))
 		return;
-	sa->stale = outside || !suite_allowed(conf, &sa->suite);
+	sa->stale = outside || !suite_allowed(conf, &sa->suite) || (conf->ppk_required && !sa->ppk);
 	if (sa->stale || would_differ(sa, changes))
 		sa->peer->section->renew = true;
 }
@@ -419,14 +424,17 @@ static void index_all(struct ike *ike, const struct ike_conf *conf)
 	ike->certreq.wanted = false;
 	ike->certreq.n = 0;
 	ike->n_callable = 0;
-	ike->fragments = false;
+	ike->fragments = ike->any_ppk = ike->childless = false;
 	for (size_t i = 0; i < conf->n_peers; i++) {
 		const struct ike_peer_conf *c = &conf->peers[i];
 
 		index_section(ike, peer_by_id(ike, c->id), ike->offers.of[i]);
-		if (ike->offers.of[i])
-			ike->fragments |= c->fragmentation;
-		if (c->auth == IKE_AUTH_CERT && c->role != IKE_ROLE_HUB)
+		if (c->role == IKE_ROLE_HUB)
+			continue;
+		ike->fragments |= c->fragmentation;
+		ike->any_ppk |= c->ppk != 0;
+		ike->childless |= c->childless != IKE_CHILDLESS_NEVER;
+		if (c->auth == IKE_AUTH_CERT)
 			add_anchors(ike, c->trust_hashes);
 	}
 	ike->silent = conf->n_peers > 0 && ike->n_callable == 0;

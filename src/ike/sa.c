@@ -163,6 +163,8 @@ void sa_established(struct ike *ike, struct ike_sa *sa)
 	policy_ident_text(&t, &sa->remote_id);
 	text_fmt(&t, " authenticated by %s, we by %s, ", sa->auth_remote, sa->auth_local);
 	policy_suite_text(&t, &sa->suite);
+	if (sa->ppk)
+		text_add(&t, ", with the post-quantum pre-shared key");
 	event_emit(ike, NULL, IKE_EV_SA_UP, (struct event_about){ .sa = sa }, "%s", buf);
 }
 
@@ -305,6 +307,7 @@ void handshake_free(struct ike *ike, struct ike_sa *sa)
 	mem_free(ike->mem, (void *)(uintptr_t)hs->nonce_r.p);
 	mem_free(ike->mem, (void *)(uintptr_t)hs->ke_pub.p);
 	mem_free(ike->mem, (void *)(uintptr_t)hs->cookie.p);
+	mem_free(ike->mem, (void *)(uintptr_t)hs->plain_auth.p);
 	mem_free_secret(ike->mem, hs, sizeof(*hs));
 	sa->hs = NULL;
 }

@@ -60,8 +60,10 @@ static void refusal_is_repeated(void **state)
 		s.psk = v == WRONG_KEY ? 9 : 1;
 		script_begin(&s, WIRE_IKE_AUTH, false);
 		if (v == NO_SELECTORS) {
+			/* Without all of a child it would be childless (RFC 6023). */
 			script_put_id(&s);
 			script_put_auth(&s);
+			script_put_sa(&s, s.esp, s.spi_esp);
 		} else {
 			script_put_auth_request(&s);
 		}
