@@ -495,8 +495,6 @@ enum status conf_creds_load(const struct alloc *mem, const struct conf *conf,
 	if (st != ST_OK)
 		return st;
 	st = load_all(c, conf);
-	if (st == ST_OK)
-		st = conf_check_algorithms(conf, errs);
 	end_loading(c);
 	if (st == ST_OK && errs->total > before)
 		st = ST_INVAL;

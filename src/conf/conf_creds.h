@@ -14,10 +14,6 @@
 
 struct conf_creds;
 
-/* Every algorithm that a proposal names must be one that the providers have; others become errors
- * at the proposal that names them. */
-MUST enum status conf_check_algorithms(const struct conf *conf, struct conf_errors *errs);
-
 /* What a peer needs; references and views live as long as the store. */
 struct conf_peer_creds {
 	crypto_ref psk; /* CONF_AUTH_PSK */

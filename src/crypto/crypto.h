@@ -65,7 +65,7 @@ enum {
 	CRYPTO_HASH_MAX = 64,
 	CRYPTO_PRF_MAX = 64,
 	CRYPTO_KE_PUBLIC_MAX = 256, /* MODP-2048 */
-	CRYPTO_SIGNATURE_MAX = 512,
+	CRYPTO_SIGNATURE_MAX = 1104, /* RSA of 8192 bits, behind its AlgorithmIdentifier */
 	CRYPTO_CERTS_MAX = 8,
 	CRYPTO_BLOCKS_MAX = 64,
 	CRYPTO_REVOCATION_ID = 32,
@@ -146,7 +146,7 @@ enum crypto_job_kind {
 	CRYPTO_JOB_KE_GENERATE, /* a fresh key pair */
 	CRYPTO_JOB_KE_DERIVE, /* private part and peer's public value -> shared secret */
 	CRYPTO_JOB_KE_RESPOND, /* both at once: generate, and derive with the peer's value */
-	CRYPTO_JOB_SIGN, /* AUTH by private key (RFC 7427, or RFC 4754 methods 9/10) */
+	CRYPTO_JOB_SIGN, /* AUTH by private key (RFC 7427, or RFC 4754 methods 9 to 11) */
 	CRYPTO_JOB_PSK_AUTH, /* prf(prf(PSK, "Key Pad for IKEv2"), octets), section 2.15 */
 	CRYPTO_JOB_VERIFY, /* certificate path, identity and signature of a peer */
 	CRYPTO_JOB_PPK, /* SK_d, SK_pi, SK_pr by a post-quantum pre-shared key (RFC 8784) */
@@ -156,7 +156,7 @@ enum crypto_job_kind {
 /* AUTH payload forms for signatures. */
 struct crypto_sign_in {
 	crypto_ref key;
-	uint8_t method; /* wire auth method: 14 (RFC 7427), 9, 10; 0: 9 or 10, as the key is */
+	uint8_t method; /* wire auth method: 14 (RFC 7427), 9 to 11; 0: one of those, as the key is */
 	uint16_t peer_hashes; /* bit per crypto_hash the peer announced; for method 14 */
 	struct bytes octets; /* InitiatorSignedOctets or ResponderSignedOctets */
 };

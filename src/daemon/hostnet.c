@@ -84,11 +84,14 @@ uint16_t hostnet_inner_mtu(uint32_t outer, uint8_t family, const struct esp_shap
 	return outer < headers ? 0 : (uint16_t)esp_inner_max(shape, outer - headers);
 }
 
-/* Which cipher a peer will choose nobody knows before: the one that takes most counts.  With an
- * AEAD a proposal has no integrity algorithm. */
-static void widen(const struct wire_proposal *p, struct esp_shape *s)
+/* What a peer will choose nobody knows before: of the proposal that comes first, the cipher that
+ * takes most.  When a peer takes another one, the data plane learns what fits.  With an AEAD a
+ * proposal has no integrity algorithm. */
+static void widen(const struct wire_sa *sa, struct esp_shape *s)
 {
-	for (size_t i = 0; i < p->n_transforms; i++) {
+	const struct wire_proposal *p = sa->proposals;
+
+	for (size_t i = 0; sa->n && i < p->n_transforms; i++) {
 		const struct wire_transform *e = &p->transforms[i];
 
 		for (size_t k = 0; e->type == WIRE_T_ENCR && k < p->n_transforms; k++) {
@@ -109,11 +112,9 @@ static struct esp_shape widest(const struct conf *conf)
 	struct esp_shape s = { 0, 4, 0 };
 
 	for (const struct conf_peer *p = conf->peers; p; p = p->next)
-		for (size_t i = 0; i < p->esp_proposals.sa.n; i++)
-			widen(&p->esp_proposals.sa.proposals[i], &s);
+		widen(&p->esp_proposals.sa, &s);
 	for (const struct conf_network *n = conf->networks; n; n = n->next)
-		for (size_t i = 0; i < n->esp_proposals.sa.n; i++)
-			widen(&n->esp_proposals.sa.proposals[i], &s);
+		widen(&n->esp_proposals.sa, &s);
 	return s;
 }
 

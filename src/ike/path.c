@@ -88,9 +88,8 @@ uint16_t sighash_read(const struct wire_payloads *p)
 
 void sighash_put(struct wire_out *o)
 {
-	static const uint8_t ours[] = {
-		0, CRYPTO_SHA2_256, 0, CRYPTO_SHA2_384, 0, CRYPTO_SHA2_512
-	};
+	static const uint8_t ours[] = { 0, CRYPTO_SHA2_256, 0, CRYPTO_SHA2_384,
+					0, CRYPTO_SHA2_512, 0, CRYPTO_IDENTITY };
 
 	wire_put_notify(o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_SIGNATURE_HASH_ALGORITHMS,
 			BYTES_OF(ours));

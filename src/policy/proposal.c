@@ -188,14 +188,18 @@ enum status policy_proposal_parse(struct arena *ar, uint8_t proto, const char *k
 
 const char *const *policy_default_proposals(uint8_t proto)
 {
-	/* RFC 8247 section 2: AES-GCM 128 and 256, PRF SHA2-256, groups 31, 19 are MUST or SHOULD;
-	 * SHA2-384 and group 20 for those who want 192 bits.  RFC 8221: AES-GCM is MUST. */
+	/* Everything that RFC 8247 section 2 and RFC 8221 section 5 say MUST or SHOULD about and
+	 * that is not weak, AEADs first; SHA2-384 and group 20 for those who want 192 bits. */
 	static const char *const ike[] = {
-		"aes128gcm16-aes256gcm16-prfsha256-prfsha384-x25519-ecp256-ecp384",
+		"aes128gcm16-aes256gcm16-chacha20poly1305-prfsha256-prfsha384-prfsha512-x25519-"
+		"ecp256-ecp384-modp2048",
+		"aes128-aes256-sha256-sha512-prfsha256-prfsha384-prfsha512-x25519-ecp256-ecp384-"
+		"modp2048",
 		NULL,
 	};
 	static const char *const esp[] = {
-		"aes128gcm16-aes256gcm16-esn-noesn",
+		"aes128gcm16-aes256gcm16-chacha20poly1305-esn-noesn",
+		"aes128-aes256-sha256-sha512-esn-noesn",
 		NULL,
 	};
 

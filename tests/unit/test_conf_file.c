@@ -329,37 +329,6 @@ static void all_at_once(void **state)
 	close_conf(&o);
 }
 
-/* Names that policy knows and nobody here can compute. */
-static void algorithms_not_here(void **state)
-{
-	static const struct {
-		unsigned line, col;
-		const char *part;
-	} want[] = {
-		{ 3, 15, "\"modp2048\" is not available" },
-		{ 3, 49, "\"ecp521\" is not available" },
-	};
-	struct opened o;
-	size_t i = 0;
-
-	(void)state;
-	write_conf("local_id = \"a.example\"\npeer \"b\" { remote_id = \"b\" ; " TS
-		   " ; psk = \"k\"\n"
-		   "proposals = { \"aes128gcm16-prfsha256-modp2048\", \"aes128-sha256-ecp521\" }\n"
-		   "esp_proposals = { \"chacha20poly1305\", \"aes192gcm16\", "
-		   "\"aes256gcm16-esn-noesn\" } }\n");
-	open_conf(&o);
-	assert_int_equal(o.st, ST_INVAL);
-	for (const struct conf_error *e = o.errs.head; e; e = e->next, i++)
-		if (i >= ARRAY_LEN(want) || e->at.line != want[i].line ||
-		    e->at.col != want[i].col || !strstr(e->text, want[i].part)) {
-			show(&o.errs);
-			fail_msg("error %zu", i);
-		}
-	assert_int_equal(i, ARRAY_LEN(want));
-	close_conf(&o);
-}
-
 /* What is offered unless the operator says otherwise, written out. */
 static void defaults_are_here(void **state)
 {
@@ -386,10 +355,10 @@ static void defaults_are_here(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(psk_files),           cmocka_unit_test(ppk_files),
-		cmocka_unit_test(long_psk_file),       cmocka_unit_test(no_such_file),
-		cmocka_unit_test(good_certs),          cmocka_unit_test(all_at_once),
-		cmocka_unit_test(algorithms_not_here), cmocka_unit_test(defaults_are_here),
+		cmocka_unit_test(psk_files),         cmocka_unit_test(ppk_files),
+		cmocka_unit_test(long_psk_file),     cmocka_unit_test(no_such_file),
+		cmocka_unit_test(good_certs),        cmocka_unit_test(all_at_once),
+		cmocka_unit_test(defaults_are_here),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

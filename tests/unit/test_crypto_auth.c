@@ -104,7 +104,7 @@ static void rfc4754_vectors(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(ecdsa_vectors); i++) {
 		const struct ecdsa_vector *v = &ecdsa_vectors[i];
-		uint8_t pub[128], priv[64], sig[128], der[160];
+		uint8_t pub[132], priv[66], sig[132], der[160];
 		struct bytes raw = unhex(v->signature, sig);
 		const struct curve *c = curve_by_group(v->group);
 		EVP_PKEY *key = pki_ec_import(c->name, unhex(v->pub, pub), unhex(v->priv, priv));
@@ -125,7 +125,8 @@ static void rfc4754_vectors(void **state)
 		/* The same as DER, in the form of RFC 7427. */
 		assert_int_equal(ecdsa_raw_to_der(c, raw, der + 13, sizeof(der) - 13, &n), ST_OK);
 		der[0] = 12;
-		memcpy(der + 1, ecdsa_algorithm(c->hash).p, 12);
+		memcpy(der + 1,
+		       crypto_sigalg_der((struct crypto_sigalg){ CRYPTO_ECDSA, c->hash }).p, 12);
 		in.method = 14;
 		in.signature = bytes_of(der, 13 + n);
 		r = run_verify(&in);
@@ -262,12 +263,16 @@ static void signature_forms_refused(void **state)
 	assert_refused(&r, "signature algorithm ecdsa-with-SHA1 is not accepted");
 	in.signature = auth_data(w.leaf_key, "SHA256", BYTES_OF(rsa), buf);
 	r = run_verify(&in);
-	assert_refused(&r, "sha256WithRSAEncryption is not accepted");
+	assert_refused(
+		&r, "signature algorithm of AUTH does not go with the certificate's key, which is "
+		    "EC P-256");
 	in.signature = auth_data(w.leaf_key, "SHA256", bytes_str("nonsense"), buf);
 	r = run_verify(&in);
 	assert_refused(&r, "is not an AlgorithmIdentifier");
 	/* The hash that AUTH names is the one that counts. */
-	in.signature = auth_data(w.leaf_key, "SHA384", ecdsa_algorithm(CRYPTO_SHA2_256), buf);
+	in.signature = auth_data(
+		w.leaf_key, "SHA384",
+		crypto_sigalg_der((struct crypto_sigalg){ CRYPTO_ECDSA, CRYPTO_SHA2_256 }), buf);
 	r = run_verify(&in);
 	assert_refused(&r, "AUTH does not verify");
 	in.signature = (struct bytes){ NULL, 0 };
@@ -278,14 +283,18 @@ static void signature_forms_refused(void **state)
 	in.signature = bytes_of(s.auth.data, s.auth.len);
 	in.method = 10;
 	r = run_verify(&in);
-	assert_refused(&r, "auth method 10 does not go with a key on P-256, whose is 9");
+	assert_refused(
+		&r, "auth method 10 does not go with the certificate's key, which is EC P-256: its "
+		    "method is 9");
 	in.method = 9;
 	in.signature.n--;
 	r = run_verify(&in);
 	assert_refused(&r, "signature has 63 bytes, method 9 needs 64");
 	in.method = 1;
 	r = run_verify(&in);
-	assert_refused(&r, "auth method 1 is not accepted with certificates (RSA with SHA-1)");
+	assert_refused(&r,
+		       "auth method 1 is not accepted with certificates: RSA without a negotiated "
+		       "hash, which by default is SHA-1");
 	in.method = 2;
 	r = run_verify(&in);
 	assert_refused(&r, "auth method 2 is not accepted");
@@ -308,7 +317,8 @@ static void zero_signature(void **state)
 	r = run_verify(&in);
 	assert_refused(&r, "AUTH does not verify");
 	buf[0] = 12;
-	memcpy(buf + 1, ecdsa_algorithm(CRYPTO_SHA2_256).p, 12);
+	memcpy(buf + 1,
+	       crypto_sigalg_der((struct crypto_sigalg){ CRYPTO_ECDSA, CRYPTO_SHA2_256 }).p, 12);
 	memcpy(buf + 13, der, sizeof(der));
 	in.method = 14;
 	in.signature = bytes_of(buf, 13 + sizeof(der));

@@ -144,8 +144,11 @@ static struct crypto_result verify_serial(crypto_ref trust, const char *serial, 
 						  .issuer_key = w.root_key });
 	struct bytes der = pki_der(leaf);
 	uint8_t buf[600];
-	struct crypto_verify_in in = usual(
-		der, der, auth_data(w.leaf_key, "SHA256", ecdsa_algorithm(CRYPTO_SHA2_256), buf));
+	struct crypto_verify_in in = usual(der, der,
+					   auth_data(w.leaf_key, "SHA256",
+						     crypto_sigalg_der((struct crypto_sigalg){
+							     CRYPTO_ECDSA, CRYPTO_SHA2_256 }),
+						     buf));
 	struct crypto_result r;
 
 	in.n_certs = 1;

@@ -6,6 +6,10 @@
 
 #include <cmocka.h>
 
+#include <openssl/bn.h>
+#include <openssl/dh.h>
+#include <openssl/evp.h>
+
 #include "crypto/openssl/crypto_openssl.h"
 #include "unit/test_crypto_vectors.h"
 
@@ -499,8 +503,8 @@ static void what_there_is(void **state)
 		{ 4, CRYPTO_X25519, 0, true },
 		{ 4, CRYPTO_ECP_256, 0, true },
 		{ 4, CRYPTO_ECP_384, 0, true },
-		{ 4, CRYPTO_ECP_521, 0, false },
-		{ 4, CRYPTO_MODP_2048, 0, false },
+		{ 4, CRYPTO_ECP_521, 0, true },
+		{ 4, CRYPTO_MODP_2048, 0, true },
 		{ 4, 2, 0, false }, /* MODP-1024 */
 		{ 5, 0, 0, false },
 		{ 0, 0, 0, false },
@@ -597,7 +601,8 @@ static void ke_vectors_hold(void **state)
 	}
 }
 
-static const uint16_t groups[] = { CRYPTO_X25519, CRYPTO_ECP_256, CRYPTO_ECP_384 };
+static const uint16_t groups[] = { CRYPTO_X25519, CRYPTO_ECP_256, CRYPTO_ECP_384, CRYPTO_ECP_521,
+				   CRYPTO_MODP_2048 };
 
 static void ke_agrees(void **state)
 {
@@ -674,15 +679,18 @@ static void ke_x25519_zero(void **state)
 
 static void ke_ecp_off_curve(void **state)
 {
-	/* The primes of P-256 and P-384 (SEC 2). */
+	/* The primes of P-256, P-384 and P-521 (SEC 2). */
 	static const char *const primes[] = {
 		"ffffffff00000001000000000000000000000000ffffffffffffffffffffffff",
 		"fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe"
 		"ffffffff0000000000000000ffffffff",
+		"01ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+		"ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+		"ffff",
 	};
 	struct fixture *f = *state;
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(primes); i++) {
 		const struct ke_vector *v = &ke_vectors[1 + i];
 		uint8_t buf[HEX_MAX] = { 0 }, prime[HEX_MAX];
 		size_t n = crypto_ke_public_len(v->group);
@@ -710,6 +718,92 @@ static void ke_ecp_off_curve(void **state)
 	}
 }
 
+/* RFC 3526 section 3 against libcrypto's own DH, both as initiator and responder. */
+static void ke_modp_is_dh(void **state)
+{
+	struct fixture *f = *state;
+	EVP_PKEY *key = NULL, *peer = EVP_PKEY_new();
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "DH", NULL);
+	char group[] = "modp_2048";
+	OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string("group", group, 0),
+				OSSL_PARAM_construct_end() };
+	uint8_t pub[256], secret[256];
+	struct crypto_result r;
+	size_t n;
+
+	assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_CTX_set_params(ctx, params), 1);
+	assert_int_equal(EVP_PKEY_generate(ctx, &key), 1);
+	EVP_PKEY_CTX_free(ctx);
+	assert_int_equal(
+		EVP_PKEY_get_octet_string_param(key, "encoded-pub-key", pub, sizeof(pub), &n), 1);
+	assert_int_equal(n, sizeof(pub));
+	r = run_respond(f, CRYPTO_MODP_2048, BYTES_OF(pub));
+	assert_int_equal(r.status, ST_OK);
+	assert_int_equal(EVP_PKEY_copy_parameters(peer, key), 1);
+	assert_int_equal(EVP_PKEY_set1_encoded_public_key(peer, r.ke.pub, r.ke.pub_len), 1);
+	ctx = EVP_PKEY_CTX_new(key, NULL);
+	assert_int_equal(EVP_PKEY_derive_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_CTX_set_dh_pad(ctx, 1), 1);
+	assert_int_equal(EVP_PKEY_derive_set_peer(ctx, peer), 1);
+	n = sizeof(secret);
+	assert_int_equal(EVP_PKEY_derive(ctx, secret, &n), 1);
+	assert_int_equal(r.ke.shared_len, n);
+	assert_memory_equal(r.ke.shared, secret, n);
+	EVP_PKEY_CTX_free(ctx);
+	EVP_PKEY_free(peer);
+	EVP_PKEY_free(key);
+}
+
+/* S2, RFC 6989 section 2.1: 0, 1, p-1, p and above; what is not in the subgroup of 2, as p-2. */
+static void ke_modp_bad_values(void **state)
+{
+	struct fixture *f = *state;
+	BIGNUM *p = BN_get_rfc3526_prime_2048(NULL), *y = BN_new();
+	uint8_t buf[256];
+
+	for (int i = -2; i < 3; i++) {
+		assert_true(BN_copy(y, p) &&
+			    (i < 0 ? BN_sub_word(y, (BN_ULONG)-i) : BN_add_word(y, (BN_ULONG)i)));
+		assert_int_equal(BN_bn2binpad(y, buf, sizeof(buf)), sizeof(buf));
+		check_bad_public(f, CRYPTO_MODP_2048, BYTES_OF(buf));
+	}
+	for (BN_ULONG i = 0; i < 2; i++) {
+		assert_true(BN_set_word(y, i));
+		assert_int_equal(BN_bn2binpad(y, buf, sizeof(buf)), sizeof(buf));
+		check_bad_public(f, CRYPTO_MODP_2048, BYTES_OF(buf));
+	}
+	memset(buf, 0xff, sizeof(buf));
+	check_bad_public(f, CRYPTO_MODP_2048, BYTES_OF(buf));
+	BN_free(y);
+	BN_free(p);
+}
+
+/* RFC 7296 section 2.14: as long as the group says, zeros in front kept.  One secret in 256 begins
+ * with one. */
+static void ke_leading_zeros(void **state)
+{
+	static const uint16_t short_ones[] = { CRYPTO_ECP_256, CRYPTO_MODP_2048 };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(short_ones); i++) {
+		struct crypto_result a = run_generate(f, short_ones[i]), b, c;
+		struct bytes pub = bytes_of(a.ke.pub, a.ke.pub_len);
+
+		do {
+			b = run_respond(f, short_ones[i], pub);
+			assert_int_equal(b.status, ST_OK);
+			assert_int_equal(b.ke.shared_len,
+					 short_ones[i] == CRYPTO_ECP_256 ? 32 : 256);
+		} while (b.ke.shared[0]);
+		c = run_derive(f, short_ones[i], secret_bytes(&a.ke.priv), pub,
+			       bytes_of(b.ke.pub, b.ke.pub_len));
+		assert_int_equal(c.status, ST_OK);
+		assert_int_equal(c.ke.shared_len, b.ke.shared_len);
+		assert_memory_equal(c.ke.shared, b.ke.shared, b.ke.shared_len);
+	}
+}
+
 /* Our own mistakes are not put on the peer. */
 static void ke_bugs(void **state)
 {
@@ -727,7 +821,7 @@ static void ke_bugs(void **state)
 		r = run_derive(f, v->group, none, unhex(v->pub_i, pub), unhex(v->pub_r, peer));
 		assert_failed(&r, ST_BUG);
 	}
-	r = run_generate(f, CRYPTO_ECP_521);
+	r = run_generate(f, 2); /* MODP-1024 */
 	assert_failed(&r, ST_BUG);
 	r = run_respond(f, 0, none);
 	assert_failed(&r, ST_BUG);
@@ -799,16 +893,29 @@ static void psk_bugs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(prf_vectors),      cmocka_unit_test(prf_empty_key),
-		cmocka_unit_test(hash_vectors),     cmocka_unit_test(kdf_vectors_hold),
-		cmocka_unit_test(ppk_mixes),        cmocka_unit_test(aead_vectors_hold),
-		cmocka_unit_test(cbc_vectors_hold), cmocka_unit_test(cbc_partial_block),
-		cmocka_unit_test(bad_keys),         cmocka_unit_test(contexts_are_rekeyed),
-		cmocka_unit_test(what_there_is),    cmocka_unit_test(random_differs),
-		cmocka_unit_test(ke_vectors_hold),  cmocka_unit_test(ke_agrees),
-		cmocka_unit_test(ke_bad_lengths),   cmocka_unit_test(ke_x25519_zero),
-		cmocka_unit_test(ke_ecp_off_curve), cmocka_unit_test(ke_bugs),
-		cmocka_unit_test(psk_auth),         cmocka_unit_test(psk_bugs),
+		cmocka_unit_test(prf_vectors),
+		cmocka_unit_test(prf_empty_key),
+		cmocka_unit_test(hash_vectors),
+		cmocka_unit_test(kdf_vectors_hold),
+		cmocka_unit_test(ppk_mixes),
+		cmocka_unit_test(aead_vectors_hold),
+		cmocka_unit_test(cbc_vectors_hold),
+		cmocka_unit_test(cbc_partial_block),
+		cmocka_unit_test(bad_keys),
+		cmocka_unit_test(contexts_are_rekeyed),
+		cmocka_unit_test(what_there_is),
+		cmocka_unit_test(random_differs),
+		cmocka_unit_test(ke_vectors_hold),
+		cmocka_unit_test(ke_agrees),
+		cmocka_unit_test(ke_bad_lengths),
+		cmocka_unit_test(ke_x25519_zero),
+		cmocka_unit_test(ke_ecp_off_curve),
+		cmocka_unit_test(ke_modp_is_dh),
+		cmocka_unit_test(ke_modp_bad_values),
+		cmocka_unit_test(ke_leading_zeros),
+		cmocka_unit_test(ke_bugs),
+		cmocka_unit_test(psk_auth),
+		cmocka_unit_test(psk_bugs),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

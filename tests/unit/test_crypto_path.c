@@ -336,13 +336,12 @@ static void keys_refused(void **state)
 		EVP_PKEY *key;
 		const char *refused;
 	} rows[] = {
-		{ EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048),
-		  "key of the peer's certificate is RSA of 2048 bits; EC P-256 and P-384 are "
-		  "accepted" },
-		{ pki_ec("P-521"), "key of the peer's certificate is EC secp521r1" },
+		{ EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024), "is RSA of 1024 bits" },
+		{ pki_rsa_pss(),
+		  "key of the peer's certificate is RSA-PSS of 2048 bits; accepted: EC P-256, "
+		  "P-384, P-521, RSA of 2048 to 8192 bits, Ed25519, Ed448" },
 		{ pki_ec("secp256k1"), "key of the peer's certificate is EC secp256k1" },
 		{ pki_ec("P-192"), "too weak: RSA needs 2048 bits, EC 224" },
-		{ EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), "is ED25519 of 256 bits" },
 		{ pki_explicit_p256(), "explicit ECC parameters" },
 	};
 	EVP_PKEY *odd = pki_explicit_p256();

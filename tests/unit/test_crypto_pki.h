@@ -44,6 +44,18 @@ static inline EVP_PKEY *pki_ec(const char *curve)
 	return key;
 }
 
+/* A key for RSASSA-PSS only. */
+static inline EVP_PKEY *pki_rsa_pss(void)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA-PSS", NULL);
+	EVP_PKEY *key = NULL;
+
+	assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_generate(ctx, &key), 1);
+	EVP_PKEY_CTX_free(ctx);
+	return key;
+}
+
 /* P-256, with its parameters spelled out. */
 static inline EVP_PKEY *pki_explicit_p256(void)
 {

@@ -46,10 +46,12 @@ static void key_files(void **state)
 	key_refused(bytes_str("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
 		    "cannot be read");
 	key_of_type_refused(w.leaf_key, "secret", "is encrypted");
-	key_of_type_refused(EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048), NULL,
-			    "the private key is RSA of 2048 bits; EC P-256 or P-384 is needed");
-	key_of_type_refused(pki_ec("P-521"), NULL, "the private key is EC secp521r1;");
-	key_of_type_refused(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), NULL, "ED25519");
+	key_of_type_refused(EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024), NULL,
+			    "the private key is RSA of 1024 bits; accepted: EC P-256, P-384, "
+			    "P-521, RSA of 2048 to 8192 bits, Ed25519, Ed448");
+	key_of_type_refused(pki_rsa_pss(), NULL, "the private key is RSA-PSS of 2048 bits;");
+	key_of_type_refused(pki_ec("secp256k1"), NULL, "the private key is EC secp256k1;");
+	key_of_type_refused(EVP_PKEY_Q_keygen(NULL, NULL, "X25519"), NULL, "X25519");
 	key_of_type_refused(pki_explicit_p256(), NULL, "EC with explicit parameters");
 }
 

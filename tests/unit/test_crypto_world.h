@@ -14,7 +14,8 @@
 
 enum { ID_IPV4 = 1, ID_FQDN = 2, ID_RFC822 = 3, ID_IPV6 = 5, ID_DN = 9, ID_GN = 10, ID_KEY = 11 };
 
-#define ALL_HASHES (1 << CRYPTO_SHA2_256 | 1 << CRYPTO_SHA2_384 | 1 << CRYPTO_SHA2_512)
+#define ALL_HASHES                                                                                 \
+	(1 << CRYPTO_SHA2_256 | 1 << CRYPTO_SHA2_384 | 1 << CRYPTO_SHA2_512 | 1 << CRYPTO_IDENTITY)
 #define LEAF_SAN "DNS:site-b.example, email:Admin@Site-B.example, IP:192.0.2.7, IP:2001:db8::7"
 
 /* One CA hierarchy for most tests: root -> intermediate -> leaf. */
@@ -216,9 +217,11 @@ static inline struct crypto_result verify_certs(crypto_ref trust, EVP_PKEY *key,
 						size_t n)
 {
 	uint8_t buf[600];
-	struct crypto_verify_in in =
-		usual((struct bytes){ NULL, 0 }, (struct bytes){ NULL, 0 },
-		      auth_data(key, "SHA256", ecdsa_algorithm(CRYPTO_SHA2_256), buf));
+	struct crypto_verify_in in = usual((struct bytes){ NULL, 0 }, (struct bytes){ NULL, 0 },
+					   auth_data(key, "SHA256",
+						     crypto_sigalg_der((struct crypto_sigalg){
+							     CRYPTO_ECDSA, CRYPTO_SHA2_256 }),
+						     buf));
 	struct crypto_result res;
 
 	in.trust = trust;

@@ -6,12 +6,14 @@
  * against it and may be called from any thread at once.  Store entries are added at start-up and
  * on reload, never changed, and live until the store is freed: references stay valid.
  *
- * There are AES-GCM, ChaCha20-Poly1305, AES-CBC with HMAC-SHA2, the HMAC-SHA2 PRFs, X25519, P-256
- * and P-384.  Keys, ours and a peer's, are EC P-256 or P-384; AUTH is RFC 7427 with SHA-2, or
- * methods 9 and 10 of RFC 4754.  Certificates of a path may be anything of 112 bits: RSA from 2048
- * bits, no SHA-1.  A peer's certificate is held against RFC 4945: the identity it claims must be in
- * it, key usages must allow signing, dates are judged at the moment the job names.  An anchor is
- * trusted as it is, self-signed or not.
+ * There are AES-GCM, ChaCha20-Poly1305, AES-CBC with HMAC-SHA2, the HMAC-SHA2 PRFs, X25519, P-256,
+ * P-384, P-521 and MODP-2048.  Keys, ours and a peer's, are EC P-256, P-384 or P-521, RSA of 2048
+ * to 8192 bits, Ed25519 or Ed448; AUTH is RFC 7427 with SHA-2 or (EdDSA) the message itself, or
+ * methods 9 to 11 of RFC 4754.  We sign with RSASSA-PSS and accept RSASSA-PKCS1-v1_5 as well.
+ * Certificates of a path may be anything of 112 bits: RSA from 2048 bits, no SHA-1.  A peer's
+ * certificate is held against RFC 4945: the identity it claims must be in it, key usages must allow
+ * signing, dates are judged at the moment the job names.  An anchor is trusted as it is,
+ * self-signed or not.
  *
  * Byte budget: no EVP object per SA.  The provider keeps one fetched algorithm and one context per
  * kind of operation and thread.

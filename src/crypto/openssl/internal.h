@@ -2,8 +2,9 @@
  * internal.h - how the libcrypto provider is divided.
  *
  *   ops.c       inline operations: PRF, hash, seal, open on contexts kept and rekeyed
- *   ke.c        key agreement
- *   ecdsa.c     curves, signature encodings, AlgorithmIdentifiers
+ *   ke.c        key agreement;  modp.c  the group that is no curve
+ *   ecdsa.c     curves, signature encodings
+ *   key.c       keys that sign: what they are, and with which algorithms
  *   sign.c      AUTH by private key or pre-shared key
  *   verify.c    AUTH of a peer: path, usage, identity, signature, in this order
  *   identity.c  whether a certificate is for an identity
@@ -30,6 +31,7 @@
 #include <stdatomic.h>
 
 #include "crypto/openssl/crypto_openssl.h"
+#include "crypto/sigalg.h"
 
 /* ---- curves ------------------------------------------------------------------------------- */
 
@@ -44,12 +46,36 @@ struct curve {
 	const char *auth; /* for crypto_cert_facts */
 };
 
-enum { CURVES = 2 };
+enum { CURVES = 3, FIELD_MAX = 66 };
 extern const struct curve curves[CURVES];
+
+/* The same refusal for every group. */
+MUST enum status ke_bad_length(struct bytes peer, size_t want, struct text *why);
 
 /* NULL when it is none of ours. */
 const struct curve *curve_by_group(uint16_t group);
 const struct curve *curve_of_key(const EVP_PKEY *key);
+
+/* ---- keys that sign ----------------------------------------------------------------------- */
+
+enum key_type { KEY_EC = 1, KEY_RSA, KEY_ED25519, KEY_ED448 };
+
+enum { RSA_BITS_MIN = 2048, RSA_BITS_MAX = 8192 }; /* RFC 8247 section 3.1.1 */
+
+/* A key, ours or a peer's, that AUTH can be made with. */
+struct key_kind {
+	enum key_type type;
+	const struct curve *curve; /* EC */
+	unsigned bits; /* RSA: of the modulus */
+};
+
+/* What such keys are, for people. */
+#define KEYS_ACCEPTED "EC P-256, P-384, P-521, RSA of 2048 to 8192 bits, Ed25519, Ed448"
+
+/* False when it is none of these. */
+bool key_kind_of(const EVP_PKEY *key, struct key_kind *ret_kind);
+/* Whether that is an algorithm of such a key. */
+bool key_kind_signs(const struct key_kind *k, enum crypto_scheme scheme);
 
 /* An EC key whose domain parameters are spelled out is none of ours, whatever they are: RFC 5480
  * section 2.1.1 allows named curves only. */
@@ -70,8 +96,9 @@ struct kit {
 
 struct key_entry {
 	EVP_PKEY *pkey;
-	EVP_PKEY_CTX *signer; /* a template, duplicated for every signature; NULL: public store */
-	const struct curve *curve;
+	bool secret; /* false: public store */
+	struct key_kind kind;
+	EVP_PKEY_CTX *signer; /* a template, duplicated for every signature; EdDSA has none */
 };
 
 struct trust_entry {
@@ -107,6 +134,7 @@ struct crypto_store {
 	struct blob *blobs; /* certificate chains handed out as views */
 	struct kit *idle;
 	EC_GROUP *groups[CURVES];
+	struct modp *modp;
 };
 
 MUST enum status entry_new(enum entry_kind kind, struct entry **ret_entry);
@@ -158,10 +186,8 @@ enum {
 	AUTH_SIGNATURE = 14, /* RFC 7427 */
 };
 
-/* The DER AlgorithmIdentifier of ecdsa-with-<hash>, RFC 7427 appendix A.3; NULL for others. */
-struct bytes ecdsa_algorithm(uint16_t hash);
-/* The hash that an AlgorithmIdentifier names with ECDSA; 0 and `why` for any other. */
-uint16_t ecdsa_algorithm_hash(struct bytes algorithm, struct text *why);
+/* Padding and hash of an RSA signature, made or verified, whose operation has been begun. */
+MUST enum status rsa_padding(EVP_PKEY_CTX *ctx, struct crypto_sigalg alg);
 
 /* RFC 4754 section 7: r | s, each as long as the order, to and from DER. */
 MUST enum status ecdsa_raw_to_der(const struct curve *c, struct bytes raw, uint8_t *ret_der,
@@ -170,15 +196,25 @@ MUST enum status ecdsa_der_to_raw(const struct curve *c, struct bytes der, uint8
 
 /* ---- jobs --------------------------------------------------------------------------------- */
 
+/* MODP-2048: what every agreement of the group shares. */
+struct modp;
+struct modp *modp_new(void); /* NULL: no memory */
+void modp_free(struct modp *m);
+
 /* Each writes its part of `ret` and, unless ST_OK, `why`. */
+MUST enum status modp_generate(const struct modp *m, struct crypto_result *ret);
+MUST enum status modp_derive(const struct modp *m, const struct crypto_job *job,
+			     struct crypto_result *ret, struct text *why);
+MUST enum status modp_respond(const struct modp *m, struct bytes peer, struct crypto_result *ret,
+			      struct text *why);
 MUST enum status ke_generate(struct crypto_store *s, struct kit *k, uint16_t group,
 			     struct crypto_result *ret, struct text *why);
 MUST enum status ke_derive(struct crypto_store *s, struct kit *k, const struct crypto_job *job,
 			   struct crypto_result *ret, struct text *why);
 MUST enum status ke_respond(struct crypto_store *s, struct kit *k, const struct crypto_job *job,
 			    struct crypto_result *ret, struct text *why);
-/* "ecdsa-p256-sha256": what signed, for people. */
-void auth_text(struct text *t, const struct curve *c, uint16_t hash);
+/* "ecdsa-p256-sha256", "rsa-3072-pss-sha256", "ed25519": what signed, for people. */
+void auth_text(struct text *t, const struct key_kind *k, struct crypto_sigalg alg);
 MUST enum status sign_auth(struct crypto_store *s, struct kit *k, const struct crypto_sign_in *in,
 			   struct crypto_result *ret, struct text *why);
 MUST enum status psk_auth(struct crypto_store *s, struct kit *k, const struct crypto_psk_in *in,

@@ -10,7 +10,7 @@ static void fill(struct crypto_result *ret, struct bytes pub)
 	ret->ke.pub_len = (uint16_t)pub.n;
 }
 
-static enum status bad_length(struct bytes peer, size_t want, struct text *why)
+enum status ke_bad_length(struct bytes peer, size_t want, struct text *why)
 {
 	text_fmt(why, "public value of the peer has %zu bytes, its group %zu", peer.n, want);
 	return ST_REFUSE;
@@ -69,7 +69,7 @@ static enum status x25519_derive(struct kit *k, EVP_PKEY *ours, struct bytes pee
 	enum status st;
 
 	if (peer_pub.n != X25519_LEN)
-		return bad_length(peer_pub, X25519_LEN, why);
+		return ke_bad_length(peer_pub, X25519_LEN, why);
 	peer = x25519_import(k, peer_pub, (struct bytes){ NULL, 0 });
 	if (!peer)
 		return ST_BUG;
@@ -178,7 +178,7 @@ static void ecp_done(struct ecp *e)
 /* x | y of e->p, each as long as the field (section 7), without the leading 4 of X9.62. */
 static bool ecp_coordinates(struct ecp *e, uint8_t *ret_xy)
 {
-	uint8_t buf[1 + 2 * 48];
+	uint8_t buf[1 + 2 * FIELD_MAX];
 	size_t n = 1 + 2 * (size_t)e->c->field;
 	bool ok = EC_POINT_point2oct(e->g, e->p, POINT_CONVERSION_UNCOMPRESSED, buf, n, e->bn) == n;
 
@@ -208,7 +208,7 @@ static enum status ecp_pair(struct ecp *e, struct crypto_result *ret)
  */
 static bool ecp_set_peer(struct ecp *e, struct bytes peer)
 {
-	uint8_t buf[1 + 2 * 48];
+	uint8_t buf[1 + 2 * FIELD_MAX];
 
 	buf[0] = POINT_CONVERSION_UNCOMPRESSED;
 	memcpy(buf + 1, peer.p, peer.n);
@@ -218,10 +218,10 @@ static bool ecp_set_peer(struct ecp *e, struct bytes peer)
 static enum status ecp_derive(struct ecp *e, struct bytes peer, struct crypto_result *ret,
 			      struct text *why)
 {
-	uint8_t xy[2 * 48];
+	uint8_t xy[2 * FIELD_MAX];
 
 	if (peer.n != 2u * e->c->field)
-		return bad_length(peer, 2u * e->c->field, why);
+		return ke_bad_length(peer, 2u * e->c->field, why);
 	if (!ecp_set_peer(e, peer)) {
 		text_fmt(why, "public value of the peer is not a point of %s", e->c->name);
 		return ST_REFUSE;
@@ -284,6 +284,8 @@ enum status ke_generate(struct crypto_store *s, struct kit *k, uint16_t group,
 
 	if (group == CRYPTO_X25519)
 		return x25519_generate(k, ret);
+	if (group == CRYPTO_MODP_2048)
+		return modp_generate(s->modp, ret);
 	if (!c)
 		return unknown_group(group, why);
 	st = ecp_init(&e, s, c) ? ecp_generate(&e, ret) : ST_NOMEM;
@@ -300,6 +302,8 @@ enum status ke_derive(struct crypto_store *s, struct kit *k, const struct crypto
 
 	if (job->in.ke_derive.group == CRYPTO_X25519)
 		return x25519_from_job(k, job, ret, why);
+	if (job->in.ke_derive.group == CRYPTO_MODP_2048)
+		return modp_derive(s->modp, job, ret, why);
 	if (!c)
 		return unknown_group(job->in.ke_derive.group, why);
 	st = ecp_init(&e, s, c) ? ecp_from_job(&e, job, ret, why) : ST_NOMEM;
@@ -317,6 +321,8 @@ enum status ke_respond(struct crypto_store *s, struct kit *k, const struct crypt
 
 	if (job->in.ke_respond.group == CRYPTO_X25519)
 		return x25519_respond(k, peer, ret, why);
+	if (job->in.ke_respond.group == CRYPTO_MODP_2048)
+		return modp_respond(s->modp, peer, ret, why);
 	if (!c)
 		return unknown_group(job->in.ke_respond.group, why);
 	st = ecp_init(&e, s, c) ? ecp_respond(&e, peer, ret, why) : ST_NOMEM;

@@ -136,7 +136,7 @@ static bool ops_has(void *ctx, uint8_t transform_type, uint16_t id, uint16_t key
 	case 1: return has_encr(id, key_bits);
 	case 2: return key_bits == 0 && crypto_prf_len(id) > 0;
 	case 3: return key_bits == 0 && has_integ(id);
-	case 4: return key_bits == 0 && (id == CRYPTO_X25519 || curve_by_group(id) != NULL);
+	case 4: return key_bits == 0 && crypto_ke_public_len(id) > 0;
 	default: return false;
 	}
 }

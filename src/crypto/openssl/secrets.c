@@ -8,14 +8,14 @@
 
 static enum status key_prepare(struct key_entry *k, bool public, const char *name, struct text *why)
 {
-	k->curve = curve_of_key(k->pkey);
-	if (!k->curve) {
+	if (!key_kind_of(k->pkey, &k->kind)) {
 		text_fmt(why, "%s: the private key is ", name);
 		key_describe(k->pkey, why);
-		text_add(why, "; EC P-256 or P-384 is needed");
+		text_add(why, "; accepted: " KEYS_ACCEPTED);
 		return ST_INVAL;
 	}
-	if (public)
+	k->secret = !public;
+	if (public || k->kind.type == KEY_ED25519 || k->kind.type == KEY_ED448)
 		return ST_OK;
 	k->signer = EVP_PKEY_CTX_new(k->pkey, NULL);
 	if (!k->signer || EVP_PKEY_sign_init(k->signer) != 1) {

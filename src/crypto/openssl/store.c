@@ -45,6 +45,11 @@ enum status crypto_store_new(struct crypto_store **ret_store)
 			return libcrypto_status(ST_IO);
 		}
 	}
+	s->modp = modp_new();
+	if (!s->modp) {
+		crypto_store_free(s);
+		return ST_NOMEM;
+	}
 	*ret_store = s;
 	return ST_OK;
 }
@@ -160,6 +165,7 @@ static void store_done(struct crypto_store *s)
 	}
 	for (size_t i = 0; i < CURVES; i++)
 		EC_GROUP_free(s->groups[i]);
+	modp_free(s->modp);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }

@@ -22,7 +22,7 @@ struct check {
 	STACK_OF(X509) * others; /* what the peer sent besides */
 	X509_STORE_CTX *path;
 	EVP_PKEY *key; /* of the leaf */
-	const struct curve *curve;
+	struct key_kind kind; /* its */
 	enum crypto_fault fault; /* what a refusal now would be for */
 };
 
@@ -132,14 +132,13 @@ static enum status check_leaf(struct check *c)
 	enum status st;
 
 	c->key = X509_get0_pubkey(c->leaf);
-	c->curve = c->key ? curve_of_key(c->key) : NULL;
-	if (!c->curve) {
+	if (!c->key || !key_kind_of(c->key, &c->kind)) {
 		text_add(c->why, "key of the peer's certificate is ");
 		if (c->key)
 			key_describe(c->key, c->why);
 		else
 			text_add(c->why, "unreadable");
-		text_add(c->why, "; EC P-256 and P-384 are accepted");
+		text_add(c->why, "; accepted: " KEYS_ACCEPTED);
 		return ST_REFUSE;
 	}
 	if (ASN1_STRING_length(serial) > SERIAL_MAX) {
@@ -207,43 +206,77 @@ static enum status check_path(struct check *c)
 
 /* A signature as libcrypto wants it. */
 struct signature {
-	uint16_t hash;
-	struct bytes der;
+	struct crypto_sigalg alg;
+	struct bytes b; /* ECDSA: DER */
 	uint8_t buf[DER_SIGNATURE_MAX];
 };
+
+/* The name of an algorithm that we do not take. */
+static void explain_algorithm(struct bytes algorithm, struct text *why)
+{
+	const uint8_t *p = algorithm.p;
+	X509_ALGOR *alg = d2i_X509_ALGOR(NULL, &p, (long)algorithm.n);
+	const ASN1_OBJECT *oid = NULL;
+	char name[80];
+
+	if (alg)
+		X509_ALGOR_get0(&oid, NULL, NULL, alg);
+	if (oid && OBJ_obj2txt(name, sizeof(name), oid, 0) > 0)
+		text_fmt(why, "signature algorithm %s is not accepted", name);
+	else
+		text_add(why, "signature algorithm is not an AlgorithmIdentifier");
+	text_add(why, "; ECDSA, RSASSA-PSS and RSA with SHA-256, SHA-384 and SHA-512, Ed25519 and "
+		      "Ed448 are");
+	X509_ALGOR_free(alg);
+}
 
 /* RFC 7427 section 3: length | AlgorithmIdentifier | signature. */
 static enum status read_rfc7427(struct check *c, struct signature *sig)
 {
 	struct cur in = cur_of(c->in->signature);
-	struct bytes alg = cur_take(&in, cur_u8(&in));
+	struct bytes der = cur_take(&in, cur_u8(&in));
+	size_t before = c->why->n;
 
-	sig->der = cur_rest(&in);
-	if (in.err || alg.n == 0) {
+	sig->b = cur_rest(&in);
+	if (in.err || der.n == 0) {
 		text_add(c->why, "AUTH data ends inside its AlgorithmIdentifier");
 		return ST_REFUSE;
 	}
-	sig->hash = ecdsa_algorithm_hash(alg, c->why);
-	return sig->hash ? ST_OK : ST_REFUSE;
+	if (crypto_sigalg_read(der, c->why, &sig->alg) != ST_OK) {
+		if (c->why->n == before)
+			explain_algorithm(der, c->why);
+		return ST_REFUSE;
+	}
+	if (key_kind_signs(&c->kind, sig->alg.scheme))
+		return ST_OK;
+	text_add(c->why,
+		 "signature algorithm of AUTH does not go with the certificate's key, which "
+		 "is ");
+	key_describe(c->key, c->why);
+	return ST_REFUSE;
 }
 
 /* RFC 4754 section 3: curve, hash and length come with the method. */
 static enum status read_rfc4754(struct check *c, struct signature *sig)
 {
+	const struct curve *curve = c->kind.curve;
 	enum status st;
 	size_t n = 0;
 
-	if (c->in->method != c->curve->method) {
-		text_fmt(c->why, "auth method %u does not go with a key on %s, whose is %u",
-			 c->in->method, c->curve->name, c->curve->method);
+	if (!curve || c->in->method != curve->method) {
+		text_fmt(c->why, "auth method %u does not go with the certificate's key, which is ",
+			 c->in->method);
+		key_describe(c->key, c->why);
+		if (curve)
+			text_fmt(c->why, ": its method is %u", curve->method);
 		return ST_REFUSE;
 	}
-	st = ecdsa_raw_to_der(c->curve, c->in->signature, sig->buf, sizeof(sig->buf), &n);
+	st = ecdsa_raw_to_der(curve, c->in->signature, sig->buf, sizeof(sig->buf), &n);
 	if (st == ST_REFUSE)
 		text_fmt(c->why, "signature has %zu bytes, method %u needs %u", c->in->signature.n,
-			 c->in->method, 2u * c->curve->field);
-	sig->hash = c->curve->hash;
-	sig->der = bytes_of(sig->buf, n);
+			 c->in->method, 2u * curve->field);
+	sig->alg = (struct crypto_sigalg){ CRYPTO_ECDSA, curve->hash };
+	sig->b = bytes_of(sig->buf, n);
 	return st;
 }
 
@@ -255,32 +288,60 @@ static enum status read_signature(struct check *c, struct signature *sig)
 	case AUTH_ECDSA_384:
 	case AUTH_ECDSA_521: return read_rfc4754(c, sig);
 	default:
-		text_fmt(c->why, "auth method %u is not accepted with certificates%s",
-			 c->in->method, c->in->method == AUTH_RSA ? " (RSA with SHA-1)" : "");
+		text_fmt(
+			c->why, "auth method %u is not accepted with certificates%s", c->in->method,
+			c->in->method == AUTH_RSA
+				? ": RSA without a negotiated hash, which by default is SHA-1; RSA "
+				  "keys need digital signatures (RFC 7427)"
+				: "");
 		return ST_REFUSE;
 	}
 }
 
-static enum status check_signature(struct check *c, struct signature *sig)
+static enum status verify_hash(struct check *c, const struct signature *sig, bool *ret_good)
 {
 	uint8_t digest[CRYPTO_HASH_MAX];
 	EVP_PKEY_CTX *ctx;
-	enum status st = ops_hash(c->kit->ops, sig->hash, c->in->octets, digest);
+	enum status st = ops_hash(c->kit->ops, sig->alg.hash, c->in->octets, digest);
 
 	if (st != ST_OK)
 		return st;
 	ctx = EVP_PKEY_CTX_new(c->key, NULL);
-	if (!ctx || EVP_PKEY_verify_init(ctx) != 1) {
+	if (!ctx || EVP_PKEY_verify_init(ctx) != 1)
 		st = ST_BUG;
-	} else if (EVP_PKEY_verify(ctx, sig->der.p, sig->der.n, digest,
-				   crypto_hash_len(sig->hash)) != 1) {
-		text_add(c->why, "AUTH does not verify with the key of certificate \"");
-		explain_name(X509_get_subject_name(c->leaf), c->why);
-		text_add(c->why, "\"");
-		st = ST_REFUSE;
-	}
+	if (st == ST_OK && c->kind.type == KEY_RSA)
+		st = rsa_padding(ctx, sig->alg);
+	if (st == ST_OK)
+		*ret_good = EVP_PKEY_verify(ctx, sig->b.p, sig->b.n, digest,
+					    crypto_hash_len(sig->alg.hash)) == 1;
 	EVP_PKEY_CTX_free(ctx);
 	return st;
+}
+
+static enum status verify_message(struct check *c, const struct signature *sig, bool *ret_good)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	bool ready = ctx && EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, c->key) == 1;
+
+	if (ready)
+		*ret_good = EVP_DigestVerify(ctx, sig->b.p, sig->b.n, c->in->octets.p,
+					     c->in->octets.n) == 1;
+	EVP_MD_CTX_free(ctx);
+	return ready ? ST_OK : ST_BUG;
+}
+
+static enum status check_signature(struct check *c, const struct signature *sig)
+{
+	bool good = false;
+	enum status st = sig->alg.hash == CRYPTO_IDENTITY ? verify_message(c, sig, &good)
+							  : verify_hash(c, sig, &good);
+
+	if (st != ST_OK || good)
+		return st;
+	text_add(c->why, "AUTH does not verify with the key of certificate \"");
+	explain_name(X509_get_subject_name(c->leaf), c->why);
+	text_add(c->why, "\"");
+	return ST_REFUSE;
 }
 
 /* ---- what we keep ------------------------------------------------------------------------- */
@@ -303,16 +364,8 @@ static void note_validity(struct check *c, struct crypto_cert_facts *facts)
 	}
 }
 
-void auth_text(struct text *t, const struct curve *c, uint16_t hash)
-{
-	const char *name = hash == CRYPTO_SHA2_256   ? "sha256"
-			   : hash == CRYPTO_SHA2_384 ? "sha384"
-						     : "sha512";
-
-	text_fmt(t, "%s-%s", c->auth, name);
-}
-
-static enum status note_facts(struct check *c, uint16_t hash, struct crypto_cert_facts *facts)
+static enum status note_facts(struct check *c, struct crypto_sigalg alg,
+			      struct crypto_cert_facts *facts)
 {
 	const ASN1_INTEGER *serial = X509_get0_serialNumber(c->leaf);
 	struct text auth = TEXT_OF(facts->auth);
@@ -320,7 +373,7 @@ static enum status note_facts(struct check *c, uint16_t hash, struct crypto_cert
 	note_validity(c, facts);
 	facts->serial_len = (uint8_t)ASN1_STRING_length(serial);
 	memcpy(facts->serial, ASN1_STRING_get0_data(serial), facts->serial_len);
-	auth_text(&auth, c->curve, hash);
+	auth_text(&auth, &c->kind, alg);
 	if (revocation_id(c->trust, X509_get_issuer_name(c->leaf), serial, facts->revocation_id) !=
 	    ST_OK)
 		return ST_NOMEM;
@@ -372,7 +425,7 @@ static enum status run_checks(struct check *c, struct crypto_cert_facts *facts)
 	st = read_signature(c, &sig);
 	if (st == ST_OK)
 		st = check_signature(c, &sig);
-	return st == ST_OK ? note_facts(c, sig.hash, facts) : st;
+	return st == ST_OK ? note_facts(c, sig.alg, facts) : st;
 }
 
 enum status verify_auth(struct crypto_store *s, struct kit *k, const struct crypto_verify_in *in,
