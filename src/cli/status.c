@@ -110,6 +110,29 @@ static void print_signer(const json_t *status)
 	printf("%s\n", buf);
 }
 
+static void print_load(json_t *status)
+{
+	json_t *l = json_object_get(status, "load");
+	char buf[512];
+	struct text t = TEXT_OF(buf);
+
+	if (!l)
+		return;
+	text_add(&t, "load        ");
+	cli_add(&t, cli_str(l, "level"));
+	text_fmt(&t, ", %lld of %lld half-open from %lld prefixes",
+		 (long long)cli_int(l, "half_open"), (long long)cli_int(l, "half_open_max"),
+		 (long long)cli_int(l, "prefixes"));
+	if (*cli_str(l, "worst_prefix")) {
+		text_add(&t, ", most from ");
+		cli_add(&t, cli_str(l, "worst_prefix"));
+		text_fmt(&t, " (%lld)", (long long)cli_int(l, "worst_half_open"));
+	}
+	if (cli_int(l, "puzzle_bits"))
+		text_fmt(&t, ", puzzles of %lld bits", (long long)cli_int(l, "puzzle_bits"));
+	printf("%s\n", buf);
+}
+
 void cli_print_status(json_t *status)
 {
 	json_t *dp = json_object_get(status, "dataplane");
@@ -128,6 +151,7 @@ void cli_print_status(json_t *status)
 	cli_add(&t, cli_str(dp, "interface"));
 	text_fmt(&t, ", MTU %lld\n", (long long)cli_int(dp, "mtu"));
 	printf("%s", buf);
+	print_load(status);
 	print_networks(status);
 	print_signer(status);
 	printf("counters that are not zero:\n");

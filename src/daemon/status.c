@@ -227,6 +227,28 @@ static json_t *signer_json(const struct host *h)
 	return o;
 }
 
+/* What newcomers are asked for, and why (RFC 8019). */
+static json_t *load_json(const struct host *h)
+{
+	struct ike_load_info l = ike_load(h->ike);
+	char buf[PREFIX_TEXT_MAX];
+	json_t *o = json_object();
+
+	put_text(o, "level", ike_load_name(l.level));
+	put_num(o, "half_open", l.half_open);
+	put_num(o, "half_open_max", l.half_open_max);
+	put_num(o, "known", l.known);
+	put_num(o, "solved", l.solved);
+	put_num(o, "prefixes", l.prefixes);
+	put_text(o, "worst_prefix", l.worst.ip.family ? prefix_text(&l.worst, buf) : "");
+	put_num(o, "worst_half_open", l.worst_half_open);
+	put_num(o, "bytes", l.bytes);
+	put_num(o, "key_exchanges", l.key_exchanges);
+	put_num(o, "verifications", l.verifications);
+	put_num(o, "puzzle_bits", l.puzzle_bits);
+	return o;
+}
+
 json_t *status_json(const struct host *h)
 {
 	struct ike_totals totals = ike_totals(h->ike);
@@ -238,6 +260,7 @@ json_t *status_json(const struct host *h)
 	put_num(o, "ike_sas", totals.sas);
 	put_num(o, "child_sas", totals.children);
 	put_num(o, "half_open", totals.half_open);
+	put(o, "load", load_json(h));
 	if (add_counters(h, counters) != ST_OK) {
 		json_decref(counters);
 		json_decref(o);

@@ -668,6 +668,7 @@ bool admit_request(struct ike *ike, const struct ike_datagram *d, const struct w
 {
 	struct caller c = { .d = d, .h = h };
 
+	roll_rates(ike);
 	ike->admit.rate.requests++;
 	admit_weigh(ike);
 	look(ike, &c);
@@ -685,13 +686,19 @@ bool admit_request(struct ike *ike, const struct ike_datagram *d, const struct w
 
 /* ---- what comes after --------------------------------------------------------------------- */
 
+static void failed(struct ike *ike)
+{
+	roll_rates(ike);
+	ike->admit.rate.failures++;
+}
+
 void admit_state(struct ike *ike, struct ike_sa *sa)
 {
 	if (!sa_half_open(sa))
 		admit_leave(ike, sa);
 	else if (sa->state == SA_FAILED && sa->slot) {
 		/* It stays only to say no once more. */
-		ike->admit.rate.failures++;
+		failed(ike);
 		slot_show(ike, sa->slot, PROOF_NONE);
 	}
 }
@@ -772,7 +779,7 @@ void admit_junk(struct ike *ike, struct ike_sa *sa)
 {
 	if (!sa->slot || sa->state != SA_R_INIT)
 		return;
-	ike->admit.rate.failures++;
+	failed(ike);
 	if (sa->slot->junk++ == 0)
 		sa->slot->crowd->suspect++;
 	admit_weigh(ike);

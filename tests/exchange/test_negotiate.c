@@ -126,11 +126,12 @@ static void endless_cookies(void **state)
 	uint8_t cookie[4] = { 0 };
 	struct script s;
 	unsigned requests = 0;
+	bool more;
 
 	pair_start_a(p);
 	connect(p->a);
 	script_init(&s, p->w, "192.0.2.2", p->a, false);
-	while (script_take(&s)) {
+	for (more = script_take(&s); more; more = script_exchange(&s)) {
 		requests++;
 		assert_in_range(requests, 1, 8);
 		s.spi_i = s.msg.hdr.spi_i;
@@ -138,8 +139,8 @@ static void endless_cookies(void **state)
 		script_begin_clear(&s, WIRE_IKE_SA_INIT, true, 0);
 		wire_put_notify(&s.out, 0, bytes_of(NULL, 0), WIRE_N_COOKIE, BYTES_OF(cookie));
 		script_send(&s);
-		world_run(p->w);
 	}
+	assert_true(requests > 2);
 	script_done(&s);
 	while (!node_event(p->a, IKE_EV_UNREACHABLE)) {
 		world_drop_all(p->w);

@@ -194,13 +194,17 @@ static void status(void **state)
 		printed(cli_print_status,
 			"{\"version\":\"1.2\",\"pid\":42,\"uptime_s\":3600,\"ike_sas\":3,\"half_"
 			"open\":1,"
-			"\"child_sas\":2,\"counters\":{\"z.last\":5,\"ike.zero\":0,\"a.first\":10},"
+			"\"child_sas\":2,\"load\":{\"level\":\"puzzles\",\"half_open\":40,"
+			"\"half_open_max\":64,\"prefixes\":3,\"worst_prefix\":\"192.0.2.1/32\","
+			"\"worst_half_open\":38,\"puzzle_bits\":14},\"counters\":{\"z.last\":5,\"ike.zero\":0,\"a.first\":10},"
 			"\"dataplane\":{\"kind\":\"user\",\"interface\":\"w0\",\"mtu\":1400,"
 			"\"counters\":{\"m.middle\":7}}}"),
 		"warrend 1.2, process 42, running for 1h 0m\n"
 		"IKE SAs     3, of them 1 half-open\n"
 		"child SAs   2\n"
 		"data plane  user, interface w0, MTU 1400\n"
+		"load        puzzles, 40 of 64 half-open from 3 prefixes, most from 192.0.2.1/32 "
+		"(38), puzzles of 14 bits\n"
 		"counters that are not zero:\n"
 		"  a.first   10\n"
 		"  m.middle  7\n"
