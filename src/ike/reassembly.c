@@ -293,7 +293,8 @@ bool fragment_repeated(struct ike *ike, struct ike_sa *sa, const struct ike_data
 		return false;
 	arena_init(&ar, ike->mem, IKE_MESSAGE_ARENA);
 	is_fragment = wire_ike_parse(&ar, d->data, &msg, &fault) == ST_OK && msg.sk.fragments;
-	if (is_fragment && (msg.sk.fragment != 1 || sa->win.in_progress || !sa->keys.mat)) {
+	/* What a half-open SA answered was IKE_SA_INIT. */
+	if (is_fragment && (msg.sk.fragment != 1 || sa->win.in_progress || sa_half_open(sa))) {
 		count(ike, C_FRAGMENT_REPEATED);
 	} else if (is_fragment && is_authentic(ike, sa, &ar, &msg)) {
 		count(ike, C_REPEATED_REQUEST);
