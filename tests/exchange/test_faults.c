@@ -19,6 +19,7 @@ struct life {
 	void (*configure)(struct pair *p);
 	void (*live)(struct pair *p);
 	long jobs, ops; /* there are at least so many of them at either end */
+	const char *counter; /* what only this life brings about, at b */
 };
 
 /* ---- lives ---------------------------------------------------------------------------------- */
@@ -146,11 +147,74 @@ static void live_moving(struct pair *p)
 	both_ways(p);
 }
 
-static const struct life a_key = { 600, with_a_key, live_connected, 5, 4 };
-static const struct life certificates = { 601, with_certificates, live_connected, 5, 4 };
-static const struct life both_ends = { 602, from_both_ends, live_connected, 5, 4 };
-static const struct life network = { 603, in_a_network, live_as_a_member, 5, 4 };
-static const struct life moving = { 604, behind_a_nat, live_moving, 5, 2 };
+/* Certificates so large that IKE_AUTH goes in fragments (RFC 7383), sealed by AES-CBC and HMAC. */
+static void in_fragments(struct pair *p)
+{
+	static const uint8_t filler[2000];
+
+	pair_certs(p);
+	for (int i = 0; i < 2; i++) {
+		p->pa->certs[p->pa->n_certs++] = test_conf_dup(p->ca, BYTES_OF(filler));
+		p->pb->certs[p->pb->n_certs++] = test_conf_dup(p->cb, BYTES_OF(filler));
+	}
+	p->pa->ike = test_conf_sa(p->ca, WIRE_PROTO_IKE, "aes128-sha256-prfsha256-x25519");
+	p->pb->ike = test_conf_sa(p->cb, WIRE_PROTO_IKE, "aes128-sha256-prfsha256-x25519");
+}
+
+/* The largest packet towards b turns out to be smaller than we took it for. */
+static void live_on_a_narrow_path(struct pair *p)
+{
+	struct dp_report r = { .kind = DP_REPORT_PMTU };
+
+	if (world_packet(p->w, 0))
+		world_deliver(p->w, world_packet(p->w, 0));
+	if (world_packet(p->w, 0))
+		world_deliver(p->w, world_packet(p->w, 0));
+	r.u.pmtu.remote = test_endpoint("192.0.2.2", 500);
+	r.u.pmtu.mtu = 1300;
+	node_report(p->a, &r);
+	/* One fragment is late, another one comes twice. */
+	if (world_packets(p->w) > 2) {
+		world_copy(p->w, world_packet(p->w, 1));
+		world_drop(p->w, world_packet(p->w, 0));
+	}
+	live_connected(p);
+}
+
+/* A pre-shared key against quantum computers (RFC 8784), which both insist on. */
+static void with_a_ppk(struct pair *p)
+{
+	static const char id[] = "ppk-1";
+
+	p->pa->ppk = p->pb->ppk = 9;
+	p->pa->ppk_id = test_conf_dup(p->ca, bytes_of(id, sizeof(id) - 1));
+	p->pb->ppk_id = test_conf_dup(p->cb, bytes_of(id, sizeof(id) - 1));
+	p->pa->ppk_required = p->pb->ppk_required = true;
+}
+
+/* Whom it does not know has to solve a puzzle (RFC 8019). */
+static void with_puzzles(struct pair *p)
+{
+	test_conf_addresses(p->cb, p->pb, "");
+	p->pb->start = IKE_START_LISTEN;
+	p->cb->conf.half_open_cookie = p->cb->conf.half_open_puzzle = 0;
+	p->cb->conf.puzzle_max = 6;
+	p->ca->conf.puzzle_solve = p->cb->conf.puzzle_solve = 8;
+}
+
+static const struct life a_key = { 600, with_a_key, live_connected, 5, 4, "ike.sa.established" };
+static const struct life certificates = { 601, with_certificates, live_connected, 5,
+					  4,   "ike.cookie.sent" };
+static const struct life both_ends = { 602, from_both_ends,      live_connected, 5,
+				       4,   "ike.sa.established" };
+static const struct life network = {
+	603, in_a_network, live_as_a_member, 5, 4, "ike.sa.established"
+};
+static const struct life moving = { 604, behind_a_nat, live_moving, 5, 2, "ike.sa.established" };
+static const struct life fragments = { 605, in_fragments,      live_on_a_narrow_path, 5,
+				       4,   "ike.rx.fragments" };
+static const struct life ppk = { 606, with_a_ppk, live_connected, 6, 4, "ike.sa.established" };
+static const struct life puzzles = { 607, with_puzzles, live_connected, 5, 4, "ike.puzzle.solved" };
 
 /* ---- one life ------------------------------------------------------------------------------- */
 
@@ -219,6 +283,8 @@ static bool one_life(const struct fault *f, const struct life *life, struct coun
 	n = f->at_b ? p.b : p.a;
 	life->live(&p);
 	*ret = (struct counted){ n->mem.calls, n->n_jobs, n->n_ops };
+	if (f->alloc < 0 && f->job < 0 && f->op < 0)
+		assert_true(node_counter(p.b, life->counter) > 0);
 	hit = n->mem.refused > 0 || f->job >= 0 || f->op >= 0;
 	heal(n);
 	world_live(p.w, dur_s(400));
@@ -435,6 +501,9 @@ int main(void)
 		each_fault(both_ends),
 		each_fault(network),
 		each_fault(moving),
+		each_fault(fragments),
+		each_fault(ppk),
+		each_fault(puzzles),
 		pair_test(child_not_installed),
 		cmocka_unit_test(wanted_child_comes_back),
 		pair_test(slow_data_plane),
