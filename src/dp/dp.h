@@ -52,6 +52,7 @@ enum dp_cap {
 enum dp_op_kind {
 	DP_CHILD_ADD, /* install both directions of a child SA; again with the same id and
 		       * `outbound`: begin to send on it (the rest is ignored) */
+	DP_CHILD_QUIET, /* only receives from now on, for good: another one has its traffic */
 	DP_CHILD_DEL,
 	DP_CHILD_ADDRESS, /* new endpoints (MOBIKE, NAT) */
 	DP_CHILD_QUERY, /* answered by DONE with counters */
@@ -95,7 +96,7 @@ struct dp_op {
 			struct endpoint remote;
 			bool encap;
 		} address;
-		dp_child_id id; /* DEL, QUERY */
+		dp_child_id id; /* QUIET, DEL, QUERY */
 		struct {
 			dp_peer_id peer;
 			struct wire_ts_list ts_local;

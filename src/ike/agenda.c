@@ -1,31 +1,174 @@
 /*
- * agenda.c - what an SA still has to do, as wishes.
+ * agenda.c - what an SA does next.
+ *
+ * The window is one, so an SA that wants several things does them one after the other.  What it
+ * still has to do is not a queue of messages but what its state says: bits on the SA and on its
+ * children.  Whenever the window may have become free, or something is wanted, or a pause is over,
+ * the first of these is done that can be:
+ *
+ *	delete the IKE SA > delete children > rekey the IKE SA > rekey a child > another child >
+ *probe
+ *
+ * So a wish that makes no sense any more is just not there, and nothing has to be taken back.  It
+ * happens at the end of an entry (engine.c), when all that led to it has been committed.
  */
 #include "ike/internal.h"
 
-void child_want_rekey(struct ike *ike, struct child *c)
+/* ---- wishes ------------------------------------------------------------------------------- */
+
+void wish_failed(struct ike *ike, struct wish *w)
 {
-	(void)ike;
-	c->rekey.on = true;
+	int64_t secs = IKE_CREATE_RETRY_FIRST_S;
+
+	for (unsigned i = 0; i < w->failures && secs < IKE_CREATE_RETRY_LAST_S; i++)
+		secs *= 2;
+	if (secs > IKE_CREATE_RETRY_LAST_S)
+		secs = IKE_CREATE_RETRY_LAST_S;
+	w->after = mono_add(ike->now.mono, jitter(ike, dur_s(secs)));
+	if (w->failures < UINT8_MAX)
+		w->failures++;
 }
 
-void child_want_delete(struct ike *ike, struct child *c, const char *why)
+void wish_granted(struct wish *w)
 {
-	struct ike_sa *sa = c->sa;
-	uint32_t spi = c->spi_in;
+	*w = (struct wish){ 0 };
+}
 
-	child_remove(ike, c, why);
-	info_delete_child(ike, sa, spi, why);
+static bool due(const struct ike *ike, const struct wish *w)
+{
+	return w->on && !mono_before(ike->now.mono, w->after);
+}
+
+void child_want_rekey(struct ike *ike, struct child *c)
+{
+	if (c->state != CHILD_UP)
+		return;
+	c->rekey.on = true;
+	agenda_soon(ike, c->sa);
 }
 
 void sa_want_rekey(struct ike *ike, struct ike_sa *sa)
 {
-	(void)ike;
+	if (sa->state != SA_UP)
+		return;
 	sa->rekey.on = true;
+	agenda_soon(ike, sa);
 }
 
 void sa_want_child(struct ike *ike, struct ike_sa *sa)
 {
-	(void)ike;
 	sa->more.on = true;
+	agenda_soon(ike, sa);
+}
+
+/* ---- choosing ----------------------------------------------------------------------------- */
+
+void agenda_soon(struct ike *ike, struct ike_sa *sa)
+{
+	if (list_empty(&sa->todo))
+		list_add_tail(&ike->todo, &sa->todo);
+}
+
+static bool busy(const struct ike_sa *sa)
+{
+	return sa->win.request.n || sa->attempt || sa->create;
+}
+
+static bool any_doomed(const struct ike_sa *sa)
+{
+	list_for_each(n, &sa->leaving)
+		if (CONTAINER_OF(n, const struct child, node)->state == CHILD_DOOMED)
+			return true;
+	return false;
+}
+
+static struct child *child_to_rekey(const struct ike *ike, const struct ike_sa *sa)
+{
+	list_for_each(n, &sa->children) {
+		struct child *c = CONTAINER_OF(n, struct child, node);
+
+		if (c->state == CHILD_UP && c->installed && due(ike, &c->rekey))
+			return c;
+	}
+	return NULL;
+}
+
+/* Nothing new is made while the peer makes something: it would be refused (section 2.25). */
+static bool create(struct ike *ike, struct ike_sa *sa)
+{
+	struct child *c;
+
+	if (sa->answering || ike->shutdown)
+		return false;
+	c = child_to_rekey(ike, sa);
+	if (due(ike, &sa->rekey))
+		create_start(ike, sa, CREATE_REKEY_SA, NULL);
+	else if (c)
+		create_start(ike, sa, CREATE_REKEY_CHILD, c);
+	else if (due(ike, &sa->more))
+		create_start(ike, sa, CREATE_CHILD, NULL);
+	return busy(sa);
+}
+
+static void first(mono_t *when, const struct wish *w)
+{
+	if (w->on && mono_before(w->after, *when))
+		*when = w->after;
+}
+
+/* When the first of the pauses is over. */
+static void wait(struct ike *ike, struct ike_sa *sa, bool short_of_memory)
+{
+	mono_t when = MONO_NEVER;
+
+	first(&when, &sa->rekey);
+	first(&when, &sa->more);
+	list_for_each(n, &sa->children) {
+		const struct child *c = CONTAINER_OF(n, const struct child, node);
+
+		if (c->state == CHILD_UP && c->installed)
+			first(&when, &c->rekey);
+	}
+	if (short_of_memory)
+		when = mono_add(ike->now.mono, ike->conf->retransmit_timeout);
+	/* What is due already waits for the peer's exchange, whose end leads here. */
+	if (mono_before(ike->now.mono, when) && mono_before(when, MONO_NEVER))
+		heap_arm(&ike->timers, &sa->retransmit, when);
+}
+
+/* False: something there was no memory for. */
+static bool tell_data_plane(struct ike *ike, struct ike_sa *sa)
+{
+	bool ok = true;
+
+	list_for_each(n, &sa->children)
+		ok = child_tell_sends(ike, CONTAINER_OF(n, struct child, node)) && ok;
+	return ok;
+}
+
+static void established(struct ike *ike, struct ike_sa *sa)
+{
+	bool ok = tell_data_plane(ike, sa);
+
+	if (busy(sa))
+		return;
+	if (any_doomed(sa))
+		ok = info_delete_children(ike, sa) && ok;
+	else if (!create(ike, sa) && sa->probe)
+		ok = info_ask(ike, sa) && ok;
+	if (!busy(sa))
+		wait(ike, sa, !ok);
+}
+
+void agenda_run(struct ike *ike)
+{
+	while (!list_empty(&ike->todo)) {
+		struct ike_sa *sa = CONTAINER_OF(ike->todo.next, struct ike_sa, todo);
+
+		list_del(&sa->todo);
+		if (sa->state == SA_UP)
+			established(ike, sa);
+		else if (sa->state == SA_DELETING && !busy(sa))
+			info_delete(ike, sa, 0);
+	}
 }

@@ -8,17 +8,35 @@
 
 /* ---- asking ------------------------------------------------------------------------------- */
 
-enum status agree_offer(struct arena *ar, const struct wire_sa *conf, uint32_t spi, bool ke,
-			struct wire_sa *ret)
+/* A proposal of its own for what is in use, if the configuration still allows it: a successor
+ * SHOULD NOT have other algorithms (section 2.8). */
+static enum status keep_suite(struct arena *ar, const struct wire_sa *conf,
+			      const struct policy_suite *suite, struct bytes spi,
+			      struct wire_proposal *to, size_t *n)
 {
-	struct wire_proposal *p = arena_new(ar, conf->n * sizeof(*p));
-	uint8_t raw[4];
-	struct bytes spi_bytes;
+	struct text unsaid = { 0 };
+	struct policy_suite same;
+	struct wire_sa one = { to, 1 };
+	struct bytes ignored;
+	uint8_t number;
+	enum status st = policy_suite_proposal(ar, suite, 1, spi, to);
 
-	store_be32(raw, spi);
-	if (!p || arena_dup(ar, BYTES_OF(raw), &spi_bytes))
-		return ST_NOMEM;
-	for (size_t i = 0; i < conf->n; i++) {
+	if (st || conf->n >= WIRE_MAX_PROPOSALS)
+		return st;
+	*n = policy_select(conf, &one, false, &unsaid, &same, &number, &ignored) == ST_OK;
+	return ST_OK;
+}
+
+enum status agree_offer(struct arena *ar, const struct wire_sa *conf, struct bytes spi, bool ke,
+			const struct policy_suite *first, struct wire_sa *ret)
+{
+	struct wire_proposal *p = arena_new(ar, (conf->n + 1) * sizeof(*p));
+	size_t n_first = 0;
+	enum status st = ST_NOMEM;
+
+	if (p && arena_dup(ar, spi, &spi) == ST_OK)
+		st = first ? keep_suite(ar, conf, first, spi, p, &n_first) : ST_OK;
+	for (size_t i = 0; i < conf->n && !st; i++) {
 		const struct wire_proposal *from = &conf->proposals[i];
 		struct wire_transform *t = arena_new(ar, from->n_transforms * sizeof(*t));
 		size_t n = 0;
@@ -28,10 +46,12 @@ enum status agree_offer(struct arena *ar, const struct wire_sa *conf, uint32_t s
 		for (size_t k = 0; k < from->n_transforms; k++)
 			if (ke || from->transforms[k].type != WIRE_T_KE)
 				t[n++] = from->transforms[k];
-		p[i] = (struct wire_proposal){ (uint8_t)(i + 1), WIRE_PROTO_ESP, spi_bytes, t, n };
+		p[n_first + i] = (struct wire_proposal){ (uint8_t)(n_first + i + 1), from->proto,
+							 spi, t, n };
 	}
-	*ret = (struct wire_sa){ p, conf->n };
-	return ST_OK;
+	if (!st)
+		*ret = (struct wire_sa){ p, n_first + conf->n };
+	return st;
 }
 
 /* ---- granting ----------------------------------------------------------------------------- */

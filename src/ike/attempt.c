@@ -10,12 +10,12 @@ static uint64_t job_hash(struct ike *ike, uint64_t job)
 	return map_hash(&ike->jobs, bytes_of(&job, sizeof(job)));
 }
 
-enum status attempt_new(struct ike *ike, struct ike_sa *sa, struct arena *ar, size_t locals,
-			struct attempt **ret_at)
+static enum status make(struct ike *ike, struct ike_sa *sa, struct arena *ar, size_t locals,
+			struct attempt **slot)
 {
 	struct attempt *at;
 
-	if (sa->attempt)
+	if (*slot)
 		return ST_BUG;
 	at = mem_new(ike->mem, sizeof(*at));
 	if (!at)
@@ -34,8 +34,30 @@ enum status attempt_new(struct ike *ike, struct ike_sa *sa, struct arena *ar, si
 	}
 	at->sa = sa;
 	at->generation = sa->generation;
-	sa->attempt = at;
-	*ret_at = at;
+	*slot = at;
+	return ST_OK;
+}
+
+enum status attempt_new(struct ike *ike, struct ike_sa *sa, struct arena *ar, size_t locals,
+			struct attempt **ret_at)
+{
+	enum status st = make(ike, sa, ar, locals, &sa->attempt);
+
+	if (!st)
+		*ret_at = sa->attempt;
+	return st;
+}
+
+enum status attempt_for_request(struct ike *ike, struct ike_sa *sa, struct arena *ar, size_t locals,
+				struct attempt **ret_at)
+{
+	enum status st = make(ike, sa, ar, locals, &sa->answering);
+
+	if (st)
+		return st;
+	sa->answering->for_request = true;
+	sa->win.in_progress = true;
+	*ret_at = sa->answering;
 	return ST_OK;
 }
 
@@ -85,9 +107,13 @@ void attempt_end(struct ike *ike, struct attempt *at)
 		return;
 	if (at->job)
 		cancel(ike, at);
-	if (at->for_request)
+	if (at->for_request) {
 		at->sa->win.in_progress = false;
-	at->sa->attempt = NULL;
+		at->sa->answering = NULL;
+	} else {
+		at->sa->attempt = NULL;
+	}
+	agenda_soon(ike, at->sa);
 	arena_done(&at->mem);
 	mem_free(ike->mem, at);
 }

@@ -39,8 +39,11 @@ static enum status put_child(struct attempt *at, struct wire_out *o)
 	const struct ike_sa *sa = at->sa;
 	const struct ike_peer_conf *conf = sa->peer->conf;
 	struct wire_sa offer;
-	enum status st = agree_offer(&at->mem, &conf->esp, sa->hs->child_spi, false, &offer);
+	uint8_t spi[4];
+	enum status st;
 
+	store_be32(spi, sa->hs->child_spi);
+	st = agree_offer(&at->mem, &conf->esp, BYTES_OF(spi), false, NULL, &offer);
 	if (st)
 		return st;
 	wire_put_sa(o, &offer);
@@ -289,8 +292,8 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 		sa_want_child(ike, sa);
 	sa_settle(ike, sa);
 	/* The responder has a child that we have not: without a word it would send into a hole. */
-	if (offered && !child)
-		info_delete_child(ike, sa, child_spi, "its child was refused");
+	if (offered && !child && sa->state == SA_UP && child_disown(ike, sa, child_spi))
+		sa_delete(ike, sa, "its child was refused");
 }
 
 /* Identity, method and algorithms must be configured ones before anything is computed: what is

@@ -24,8 +24,7 @@ static void refuse(struct ike *ike, struct ike_sa *sa, struct peer *claimed,
 		   enum ike_counter counter, enum ike_reason reason, const char *text)
 {
 	count(ike, counter);
-	if (sa->attempt)
-		attempt_end(ike, sa->attempt);
+	attempt_end(ike, sa->answering);
 	answer_notify(ike, sa, WIRE_IKE_AUTH, WIRE_N_AUTHENTICATION_FAILED, bytes_of(NULL, 0));
 	sa_refuse(ike, sa, claimed, reason, text);
 }
@@ -520,12 +519,10 @@ static enum status request(struct ike *ike, struct ike_sa *sa, struct rx *rx, bo
 	}
 	if (!admissible(ike, sa, section, rx->inner, childless, &ppk))
 		return ST_OK;
-	st = attempt_new(ike, sa, rx->ar, sizeof(*l), &at);
+	st = attempt_for_request(ike, sa, rx->ar, sizeof(*l), &at);
 	if (st)
 		return st;
 	at->inner = *rx->inner;
-	at->for_request = true;
-	sa->win.in_progress = true;
 	l = at->locals;
 	l->section = section->id;
 	memcpy(l->judged_by, section->conf->peer_digest, sizeof(l->judged_by));

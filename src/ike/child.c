@@ -1,5 +1,16 @@
 /*
  * child.c - child SAs: what was negotiated, and its twin in the data plane.
+ *
+ *	UP ------------------> removed		the peer's Delete, the end of its SA
+ *	 |\------> DOOMED -> DELETING -> removed	ours: by the operator, policy, lifetime
+ *	 v
+ *	REPLACED		by the peer's rekey or by ours (section 2.8).  We go on sending on
+ *it |			until the other end is known to receive on the successor: at once when |
+ *ours made it, with the Delete of the old one when the peer's did.
+ *	 v
+ *	[DOOMED -> DELETING ->] LINGERING -> removed
+ *
+ * What was replaced still receives for a moment, because packets overtake messages; it never sends.
  */
 #include "ike/internal.h"
 
@@ -42,12 +53,15 @@ struct child *child_by_id(struct ike *ike, dp_child_id id)
 
 struct child *child_by_spi_out(struct ike_sa *sa, uint32_t spi)
 {
-	list_for_each(n, &sa->children) {
-		struct child *c = CONTAINER_OF(n, struct child, node);
+	struct list *of[] = { &sa->children, &sa->leaving };
 
-		if (c->spi_out == spi)
-			return c;
-	}
+	for (size_t i = 0; i < ARRAY_LEN(of); i++)
+		list_for_each(n, of[i]) {
+			struct child *c = CONTAINER_OF(n, struct child, node);
+
+			if (c->spi_out == spi)
+				return c;
+		}
 	return NULL;
 }
 
@@ -122,7 +136,7 @@ static enum status op_install(struct ike *ike, const struct child *c, const stru
 	d->spi_out = c->spi_out;
 	d->esn = c->suite.esn;
 	d->encap = c->sa->path.encap;
-	d->outbound = true;
+	d->outbound = c->sends;
 	d->window = ESP_WINDOW_DEFAULT;
 	d->local = c->sa->path.local;
 	d->remote = c->sa->path.remote;
@@ -158,6 +172,8 @@ enum status child_new(struct ike *ike, struct ike_sa *sa, const struct child_par
 	c->created = ike->now.mono;
 	c->id = ++ike->last_child;
 	c->op_kind = DP_CHILD_ADD;
+	c->sends = c->told = !p->defers;
+	c->timer.kind = TIMER_CHILD;
 	if (dup_ts(ike->mem, &p->ts_local, &c->ts_local) == ST_OK &&
 	    dup_ts(ike->mem, &p->ts_remote, &c->ts_remote) == ST_OK)
 		st = op_install(ike, c, p, ob, &c->op);
@@ -200,21 +216,44 @@ void child_free(struct ike *ike, struct child *c)
 	mem_free(ike->mem, c);
 }
 
+/* The answer that counts from now on. */
 static void expect(struct ike *ike, struct child *c, uint64_t op, enum dp_op_kind kind)
 {
+	if (c->op)
+		map_remove(&ike->child_by_op, &c->by_op);
 	c->op = op;
 	c->op_kind = kind;
 	map_insert(&ike->child_by_op, &c->by_op, op_hash(ike, op));
 }
 
+static void index_child(struct ike *ike, struct child *c)
+{
+	map_insert(&ike->child_by_id, &c->by_id, id_hash(ike, c->id));
+	map_insert(&ike->child_by_spi, &c->by_spi, spi_hash(ike, c->spi_in));
+}
+
 void child_link(struct ike *ike, struct child *c)
 {
+	uint64_t op = c->op;
+
 	list_add_tail(&c->sa->children, &c->node);
 	c->sa->n_children++;
 	ike->n_children++;
-	map_insert(&ike->child_by_id, &c->by_id, id_hash(ike, c->id));
-	map_insert(&ike->child_by_spi, &c->by_spi, spi_hash(ike, c->spi_in));
-	expect(ike, c, c->op, DP_CHILD_ADD);
+	index_child(ike, c);
+	c->in_dp = true;
+	c->op = 0;
+	expect(ike, c, op, DP_CHILD_ADD);
+}
+
+/* ---- what the operator hears -------------------------------------------------------------- */
+
+static void terms_text(struct text *t, const struct child *c)
+{
+	policy_ts_list_text(t, &c->ts_local);
+	text_add(t, " === ");
+	policy_ts_list_text(t, &c->ts_remote);
+	text_add(t, ", ");
+	policy_suite_text(t, &c->suite);
 }
 
 static void up_event(struct ike *ike, struct child *c)
@@ -222,32 +261,68 @@ static void up_event(struct ike *ike, struct child *c)
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text t = TEXT_OF(buf);
 
-	buf[0] = 0;
-	policy_ts_list_text(&t, &c->ts_local);
-	text_add(&t, " === ");
-	policy_ts_list_text(&t, &c->ts_remote);
-	text_add(&t, ", ");
-	policy_suite_text(&t, &c->suite);
+	terms_text(&t, c);
 	count(ike, C_CHILD_UP);
+	c->announced = true;
 	event_emit(ike, NULL, IKE_EV_CHILD_UP, (struct event_about){ .sa = c->sa, .child = c },
 		   "%s", buf);
 }
 
-static bool tell_deleted(struct ike *ike, const struct child *c)
+static void rekeyed_event(struct ike *ike, struct child *old, struct child *c)
+{
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text t = TEXT_OF(buf);
+
+	text_fmt(&t, "%08x/%08x took the place of %08x/%08x, ", c->spi_in, c->spi_out, old->spi_in,
+		 old->spi_out);
+	terms_text(&t, c);
+	count(ike, C_CHILD_REKEYED);
+	old->announced = false;
+	c->announced = true;
+	event_emit(ike, NULL, IKE_EV_CHILD_REKEYED, (struct event_about){ .sa = c->sa, .child = c },
+		   "%s", buf);
+}
+
+static void down_event(struct ike *ike, struct child *c, const char *why)
+{
+	if (c->announced && why)
+		event_emit(ike, NULL, IKE_EV_CHILD_DOWN,
+			   (struct event_about){ .sa = c->sa, .child = c }, "%s", why);
+	c->announced = false;
+}
+
+/* ---- what the data plane hears ------------------------------------------------------------ */
+
+static bool tell(struct ike *ike, const struct child *c, enum dp_op_kind kind, uint64_t *ret_op)
 {
 	struct outbox ob;
 	struct dp_op *op;
 
 	outbox_init(&ob, ike->mem);
-	op = op_add(ike, &ob, DP_CHILD_DEL, NULL);
+	op = op_add(ike, &ob, kind, NULL);
 	if (!op) {
 		outbox_drop(&ob);
 		count(ike, C_NO_MEMORY);
 		return false;
 	}
-	op->u.id = c->id;
+	if (kind == DP_CHILD_ADD) {
+		op->u.child.id = c->id;
+		op->u.child.outbound = true;
+	} else {
+		op->u.id = c->id;
+	}
+	*ret_op = op->op;
 	outbox_commit(ike, &ob);
 	return true;
+}
+
+/* Out of the data plane; what there is no memory for is tried again (child_pay_owed). */
+static void tell_gone(struct ike *ike, struct child *c)
+{
+	uint64_t op;
+
+	if (c->in_dp && tell(ike, c, DP_CHILD_DEL, &op))
+		c->in_dp = false;
 }
 
 void child_pay_owed(struct ike *ike)
@@ -255,31 +330,290 @@ void child_pay_owed(struct ike *ike)
 	list_for_each_safe(n, &ike->owed) {
 		struct child *c = CONTAINER_OF(n, struct child, node);
 
-		if (!tell_deleted(ike, c))
+		tell_gone(ike, c);
+		if (c->in_dp)
 			return;
 		list_del(n);
 		child_free(ike, c);
 	}
 }
 
+bool child_tell_sends(struct ike *ike, struct child *c)
+{
+	uint64_t op;
+
+	if (!c->sends || c->told || !c->installed)
+		return true;
+	c->told = tell(ike, c, DP_CHILD_ADD, &op);
+	if (c->told)
+		expect(ike, c, op, DP_CHILD_ADD);
+	return c->told;
+}
+
+/* As soon as it is installed, and there is memory for saying so. */
+static void send_on(struct ike *ike, struct child *c)
+{
+	c->sends = true;
+	if (!child_tell_sends(ike, c))
+		agenda_soon(ike, c->sa);
+}
+
+/* Never sends again. Without the operation it has to go at once. */
+static void quiet(struct ike *ike, struct child *c)
+{
+	uint64_t op;
+
+	c->lingers = c->in_dp && tell(ike, c, DP_CHILD_QUIET, &op);
+	if (c->lingers)
+		expect(ike, c, op, DP_CHILD_QUIET);
+	else
+		tell_gone(ike, c);
+}
+
+/* ---- taking the place of another ---------------------------------------------------------- */
+
+static struct child *successor_of(struct ike *ike, const struct child *c)
+{
+	struct child *s = c->successor ? child_by_id(ike, c->successor) : NULL;
+
+	return s && s->state == CHILD_UP ? s : NULL;
+}
+
+/* Some child of the SA waits for its Delete until that one takes over. */
+static struct child *predecessor_of(const struct child *c)
+{
+	list_for_each(n, &c->sa->children) {
+		struct child *p = CONTAINER_OF(n, struct child, node);
+
+		if (p->state == CHILD_REPLACED && p->successor == c->id)
+			return p;
+	}
+	return NULL;
+}
+
+void child_replace(struct ike *ike, struct child *c, const struct child *by, bool ours)
+{
+	mono_t due = mono_add(ike->now.mono, dur_s(IKE_REPLACED_S));
+
+	/* Its lifetime may end before. */
+	if (!c->timer.armed || mono_before(due, c->timer.due))
+		heap_arm(&ike->timers, &c->timer, due);
+	c->state = CHILD_REPLACED;
+	c->successor = by->id;
+	c->ours = ours;
+	c->rekey.on = false;
+}
+
+void child_switch(struct ike *ike, struct child *c)
+{
+	struct child *by = successor_of(ike, c);
+
+	if (!by)
+		return;
+	if (c->announced)
+		rekeyed_event(ike, c, by);
+	if (!by->sends)
+		send_on(ike, by);
+}
+
+/* What should have taken its place does not. */
+static void stays(struct ike *ike, struct child *c)
+{
+	c->state = CHILD_UP;
+	c->successor = 0;
+	heap_disarm(&ike->timers, &c->timer);
+	if (c->ours) {
+		c->rekey.on = true;
+		wish_failed(ike, &c->rekey);
+		agenda_soon(ike, c->sa);
+	}
+}
+
+/* ---- leaving ------------------------------------------------------------------------------ */
+
+/* A child that receives only, because another one had its traffic, sends when that has gone. */
+static void send_instead(struct ike *ike, struct ike_sa *sa)
+{
+	if (sa->state != SA_UP)
+		return;
+	list_for_each(n, &sa->children) {
+		struct child *c = CONTAINER_OF(n, struct child, node);
+
+		if (c->state == CHILD_UP && !c->sends && !predecessor_of(c))
+			send_on(ike, c);
+	}
+}
+
+/* Out of the children of its SA. */
+static void leave(struct ike *ike, struct child *c)
+{
+	struct child *p;
+
+	heap_disarm(&ike->timers, &c->timer);
+	if (c->state >= CHILD_DOOMED)
+		return;
+	claims_drop(ike, c->sa->peer, c);
+	list_del(&c->node);
+	c->sa->n_children--;
+	ike->n_children--;
+	while ((p = predecessor_of(c)))
+		stays(ike, p);
+}
+
 void child_remove(struct ike *ike, struct child *c, const char *why)
 {
-	claims_drop(ike, c->sa->peer, c);
+	down_event(ike, c, why);
+	leave(ike, c);
+	list_del(&c->node);
 	if (c->op)
 		map_remove(&ike->child_by_op, &c->by_op);
 	map_remove(&ike->child_by_id, &c->by_id);
 	map_remove(&ike->child_by_spi, &c->by_spi);
-	list_del(&c->node);
-	c->sa->n_children--;
-	ike->n_children--;
-	event_emit(ike, NULL, IKE_EV_CHILD_DOWN, (struct event_about){ .sa = c->sa, .child = c },
-		   "%s", why);
-	/* The data plane must not keep what we forget, and need not forget what it never had. */
-	if (c->refused || tell_deleted(ike, c))
-		child_free(ike, c);
-	else
+	/* The data plane must not keep what we forget. */
+	tell_gone(ike, c);
+	if (c->in_dp)
 		list_add_tail(&ike->owed, &c->node);
+	else
+		child_free(ike, c);
 }
+
+void child_lost(struct ike *ike, struct child *c, const char *why)
+{
+	struct ike_sa *sa = c->sa;
+
+	child_remove(ike, c, why);
+	send_instead(ike, sa);
+}
+
+void child_doom(struct ike *ike, struct child *c, const char *why)
+{
+	down_event(ike, c, why);
+	leave(ike, c);
+	c->state = CHILD_DOOMED;
+	list_add_tail(&c->sa->leaving, &c->node);
+	if (why)
+		tell_gone(ike, c);
+	else
+		quiet(ike, c);
+	agenda_soon(ike, c->sa);
+	send_instead(ike, c->sa);
+}
+
+/* The oldest goes when there are too many. */
+static void linger(struct ike *ike, struct child *c)
+{
+	struct child *oldest = NULL;
+	unsigned n_lingering = 0;
+
+	list_for_each(n, &c->sa->leaving) {
+		struct child *l = CONTAINER_OF(n, struct child, node);
+
+		if (l->state != CHILD_LINGERING)
+			continue;
+		oldest = oldest ? oldest : l;
+		n_lingering++;
+	}
+	if (n_lingering >= IKE_MAX_LINGERING)
+		child_remove(ike, oldest, NULL);
+	c->state = CHILD_LINGERING;
+	list_del(&c->node);
+	list_add_tail(&c->sa->leaving, &c->node);
+	heap_arm(&ike->timers, &c->timer, mono_add(ike->now.mono, dur_s(IKE_CHILD_LINGER_S)));
+}
+
+void child_over(struct ike *ike, struct child *c)
+{
+	if (c->lingers)
+		linger(ike, c);
+	else
+		child_remove(ike, c, NULL);
+}
+
+void child_want_delete(struct ike *ike, struct child *c, const char *why)
+{
+	struct ike_sa *sa = c->sa;
+
+	if (c->state >= CHILD_DOOMED)
+		return;
+	if (sa->state == SA_UP)
+		child_doom(ike, c, why);
+	else
+		child_remove(ike, c, why);
+	peer_child_gone(ike, sa->peer);
+}
+
+void child_deleted(struct ike *ike, struct child *c, struct wr *ret_spis)
+{
+	switch (c->state) {
+	case CHILD_UP:
+		wr_u32(ret_spis, c->spi_in);
+		child_lost(ike, c, "deleted by the peer");
+		break;
+	case CHILD_REPLACED:
+		wr_u32(ret_spis, c->spi_in);
+		child_switch(ike, c);
+		down_event(ike, c, "deleted by the peer");
+		c->successor = 0;
+		leave(ike, c);
+		list_add_tail(&c->sa->leaving, &c->node);
+		quiet(ike, c);
+		c->state = CHILD_DOOMED;
+		child_over(ike, c);
+		break;
+	case CHILD_DOOMED:
+		wr_u32(ret_spis, c->spi_in);
+		child_over(ike, c);
+		break;
+	/* Both ends delete it at once: each names only its own direction, once. */
+	case CHILD_DELETING:
+	case CHILD_LINGERING: break;
+	}
+}
+
+enum status child_disown(struct ike *ike, struct ike_sa *sa, uint32_t spi_in)
+{
+	struct child *c = mem_new(ike->mem, sizeof(*c));
+
+	if (!c)
+		return ST_NOMEM;
+	c->sa = sa;
+	c->id = ++ike->last_child;
+	c->spi_in = spi_in;
+	c->state = CHILD_DOOMED;
+	c->timer.kind = TIMER_CHILD;
+	list_add_tail(&sa->leaving, &c->node);
+	index_child(ike, c);
+	agenda_soon(ike, sa);
+	return ST_OK;
+}
+
+void child_timer(struct ike *ike, struct timer *t)
+{
+	struct child *c = CONTAINER_OF(t, struct child, timer);
+
+	switch (c->state) {
+	case CHILD_REPLACED:
+		/* The peer should have deleted it. */
+		child_switch(ike, c);
+		child_doom(ike, c, NULL);
+		break;
+	case CHILD_LINGERING: child_remove(ike, c, NULL); break;
+	default: break;
+	}
+}
+
+void child_inherit(struct child *c, struct ike_sa *to)
+{
+	bool used = c->state < CHILD_DOOMED;
+
+	list_del(&c->node);
+	list_add_tail(used ? &to->children : &to->leaving, &c->node);
+	c->sa->n_children -= used;
+	to->n_children += used;
+	c->sa = to;
+}
+
+/* ---- questions and news ------------------------------------------------------------------- */
 
 void child_query(struct ike *ike, struct child *c)
 {
@@ -327,27 +661,52 @@ void child_move(struct ike *ike, struct child *c)
 static void refused(struct ike *ike, struct child *c, const char *what, enum status st)
 {
 	struct ike_sa *sa = c->sa;
-	uint32_t spi = c->spi_in;
 
 	count(ike, C_DATAPLANE_FAILED);
 	event_emit(ike, NULL, IKE_EV_DATAPLANE,
 		   (struct event_about){ .sa = sa, .child = c, .reason = IKE_R_INTERNAL },
 		   "the data plane refused %s (%s)", what, status_name(st));
-	child_remove(ike, c, "the data plane refused it");
-	peer_child_failed(ike, sa->peer);
-	info_delete_child(ike, sa, spi, "its child could not be installed");
-}
-
-static void installed(struct ike *ike, struct child *c, enum status st)
-{
-	if (st == ST_OK) {
-		c->installed = true;
-		peer_child_installed(c->sa->peer);
-		up_event(ike, c);
+	if (c->state >= CHILD_DOOMED) {
+		tell_gone(ike, c);
+		c->lingers = false;
+		if (c->state == CHILD_LINGERING)
+			child_remove(ike, c, NULL);
 		return;
 	}
-	c->refused = true;
-	refused(ike, c, "the child SA", st);
+	c->announced = true;
+	child_doom(ike, c, "the data plane refused it");
+	peer_child_failed(ike, sa->peer);
+}
+
+static void installed(struct ike *ike, struct child *c)
+{
+	bool again = c->installed;
+	struct child *p;
+
+	c->installed = true;
+	if (again || c->state >= CHILD_DOOMED)
+		return;
+	agenda_soon(ike, c->sa); /* what is wanted of it had to wait */
+	peer_child_installed(c->sa->peer);
+	p = predecessor_of(c);
+	if (!p && c->state == CHILD_UP)
+		up_event(ike, c);
+	for (; p && p->ours; p = predecessor_of(c)) {
+		child_switch(ike, p);
+		child_doom(ike, p, NULL);
+	}
+}
+
+static void added(struct ike *ike, struct child *c, enum status st)
+{
+	if (st != ST_OK) {
+		c->in_dp = c->installed; /* what it had before it has still */
+		refused(ike, c, "the child SA", st);
+		return;
+	}
+	installed(ike, c);
+	if (c->state < CHILD_DOOMED && c->sends)
+		send_on(ike, c);
 }
 
 static void done(struct ike *ike, const struct dp_report *r)
@@ -375,12 +734,15 @@ static void done(struct ike *ike, const struct dp_report *r)
 	map_remove(&ike->child_by_op, n);
 	c->op = 0;
 	if (c->op_kind == DP_CHILD_ADD) {
-		installed(ike, c, r->u.done.status);
+		added(ike, c, r->u.done.status);
 		return;
 	}
-	if (c->op_kind == DP_CHILD_ADDRESS) {
+	if (c->op_kind != DP_CHILD_QUERY) {
 		if (r->u.done.status != ST_OK)
-			refused(ike, c, "the child's new address", r->u.done.status);
+			refused(ike, c,
+				c->op_kind == DP_CHILD_ADDRESS ? "the child's new address"
+							       : "to send no more on a child",
+				r->u.done.status);
 		return;
 	}
 	heard = r->u.done.status == ST_OK && r->u.done.counters.packets_in != c->packets_in;

@@ -72,7 +72,13 @@
 	X(C_TS_REFUSED, "ike.refused.selectors")                                                   \
 	X(C_CONFLICT, "ike.conflicts") /* a prefix that another identity has up */                 \
 	X(C_PEER_REFUSED, "ike.refused.by_peer")                                                   \
-	X(C_NO_CHILD_SA, "ike.refused.create_child_sa")                                            \
+	X(C_NO_CHILD_SA, "ike.refused.no_additional_sas")                                          \
+	X(C_NOT_NOW,                                                                               \
+	  "ike.refused.temporary") /* TEMPORARY_FAILURE: an exchange of ours is in its way */      \
+	X(C_NO_SUCH_CHILD, "ike.refused.child_not_found")                                          \
+	X(C_TEMPORARY, "ike.refused.by_peer_temporary")                                            \
+	X(C_CHILD_NOT_FOUND, "ike.refused.by_peer_child_not_found")                                \
+	X(C_OTHER_GROUP, "ike.other_group") /* INVALID_KE_PAYLOAD followed in CREATE_CHILD_SA */   \
 	X(C_UNREACHABLE, "ike.unreachable")                                                        \
 	X(C_DEAD, "ike.dead")                                                                      \
 	/* host */                                                                                 \
@@ -85,7 +91,9 @@
 	X(C_COMPARED,                                                                              \
 	  "ike.peers_compared") /* sections and proposals a request was held against */            \
 	X(C_SA_UP, "ike.sa.established")                                                           \
-	X(C_CHILD_UP, "ike.child.established")
+	X(C_CHILD_UP, "ike.child.established")                                                     \
+	X(C_SA_REKEYED, "ike.sa.rekeyed")                                                          \
+	X(C_CHILD_REKEYED, "ike.child.rekeyed")
 
 enum ike_counter {
 #define X(id, name) id,

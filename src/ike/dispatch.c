@@ -17,21 +17,30 @@ static void drop(struct ike *ike, const struct ike_sa *sa, const struct wire_hdr
 }
 
 /*
- * What an SA does with each kind of message while a job of its own is outstanding.  New requests
- * are not queued: the peer retransmits them, and by then the job is done.
+ * What an SA does with each kind of message while jobs are outstanding.  New requests are not
+ * queued: where nobody may ask yet the peer retransmits them, and by then the job is done.
  */
-enum pending { PENDING_DROP, PENDING_PROCESS };
+enum pending { PENDING_PROCESS, PENDING_DROP };
 
-static const enum pending pending_table[2 /* attempt handles a request */][WIN_STRAY + 1] = {
-	/* our own start or a response being worked on */
-	[0] = { [WIN_NEW_REQUEST] = PENDING_DROP,
-		[WIN_REPEATED] = PENDING_PROCESS, /* answered from the cache */
+static const enum pending while_own[2 /* established */][WIN_STRAY + 1] = {
+	[0] = { [WIN_NEW_REQUEST] = PENDING_DROP, /* our start, or the peer being checked */
 		[WIN_RESPONSE] = PENDING_DROP }, /* the same response once more */
-	/* a request being worked on */
-	[1] = { [WIN_NEW_REQUEST] = PENDING_DROP, /* cannot be: the window is one */
-		[WIN_REPEATED] = PENDING_DROP, /* it is being answered */
-		[WIN_RESPONSE] = PENDING_PROCESS },
+	[1] = { [WIN_RESPONSE] = PENDING_DROP }, /* the same response once more */
 };
+
+static const enum pending while_answering[WIN_STRAY + 1] = {
+	[WIN_NEW_REQUEST] = PENDING_DROP, /* cannot be: the window is one */
+	[WIN_REPEATED] = PENDING_DROP, /* it is being answered */
+};
+
+static enum pending pending(const struct ike_sa *sa, enum window_class class)
+{
+	bool established = sa->state >= SA_UP;
+
+	if (sa->attempt && !sa->attempt->aside && while_own[established][class] == PENDING_DROP)
+		return PENDING_DROP;
+	return sa->answering ? while_answering[class] : PENDING_PROCESS;
+}
 
 /* True when the message goes on to be parsed. */
 static bool admit(struct ike *ike, struct ike_sa *sa, const struct wire_hdr *h,
@@ -49,8 +58,7 @@ static bool admit(struct ike *ike, struct ike_sa *sa, const struct wire_hdr *h,
 		drop(ike, sa, h, dropped[class]);
 		return false;
 	}
-	if (sa->attempt && !sa->attempt->aside &&
-	    pending_table[sa->attempt->for_request][class] == PENDING_DROP) {
+	if (pending(sa, class) == PENDING_DROP) {
 		drop(ike, sa, h, class == WIN_REPEATED ? C_REPEATED_REQUEST : C_BUSY);
 		return false;
 	}
@@ -162,6 +170,11 @@ static void to_handler(struct ike *ike, struct ike_sa *sa, const struct wire_hdr
 		count(ike, C_NO_MEMORY);
 	else if (st == ST_BUG)
 		count(ike, C_BUG);
+	if (st == ST_REFUSE && rx->msg->encrypted) {
+		/* Which ones it needs depends on what it is about. */
+		drop(ike, sa, h, C_PAYLOADS);
+		bad_syntax(ike, sa, h, "a required payload is missing");
+	}
 }
 
 static void opened(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,

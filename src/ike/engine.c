@@ -24,6 +24,12 @@ static void enter(struct ike *ike, struct now now)
 		child_pay_owed(ike);
 }
 
+/* All that the entry led to is committed: SAs do what comes next. */
+static void leave(struct ike *ike)
+{
+	agenda_run(ike);
+}
+
 /* ---- life --------------------------------------------------------------------------------- */
 
 static void init_tables(struct ike *ike, const uint64_t key[2])
@@ -43,6 +49,7 @@ static void init_tables(struct ike *ike, const uint64_t key[2])
 	list_init(&ike->in_order);
 	list_init(&ike->patterns);
 	list_init(&ike->owed);
+	list_init(&ike->todo);
 	list_init(&ike->large);
 	list_init(&ike->reassembling[0].list);
 	list_init(&ike->reassembling[1].list);
@@ -83,8 +90,8 @@ enum status ike_new(const struct alloc *mem, const struct crypto *crypto,
 static void drop_sas(struct ike *ike)
 {
 	ike->shutdown = true;
-	list_for_each_safe(n, &ike->sas)
-		sa_remove(ike, CONTAINER_OF(n, struct ike_sa, node), "the engine ends");
+	while (!list_empty(&ike->sas))
+		sa_remove(ike, CONTAINER_OF(ike->sas.next, struct ike_sa, node), "the engine ends");
 }
 
 void ike_free(struct ike *ike)
@@ -207,12 +214,11 @@ static void for_sa(struct ike *ike, const struct ike_datagram *d, const struct w
 	}
 }
 
-void ike_input(struct ike *ike, struct now now, const struct ike_datagram *d)
+static void input(struct ike *ike, const struct ike_datagram *d)
 {
 	enum wire_fault fault = WIRE_OK;
 	struct wire_hdr h = { 0 };
 
-	enter(ike, now);
 	count(ike, C_RX_DATAGRAMS);
 	if (wire_ike_parse_hdr(d->data, &h, &fault)) {
 		ike->faults[fault]++;
@@ -232,6 +238,13 @@ void ike_input(struct ike *ike, struct now now, const struct ike_datagram *d)
 	}
 }
 
+void ike_input(struct ike *ike, struct now now, const struct ike_datagram *d)
+{
+	enter(ike, now);
+	input(ike, d);
+	leave(ike);
+}
+
 /* ---- everything else ---------------------------------------------------------------------- */
 
 void ike_dp(struct ike *ike, struct now now, const struct dp_report *r)
@@ -243,6 +256,7 @@ void ike_dp(struct ike *ike, struct now now, const struct dp_report *r)
 		path_mtu_learn(ike, &r->u.pmtu.remote.ip, r->u.pmtu.mtu);
 	else
 		child_report(ike, r);
+	leave(ike);
 }
 
 void ike_timer(struct ike *ike, struct now now)
@@ -253,6 +267,8 @@ void ike_timer(struct ike *ike, struct now now)
 	while ((t = heap_pop_due(&ike->timers, now.mono))) {
 		if (t->kind == TIMER_RETRY)
 			peer_timer(ike, t);
+		else if (t->kind == TIMER_CHILD)
+			child_timer(ike, t);
 		else if (t->kind == TIMER_REASSEMBLY)
 			reassembly_timer(ike, t);
 		else if (t->kind == TIMER_LOAD)
@@ -260,12 +276,14 @@ void ike_timer(struct ike *ike, struct now now)
 		else
 			sa_timer(ike, t);
 	}
+	leave(ike);
 }
 
 void ike_job_done(struct ike *ike, struct now now, uint64_t job, const struct crypto_result *r)
 {
 	enter(ike, now);
 	attempt_result(ike, job, r);
+	leave(ike);
 }
 
 void ike_resolved(struct ike *ike, struct now now, uint64_t resolve,
@@ -273,6 +291,7 @@ void ike_resolved(struct ike *ike, struct now now, uint64_t resolve,
 {
 	enter(ike, now);
 	peer_resolved(ike, resolve, addrs, n);
+	leave(ike);
 }
 
 enum status ike_reconfigure(struct ike *ike, struct now now, struct ike_conf *conf)
@@ -283,31 +302,131 @@ enum status ike_reconfigure(struct ike *ike, struct now now, struct ike_conf *co
 	st = peers_configure(ike, conf);
 	if (st != ST_OK)
 		count(ike, C_NO_MEMORY);
+	leave(ike);
 	return st;
 }
 
-enum status ike_command(struct ike *ike, struct now now, const struct ike_cmd *cmd)
-{
-	struct peer *p = peer_by_id(ike, cmd->peer);
+/* ---- commands ----------------------------------------------------------------------------- */
 
-	enter(ike, now);
-	if (cmd->kind == IKE_CMD_SHUTDOWN) {
-		ike->shutdown = true;
-		list_for_each_safe(n, &ike->sas)
-			sa_delete(ike, CONTAINER_OF(n, struct ike_sa, node), "shutting down");
-		return ST_OK;
-	}
-	if (!p)
-		return ST_INVAL;
-	if (cmd->kind == IKE_CMD_DOWN) {
-		peer_down(ike, p, "taken down by the operator");
-		return ST_OK;
-	}
-	if (!p->section || p->conf->n_addresses == 0)
+static void shut_down(struct ike *ike)
+{
+	ike->shutdown = true;
+	list_for_each_safe(n, &ike->sas)
+		sa_delete(ike, CONTAINER_OF(n, struct ike_sa, node), "shutting down");
+}
+
+static enum status connect(struct ike *ike, struct peer *p)
+{
+	if (!p || !p->section || p->conf->n_addresses == 0)
 		return ST_INVAL;
 	p->section->wanted = true;
 	peer_connect(ike, p);
 	return ST_OK;
+}
+
+static enum status rekey_children(struct ike *ike, struct ike_sa *sa)
+{
+	enum status st = ST_INVAL;
+
+	list_for_each(n, &sa->children) {
+		child_want_rekey(ike, CONTAINER_OF(n, struct child, node));
+		st = ST_OK;
+	}
+	return st;
+}
+
+/* Of all that are up; ST_INVAL: there is none. */
+static enum status rekey_all(struct ike *ike, struct peer *p, bool children)
+{
+	enum status st = ST_INVAL;
+
+	if (!p)
+		return st;
+	list_for_each(n, &p->sas) {
+		struct ike_sa *sa = CONTAINER_OF(n, struct ike_sa, peer_node);
+
+		if (sa->state != SA_UP)
+			continue;
+		if (!children)
+			sa_want_rekey(ike, sa);
+		if (!children || rekey_children(ike, sa) == ST_OK)
+			st = ST_OK;
+	}
+	return st;
+}
+
+static enum status about_sa(struct ike *ike, const struct ike_cmd *cmd)
+{
+	struct ike_sa *sa = sa_by_id(ike, cmd->sa);
+
+	if (!sa || sa->state != SA_UP)
+		return ST_INVAL;
+	if (cmd->kind == IKE_CMD_REKEY_SA)
+		sa_want_rekey(ike, sa);
+	else
+		sa_delete(ike, sa, "taken down by the operator");
+	return ST_OK;
+}
+
+static enum status about_child(struct ike *ike, const struct ike_cmd *cmd)
+{
+	struct child *c = child_by_id(ike, cmd->child);
+
+	if (!c || c->state != CHILD_UP)
+		return ST_INVAL;
+	if (cmd->kind == IKE_CMD_REKEY_CHILD)
+		child_want_rekey(ike, c);
+	else
+		child_want_delete(ike, c, "taken down by the operator");
+	return ST_OK;
+}
+
+/* A hub cannot ask for what its member wants. */
+static enum status more_children(struct ike *ike, struct peer *p)
+{
+	if (!p || p->conf->role == IKE_ROLE_MEMBERS)
+		return ST_INVAL;
+	list_for_each(n, &p->sas) {
+		struct ike_sa *sa = CONTAINER_OF(n, struct ike_sa, peer_node);
+
+		if (sa->state != SA_UP)
+			continue;
+		sa_want_child(ike, sa);
+		return ST_OK;
+	}
+	return ST_INVAL;
+}
+
+static enum status command(struct ike *ike, const struct ike_cmd *cmd)
+{
+	struct peer *p = peer_by_id(ike, cmd->peer);
+
+	switch (cmd->kind) {
+	case IKE_CMD_SHUTDOWN: shut_down(ike); return ST_OK;
+	case IKE_CMD_UP: return connect(ike, p);
+	case IKE_CMD_DOWN:
+		if (!p)
+			return ST_INVAL;
+		peer_down(ike, p, "taken down by the operator");
+		return ST_OK;
+	case IKE_CMD_REKEY_SA: return cmd->sa ? about_sa(ike, cmd) : rekey_all(ike, p, false);
+	case IKE_CMD_REKEY_CHILD:
+		return cmd->child ? about_child(ike, cmd) : rekey_all(ike, p, true);
+	case IKE_CMD_DOWN_SA: return about_sa(ike, cmd);
+	case IKE_CMD_DOWN_CHILD: return about_child(ike, cmd);
+	case IKE_CMD_NEW_CHILD: return more_children(ike, p);
+	}
+	return ST_INVAL;
+}
+
+enum status ike_command(struct ike *ike, struct now now, const struct ike_cmd *cmd)
+{
+	enum status st;
+
+	enter(ike, now);
+	st = command(ike, cmd);
+	leave(ike);
+	return st;
 }
 
 bool ike_idle(const struct ike *ike)

@@ -1,6 +1,5 @@
 /*
- * info.c - INFORMATIONAL exchanges (RFC 7296 section 1.4): probes and deletes, both ways; and the
- * answer to CREATE_CHILD_SA as long as there is no such exchange here.
+ * info.c - INFORMATIONAL exchanges (RFC 7296 section 1.4): probes and deletes, both ways.
  */
 #include "ike/internal.h"
 
@@ -18,16 +17,21 @@ static void send_info(struct ike *ike, struct ike_sa *sa, struct wire_out *o)
 
 void info_probe(struct ike *ike, struct ike_sa *sa)
 {
-	struct wire_out o;
-
+	/* A request in flight tells as well. */
 	if (sa->win.request.n || sa->state != SA_UP)
 		return;
+	sa->probe = true;
+	agenda_soon(ike, sa);
+}
+
+bool info_ask(struct ike *ike, struct ike_sa *sa)
+{
+	struct wire_out o;
+
 	msg_begin_sk(ike, sa, WIRE_INFORMATIONAL, false, sa->win.next_send, &o);
 	send_info(ike, sa, &o);
-	/* Without memory for the probe the alive timer has to come again. */
-	if (!sa->win.request.n && sa->peer->conf->dpd_delay.ns > 0)
-		heap_arm(&ike->timers, &sa->alive,
-			 mono_add(ike->now.mono, sa->peer->conf->dpd_delay));
+	sa->probe = !sa->win.request.n;
+	return !sa->probe;
 }
 
 void info_delete(struct ike *ike, struct ike_sa *sa, uint16_t notify)
@@ -46,23 +50,31 @@ void info_delete(struct ike *ike, struct ike_sa *sa, uint16_t notify)
 			 mono_add(ike->now.mono, ike->conf->retransmit_timeout));
 }
 
-void info_delete_child(struct ike *ike, struct ike_sa *sa, uint32_t spi_in, const char *why)
+/* One Delete names all of them (section 1.4.1). */
+bool info_delete_children(struct ike *ike, struct ike_sa *sa)
 {
+	uint8_t spis[4 * WIRE_MAX_DELETE_SPIS];
+	struct wr w = wr_of(spis, sizeof(spis));
+	struct child *named[WIRE_MAX_DELETE_SPIS];
+	size_t n_named = 0;
 	struct wire_out o;
-	uint8_t raw[4];
 
-	/* One child per IKE SA so far: if the window is taken, the whole SA goes. */
-	if (sa->win.request.n || sa->state != SA_UP) {
-		sa_delete(ike, sa, why);
-		return;
+	list_for_each(n, &sa->leaving) {
+		struct child *c = CONTAINER_OF(n, struct child, node);
+
+		if (c->state != CHILD_DOOMED || n_named == ARRAY_LEN(named))
+			continue;
+		wr_u32(&w, c->spi_in);
+		named[n_named++] = c;
 	}
-	store_be32(raw, spi_in);
 	msg_begin_sk(ike, sa, WIRE_INFORMATIONAL, false, sa->win.next_send, &o);
-	wire_put_delete(&o, WIRE_PROTO_ESP, 4, BYTES_OF(raw));
+	wire_put_delete(&o, WIRE_PROTO_ESP, 4, wr_bytes_of(&w));
 	send_info(ike, sa, &o);
-	/* Without memory for it: the farewell of the whole SA is said until it is heard. */
 	if (!sa->win.request.n)
-		sa_delete(ike, sa, why);
+		return false;
+	for (size_t i = 0; i < n_named; i++)
+		named[i]->state = CHILD_DELETING;
+	return true;
 }
 
 /* What the peer holds against the SA as a whole, without a Delete payload
@@ -89,41 +101,64 @@ static void fatal_event(struct ike *ike, struct ike_sa *sa, const struct wire_no
 		   (struct event_about){ .sa = sa, .reason = IKE_R_PEER_SAID }, "%s", buf);
 }
 
+/* The children that our request named are no more, whatever the answer names. */
+static void children_deleted(struct ike *ike, struct ike_sa *sa)
+{
+	list_for_each_safe(n, &sa->leaving) {
+		struct child *c = CONTAINER_OF(n, struct child, node);
+
+		if (c->state == CHILD_DELETING)
+			child_over(ike, c);
+	}
+}
+
 enum status info_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 {
-	bool probe_before_delete = sa->state == SA_DELETING && !sa->win.deleting;
 	const struct wire_notify *n = fatal(rx->inner);
 
 	request_done(ike, sa);
 	if (sa->state == SA_UP && n) {
 		fatal_event(ike, sa, n);
 		sa_remove(ike, sa, "given up by the peer");
-	} else if (probe_before_delete) {
-		info_delete(ike, sa, 0);
-	} else if (sa->state == SA_DELETING) {
+		return ST_OK;
+	}
+	if (sa->state == SA_DELETING && sa->win.deleting) {
 		sa_remove(ike, sa, "deleted");
-	} else if (sa->peer->conf->dpd_delay.ns > 0) {
+		return ST_OK;
+	}
+	children_deleted(ike, sa);
+	if (sa->state == SA_UP && sa->peer->conf->dpd_delay.ns > 0)
 		heap_arm(&ike->timers, &sa->alive,
 			 mono_add(ike->now.mono, sa->peer->conf->dpd_delay));
-	}
 	return ST_OK;
 }
 
 /* ---- theirs ------------------------------------------------------------------------------- */
 
-/* Removes the children named and collects the SPIs of our directions for the answer (1.4.1). */
+/* Children that went over to another IKE SA while the peer's message was under way are meant as
+ * well. */
+static struct child *child_meant(struct ike_sa *sa, uint32_t spi)
+{
+	struct child *c = child_by_spi_out(sa, spi);
+
+	if (!c && sa->successor)
+		c = child_by_spi_out(sa->successor, spi);
+	if (!c && sa->state == SA_RIVAL && sa->predecessor)
+		c = child_by_spi_out(sa->predecessor, spi);
+	return c;
+}
+
+/* Ends the children named and collects the SPIs of our directions for the answer (1.4.1). */
 static void delete_children(struct ike *ike, struct ike_sa *sa, const struct wire_delete *d,
 			    struct wr *ret_spis)
 {
 	if (d->proto != WIRE_PROTO_ESP || d->spi_len != 4)
 		return;
 	for (struct cur c = cur_of(d->spis); cur_left(&c) >= 4;) {
-		struct child *child = child_by_spi_out(sa, cur_u32(&c));
+		struct child *child = child_meant(sa, cur_u32(&c));
 
-		if (!child)
-			continue;
-		wr_u32(ret_spis, child->spi_in);
-		child_remove(ike, child, "deleted by the peer");
+		if (child)
+			child_deleted(ike, child, ret_spis);
 	}
 }
 
@@ -135,10 +170,22 @@ static bool deletes_ike(const struct wire_payloads *in)
 	return false;
 }
 
+/* The peer deletes the IKE SA. */
+static void deleted(struct ike *ike, struct ike_sa *sa, bool refused)
+{
+	/* It finished a rekey of its own and did not hear of ours (section 2.8.2). */
+	if (sa->state == SA_UP && !refused && sa->successor)
+		rekey_adopt_rival(ike, sa);
+	if (sa->state == SA_REPLACED || sa->state == SA_RIVAL)
+		sa_close(ike, sa);
+	else
+		sa_remove(ike, sa, refused ? "refused by the peer" : "deleted by the peer");
+}
+
 enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 {
 	const struct wire_notify *refused = fatal(rx->inner);
-	uint8_t spis[4 * WIRE_MAX_DELETE_SPIS];
+	uint8_t spis[4 * WIRE_MAX_DELETE_SPIS * WIRE_MAX_DELETES];
 	struct wr w = wr_of(spis, sizeof(spis));
 	struct wire_out o;
 	struct bytes owned;
@@ -146,7 +193,7 @@ enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 
 	/* First the children: the answer names them.  When it cannot be built, the peer asks again
 	 * and gets an empty one, which says the same. */
-	for (size_t i = 0; i < rx->inner->n_deletes && sa->state == SA_UP; i++)
+	for (size_t i = 0; i < rx->inner->n_deletes && sa->state != SA_DELETING; i++)
 		delete_children(ike, sa, &rx->inner->deletes[i], &w);
 	if (wr_len(&w))
 		peer_child_gone(ike, sa->peer);
@@ -161,14 +208,6 @@ enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	if (refused && sa->state == SA_UP)
 		fatal_event(ike, sa, refused);
 	if (refused || deletes_ike(rx->inner))
-		sa_remove(ike, sa, refused ? "refused by the peer" : "deleted by the peer");
-	return ST_OK;
-}
-
-enum status child_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
-{
-	(void)rx;
-	count(ike, C_NO_CHILD_SA);
-	answer_notify(ike, sa, WIRE_CREATE_CHILD_SA, WIRE_N_NO_ADDITIONAL_SAS, bytes_of(NULL, 0));
+		deleted(ike, sa, refused);
 	return ST_OK;
 }

@@ -337,12 +337,10 @@ static enum status begin(struct ike *ike, struct ike_sa *sa, const struct ike_da
 	enum status st = remember(ike, sa, d, msg);
 
 	if (!st)
-		st = attempt_new(ike, sa, NULL, sizeof(*l), &at);
+		st = attempt_for_request(ike, sa, NULL, sizeof(*l), &at);
 	if (st)
 		return st;
 	memcpy(at->locals, l, sizeof(*l));
-	at->for_request = true;
-	sa->win.in_progress = true;
 	st = crypto_job_new(ike->mem, CRYPTO_JOB_KE_RESPOND, &job);
 	if (st)
 		return st;

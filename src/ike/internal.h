@@ -16,6 +16,8 @@
 
 struct ike_sa;
 struct attempt;
+struct child;
+struct create;
 struct peer;
 struct reassembly;
 struct rx;
@@ -27,6 +29,7 @@ enum timer_kind {
 	TIMER_KEEPALIVE,
 	TIMER_REAP,
 	TIMER_RETRY,
+	TIMER_CHILD,
 	TIMER_REASSEMBLY,
 	TIMER_LOAD,
 };
@@ -119,6 +122,20 @@ MUST enum status keys_derive(const struct alloc *mem, const struct crypto *c,
 			     const struct policy_suite *suite, const struct nonces *nonces,
 			     struct bytes shared, uint64_t spi_i, uint64_t spi_r, bool initiator,
 			     struct sa_keys *ret_keys, struct handshake_keys *ret_hs);
+
+/* What the keys of an IKE SA are made of that takes the place of another (section 2.18). */
+struct rekey_seed {
+	struct bytes sk_d; /* of the old one */
+	uint16_t prf; /* of the old one */
+	struct bytes shared;
+	struct nonces nonces;
+	uint64_t spi_i, spi_r; /* of the new one */
+	bool initiator; /* of the exchange, and so of the new one */
+};
+
+MUST enum status keys_rekey(const struct alloc *mem, const struct crypto *c,
+			    const struct policy_suite *suite, const struct rekey_seed *seed,
+			    struct sa_keys *ret_keys);
 void keys_done(struct sa_keys *k, const struct alloc *mem);
 struct bytes keys_d(const struct sa_keys *k);
 /* SK_d with a PPK takes the place of the one without (RFC 8784 section 3). */
@@ -166,7 +183,6 @@ struct wish {
 
 /* Wishes are idempotent; each is carried out as soon as the window is free, and again, after a
  * pause, until it was granted or makes no sense any more. */
-struct child;
 
 /* Another child shall take its place. */
 void child_want_rekey(struct ike *ike, struct child *c);
@@ -176,6 +192,13 @@ void child_want_delete(struct ike *ike, struct child *c, const char *why);
 void sa_want_rekey(struct ike *ike, struct ike_sa *sa);
 /* One more child, with the selectors of its section. */
 void sa_want_child(struct ike *ike, struct ike_sa *sa);
+
+/* The SA may have something to do now: looked at when the entry under way is over. */
+void agenda_soon(struct ike *ike, struct ike_sa *sa);
+void agenda_run(struct ike *ike);
+/* The next try comes after a pause that grows. */
+void wish_failed(struct ike *ike, struct wish *w);
+void wish_granted(struct wish *w);
 
 /* ---- path MTU (pmtu.c) ------------------------------------------------------------------- */
 
@@ -206,14 +229,24 @@ size_t path_overhead(const struct path *path);
 
 /* ---- children (child.c) ------------------------------------------------------------------ */
 
+enum child_state {
+	CHILD_UP,
+	CHILD_REPLACED, /* another one takes its place: goes with its Delete */
+	/* Out of its SA's children, among those that are leaving: */
+	CHILD_DOOMED, /* the peer has to be told */
+	CHILD_DELETING, /* our Delete is in flight */
+	CHILD_LINGERING, /* gone for IKE; receives what was under way when it was replaced */
+};
+
 struct child {
 	struct list node; /* of its SA */
 	struct map_node by_id;
 	struct map_node by_spi;
-	struct map_node by_op; /* outstanding ADD, QUERY or ADDRESS */
+	struct map_node by_op; /* outstanding ADD, QUIET, QUERY or ADDRESS */
 	dp_child_id id;
 	uint64_t op; /* 0: none outstanding */
 	enum dp_op_kind op_kind;
+	enum child_state state;
 	struct ike_sa *sa;
 	uint32_t spi_in;
 	uint32_t spi_out;
@@ -223,8 +256,15 @@ struct child {
 	uint64_t packets_in; /* as last reported */
 	mono_t created;
 	struct wish rekey;
+	dp_child_id successor; /* REPLACED: the child that takes its place */
+	struct timer timer; /* UP: its lifetime; else how long it may stay */
 	bool installed;
-	bool refused; /* by the data plane */
+	bool in_dp; /* the data plane has it, or will have */
+	bool sends; /* the data plane is to send on it, */
+	bool told; /* and was told so */
+	bool ours; /* REPLACED: we asked for the successor, so we delete it */
+	bool lingers; /* leaving because it was replaced */
+	bool announced; /* the operator heard of it */
 	bool claims; /* its remote prefixes are in the table of claims */
 };
 
@@ -234,6 +274,7 @@ struct child_params {
 	struct policy_suite suite;
 	uint32_t spi_in;
 	uint32_t spi_out;
+	bool defers; /* only receives, until child_send() */
 	struct wire_ts_list ts_local;
 	struct wire_ts_list ts_remote;
 	struct esp_keys in;
@@ -259,9 +300,30 @@ MUST enum status child_new(struct ike *ike, struct ike_sa *sa, const struct chil
 			   struct outbox *ob, struct child **ret_child);
 void child_free(struct ike *ike, struct child *c); /* never linked */
 void child_link(struct ike *ike, struct child *c);
-/* Unlinks, frees, tells the data plane and the operator. */
+/* Unlinks, frees, tells the data plane and the operator (`why` NULL: nobody). */
 void child_remove(struct ike *ike, struct child *c, const char *why);
+/* The same, while its SA goes on: other children may have to send in its place. */
+void child_lost(struct ike *ike, struct child *c, const char *why);
+/* The peer does not know yet that it goes; it carries nothing from now on, or, when it was replaced
+ * (`why` NULL), receives what is still under way. */
+void child_doom(struct ike *ike, struct child *c, const char *why);
+/* The peer knows: gone, or lingering. */
+void child_over(struct ike *ike, struct child *c);
+/* `by` takes its place, as soon as it may. */
+void child_replace(struct ike *ike, struct child *c, const struct child *by, bool ours);
+/* That the data plane is to send on it.  False: no memory for telling. */
+bool child_tell_sends(struct ike *ike, struct child *c);
+/* Its successor sends from now on. */
+void child_switch(struct ike *ike, struct child *c);
+/* The peer's Delete; its SPI goes into the answer (section 1.4.1). */
+void child_deleted(struct ike *ike, struct child *c, struct wr *ret_spis);
+/* A child that the peer has and we have not: it is told to delete it.  ST_NOMEM: it is not. */
+MUST enum status child_disown(struct ike *ike, struct ike_sa *sa, uint32_t spi_in);
+void child_timer(struct ike *ike, struct timer *t);
+/* It belongs to another SA from now on. */
+void child_inherit(struct child *c, struct ike_sa *to);
 struct child *child_by_id(struct ike *ike, dp_child_id id);
+/* Leaving ones too; NULL: not of this SA. */
 struct child *child_by_spi_out(struct ike_sa *sa, uint32_t spi);
 void child_report(struct ike *ike, const struct dp_report *r);
 void child_query(struct ike *ike, struct child *c);
@@ -313,7 +375,10 @@ enum sa_state {
 	SA_R_START, /* responder: IKE_SA_INIT being answered */
 	SA_R_INIT, /* IKE_SA_INIT answered: half-open */
 	SA_UP, /* established */
-	SA_DELETING, /* our DELETE is in flight */
+	SA_DELETING, /* our DELETE is in flight, or next */
+	SA_RIVAL, /* made by the peer's rekey while ours is under way: which one lives is open */
+	SA_REPLACED, /* another took its place: waits for the peer's DELETE */
+	SA_CLOSED, /* the peer's DELETE came: lingers to repeat its last answer */
 	SA_FAILED, /* lingers to repeat its last answer */
 	SA_STATES,
 };
@@ -365,7 +430,8 @@ struct ike_sa {
 	struct map_node by_spi; /* our SPI */
 	uint64_t spi_i;
 	uint64_t spi_r;
-	bool initiator; /* original initiator */
+	bool initiator; /* original initiator, of IKE_SA_INIT or of the rekey that made it */
+	bool called; /* we called: initiator of IKE_AUTH, through all rekeys */
 	bool was_up;
 	bool stale; /* not as the configuration wants it any more: goes when renewing it fails */
 	uint16_t name_index; /* initiator: which of the peer's names led to it */
@@ -381,10 +447,16 @@ struct ike_sa {
 	struct sa_keys keys;
 	struct handshake *hs;
 	struct slot *slot; /* half-open: its place among those who wait */
-	struct attempt *attempt;
+	struct attempt *attempt; /* our start, or a response to us being worked on */
+	struct attempt *answering; /* the peer's request being worked on */
+	struct create *create; /* our CREATE_CHILD_SA exchange under way */
+	struct ike_sa *successor; /* takes its place, or (RIVAL) may */
+	struct ike_sa *predecessor;
 	struct list children;
-	size_t n_children;
-	struct timer retransmit;
+	size_t n_children; /* those in use, without the leaving ones */
+	struct list leaving;
+	struct list todo; /* of ike->todo */
+	struct timer retransmit; /* without a request in flight: the next try of something */
 	struct timer alive; /* dead-peer detection */
 	struct timer keepalive;
 	struct timer reap; /* half-open expiry, lingering, forgetting a response */
@@ -393,8 +465,11 @@ struct ike_sa {
 	mono_t last_in; /* authenticated sign of life */
 	bool ppk; /* its keys, and those of what comes of it, have a PPK in them */
 	bool alive_due; /* waiting for a data-plane counter before probing */
+	bool probe; /* shall be asked whether it is still there */
+	bool only_one; /* the peer makes no further children (NO_ADDITIONAL_SAS) */
 	struct wish rekey; /* of the IKE SA itself */
 	struct wish more; /* one more child */
+	mono_t refused_since; /* TEMPORARY_FAILURE, again and again; 0: not now */
 	struct policy_ident remote_id; /* owned, as authenticated */
 	struct cred *cred; /* owned; NULL: no certificate */
 	char auth_local[24];
@@ -413,7 +488,13 @@ static inline uint64_t sa_our_spi(const struct ike_sa *sa)
 
 MUST enum status sa_new(struct ike *ike, bool initiator, struct peer *peer, const struct path *path,
 			struct ike_sa **ret_sa);
+/* An IKE SA that takes the place of `old`, or may: nothing of it is inherited yet.  Takes over the
+ * keys. */
+MUST enum status sa_new_from(struct ike *ike, struct ike_sa *old, bool initiator, uint64_t spi_i,
+			     uint64_t spi_r, struct sa_keys *keys, struct ike_sa **ret_sa);
+uint64_t sa_pick_spi(struct ike *ike);
 struct ike_sa *sa_by_spi(const struct ike *ike, uint64_t our_spi);
+struct ike_sa *sa_by_id(const struct ike *ike, ike_sa_id id);
 void sa_set_state(struct ike *ike, struct ike_sa *sa, enum sa_state s);
 void sa_set_peer(struct ike_sa *sa, struct peer *peer);
 /* Ends the SA here and now: attempt cancelled, children removed, everything wiped and freed. */
@@ -424,6 +505,12 @@ void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why);
 void sa_established(struct ike *ike, struct ike_sa *sa);
 /* The peer has other intervals: they hold from now on. */
 void sa_reconfigured(struct ike *ike, struct ike_sa *sa);
+/* Both attempts, if there are. */
+void sa_end_attempts(struct ike *ike, struct ike_sa *sa);
+/* `to` takes the place of `from`: children, identity, path, wishes. `from` is of no use then. */
+void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to);
+/* The DELETE of an SA that was replaced is answered. */
+void sa_close(struct ike *ike, struct ike_sa *sa);
 /* Of several SAs with one peer, decides which go; called once the new one has its child. */
 void sa_settle(struct ike *ike, struct ike_sa *sa);
 /* The peer says that it has no other SA with us (INITIAL_CONTACT, section 2.4): others go. */
@@ -538,7 +625,9 @@ void reassembly_timer(struct ike *ike, struct timer *t);
 /*
  * A handler that needs slow crypto is a chain of steps around an attempt: the parsed message,
  * locals and the job in flight live in its arena; the SA changes only in the last step, which
- * rechecks the generation.  An SA has at most one attempt; the SA's end cancels it.
+ * rechecks the generation.  An SA has at most two: one for the peer's request, one for what it
+ * does itself, so that neither end has to wait for the other's.  The SA's end cancels them, and so
+ * does whoever changes its state under them.
  */
 typedef void attempt_step(struct ike *ike, struct attempt *at, const struct crypto_result *r);
 
@@ -557,7 +646,11 @@ struct attempt {
 	void *locals;
 };
 
-/* Takes over the arena with the parsed message; `sa` has no attempt. */
+/* Takes over the arena with the parsed message (NULL: there is none); `sa` has no attempt of that
+ * kind.  One for the peer's request with id next_recv, and one for a start of ours or a response.
+ */
+MUST enum status attempt_for_request(struct ike *ike, struct ike_sa *sa, struct arena *ar,
+				     size_t locals, struct attempt **ret_at);
 MUST enum status attempt_new(struct ike *ike, struct ike_sa *sa, struct arena *ar, size_t locals,
 			     struct attempt **ret_at);
 /* Emits the job; `step` continues.  Takes the job in every case. ST_NOMEM: nothing was emitted. */
@@ -607,7 +700,8 @@ MUST enum status table_validate(void);
 
 exchange_fn init_i_cookie, init_i_invalid_ke, init_i_error, init_i_answer;
 exchange_fn auth_i_answer, auth_i_refused, auth_r_request, auth_r_childless, auth_r_eap;
-exchange_fn info_request, info_answer, child_request;
+exchange_fn info_request, info_answer;
+exchange_fn create_request, create_answer, create_refused;
 
 /* IKE_SA_INIT requests arrive without an SA. */
 void init_r_request(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h);
@@ -626,10 +720,11 @@ bool suite_allowed(const struct ike_peer_conf *conf, const struct policy_suite *
 
 /* ---- terms of a child (agree.c) ----------------------------------------------------------- */
 
-/* Our ESP proposals with our SPI in each; with `ke`, their key exchange methods too (section 1.2:
- * a child of IKE_AUTH has none of its own). */
-MUST enum status agree_offer(struct arena *ar, const struct wire_sa *conf, uint32_t spi, bool ke,
-			     struct wire_sa *ret_offer);
+/* Our proposals with our SPI in each; with `ke`, their key exchange methods too (section 1.2: a
+ * child of IKE_AUTH has none of its own).  `first`: what is in use now, to be kept if it is still
+ * among them; NULL: nothing. */
+MUST enum status agree_offer(struct arena *ar, const struct wire_sa *conf, struct bytes spi,
+			     bool ke, const struct policy_suite *first, struct wire_sa *ret_offer);
 
 /* What a responder makes of a request. */
 struct agreement {
@@ -730,8 +825,82 @@ void fragmentation_put(struct wire_out *o);
 void info_probe(struct ike *ike, struct ike_sa *sa);
 /* DELETE of the IKE SA, which is in SA_DELETING; `notify` 0: none. */
 void info_delete(struct ike *ike, struct ike_sa *sa, uint16_t notify);
-/* DELETE of a child that is gone here; `why` is for the case that the whole SA has to go. */
-void info_delete_child(struct ike *ike, struct ike_sa *sa, uint32_t spi_in, const char *why);
+/* DELETE of the children that are doomed; the empty request.  False: no memory. */
+bool info_delete_children(struct ike *ike, struct ike_sa *sa);
+bool info_ask(struct ike *ike, struct ike_sa *sa);
+
+/* ---- CREATE_CHILD_SA (create.c, create_i.c, create_r.c, rekey.c) ---------------------------- */
+
+enum create_kind {
+	CREATE_CHILD,
+	CREATE_REKEY_CHILD,
+	CREATE_REKEY_SA,
+};
+
+/* Our exchange, from the wish to the answer. */
+struct create {
+	enum create_kind kind;
+	bool sent; /* else its key pair is being made */
+	dp_child_id old; /* REKEY_CHILD: whose place the child takes */
+	uint32_t spi; /* of the child, or */
+	uint64_t ike_spi; /* of the IKE SA: our end */
+	uint16_t group; /* 0: no key exchange */
+	uint32_t tried_groups;
+	uint8_t nonce[IKE_NONCE_LEN];
+	struct secret priv;
+	struct bytes pub; /* owned */
+	/* The peer does the same to the same SA at the same time (sections 2.8.1, 2.8.2). */
+	struct {
+		bool noted;
+		dp_child_id child; /* what it made; an IKE SA is sa->successor */
+		uint16_t n_nonce;
+		uint8_t nonce[WIRE_MAX_NONCE]; /* the lower one of its exchange */
+	} rival;
+};
+
+/* True when it is under way, or failed and will be tried again later. */
+void create_start(struct ike *ike, struct ike_sa *sa, enum create_kind kind, struct child *old);
+/* It is over, or not wanted any more. */
+void create_end(struct ike *ike, struct ike_sa *sa);
+/* What the peer asks for goes first, as long as ours was not sent. */
+void create_yield(struct ike *ike, struct ike_sa *sa);
+/* Whether the peer may have heard of it. */
+static inline bool creating(const struct ike_sa *sa, enum create_kind kind)
+{
+	return sa->create && sa->create->sent && sa->create->kind == kind;
+}
+
+/* The job of one side of a key exchange. */
+MUST enum status create_job_respond(struct ike *ike, struct attempt *at, uint16_t group,
+				    struct bytes peer, attempt_step *step);
+/* What ours asks for. */
+MUST enum status create_offer(struct ike *ike, struct arena *ar, const struct ike_sa *sa,
+			      struct wire_sa *ret_offer);
+/* Takes over the message; the shared secret is in the result. */
+MUST enum status create_job_derive(struct ike *ike, struct ike_sa *sa, struct rx *rx,
+				   attempt_step *step);
+/* Whether the answer has the other half of our key exchange. */
+bool create_ke_answered(const struct create *cr, const struct policy_suite *suite,
+			const struct wire_payloads *in, struct text *why);
+/* Whether the request has a value for that group; else it was answered. */
+bool create_ke_asked(struct ike *ike, struct ike_sa *sa, uint16_t group,
+		     const struct wire_payloads *in);
+/* Answers the request under way with an error: refused, with an event; or not now. */
+void create_refuse(struct ike *ike, struct ike_sa *sa, uint16_t notify, enum ike_reason reason,
+		   const char *why);
+void create_not_now(struct ike *ike, struct ike_sa *sa);
+/* Notes a collision: the peer's exchange had these nonces. */
+void create_note_rival(struct create *cr, const struct nonces *nonces, dp_child_id child);
+/* Whether what our exchange made is the one to go: it has the lowest nonce of the four. */
+bool create_loses(const struct create *cr, struct bytes nonce_r);
+
+/* Rekeying the IKE SA (rekey.c): our answer to the peer, and what its answer to us comes to. */
+exchange_fn rekey_request;
+enum status rekey_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx);
+/* The peer's own rekey goes on in place of ours. */
+void rekey_adopt_rival(struct ike *ike, struct ike_sa *sa);
+/* The request in flight stays unanswered: true when the SA is not the one that counts. */
+bool rekey_unanswered(struct ike *ike, struct ike_sa *sa);
 
 /* ---- cookies (cookie.c) ------------------------------------------------------------------ */
 
@@ -953,6 +1122,8 @@ void peer_attempt_failed(struct ike *ike, struct peer *p, const char *why);
 void peer_sa_up(struct ike *ike, const struct ike_sa *sa);
 /* An SA of it was unlinked; `was_up`: one that had been established. May free the peer. */
 void peer_sa_gone(struct ike *ike, struct peer *p, bool was_up);
+/* What the peer does not give in an exchange of ours. */
+void peer_child_refused(struct ike *ike, struct peer *p);
 void peer_child_installed(struct peer *p);
 /* The data plane refused it; its SA is still there. */
 void peer_child_failed(struct ike *ike, struct peer *p);
@@ -964,6 +1135,8 @@ void peer_timer(struct ike *ike, struct timer *t);
 void peer_acquire(struct ike *ike, const struct dp_report *r);
 void peer_down(struct ike *ike, struct peer *p, const char *why);
 bool peer_has_child(const struct peer *p);
+/* 0.75 to 1.25 times that. */
+dur_t jitter(struct ike *ike, dur_t d);
 bool peer_connecting(const struct peer *p);
 void peer_error(struct ike *ike, struct peer *p, const char *text);
 const char *peer_last_error(const struct peer *p); /* "" when there is none */
@@ -1085,6 +1258,7 @@ struct ike {
 	struct map child_by_id;
 	struct map child_by_spi;
 	struct map child_by_op;
+	struct list todo; /* SAs that may have something to do */
 	struct list large; /* SAs with a request in flight that could go in smaller packets */
 	struct path_mtus path_mtus;
 	struct budget {

@@ -44,19 +44,18 @@ static enum status cut_sa_keys(const struct alloc *mem, struct bytes mat, size_t
 	return ST_OK;
 }
 
-enum status keys_derive(const struct alloc *mem, const struct crypto *c,
-			const struct policy_suite *suite, const struct nonces *nonces,
-			struct bytes shared, uint64_t spi_i, uint64_t spi_r, bool initiator,
-			struct sa_keys *ret_keys, struct handshake_keys *ret_hs)
+/* Everything that follows from SKEYSEED. */
+static enum status expand(const struct alloc *mem, const struct crypto *c,
+			  const struct policy_suite *suite, const struct nonces *nonces,
+			  const uint8_t *seed, size_t seed_len, uint64_t spi_i, uint64_t spi_r,
+			  struct sa_keys *k, struct handshake_keys *hs)
 {
-	struct sa_keys k = { .cipher = policy_suite_cipher(suite), .initiator = initiator };
 	size_t prf_len = crypto_prf_len(suite->prf);
-	struct handshake_keys hs = { 0 };
 	struct crypto_cipher_info ci;
-	uint8_t seed[CRYPTO_PRF_MAX], mat[KEYMAT_MAX], spis[16];
+	uint8_t mat[KEYMAT_MAX], spis[16];
 	struct bytes parts[4] = { nonces->i, nonces->r, { spis, 8 }, { spis + 8, 8 } };
 	size_t n;
-	enum status st = crypto_cipher_info(k.cipher, &ci);
+	enum status st = crypto_cipher_info(k->cipher, &ci);
 
 	if (st)
 		return st;
@@ -65,18 +64,54 @@ enum status keys_derive(const struct alloc *mem, const struct crypto *c,
 		return ST_BUG;
 	store_be64(spis, spi_i);
 	store_be64(spis + 8, spi_r);
-	st = skeyseed(c, suite->prf, nonces, shared, seed);
+	st = crypto_prf_plus(c, suite->prf, bytes_of(seed, seed_len), parts, 4, mat, n);
 	if (!st)
-		st = crypto_prf_plus(c, suite->prf, bytes_of(seed, prf_len), parts, 4, mat, n);
+		st = cut_sa_keys(mem, bytes_of(mat, n), prf_len, k, hs);
+	wipe(mat, sizeof(mat));
+	return st;
+}
+
+enum status keys_derive(const struct alloc *mem, const struct crypto *c,
+			const struct policy_suite *suite, const struct nonces *nonces,
+			struct bytes shared, uint64_t spi_i, uint64_t spi_r, bool initiator,
+			struct sa_keys *ret_keys, struct handshake_keys *ret_hs)
+{
+	struct sa_keys k = { .cipher = policy_suite_cipher(suite), .initiator = initiator };
+	struct handshake_keys hs = { 0 };
+	uint8_t seed[CRYPTO_PRF_MAX];
+	enum status st = skeyseed(c, suite->prf, nonces, shared, seed);
+
 	if (!st)
-		st = cut_sa_keys(mem, bytes_of(mat, n), prf_len, &k, &hs);
+		st = expand(mem, c, suite, nonces, seed, crypto_prf_len(suite->prf), spi_i, spi_r,
+			    &k, &hs);
 	if (!st) {
 		*ret_keys = k;
 		*ret_hs = hs;
 	}
 	wipe(seed, sizeof(seed));
-	wipe(mat, sizeof(mat));
 	wipe(&hs, sizeof(hs));
+	return st;
+}
+
+/* The rekeying exchange belongs to the old IKE SA, so it is its PRF that makes SKEYSEED, and the
+ * new one's that makes keys of it (section 2.18). */
+enum status keys_rekey(const struct alloc *mem, const struct crypto *c,
+		       const struct policy_suite *suite, const struct rekey_seed *s,
+		       struct sa_keys *ret_keys)
+{
+	struct sa_keys k = { .cipher = policy_suite_cipher(suite), .initiator = s->initiator };
+	struct bytes parts[3] = { s->shared, s->nonces.i, s->nonces.r };
+	struct handshake_keys unused = { 0 };
+	uint8_t seed[CRYPTO_PRF_MAX];
+	enum status st = c->ops->prf(c->ctx, s->prf, s->sk_d, parts, 3, seed);
+
+	if (!st)
+		st = expand(mem, c, suite, &s->nonces, seed, crypto_prf_len(s->prf), s->spi_i,
+			    s->spi_r, &k, &unused);
+	if (!st)
+		*ret_keys = k;
+	wipe(seed, sizeof(seed));
+	wipe(&unused, sizeof(unused));
 	return st;
 }
 

@@ -60,6 +60,21 @@ enum ike_limit {
 	/* Established SAs with one peer: two while one replaces another, as many again when
 	 * both ends do so at once. A peer that makes more loses the oldest. */
 	IKE_MAX_SAS_PER_PEER = 4,
+	/* Children of one IKE SA: each has keys, routes and a place in the data plane. */
+	IKE_MAX_CHILDREN = 32,
+	/* Seconds a replaced child still receives: packets that were on their way when both ends
+	 * changed over. Never sends; at most so many of one SA. */
+	IKE_CHILD_LINGER_S = 5,
+	IKE_MAX_LINGERING = 8,
+	/* Seconds that the peer has for the Delete of what its rekey replaced; then we do it. */
+	IKE_REPLACED_S = 60,
+	/* Pause before a CREATE_CHILD_SA exchange that failed is tried again: doubles from the
+	 * first to the last, seconds, give or take a quarter (section 2.25). */
+	IKE_CREATE_RETRY_FIRST_S = 2,
+	IKE_CREATE_RETRY_LAST_S = 60,
+	/* Seconds of nothing but TEMPORARY_FAILURE after which the two ends do not know the same
+	 * SA any more ("several minutes", section 2.25). */
+	IKE_TEMPORARY_S = 300,
 	/* Sections of one address that are told apart by it; behind a NAT there may be many, and
 	 * IKE_SA_INIT from there is held against everybody's proposals. */
 	IKE_MAX_AT_ADDRESS = 16,

@@ -108,8 +108,7 @@ static bool content(const struct peer *p)
 	return peer_has_child(p) && !p->section->renew;
 }
 
-/* 0.75 to 1.25 times that. */
-static dur_t jitter(struct ike *ike, dur_t d)
+dur_t jitter(struct ike *ike, dur_t d)
 {
 	uint8_t raw[2];
 
@@ -279,6 +278,21 @@ static bool resolve_next(struct ike *ike, struct peer *p)
 	return true;
 }
 
+/* An IKE SA that lost its child, or never had one, makes another: nobody has to prove anything
+ * again.  False: there is none that could. */
+static bool ask_for_child(struct ike *ike, struct peer *p)
+{
+	list_for_each(n, &p->sas) {
+		struct ike_sa *sa = CONTAINER_OF(n, struct ike_sa, peer_node);
+
+		if (sa->state != SA_UP || sa->only_one || sa->stale)
+			continue;
+		sa_want_child(ike, sa);
+		return true;
+	}
+	return false;
+}
+
 void peer_connect(struct ike *ike, struct peer *p)
 {
 	struct section *s = p->section;
@@ -292,6 +306,8 @@ void peer_connect(struct ike *ike, struct peer *p)
 	if (peer_connecting(p) || content(p))
 		return;
 	heap_disarm(&ike->timers, &s->retry);
+	if (!s->renew && ask_for_child(ike, p))
+		return;
 	s->next_name = 0;
 	s->next_addr = s->n_addrs;
 	if (!resolve_next(ike, p))
@@ -409,7 +425,7 @@ void peer_sa_up(struct ike *ike, const struct ike_sa *sa)
 		return;
 	/* An SA that protects nothing is not what was wanted. */
 	if (s && !p->removed && !peer_connecting(p) &&
-	    (!peer_has_child(p) || (s->renew && sa->initiator)))
+	    (!peer_has_child(p) || (s->renew && sa->called)))
 		attempts_over(ike, p);
 }
 
@@ -455,6 +471,12 @@ void peer_child_installed(struct peer *p)
 	p->section->wanted = p->conf->start == IKE_START_UP;
 }
 
+void peer_child_refused(struct ike *ike, struct peer *p)
+{
+	if (p->section && !p->removed && !peer_connecting(p) && !peer_has_child(p))
+		attempts_over(ike, p);
+}
+
 void peer_child_failed(struct ike *ike, struct peer *p)
 {
 	if (!p->section)
@@ -487,7 +509,7 @@ void peer_expire(struct ike *ike, struct child *c, bool hard)
 		sa_delete(ike, sa, "its sequence numbers are used up");
 		if (p->conf->start != IKE_START_LISTEN)
 			peer_connect(ike, p);
-	} else if (sa->initiator && p->section && p->conf->n_addresses) {
+	} else if (sa->called && p->section && p->conf->n_addresses) {
 		p->section->renew = true;
 		peer_connect(ike, p);
 	}

@@ -147,8 +147,6 @@ static bool still_allowed(struct ike *ike, const struct child *c, struct text *w
 static void revoke_child(struct ike *ike, struct child *c, const char *by)
 {
 	static const char why[] = "reload: its selectors are no longer allowed";
-	struct ike_sa *sa = c->sa;
-	uint32_t spi = c->spi_in;
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text t = TEXT_OF(buf);
 
@@ -158,16 +156,14 @@ static void revoke_child(struct ike *ike, struct child *c, const char *by)
 	policy_ts_list_text(&t, &c->ts_remote);
 	if (by[0])
 		text_fmt(&t, "; %s", by);
-	peer_error(ike, sa->peer, buf);
-	child_remove(ike, c, buf);
-	peer_child_gone(ike, sa->peer);
-	info_delete_child(ike, sa, spi, why);
+	peer_error(ike, c->sa->peer, buf);
+	child_want_delete(ike, c, buf);
 }
 
 /* Who made the SA can make another one in its place. */
 static bool can_renew(const struct ike_sa *sa)
 {
-	return sa->initiator && sa->peer->section && !sa->peer->removed &&
+	return sa->called && sa->peer->section && !sa->peer->removed &&
 	       sa->peer->conf->n_addresses > 0;
 }
 

@@ -8,7 +8,8 @@ const char *sa_state_name(enum sa_state s)
 	static const char *const names[SA_STATES] = {
 		[SA_I_START] = "starting",  [SA_I_INIT] = "init-sent", [SA_I_AUTH] = "auth-sent",
 		[SA_R_START] = "answering", [SA_R_INIT] = "half-open", [SA_UP] = "established",
-		[SA_DELETING] = "deleting", [SA_FAILED] = "failed",
+		[SA_DELETING] = "deleting", [SA_RIVAL] = "rival",      [SA_REPLACED] = "replaced",
+		[SA_CLOSED] = "closed",     [SA_FAILED] = "failed",
 	};
 
 	return s < SA_STATES ? names[s] : "unknown";
@@ -33,7 +34,18 @@ struct ike_sa *sa_by_spi(const struct ike *ike, uint64_t our_spi)
 	return n ? CONTAINER_OF(n, struct ike_sa, by_spi) : NULL;
 }
 
-static uint64_t pick_spi(struct ike *ike)
+struct ike_sa *sa_by_id(const struct ike *ike, ike_sa_id id)
+{
+	list_for_each(n, &ike->sas) {
+		struct ike_sa *sa = CONTAINER_OF(n, struct ike_sa, node);
+
+		if (sa->id == id)
+			return sa;
+	}
+	return NULL;
+}
+
+uint64_t sa_pick_spi(struct ike *ike)
 {
 	uint64_t spi;
 
@@ -48,44 +60,76 @@ static uint64_t pick_spi(struct ike *ike)
 
 /* ---- beginning ---------------------------------------------------------------------------- */
 
+static void init_lists(struct ike_sa *sa)
+{
+	list_init(&sa->children);
+	list_init(&sa->leaving);
+	list_init(&sa->peer_node);
+	list_init(&sa->todo);
+	list_init(&sa->large);
+	sa->retransmit.kind = TIMER_RETRANSMIT;
+	sa->alive.kind = TIMER_ALIVE;
+	sa->keepalive.kind = TIMER_KEEPALIVE;
+	sa->reap.kind = TIMER_REAP;
+}
+
+/* Known to the engine from now on, by its SPI. */
+static void link_sa(struct ike *ike, struct ike_sa *sa)
+{
+	sa->id = ++ike->last_sa;
+	sa->created = sa->last_in = ike->now.mono;
+	init_lists(sa);
+	list_add_tail(&ike->sas, &sa->node);
+	map_insert(&ike->sa_by_spi, &sa->by_spi, spi_hash(ike, sa_our_spi(sa)));
+	ike->n_sas++;
+	ike->n_half_open += sa_half_open(sa);
+}
+
 enum status sa_new(struct ike *ike, bool initiator, struct peer *peer, const struct path *path,
 		   struct ike_sa **ret_sa)
 {
 	struct ike_sa *sa = mem_new(ike->mem, sizeof(*sa));
 	struct handshake *hs = mem_new(ike->mem, sizeof(*hs));
-	uint64_t spi;
 
 	if (!sa || !hs) {
 		mem_free(ike->mem, sa);
 		mem_free(ike->mem, hs);
 		return ST_NOMEM;
 	}
-	spi = pick_spi(ike);
 	hs->sa = sa;
 	sa->hs = hs;
-	sa->id = ++ike->last_sa;
-	sa->initiator = initiator;
-	*(initiator ? &sa->spi_i : &sa->spi_r) = spi;
+	sa->initiator = sa->called = initiator;
+	*(initiator ? &sa->spi_i : &sa->spi_r) = sa_pick_spi(ike);
 	sa->state = initiator ? SA_I_START : SA_R_START;
 	sa->path = sa->asked_from = *path;
-	sa->created = sa->last_in = ike->now.mono;
-	list_init(&sa->children);
-	list_init(&sa->peer_node);
-	list_init(&sa->large);
-	sa->retransmit.kind = TIMER_RETRANSMIT;
-	sa->alive.kind = TIMER_ALIVE;
-	sa->keepalive.kind = TIMER_KEEPALIVE;
-	sa->reap.kind = TIMER_REAP;
-	list_add_tail(&ike->sas, &sa->node);
-	map_insert(&ike->sa_by_spi, &sa->by_spi, spi_hash(ike, spi));
-	ike->n_sas++;
-	ike->n_half_open += sa_half_open(sa);
+	link_sa(ike, sa);
 	if (peer) {
 		sa_set_peer(sa, peer);
 		/* only our own attempts know whom they want */
 		peer->section->connecting = sa;
 		sa->name_index = (uint16_t)(peer->section->next_name - 1);
 	}
+	*ret_sa = sa;
+	return ST_OK;
+}
+
+enum status sa_new_from(struct ike *ike, struct ike_sa *old, bool initiator, uint64_t spi_i,
+			uint64_t spi_r, struct sa_keys *keys, struct ike_sa **ret_sa)
+{
+	struct ike_sa *sa = mem_new(ike->mem, sizeof(*sa));
+
+	if (!sa)
+		return ST_NOMEM;
+	sa->initiator = initiator;
+	sa->called = old->called;
+	sa->spi_i = spi_i;
+	sa->spi_r = spi_r;
+	sa->state = SA_RIVAL;
+	sa->path = sa->asked_from = old->path;
+	sa->keys = *keys;
+	*keys = (struct sa_keys){ 0 };
+	link_sa(ike, sa);
+	sa_set_peer(sa, old->peer);
 	*ret_sa = sa;
 	return ST_OK;
 }
@@ -168,6 +212,44 @@ void sa_established(struct ike *ike, struct ike_sa *sa)
 	event_emit(ike, NULL, IKE_EV_SA_UP, (struct event_about){ .sa = sa }, "%s", buf);
 }
 
+/* What was built up over its life goes over; what belongs to its keys and numbers stays. */
+void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to)
+{
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text t = TEXT_OF(buf);
+
+	while (!list_empty(&from->children))
+		child_inherit(CONTAINER_OF(from->children.next, struct child, node), to);
+	while (!list_empty(&from->leaving))
+		child_inherit(CONTAINER_OF(from->leaving.next, struct child, node), to);
+	to->path = from->path;
+	to->remote_id = from->remote_id;
+	to->cred = from->cred;
+	from->remote_id = (struct policy_ident){ 0 };
+	from->cred = NULL;
+	memcpy(to->auth_local, from->auth_local, sizeof(to->auth_local));
+	memcpy(to->auth_remote, from->auth_remote, sizeof(to->auth_remote));
+	to->name_index = from->name_index;
+	to->stale = from->stale;
+	to->more = from->more;
+	to->only_one = from->only_one;
+	to->ppk = from->ppk;
+	to->established = to->last_in = ike->now.mono;
+	to->was_up = from->was_up;
+	from->was_up = false; /* it ends without a word */
+	heap_disarm(&ike->timers, &from->alive);
+	heap_disarm(&ike->timers, &from->keepalive);
+	sa_set_state(ike, to, SA_UP);
+	arm_alive(ike, to);
+	arm_keepalive(ike, to);
+	count(ike, C_SA_REKEYED);
+	text_fmt(&t, "took the place of %016llx/%016llx, ", (unsigned long long)from->spi_i,
+		 (unsigned long long)from->spi_r);
+	policy_suite_text(&t, &to->suite);
+	event_emit(ike, NULL, IKE_EV_SA_REKEYED, (struct event_about){ .sa = to }, "%s", buf);
+	agenda_soon(ike, to);
+}
+
 /* The initiator's identity comes after the responder's: of two SAs made at once from both ends,
  * both ends agree that this one goes. */
 static bool initiated_by_greater(const struct ike_sa *sa)
@@ -176,27 +258,27 @@ static bool initiated_by_greater(const struct ike_sa *sa)
 	int diff = local->type != remote->type ? (int)local->type - (int)remote->type
 					       : bytes_cmp(local->data, remote->data);
 
-	return sa->initiator ? diff > 0 : diff < 0;
+	return sa->called ? diff > 0 : diff < 0;
 }
 
 /* Our own attempt has not shown who it is yet; theirs is complete. */
 static void settle_attempt(struct ike *ike, struct ike_sa *sa, struct ike_sa *attempt)
 {
-	if (sa->n_children && !sa->initiator && attempt->state != SA_I_AUTH &&
+	if (sa->n_children && !sa->called && attempt->state != SA_I_AUTH &&
 	    !initiated_by_greater(sa))
 		sa_remove(ike, attempt, "the peer's own attempt was faster");
 }
 
 static void settle_pair(struct ike *ike, struct ike_sa *sa, struct ike_sa *other)
 {
-	if (sa->initiator && other->n_children == 0) {
+	if (sa->called && other->n_children == 0) {
 		sa_delete(ike, other, "replaced");
-	} else if (sa->initiator != other->initiator) {
+	} else if (sa->called != other->called) {
 		struct ike_sa *loser = initiated_by_greater(sa) ? sa : other;
 
 		/* Who initiated it deletes it; the other end asks whether it is still alive, for
 		 * the case that the peer restarted and knows nothing of it. */
-		if (loser->initiator)
+		if (loser->called)
 			sa_delete(ike, loser, "both ends connected at once");
 		else if (loser == sa)
 			info_probe(ike, other);
@@ -217,7 +299,7 @@ static void settle_own(struct ike *ike, struct ike_sa *sa)
 	list_for_each_safe(n, &sa->peer->sas) {
 		struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, peer_node);
 
-		if (other != sa && other->initiator && may_settle(sa, other))
+		if (other != sa && other->called && may_settle(sa, other))
 			sa_delete(ike, other, "replaced");
 	}
 }
@@ -240,7 +322,7 @@ void sa_settle(struct ike *ike, struct ike_sa *sa)
 
 	if (peer->section && peer->section->connecting)
 		settle_attempt(ike, sa, peer->section->connecting);
-	if (sa->initiator)
+	if (sa->called)
 		settle_own(ike, sa);
 	list_for_each_safe(n, &peer->sas) {
 		struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, peer_node);
@@ -269,6 +351,8 @@ void sa_only(struct ike *ike, struct ike_sa *sa)
 		if (other == sa || other->state != SA_UP)
 			continue;
 		sa_delete(ike, other, "the peer starts afresh");
+		if (!other->win.request.n)
+			info_delete(ike, other, 0);
 		sa_remove(ike, other, "the peer starts afresh");
 	}
 }
@@ -314,16 +398,39 @@ void handshake_free(struct ike *ike, struct ike_sa *sa)
 
 static void remove_children(struct ike *ike, struct ike_sa *sa, const char *why)
 {
-	list_for_each_safe(n, &sa->children)
-		child_remove(ike, CONTAINER_OF(n, struct child, node), why);
+	while (!list_empty(&sa->children))
+		child_remove(ike, CONTAINER_OF(sa->children.next, struct child, node), why);
+	while (!list_empty(&sa->leaving))
+		child_remove(ike, CONTAINER_OF(sa->leaving.next, struct child, node), why);
+}
+
+void sa_end_attempts(struct ike *ike, struct ike_sa *sa)
+{
+	attempt_end(ike, sa->attempt);
+	attempt_end(ike, sa->answering);
+}
+
+static void unrelate(struct ike_sa *sa)
+{
+	if (sa->predecessor)
+		sa->predecessor->successor = NULL;
+	if (sa->successor)
+		sa->successor->predecessor = NULL;
+	sa->predecessor = sa->successor = NULL;
 }
 
 void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 {
 	struct peer *peer = sa->peer;
+	struct ike_sa *rival = sa->successor;
 	bool was_up = sa->was_up;
 
-	attempt_end(ike, sa->attempt);
+	/* Which of the two lives will never be known: neither does. */
+	if (rival && rival->state == SA_RIVAL)
+		sa_remove(ike, rival, why);
+	sa_end_attempts(ike, sa);
+	create_end(ike, sa);
+	unrelate(sa);
 	remove_children(ike, sa, why);
 	if (was_up)
 		event_emit(ike, NULL, IKE_EV_SA_DOWN, (struct event_about){ .sa = sa }, "%s", why);
@@ -347,6 +454,7 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 	not_connecting(sa);
 	list_del(&sa->node);
 	list_del(&sa->peer_node);
+	list_del(&sa->todo);
 	ike->n_sas--;
 	ike->n_half_open -= sa_half_open(sa);
 	mem_free_secret(ike->mem, sa, sizeof(*sa));
@@ -358,11 +466,11 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
  * not, it drops the DELETE, whose message id is ahead of its window. */
 static void leave_unanswered(struct ike *ike, struct ike_sa *sa)
 {
-	attempt_end(ike, sa->attempt);
+	sa_end_attempts(ike, sa);
 	request_done(ike, sa);
 	handshake_free(ike, sa);
 	sa_set_state(ike, sa, SA_DELETING);
-	info_delete(ike, sa, 0);
+	agenda_soon(ike, sa);
 }
 
 void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why)
@@ -373,27 +481,42 @@ void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why)
 		leave_unanswered(ike, sa);
 		return;
 	}
-	if (sa->state != SA_UP) {
+	if (sa->state != SA_UP && sa->state != SA_REPLACED && sa->state != SA_RIVAL) {
 		sa_remove(ike, sa, why);
 		return;
 	}
+	if (sa->successor && sa->successor->state == SA_RIVAL)
+		sa_delete(ike, sa->successor, why);
+	sa_end_attempts(ike, sa);
+	create_yield(ike, sa);
+	sa_set_state(ike, sa, SA_DELETING);
 	remove_children(ike, sa, why);
 	heap_disarm(&ike->timers, &sa->alive);
 	heap_disarm(&ike->timers, &sa->keepalive);
-	sa_set_state(ike, sa, SA_DELETING);
-	/* A request in flight goes first: the window is one. Its answer leads to the DELETE
-	 * (info_answer), its absence to the end. */
+	heap_disarm(&ike->timers, &sa->reap);
+	/* A request in flight goes first: the window is one. Its answer leads to the DELETE, its
+	 * absence to the end. */
 	if (sa->win.request.n)
 		hurry_request(ike, sa);
-	else
-		info_delete(ike, sa, 0);
+	agenda_soon(ike, sa);
+}
+
+void sa_close(struct ike *ike, struct ike_sa *sa)
+{
+	sa_end_attempts(ike, sa);
+	create_end(ike, sa);
+	unrelate(sa);
+	request_done(ike, sa);
+	keys_done(&sa->keys, ike->mem);
+	sa_set_state(ike, sa, SA_CLOSED);
+	heap_arm(&ike->timers, &sa->reap, mono_add(ike->now.mono, dur_s(IKE_LINGER_S)));
 }
 
 void sa_reject(struct ike *ike, struct ike_sa *sa, enum ike_reason reason, const char *text)
 {
 	struct peer *peer = sa->peer;
 
-	attempt_end(ike, sa->attempt);
+	sa_end_attempts(ike, sa);
 	peer_error(ike, peer, text);
 	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason },
 		   "%s", text);
@@ -407,7 +530,7 @@ void sa_reject(struct ike *ike, struct ike_sa *sa, enum ike_reason reason, const
  * as half-open. */
 static void linger(struct ike *ike, struct ike_sa *sa)
 {
-	attempt_end(ike, sa->attempt);
+	sa_end_attempts(ike, sa);
 	handshake_free(ike, sa);
 	keys_done(&sa->keys, ike->mem);
 	sa_set_state(ike, sa, SA_FAILED);
@@ -517,6 +640,9 @@ static void reap_timer(struct ike *ike, struct ike_sa *sa)
 	case SA_R_START:
 	case SA_R_INIT:
 	case SA_FAILED: sa_remove(ike, sa, "half-open for too long"); break;
+	case SA_CLOSED: sa_remove(ike, sa, "deleted by the peer"); break;
+	/* The peer should have deleted it. */
+	case SA_REPLACED: sa_delete(ike, sa, "replaced"); break;
 	default: break;
 	}
 }

@@ -244,6 +244,7 @@ void request_done(struct ike *ike, struct ike_sa *sa)
 	list_del(&sa->large);
 	reassembly_drop(ike, sa, true);
 	heap_disarm(&ike->timers, &sa->retransmit);
+	agenda_soon(ike, sa);
 }
 
 void hurry_request(struct ike *ike, struct ike_sa *sa)
@@ -338,6 +339,8 @@ static void gave_up(struct ike *ike, struct ike_sa *sa)
 	/* What last_error says then is what init_i.c made of the answer. */
 	bool hint = sa->state == SA_I_INIT && sa->hs->hint && peer_last_error(sa->peer)[0];
 
+	if (rekey_unanswered(ike, sa))
+		return;
 	endpoint_text(&sa->path.remote, ep);
 	if (sa->state == SA_DELETING) {
 		sa_remove(ike, sa, "deleted; the peer did not confirm");
@@ -355,8 +358,11 @@ static void gave_up(struct ike *ike, struct ike_sa *sa)
 void retransmit_timer(struct ike *ike, struct ike_sa *sa)
 {
 	if (!sa->win.request.n) {
-		/* A DELETE that there was no memory for. */
-		if (sa->win.tries++ < IKE_DELETE_TRIES)
+		/* The pause before the next try of something, or a DELETE that there was no memory
+		 * for. */
+		if (sa->state != SA_DELETING)
+			agenda_soon(ike, sa);
+		else if (sa->win.tries++ < IKE_DELETE_TRIES)
 			info_delete(ike, sa, 0);
 		else
 			sa_remove(ike, sa, "deleted; no memory for telling the peer");

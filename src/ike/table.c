@@ -8,6 +8,8 @@
 
 #define S(state) (1u << (state))
 #define P(type) WIRE_BIT(WIRE_P_##type)
+/* Established, and not closed by both ends. */
+#define LIVING (S(SA_UP) | S(SA_DELETING) | S(SA_RIVAL) | S(SA_REPLACED))
 
 const struct exchange_row ike_exchanges[] = {
 	/* Section 1.2.  HDR, SAi1, KEi, Ni  -->  the request has no SA yet: init_r_request(). */
@@ -80,25 +82,42 @@ const struct exchange_row ike_exchanges[] = {
 	  .handler = auth_i_refused },
 
 	{ .story = "HDR, SK {[N,] [D,] [CP,] ...} (1.4)",
-	  .states = S(SA_UP) | S(SA_DELETING),
+	  .states = LIVING,
 	  .exchange = WIRE_INFORMATIONAL,
 	  .encrypted = true,
 	  .optional = P(NOTIFY) | P(DELETE) | P(CP) | P(VENDOR),
 	  .handler = info_request },
 	{ .story = "answer to our probe or delete (1.4)",
-	  .states = S(SA_UP) | S(SA_DELETING),
+	  .states = LIVING,
 	  .exchange = WIRE_INFORMATIONAL,
 	  .response = true,
 	  .encrypted = true,
 	  .optional = P(NOTIFY) | P(DELETE) | P(CP) | P(VENDOR),
 	  .handler = info_answer },
-	{ .story = "HDR, SK {SA, Ni, ...} (1.3): answered with NO_ADDITIONAL_SAS",
-	  .states = S(SA_UP),
+
+	{ .story = "HDR, SK {[N(REKEY_SA),] SA, Ni, [KEi,] [TSi, TSr]} (1.3.1, 1.3.2, 1.3.3)",
+	  .states = LIVING,
 	  .exchange = WIRE_CREATE_CHILD_SA,
 	  .encrypted = true,
 	  .required = P(SA) | P(NONCE),
 	  .optional = P(KE) | P(TSI) | P(TSR) | P(NOTIFY) | P(VENDOR),
-	  .handler = child_request },
+	  .handler = create_request },
+	{ .story = "HDR, SK {SA, Nr, [KEr,] [TSi, TSr]} (1.3.1, 1.3.2, 1.3.3)",
+	  .states = S(SA_UP) | S(SA_DELETING),
+	  .exchange = WIRE_CREATE_CHILD_SA,
+	  .response = true,
+	  .encrypted = true,
+	  .required = P(SA) | P(NONCE),
+	  .optional = P(KE) | P(TSI) | P(TSR) | P(NOTIFY) | P(VENDOR),
+	  .handler = create_answer },
+	{ .story = "HDR, SK {N} instead: the peer refuses (1.3, 2.25)",
+	  .states = S(SA_UP) | S(SA_DELETING),
+	  .exchange = WIRE_CREATE_CHILD_SA,
+	  .response = true,
+	  .encrypted = true,
+	  .required = P(NOTIFY),
+	  .optional = P(VENDOR),
+	  .handler = create_refused },
 };
 const size_t ike_n_exchanges = ARRAY_LEN(ike_exchanges);
 

@@ -368,7 +368,7 @@ static struct shares measure_shares(const struct ike *ike)
 		s.n++;
 		s.sas += bench_mem_cost(sa);
 		s.handshakes += bench_mem_cost(sa->hs);
-		s.attempts += bench_mem_cost(sa->attempt);
+		s.attempts += bench_mem_cost(sa->attempt) + bench_mem_cost(sa->answering);
 		s.windows += bench_mem_cost(sa->win.request.p) + bench_mem_cost(sa->win.response.p);
 		s.identities += bench_mem_cost(sa->remote_id.data.p);
 		list_for_each(c, &sa->children)

@@ -430,28 +430,6 @@ static void up_with_script(struct pair *p, struct script *s)
 	script_connect(s);
 }
 
-static void create_child_sa(void **state)
-{
-	struct pair *p = *state;
-	uint8_t nonce[32] = { 7 };
-	struct script s;
-
-	up_with_script(p, &s);
-	for (int i = 0; i < 3; i++) {
-		script_begin(&s, WIRE_CREATE_CHILD_SA, false);
-		script_put_sa(&s, i == 2 ? s.ike : s.esp, i == 2 ? 0 : 77);
-		wire_put_nonce(&s.out, BYTES_OF(nonce));
-		if (i < 2)
-			script_put_ts(&s, s.ts_i, s.ts_r);
-		script_send(&s);
-		assert_true(script_exchange(&s) && s.opened);
-		assert_non_null(script_notify(&s, WIRE_N_NO_ADDITIONAL_SAS));
-		assert_int_equal(p->b->n_children, 1);
-	}
-	assert_int_equal(node_counter(p->b, "ike.refused.create_child_sa"), 3);
-	script_done(&s);
-}
-
 /* Section 2.5: the whole message is rejected, the SA goes on; what is not critical is skipped. */
 static void unknown_payloads(void **state)
 {
@@ -587,7 +565,6 @@ int main(void)
 		pair_test(other_versions),
 		pair_test(unknown_spi),
 		pair_test(impossible_init),
-		pair_test(create_child_sa),
 		pair_test(unknown_payloads),
 		pair_test(unknown_critical_in_init),
 		cmocka_unit_test(unknown_exchanges),

@@ -124,6 +124,8 @@ struct node {
 	size_t n_events, cap_events;
 	struct node_child child[NODE_CHILDREN]; /* installed ones */
 	size_t n_children;
+	dp_child_id quiet[NODE_CHILDREN]; /* replaced ones, which only receive */
+	size_t n_quiet;
 	dp_child_id last_child; /* highest ever installed */
 	struct node_trap trap[NODE_TRAPS];
 	size_t n_traps;

@@ -74,6 +74,7 @@ static void mix_dp(struct world *w, const struct dp_op *op)
 		mix_ts(w, &op->u.trap.ts_local);
 		mix_ts(w, &op->u.trap.ts_remote);
 		break;
+	case DP_CHILD_QUIET:
 	case DP_CHILD_DEL:
 	case DP_CHILD_QUERY: mix_u64(w, op->u.id); break;
 	case DP_TRAP_DEL: mix_u64(w, op->u.peer); break;
@@ -167,7 +168,8 @@ static void child_add(struct node *n, const struct dp_child *c)
 {
 	struct node_child *k = find_child(n, c->id);
 
-	check_child(n, c);
+	if (!k)
+		check_child(n, c);
 	if (!k) {
 		if (c->id <= n->last_child)
 			harness_fail("%s: child number used again", n->name);
@@ -175,6 +177,9 @@ static void child_add(struct node *n, const struct dp_child *c)
 			harness_fail("%s: too many children", n->name);
 		k = &n->child[n->n_children++];
 		n->last_child = c->id;
+	} else if (c->outbound) {
+		k->child.outbound = true; /* the rest is ignored */
+		return;
 	}
 	k->child = *c;
 	k->child.ts_local = keep_ts(n, &c->ts_local, k->ts[0], ARRAY_LEN(k->ts[0]));
@@ -187,9 +192,39 @@ static void fix_child(struct node_child *k)
 	k->child.ts_remote.ts = k->ts[1];
 }
 
+/* It is none that carries traffic any more. */
+static void child_quiet(struct node *n, dp_child_id id)
+{
+	struct node_child *k = find_child(n, id);
+
+	if (!k && n->fail_op < 0)
+		harness_fail("%s: child %llu sends no more but is not there", n->name,
+			     (unsigned long long)id);
+	if (!k)
+		return;
+	if (n->n_quiet == NODE_CHILDREN)
+		harness_fail("%s: too many children that only receive", n->name);
+	n->quiet[n->n_quiet++] = id;
+	*k = n->child[--n->n_children];
+	fix_child(k);
+}
+
+static bool quiet_del(struct node *n, dp_child_id id)
+{
+	for (size_t i = 0; i < n->n_quiet; i++)
+		if (n->quiet[i] == id) {
+			n->quiet[i] = n->quiet[--n->n_quiet];
+			return true;
+		}
+	return false;
+}
+
 static void child_del(struct node *n, dp_child_id id)
 {
 	struct node_child *k = find_child(n, id);
+
+	if (quiet_del(n, id))
+		return;
 
 	/* A child whose installation was made to fail may still be taken away. */
 	if (!k && n->fail_op < 0)
@@ -243,6 +278,7 @@ void record_dp(struct node *n, const struct dp_op *op)
 {
 	switch (op->kind) {
 	case DP_CHILD_ADD: child_add(n, &op->u.child); break;
+	case DP_CHILD_QUIET: child_quiet(n, op->u.id); break;
 	case DP_CHILD_DEL: child_del(n, op->u.id); break;
 	case DP_CHILD_ADDRESS: child_address(n, op); break;
 	case DP_CHILD_QUERY: break;

@@ -62,10 +62,15 @@ static void put_child(struct text_buf *t, const struct dp_child *c)
 {
 	char local[ENDPOINT_TEXT_MAX], remote[ENDPOINT_TEXT_MAX];
 
-	text_buf_fmt(t, "install child %llu, in %08x out %08x, %s > %s%s%s\n",
+	if (!c->spi_in) {
+		text_buf_fmt(t, "send on child %llu\n", (unsigned long long)c->id);
+		return;
+	}
+	text_buf_fmt(t, "install child %llu, in %08x out %08x, %s > %s%s%s%s\n",
 		     (unsigned long long)c->id, c->spi_in, c->spi_out,
 		     endpoint_text(&c->local, local), endpoint_text(&c->remote, remote),
-		     c->esn ? ", esn" : "", c->encap ? ", in UDP" : "");
+		     c->esn ? ", esn" : "", c->encap ? ", in UDP" : "",
+		     c->outbound ? "" : ", receives only");
 	put_ts(t, "local", &c->ts_local);
 	put_ts(t, "remote", &c->ts_remote);
 	put_key(t, "key in ", &c->in.encr);
@@ -76,6 +81,9 @@ static void put_op(struct text_buf *t, const struct dp_op *op)
 {
 	switch (op->kind) {
 	case DP_CHILD_ADD: put_child(t, &op->u.child); break;
+	case DP_CHILD_QUIET:
+		text_buf_fmt(t, "send no more on child %llu\n", (unsigned long long)op->u.id);
+		break;
 	case DP_CHILD_DEL:
 		text_buf_fmt(t, "remove child %llu\n", (unsigned long long)op->u.id);
 		break;

@@ -95,6 +95,8 @@ static enum status child_add(struct fake *f, const struct dp_child *c)
 	enum status st;
 
 	if (fc) {
+		if (fc->quiet)
+			return ST_INVAL;
 		if (c->outbound && !fc->sends_since)
 			start_sending(f, fc);
 		return ST_OK;
@@ -115,6 +117,17 @@ static enum status child_add(struct fake *f, const struct dp_child *c)
 	list_add_tail(&f->children, &fc->node);
 	if (c->outbound)
 		start_sending(f, fc);
+	return ST_OK;
+}
+
+static enum status child_quiet(struct fake *f, dp_child_id id)
+{
+	struct fake_child *c = child_by_id(f, id);
+
+	if (!c)
+		return ST_INVAL;
+	c->sends_since = 0;
+	c->quiet = true;
 	return ST_OK;
 }
 
@@ -200,6 +213,7 @@ static enum status carry_out(struct fake *f, const struct dp_op *op, struct dp_c
 
 	switch (op->kind) {
 	case DP_CHILD_ADD: return child_add(f, &op->u.child);
+	case DP_CHILD_QUIET: return child_quiet(f, op->u.id);
 	case DP_CHILD_DEL: return child_del(f, op->u.id);
 	case DP_CHILD_ADDRESS: return child_address(f, op);
 	case DP_CHILD_QUERY:

@@ -18,6 +18,7 @@ struct fake_child {
 	struct list node;
 	struct dp_child c; /* keys and selectors wiped */
 	uint64_t sends_since; /* order in which children began to send; 0 does not */
+	bool quiet; /* never again */
 	struct esp_out *out;
 	struct esp_in *in;
 	struct esp_ts *ts;

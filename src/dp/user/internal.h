@@ -151,6 +151,7 @@ struct child {
 	struct map_node by_id;
 	struct peer *peer;
 	bool sends;
+	bool quiet; /* sends no more */
 	struct hops hops;
 };
 

@@ -261,6 +261,8 @@ static enum status child_add(struct user *u, const struct dp_child *d)
 	enum status st;
 
 	if (c) {
+		if (c->quiet)
+			return ST_INVAL;
 		if (d->outbound && !c->sends)
 			start_sending(u, c);
 		return ST_OK;
@@ -279,6 +281,20 @@ static enum status child_add(struct user *u, const struct dp_child *d)
 	}
 	if (d->outbound)
 		start_sending(u, c);
+	return ST_OK;
+}
+
+/* A queue thread that found it a moment ago may still send with it, as with one that goes. */
+static enum status child_quiet(struct user *u, dp_child_id id)
+{
+	struct child *c = ops_child(u, id);
+
+	if (!c)
+		return ST_INVAL;
+	if (c->sends)
+		sadb_unlist_senders(&c->hops);
+	c->sends = false;
+	c->quiet = true;
 	return ST_OK;
 }
 
@@ -411,6 +427,7 @@ static enum status carry_out(struct user *u, const struct dp_op *op, struct dp_c
 {
 	switch (op->kind) {
 	case DP_CHILD_ADD: return child_add(u, &op->u.child);
+	case DP_CHILD_QUIET: return child_quiet(u, op->u.id);
 	case DP_CHILD_DEL: return child_del(u, op->u.id);
 	case DP_CHILD_ADDRESS: return child_address(u, op);
 	case DP_CHILD_QUERY: return child_query(u, op->u.id, ret);
