@@ -249,6 +249,8 @@ void world_nat_forget(struct world *w);
 
 /* Takes over the reference to the new configuration. */
 void node_reconfigure(struct node *n, struct test_conf *conf);
+enum status node_cmd(struct node *n, const struct ike_cmd *cmd);
+/* One that is about a peer. */
 enum status node_command(struct node *n, enum ike_cmd_kind kind, ike_peer_id peer);
 /* A packet from `src` to `dst` arrives at the node's protected side: an ESP datagram in the queue,
  * an ACQUIRE, or nothing, as the data plane sees fit. */

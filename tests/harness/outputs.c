@@ -274,13 +274,19 @@ void node_reconfigure(struct node *n, struct test_conf *conf)
 	node_drain(n);
 }
 
-enum status node_command(struct node *n, enum ike_cmd_kind kind, ike_peer_id peer)
+enum status node_cmd(struct node *n, const struct ike_cmd *cmd)
 {
-	struct ike_cmd cmd = { .kind = kind, .peer = peer };
-	enum status st = ike_command(n->ike, n->w->now, &cmd);
+	enum status st = ike_command(n->ike, n->w->now, cmd);
 
 	node_drain(n);
 	return st;
+}
+
+enum status node_command(struct node *n, enum ike_cmd_kind kind, ike_peer_id peer)
+{
+	struct ike_cmd cmd = { .kind = kind, .peer = peer };
+
+	return node_cmd(n, &cmd);
 }
 
 void node_report(struct node *n, const struct dp_report *r)
