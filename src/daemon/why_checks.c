@@ -360,8 +360,8 @@ static void auth_remedy(const struct why *w, struct text *t)
 {
 	if (reason_of(w) == IKE_R_NO_ANSWER)
 		text_add(t, "IKE_SA_INIT was answered, IKE_AUTH was not: it is larger and may go "
-			    "to UDP "
-			    "4500. Let UDP 4500 and fragments through");
+			    "to UDP 4500. Let UDP 4500 through, and fragments of IP as well where "
+			    "an end takes none of IKE (fragmentation = yes at both, RFC 7383)");
 	else
 		text_add(t, "what the text names, of the following. Who was refused by its peer "
 			    "is told no reason (RFC 7296 section 2.21.2): then the \"warren why\" "
