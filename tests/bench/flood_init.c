@@ -4,9 +4,7 @@
  *	flood_init TARGET PORT FIRST_SOURCE SOURCES COUNT
  *
  * SOURCES sockets are bound to FIRST_SOURCE, FIRST_SOURCE + 1, … (IPv4; the caller makes these
- * addresses local, e.g. `ip route add local 198.18.0.0/15 dev lo`).  Every request has its own SPI,
- * nonce and key exchange value and is what a real initiator would send (RFC 7296 section 1.2), so a
- * responder can refuse it only by state or by cookie.
+ * addresses local, e.g. `ip route add local 198.18.0.0/15 dev lo`).  flood.h has the request.
  *
  * The loop is closed: a burst of one request for each of up to BURST sockets, then all answers, so
  * nothing overflows a receive buffer and the other side's CPU time divides by what it really
@@ -26,36 +24,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "flood.h"
+
 enum {
 	BURST = 32,
 	PATIENCE_MS = 1000,
 	MAX_SOURCES = 4096,
 	NOTIFY_PAYLOAD = 41,
 	NOTIFY_COOKIE = 16390, /* RFC 7296 section 3.10.1 */
-	REQUEST_LEN = 28 + 40 + 40 + 36,
-	OFF_KE_DATA = 28 + 40 + 8,
-	OFF_NONCE = 28 + 40 + 40 + 4,
 };
-
-/*
- * HDR, SAi1 (ENCR_AES_GCM_16 with 128 bits, PRF_HMAC_SHA2_256, X25519), KEi, Ni.
- * SPI, key exchange data and nonce are filled in for every request.
- */
-/* clang-format off */
-static const uint8_t request_template[REQUEST_LEN] = {
-	[16] = 33, 0x20, 34, 0x08,
-	[27] = REQUEST_LEN,
-	/* SA: one proposal, three transforms */
-	[28] = 34, 0, 0, 40,
-	0, 0, 0, 36, 1, 1, 0, 3,
-	3, 0, 0, 12, 1, 0, 0, 20, 0x80, 14, 0, 128,
-	3, 0, 0, 8, 2, 0, 0, 5,
-	0, 0, 0, 8, 4, 0, 0, 31,
-	/* KE */
-	40, 0, 0, 40, 0, 31, 0, 0,
-	[28 + 40 + 40] = 0, 0, 0, 36,
-};
-/* clang-format on */
 
 struct tally {
 	uint64_t sent, answered, cookies, echoes, other, lost;
@@ -73,25 +50,6 @@ static void die(const char *what)
 {
 	perror(what);
 	exit(1);
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-	/* splitmix64: the bytes only have to differ. */
-	uint64_t z = *state += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
-}
-
-static void fill(uint8_t *at, size_t n, uint64_t *state)
-{
-	for (size_t i = 0; i < n; i += 8) {
-		uint64_t word = next_random(state);
-
-		memcpy(at + i, &word, 8);
-	}
 }
 
 static void open_sources(size_t n, uint32_t first, const struct sockaddr_in *target)
@@ -113,9 +71,7 @@ static void open_sources(size_t n, uint32_t first, const struct sockaddr_in *tar
 
 static void send_one(struct source *s, uint64_t *state, struct tally *t)
 {
-	fill(s->sent, 8, state);
-	fill(s->sent + OFF_KE_DATA, 32, state);
-	fill(s->sent + OFF_NONCE, 32, state);
+	renew(s->sent, state);
 	s->waiting = send(s->fd, s->sent, REQUEST_LEN, 0) == REQUEST_LEN;
 	t->sent += s->waiting;
 }
