@@ -18,12 +18,11 @@ OWN_CRYPTO = "aes sha2 hmac gcm chapoly curve25519 gmp mgf1"
 
 @dataclasses.dataclass(frozen=True)
 class Auth:
-    """How both ends authenticate: kinds of key over IPv4 and over IPv6; what warren calls the
-    method; what strongSwan calls it where the key alone does not decide it."""
+    """How both ends authenticate: over IPv4 and over IPv6, the kind of key and what warren calls
+    our signature and strongSwan's; what strongSwan is told if the key alone does not decide."""
 
     title: str
-    kinds: dict
-    method: str
+    how: dict
     charon: str = None
 
 
@@ -36,9 +35,17 @@ class Suite:
     prf: str
 
 
+# Ours with RSA is PSS always: who knows RFC 7427 knows that (RFC 8247 section 3.2).
+PSS, PKCS1 = "rsa-2048-pss-sha256", "rsa-2048-sha256"
 AUTHS = {
-    "psk": Auth("PSK", {4: None, 6: None}, "psk"),
-    "ecdsa": Auth("ECDSA", {4: "p256", 6: "p384"}, "ecdsa"),
+    "psk": Auth("PSK", {4: (None, "psk", "psk"), 6: (None, "psk", "psk")}),
+    "ecdsa": Auth("ECDSA", {4: ("p256", "ecdsa-p256-sha256", "ecdsa-p256-sha256"),
+                            6: ("p384", "ecdsa-p384-sha384", "ecdsa-p384-sha384")}),
+    "rsa": Auth("RSA, its PKCS#1", {4: ("rsa2048", PSS, PKCS1), 6: ("rsa2048", PSS, PKCS1)}),
+    "pss": Auth("RSA, both PSS", {4: ("rsa2048", PSS, PSS), 6: ("rsa2048", PSS, PSS)},
+                "ike:rsa/pss-sha256"),
+    "ed25519": Auth("Ed25519", {4: ("ed25519", "ed25519", "ed25519"),
+                                6: ("ed25519", "ed25519", "ed25519")}),
 }
 SUITES = {
     "gcm": Suite("AES-GCM", {4: "aes128gcm16", 6: "aes256gcm16"}, "prfsha256"),
@@ -47,9 +54,9 @@ SUITES = {
     "sha384": Suite("AES-CBC SHA-384", {4: "aes192-sha384", 6: "aes256-sha384"}, "prfsha384"),
     "sha512": Suite("AES-CBC SHA-512", {4: "aes256-sha512", 6: "aes128-sha512"}, "prfsha512"),
 }
-KES = ("x25519", "ecp256", "ecp384")
+KES = ("x25519", "ecp256", "ecp384", "ecp521", "modp2048")
 CELLS = [f"{auth}-{suite}" for auth in AUTHS for suite in SUITES]
-TABLE = "warren and strongSwan: the suite of IKE and ESP"
+TABLE = "warren and strongSwan: the suite of IKE and ESP by authentication, family, initiator"
 ESN = "extended sequence numbers of ESP, warren with"
 NO_ESN = "IPsec SA: ESN not supported"
 
@@ -61,7 +68,7 @@ def _tunnels(family):
         auth, suite = (table[key] for table, key in zip((AUTHS, SUITES), name.split("-")))
         cipher = suite.ciphers[family]
         method = KES[(number + number // len(SUITES) + (family == 6) * 2) % len(KES)]
-        found.append(Tunnel(name, family, auth.kinds[family], f"{cipher}-{suite.prf}-{method}",
+        found.append(Tunnel(name, family, auth.how[family][0], f"{cipher}-{suite.prf}-{method}",
                             cipher, auth.charon))
     return found
 
@@ -91,15 +98,13 @@ def test_suite(world, auth, suite, initiator, record_property):
     """Up with exactly that suite, as both say; traffic both ways, every packet counted at both
     ends, none in clear; down, and nothing left."""
     tunnel = world.tunnels[f"{auth}-{suite}"]
-    matrix.cell(record_property, TABLE,
-                f"{AUTHS[auth].title}, IPv{tunnel.family}, {initiator} initiates",
+    matrix.cell(record_property, TABLE, f"{AUTHS[auth].title}, IPv{tunnel.family}, by {initiator}",
                 SUITES[suite].title, f"ok {tunnel.ike.split('-')[-1]}")
     with world.contained(tunnel):
         ours, theirs = world.up(tunnel, initiator)
         assert ours["initiator"] is (initiator == "warren")
         assert ours["proposal"] == matrix.ike_suite(theirs) == tunnel.ike
-        for how in (ours["auth_local"], ours["auth_remote"]):
-            assert AUTHS[auth].method in how
+        assert (ours["auth_local"], ours["auth_remote"]) == AUTHS[auth].how[tunnel.family][1:]
         (ours,), (theirs,) = ours["child_sas"], theirs["child-sas"]
         assert ours["proposal"] == matrix.esp_suite(theirs) == tunnel.esp
         assert ours["remote_ts"] == theirs["local-ts"] == tunnel.selectors(2)
@@ -118,7 +123,7 @@ def test_esn_with_strongswan(world, suite, initiator, record_property):
     """strongSwan's userspace ESP has none. It says so itself, and we learn that there is no
     child."""
     tunnel = world.tunnels[f"esn-{suite}"]
-    matrix.cell(record_property, ESN, f"strongSwan, IPv{tunnel.family}, {initiator} initiates",
+    matrix.cell(record_property, ESN, f"strongSwan, IPv{tunnel.family}, by {initiator}",
                 SUITES[suite].title, f"strongSwan's kernel-libipsec: \"{NO_ESN}\"")
     before = world.charon.log().count(NO_ESN)
     with world.contained(tunnel):

@@ -115,6 +115,10 @@ class Charon:
         lines = "".join(f'        id-{i} = "{value}"\n' for i, value in enumerate(ids))
         self._secrets.append(f'    ike-{name} {{\n{lines}        secret = "{secret}"\n    }}\n')
 
+    def secret(self, text):
+        """Anything else of the section."""
+        self._secrets.append(text)
+
     def connection(self, name, local, remote, local_id, remote_id, local_ts, remote_ts, cert=None,
                    ike=IKE, esp=ESP, start="none", dpd="0s", extra="", child_extra="", auth=None):
         """cert: a Leaf to sign with, or None for PSK. auth: how both sides sign, where more than
@@ -187,6 +191,12 @@ class Charon:
 
     def stop(self):
         return self.proc.stop()
+
+    def restart(self):
+        """Kill it, so that it tells nobody, and start it anew."""
+        self.proc.kill()
+        self._start()
+        return self.load()
 
 
 def _sections(lines):

@@ -1,6 +1,6 @@
 """warrend on gw-a with strongSwan, or another warrend, on gw-b: both daemons with many tunnels
-configured, so that a test brings up one, does something to it and takes it down, and no daemon starts
-in between.
+configured, so that a test brings up one, does something to it and takes it down, and no daemon
+starts in between.
 
 Tunnels differ in identities and in the inner networks, number N = 1...:
 
@@ -41,6 +41,7 @@ class Tunnel:
     ours: dict = dataclasses.field(default_factory=dict)
     theirs: str = ""
     child: str = ""
+    secrets: str = ""                   # more of strongSwan's secrets section
     number: int = 0
 
     def identity(self, side):
@@ -56,17 +57,25 @@ class Tunnel:
 
 class Authorities:
     """Kind of key -> authority, leaf of a, leaf of b, made when asked for. A leaf has the names of
-    all tunnels."""
+    all tunnels. CHAIN is a kind, too: large leafs, each under an intermediate of its own."""
+
+    CHAIN = "chain"
 
     def __init__(self, directory, names):
         self._dir, self._names, self._made = directory, names, {}
 
     def __getitem__(self, kind):
         if kind not in self._made:
-            root = Pki(str(self._dir), f"root-{kind}", kind)
-            self._made[kind] = (root, *(root.leaf(f"{kind}-{side}", ", ".join(
-                f"DNS:{name}.{side}.example" for name in self._names)) for side in (1, 2)))
+            root = Pki(str(self._dir), f"root-{kind}", "p256" if kind == self.CHAIN else kind)
+            self._made[kind] = (root, *(self._leaf(root, kind, side) for side in (1, 2)))
         return self._made[kind]
+
+    def _leaf(self, root, kind, side):
+        names = ", ".join(f"DNS:{name}.{side}.example" for name in self._names)
+        if kind != self.CHAIN:
+            return root.leaf(f"{kind}-{side}", names)
+        return root.intermediate(f"middle-{side}", "rsa2048").leaf(
+            f"{kind}-{side}", names, "rsa4096")
 
 
 class Sites:
@@ -184,6 +193,7 @@ class World(Sites):
         theirs, ours = tunnel.identity(2), tunnel.identity(1)
         if not tunnel.kind:
             self.charon.psk(tunnel.name, PSK, theirs, ours)
+        self.charon.secret(tunnel.secrets)
         self.charon.connection(
             tunnel.name, self.net.b.outer(tunnel.family), self.net.a.outer(tunnel.family), theirs,
             ours, ",".join(tunnel.selectors(2)), ",".join(tunnel.selectors(1)), ike=tunnel.ike,
