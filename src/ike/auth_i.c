@@ -261,6 +261,7 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 	bool wanted = !childless(sa);
 	bool offered = wanted && (at->inner.present & child_payloads) == child_payloads;
 	uint32_t child_spi = sa->hs->child_spi;
+	mono_t asked_by = life_read(ike, &at->inner);
 
 	buf[0] = 0;
 	if (l->ppk)
@@ -284,6 +285,7 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 			   (struct event_about){ .sa = sa, .reason = reason }, "%s", buf);
 	}
 	sa_established(ike, sa);
+	life_asked(ike, sa, asked_by);
 	if (child) {
 		outbox_commit(ike, &ob);
 		child_link(ike, child);

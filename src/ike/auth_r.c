@@ -251,6 +251,7 @@ static enum status build(struct ike *ike, struct attempt *at, const struct ike_p
 			return st;
 		agree_put_ts(&o, &a->c);
 	}
+	life_put_first(ike, conf, cred_of(l->cred), &o);
 	/* Without data: that it is in use (RFC 8784 section 3). */
 	if (l->ppk)
 		wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_PPK_IDENTITY,

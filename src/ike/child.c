@@ -147,11 +147,7 @@ static enum status op_install(struct ike *ike, const struct child *c, const stru
 		ob->failed = true;
 		return ST_NOMEM;
 	}
-	/* Without extended numbers the SA ends at 2^32 packets; ask for another in good time. */
-	if (!c->suite.esn) {
-		d->soft_packets = 3ULL << 30;
-		d->hard_packets = UINT32_MAX;
-	}
+	life_child_limits(p->life, c, d);
 	*ret_op = op->op;
 	return ST_OK;
 }
@@ -174,6 +170,8 @@ enum status child_new(struct ike *ike, struct ike_sa *sa, const struct child_par
 	c->op_kind = DP_CHILD_ADD;
 	c->sends = c->told = !p->defers;
 	c->timer.kind = TIMER_CHILD;
+	c->draw = life_draw(ike);
+	c->maker = p->maker;
 	if (dup_ts(ike->mem, &p->ts_local, &c->ts_local) == ST_OK &&
 	    dup_ts(ike->mem, &p->ts_remote, &c->ts_remote) == ST_OK)
 		st = op_install(ike, c, p, ob, &c->op);
@@ -194,6 +192,8 @@ enum status child_make(struct ike *ike, struct ike_sa *sa, struct peer *peer,
 	struct child *c;
 
 	p->peer = peer->id;
+	p->life = &peer->conf->life;
+	p->maker = seed->initiator;
 	if (!st)
 		st = child_new(ike, sa, p, ob, &c);
 	wipe(&p->in, sizeof(p->in));
@@ -243,6 +243,7 @@ void child_link(struct ike *ike, struct child *c)
 	c->in_dp = true;
 	c->op = 0;
 	expect(ike, c, op, DP_CHILD_ADD);
+	life_child_begin(ike, c);
 }
 
 /* ---- what the operator hears -------------------------------------------------------------- */
@@ -421,7 +422,7 @@ static void stays(struct ike *ike, struct child *c)
 {
 	c->state = CHILD_UP;
 	c->successor = 0;
-	heap_disarm(&ike->timers, &c->timer);
+	life_child_begin(ike, c);
 	if (c->ours) {
 		c->rekey.on = true;
 		wish_failed(ike, &c->rekey);
@@ -598,6 +599,7 @@ void child_timer(struct ike *ike, struct timer *t)
 		child_doom(ike, c, NULL);
 		break;
 	case CHILD_LINGERING: child_remove(ike, c, NULL); break;
+	case CHILD_UP: life_child_timer(ike, c); break;
 	default: break;
 	}
 }
@@ -760,7 +762,7 @@ void child_report(struct ike *ike, const struct dp_report *r)
 	case DP_REPORT_EXPIRE:
 		c = child_by_id(ike, r->u.expire.id);
 		if (c)
-			peer_expire(ike, c, r->u.expire.hard);
+			life_child_report(ike, c, r->u.expire.hard);
 		break;
 	case DP_REPORT_NEW_ADDRESS:
 		c = child_by_id(ike, r->u.new_address.id);

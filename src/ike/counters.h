@@ -93,7 +93,10 @@
 	X(C_SA_UP, "ike.sa.established")                                                           \
 	X(C_CHILD_UP, "ike.child.established")                                                     \
 	X(C_SA_REKEYED, "ike.sa.rekeyed")                                                          \
-	X(C_CHILD_REKEYED, "ike.child.rekeyed")
+	X(C_CHILD_REKEYED, "ike.child.rekeyed")                                                    \
+	X(C_SA_EXPIRED,                                                                            \
+	  "ike.sa.expired") /* at a hard limit: what should have replaced it did not */            \
+	X(C_CHILD_EXPIRED, "ike.child.expired")
 
 enum ike_counter {
 #define X(id, name) id,

@@ -270,7 +270,7 @@ void sa_input(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
 		   !!(h->flags & WIRE_FLAG_RESPONSE));
 	if (class == WIN_FORGED && fragment_repeated(ike, sa, d, hash))
 		return;
-	if (!admit(ike, sa, h, class))
+	if (life_over(ike, sa) || !admit(ike, sa, h, class))
 		return;
 	if (class == WIN_REPEATED) {
 		answer_again(ike, sa, d, h);

@@ -20,6 +20,7 @@ void ike_conf_unref(struct ike_conf *conf)
 static void enter(struct ike *ike, struct now now)
 {
 	ike->now = now;
+	life_clock(ike);
 	if (!list_empty(&ike->owed))
 		child_pay_owed(ike);
 }

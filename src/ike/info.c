@@ -34,6 +34,18 @@ bool info_ask(struct ike *ike, struct ike_sa *sa)
 	return !sa->probe;
 }
 
+bool info_lifetime(struct ike *ike, struct ike_sa *sa)
+{
+	struct wire_out o;
+
+	if (sa->win.request.n || sa->attempt || sa->create || sa->state != SA_UP)
+		return false;
+	msg_begin_sk(ike, sa, WIRE_INFORMATIONAL, false, sa->win.next_send, &o);
+	life_put(ike, sa, &o);
+	send_info(ike, sa, &o);
+	return sa->win.request.n;
+}
+
 void info_delete(struct ike *ike, struct ike_sa *sa, uint16_t notify)
 {
 	struct wire_out o;
@@ -204,6 +216,7 @@ enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	if (st)
 		return st;
 	send_response(ike, sa, WIRE_INFORMATIONAL, owned);
+	life_asked(ike, sa, life_read(ike, rx->inner));
 	/* While we are leaving ourselves the peer's reasons are no news. */
 	if (refused && sa->state == SA_UP)
 		fatal_event(ike, sa, refused);

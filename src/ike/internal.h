@@ -29,6 +29,7 @@ enum timer_kind {
 	TIMER_KEEPALIVE,
 	TIMER_REAP,
 	TIMER_RETRY,
+	TIMER_LIFE,
 	TIMER_CHILD,
 	TIMER_REASSEMBLY,
 	TIMER_LOAD,
@@ -258,6 +259,8 @@ struct child {
 	struct wish rekey;
 	dp_child_id successor; /* REPLACED: the child that takes its place */
 	struct timer timer; /* UP: its lifetime; else how long it may stay */
+	uint16_t draw; /* see life.c */
+	bool maker; /* we began the exchange that made it */
 	bool installed;
 	bool in_dp; /* the data plane has it, or will have */
 	bool sends; /* the data plane is to send on it, */
@@ -279,6 +282,8 @@ struct child_params {
 	struct wire_ts_list ts_remote;
 	struct esp_keys in;
 	struct esp_keys out;
+	const struct ike_life *life;
+	bool maker;
 };
 
 /* Where the keys of a child come from. */
@@ -417,10 +422,22 @@ struct handshake {
 /* What we keep of a peer's certificate for as long as its SA lives: reloads ask again whether it is
  * revoked, and what it may source. */
 struct cred {
+	wall_t not_after;
 	uint8_t revocation_id[CRYPTO_REVOCATION_ID];
 	bool has_blocks;
 	uint16_t n_blocks;
 	struct ip_range blocks[];
+};
+
+/* How long it may live: see life.c. */
+struct life {
+	struct timer timer;
+	mono_t proven; /* IKE_AUTH, also of an SA whose place this one took */
+	mono_t asked; /* the peer wants us to prove it again until then; MONO_NEVER: it does not */
+	mono_t certs_due; /* as of when the wall clock was last trusted */
+	wall_t certs; /* the first of its certificates ends; 0: it has none */
+	uint16_t draw;
+	bool tell; /* the peer has to hear of another time (AUTH_LIFETIME) */
 };
 
 struct ike_sa {
@@ -467,6 +484,7 @@ struct ike_sa {
 	bool alive_due; /* waiting for a data-plane counter before probing */
 	bool probe; /* shall be asked whether it is still there */
 	bool only_one; /* the peer makes no further children (NO_ADDITIONAL_SAS) */
+	struct life life;
 	struct wish rekey; /* of the IKE SA itself */
 	struct wish more; /* one more child */
 	mono_t refused_since; /* TEMPORARY_FAILURE, again and again; 0: not now */
@@ -529,6 +547,43 @@ void handshake_free(struct ike *ike, struct ike_sa *sa);
 void sa_alive_report(struct ike *ike, struct ike_sa *sa, bool heard);
 void sa_moved(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
 	      const struct endpoint *remote);
+
+/* ---- lifetimes (life.c) -------------------------------------------------------------------- */
+
+uint16_t life_draw(struct ike *ike);
+/* Both are for a child that is linked. */
+mono_t life_child_soft(const struct child *c);
+mono_t life_child_hard(const struct child *c);
+/* By bytes and packets, for the data plane. */
+void life_child_limits(const struct ike_life *l, const struct child *c, struct dp_child *ret);
+void life_child_begin(struct ike *ike, struct child *c);
+void life_child_timer(struct ike *ike, struct child *c);
+/* The data plane reports a soft or a hard limit. */
+void life_child_report(struct ike *ike, struct child *c, bool hard);
+
+/* The SA was authenticated. */
+void life_begin(struct ike *ike, struct ike_sa *sa);
+/* `to` takes the place of `from`: it has new keys, and is as proven as that one. */
+void life_inherit(struct ike *ike, const struct ike_sa *from, struct ike_sa *to);
+void life_reconfigured(struct ike *ike, struct ike_sa *sa);
+void life_arm(struct ike *ike, struct ike_sa *sa);
+void life_timer(struct ike *ike, struct ike_sa *sa);
+/* True when the SA is past its hard limit, and is not up any more. */
+bool life_over(struct ike *ike, struct ike_sa *sa);
+/* The wall clock may have been set. */
+void life_clock(struct ike *ike);
+/* For status: MONO_NEVER when there is no such limit. */
+mono_t life_soft(const struct ike_sa *sa);
+mono_t life_renewal(const struct ike_sa *sa);
+mono_t life_hard(const struct ike_sa *sa);
+/* AUTH_LIFETIME, when there is one to tell; and the peer's. */
+void life_put(const struct ike *ike, const struct ike_sa *sa, struct wire_out *o);
+/* The same in IKE_AUTH, of an SA that is not up yet. */
+void life_put_first(const struct ike *ike, const struct ike_peer_conf *conf,
+		    const struct cred *cred, struct wire_out *o);
+/* MONO_NEVER: there is none. */
+mono_t life_read(const struct ike *ike, const struct wire_payloads *p);
+void life_asked(struct ike *ike, struct ike_sa *sa, mono_t by);
 
 /* ---- sending (send.c) -------------------------------------------------------------------- */
 
@@ -823,6 +878,8 @@ void fragmentation_put(struct wire_out *o);
 
 /* INFORMATIONAL (info.c). */
 void info_probe(struct ike *ike, struct ike_sa *sa);
+/* Another AUTH_LIFETIME.  False: not now, the window is taken. */
+bool info_lifetime(struct ike *ike, struct ike_sa *sa);
 /* DELETE of the IKE SA, which is in SA_DELETING; `notify` 0: none. */
 void info_delete(struct ike *ike, struct ike_sa *sa, uint16_t notify);
 /* DELETE of the children that are doomed; the empty request.  False: no memory. */
@@ -1129,8 +1186,6 @@ void peer_child_installed(struct peer *p);
 void peer_child_failed(struct ike *ike, struct peer *p);
 /* A wanted peer without a child is tried again, a little later. */
 void peer_child_gone(struct ike *ike, struct peer *p);
-/* A child passed its soft or hard limit. */
-void peer_expire(struct ike *ike, struct child *c, bool hard);
 void peer_timer(struct ike *ike, struct timer *t);
 void peer_acquire(struct ike *ike, const struct dp_report *r);
 void peer_down(struct ike *ike, struct peer *p, const char *why);
@@ -1236,6 +1291,8 @@ struct ike {
 	struct crypto crypto;
 	struct ike_conf *conf;
 	struct now now; /* of the entry under way */
+	bool clock_seen; /* the wall clock was trusted once, */
+	int64_t clock_offset; /* and was so many seconds ahead of the other */
 	struct heap timers;
 	struct list sas;
 	struct list peers; /* sections */

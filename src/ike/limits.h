@@ -161,6 +161,15 @@ enum ike_limit {
 	   seconds, give or take a quarter. */
 	IKE_RETRY_FIRST_S = 1,
 	IKE_RETRY_LAST_S = 60,
+	/* Seconds an authenticated SA is left alone before we authenticate anew, whatever the peer
+	 * asks for (RFC 4478 section 5). */
+	IKE_REAUTH_MIN_S = 10,
+	/* Seconds on top of the time in which a peer has to authenticate anew: a tenth of it,
+	 * within these bounds. */
+	IKE_REAUTH_GRACE_MIN_S = 10,
+	IKE_REAUTH_GRACE_MAX_S = 60,
+	/* Seconds, at most, before the end of a certificate at which we want to be done. */
+	IKE_REAUTH_AHEAD_S = 3600,
 	/* Length of nonces we send: at least half the largest PRF key (section 2.10). */
 	IKE_NONCE_LEN = 32,
 	/* SPIs below are reserved (RFC 4303 section 2.1). */

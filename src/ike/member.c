@@ -123,6 +123,7 @@ struct bytes cred_put(struct arena *ar, const struct crypto_cert_facts *f)
 	if (!c)
 		return bytes_of(NULL, 0);
 	memcpy(c->revocation_id, f->revocation_id, sizeof(c->revocation_id));
+	c->not_after = f->not_after;
 	c->has_blocks = f->has_blocks;
 	c->n_blocks = (uint16_t)n;
 	memcpy(c->blocks, f->blocks, n * sizeof(f->blocks[0]));

@@ -497,24 +497,6 @@ void peer_child_gone(struct ike *ike, struct peer *p)
 		pause_then_retry(ike, s);
 }
 
-/* Make before break: who made the SA makes its successor, which replaces it when it is up. */
-void peer_expire(struct ike *ike, struct child *c, bool hard)
-{
-	struct ike_sa *sa = c->sa;
-	struct peer *p = sa->peer;
-
-	if (sa->state != SA_UP)
-		return;
-	if (hard) {
-		sa_delete(ike, sa, "its sequence numbers are used up");
-		if (p->conf->start != IKE_START_LISTEN)
-			peer_connect(ike, p);
-	} else if (sa->called && p->section && p->conf->n_addresses) {
-		p->section->renew = true;
-		peer_connect(ike, p);
-	}
-}
-
 static void delete_sas(struct ike *ike, struct peer *p, const char *why)
 {
 	/* The last one that goes at once takes an instance or a removed section with it. */

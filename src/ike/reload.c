@@ -25,6 +25,7 @@ enum change {
 	CH_SELECTORS = 1 << 4,
 	CH_TIMERS = 1 << 5,
 	CH_START = 1 << 6,
+	CH_LIFE = 1 << 7,
 };
 
 /* ---- comparing ---------------------------------------------------------------------------- */
@@ -61,6 +62,14 @@ static size_t same_names(const struct ike_peer_conf *a, const struct ike_peer_co
 	return n;
 }
 
+/* Limits by bytes and packets are the data plane's: they hold for what comes next. */
+static bool life_eq(const struct ike_life *a, const struct ike_life *b)
+{
+	return a->ike_soft.ns == b->ike_soft.ns && a->ike_hard.ns == b->ike_hard.ns &&
+	       a->child_soft.ns == b->child_soft.ns && a->child_hard.ns == b->child_hard.ns &&
+	       a->reauth.ns == b->reauth.ns && a->outlive_certs == b->outlive_certs;
+}
+
 static unsigned compare(const struct ike_peer_conf *a, const struct ike_peer_conf *b)
 {
 	size_t names = same_names(a, b);
@@ -81,6 +90,8 @@ static unsigned compare(const struct ike_peer_conf *a, const struct ike_peer_con
 		ch |= CH_SELECTORS;
 	if (a->dpd_delay.ns != b->dpd_delay.ns || a->keepalive.ns != b->keepalive.ns)
 		ch |= CH_TIMERS;
+	if (!life_eq(&a->life, &b->life))
+		ch |= CH_LIFE;
 	if (a->start != b->start)
 		ch |= CH_START;
 	return ch;
@@ -237,6 +248,8 @@ static void rejudge(struct ike *ike, struct ike_sa *sa, unsigned changes)
 	}
 	if (changes & CH_TIMERS)
 		sa_reconfigured(ike, sa);
+	if (changes & CH_LIFE)
+		life_reconfigured(ike, sa);
 	outside = check_children(ike, sa);
 	if (sa->state != SA_UP || !can_renew(sa))
 		return;
@@ -284,7 +297,7 @@ static void resume(struct ike *ike, struct peer *p)
 	/* An operator who took it down does not want it up for an unrelated change. */
 	if (changes & CH_START)
 		s->wanted = p->conf->start == IKE_START_UP;
-	if (changes & ~(unsigned)CH_TIMERS) {
+	if (changes & ~(unsigned)(CH_TIMERS | CH_LIFE)) {
 		s->failures = 0;
 		heap_disarm(&ike->timers, &s->retry);
 	}

@@ -71,6 +71,7 @@ static void init_lists(struct ike_sa *sa)
 	sa->alive.kind = TIMER_ALIVE;
 	sa->keepalive.kind = TIMER_KEEPALIVE;
 	sa->reap.kind = TIMER_REAP;
+	sa->life.timer.kind = TIMER_LIFE;
 }
 
 /* Known to the engine from now on, by its SPI. */
@@ -201,6 +202,7 @@ void sa_established(struct ike *ike, struct ike_sa *sa)
 	heap_disarm(&ike->timers, &sa->reap);
 	arm_alive(ike, sa);
 	arm_keepalive(ike, sa);
+	life_begin(ike, sa);
 	count(ike, C_SA_UP);
 	admit_seen(ike, &sa->path.remote.ip);
 	buf[0] = 0;
@@ -239,7 +241,9 @@ void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to)
 	from->was_up = false; /* it ends without a word */
 	heap_disarm(&ike->timers, &from->alive);
 	heap_disarm(&ike->timers, &from->keepalive);
+	heap_disarm(&ike->timers, &from->life.timer);
 	sa_set_state(ike, to, SA_UP);
+	life_inherit(ike, from, to);
 	arm_alive(ike, to);
 	arm_keepalive(ike, to);
 	count(ike, C_SA_REKEYED);
@@ -439,6 +443,7 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 	heap_disarm(&ike->timers, &sa->alive);
 	heap_disarm(&ike->timers, &sa->keepalive);
 	heap_disarm(&ike->timers, &sa->reap);
+	heap_disarm(&ike->timers, &sa->life.timer);
 	admit_leave(ike, sa);
 	if (was_up)
 		admit_seen(ike, &sa->path.remote.ip);
@@ -494,6 +499,7 @@ void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why)
 	heap_disarm(&ike->timers, &sa->alive);
 	heap_disarm(&ike->timers, &sa->keepalive);
 	heap_disarm(&ike->timers, &sa->reap);
+	heap_disarm(&ike->timers, &sa->life.timer);
 	/* A request in flight goes first: the window is one. Its answer leads to the DELETE, its
 	 * absence to the end. */
 	if (sa->win.request.n)
@@ -658,6 +664,7 @@ void sa_timer(struct ike *ike, struct timer *t)
 		keepalive_timer(ike, CONTAINER_OF(t, struct ike_sa, keepalive));
 		break;
 	case TIMER_REAP: reap_timer(ike, CONTAINER_OF(t, struct ike_sa, reap)); break;
+	case TIMER_LIFE: life_timer(ike, CONTAINER_OF(t, struct ike_sa, life.timer)); break;
 	default: count(ike, C_BUG); break;
 	}
 }

@@ -381,17 +381,18 @@ static void changed_while_connecting(void **state)
 /* A renewal that fails is tried again, less and less often, while the old SA carries traffic. */
 static void renewal_is_tried_again(void **state)
 {
-	struct dp_report r = { .kind = DP_REPORT_EXPIRE };
 	struct pair *p = *state;
+	struct test_conf *c;
 	size_t tries;
 	uint32_t spi;
 
 	pair_certs(p);
 	pair_up(p);
 	spi = node_child(p->a)->spi_in;
-	r.u.expire.id = p->a->child[0].child.id;
 	p->b->fail_job = p->b->n_jobs + 1;
-	node_report(p->a, &r);
+	c = test_conf_copy(p->ca);
+	c->peer[0].own_digest[0] ^= 1;
+	node_reconfigure(p->a, c);
 	world_run(p->w);
 	/* b could not judge our proof: refused, and the old SA is there. */
 	assert_int_equal(node_child(p->a)->spi_in, spi);
