@@ -2,9 +2,9 @@
  * internal.h - the engine's own structures.  Only src/ike/ includes it.
  *
  * Reading order: engine.c (entries), dispatch.c (which row takes a message), table.c (the rows),
- * init_i.c, init_r.c, auth_i.c, auth_r.c, agree.c (terms of a child), info.c (the exchanges),
- * agenda.c (what an SA does next), child.c, peer.c (who we want to be connected to), member.c (who
- * is connected to us, and what it may source), lookup.c, reload.c.
+ * init_i.c, init_r.c, admit.c (who gets that far), auth_i.c, auth_r.c, agree.c (terms of a child),
+ * info.c (the exchanges), agenda.c (what an SA does next), child.c, peer.c (who we want to be
+ * connected to), member.c (who is connected to us, and what it may source), lookup.c, reload.c.
  */
 #pragma once
 
