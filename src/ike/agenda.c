@@ -74,11 +74,14 @@ static bool busy(const struct ike_sa *sa)
 	return sa->win.request.n || sa->attempt || sa->create;
 }
 
-static bool any_doomed(const struct ike_sa *sa)
+static bool any_doomed(const struct ike *ike, const struct ike_sa *sa)
 {
-	list_for_each(n, &sa->leaving)
-		if (CONTAINER_OF(n, const struct child, node)->state == CHILD_DOOMED)
+	list_for_each(n, &sa->leaving) {
+		const struct child *c = CONTAINER_OF(n, const struct child, node);
+
+		if (c->state == CHILD_DOOMED && !child_unproven(ike, c))
 			return true;
+	}
 	return false;
 }
 
@@ -87,7 +90,8 @@ static struct child *child_to_rekey(const struct ike *ike, const struct ike_sa *
 	list_for_each(n, &sa->children) {
 		struct child *c = CONTAINER_OF(n, struct child, node);
 
-		if (c->state == CHILD_UP && c->installed && due(ike, &c->rekey))
+		if (c->state == CHILD_UP && c->installed && due(ike, &c->rekey) &&
+		    !child_unproven(ike, c))
 			return c;
 	}
 	return NULL;
@@ -110,10 +114,13 @@ static bool create(struct ike *ike, struct ike_sa *sa)
 	return busy(sa);
 }
 
-static void first(mono_t *when, const struct wish *w)
+/* A wish that waits for its own pause, or for `proof`. */
+static void first(mono_t *when, const struct wish *w, mono_t proof)
 {
-	if (w->on && mono_before(w->after, *when))
-		*when = w->after;
+	mono_t after = mono_before(w->after, proof) ? proof : w->after;
+
+	if (w->on)
+		*when = mono_min(*when, after);
 }
 
 /* When the first of the pauses is over. */
@@ -121,13 +128,19 @@ static void wait(struct ike *ike, struct ike_sa *sa, bool short_of_memory)
 {
 	mono_t when = MONO_NEVER;
 
-	first(&when, &sa->rekey);
-	first(&when, &sa->more);
+	first(&when, &sa->rekey, (mono_t){ 0 });
+	first(&when, &sa->more, (mono_t){ 0 });
 	list_for_each(n, &sa->children) {
 		const struct child *c = CONTAINER_OF(n, const struct child, node);
 
 		if (c->state == CHILD_UP && c->installed)
-			first(&when, &c->rekey);
+			first(&when, &c->rekey, c->unproven);
+	}
+	list_for_each(n, &sa->leaving) {
+		const struct child *c = CONTAINER_OF(n, const struct child, node);
+
+		if (c->state == CHILD_DOOMED)
+			when = mono_min(when, c->unproven);
 	}
 	if (short_of_memory)
 		when = mono_add(ike->now.mono, ike->conf->retransmit_timeout);
@@ -152,7 +165,7 @@ static void established(struct ike *ike, struct ike_sa *sa)
 
 	if (busy(sa))
 		return;
-	if (any_doomed(sa))
+	if (any_doomed(ike, sa))
 		ok = info_delete_children(ike, sa) && ok;
 	else if (!create(ike, sa) && sa->probe)
 		ok = info_ask(ike, sa) && ok;

@@ -417,6 +417,37 @@ void child_switch(struct ike *ike, struct child *c)
 		send_on(ike, by);
 }
 
+void child_await_proof(struct ike *ike, struct child *c)
+{
+	c->unproven = mono_add(ike->now.mono, retransmit_total(ike->conf));
+}
+
+bool child_unproven(const struct ike *ike, const struct child *c)
+{
+	return mono_before(ike->now.mono, c->unproven);
+}
+
+static bool prove(struct list *children)
+{
+	bool any = false;
+
+	list_for_each(n, children) {
+		struct child *c = CONTAINER_OF(n, struct child, node);
+
+		any |= c->unproven.ns != 0;
+		c->unproven = (mono_t){ 0 };
+	}
+	return any;
+}
+
+void children_proven(struct ike *ike, struct ike_sa *sa)
+{
+	bool used = prove(&sa->children), leaving = prove(&sa->leaving);
+
+	if (used || leaving)
+		agenda_soon(ike, sa);
+}
+
 /* What should have taken its place does not. */
 static void stays(struct ike *ike, struct child *c)
 {
@@ -432,6 +463,19 @@ static void stays(struct ike *ike, struct child *c)
 
 /* ---- leaving ------------------------------------------------------------------------------ */
 
+bool children_carry(const struct ike_sa *sa, const struct wire_ts_list *ts_local,
+		    const struct wire_ts_list *ts_remote)
+{
+	list_for_each(n, &sa->children) {
+		const struct child *c = CONTAINER_OF(n, const struct child, node);
+
+		if (c->state == CHILD_UP && c->sends && policy_ts_subset(ts_local, &c->ts_local) &&
+		    policy_ts_subset(ts_remote, &c->ts_remote))
+			return true;
+	}
+	return false;
+}
+
 /* A child that receives only, because another one had its traffic, sends when that has gone. */
 static void send_instead(struct ike *ike, struct ike_sa *sa)
 {
@@ -440,7 +484,8 @@ static void send_instead(struct ike *ike, struct ike_sa *sa)
 	list_for_each(n, &sa->children) {
 		struct child *c = CONTAINER_OF(n, struct child, node);
 
-		if (c->state == CHILD_UP && !c->sends && !predecessor_of(c))
+		if (c->state == CHILD_UP && !c->sends && !predecessor_of(c) &&
+		    !children_carry(sa, &c->ts_local, &c->ts_remote))
 			send_on(ike, c);
 	}
 }

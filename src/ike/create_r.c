@@ -122,21 +122,6 @@ struct grant {
 	struct outbox ob;
 };
 
-/* Another one carries the same already: the peer may not be ready for this one yet, so it only
- * receives until that one has gone. */
-static bool carried_already(const struct ike_sa *sa, const struct child_params *p)
-{
-	list_for_each(n, &sa->children) {
-		const struct child *c = CONTAINER_OF(n, const struct child, node);
-
-		if (c->state == CHILD_UP && c->sends &&
-		    policy_ts_subset(&p->ts_local, &c->ts_local) &&
-		    policy_ts_subset(&p->ts_remote, &c->ts_remote))
-			return true;
-	}
-	return false;
-}
-
 /* A successor must not have less than what is in use, of what the peer asks for (section 2.9.2). */
 static bool narrower(struct arena *ar, const struct child *old, const struct wire_payloads *in,
 		     const struct child_params *p, struct text *why)
@@ -217,7 +202,9 @@ static void commit(struct ike *ike, struct ike_sa *sa, const struct wire_payload
 {
 	struct nonces nonces = { in->nonce, BYTES_OF(g->nonce) };
 
-	attempt_end(ike, sa->answering);
+	if (g->old && creating(sa, CREATE_REKEY_CHILD) && sa->create->old == g->old->id)
+		create_note_rival(sa->create, &nonces, g->child->id);
+	attempt_end(ike, sa->answering); /* and with it what the peer asked for */
 	if (g->agreed.conflict[0]) {
 		count(ike, C_CONFLICT);
 		event_emit(ike, NULL, IKE_EV_CONFLICT,
@@ -227,11 +214,9 @@ static void commit(struct ike *ike, struct ike_sa *sa, const struct wire_payload
 	/* The data plane is told before the answer leaves: the peer may use the child at once. */
 	outbox_commit(ike, &g->ob);
 	child_link(ike, g->child);
-	if (g->old) {
-		if (creating(sa, CREATE_REKEY_CHILD) && sa->create->old == g->old->id)
-			create_note_rival(sa->create, &nonces, g->child->id);
+	child_await_proof(ike, g->child);
+	if (g->old)
 		child_replace(ike, g->old, g->child, false);
-	}
 	send_response(ike, sa, WIRE_CREATE_CHILD_SA, g->message);
 }
 
@@ -250,7 +235,9 @@ static enum status answer(struct ike *ike, struct ike_sa *sa, struct arena *ar,
 	}
 	ike->crypto.ops->random(ike->crypto.ctx, g->nonce, sizeof(g->nonce));
 	g->agreed.c.spi_in = child_pick_spi(ike);
-	g->agreed.c.defers = g->old || carried_already(sa, &g->agreed.c);
+	/* The peer may not be ready for it yet, and another one carries the same. */
+	g->agreed.c.defers =
+		g->old || children_carry(sa, &g->agreed.c.ts_local, &g->agreed.c.ts_remote);
 	outbox_init(&g->ob, ike->mem);
 	st = child_make(ike, sa, sa->peer, &g->agreed.c, &seed, &g->ob, &g->child);
 	if (!st)

@@ -190,8 +190,11 @@ static void opened(struct ike *ike, struct ike_sa *sa, const struct ike_datagram
 		return;
 	}
 	sa->last_in = ike->now.mono;
-	if (sa->state == SA_UP && class == WIN_NEW_REQUEST)
-		sa_moved(ike, sa, &d->local, &d->remote);
+	if (class == WIN_NEW_REQUEST) {
+		children_proven(ike, sa);
+		if (sa->state == SA_UP)
+			sa_moved(ike, sa, &d->local, &d->remote);
+	}
 	to_handler(ike, sa, h, rx);
 }
 

@@ -74,7 +74,8 @@ bool info_delete_children(struct ike *ike, struct ike_sa *sa)
 	list_for_each(n, &sa->leaving) {
 		struct child *c = CONTAINER_OF(n, struct child, node);
 
-		if (c->state != CHILD_DOOMED || n_named == ARRAY_LEN(named))
+		if (c->state != CHILD_DOOMED || child_unproven(ike, c) ||
+		    n_named == ARRAY_LEN(named))
 			continue;
 		wr_u32(&w, c->spi_in);
 		named[n_named++] = c;

@@ -256,6 +256,7 @@ struct child {
 	struct wire_ts_list ts_remote;
 	uint64_t packets_in; /* as last reported */
 	mono_t created;
+	mono_t unproven; /* until then the peer, who asked for it, may still wait for our answer */
 	struct wish rekey;
 	dp_child_id successor; /* REPLACED: the child that takes its place */
 	struct timer timer; /* UP: its lifetime; else how long it may stay */
@@ -320,6 +321,14 @@ void child_replace(struct ike *ike, struct child *c, const struct child *by, boo
 bool child_tell_sends(struct ike *ike, struct child *c);
 /* Its successor sends from now on. */
 void child_switch(struct ike *ike, struct child *c);
+/* We made it for the peer, which may not have our answer yet: what we asked about it now could be
+ * about a child that it does not know.  Whatever it asks next proves that it does. */
+void child_await_proof(struct ike *ike, struct child *c);
+bool child_unproven(const struct ike *ike, const struct child *c);
+void children_proven(struct ike *ike, struct ike_sa *sa);
+/* Whether packets of these selectors have a child to be sent on. */
+bool children_carry(const struct ike_sa *sa, const struct wire_ts_list *ts_local,
+		    const struct wire_ts_list *ts_remote);
 /* The peer's Delete; its SPI goes into the answer (section 1.4.1). */
 void child_deleted(struct ike *ike, struct child *c, struct wr *ret_spis);
 /* A child that the peer has and we have not: it is told to delete it.  ST_NOMEM: it is not. */

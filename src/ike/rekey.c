@@ -151,14 +151,14 @@ static void made_for_peer(struct ike *ike, struct ike_sa *sa, struct ike_sa *mad
 {
 	bool rival = creating(sa, CREATE_REKEY_SA);
 
-	attempt_end(ike, sa->answering);
+	if (rival)
+		create_note_rival(sa->create, nonces, 0);
+	attempt_end(ike, sa->answering); /* and with it the peer's nonce */
 	relate(sa, made);
 	if (ike->conf->keys)
 		keys_emit(ike, made);
 	send_response(ike, sa, WIRE_CREATE_CHILD_SA, message);
-	if (rival)
-		create_note_rival(sa->create, nonces, 0);
-	else
+	if (!rival)
 		rekey_adopt_rival(ike, sa);
 }
 
