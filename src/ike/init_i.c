@@ -420,21 +420,26 @@ static bool acceptable(const struct ike_sa *sa, const struct wire_ike_msg *msg, 
 }
 
 /* NAT traversal moves to the other port with the next message (section 2.23). */
-static struct path path_after(struct ike *ike, const struct ike_sa *sa, const struct rx *rx)
+static enum status path_after(struct ike *ike, const struct ike_sa *sa, const struct rx *rx,
+			      struct path *ret_path)
 {
 	struct path path = sa->path;
+	enum status st;
 
 	path.local.ip = rx->d->local.ip;
 	path.fragments = sa->peer->conf->fragmentation && fragmentation_agreed(&rx->msg->clear);
-	natd_check(ike, &rx->msg->clear, rx->msg->hdr.spi_i, rx->msg->hdr.spi_r, &path.local,
-		   &path.remote, &path);
+	st = natd_check(ike, &rx->msg->clear, rx->msg->hdr.spi_i, rx->msg->hdr.spi_r, &path.local,
+			&path.remote, &path);
+	if (st)
+		return st;
 	if (!path.encap && natd_present(&rx->msg->clear) &&
 	    (path.nat_local || path.nat_remote || path.forced || ike->conf->force_encap)) {
 		path.encap = true;
 		path.local.port = ike->conf->nat_port;
 		path.remote.port = 4500;
 	}
-	return path;
+	*ret_path = path;
+	return ST_OK;
 }
 
 static enum status derive(struct ike *ike, struct ike_sa *sa, struct rx *rx, const struct init_i *l)
@@ -493,8 +498,10 @@ enum status init_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 		refuse_puzzle(ike, sa, &l.puzzle);
 		return ST_DROP;
 	}
+	st = path_after(ike, sa, rx, &l.path);
+	if (st)
+		return st;
 	attempt_end(ike, sa->attempt);
-	l.path = path_after(ike, sa, rx);
 	l.peer_ppk = ppk_supported(&rx->msg->clear);
 	l.peer_childless =
 		wire_find_notify(&rx->msg->clear, WIRE_N_CHILDLESS_IKEV2_SUPPORTED) != NULL;

@@ -362,7 +362,10 @@ static void accept(struct ike *ike, const struct ike_datagram *d, const struct w
 
 	path.encap = d->local.port == ike->conf->nat_port;
 	path.fragments = ike->fragments && fragmentation_agreed(&msg->clear);
-	natd_check(ike, &msg->clear, msg->hdr.spi_i, 0, &d->local, &d->remote, &path);
+	if (natd_check(ike, &msg->clear, msg->hdr.spi_i, 0, &d->local, &d->remote, &path)) {
+		count(ike, C_NO_MEMORY);
+		return;
+	}
 	if (!admit_room(ike, d, &l->admission, d->data.n))
 		return;
 	st = sa_new(ike, false, NULL, &path, &sa);

@@ -872,8 +872,10 @@ void ppk_explain(const struct ike_peer_conf *conf, struct text *t);
 
 /* NAT detection (path.c). */
 void natd_put(struct ike *ike, const struct ike_sa *sa, struct wire_out *o);
-void natd_check(struct ike *ike, const struct wire_payloads *p, uint64_t spi_i, uint64_t spi_r,
-		const struct endpoint *local, const struct endpoint *remote, struct path *path);
+/* On failure the path is as it was, and nobody knows whether there is a NAT. */
+MUST enum status natd_check(struct ike *ike, const struct wire_payloads *p, uint64_t spi_i,
+			    uint64_t spi_r, const struct endpoint *local,
+			    const struct endpoint *remote, struct path *path);
 bool natd_present(const struct wire_payloads *p);
 void path_after_init(const struct ike *ike, struct path *path, const struct ike_datagram *d);
 

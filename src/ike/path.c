@@ -7,8 +7,8 @@
 enum { NATD_LEN = 20 };
 
 /* SHA-1(SPIi | SPIr | address | port). */
-static bool natd_hash(struct ike *ike, uint64_t spi_i, uint64_t spi_r, const struct endpoint *e,
-		      uint8_t ret[NATD_LEN])
+static enum status natd_hash(struct ike *ike, uint64_t spi_i, uint64_t spi_r,
+			     const struct endpoint *e, uint8_t ret[NATD_LEN])
 {
 	uint8_t head[16], port[2];
 	struct bytes parts[3] = { { head, 16 }, ip_raw(&e->ip), { port, 2 } };
@@ -16,25 +16,32 @@ static bool natd_hash(struct ike *ike, uint64_t spi_i, uint64_t spi_r, const str
 	store_be64(head, spi_i);
 	store_be64(head + 8, spi_r);
 	store_be16(port, e->port);
-	return ike->crypto.ops->hash(ike->crypto.ctx, CRYPTO_SHA1, parts, 3, ret) == ST_OK;
+	return ike->crypto.ops->hash(ike->crypto.ctx, CRYPTO_SHA1, parts, 3, ret);
+}
+
+/* A message without would say that there is no NAT traversal: rather none at all. */
+static void natd_put_one(struct ike *ike, const struct ike_sa *sa, uint16_t type,
+			 const struct endpoint *e, struct wire_out *o)
+{
+	uint8_t hash[NATD_LEN];
+
+	if (natd_hash(ike, sa->spi_i, sa->spi_r, e, hash))
+		o->w.err = true;
+	else
+		wire_put_notify(o, WIRE_PROTO_NONE, bytes_of(NULL, 0), type, BYTES_OF(hash));
 }
 
 void natd_put(struct ike *ike, const struct ike_sa *sa, struct wire_out *o)
 {
 	struct endpoint source = sa->path.local;
-	uint8_t hash[NATD_LEN];
 
 	/* Port 0 is nobody's: the peer concludes that a NAT is in between and encapsulates, which
 	 * is what a data plane without raw ESP needs (section 2.23 allows it at any time). A peer
 	 * that knows this habit sees that there is none. */
 	if (ike->conf->force_encap)
 		source.port = 0;
-	if (natd_hash(ike, sa->spi_i, sa->spi_r, &source, hash))
-		wire_put_notify(o, WIRE_PROTO_NONE, bytes_of(NULL, 0),
-				WIRE_N_NAT_DETECTION_SOURCE_IP, BYTES_OF(hash));
-	if (natd_hash(ike, sa->spi_i, sa->spi_r, &sa->path.remote, hash))
-		wire_put_notify(o, WIRE_PROTO_NONE, bytes_of(NULL, 0),
-				WIRE_N_NAT_DETECTION_DESTINATION_IP, BYTES_OF(hash));
+	natd_put_one(ike, sa, WIRE_N_NAT_DETECTION_SOURCE_IP, &source, o);
+	natd_put_one(ike, sa, WIRE_N_NAT_DETECTION_DESTINATION_IP, &sa->path.remote, o);
 }
 
 bool natd_present(const struct wire_payloads *p)
@@ -52,21 +59,27 @@ static bool any_match(const struct wire_payloads *p, uint16_t type, const uint8_
 	return false;
 }
 
-void natd_check(struct ike *ike, const struct wire_payloads *p, uint64_t spi_i, uint64_t spi_r,
-		const struct endpoint *local, const struct endpoint *remote, struct path *path)
+enum status natd_check(struct ike *ike, const struct wire_payloads *p, uint64_t spi_i,
+		       uint64_t spi_r, const struct endpoint *local, const struct endpoint *remote,
+		       struct path *path)
 {
 	struct endpoint pretended = { remote->ip, 0 };
 	uint8_t here[NATD_LEN], there[NATD_LEN], forced[NATD_LEN];
+	enum status st;
 
 	if (!natd_present(p))
-		return;
-	if (!natd_hash(ike, spi_i, spi_r, local, here) ||
-	    !natd_hash(ike, spi_i, spi_r, remote, there) ||
-	    !natd_hash(ike, spi_i, spi_r, &pretended, forced))
-		return;
+		return ST_OK;
+	st = natd_hash(ike, spi_i, spi_r, local, here);
+	if (!st)
+		st = natd_hash(ike, spi_i, spi_r, remote, there);
+	if (!st)
+		st = natd_hash(ike, spi_i, spi_r, &pretended, forced);
+	if (st)
+		return st;
 	path->forced = any_match(p, WIRE_N_NAT_DETECTION_SOURCE_IP, forced);
 	path->nat_remote = !path->forced && !any_match(p, WIRE_N_NAT_DETECTION_SOURCE_IP, there);
 	path->nat_local = !any_match(p, WIRE_N_NAT_DETECTION_DESTINATION_IP, here);
+	return ST_OK;
 }
 
 uint16_t sighash_read(const struct wire_payloads *p)

@@ -7,11 +7,12 @@
 struct fault {
 	bool at_b;
 	long alloc, job, op; /* -1: none */
+	long call; /* of the provider, inline: PRF, hash, sealing, opening; -1: none */
 	bool alloc_on; /* this allocation and all after it, for a minute */
 	enum status status;
 };
 
-static const struct fault no_fault = { .alloc = -1, .job = -1, .op = -1 };
+static const struct fault no_fault = { .alloc = -1, .job = -1, .op = -1, .call = -1 };
 
 /* A whole life of two ends; what it lets them do is tried with everything failing at least once. */
 struct life {
@@ -21,6 +22,87 @@ struct life {
 	long jobs, ops; /* there are at least so many of them at either end */
 	const char *counter; /* what only this life brings about, at b */
 };
+
+/* ---- a provider that fails ------------------------------------------------------------------ */
+
+/* The fake one, with its inline calls counted; libcrypto's may fail for want of memory. */
+struct provider {
+	struct crypto_fake *fake;
+	struct crypto behind;
+	long calls, fail_at;
+	struct node_provider node;
+};
+
+static bool fails(struct provider *p)
+{
+	return p->calls++ == p->fail_at;
+}
+
+static bool has(void *ctx, uint8_t type, uint16_t id, uint16_t key_bits)
+{
+	const struct provider *p = ctx;
+
+	return p->behind.ops->has(p->behind.ctx, type, id, key_bits);
+}
+
+static void fill(void *ctx, void *buf, size_t n)
+{
+	const struct provider *p = ctx;
+
+	p->behind.ops->random(p->behind.ctx, buf, n);
+}
+
+static enum status prf(void *ctx, uint16_t id, struct bytes key, const struct bytes *parts,
+		       size_t n_parts, uint8_t *ret_out)
+{
+	struct provider *p = ctx;
+
+	return fails(p) ? ST_NOMEM
+			: p->behind.ops->prf(p->behind.ctx, id, key, parts, n_parts, ret_out);
+}
+
+static enum status hash(void *ctx, uint16_t id, const struct bytes *parts, size_t n_parts,
+			uint8_t *ret_out)
+{
+	struct provider *p = ctx;
+
+	return fails(p) ? ST_NOMEM
+			: p->behind.ops->hash(p->behind.ctx, id, parts, n_parts, ret_out);
+}
+
+static enum status seal(void *ctx, const struct crypto_key *key, const uint8_t *iv,
+			struct bytes aad, uint8_t *data, size_t n, uint8_t *ret_icv)
+{
+	struct provider *p = ctx;
+
+	return fails(p) ? ST_NOMEM
+			: p->behind.ops->seal(p->behind.ctx, key, iv, aad, data, n, ret_icv);
+}
+
+static enum status open(void *ctx, const struct crypto_key *key, const uint8_t *iv,
+			struct bytes aad, uint8_t *data, size_t n, const uint8_t *icv)
+{
+	struct provider *p = ctx;
+
+	return fails(p) ? ST_NOMEM : p->behind.ops->open(p->behind.ctx, key, iv, aad, data, n, icv);
+}
+
+static void run_job(void *ctx, const struct crypto_job *job, struct crypto_result *ret)
+{
+	struct provider *p = ctx;
+
+	crypto_fake_run(p->fake, job, ret);
+}
+
+static void provider_init(struct provider *p, long fail_at)
+{
+	static const struct crypto_ops ops = { has, fill, prf, hash, seal, open };
+
+	*p = (struct provider){ .fail_at = fail_at };
+	assert_int_equal(crypto_fake_new(&mem_libc, 1, &p->fake), ST_OK);
+	p->behind = crypto_fake_ops(p->fake);
+	p->node = (struct node_provider){ { &ops, p }, run_job, p };
+}
 
 /* ---- lives ---------------------------------------------------------------------------------- */
 
@@ -239,7 +321,8 @@ static void start(struct node *n)
 	assert_int_equal(node_start(n), ST_OK);
 }
 
-static void begin(struct pair *p, const struct fault *f, const struct life *life)
+static void begin(struct pair *p, const struct fault *f, const struct life *life,
+		  const struct provider *provider)
 {
 	static const char *const at_a[] = { "192.0.2.1", NULL }, *const at_b[] = { "192.0.2.2",
 										   NULL };
@@ -255,6 +338,8 @@ static void begin(struct pair *p, const struct fault *f, const struct life *life
 	n->fail_job = f->job;
 	n->fail_op = f->op;
 	n->fail_status = f->status;
+	if (provider)
+		n->provider = &provider->node;
 	start(p->a);
 	start(p->b);
 }
@@ -270,34 +355,38 @@ static void heal(struct node *n)
 }
 
 struct counted {
-	long allocs, jobs, ops;
+	long allocs, jobs, ops, calls;
 };
 
 static bool one_life(const struct fault *f, const struct life *life, struct counted *ret)
 {
+	struct provider provider;
 	struct pair p;
 	struct node *n;
 	bool hit;
 
-	begin(&p, f, life);
+	provider_init(&provider, f->call);
+	begin(&p, f, life, &provider);
 	n = f->at_b ? p.b : p.a;
 	life->live(&p);
-	*ret = (struct counted){ n->mem.calls, n->n_jobs, n->n_ops };
-	if (f->alloc < 0 && f->job < 0 && f->op < 0)
+	*ret = (struct counted){ n->mem.calls, n->n_jobs, n->n_ops, provider.calls };
+	if (f->alloc < 0 && f->job < 0 && f->op < 0 && f->call < 0)
 		assert_true(node_counter(p.b, life->counter) > 0);
 	hit = n->mem.refused > 0 || f->job >= 0 || f->op >= 0;
 	heal(n);
 	world_live(p.w, dur_s(400));
 	if (!pair_is_up(&p))
-		print_error("life %u, %s: alloc %ld%s, job %ld, op %ld (%s): not up again\n",
-			    life->seed, f->at_b ? "b" : "a", f->alloc, f->alloc_on ? "+" : "",
-			    f->job, f->op, status_name(f->status));
+		print_error(
+			"life %u, %s: alloc %ld%s, job %ld, op %ld (%s), call %ld: not up again\n",
+			life->seed, f->at_b ? "b" : "a", f->alloc, f->alloc_on ? "+" : "", f->job,
+			f->op, status_name(f->status), f->call);
 	assert_true(pair_is_up(&p));
 	assert_int_equal(node_command(p.a, IKE_CMD_SHUTDOWN, 0), ST_OK);
 	assert_int_equal(node_command(p.b, IKE_CMD_SHUTDOWN, 0), ST_OK);
 	world_live(p.w, dur_s(300));
 	assert_true(pair_is_down(&p));
 	pair_done(&p);
+	crypto_fake_free(provider.fake);
 	return hit;
 }
 
@@ -382,6 +471,25 @@ static void nth_operation_fails(void **state)
 				f.status = how[h];
 				assert_true(one_life(&f, life, &c));
 			}
+	}
+}
+
+static void nth_call_of_the_provider_fails(void **state)
+{
+	const struct life *life = *state;
+	struct counted c;
+
+	for (int at_b = 0; at_b < 2; at_b++) {
+		long calls = count(at_b, life).calls;
+
+		assert_true(calls > 20);
+		for (long n = 0; n < calls; n++) {
+			struct fault f = no_fault;
+
+			f.at_b = at_b;
+			f.call = n;
+			(void)one_life(&f, life, &c);
+		}
 	}
 }
 
@@ -491,7 +599,8 @@ static void refused_address(void **state)
 	}
 #define each_fault(life)                                                                           \
 	one(nth_allocation_fails, life), one(memory_runs_out_for_a_while, life),                   \
-		one(nth_job_fails, life), one(nth_operation_fails, life)
+		one(nth_job_fails, life), one(nth_operation_fails, life),                          \
+		one(nth_call_of_the_provider_fails, life)
 
 int main(void)
 {
