@@ -329,15 +329,20 @@ static void roll_rates(struct ike *ike)
 static const char *advice(enum ike_load level)
 {
 	static const char *const text[IKE_LOADS] = {
-		"nothing is demanded any more",
-		"newcomers have to return a cookie; peers that are up notice nothing. If these are "
-		"peers of yours after an outage there is nothing to do, else see where they come "
-		"from",
-		"newcomers have to solve a puzzle, few that cannot get in by lot, known addresses "
-		"need a cookie only. Have the worst prefix filtered before it gets here; if all of "
-		"them are peers of yours, raise half_open_puzzle",
-		"newcomers only get in who have shown more than somebody who waits. Have the worst "
-		"prefix filtered before it gets here, or raise half_open_max if memory allows",
+		[IKE_LOAD_CALM] = "nothing is demanded any more",
+		[IKE_LOAD_COOKIES] =
+			("newcomers have to return a cookie; peers that are up notice nothing. If "
+			 "these are peers of yours after an outage there is nothing to do, else "
+			 "see "
+			 "where they come from"),
+		[IKE_LOAD_PUZZLES] =
+			("newcomers have to solve a puzzle, few that cannot get in by lot, known "
+			 "addresses need a cookie only. Have the worst prefix filtered before it "
+			 "gets here; if all of them are peers of yours, raise half_open_puzzle"),
+		[IKE_LOAD_FULL] =
+			("newcomers only get in who have shown more than somebody who waits. Have "
+			 "the worst prefix filtered before it gets here, or raise half_open_max if "
+			 "memory allows"),
 	};
 
 	return text[level];
