@@ -407,6 +407,10 @@ static bool acceptable(const struct ike_sa *sa, const struct wire_ike_msg *msg, 
 
 	if (policy_accept(&sa->peer->conf->ike, &p->sa, false, why, &l->suite, &spi))
 		return false;
+	if (spi.n) { /* section 3.3.1: the header has it */
+		text_add(why, "the proposal has an SPI");
+		return false;
+	}
 	if (l->suite.ke != sa->hs->group || p->ke.group != sa->hs->group) {
 		text_fmt(why, "key exchange method %u answers our %u", p->ke.group, sa->hs->group);
 		return false;

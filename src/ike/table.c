@@ -77,6 +77,7 @@ const struct exchange_row ike_exchanges[] = {
 	  .exchange = WIRE_IKE_AUTH,
 	  .response = true,
 	  .encrypted = true,
+	  .any_error = true,
 	  .required = P(NOTIFY),
 	  .optional = P(VENDOR),
 	  .handler = auth_i_refused },
@@ -181,7 +182,7 @@ enum status table_validate(void)
 			return ST_BUG;
 		if (r->required & r->optional)
 			return ST_BUG;
-		if ((r->notify || r->any_error) && (r->encrypted || !(r->required & P(NOTIFY))))
+		if ((r->notify || r->any_error) && !(r->required & P(NOTIFY)))
 			return ST_BUG;
 		for (size_t j = 0; j < i; j++)
 			if (shadows(&ike_exchanges[j], r))
