@@ -11,7 +11,6 @@ import struct
 import pytest
 
 from lib import ike, ikepeer_cases as cases, ikepeer_wire as wire
-from lib.ikepeer import is_answer
 from lib.ikepeer_cases import (UNKNOWN, Accepted, Case, Clear, Refused, Silent, add, body, damaged,
                                fields, ids, omit, patched, repeat)
 from lib.ikepeer_crypto import CBC, ECP_256, GCM
@@ -21,7 +20,7 @@ from lib.ikepeer_world import World
 
 @pytest.fixture(scope="module")
 def world(modlab):
-    new = World(modlab, calls=8)
+    new = World(modlab)
     yield new
     new.close()
 
@@ -40,14 +39,16 @@ def test_good_initiator(world, suite, port):
     sa.probe()
     sa.close()
     after = world.settled()
-    assert not after.risen(before) and after.sas() == before.sas()
+    assert not after.risen(before)
+    after.check_sas(before)
 
 
+@pytest.mark.parametrize("port", [500, 4500])
 @pytest.mark.parametrize("suite", [GCM, CBC])
-def test_good_responder(world, suite):
+def test_good_responder(world, suite, port):
     """The same when the daemon begins; here it deletes."""
     before = world.settled()
-    sa = world.call(suite=suite).accept()
+    sa = world.call(port, suite=suite).accept()
     world.carries(sa)
     sa.probe()
     world.hang_up(sa)
@@ -55,7 +56,8 @@ def test_good_responder(world, suite):
     assert request.body(ike.DELETE) == wire.delete(wire.IKE_PROTO)
     sa.reply(sa.protected(ike.INFORMATIONAL, [], response=True))
     after = world.settled()
-    assert not after.risen(before) and after.sas() == before.sas()
+    assert not after.risen(before)
+    after.check_sas(before)
 
 
 # ---- IKE_SA_INIT request: nothing vouches for it, so what makes no sense gets no answer (2.21.1)
@@ -262,6 +264,66 @@ def test_init_with_a_point_of_small_order(world, point):
     assert not after.counters["ike.bug"] and after.child_sas == before.child_sas
     world.peer.pump()
     assert not world.peer.ike, "an answer"
+    world.check_standing()
+
+
+def test_init_again(world):
+    """Section 2.1: while nothing has come after it, it gets the answer it has had, and makes no
+    second SA."""
+    sa = world.case()
+    draft = sa.init_request()
+    sa.message_1 = sa.send(draft)
+    first = sa.answer_to(draft)
+    before = world.settled()
+    for _ in range(3):
+        sa.send(draft)
+        assert sa.answer_to(draft).raw == first.raw
+    after = world.settled()
+    assert after.risen(before) == {"ike.rx.repeated_request": 3}
+    after.check_sas(before)
+    sa.got_init_response(first)
+    cases.again(world, AUTH, sa)
+
+
+# ---- every length. What comes after this makes the daemon wary: it wants cookies from then on
+
+
+def _cut(data, size, header=True, inside=True):
+    """The first octets, with the length of the header or of the Encrypted payload made to fit."""
+    out = data[:size]
+    if header and size >= 28:
+        out = out[:24] + struct.pack("!I", size) + out[28:]
+    if inside and size >= 32:
+        out = out[:30] + struct.pack("!H", size - 28) + out[32:]
+    return out
+
+
+def send_all(world, sa, datagrams):
+    """Send them, a few at a time, so that no buffer overflows; all of what has risen."""
+    before = world.settled()
+    for index, data in enumerate(datagrams):
+        world.peer.send(data, sa.port)
+        if index % 64 == 63:
+            world.standing.probe()
+    return before, world.settled()
+
+
+@pytest.mark.parametrize("fits", ["nothing", "header", "both"])
+@pytest.mark.parametrize("step", [INIT, AUTH, INFO], ids=lambda step: step.name)
+def test_cut_at_every_length(world, step, fits):
+    """Section 3.1: a message that ends anywhere is dropped, and counted, each time."""
+    sa = step.reach(world)
+    data = step.good(sa).encode()
+    sizes = range(1, len(data))
+    before, after = send_all(world, sa, [
+        _cut(data, size, fits != "nothing", fits == "both" and step is not INIT)
+        for size in sizes])
+    world.peer.pump()
+    assert not world.peer.ike, "an answer"
+    risen = after.risen(before)
+    assert sum(risen.values()) == len(sizes), risen
+    after.check_sas(before)
+    cases.again(world, step, sa)
     world.check_standing()
 
 
@@ -517,3 +579,171 @@ INFO_CASES = [
     + cases.lengths() + cases.protected(True, LIVES) + INFO_CASES))
 def test_info_request(world, case):
     cases.run(world, INFO, case)
+
+
+# ---- at the wrong time
+
+
+def _init_with_spi_of(draft, sa):
+    """A request of IKE_SA_INIT, in clear, by the same initiator's SPI."""
+    fresh = sa.init_request()
+    fresh.spi_r = bytes(8)
+    sa.nonce_i = fresh.find(ike.NONCE).body = os.urandom(32)
+    draft.__dict__.update(fresh.__dict__)
+
+
+def exchange(number, *payloads):
+    """Instead of the good request one of another exchange, authentic and of the right id."""
+    def change(draft, _sa):
+        draft.exchange, draft.inner = number, list(payloads)
+    return change
+
+
+def _second_auth(draft, sa):
+    again = sa.auth_request()
+    draft.exchange, draft.inner = again.exchange, again.inner
+
+
+ESTABLISHED = [
+    Case("second-auth", "1.2, 2.21.3", _second_auth, SYNTAX, "ike.rx.unexpected"),
+    Case("empty-auth", "1.2, 2.21.3", exchange(ike.AUTH), SYNTAX, "ike.rx.unexpected"),
+    Case("exchange-of-nobody", "2.21.3", exchange(200), SYNTAX, "ike.rx.unexpected"),
+    Case("exchange-0", "2.21.3", exchange(0), SYNTAX, "ike.rx.unexpected"),
+    Case("init-inside", "1.2", exchange(ike.INIT), Silent(), "ike.rx.bad_init"),
+]
+
+
+@pytest.mark.parametrize("case", **ids(ESTABLISHED))
+def test_wrong_exchange_when_established(world, case):
+    cases.run(world, INFO, case)
+
+
+def test_init_when_established(world):
+    """Section 2.1: IKE_SA_INIT with the SPI of an SA that is up is a new one, and changes nothing
+    about that."""
+    sa = world.case().establish()
+    before = world.settled()
+    again = world.case()
+    again.spi_i = sa.spi_i
+    again.start()
+    assert again.spi_r != sa.spi_r
+    after = world.settled()
+    assert not after.risen(before) and after.half_open == before.half_open + 1
+    sa.probe()
+    world.carries(sa)
+    sa.close()
+
+
+@pytest.mark.parametrize("msgid", [0, 1, 2, 3, 0x7FFFFFFF, 0xFFFFFFFF])
+@pytest.mark.parametrize("number", [ike.AUTH, ike.CREATE_CHILD, ike.INFORMATIONAL])
+def test_response_nobody_asked_for(world, number, msgid):
+    """Sections 2.2, 2.21.4: authentic or not, it is dropped; an SA that it could end goes on."""
+    sa = world.case().establish()
+    before = world.settled()
+    sa.send(sa.protected(number, [Payload(ike.DELETE, wire.delete(wire.IKE_PROTO)),
+                                  Payload(ike.NOTIFY, ike.notify(wire.AUTHENTICATION_FAILED))],
+                         response=True, msgid=msgid))
+    assert world.settled().risen(before) == {"ike.rx.stray_response": 1}
+    world.carries(sa)
+    sa.close()
+
+
+def test_unprotected_messages_in_an_established_sa(world):
+    """Sections 1.4, 2.21.4: in clear nothing changes the state of an SA."""
+    sa = world.case().establish()
+    before = world.settled()
+    sent = 0
+    for number in (ike.INIT, ike.AUTH, ike.CREATE_CHILD, ike.INFORMATIONAL):
+        for response in (False, True):
+            for payload in (Payload(ike.DELETE, wire.delete(wire.IKE_PROTO)),
+                            *(Payload(ike.NOTIFY, ike.notify(kind)) for kind in
+                              (wire.INVALID_IKE_SPI, wire.INVALID_SYNTAX, wire.INVALID_SPI,
+                               wire.AUTHENTICATION_FAILED, wire.INVALID_MAJOR_VERSION))):
+                draft = sa.protected(number, None, response)
+                draft.clear = [payload]
+                sa.send(draft)
+                sent += 1
+    risen = world.settled().risen(before)
+    assert sum(risen.values()) == sent, risen
+    assert set(risen) == {"ike.rx.stray_response", "ike.rx.unprotected", "ike.rx.bad_init"}
+    world.peer.pump()
+    assert not world.peer.ike, "an answer"
+    world.carries(sa)
+    sa.close()
+
+
+# ---- every bit, every datagram again
+
+
+@pytest.mark.parametrize("step", [AUTH, INFO], ids=lambda step: step.name)
+@pytest.mark.parametrize("suite", [GCM, CBC])
+def test_every_bit(world, step, suite):
+    """Section 3.14: a message with one bit changed, anywhere, is not authentic. What the header
+    says without being so may be answered in clear (version, SPI), nothing else is."""
+    sa = world.case(suite=suite)
+    sa = sa.start() if step is AUTH else sa.establish()
+    data = step.good(sa).encode()
+    before, after = send_all(world, sa, [
+        data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1:]
+        for at in range(len(data)) for bit in range(8)])
+    risen = after.risen(before)
+    risen.pop("ike.rx.stray_limited", None)
+    assert sum(risen.values()) == 8 * len(data), risen
+    forged = risen["ike.rx.integrity"] + risen.get("ike.rx.junk_limited", 0)
+    assert forged > 8 * (len(data) - 28 - 8), risen
+    after.check_sas(before)
+    world.peer.pump()
+    for _, answer in world.peer.ike:
+        message = wire.parse(answer)
+        assert not message.encrypted and set(message.notifies()) <= {
+            wire.INVALID_IKE_SPI, wire.INVALID_MAJOR_VERSION}
+    world.peer.forget()
+    cases.again(world, step, sa)
+    world.check_standing()
+
+
+def test_every_datagram_again_at_every_later_step(world):
+    """Sections 2.1, 2.2: what is older than the last request is dropped; the last one is answered
+    once more, octet by octet the same; the daemon's own datagrams do nothing when they come back.
+    """
+    sa = world.case()
+    sent, theirs = [], []
+
+    def step(draft):
+        data = sa.send(draft)
+        answer = sa.answer_to(draft)
+        sent.append(data)
+        theirs.append(answer.raw)
+        return data, answer
+
+    sa.start()
+    sent.append(sa.message_1)
+    theirs.append(sa.message_2)
+    _, answer = step(sa.auth_request())
+    _all_again(world, sa, sent, theirs)
+    sa.next_send += 1
+    sa.got_auth_response(answer)
+    for _ in range(3):
+        step(sa.info())
+        sa.next_send += 1
+        _all_again(world, sa, sent, theirs)
+    world.carries(sa)
+    step(sa.info(Payload(ike.DELETE, wire.delete(wire.IKE_PROTO))))
+    world.check_standing()
+
+
+def _all_again(world, sa, sent, theirs):
+    """All but the first: test_init_again() has that."""
+    before = world.settled()
+    world.peer.forget()
+    for data in sent[1:] + theirs[1:]:
+        sa.peer.send(data, sa.port)
+    after = world.settled()
+    world.peer.pump()
+    answers = [data for _, data in world.peer.ike]
+    assert answers == [theirs[-1]], "the last answer, once"
+    after.check_sas(before)
+    risen = after.risen(before)
+    assert risen.pop("ike.rx.repeated_request") == 1
+    assert sum(risen.values()) == len(sent) + len(theirs) - 3, risen
+    world.peer.forget()

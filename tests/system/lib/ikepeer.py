@@ -155,6 +155,7 @@ class Sa:
         self.spi_i = wire.random_spi() if initiator else bytes(8)
         self.spi_r = bytes(8) if initiator else wire.random_spi()
         self.pair = crypto.KeyPair()
+        self.called_as = None           # the SPI of the call that is for us, if that is known
         self.chosen = 1                 # number of the proposal that the daemon has to choose
         self.nonce_i = self.nonce_r = b""
         if initiator:
@@ -199,6 +200,17 @@ class Sa:
 
     def open(self, data):
         return wire.parse(data, self.into)
+
+    def insist(self, draft, every=0.2):
+        """Send it again and again, as section 2.1 has it, until there is a response."""
+        data = draft.encode()
+        for _ in range(int(DEADLINE / every)):
+            self.send(data)
+            try:
+                return data, self.answer_to(draft, every)
+            except Timeout:
+                pass
+        raise Timeout(f"no answer to exchange {draft.exchange}")
 
     def answer_to(self, draft, deadline=DEADLINE):
         """Wait for the response, parse it."""
@@ -270,8 +282,8 @@ class Sa:
     def take_init_request(self, deadline=DEADLINE):
         """Wait for the daemon's call, and read it."""
         port, data = self.peer.wait_ike(
-            lambda h: h[4] == ike.INIT and not h[5] & ike.RESPONSE and h[1] == bytes(8),
-            "IKE_SA_INIT request", deadline)
+            lambda h: h[4] == ike.INIT and not h[5] & ike.RESPONSE and h[1] == bytes(8)
+            and h[0] == (self.called_as or h[0]), "IKE_SA_INIT request", deadline)
         message = wire.parse(data)
         self.port, self.message_1, self.spi_i = port, data, message.spi_i
         self.nonce_i = message.body(ike.NONCE)
@@ -404,10 +416,19 @@ class Sa:
     # ---- whole exchanges
 
     def start(self):
-        """IKE_SA_INIT as initiator."""
+        """IKE_SA_INIT as initiator; a cookie is returned (section 2.6)."""
         draft = self.init_request()
-        self.message_1 = self.send(draft)
-        self.got_init_response(self.answer_to(draft))
+        plain = draft.clear
+        while True:
+            self.message_1 = self.send(draft)
+            answer = self.answer_to(draft)
+            cookie = answer.notifies().get(wire.COOKIE)
+            if not cookie:
+                break
+            assert answer.spi_r == bytes(8) and answer.types() == [ike.NOTIFY]
+            assert 1 <= len(cookie.data) <= 64
+            draft.clear = [Payload(ike.NOTIFY, ike.notify(wire.COOKIE, cookie.data)), *plain]
+        self.got_init_response(answer)
         return self
 
     def establish(self):

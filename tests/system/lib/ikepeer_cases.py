@@ -151,15 +151,14 @@ class Silent(Outcome):
         world.peer.pump()
         assert not world.peer.ike, f"an answer: {world.peer.ike[0][1].hex()}"
         check_risen(after.risen(before), case, 1)
-        assert after.sas() == before.sas()
+        after.check_sas(before)
         again(world, step, sa)
 
 
 def again(world, step, sa):
-    """The good message, and all that follows."""
-    draft = step.good(sa)
-    data = sa.send(draft)
-    step.took(sa, data, sa.answer_to(draft))
+    """The good message, and all that follows. After much that was not authentic the daemon reads
+    no more of an SA for a moment: it may take a retransmission."""
+    step.took(sa, *sa.insist(step.good(sa)))
     _up(world, step, sa)
 
 
@@ -188,7 +187,7 @@ class Clear(Outcome):
         risen = after.risen(before)
         risen.pop("ike.rx.stray_limited", None)
         check_risen(risen, case)
-        assert after.sas() == before.sas()
+        after.check_sas(before)
         again(world, step, sa)
 
     @staticmethod
@@ -221,7 +220,7 @@ class Refused(Outcome):
             assert not world.alive(sa)
             assert after.child_sas == before.child_sas - len(sa.children)
         else:
-            assert after.sas() == before.sas()
+            after.check_sas(before)
             again(world, step, sa)
 
 
@@ -232,11 +231,179 @@ def run(world, step, case):
     world.peer.forget()
     draft = step.good(sa)
     case.change(draft, sa)
-    case.outcome.run(world, step, sa, draft, case)
+    try:
+        case.outcome.run(world, step, sa, draft, case)
+    finally:
+        if hasattr(sa, "section"):
+            world.hang_up(sa)
     world.check_standing()
 
 
+# ---- responses of ours: nothing is to be answered, so the daemon goes on, or gives up
+
+
+class Response(Step):
+    """A response of ours; reach() leaves the daemon's request behind it."""
+
+    def took(self, sa, data, answer=None):
+        raise NotImplementedError
+
+
+class InitResponse(Response):
+    name = "init-response"
+
+    def reach(self, world):
+        sa = world.call()
+        sa.take_init_request()
+        return sa
+
+    def good(self, sa):
+        return sa.init_response()
+
+    def took(self, sa, data, answer=None):
+        sa.sent_init_response(data)
+
+    def finish(self, sa):
+        sa.take_auth_request()
+        sa.reply(sa.auth_response())
+        sa.sent_auth_response()
+
+
+class AuthResponse(Response):
+    name = "auth-response"
+
+    def reach(self, world):
+        sa = world.call().answer_init()
+        sa.take_auth_request()
+        return sa
+
+    def good(self, sa):
+        return sa.auth_response()
+
+    def took(self, sa, data, answer=None):
+        sa.next_recv += 1
+        sa.sent_auth_response()
+
+
+class InfoResponse(Response):
+    """The daemon asks whether an SA still lives when another one of the same identity comes up."""
+
+    name = "info-response"
+
+    def reach(self, world):
+        sa = world.case().establish()
+        other = world.case(sa.own.name.split(".")[0])
+        other.ours = sa.ours
+        other.establish()
+        sa.wait_request(ike.INFORMATIONAL)
+        sa.other_sa = other
+        return sa
+
+    def good(self, sa):
+        return sa.protected(ike.INFORMATIONAL, [Payload(ike.NOTIFY, ike.notify(50000)),
+                                                Payload(ike.VENDOR, b"nobody's")], response=True)
+
+    def took(self, sa, data, answer=None):
+        sa.next_recv += 1
+
+    def finish(self, sa):
+        sa.other_sa.close()
+
+
+class Taken(Outcome):
+    """The daemon goes on as after the good response."""
+
+    def run(self, world, step, sa, draft, case):
+        before = world.look()
+        step.took(sa, sa.send(draft))
+        _up(world, step, sa)
+        check_risen(world.settled().risen(before), case)
+
+
+class Ignored(Outcome):
+    """Dropped: the daemon waits for the good response, which has its full effect."""
+
+    def run(self, world, step, sa, draft, case):
+        before = world.look()
+        sa.send(draft)
+        after = world.settled()
+        world.peer.pump()
+        assert not world.peer.ike, f"an answer: {world.peer.ike[0][1].hex()}"
+        check_risen(after.risen(before), case, 1)
+        after.check_sas(before)
+        step.took(sa, sa.send(step.good(sa)))
+        _up(world, step, sa)
+
+
+@dataclasses.dataclass
+class Ends(Outcome):
+    """The daemon gives the SA up and says so in a request of its own (sections 2.21, 2.21.2): a
+    Delete of the SA, or a fatal notify."""
+
+    notify: int = 0                     # what it says beside or instead of a Delete
+
+    def run(self, world, step, sa, draft, case):
+        before = world.look()
+        children = len(sa.children)
+        sa.send(draft)
+        sa.next_recv += 1
+        request = sa.wait_request(ike.INFORMATIONAL)
+        assert set(request.types()) <= {ike.NOTIFY, ike.DELETE} and request.payloads
+        assert list(request.notifies()) == ([self.notify] if self.notify else [])
+        assert self.notify or request.body(ike.DELETE) == wire.delete(wire.IKE_PROTO)
+        sa.reply(sa.protected(ike.INFORMATIONAL, [], response=True))
+        after = world.settled()
+        check_risen(after.risen(before), case, 1)
+        assert not world.alive(sa)
+        assert after.child_sas == before.child_sas - children
+
+
+class Gone(Outcome):
+    """The daemon forgets the SA without a word: the peer has said that it has."""
+
+    def run(self, world, step, sa, draft, case):
+        before = world.look()
+        sa.send(draft)
+        after = world.settled()
+        world.peer.pump()
+        assert not world.peer.ike, f"an answer: {world.peer.ike[0][1].hex()}"
+        check_risen(after.risen(before), case, 1)
+        assert not world.alive(sa)
+        assert after.child_sas == before.child_sas - len(sa.children)
+
+
+class ChildRefused(Outcome):
+    """The IKE SA is up; the daemon deletes the child that the response would have made, or none
+    was made (`made`)."""
+
+    def __init__(self, made=True):
+        self.made = made
+
+    def run(self, world, step, sa, draft, case):
+        before = world.look()
+        sa.send(draft)
+        sa.next_recv += 1
+        if self.made:
+            request = sa.wait_request(ike.INFORMATIONAL)
+            assert request.body(ike.DELETE) == wire.delete(wire.ESP_PROTO, [sa._child_peer])
+            sa.reply(sa.protected(ike.INFORMATIONAL, [], response=True))
+        until(lambda: world.state(sa) == "established", "the answer to have been judged")
+        sa.probe()
+        after = world.settled()
+        check_risen(after.risen(before), case, 1)
+        assert after.child_sas == before.child_sas and world.alive(sa)
+        sa.close()
+
+
 # ---- changes
+
+
+def both(*parts):
+    """One change after the other."""
+    def change(draft, sa):
+        for part in parts:
+            part(draft, sa)
+    return change
 
 
 def fields(**values):
@@ -459,6 +626,65 @@ def protected(dies, refuse_unknown):
         Case("notify-esp-spi-of-8", "3.10", add(ike.NOTIFY, ike.notify(49999, b"", 3, bytes(8))),
              syntax, "ike.rx.notify"),
         Case("notify-cut", "3.10", add(ike.NOTIFY, b"\0\0\x40"), syntax, "ike.rx.notify"),
+    ]
+
+
+def protected_response(ends, original_initiator):
+    """Changes of a response with an Encrypted payload. `ends`: what an authentic one that makes no
+    sense leads to; `original_initiator`: whether we are."""
+    def sk_in_sk(draft, _sa):
+        draft.inner.append(Payload(ike.SK, os.urandom(40)))
+
+    def pad_lies(draft, _sa):
+        draft.plain = wire.chain(draft.inner)[1]
+        draft.pad_length = len(draft.plain) + 1
+    ours, theirs = (("spi_i", "spi_r") if original_initiator else ("spi_r", "spi_i"))
+    return [
+        Case("spi-of-ours-wrong", "2.21.4", fields(**{ours: flipped}), Ignored(),
+             "ike.rx.wrong_spi"),
+        Case("spi-of-theirs-wrong", "2.21.4", fields(**{theirs: flipped}), Ignored(),
+             "ike.rx.unknown_spi"),
+        Case("flag-initiator-changed", "3.1", fields(flags=lambda f: f ^ ike.INITIATOR), Ignored(),
+             "ike.rx.unknown_spi"),
+        Case("flag-response-cleared", "3.1", fields(flags=lambda f: f & ~ike.RESPONSE), Ignored(),
+             "ike.rx.old_request" if original_initiator else "ike.rx.future_request"),
+        Case("message-id-too-low", "2.2", fields(msgid=lambda m: (m - 1) & 0xFFFFFFFF), Ignored(),
+             "ike.rx.stray_response"),
+        Case("message-id-too-high", "2.2", fields(msgid=lambda m: m + 1), Ignored(),
+             "ike.rx.stray_response"),
+        Case("exchange-of-another", "2.2", fields(exchange=ike.CREATE_CHILD), Ignored(),
+             "ike.rx.stray_response"),
+        Case("exchange-unknown", "2.2", fields(exchange=200), Ignored(), "ike.rx.stray_response"),
+        Case("unencrypted", "1.4, 2.1", _unencrypted, Ignored(), "ike.rx.unprotected"),
+        Case("sk-critical", "3.2", fields(sk_flags=0x80), Taken()),
+        Case("sk-reserved", "3.2", fields(sk_flags=0x7F), Taken()),
+        Case("icv-flipped", "3.14", damaged(lambda d: d[:-1] + bytes([d[-1] ^ 1])), Ignored(),
+             "ike.rx.integrity"),
+        Case("iv-flipped", "3.14", damaged(_flip(32)), Ignored(), "ike.rx.integrity"),
+        Case("payload-behind-sk", "3.14", fields(after=Payload(ike.NONCE, bytes(32)).encode(0)),
+             Ignored(), "ike.rx.sk_last"),
+        Case("two-sk", "3.14", fields(after=Payload(ike.SK, bytes(60)).encode(0)), Ignored(),
+             "ike.rx.sk_last"),
+        Case("sk-empty", "3.14", damaged(_emptied), Ignored(), "ike.rx.sk"),
+        Case("padding-255", "3.14", fields(padding=os.urandom(255)), Taken()),
+        Case("clear-unknown-payload", "2.5", add(UNKNOWN, b"?", clear=True), Taken()),
+        Case("clear-fatal-notify", "1.5, 2.21.4",
+             add(ike.NOTIFY, ike.notify(wire.AUTHENTICATION_FAILED), clear=True), Taken()),
+        Case("clear-delete-of-the-SA", "1.4, 2.1",
+             add(ike.DELETE, wire.delete(wire.IKE_PROTO), clear=True), Taken()),
+        Case("sk-in-sk", "2.21, 3.14", sk_in_sk, ends, "ike.rx.sk_last"),
+        Case("pad-length-beyond-the-payloads", "2.21, 3.14", pad_lies, ends, "ike.rx.sk"),
+        Case("clear-unknown-critical", "2.5, 2.21", add(UNKNOWN, b"?", 0x80, clear=True), ends,
+             "ike.rx.unknown_critical"),
+        Case("unknown-critical", "2.5, 2.21", add(UNKNOWN, b"?", 0x80), ends,
+             "ike.rx.unknown_critical"),
+        *chains(ends),
+        Case("33-notifies", "2.21", lambda draft, sa: draft.inner.extend(
+            Payload(ike.NOTIFY, ike.notify(49999)) for _ in range(33)), ends, "ike.rx.limit"),
+        Case("70-unknown-payloads", "2.21", lambda draft, sa: draft.inner.extend(
+            Payload(UNKNOWN) for _ in range(70)), ends, "ike.rx.limit"),
+        Case("notify-spi-beyond-the-end", "2.21, 3.10", add(ike.NOTIFY, b"\x03\xff\xc3\x4f\0\0"),
+             ends, "ike.rx.notify"),
     ]
 
 

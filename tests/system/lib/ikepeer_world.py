@@ -6,7 +6,8 @@ The peer is at gw-a's address; the daemon is on gw-b, with host-b behind it:
     peer 192.0.2.1 ----- u ----- 198.51.100.1 warrend ----- 10.2.0.2 host-b
 
 *.case.test calls the daemon; each name has an address in 10.128.0.0/9 and an SA of its own.
-r0.call.test ... are called by it, with 10.64.0.0/10. standing.case.test is up all the time.
+r0.call.test ... are called by it, one after the other, with 10.64.0.0/10: at port 4500, those
+below CALLS_500 at 500. standing.case.test is up all the time.
 """
 
 import itertools
@@ -22,9 +23,10 @@ DAEMON = "b.test"
 IKE_PROPOSALS = ["aes128gcm16-prfsha256-x25519", "aes128-sha256-prfsha256-x25519",
                  "aes128gcm16-prfsha256-ecp256"]
 ESP_PROPOSALS = ["aes128gcm16-noesn"]
+CALLS_500, CALLS = 4, 20
 # What goes up when nothing is wrong.
 _NEUTRAL = {"ike.rx.datagrams", "ike.tx.datagrams", "ike.peers_compared", "ike.sa.established",
-            "ike.child.established"}
+            "ike.child.established", "ike.load.raised", "ike.load.lowered", "ike.cookie.sent"}
 
 
 class Control:
@@ -58,8 +60,11 @@ class Look:
         self.ike_sas, self.half_open = status["ike_sas"], status["half_open"]
         self.child_sas = status["child_sas"]
 
-    def sas(self):
-        return self.ike_sas, self.half_open, self.child_sas
+    def check_sas(self, before):
+        """No SA has come or gone, but for what earlier tests left behind: half-open ones end after
+        half a minute, failed ones after ten seconds."""
+        assert self.child_sas == before.child_sas
+        assert self.ike_sas <= before.ike_sas and self.half_open <= before.half_open
 
     def risen(self, before):
         """{name: by how much} of what says that something was wrong."""
@@ -70,7 +75,7 @@ class Look:
 class World:
     """See the head of this file."""
 
-    def __init__(self, lab, calls=0, top=None):
+    def __init__(self, lab, top=None):
         self.lab = lab
         self.net = topo.TwoSites(lab)
         self.host, self.host4 = self.net.b.host, self.net.b.host4
@@ -78,16 +83,21 @@ class World:
                  "local_ts": [self.net.b.lan4], "remote_ts": ["10.128.0.0/9"], "start": "listen",
                  "proposals": IKE_PROPOSALS, "esp_proposals": ESP_PROPOSALS, "dpd_delay": "0s"}
         peers = {"cases": cases}
-        for number in range(calls):
+        for number in range(CALLS):
             peers[f"r{number}"] = {**cases, "address": self.net.a.outer4,
+                                   "port": 500 if number < CALLS_500 else 4500,
                                    "remote_id": f"r{number}.call.test",
                                    "remote_ts": [f"{self._address(64, number)}/32"]}
         # No case waits for a retransmission, and none is to be in the way of another.
         self.daemon = Warrend(lab, self.net.b.gw, {
-            "half_open_cookie": 100000, "retransmit_timeout": "10s", **(top or {})}, peers)
+            **{f"half_open_{what}": 100000 for what in ("cookie", "puzzle", "max")},
+            "half_open_prefix": 0, "init_rate_cookie": 100000, "retransmit_timeout": "10s",
+            **(top or {})}, peers)
         self.control = Control(self.daemon)
         self.peer = Peer(self.net.a.gw, self.net.a.outer4, self.net.b.outer4)
-        self._numbers, self._calls = itertools.count(1), itertools.count()
+        self._numbers = itertools.count(1)
+        self._calls = {500: itertools.cycle(range(CALLS_500)),
+                       4500: itertools.cycle(range(CALLS_500, CALLS))}
         self.standing = self.case("standing").establish()
 
     @staticmethod
@@ -104,14 +114,20 @@ class World:
         return Sa(self.peer, Credentials(f"{name or f'c{number}'}.case.test", PSK), DAEMON,
                   (f"{self._address(128, number)}/32",), (self.net.b.lan4,), **kwargs)
 
-    def call(self, **kwargs):
+    def call(self, port=4500, **kwargs):
         """An SA that the daemon begins: it has been told so, its request is on the way."""
-        number = next(self._calls)
+        number = next(self._calls[port])
         sa = Sa(self.peer, Credentials(f"r{number}.call.test", PSK), DAEMON,
                 (f"{self._address(64, number)}/32",), (self.net.b.lan4,), initiator=False, **kwargs)
         sa.section = f"r{number}"
         self.control.ask("up", peer=sa.section)
+        sa.called_as = bytes.fromhex(until(lambda: self._calling(sa.section),
+                                           f"{sa.section} to be called"))
         return sa
+
+    def _calling(self, section):
+        return next((item["spi_i"] for item in self.ike_sas(section)
+                     if item["state"] in ("starting", "init-sent")), None)
 
     def hang_up(self, sa):
         """The daemon gives up what it wanted of that section; nothing is left of it."""
@@ -131,20 +147,18 @@ class World:
         listed = self.control.ask("peers", peer=name)["peers"]
         return [sa for entry in listed for sa in entry["ike_sas"]]
 
-    def has(self, sa):
-        """Whether the daemon still has this very SA."""
-        wanted = (sa.spi_i.hex(), sa.spi_r.hex())
-        return wanted in [(item["spi_i"], item["spi_r"]) for item in self.ike_sas("*")]
-
     def check_standing(self):
         """Nobody else's misbehaviour has touched it."""
         self.standing.children[0].ping(self.host4)
 
+    def state(self, sa):
+        """The state of this very SA, None when there is none."""
+        return next((item["state"] for item in self.ike_sas("*")
+                     if (item["spi_i"], item["spi_r"]) == (sa.spi_i.hex(), sa.spi_r.hex())), None)
+
     def alive(self, sa):
         """Whether the daemon would do anything more in this SA than repeat what it said."""
-        wanted = (sa.spi_i.hex(), sa.spi_r.hex())
-        return any((item["spi_i"], item["spi_r"]) == wanted and item["state"] != "failed"
-                   for item in self.ike_sas("*"))
+        return self.state(sa) not in (None, "failed")
 
     def carries(self, sa):
         """Packets both ways through the newest child. The initiator of an SA can receive only when
