@@ -348,6 +348,8 @@ static void gave_up(struct ike *ike, struct ike_sa *sa)
 	}
 	text_fmt(&t, "no %sanswer from %s to %s after %u tries", hint ? "good " : "", ep,
 		 wire_exchange_name(sa->win.request_exchange), sa->win.tries + 1u);
+	if (sa->path.limit)
+		text_fmt(&t, ", the last in packets of at most %u bytes", sa->path.limit);
 	if (hint)
 		text_fmt(&t, "; %s", peer_last_error(sa->peer));
 	count(ike, sa->state == SA_UP ? C_DEAD : C_UNREACHABLE);

@@ -366,7 +366,7 @@ static void probes_downwards(void **state)
 			assert_true(world_timer(p->w));
 	}
 	assert_int_equal(node_counter(p->a, "ike.tx.refragmented"), 2);
-	says(p->a, IKE_EV_UNREACHABLE, "no answer");
+	says(p->a, IKE_EV_UNREACHABLE, "after 4 tries, the last in packets of at most 576 bytes");
 }
 
 /* The path carries so much: what is larger gets lost. */

@@ -50,6 +50,22 @@ static void certificates_ipv6(struct pair *p)
 	to_the_end(p);
 }
 
+/* The path carries 400 bytes one way and 300 the other, as both were told: IKE_AUTH and its
+ * response go in fragments (RFC 7383). */
+static void fragments(struct pair *p)
+{
+	pair_certs(p);
+	pair_start(p);
+	node_report(p->a,
+		    &(struct dp_report){ .kind = DP_REPORT_PMTU,
+					 .u.pmtu = { test_endpoint("192.0.2.2", 500), 400 } });
+	node_report(p->b,
+		    &(struct dp_report){ .kind = DP_REPORT_PMTU,
+					 .u.pmtu = { test_endpoint("192.0.2.1", 500), 300 } });
+	assert_int_equal(node_command(p->a, IKE_CMD_UP, PAIR_PEER), ST_OK);
+	to_the_end(p);
+}
+
 /* The responder wants a cookie and another group; its suite is the second one offered. */
 static void cookie_and_group(struct pair *p)
 {
@@ -184,6 +200,7 @@ static const struct {
 	{ "both_at_once", both_at_once },
 	{ "network", network },
 	{ "network_refused", network_refused },
+	{ "fragments", fragments },
 };
 
 /* ---- comparing ----------------------------------------------------------------------------- */
