@@ -41,7 +41,7 @@ static struct pki_key *a_key(void)
 	static struct pki_key *key;
 	struct text why = TEXT_OF(said);
 
-	MUST_HOLD(key || pki_key_new("p256", &why, &key) == ST_OK);
+	MUST_HOLD(key || pki_key_new(NULL, &why, &key) == ST_OK);
 	return key;
 }
 

@@ -116,7 +116,7 @@ static enum status get_key(const struct pki_args *a, const char *path, struct ou
 
 	if (!a->key) {
 		st = pki_out_open(path, PKI_OUT_SECRET, why, &outs->key);
-		return st == ST_OK ? pki_key_new(a->curve ? a->curve : "p256", why, ret_key) : st;
+		return st == ST_OK ? pki_key_new(a->key_type, why, ret_key) : st;
 	}
 	st = pki_file_read(a->key, PKI_FILE_MAX, why, &pem);
 	if (st == ST_OK) {
@@ -174,7 +174,7 @@ static void print_init(const struct cli *cli, const char *dir, const struct pki_
 static enum cli_exit cmd_init(const struct cli *cli, const struct pki_args *a)
 {
 	struct pki_ca_plan plan = {
-		.network = a->name, .domain = a->blocks, .days = a->days, .curve = a->curve
+		.network = a->name, .domain = a->blocks, .days = a->days, .key_type = a->key_type
 	};
 	struct pki_ca *ca = NULL;
 	struct reason r;
@@ -568,14 +568,14 @@ static enum cli_exit cmd_revoke(const struct cli *cli, const struct pki_args *a)
 
 static const struct pki_command commands[] = {
 	{ "init", NULL, cmd_init,
-	  "--name NAME --domain PREFIX,... [--days N] [--curve p256|p384] [--dir DIR]",
+	  "--name NAME --domain PREFIX,... [--days N] [--key-type TYPE] [--dir DIR]",
 	  "make the authority of a network",
-	  OPTIONS("--name", "--domain", "--days", "--curve", "--dir"),
+	  OPTIONS("--name", "--domain", "--days", "--key-type", "--dir"),
 	  OPTIONS("--name", "--domain") },
 	{ "request", NULL, cmd_request,
-	  "--id ID [--prefix PREFIX,...] [--out FILE] [--key FILE] [--curve p256|p384]",
+	  "--id ID [--prefix PREFIX,...] [--out FILE] [--key FILE] [--key-type TYPE]",
 	  "on a site: make its key, and a request for the authority",
-	  OPTIONS("--id", "--prefix", "--out", "--key", "--curve"), OPTIONS("--id") },
+	  OPTIONS("--id", "--prefix", "--out", "--key", "--key-type"), OPTIONS("--id") },
 	{ "sign", "REQUEST", cmd_sign,
 	  "REQUEST {--prefix PREFIX,... | --as-requested | --hub} [--hubs HOST,...] [--id ID] "
 	  "[--days N] [--out FILE] [--cert FILE] [--force] [--renew] [--dir DIR]",
@@ -585,9 +585,9 @@ static const struct pki_command commands[] = {
 	  OPTIONS() },
 	{ "site", NULL, cmd_site,
 	  "--id ID {--prefix PREFIX,... | --hub} [--hubs HOST,...] [--days N] [--out DIR] "
-	  "[--key FILE] [--curve p256|p384] [--force] [--renew] [--dir DIR]",
+	  "[--key FILE] [--key-type TYPE] [--force] [--renew] [--dir DIR]",
 	  "key, certificate and bundle in one step, for a lab",
-	  OPTIONS("--id", "--prefix", "--hub", "--hubs", "--days", "--out", "--key", "--curve",
+	  OPTIONS("--id", "--prefix", "--hub", "--hubs", "--days", "--out", "--key", "--key-type",
 		  "--force", "--renew", "--dir"),
 	  OPTIONS("--id") },
 	{ "show", "FILE", cmd_show, "FILE", "what a bundle, certificate or request says, checked",

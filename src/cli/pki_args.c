@@ -51,10 +51,10 @@ static bool set_cert(struct pki_args *a, char *v, struct text *why)
 	return true;
 }
 
-static bool set_curve(struct pki_args *a, char *v, struct text *why)
+static bool set_key_type(struct pki_args *a, char *v, struct text *why)
 {
 	(void)why;
-	a->curve = v;
+	a->key_type = v;
 	return true;
 }
 
@@ -136,7 +136,7 @@ static const struct option {
 	{ "--out", set_out, 0 },
 	{ "--key", set_key, 0 },
 	{ "--cert", set_cert, 0 },
-	{ "--curve", set_curve, 0 },
+	{ "--key-type", set_key_type, 0 },
 	{ "--hub", NULL, offsetof(struct pki_args, hub) },
 	{ "--as-requested", NULL, offsetof(struct pki_args, as_requested) },
 	{ "--force", NULL, offsetof(struct pki_args, force) },

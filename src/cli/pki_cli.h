@@ -17,7 +17,7 @@ struct pki_args {
 	const char *out;
 	const char *key;
 	const char *cert;
-	const char *curve;
+	const char *key_type;
 	bool has_id;
 	struct pki_id id;
 	size_t n_prefixes;

@@ -87,6 +87,21 @@ static enum status copy_certs(const struct wire_payloads *p, struct crypto_job *
 	return ST_OK;
 }
 
+static bool has_cert(const struct wire_payloads *p, uint8_t encoding)
+{
+	for (size_t i = 0; i < p->n_certs; i++)
+		if (p->certs[i].encoding == encoding)
+			return true;
+	return false;
+}
+
+/* Section 3.6: nobody may send these to who did not announce HTTP_CERT_LOOKUP_SUPPORTED, which we
+ * never do: to fetch what a stranger names is to let him choose whom we connect to. */
+static bool has_hash_url(const struct wire_payloads *p)
+{
+	return has_cert(p, WIRE_CERT_HASH_URL) || has_cert(p, WIRE_CERT_HASH_URL_BUNDLE);
+}
+
 static enum status fill_verify(struct ike *ike, struct attempt *at,
 			       const struct ike_peer_conf *conf, const struct wire_id *id,
 			       struct bytes oct, struct crypto_job *job)
@@ -94,6 +109,8 @@ static enum status fill_verify(struct ike *ike, struct attempt *at,
 	struct crypto_verify_in *v = &job->in.verify;
 	enum status st;
 
+	if (has_hash_url(&at->inner))
+		count(ike, C_HASH_URL);
 	v->trust = conf->trust;
 	v->id_type = id->type;
 	v->at = ike->now.wall;
@@ -176,6 +193,13 @@ enum ike_reason auth_verified(const struct attempt *at, const struct ike_peer_co
 
 	peer_ident_text(at, why);
 	text_add(why, ": ");
+	if (r->status == ST_REFUSE && has_hash_url(&at->inner) &&
+	    !has_cert(&at->inner, WIRE_CERT_X509)) {
+		text_add(why,
+			 "it sent hash and URL of its certificate, which is not fetched, and no "
+			 "certificate");
+		return reason_of(r);
+	}
 	if (r->status) {
 		text_add(why, r->reason[0] ? r->reason : "the check could not be carried out");
 		return reason_of(r);

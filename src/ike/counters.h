@@ -69,6 +69,7 @@
 	X(C_PPK_REFUSED, "ike.refused.ppk") /* post-quantum pre-shared key: none, or another */    \
 	X(C_CHILDLESS, "ike.refused.childless") /* an IKE SA without a child, or not without */    \
 	X(C_CERT_REFUSED, "ike.refused.certificate")                                               \
+	X(C_HASH_URL, "ike.rx.hash_and_url") /* a certificate that is somewhere else */            \
 	X(C_TS_REFUSED, "ike.refused.selectors")                                                   \
 	X(C_CONFLICT, "ike.conflicts") /* a prefix that another identity has up */                 \
 	X(C_PEER_REFUSED, "ike.refused.by_peer")                                                   \

@@ -130,7 +130,7 @@ static enum status fill_dir(const char *dir, const struct pki_ca_plan *plan, wal
 {
 	struct pki_blob key_pem = { 0 }, cert_pem = { 0 };
 	struct pki_key *key = NULL;
-	enum status st = pki_key_new(plan->curve ? plan->curve : "p256", why, &key);
+	enum status st = pki_key_new(plan->key_type, why, &key);
 
 	if (st == ST_OK)
 		st = pki_key_pem(key, &key_pem);

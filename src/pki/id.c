@@ -91,8 +91,8 @@ bool network_name_ok(const char *s)
 
 /* ---- from text ----------------------------------------------------------------------------- */
 
-/* RFC 5321's dot-string; no quoted ones, so nothing that printing would have to escape, and no slash:
- * an identity is the name of a file, too. */
+/* RFC 5321's dot-string; no quoted ones, so nothing that printing would have to escape, and no
+ * slash: an identity is the name of a file, too. */
 static bool local_part_ok(const char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

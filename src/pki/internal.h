@@ -64,11 +64,11 @@ struct pki_key {
 	EVP_PKEY *pkey;
 };
 
-/* ST_INVAL unless EC on P-256 or P-384 by name; `what` begins the reason. */
+/* ST_INVAL for a type or size of key that is not accepted; `what` begins the reason. */
 MUST enum status key_check(const EVP_PKEY *pkey, const char *what, struct text *why);
 /* "EC P-256", "RSA of 2048 bits" */
 void key_text(const EVP_PKEY *pkey, struct text *t);
-/* The hash that goes with the key's curve. */
+/* The hash that goes with the key; NULL for EdDSA, which has none. */
 const EVP_MD *key_digest(const EVP_PKEY *pkey);
 /* SHA-256 of the SubjectPublicKeyInfo. */
 MUST enum status key_hash(EVP_PKEY *pkey, struct text *why, uint8_t ret[static PKI_HASH]);

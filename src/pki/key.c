@@ -1,5 +1,5 @@
 /*
- * Private keys: EC P-256 and P-384.
+ * Private keys: what they may be, and how one is made.
  */
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -9,16 +9,37 @@
 
 #include "pki/internal.h"
 
-enum { KEY_PEM_MAX = 16 << 10 };
+enum {
+	KEY_PEM_MAX = 16 << 10,
+	RSA_BITS_MIN = 2048, /* RFC 8247 section 3.1.1 */
+	RSA_BITS_MAX = 8192,
+	RSA_BITS_SHA256 = 3072, /* what longer keys are worth, SHA-256 is not */
+};
+
+static const char ACCEPTED[] = "EC P-256, P-384, P-521, RSA of 2048 to 8192 bits and Ed25519 are "
+			       "accepted";
 
 static const struct {
-	const char *word; /* as an option */
 	const char *name; /* for libcrypto and people */
 	const char *group; /* as libcrypto gives it back */
 	const EVP_MD *(*digest)(void);
 } curves[] = {
-	{ "p256", "P-256", "prime256v1", EVP_sha256 },
-	{ "p384", "P-384", "secp384r1", EVP_sha384 },
+	{ "P-256", "prime256v1", EVP_sha256 },
+	{ "P-384", "secp384r1", EVP_sha384 },
+	{ "P-521", "secp521r1", EVP_sha512 },
+};
+
+/* What can be made. */
+static const struct {
+	const char *word; /* as an option */
+	const char *type;
+	const char *curve;
+	size_t bits;
+} types[] = {
+	{ "ecdsa-p256", "EC", "P-256", 0 }, { "ecdsa-p384", "EC", "P-384", 0 },
+	{ "ecdsa-p521", "EC", "P-521", 0 }, { "rsa-2048", "RSA", NULL, 2048 },
+	{ "rsa-3072", "RSA", NULL, 3072 },  { "rsa-4096", "RSA", NULL, 4096 },
+	{ "ed25519", "ED25519", NULL, 0 },
 };
 
 static int curve_of(const EVP_PKEY *pkey)
@@ -54,20 +75,31 @@ void key_text(const EVP_PKEY *pkey, struct text *t)
 	if (curve >= 0)
 		text_fmt(t, "EC %s%s", curves[curve].name,
 			 spelled_out(pkey) ? " with spelled out parameters" : "");
+	else if (EVP_PKEY_is_a(pkey, "ED25519"))
+		text_add(t, "Ed25519");
 	else
 		text_fmt(t, "%s of %d bits", type ? type : "unknown", EVP_PKEY_get_bits(pkey));
 }
 
+static bool acceptable(const EVP_PKEY *pkey)
+{
+	int bits = EVP_PKEY_get_bits(pkey);
+
+	if (EVP_PKEY_is_a(pkey, "RSA"))
+		return bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX;
+	return EVP_PKEY_is_a(pkey, "ED25519") || (curve_of(pkey) >= 0 && !spelled_out(pkey));
+}
+
 enum status key_check(const EVP_PKEY *pkey, const char *what, struct text *why)
 {
-	if (pkey && curve_of(pkey) >= 0 && !spelled_out(pkey))
+	if (pkey && acceptable(pkey))
 		return ST_OK;
 	text_fmt(why, "%s is ", what);
 	if (pkey)
 		key_text(pkey, why);
 	else
 		text_add(why, "unreadable");
-	text_add(why, "; EC P-256 and P-384 are accepted");
+	text_fmt(why, "; %s", ACCEPTED);
 	ERR_clear_error();
 	return ST_INVAL;
 }
@@ -76,7 +108,11 @@ const EVP_MD *key_digest(const EVP_PKEY *pkey)
 {
 	int curve = curve_of(pkey);
 
-	return curve < 0 ? EVP_sha256() : curves[curve].digest();
+	if (curve >= 0)
+		return curves[curve].digest();
+	if (EVP_PKEY_is_a(pkey, "ED25519"))
+		return NULL;
+	return EVP_PKEY_get_bits(pkey) <= RSA_BITS_SHA256 ? EVP_sha256() : EVP_sha384();
 }
 
 enum status key_hash(EVP_PKEY *pkey, struct text *why, uint8_t ret[static PKI_HASH])
@@ -114,20 +150,33 @@ static enum status wrap(EVP_PKEY *pkey, struct pki_key **ret_key)
 	return ST_OK;
 }
 
-enum status pki_key_new(const char *curve, struct text *why, struct pki_key **ret_key)
+static enum status unknown_type(const char *type, struct text *why)
+{
+	text_add(why, "unknown type of key \"");
+	text_quote(why, bytes_str(type));
+	text_add(why, "\"; accepted:");
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		text_fmt(why, "%s %s", i ? "," : "", types[i].word);
+	return ST_INVAL;
+}
+
+enum status pki_key_new(const char *type, struct text *why, struct pki_key **ret_key)
 {
 	EVP_PKEY *pkey;
 	size_t i = 0;
 
-	while (i < ARRAY_LEN(curves) && strcmp(curves[i].word, curve) != 0)
+	if (!type)
+		type = PKI_KEY_TYPE;
+	while (i < ARRAY_LEN(types) && strcmp(types[i].word, type) != 0)
 		i++;
-	if (i == ARRAY_LEN(curves)) {
-		text_add(why, "unknown curve \"");
-		text_quote(why, bytes_str(curve));
-		text_add(why, "\"; accepted: p256, p384");
-		return ST_INVAL;
-	}
-	pkey = EVP_PKEY_Q_keygen(NULL, NULL, "EC", curves[i].name);
+	if (i == ARRAY_LEN(types))
+		return unknown_type(type, why);
+	if (types[i].curve)
+		pkey = EVP_PKEY_Q_keygen(NULL, NULL, types[i].type, types[i].curve);
+	else if (types[i].bits)
+		pkey = EVP_PKEY_Q_keygen(NULL, NULL, types[i].type, types[i].bits);
+	else
+		pkey = EVP_PKEY_Q_keygen(NULL, NULL, types[i].type);
 	return pkey ? wrap(pkey, ret_key) : pki_libcrypto("making a key", why);
 }
 

@@ -34,7 +34,7 @@
 
 static const char CONTEXT[] = "warren bundle manifest";
 
-enum { BLOCK_MAX = 8192, SIGNATURE_MAX = 160 };
+enum { BLOCK_MAX = 8192, SIGNATURE_MAX = 1024 /* RSA of 8192 bits */ };
 
 /* ---- writing ------------------------------------------------------------------------------- */
 
@@ -84,12 +84,21 @@ static void put_body(struct wr *w, const struct pki_manifest *m)
 	put_hubs(w, &m->hubs);
 }
 
+/* What the signature is over, in one piece: EdDSA takes no other. */
+static struct bytes signed_text(struct bytes body, uint8_t buf[static sizeof(CONTEXT) + BLOCK_MAX])
+{
+	memcpy(buf, CONTEXT, sizeof(CONTEXT));
+	memcpy(buf + sizeof(CONTEXT), body.p, body.n);
+	return bytes_of(buf, sizeof(CONTEXT) + body.n);
+}
+
 static bool sign(EVP_MD_CTX *ctx, EVP_PKEY *key, struct bytes body, uint8_t *sig, size_t *n)
 {
+	uint8_t buf[sizeof(CONTEXT) + BLOCK_MAX];
+	struct bytes text = signed_text(body, buf);
+
 	return EVP_DigestSignInit(ctx, NULL, key_digest(key), NULL, key) == 1 &&
-	       EVP_DigestSignUpdate(ctx, CONTEXT, sizeof(CONTEXT)) == 1 &&
-	       EVP_DigestSignUpdate(ctx, body.p, body.n) == 1 &&
-	       EVP_DigestSignFinal(ctx, sig, n) == 1;
+	       EVP_DigestSign(ctx, sig, n, text.p, text.n) == 1;
 }
 
 static enum status put_signature(struct wr *w, EVP_PKEY *key, struct text *why)
@@ -288,15 +297,20 @@ enum status manifest_parse(struct bytes block, struct text *why, struct manifest
 
 enum status manifest_verify(const struct manifest_parts *p, EVP_PKEY *key, bool *ret_good)
 {
+	uint8_t buf[sizeof(CONTEXT) + BLOCK_MAX];
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	struct bytes text;
 
-	if (!ctx || EVP_DigestVerifyInit(ctx, NULL, key_digest(key), NULL, key) != 1 ||
-	    EVP_DigestVerifyUpdate(ctx, CONTEXT, sizeof(CONTEXT)) != 1 ||
-	    EVP_DigestVerifyUpdate(ctx, p->body.p, p->body.n) != 1) {
+	*ret_good = false;
+	if (!ctx || EVP_DigestVerifyInit(ctx, NULL, key_digest(key), NULL, key) != 1) {
 		EVP_MD_CTX_free(ctx);
 		return ST_NOMEM;
 	}
-	*ret_good = EVP_DigestVerifyFinal(ctx, p->signature.p, p->signature.n) == 1;
+	if (p->body.n <= BLOCK_MAX) {
+		text = signed_text(p->body, buf);
+		*ret_good =
+			EVP_DigestVerify(ctx, p->signature.p, p->signature.n, text.p, text.n) == 1;
+	}
 	EVP_MD_CTX_free(ctx);
 	ERR_clear_error();
 	return ST_OK;

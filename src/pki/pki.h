@@ -20,7 +20,8 @@
  * The authority's directory is the only state: `index` has a line for every certificate issued and
  * decides who may have a prefix.  It is replaced atomically, under a lock, before a bundle leaves.
  *
- * Nothing here reads a clock or asks a terminal.  Keys are EC P-256 or P-384, as in crypto/openssl.
+ * Nothing here reads a clock or asks a terminal.  Keys are EC P-256, P-384 or P-521, RSA of 2048 to
+ * 8192 bits or Ed25519, as in crypto/openssl.
  * Memory comes from mem_libc.  Functions that take `why` fill it unless ST_OK or ST_NOMEM:
  * ST_INVAL for input that is not acceptable, ST_IO for the operating system, ST_BUG for libcrypto.
  *
@@ -108,10 +109,13 @@ MUST enum status pki_hubs_add(struct pki_hubs *h, const char *name, struct text 
 
 /* ---- keys and requests --------------------------------------------------------------------- */
 
+#define PKI_KEY_TYPE "ecdsa-p256" /* unless somebody asks for another */
+
 struct pki_key;
 
-/* "p256" or "p384" */
-MUST enum status pki_key_new(const char *curve, struct text *why, struct pki_key **ret_key);
+/* "ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "rsa-2048", "rsa-3072", "rsa-4096", "ed25519"; NULL:
+ * PKI_KEY_TYPE. */
+MUST enum status pki_key_new(const char *type, struct text *why, struct pki_key **ret_key);
 /* An unencrypted PEM private key. */
 MUST enum status pki_key_read(struct bytes pem, struct text *why, struct pki_key **ret_key);
 /* PKCS#8 PEM: secret. */
@@ -128,7 +132,7 @@ struct pki_request_info {
 	struct pki_id id;
 	struct pki_blocks blocks; /* asked for */
 	uint8_t key_hash[PKI_HASH]; /* of the SubjectPublicKeyInfo */
-	char key[16]; /* "EC P-256" */
+	char key[40]; /* "EC P-256", "RSA of 3072 bits" */
 };
 
 /* ST_INVAL also when its signature is wrong. */
@@ -212,7 +216,7 @@ struct pki_ca_plan {
 	const char *network; /* letters, digits, '.', '_', '-' */
 	struct pki_blocks domain; /* not empty */
 	unsigned days; /* 0: PKI_CA_DAYS */
-	const char *curve; /* of its key */
+	const char *key_type; /* NULL: PKI_KEY_TYPE */
 };
 
 /* Makes `dir` (or takes an empty one) with mode 0700; leaves nothing behind when it fails. */

@@ -129,7 +129,7 @@ static void put_credentials(struct crowd *c, const struct authority *ca, size_t 
 	struct text why = TEXT_OF(buf);
 	X509 *cert;
 
-	if (pki_id_parse(c->members[i].name, &why, &id) || pki_key_new("p256", &why, &key))
+	if (pki_id_parse(c->members[i].name, &why, &id) || pki_key_new(NULL, &why, &key))
 		crowd_fail("%s", buf);
 	cert = make_cert(ca, &id, i, key);
 	if (x509_to_der(cert, &why, &der))

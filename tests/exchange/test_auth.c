@@ -303,6 +303,62 @@ static void bad_responder_certificate(void **state)
 	}
 }
 
+/* ---- hash and URL -------------------------------------------------------------------------- */
+
+/* The first certificate becomes what is to be fetched from somewhere; nothing signs CERT. */
+static void hash_and_url(void *ctx, uint8_t *first, uint8_t *chain, size_t *n, size_t cap)
+{
+	size_t at = chain_find(*first, chain, *n, WIRE_P_CERT);
+
+	(void)cap;
+	if (at != SIZE_MAX)
+		chain[at + 4] = *(const uint8_t *)ctx;
+}
+
+static void and_the_certificate(void *ctx, uint8_t *first, uint8_t *chain, size_t *n, size_t cap)
+{
+	uint8_t body[64] = { *(const uint8_t *)ctx };
+
+	chain_append(first, chain, n, cap, WIRE_P_CERT, false, BYTES_OF(body));
+}
+
+static void request_with(packet_edit_fn *edit, uint8_t encoding, bool good)
+{
+	struct pair p;
+
+	pair_init(&p, 61);
+	pair_certs(&p);
+	pair_start(&p);
+	connect(p.a);
+	deliver(p.w, p.a, WIRE_IKE_SA_INIT, REQUEST, 0);
+	deliver(p.w, p.b, WIRE_IKE_SA_INIT, RESPONSE, 0);
+	next_is(p.w, p.a, WIRE_IKE_AUTH, REQUEST, 1);
+	(void)packet_reseal(p.w, world_packet(p.w, 0), edit, &encoding);
+	world_drop(p.w, world_packet(p.w, 0));
+	deliver(p.w, p.a, WIRE_IKE_AUTH, REQUEST, 1);
+	assert_int_equal(node_counter(p.b, "ike.rx.hash_and_url"), 1);
+	next_is(p.w, p.b, WIRE_IKE_AUTH, RESPONSE, 1);
+	if (good) {
+		assert_int_equal(node_events(p.b, IKE_EV_SA_UP), 1);
+	} else {
+		next_notifies(p.w, WIRE_N_AUTHENTICATION_FAILED);
+		says(p.b, IKE_EV_REFUSED, "hash and URL");
+		because(p.b, IKE_EV_REFUSED, IKE_R_CERTIFICATE);
+		assert_int_equal(node_counter(p.b, "ike.refused.certificate"), 1);
+	}
+	pair_done(&p);
+}
+
+/* RFC 7296 section 3.6, encodings 12 and 13: never fetched, refused unless the certificate is there
+ * as well; and we do not ask for them (S2). */
+static void certificate_elsewhere(void **state)
+{
+	(void)state;
+	request_with(hash_and_url, WIRE_CERT_HASH_URL, false);
+	request_with(hash_and_url, WIRE_CERT_HASH_URL_BUNDLE, false);
+	request_with(and_the_certificate, WIRE_CERT_HASH_URL, true);
+}
+
 /* Without a trusted clock no certificate is valid (fail closed). */
 static void clock_not_trusted(void **state)
 {
@@ -459,6 +515,7 @@ int main(void)
 		pair_test(member_claims_other_identity),
 		cmocka_unit_test(missing_payload),
 		cmocka_unit_test(answer_without_payload),
+		cmocka_unit_test(certificate_elsewhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

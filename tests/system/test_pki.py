@@ -299,7 +299,7 @@ def test_usage(desk, words, part):
     (["sign", "absent.req", "--prefix", "10.2.0.0/16"], "absent.req: No such file"),
     (["show", "/"], "/: not a regular file"),
     (["init", "--name", "a b", "--domain", "10.0.0.0/8"], "not the name of a network: \"a b\""),
-    (["init", "--name", "a", "--domain", "10.0.0.0/8", "--curve", "p521"], "accepted: p256, p384"),
+    (["init", "--name", "a", "--domain", "10.0.0.0/8", "--key-type", "p521"], "accepted: ecdsa-p256, ecdsa-p384"),
     (["init", "--name", "a", "--domain", "10.0.0.0/8", "--dir", "/nonexistent/x"], "/nonexistent"),
     (["request", "--id", "a.example", "--out", "no/such/dir"], "no/such/dir"),
 ])
@@ -310,8 +310,8 @@ def test_refusals(desk, words, part):
 
 def test_whole_internet(desk):
     """S3: a domain that is everything."""
-    desk.pki("init", "--name", "all", "--domain", "0.0.0.0/0", "--domain", "::/0", "--curve",
-             "p384")
+    desk.pki("init", "--name", "all", "--domain", "0.0.0.0/0", "--domain", "::/0", "--key-type",
+             "ecdsa-p384")
     made = desk.json("site", "--id", "a.example", "--prefix", "192.0.2.0/24,2001:db8::/32")
     shown = desk.json("show", made["bundle"])
     assert shown["domain"] == ["0.0.0.0/0", "::/0"]

@@ -409,17 +409,37 @@ static void keys(void **state)
 	struct pki_key *key, *again;
 	struct pki_blob pem;
 
+	static const struct {
+		const char *type, *text;
+	} row[] = {
+		{ NULL, "EC P-256" },
+		{ "ecdsa-p256", "EC P-256" },
+		{ "ecdsa-p384", "EC P-384" },
+		{ "ecdsa-p521", "EC P-521" },
+		{ "rsa-2048", "RSA of 2048 bits" },
+		{ "rsa-3072", "RSA of 3072 bits" },
+		{ "ed25519", "Ed25519" },
+	};
+
 	(void)state;
-	assert_int_equal(pki_key_new("p384", why(), &key), ST_OK);
-	assert_int_equal(pki_key_pem(key, &pem), ST_OK);
-	assert_non_null(memmem(pem.p, pem.n, "BEGIN PRIVATE KEY", 17));
-	assert_int_equal(pki_key_read(bytes_from(&pem), why(), &again), ST_OK);
-	assert_int_equal(EVP_PKEY_eq(key->pkey, again->pkey), 1);
-	pki_key_free(again);
-	pki_blob_done(&pem);
-	pki_key_free(key);
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		char buf[40];
+		struct text t = TEXT_OF(buf);
+
+		assert_int_equal(pki_key_new(row[i].type, why(), &key), ST_OK);
+		key_text(key->pkey, &t);
+		assert_string_equal(buf, row[i].text);
+		assert_int_equal(pki_key_pem(key, &pem), ST_OK);
+		assert_non_null(memmem(pem.p, pem.n, "BEGIN PRIVATE KEY", 17));
+		assert_int_equal(pki_key_read(bytes_from(&pem), why(), &again), ST_OK);
+		assert_int_equal(EVP_PKEY_eq(key->pkey, again->pkey), 1);
+		pki_key_free(again);
+		pki_blob_done(&pem);
+		pki_key_free(key);
+	}
 	assert_int_equal(pki_key_new("rsa", why(), &key), ST_INVAL);
-	assert_reason("p256, p384");
+	assert_reason("unknown type of key \"rsa\"; accepted: ecdsa-p256, ecdsa-p384, ecdsa-p521, "
+		      "rsa-2048, rsa-3072, rsa-4096, ed25519");
 	assert_int_equal(pki_key_read(bytes_str("no key"), why(), &key), ST_INVAL);
 	pki_key_free(NULL);
 }
@@ -449,9 +469,9 @@ static void foreign_keys(void **state)
 		EVP_PKEY *pkey;
 		const char *passphrase, *reason;
 	} row[] = {
-		{ EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048), NULL, "RSA of 2048 bits" },
-		{ EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), NULL, "ED25519" },
-		{ EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-521"), NULL, "EC of 521 bits" },
+		{ EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024), NULL, "RSA of 1024 bits" },
+		{ EVP_PKEY_Q_keygen(NULL, NULL, "ED448"), NULL, "ED448" },
+		{ EVP_PKEY_Q_keygen(NULL, NULL, "EC", "secp256k1"), NULL, "EC of 256 bits" },
 		{ EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256"), "secret", "encrypted" },
 	};
 

@@ -396,7 +396,7 @@ struct forgery {
 	const char *reason; /* NULL: accepted */
 	void (*change)(struct pki_manifest *m, struct cert_plan *p);
 	const char *blocks; /* of the certificate, instead of 10.2.0.0/16 */
-	const char *curve; /* of its key, instead of p256 */
+	const char *key_type; /* its own, instead of the usual */
 };
 
 static void no_change(struct pki_manifest *m, struct cert_plan *p)
@@ -481,7 +481,7 @@ static struct pki_blob forged(struct pki_ca *ca, const struct forgery *f)
 	struct pki_blob text;
 	X509 *cert;
 
-	assert_int_equal(pki_key_new(f->curve ? f->curve : "p256", why(), &key), ST_OK);
+	assert_int_equal(pki_key_new(f->key_type, why(), &key), ST_OK);
 	p.key = key->pkey;
 	m.n_domain = pki_blocks_prefixes(&ca->info.cert.blocks, m.domain, PKI_BLOCKS_MAX);
 	f->change(&m, &p);
@@ -496,7 +496,9 @@ static void forgeries(void **state)
 {
 	static const struct forgery row[] = {
 		{ NULL, no_change, NULL, NULL },
-		{ NULL, no_change, NULL, "p384" },
+		{ NULL, no_change, NULL, "ecdsa-p384" },
+		{ NULL, no_change, NULL, "ed25519" },
+		{ NULL, no_change, NULL, "rsa-3072" },
 		{ "the manifest is for the network \"rival\"", other_name, NULL, NULL },
 		{ "the certificate is for b.example, the manifest for c.example", other_id, NULL,
 		  NULL },

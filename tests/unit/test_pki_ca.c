@@ -60,7 +60,8 @@ static void bad_plans(void **state)
 		{ { .network = "a" }, "domain" },
 		{ { .network = "a", .domain = blocks("10.0.0.0/8"), .days = PKI_DAYS_MAX + 1 },
 		  "days" },
-		{ { .network = "a", .domain = blocks("10.0.0.0/8"), .curve = "p521" }, "curve" },
+		{ { .network = "a", .domain = blocks("10.0.0.0/8"), .key_type = "p521" },
+		  "unknown type of key" },
 	};
 	char *parent = new_dir();
 	char dir[64];

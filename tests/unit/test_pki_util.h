@@ -74,7 +74,7 @@ static inline struct pki_key *new_key(void)
 {
 	struct pki_key *key;
 
-	assert_int_equal(pki_key_new("p256", why(), &key), ST_OK);
+	assert_int_equal(pki_key_new("ecdsa-p256", why(), &key), ST_OK);
 	return key;
 }
 
@@ -123,7 +123,7 @@ static inline void drop_dir(char *dir)
 static inline char *new_ca(const char *domain)
 {
 	char *dir = new_dir();
-	struct pki_ca_plan plan = { .network = "corp", .domain = blocks(domain), .curve = "p256" };
+	struct pki_ca_plan plan = { .network = "corp", .domain = blocks(domain), .key_type = "ecdsa-p256" };
 
 	assert_int_equal(pki_ca_create(dir, &plan, (wall_t){ T0 }, why()), ST_OK);
 	return dir;
