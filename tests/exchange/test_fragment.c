@@ -534,6 +534,32 @@ static void path_mtu_is_learnt(void **state)
 	assert_true(pair_is_up(p));
 }
 
+/* Rekeys in fragments; the new IKE SA has what was agreed for the old one, and counts from 0. */
+static void rekeys_in_fragments(void **state)
+{
+	struct pair *p = *state;
+	struct dp_report r = { .kind = DP_REPORT_PMTU, .u.pmtu = { .mtu = 296 } };
+	static const char ike[] = "aes128gcm16-prfsha256-modp2048";
+	uint64_t before;
+
+	p->pa->ike = test_conf_sa(p->ca, WIRE_PROTO_IKE, ike);
+	p->pb->ike = test_conf_sa(p->cb, WIRE_PROTO_IKE, ike);
+	pair_up(p);
+	r.u.pmtu.remote = test_endpoint("192.0.2.2", 500);
+	node_report(p->a, &r);
+	r.u.pmtu.remote = test_endpoint("192.0.2.1", 500);
+	node_report(p->b, &r);
+	for (int i = 0; i < 3; i++) {
+		before = node_counter(p->b, "ike.rx.fragment_messages");
+		assert_int_equal(node_command(p->a, IKE_CMD_REKEY_SA, PAIR_PEER), ST_OK);
+		fragments_are_under_way(p->w, p->a, WIRE_CREATE_CHILD_SA, REQUEST, i ? 0 : 2, 296);
+		world_run(p->w);
+		assert_true(pair_is_up(p));
+		assert_int_equal(node_counter(p->b, "ike.rx.fragment_messages"), before + 1);
+	}
+	assert_int_equal(node_counter(p->a, "ike.rx.fragment_messages"), 3);
+}
+
 /* Whoever forges ICMP for everybody fills a table that has an end. */
 static void paths_are_bounded(void **state)
 {
@@ -859,6 +885,7 @@ int main(void)
 		pair_test(response_follows),
 		pair_test(request_in_other_fragments_is_known),
 		pair_test(path_mtu_is_learnt),
+		pair_test(rekeys_in_fragments),
 		pair_test(paths_are_bounded),
 		cmocka_unit_test(S2_any_exchange_in_any_number),
 		pair_test(numbers),
