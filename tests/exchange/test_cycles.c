@@ -85,6 +85,27 @@ static void up_and_down(struct pair *p, unsigned i)
 	down(p, i);
 }
 
+/* Child and IKE SA are replaced, by either end and by both at once, before they go. */
+static void up_rekeyed_and_down(struct pair *p, unsigned i)
+{
+	struct node *const who[] = { p->a, p->b };
+	struct node *one = who[i & 1], *other = who[!(i & 1)];
+
+	up(p);
+	command(one, IKE_CMD_REKEY_CHILD);
+	command(other, IKE_CMD_REKEY_SA);
+	assert_int_equal(node_command(one, IKE_CMD_REKEY_CHILD, PAIR_PEER), ST_OK);
+	if (i & 2)
+		assert_int_equal(node_command(other, IKE_CMD_REKEY_CHILD, PAIR_PEER), ST_OK);
+	world_live(p->w, dur_s(10));
+	command(one, IKE_CMD_REKEY_SA);
+	world_live(p->w, dur_s(10));
+	assert_true(node_events(one, IKE_EV_CHILD_REKEYED) >= 2);
+	assert_true(node_events(one, IKE_EV_SA_REKEYED) >= 2);
+	assert_true(pair_is_up(p));
+	down(p, i);
+}
+
 /* Both want to be connected at the same time: one of two SAs stays, or both go. */
 static void from_both_ends(struct pair *p, unsigned i)
 {
@@ -155,6 +176,7 @@ struct cycle {
 };
 
 static const struct cycle plain = { configure_nothing, up_and_down };
+static const struct cycle rekeyed = { configure_nothing, up_rekeyed_and_down };
 static const struct cycle cookies = { configure_cookies, up_and_down };
 static const struct cycle member = { pair_network, up_and_down };
 static const struct cycle both = { configure_nothing, from_both_ends };
@@ -265,10 +287,10 @@ static void nothing_grows_in_libcrypto(void **state)
 	p.pa->psk = p.pb->psk = psk;
 	start_real(&p, &provider);
 	for (unsigned i = 0; i < WARM_UP; i++)
-		one_cycle(&p, &plain, i);
+		one_cycle(&p, &rekeyed, i);
 	warm = libcrypto_blocks;
 	assert_true(warm > 0);
-	run(&p, &plain, (unsigned)n + WARM_UP + 1);
+	run(&p, &rekeyed, (unsigned)n + WARM_UP + 1);
 	assert_int_equal(libcrypto_blocks, warm);
 	pair_done(&p);
 	crypto_store_free(store);
@@ -283,10 +305,9 @@ static void nothing_grows_in_libcrypto(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		of(plain),     of(cookies),
-		of(member),    of(both),
-		of(losses),    of(vanished),
-		of(wrong_key), cmocka_unit_test(nothing_grows_in_libcrypto),
+		of(plain),    of(rekeyed),   of(cookies),
+		of(member),   of(both),      of(losses),
+		of(vanished), of(wrong_key), cmocka_unit_test(nothing_grows_in_libcrypto),
 	};
 
 	/* Before libcrypto asked for anything. */

@@ -274,6 +274,30 @@ static void with_a_ppk(struct pair *p)
 	p->pa->ppk_required = p->pb->ppk_required = true;
 }
 
+/* Child and IKE SA are replaced by both ends, in turn and at once (RFC 7296 section 2.8), one more
+ * child is made. */
+static void live_rekeyed(struct pair *p)
+{
+	world_live(p->w, dur_s(5));
+	both_ways(p);
+	(void)!node_command(p->a, IKE_CMD_REKEY_CHILD, PAIR_PEER);
+	world_live(p->w, dur_s(10));
+	(void)!node_command(p->b, IKE_CMD_REKEY_SA, PAIR_PEER);
+	world_live(p->w, dur_s(10));
+	both_ways(p);
+	(void)!node_command(p->a, IKE_CMD_REKEY_CHILD, PAIR_PEER);
+	(void)!node_command(p->b, IKE_CMD_REKEY_CHILD, PAIR_PEER);
+	world_live(p->w, dur_s(10));
+	(void)!node_command(p->a, IKE_CMD_REKEY_SA, PAIR_PEER);
+	(void)!node_command(p->b, IKE_CMD_REKEY_SA, PAIR_PEER);
+	world_live(p->w, dur_s(10));
+	both_ways(p);
+	(void)!node_command(p->b, IKE_CMD_NEW_CHILD, PAIR_PEER);
+	world_live(p->w, dur_s(10));
+	(void)!node_command(p->b, IKE_CMD_DOWN, PAIR_PEER);
+	world_live(p->w, dur_s(30));
+}
+
 /* Whom it does not know has to solve a puzzle (RFC 8019). */
 static void with_puzzles(struct pair *p)
 {
@@ -297,6 +321,9 @@ static const struct life fragments = { 605, in_fragments,      live_on_a_narrow_
 				       4,   "ike.rx.fragments" };
 static const struct life ppk = { 606, with_a_ppk, live_connected, 6, 4, "ike.sa.established" };
 static const struct life puzzles = { 607, with_puzzles, live_connected, 5, 4, "ike.puzzle.solved" };
+static const struct life rekeyed = {
+	608, with_certificates, live_rekeyed, 8, 8, "ike.child.rekeyed"
+};
 
 /* ---- one life ------------------------------------------------------------------------------- */
 
@@ -613,6 +640,7 @@ int main(void)
 		each_fault(fragments),
 		each_fault(ppk),
 		each_fault(puzzles),
+		each_fault(rekeyed),
 		pair_test(child_not_installed),
 		cmocka_unit_test(wanted_child_comes_back),
 		pair_test(slow_data_plane),
