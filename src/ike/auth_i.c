@@ -391,6 +391,15 @@ static void judged(struct ike *ike, struct attempt *at, const struct crypto_resu
 	authenticated(ike, at, &id, (struct cred *)(uintptr_t)cred.p);
 }
 
+/* Section 2.21.2: a responder that says one of these has no IKE SA, though its AUTH may be there.
+ */
+static bool refuses_sa(const struct wire_payloads *p)
+{
+	return wire_find_notify(p, WIRE_N_UNSUPPORTED_CRITICAL_PAYLOAD) ||
+	       wire_find_notify(p, WIRE_N_INVALID_SYNTAX) ||
+	       wire_find_notify(p, WIRE_N_AUTHENTICATION_FAILED);
+}
+
 enum status auth_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 {
 	char buf[IKE_EVENT_TEXT_MAX];
@@ -400,6 +409,8 @@ enum status auth_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	enum status st;
 	bool ppk;
 
+	if (refuses_sa(rx->inner))
+		return auth_i_refused(ike, sa, rx);
 	event_claimed(sa, &rx->inner->id_r);
 	request_done(ike, sa);
 	reason = unexpected(sa, rx->inner, &why);
