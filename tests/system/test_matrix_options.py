@@ -227,3 +227,48 @@ def test_ppk(keyed, ours, theirs, initiator, record_property):
         assert (sas[1].get("ppk") == "yes") is used
         keyed.exchange(tunnel)
         keyed.down(tunnel, initiator)
+
+
+# ---- childless IKE SAs (RFC 6023)
+
+CHILDLESS = ("allow", "force", "never")
+
+
+def _childless(ours, theirs):
+    return Tunnel(f"childless-{ours}-{theirs}", 4, ours={"childless": ours},
+                  theirs=f"childless = {theirs}")
+
+
+@pytest.fixture(scope="module")
+def bare():
+    with Lab() as lab:
+        yield World(lab, [_childless(*pair) for pair in itertools.product(CHILDLESS, CHILDLESS)])
+
+
+@pytest.mark.parametrize("initiator", INITIATORS)
+@pytest.mark.parametrize("theirs", CHILDLESS)
+@pytest.mark.parametrize("ours", CHILDLESS)
+def test_childless(bare, ours, theirs, initiator, record_property):
+    """IKE_AUTH without a child has to be allowed, one with a child is not what `force` waits for:
+    ours then leaves the IKE SA to those who ask again, in an exchange of its own; strongSwan
+    none."""
+    tunnel = bare.tunnels[f"childless-{ours}-{theirs}"]
+    first, second = (ours, theirs) if initiator == "warren" else (theirs, ours)
+    good = second != "never" if first == "force" else second != "force"
+    again = not good and initiator == "strongSwan" and ours == "force"
+    matrix.cell(record_property, "childless: warren's by row, strongSwan's by column",
+                f"{ours}, {initiator} initiates", theirs,
+                "ok" if good else "when asked again" if again else "refused")
+    if again:
+        with bare.contained(tunnel):
+            assert bare.charon.initiate(tunnel.name, check=False).returncode != 0
+            bare.up(tunnel, initiator)
+            bare.exchange(tunnel)
+            bare.down(tunnel, initiator)
+    elif not good:
+        refused(bare, tunnel, initiator, "INVALID_SYNTAX" if initiator == "warren" else "childless")
+    else:
+        with bare.contained(tunnel):
+            bare.up(tunnel, initiator)
+            bare.exchange(tunnel)
+            bare.down(tunnel, initiator)

@@ -59,11 +59,22 @@ def _render(title, rows):
     grid = [["", *columns]] + [[row, *(_short(cells.get(column, "-"), reasons)
                                        for column in columns)] for row, cells in rows.items()]
     widths = [max(len(line[i]) for line in grid) for i in range(len(columns) + 1)]
-    assert sum(widths) + 2 * len(columns) <= WIDTH, (title, widths)
     lines = ["", title]
-    lines += ["  ".join(word.ljust(width) for word, width in zip(line, widths)).rstrip()
-              for line in grid]
+    for part in _parts(widths):
+        lines += ["  ".join(line[i].ljust(widths[i]) for i in part).rstrip() for line in grid]
     return lines + [f"  [{number}] {reason}" for number, reason in enumerate(reasons, 1)]
+
+
+def _parts(widths):
+    """Columns, beside the first, that fit beside each other, and so on until there are no more."""
+    part, at = [0], 1
+    while at < len(widths):
+        if len(part) > 1 and sum(widths[i] + 2 for i in (*part, at)) - 2 > WIDTH:
+            yield part
+            part = [0]
+        part.append(at)
+        at += 1
+    yield part
 
 
 def _short(text, reasons):

@@ -135,10 +135,10 @@ class Sites:
             return True
         until(same, "both ends to have counted the same packets")
 
-    def stream(self, tunnel, family=4):
+    def stream(self, tunnel, family=4, bursts=0):
         inner = 0 if family == 4 else 1
         return Stream(self.net.a.host, tunnel.host(1)[inner], self.net.b.host,
-                      tunnel.host(2)[inner])
+                      tunnel.host(2)[inner], bursts)
 
 
 class Pair(Sites):

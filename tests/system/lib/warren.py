@@ -155,10 +155,11 @@ class Warrend:
         return until(one_sa, f"{self.ns.short}: peer {peer} to be up", deadline)
 
     def wait_no_sa(self, peer=None, deadline=30):
-        """Until no IKE SA is left, of that peer or at all."""
+        """Until no IKE SA is left, of that peer or at all, but for what only waits whether it is
+        asked again about its end."""
         def none():
-            return not any(entry["ike_sas"] for name, entry in self.peers().items()
-                           if peer in (None, name))
+            return not any(sa["state"] != "closed" for name, entry in self.peers().items()
+                           if peer in (None, name) for sa in entry["ike_sas"])
         until(none, f"{self.ns.short}: no IKE SA of {peer or 'anybody'}", deadline)
 
     def wait_error(self, peer, *words, deadline=30):
