@@ -6,10 +6,9 @@ import os
 
 import pytest
 
-from lib import ike, ikepeer_cases as cases, ikepeer_wire as wire
+from lib import ike, ikepeer_cases as cases, ikepeer_crypto as crypto, ikepeer_wire as wire
 from lib.ikepeer_cases import (UNKNOWN, Case, Ends, Ignored, Taken, add, body, fields, ids, omit,
                                patched, repeat)
-from lib import ikepeer_crypto as crypto
 from lib.ikepeer_crypto import ECP_256
 from lib.ikepeer_wire import Payload
 from lib.ikepeer_world import World
@@ -35,7 +34,7 @@ def as_response(rows):
             for row in rows if row.name != "unknown-error-notify"]
 
 
-# ---- IKE_SA_INIT response: anybody could have sent it, so the daemon waits for a better one (2.21.1)
+# ---- IKE_SA_INIT response: anybody could have sent it, so the daemon waits for another (2.21.1)
 
 
 def offer(*proposals, then=lambda data: data):
@@ -109,8 +108,8 @@ INIT_CASES = [
     Case("sa-number-of-another", "3.3.1", offer((1, b"", GCM_IKE, 2)), Ignored(), PROPOSAL),
     Case("sa-two-proposals", "3.3.6", offer((1, b"", GCM_IKE), (1, b"", GCM_IKE)), Ignored(),
          PROPOSAL),
-    Case("sa-transform-not-offered", "3.3.6", offer((1, b"", [(1, 12, 256), (3, 14), *GCM_IKE[1:]])),
-         Ignored(), PROPOSAL),
+    Case("sa-transform-not-offered", "3.3.6",
+         offer((1, b"", [(1, 12, 256), (3, 14), *GCM_IKE[1:]])), Ignored(), PROPOSAL),
     Case("sa-weaker-than-offered", "3.3.6", offer((1, b"", [(1, 3), (2, 2), (3, 2), (4, 2)])),
          Ignored(), PROPOSAL),
     Case("sa-null-encryption", "3.3.6", offer((1, b"", [(1, 11), *GCM_IKE[1:]])), Ignored(),
@@ -289,8 +288,6 @@ AUTH_CASES = [
         omit(ike.SA), omit(ike.TSI), omit(wire.TSR), add(ike.NOTIFY, ike.notify(kind))),
         cases.ChildRefused(False), "ike.refused.by_peer") for kind in
       (wire.NO_PROPOSAL_CHOSEN, wire.TS_UNACCEPTABLE, wire.NO_ADDITIONAL_SAS, 8191)),
-    *(Case(f"{name}-omitted", "1.2, 2.21.2", omit(kind), None, "ike.refused.by_peer")
-      for name, kind in (("sa", ike.SA), ("tsi", ike.TSI), ("tsr", wire.TSR))),
     Case("esp-number-not-offered", "3.3.1", child(SPI, GCM_ESP, 9), NO_CHILD),
     Case("esp-transform-not-offered", "3.3.6", child(SPI, [(1, 20, 192), (5, 0)]), NO_CHILD),
     Case("esp-null", "3.3.6", child(SPI, [(1, 11), (3, 12), (5, 0)]), NO_CHILD),
@@ -315,7 +312,7 @@ AUTH_CASES = [
 
 @pytest.mark.parametrize("case", **ids(
     as_response(cases.general("auth", AUTH_PAYLOADS) + cases.versions() + cases.lengths())
-    + cases.protected_response(FAILED, False) + [case for case in AUTH_CASES if case.outcome]))
+    + cases.protected_response(FAILED, False) + AUTH_CASES))
 def test_auth_response(world, case):
     cases.run(world, AUTH, case)
 

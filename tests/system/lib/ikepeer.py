@@ -533,6 +533,8 @@ class Sa:
         new.keys = crypto.rekeyed_keys(self.suite, self.keys.d, shared, nonce_i, nonce_r, spi_i,
                                        spi_r)
         new.children, self.children = self.children, []
+        for child in new.children:
+            child.sa = new
         return new
 
     def rekey(self):
@@ -576,10 +578,12 @@ class Child:
         self.sa.peer.send_esp(self.seal(packet))
 
     def receive(self, what, deadline=DEADLINE):
-        """The next packet that comes in this SA."""
-        data = self.sa.peer.take(self.sa.peer.esp, lambda p: p[:4] == self.spi_in, what, deadline)
+        """The next packet that comes in this child, or in another one of the IKE SA: which of two
+        with the same selectors the daemon uses is up to it (section 2.8)."""
+        by_spi = {child.spi_in: child for child in self.sa.children}
+        data = self.sa.peer.take(self.sa.peer.esp, lambda p: p[:4] in by_spi, what, deadline)
         outer = IP(src=self.sa.peer.remote, dst=self.sa.peer.address, proto=50)
-        return self._in.decrypt(IP(bytes(outer / Raw(data))))
+        return by_spi[data[:4]]._in.decrypt(IP(bytes(outer / Raw(data))))
 
     def ping(self, host):
         """An echo request to a host behind the daemon, and its reply."""

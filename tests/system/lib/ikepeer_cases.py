@@ -13,6 +13,7 @@ import typing
 
 from . import ike
 from . import ikepeer_wire as wire
+from .ikepeer import Fresh
 from .ikepeer_wire import Payload
 from .wait import until
 
@@ -102,6 +103,51 @@ class Info(Step):
     def took(self, sa, data, answer):
         sa.next_send += 1
         assert answer.encrypted and answer.payloads == [], answer
+
+
+class NewChild(Step):
+    """CREATE_CHILD_SA: a further child (section 1.3.1), or another in place of the first (1.3.3),
+    with a key exchange of its own or without."""
+
+    def __init__(self, name, rekeys=False, pfs=False):
+        self.name, self.rekeys, self.pfs = name, rekeys, pfs
+
+    def reach(self, world):
+        return world.case().establish()
+
+    def good(self, sa):
+        sa.fresh = Fresh(pfs=self.pfs)
+        return sa.child_request(sa.fresh, sa.children[0] if self.rekeys else None)
+
+    def took(self, sa, data, answer):
+        sa.next_send += 1
+        sa.got_child_response(answer, sa.fresh)
+
+    def finish(self, sa):
+        if self.rekeys:
+            sa.delete_child(sa.children[0])
+
+
+class Rekey(Step):
+    """CREATE_CHILD_SA: a new IKE SA (section 1.3.2)."""
+
+    name = "rekey"
+
+    def reach(self, world):
+        return world.case().establish()
+
+    def good(self, sa):
+        sa.fresh = Fresh(ike_sa=True)
+        return sa.rekey_request(sa.fresh)
+
+    def took(self, sa, data, answer):
+        sa.next_send += 1
+        sa.new = sa.got_rekey_response(answer, sa.fresh)
+
+    def finish(self, sa):
+        """Everything goes on in the new SA, under the same name for whoever looks at it."""
+        sa.close()
+        sa.__dict__.update(sa.new.__dict__)
 
 
 # ---- outcomes
@@ -205,6 +251,7 @@ class Refused(Outcome):
     notify: int
     ends: bool = False
     data: bytes = b""
+    spi: bytes = b""
 
     def run(self, world, step, sa, draft, case):
         before = world.look()
@@ -213,7 +260,7 @@ class Refused(Outcome):
         sa.next_send += 1
         assert answer.encrypted and answer.types() == [ike.NOTIFY], answer
         notify, = answer.notifies().values()
-        assert (notify.type, notify.data) == (self.notify, self.data)
+        assert (notify.type, notify.data, notify.spi) == (self.notify, self.data, self.spi)
         after = world.settled()
         check_risen(after.risen(before), case, 1)
         if self.ends:

@@ -22,11 +22,12 @@ from .warren import PSK, Warrend
 DAEMON = "b.test"
 IKE_PROPOSALS = ["aes128gcm16-prfsha256-x25519", "aes128-sha256-prfsha256-x25519",
                  "aes128gcm16-prfsha256-ecp256"]
-ESP_PROPOSALS = ["aes128gcm16-noesn"]
+ESP_PROPOSALS = ["aes128gcm16-noesn", "aes128gcm16-x25519-noesn"]
 CALLS_500, CALLS = 4, 20
 # What goes up when nothing is wrong.
 _NEUTRAL = {"ike.rx.datagrams", "ike.tx.datagrams", "ike.peers_compared", "ike.sa.established",
-            "ike.child.established", "ike.load.raised", "ike.load.lowered", "ike.cookie.sent"}
+            "ike.child.established", "ike.child.rekeyed", "ike.sa.rekeyed", "ike.load.raised",
+            "ike.load.lowered", "ike.cookie.sent"}
 
 
 class Control:
@@ -158,7 +159,7 @@ class World:
 
     def alive(self, sa):
         """Whether the daemon would do anything more in this SA than repeat what it said."""
-        return self.state(sa) not in (None, "failed")
+        return self.state(sa) not in (None, "failed", "closed")
 
     def carries(self, sa):
         """Packets both ways through the newest child. The initiator of an SA can receive only when
