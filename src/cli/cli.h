@@ -33,7 +33,7 @@ struct cli {
 	int argc; /* of a command that reads its own options: what follows its name */
 	char **argv;
 	/* Options of some commands; not given: NULL, false, empty. */
-	bool dry_run, force, no_start, open;
+	bool dry_run, force, no_start, open, ike;
 	const char *key, *dir, *log, *topology, *state;
 	struct cli_list protect, hubs, domain;
 };
@@ -59,6 +59,7 @@ enum cli_exit cli_peers(const struct cli *cli);
 enum cli_exit cli_watch(const struct cli *cli);
 enum cli_exit cli_up(const struct cli *cli);
 enum cli_exit cli_down(const struct cli *cli);
+enum cli_exit cli_rekey(const struct cli *cli);
 enum cli_exit cli_why(const struct cli *cli);
 enum cli_exit cli_reload(const struct cli *cli);
 

@@ -333,14 +333,15 @@ enum cli_exit cli_watch(const struct cli *cli)
 	return code;
 }
 
-/* ---- up, down ---- */
+/* ---- up, rekey, down ---- */
 
-static enum cli_exit peer_command(const struct cli *cli, const char *cmd, const char *done)
+static enum cli_exit about_peer(const struct cli *cli, const char *cmd, json_t *request,
+				const char *done)
 {
 	char buf[CTL_ERROR_MAX];
 	struct text t = TEXT_OF(buf);
 	json_t *result;
-	enum cli_exit code = ask(cli, cmd, json_pack("{s:s}", "peer", cli->arg), &result);
+	enum cli_exit code = ask(cli, cmd, request, &result);
 
 	if (code != CLI_OK)
 		return code;
@@ -353,9 +354,22 @@ static enum cli_exit peer_command(const struct cli *cli, const char *cmd, const 
 	return CLI_OK;
 }
 
+static enum cli_exit peer_command(const struct cli *cli, const char *cmd, const char *done)
+{
+	return about_peer(cli, cmd, json_pack("{s:s}", "peer", cli->arg), done);
+}
+
 enum cli_exit cli_up(const struct cli *cli)
 {
 	return peer_command(cli, "up", "asked to connect");
+}
+
+enum cli_exit cli_rekey(const struct cli *cli)
+{
+	json_t *request = json_pack("{s:s, s:b}", "peer", cli->arg, "ike", cli->ike);
+
+	return about_peer(cli, "rekey", request,
+			  cli->ike ? "its IKE SAs are rekeyed" : "its tunnels are rekeyed");
 }
 
 /* All SAs are deleted and the daemon ends; returns when it has. */

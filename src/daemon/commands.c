@@ -120,8 +120,9 @@ static ike_peer_id named_peer(const struct host *h, json_t *request, struct text
 	return 0;
 }
 
+/* `why_not`: what it means that the engine has nobody to do it with. */
 static json_t *command_peer(struct host *h, enum ike_cmd_kind kind, json_t *request,
-			    struct text *error)
+			    const char *why_not, struct text *error)
 {
 	struct ike_cmd cmd = { .kind = kind, .peer = named_peer(h, request, error) };
 
@@ -132,7 +133,7 @@ static json_t *command_peer(struct host *h, enum ike_cmd_kind kind, json_t *requ
 		return NULL;
 	}
 	if (ike_command(h->ike, plat_now(), &cmd) != ST_OK) {
-		text_add(error, "the peer has no address to connect to");
+		text_add(error, why_not);
 		return NULL;
 	}
 	wiring_drain(h);
@@ -141,20 +142,33 @@ static json_t *command_peer(struct host *h, enum ike_cmd_kind kind, json_t *requ
 
 static json_t *cmd_up(struct host *h, json_t *request, struct text *error)
 {
-	return command_peer(h, IKE_CMD_UP, request, error);
+	return command_peer(h, IKE_CMD_UP, request, "the peer has no address to connect to", error);
+}
+
+static json_t *cmd_rekey(struct host *h, json_t *request, struct text *error)
+{
+	json_t *ike = json_object_get(request, "ike");
+
+	if (ike && !json_is_boolean(ike)) {
+		text_add(error, "\"ike\" has to be true or false");
+		return NULL;
+	}
+	return command_peer(h, json_is_true(ike) ? IKE_CMD_REKEY_SA : IKE_CMD_REKEY_CHILD, request,
+			    "the peer has nothing that is up", error);
 }
 
 static json_t *cmd_down(struct host *h, json_t *request, struct text *error)
 {
 	if (json_object_get(request, "peer"))
-		return command_peer(h, IKE_CMD_DOWN, request, error);
+		return command_peer(h, IKE_CMD_DOWN, request, "there is no such peer", error);
 	host_shutdown(h, "command down");
 	return or_no_memory(json_object(), error);
 }
 
 static const struct command commands[] = {
-	{ "down", cmd_down },     { "peers", cmd_peers }, { "reload", cmd_reload },
-	{ "status", cmd_status }, { "up", cmd_up },       { "why", cmd_why },
+	{ "down", cmd_down },     { "peers", cmd_peers },   { "rekey", cmd_rekey },
+	{ "reload", cmd_reload }, { "status", cmd_status }, { "up", cmd_up },
+	{ "why", cmd_why },
 };
 
 json_t *commands_handle(void *host, const char *cmd, json_t *request, struct text *error)

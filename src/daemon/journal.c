@@ -273,7 +273,8 @@ static void progress(struct journal *j, struct journal_subject *s, obs_time at,
 		s->up = at;
 	if (kind == IKE_EV_CHILD_UP || kind == IKE_EV_SA_UP)
 		promote(j, s);
-	if (kind == IKE_EV_CHILD_UP || kind == IKE_EV_SA_UP || kind == IKE_EV_CONNECTING)
+	if (kind == IKE_EV_CHILD_UP || kind == IKE_EV_SA_UP || kind == IKE_EV_CONNECTING ||
+	    kind == IKE_EV_CHILD_REKEYED || kind == IKE_EV_SA_REKEYED)
 		s->repeats = 0;
 }
 

@@ -74,6 +74,13 @@ static bool busy(const struct ike_sa *sa)
 	return sa->win.request.n || sa->attempt || sa->create;
 }
 
+/* The peer rekeyed, and may not have our answer yet: it knows this one for sure when it deletes the
+ * old one. */
+static bool unproven(const struct ike_sa *sa)
+{
+	return sa->predecessor && sa->predecessor->state == SA_REPLACED;
+}
+
 static bool any_doomed(const struct ike *ike, const struct ike_sa *sa)
 {
 	list_for_each(n, &sa->leaving) {
@@ -163,7 +170,7 @@ static void established(struct ike *ike, struct ike_sa *sa)
 {
 	bool ok = tell_data_plane(ike, sa);
 
-	if (busy(sa))
+	if (busy(sa) || unproven(sa))
 		return;
 	if (any_doomed(ike, sa))
 		ok = info_delete_children(ike, sa) && ok;

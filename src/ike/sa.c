@@ -414,12 +414,14 @@ void sa_end_attempts(struct ike *ike, struct ike_sa *sa)
 	attempt_end(ike, sa->answering);
 }
 
-static void unrelate(struct ike_sa *sa)
+static void unrelate(struct ike *ike, struct ike_sa *sa)
 {
 	if (sa->predecessor)
 		sa->predecessor->successor = NULL;
-	if (sa->successor)
+	if (sa->successor) {
 		sa->successor->predecessor = NULL;
+		agenda_soon(ike, sa->successor);
+	}
 	sa->predecessor = sa->successor = NULL;
 }
 
@@ -434,7 +436,7 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 		sa_remove(ike, rival, why);
 	sa_end_attempts(ike, sa);
 	create_end(ike, sa);
-	unrelate(sa);
+	unrelate(ike, sa);
 	remove_children(ike, sa, why);
 	if (was_up)
 		event_emit(ike, NULL, IKE_EV_SA_DOWN, (struct event_about){ .sa = sa }, "%s", why);
@@ -492,6 +494,9 @@ void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why)
 	}
 	if (sa->successor && sa->successor->state == SA_RIVAL)
 		sa_delete(ike, sa->successor, why);
+	/* Which may be the one that the peer knows. */
+	if (sa->predecessor && sa->predecessor->state == SA_REPLACED)
+		sa_delete(ike, sa->predecessor, why);
 	sa_end_attempts(ike, sa);
 	create_yield(ike, sa);
 	sa_set_state(ike, sa, SA_DELETING);
@@ -511,7 +516,7 @@ void sa_close(struct ike *ike, struct ike_sa *sa)
 {
 	sa_end_attempts(ike, sa);
 	create_end(ike, sa);
-	unrelate(sa);
+	unrelate(ike, sa);
 	request_done(ike, sa);
 	keys_done(&sa->keys, ike->mem);
 	sa_set_state(ike, sa, SA_CLOSED);
@@ -648,7 +653,11 @@ static void reap_timer(struct ike *ike, struct ike_sa *sa)
 	case SA_FAILED: sa_remove(ike, sa, "half-open for too long"); break;
 	case SA_CLOSED: sa_remove(ike, sa, "deleted by the peer"); break;
 	/* The peer should have deleted it. */
-	case SA_REPLACED: sa_delete(ike, sa, "replaced"); break;
+	case SA_REPLACED:
+		if (sa->successor)
+			agenda_soon(ike, sa->successor);
+		sa_delete(ike, sa, "replaced");
+		break;
 	default: break;
 	}
 }

@@ -333,6 +333,35 @@ static void rekey(void **state)
 	comes_in(d, udp4(buf, 60, 2, 1, 1));
 }
 
+/* What was replaced hears what was under way, and never sends again, whatever comes of the other.
+ */
+static void replaced_receives_only(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op old = add_op(d, 1);
+	struct dp_op fresh = add_op(d, 2);
+	size_t n;
+
+	fresh.u.child.peer = 1;
+	add_marker(d);
+	add_both(d, &old);
+	n = far_seals(d, udp4(buf, 60, 2, 1, 7), esp);
+	add_both(d, &fresh);
+	assert_int_equal(dut_op(d, id_op(DP_CHILD_QUIET, 1)), ST_OK);
+	assert_true(goes_out(d, udp4(buf, 60, 1, 2, 1)) == 2);
+	net_sends(d, 0, bytes_of(esp, n));
+	assert_int_equal(host_gets(d, buf), 60);
+	assert_true(load_be32(buf + 28) == 7);
+	assert_int_equal(dut_op(d, id_op(DP_CHILD_DEL, 2)), ST_OK);
+	host_sends(d, udp4(buf, 60, 1, 2, 1));
+	marker_out(d);
+	assert_true(dut_counter(d, "tx.discard") == 1);
+	assert_int_equal(dut_op(d, old), ST_INVAL);
+	assert_int_equal(dut_op(d, id_op(DP_CHILD_QUIET, 1)), ST_OK);
+	assert_int_equal(dut_op(d, id_op(DP_CHILD_DEL, 1)), ST_OK);
+	assert_int_equal(dut_op(d, id_op(DP_CHILD_QUIET, 1)), ST_INVAL);
+}
+
 /* ---- hostile input ------------------------------------------------------------------------- */
 
 /* S2: each is counted by name, and nothing else happens. */
@@ -871,6 +900,7 @@ int main(void)
 		ALL(shorter_prefix),
 		ALL(ranges),
 		ALL(rekey),
+		ALL(replaced_receives_only),
 		ALL(replay_and_tampering),
 		ALL(outside_the_window),
 		ALL(outside_the_extended_window),
