@@ -25,7 +25,7 @@ enum {
 
 struct run {
 	struct pair p;
-	bool insider; /* something was said under the right keys that no engine said */
+	bool insider; /* there is what only a new SA puts right */
 };
 
 static void set_insider(struct pair *p)
@@ -289,6 +289,20 @@ static void op_command(struct pair *p, struct cur *c)
 	(void)!node_command(n, cur_u8(c) & 1 ? IKE_CMD_DOWN : IKE_CMD_UP, PAIR_PEER);
 }
 
+static void op_rekey(struct pair *p, struct cur *c)
+{
+	static const enum ike_cmd_kind kinds[] = { IKE_CMD_REKEY_CHILD, IKE_CMD_REKEY_SA,
+						   IKE_CMD_NEW_CHILD };
+	struct node *n = pick_node(p, c);
+
+	size_t kind = pick(c, ARRAY_LEN(kinds));
+
+	(void)!node_command(n, kinds[kind], PAIR_PEER);
+	/* A further child stays until its SA goes: then one is left again. */
+	if (kinds[kind] == IKE_CMD_NEW_CHILD)
+		set_insider(p);
+}
+
 static void op_traffic(struct pair *p, struct cur *c)
 {
 	bool from_b = cur_u8(c) & 1;
@@ -436,7 +450,7 @@ static op_fn *const ops[] = {
 	op_inject,        op_timer,         op_advance,       op_hold,    op_answer,    op_answer,
 	op_refuse,        op_starve,        op_feed,          op_fail_dp, op_command,   op_traffic,
 	op_restart,       op_reconfigure,   op_expire,        op_nat,     op_readdress, op_timer,
-	op_report,        op_fail_job,      op_shut_down,
+	op_report,        op_fail_job,      op_shut_down,     op_rekey,   op_rekey,
 };
 
 /* ---- a run ----------------------------------------------------------------------------------- */

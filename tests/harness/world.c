@@ -123,7 +123,7 @@ void node_kill(struct node *n)
 	if (n->mem.live)
 		harness_fail("%s: leak of %zu blocks, %zu bytes; the oldest is allocation %ld",
 			     n->name, n->mem.live, n->mem.live_bytes, test_mem_oldest(&n->mem));
-	n->n_children = 0;
+	n->n_children = n->n_quiet = 0;
 	n->n_traps = 0;
 	n->last_child = 0;
 }
