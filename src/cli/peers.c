@@ -82,6 +82,25 @@ static void peer_row(const json_t *peer, struct cli_row *ret)
 
 /* ---- one peer in full -------------------------------------------------------------------- */
 
+/* What will become of it; nothing for one without limits. */
+static void add_life(struct text *t, const json_t *sa)
+{
+	static const struct {
+		const char *key, *what;
+	} rows[] = { { "rekey_in_s", "rekeyed" },
+		     { "reauth_in_s", "authenticated anew" },
+		     { "end_in_s", "ends" } };
+	const char *sep = "\n      ";
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (!json_object_get(sa, rows[i].key))
+			continue;
+		text_fmt(t, "%s%s in ", sep, rows[i].what);
+		cli_add_duration(t, cli_int(sa, rows[i].key));
+		sep = ", ";
+	}
+}
+
 static void print_child(const json_t *child)
 {
 	char buf[LINE_MAX_LEN];
@@ -104,6 +123,7 @@ static void print_child(const json_t *child)
 	text_fmt(&t, " (%lld packets), out ", (long long)cli_int(child, "packets_in"));
 	cli_add_bytes(&t, cli_int(child, "bytes_out"));
 	text_fmt(&t, " (%lld packets)", (long long)cli_int(child, "packets_out"));
+	add_life(&t, child);
 	printf("%s\n", buf);
 }
 
@@ -141,6 +161,9 @@ static void print_sa(const json_t *sa)
 	cli_add(&t, cli_str(sa, "auth_local"));
 	text_add(&t, ", it by ");
 	cli_add(&t, cli_str(sa, "auth_remote"));
+	if (cli_bool(sa, "ppk"))
+		text_add(&t, ", with a post-quantum key");
+	add_life(&t, sa);
 	printf("%s\n", buf);
 	for (size_t i = 0; i < json_array_size(children); i++)
 		print_child(json_array_get(children, i));

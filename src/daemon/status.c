@@ -36,6 +36,13 @@ static void put_age(json_t *o, dur_t age)
 	put_num(o, "age_s", (uint64_t)(age.ns > 0 ? age.ns / 1000000000 : 0));
 }
 
+/* Only what will come. */
+static void put_until(json_t *o, const char *key, dur_t left)
+{
+	if (left.ns >= 0)
+		put_num(o, key, (uint64_t)(left.ns / 1000000000));
+}
+
 static void put_endpoint(json_t *o, const char *key, const struct endpoint *e)
 {
 	char buf[ENDPOINT_TEXT_MAX];
@@ -335,6 +342,8 @@ static bool on_child(void *ctx, const struct ike_child_info *c)
 	put_num(o, "dropped_in", n.dropped_in);
 	put(o, "installed", json_boolean(c->installed));
 	put_age(o, c->age);
+	put_until(o, "rekey_in_s", c->rekey_in);
+	put_until(o, "end_in_s", c->end_in);
 	json_array_append_new(v->children, o);
 	return true;
 }
@@ -348,6 +357,10 @@ static json_t *sa_json(const struct ike_sa_info *sa, json_t *children)
 	put(o, "initiator", json_boolean(sa->initiator));
 	put_text(o, "state", sa->state);
 	put_age(o, sa->age);
+	put_until(o, "rekey_in_s", sa->rekey_in);
+	put_until(o, "reauth_in_s", sa->reauth_in);
+	put_until(o, "end_in_s", sa->end_in);
+	put(o, "ppk", json_boolean(sa->ppk));
 	put_endpoint(o, "local", &sa->local);
 	put_endpoint(o, "remote", &sa->remote);
 	put_suite(o, &sa->suite);

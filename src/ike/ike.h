@@ -385,6 +385,9 @@ struct ike_child_info {
 	struct policy_suite suite;
 	struct wire_ts_list ts_local, ts_remote;
 	dur_t age;
+	/* Until its keys are replaced, and until it ends otherwise; negative: there is no such
+	 * limit, or it is over. */
+	dur_t rekey_in, end_in;
 	bool installed;
 };
 
@@ -400,6 +403,10 @@ struct ike_sa_info {
 	struct policy_suite suite;
 	struct policy_ident remote_id; /* as authenticated */
 	bool nat_local, nat_remote;
+	bool ppk; /* a post-quantum pre-shared key is in its keys */
+	/* Until its keys are replaced, until we authenticate anew, and until it ends otherwise;
+	 * negative: there is no such limit, or it is over. */
+	dur_t rekey_in, reauth_in, end_in;
 	const char *auth_local; /* "psk", "ecdsa-p256-sha256", "" before */
 	const char *auth_remote;
 	size_t n_children;

@@ -24,12 +24,12 @@
 #include "ike/internal.h"
 
 enum {
-	PARTS = 1000,
-	/* Of a soft limit, in thousandths: who made the SA, and the other end. */
-	MAKER_FIRST = 800,
-	MAKER_LAST = 950,
-	OTHER_FIRST = 950,
-	OTHER_LAST = 1000,
+	PARTS = 1000000,
+	/* Of a soft limit, in so many parts: who made the SA, and the other end. */
+	MAKER_FIRST = 800000,
+	MAKER_LAST = 950000,
+	OTHER_FIRST = 950000,
+	OTHER_LAST = 1000000,
 };
 
 uint16_t life_draw(struct ike *ike)
@@ -40,7 +40,7 @@ uint16_t life_draw(struct ike *ike)
 	return load_be16(raw);
 }
 
-/* In thousandths of the limit. */
+/* Of the limit, in PARTS. */
 static uint64_t share(uint16_t draw, bool maker)
 {
 	unsigned first = maker ? MAKER_FIRST : OTHER_FIRST;

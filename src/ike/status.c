@@ -85,6 +85,12 @@ enum status ike_peer_authority(const struct ike *ike, ike_peer_id peer, struct a
 	return member_authorise(ar, p->conf, &p->ident, newest_cred(p), by, ret_allowed);
 }
 
+static dur_t until(struct now now, mono_t at)
+{
+	return at.ns == MONO_NEVER.ns || mono_before(at, now.mono) ? (dur_t){ -1 }
+								   : mono_since(at, now.mono);
+}
+
 static struct ike_sa_info sa_info(const struct ike_sa *sa, struct now now)
 {
 	bool up = sa->state == SA_UP;
@@ -104,6 +110,10 @@ static struct ike_sa_info sa_info(const struct ike_sa *sa, struct now now)
 		.remote_id = sa->remote_id,
 		.nat_local = sa->path.nat_local,
 		.nat_remote = sa->path.nat_remote,
+		.ppk = sa->ppk,
+		.rekey_in = until(now, up ? life_soft(sa) : MONO_NEVER),
+		.reauth_in = until(now, up ? life_renewal(sa) : MONO_NEVER),
+		.end_in = until(now, up ? life_hard(sa) : MONO_NEVER),
 		.auth_local = sa->auth_local,
 		.auth_remote = sa->auth_remote,
 		.n_children = sa->n_children,
@@ -153,6 +163,8 @@ void ike_each_child(const struct ike *ike, struct now now, const struct ike_sa_i
 			.ts_local = c->ts_local,
 			.ts_remote = c->ts_remote,
 			.age = mono_since(now.mono, c->created),
+			.rekey_in = until(now, life_child_soft(c)),
+			.end_in = until(now, life_child_hard(c)),
 			.installed = c->installed,
 		};
 

@@ -153,6 +153,7 @@ struct nat {
 
 struct world {
 	struct now now;
+	int64_t wall_set; /* seconds that somebody set the wall clock ahead of the other */
 	uint64_t seed;
 	struct node *node[WORLD_NODES];
 	size_t n_nodes;

@@ -430,14 +430,28 @@ static struct crypto_result psk_auth(struct script *s, struct bytes octets)
 	return run(s, job);
 }
 
-void script_put_auth(struct script *s)
+static struct crypto_result own_auth(struct script *s)
 {
 	struct policy_ident id = ident(s);
 	uint8_t body[4 + 256];
-	struct crypto_result r;
 
 	wire_id_body(id.type, id.data, body);
-	r = psk_auth(s, signed_octets(s, s->initiator, bytes_of(body, 4 + id.data.n)));
+	return psk_auth(s, signed_octets(s, s->initiator, bytes_of(body, 4 + id.data.n)));
+}
+
+void script_put_plain_auth(struct script *s)
+{
+	struct crypto_result r = own_auth(s);
+
+	wire_put_notify(&s->out, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_NO_PPK_AUTH,
+			bytes_of(r.auth.data, r.auth.len));
+	crypto_result_done(&r);
+}
+
+void script_put_auth(struct script *s)
+{
+	struct crypto_result r = own_auth(s);
+
 	wire_put_auth(&s->out, WIRE_AUTH_PSK, bytes_of(r.auth.data, r.auth.len));
 	crypto_result_done(&r);
 }
@@ -528,6 +542,9 @@ static void put_init(struct script *s)
 	script_put_sa(s, s->ike, 0);
 	wire_put_ke(&s->out, group(s), bytes_of(s->pub, s->n_pub));
 	wire_put_nonce(&s->out, bytes_of(nonce, s->initiator ? s->n_nonce_i : s->n_nonce_r));
+	if (s->use_ppk)
+		wire_put_notify(&s->out, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_USE_PPK,
+				bytes_of(NULL, 0));
 	if (s->fragmentation)
 		wire_put_notify(&s->out, 0, bytes_of(NULL, 0), WIRE_N_IKEV2_FRAGMENTATION_SUPPORTED,
 				bytes_of(NULL, 0));

@@ -57,6 +57,7 @@ struct script {
 	crypto_ref psk;
 	uint32_t spi_esp;
 	bool nat_detection;
+	bool use_ppk; /* says USE_PPK in IKE_SA_INIT (RFC 8784); off */
 	bool fragmentation; /* says in IKE_SA_INIT that it takes fragments; off */
 	struct bytes cookie;
 	struct bytes solution; /* of the puzzle that came with it, or with IKE_SA_INIT's answer */
@@ -113,6 +114,8 @@ void script_begin_fragment(struct script *s, uint8_t exchange, bool response, ui
 /* Payloads of IKE_AUTH. */
 void script_put_id(struct script *s);
 void script_put_auth(struct script *s);
+/* The same data as NO_PPK_AUTH. */
+void script_put_plain_auth(struct script *s);
 void script_put_sa(struct script *s, const char *esp, uint32_t spi);
 void script_put_ts(struct script *s, const char *ts_i, const char *ts_r);
 /* All of an ordinary IKE_AUTH request. */

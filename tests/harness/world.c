@@ -162,7 +162,7 @@ static void set_time(struct world *w, mono_t t)
 
 	if (mono_before(w->now.mono, t))
 		w->now.mono = t;
-	w->now.wall.s = WORLD_WALL + (w->now.mono.ns - begin) / 1000000000;
+	w->now.wall.s = WORLD_WALL + w->wall_set + (w->now.mono.ns - begin) / 1000000000;
 }
 
 static void serve(struct node *n)
