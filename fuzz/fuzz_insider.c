@@ -461,8 +461,10 @@ static void op_timer(struct run *r)
 
 static void op_command(struct run *r)
 {
+	static const enum ike_cmd_kind kinds[] = { IKE_CMD_UP, IKE_CMD_DOWN, IKE_CMD_REKEY_CHILD,
+						   IKE_CMD_REKEY_SA, IKE_CMD_NEW_CHILD };
 	uint8_t x = cur_u8(r->c);
-	enum ike_cmd_kind kind = x & 1 ? IKE_CMD_DOWN : IKE_CMD_UP;
+	enum ike_cmd_kind kind = kinds[(x >> 2) % ARRAY_LEN(kinds)];
 
 	if (x & 2)
 		(void)!node_command(r->evil, kind, STAR_PEER);

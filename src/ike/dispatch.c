@@ -100,6 +100,9 @@ static void answer_again(struct ike *ike, struct ike_sa *sa, const struct ike_da
 static void bad_response(struct ike *ike, struct ike_sa *sa, const char *text)
 {
 	request_done(ike, sa);
+	/* It was the answer: a DELETE must not wait for another one. */
+	sa_end_attempts(ike, sa);
+	create_end(ike, sa);
 	if (sa->state == SA_I_AUTH) {
 		sa_reject(ike, sa, IKE_R_MALFORMED, text);
 		return;
