@@ -8,22 +8,30 @@
 
 /* ---- asking ------------------------------------------------------------------------------- */
 
+static bool allows(const struct wire_sa *conf, const struct wire_proposal *p)
+{
+	struct text unsaid = { 0 };
+	struct wire_sa one = { p, 1 };
+	struct policy_suite suite;
+	struct bytes spi;
+	uint8_t number;
+
+	return policy_select(conf, &one, false, &unsaid, &suite, &number, &spi) == ST_OK;
+}
+
 /* A proposal of its own for what is in use, if the configuration still allows it: a successor
  * SHOULD NOT have other algorithms (section 2.8). */
 static enum status keep_suite(struct arena *ar, const struct wire_sa *conf,
 			      const struct policy_suite *suite, struct bytes spi,
 			      struct wire_proposal *to, size_t *n)
 {
-	struct text unsaid = { 0 };
-	struct policy_suite same;
-	struct wire_sa one = { to, 1 };
-	struct bytes ignored;
-	uint8_t number;
 	enum status st = policy_suite_proposal(ar, suite, 1, spi, to);
 
 	if (st || conf->n >= WIRE_MAX_PROPOSALS)
 		return st;
-	*n = policy_select(conf, &one, false, &unsaid, &same, &number, &ignored) == ST_OK;
+	/* It may be what comes first anyway. */
+	*n = allows(conf, to) && !(conf->proposals[0].n_transforms == to->n_transforms &&
+				   allows(&(struct wire_sa){ conf->proposals, 1 }, to));
 	return ST_OK;
 }
 

@@ -183,6 +183,63 @@ static void network_refused(struct pair *p)
 	world_run(p->w);
 }
 
+static void rekey(struct node *n, enum ike_cmd_kind kind)
+{
+	assert_int_equal(node_command(n, kind, PAIR_PEER), ST_OK);
+}
+
+/* A child with a key exchange of its own, of another group than the first asked for. */
+static void child_rekey(struct pair *p)
+{
+	p->pa->esp = test_conf_sa(p->ca, WIRE_PROTO_ESP, "aes128gcm16-ecp256-x25519");
+	p->pb->esp = test_conf_sa(p->cb, WIRE_PROTO_ESP, "aes128gcm16-x25519");
+	begin(p);
+	world_run(p->w);
+	world_note(p->w, "a rekeys the child");
+	rekey(p->a, IKE_CMD_REKEY_CHILD);
+	world_live(p->w, dur_s(10));
+	world_note(p->w, "b asks for another");
+	rekey(p->b, IKE_CMD_NEW_CHILD);
+	to_the_end(p);
+}
+
+/* By who called, and by the other end. */
+static void ike_rekey(struct pair *p)
+{
+	begin(p);
+	world_run(p->w);
+	world_note(p->w, "a rekeys the IKE SA");
+	rekey(p->a, IKE_CMD_REKEY_SA);
+	world_run(p->w);
+	world_note(p->w, "b rekeys the IKE SA");
+	rekey(p->b, IKE_CMD_REKEY_SA);
+	world_live(p->w, dur_s(20));
+	to_the_end(p);
+}
+
+static void collide(struct pair *p, enum ike_cmd_kind kind)
+{
+	begin(p);
+	world_run(p->w);
+	world_note(p->w, "both rekey at once");
+	rekey(p->a, kind);
+	rekey(p->b, kind);
+	world_live(p->w, dur_s(20));
+	to_the_end(p);
+}
+
+/* RFC 7296 section 2.8.1 */
+static void child_rekey_collision(struct pair *p)
+{
+	collide(p, IKE_CMD_REKEY_CHILD);
+}
+
+/* RFC 7296 section 2.8.2 */
+static void ike_rekey_collision(struct pair *p)
+{
+	collide(p, IKE_CMD_REKEY_SA);
+}
+
 static const struct {
 	const char *name;
 	scenario_fn *run;
@@ -201,6 +258,10 @@ static const struct {
 	{ "network", network },
 	{ "network_refused", network_refused },
 	{ "fragments", fragments },
+	{ "child_rekey", child_rekey },
+	{ "ike_rekey", ike_rekey },
+	{ "child_rekey_collision", child_rekey_collision },
+	{ "ike_rekey_collision", ike_rekey_collision },
 };
 
 /* ---- comparing ----------------------------------------------------------------------------- */
