@@ -343,7 +343,7 @@ bool child_tell_sends(struct ike *ike, struct child *c)
 {
 	uint64_t op;
 
-	if (!c->sends || c->told || !c->installed)
+	if (!c->sends || c->told || !c->in_dp)
 		return true;
 	c->told = tell(ike, c, DP_CHILD_ADD, &op);
 	if (c->told)
@@ -351,7 +351,9 @@ bool child_tell_sends(struct ike *ike, struct child *c)
 	return c->told;
 }
 
-/* As soon as it is installed, and there is memory for saying so. */
+/* As soon as there is memory for saying so. It may still be on its way into the data plane, which
+ * does things in their order: were that waited for, what it takes over from could fall silent
+ * before. */
 static void send_on(struct ike *ike, struct child *c)
 {
 	c->sends = true;
