@@ -471,7 +471,7 @@ bool children_carry(const struct ike_sa *sa, const struct wire_ts_list *ts_local
 	list_for_each(n, &sa->children) {
 		const struct child *c = CONTAINER_OF(n, const struct child, node);
 
-		if (c->state == CHILD_UP && c->sends && policy_ts_subset(ts_local, &c->ts_local) &&
+		if (c->sends && policy_ts_subset(ts_local, &c->ts_local) &&
 		    policy_ts_subset(ts_remote, &c->ts_remote))
 			return true;
 	}

@@ -27,9 +27,9 @@ static void no_such_child(struct ike *ike, struct ike_sa *sa, const struct wire_
 	struct bytes owned;
 
 	count(ike, C_NO_SUCH_CHILD);
-	attempt_end(ike, sa->answering);
 	msg_begin_sk(ike, sa, WIRE_CREATE_CHILD_SA, true, sa->win.next_recv, &o);
 	wire_put_notify(&o, rekey->proto, rekey->spi, WIRE_N_CHILD_SA_NOT_FOUND, bytes_of(NULL, 0));
+	attempt_end(ike, sa->answering); /* and with it the notify */
 	if (msg_end(ike, sa, &o, &owned))
 		count(ike, C_NO_MEMORY);
 	else
