@@ -488,6 +488,8 @@ struct ike_sa {
 	struct timer reap; /* half-open expiry, lingering, forgetting a response */
 	mono_t created;
 	mono_t established;
+	ike_sa_id up_after; /* the newest SA there was when this one, or the first in its line, came
+			     * up */
 	mono_t last_in; /* authenticated sign of life */
 	bool ppk; /* its keys, and those of what comes of it, have a PPK in them */
 	bool alive_due; /* waiting for a data-plane counter before probing */

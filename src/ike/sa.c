@@ -199,6 +199,7 @@ void sa_established(struct ike *ike, struct ike_sa *sa)
 	sa_set_state(ike, sa, SA_UP);
 	sa->was_up = true;
 	sa->established = sa->last_in = ike->now.mono;
+	sa->up_after = ike->last_sa;
 	heap_disarm(&ike->timers, &sa->reap);
 	arm_alive(ike, sa);
 	arm_keepalive(ike, sa);
@@ -237,6 +238,7 @@ void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to)
 	to->only_one = from->only_one;
 	to->ppk = from->ppk;
 	to->established = to->last_in = ike->now.mono;
+	to->up_after = from->up_after;
 	to->was_up = from->was_up;
 	from->was_up = false; /* it ends without a word */
 	heap_disarm(&ike->timers, &from->alive);
@@ -345,14 +347,15 @@ void sa_settle(struct ike *ike, struct ike_sa *sa)
 	peer_sa_up(ike, sa);
 }
 
-/* Each is told once that it goes, for the case that both ends connected at the same moment and the
- * peer knows it after all; nobody waits for an answer. */
+/* One that came up while the new one was being made may have been unknown to the peer when it said
+ * that it has no other: it is not meant.  Each of the rest is told once that it goes, for the case
+ * that the peer knows it after all; nobody waits for an answer. */
 void sa_only(struct ike *ike, struct ike_sa *sa)
 {
 	list_for_each_safe(n, &sa->peer->sas) {
 		struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, peer_node);
 
-		if (other == sa || other->state != SA_UP)
+		if (other == sa || other->state != SA_UP || other->up_after >= sa->id)
 			continue;
 		sa_delete(ike, other, "the peer starts afresh");
 		if (!other->win.request.n)
