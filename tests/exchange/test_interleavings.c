@@ -9,6 +9,8 @@
  *	a packet gets through at once both ways, unless somebody deletes on purpose;
  *	one that was sent two steps ago still does, since a replaced SA is heard for a while.
  *
+ * WARREN_INTERLEAVINGS=N asks for N times as many seeds and walks.
+ *
  * In the end both ends have the same SAs, as many as the operations say, one IKE SA if any, and
  * nothing waits for anything.
  */
@@ -492,14 +494,23 @@ static unsigned enumerate(const struct plan *plan, uint64_t seed)
 /* Which nonce is the lowest follows from the seed: each of the four is, for some. */
 enum {
 	SEEDS = 4,
-	WALKS = 20000,
+	WALKS = 2000,
 };
 
+/* Ten times in ./check soak. */
+static unsigned thorough(void)
+{
+	const char *word = getenv("WARREN_INTERLEAVINGS");
+
+	return word ? (unsigned)strtoul(word, NULL, 10) : 1;
+}
+
+/* What has many runs takes one seed, unless there is time. */
 static unsigned all_seeds(const struct plan *plan)
 {
-	unsigned runs = 0;
+	unsigned runs = 0, seeds = plan->losses || plan->copies || plan->jobs ? 1 : SEEDS;
 
-	for (uint64_t seed = 0; seed < SEEDS; seed++)
+	for (uint64_t seed = 0; seed < seeds * thorough(); seed++)
 		runs += enumerate(plan, 500 + seed);
 	return runs;
 }
@@ -559,7 +570,7 @@ static void pairs_with_slow_jobs(void **state)
 static void random_walks(void **state)
 {
 	(void)state;
-	for (uint64_t i = 1; i <= WALKS; i++) {
+	for (uint64_t i = 1; i <= WALKS * thorough(); i++) {
 		struct choices dice = { .walk = i * 0x9e3779b97f4a7c15u };
 		struct choices c = { 0 };
 		struct plan plan = { .any_order = true };
