@@ -1,10 +1,11 @@
-"""The life of SAs between warrend and strongSwan: rekeying, reauthentication and deleting by
-strongSwan, deleting by either side, restarts.
+"""The life of SAs between warrend and strongSwan: rekeying and deleting from either side and from
+both at once, reauthentication, restarts.
 """
 
 import pytest
 
 from lib import matrix
+from lib.held import Held
 from lib.lab import Lab
 from lib.versus import INITIATORS, Authorities, Tunnel, World
 from lib.wait import until
@@ -20,10 +21,14 @@ TUNNELS = {tunnel.name: tunnel for tunnel in (
     Tunnel("sha512-modp2048", 6, "p384", "aes256-sha512-prfsha512-modp2048",
            "aes256-sha512-modp2048"),
 )}
-VOLUME = Tunnel("volume", 6, child="rekey_bytes = 1000000")
+VOLUME = {
+    "warren": Tunnel("volume-warren", 4, ours={"rekey_bytes": "1M"}),
+    "strongSwan": Tunnel("volume-strongswan", 6, child="rekey_bytes = 1000000"),
+}
 LIFE = "rekeying under traffic, no packet lost"
 REAUTH = "reauthentication by strongSwan, make before break, at most one burst lost"
 DELETE = "deleting, then connecting anew"
+COLLISION = "both at once: warren's request by row, strongSwan's by column"
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +39,20 @@ def authorities(tmp_path_factory):
 @pytest.fixture(scope="module")
 def world(authorities):
     with Lab() as lab:
-        yield World(lab, [*TUNNELS.values(), VOLUME], authorities,
+        yield World(lab, [*TUNNELS.values(), *VOLUME.values()], authorities,
                     extra="make_before_break = yes")
+
+
+def ask(world, tunnel, by, what):
+    """Make one end begin something, without waiting for its end."""
+    if by == "warren":
+        world.warrend.cli(*{"rekey child": ("rekey", tunnel.name),
+                            "rekey IKE": ("rekey", tunnel.name, "--ike"),
+                            "delete IKE": ("down", tunnel.name)}[what])
+        return
+    verb, kind = what.lower().split()
+    verb = ("--terminate", "--timeout", "-1") if verb == "delete" else ("--rekey",)
+    world.charon.swanctl(*verb, f"--{kind}", tunnel.name)
 
 
 def spis(ours, theirs):
@@ -57,18 +74,19 @@ def wait_new(world, tunnel, before, *new):
     return until(renewed, f"{tunnel.name} to have a new {' and '.join(new)} SA")
 
 
+@pytest.mark.parametrize("by", INITIATORS)
 @pytest.mark.parametrize("kind", ["child", "IKE"])
 @pytest.mark.parametrize("initiator", INITIATORS)
 @pytest.mark.parametrize("name", TUNNELS)
-def test_rekey(world, name, initiator, kind, record_property):
+def test_rekey(world, name, initiator, kind, by, record_property):
     """Only the SA that was asked for is new, with the suite it had; a child with its own key
     exchange if one is configured, and without if not."""
     tunnel = TUNNELS[name]
-    matrix.cell(record_property, LIFE, f"{kind} by strongSwan, {initiator}'s SA", name)
+    matrix.cell(record_property, LIFE, f"{kind} by {by}, {initiator}'s SA", name)
     with world.contained(tunnel):
         before = spis(*world.up(tunnel, initiator))
         with world.stream(tunnel, tunnel.family) as stream:
-            world.charon.swanctl("--rekey", f"--{kind.lower()}", tunnel.name)
+            ask(world, tunnel, by, f"rekey {kind}")
             ours, theirs = wait_new(world, tunnel, before, kind)
             stream.passed()
         assert ours["proposal"] == matrix.ike_suite(theirs) == tunnel.ike
@@ -78,7 +96,7 @@ def test_rekey(world, name, initiator, kind, record_property):
             words.pop()                 # the child is the one that IKE_AUTH has made
         assert ours["proposal"] == matrix.esp_suite(theirs) == "-".join(words)
         world.exchange(tunnel)
-        world.down(tunnel, initiator)
+        world.down(tunnel, by)
 
 
 @pytest.mark.parametrize("initiator", INITIATORS)
@@ -97,10 +115,11 @@ def test_reauthentication(world, name, initiator, record_property):
         world.down(tunnel, "strongSwan")
 
 
-def test_rekey_by_volume(world, record_property):
+@pytest.mark.parametrize("by", VOLUME)
+def test_rekey_by_volume(world, by, record_property):
     """A limit in bytes makes its owner rekey by itself."""
-    tunnel = VOLUME
-    matrix.cell(record_property, LIFE, "child after 1 MB by strongSwan", "gcm")
+    tunnel = VOLUME[by]
+    matrix.cell(record_property, LIFE, f"child after 1 MB by {by}", "gcm")
     with world.contained(tunnel):
         before = spis(*world.up(tunnel, "warren"))
         with world.stream(tunnel) as stream:
@@ -120,7 +139,7 @@ def test_delete(world, kind, initiator, record_property):
     matrix.cell(record_property, DELETE, f"{kind} deleted by strongSwan", f"{initiator} initiated")
     with world.contained(tunnel):
         before = spis(*world.up(tunnel, initiator))
-        world.charon.swanctl("--terminate", f"--{kind.lower()}", tunnel.name)
+        ask(world, tunnel, "strongSwan", f"delete {kind}")
         if kind == "IKE":
             world.wait_gone(tunnel)
             world.up(tunnel, "strongSwan")
@@ -145,6 +164,41 @@ def wait_childless(world, tunnel):
 
 def live(theirs):
     return [child for child in theirs["child-sas"] if child["state"] != "DELETED"]
+
+
+@pytest.mark.parametrize("theirs", ["rekey child", "rekey IKE", "delete child", "delete IKE"])
+@pytest.mark.parametrize("ours", ["rekey child", "rekey IKE", "delete IKE"])
+@pytest.mark.parametrize("name", ["gcm", "sha384-ecp521"])
+def test_collision(world, name, ours, theirs, record_property):
+    """RFC 7296 sections 2.8.1, 2.8.2 and 2.25: whatever each began, both ends agree in the end, and
+    nothing is lost where nothing was deleted."""
+    tunnel = TUNNELS[name]
+    matrix.cell(record_property, COLLISION, f"{ours}, {name}", theirs)
+    with world.contained(tunnel):
+        world.up(tunnel, "warren")
+        if "delete IKE" in (ours, theirs):
+            collide(world, tunnel, ours, theirs)
+            world.wait_gone(tunnel)
+            return
+        if theirs == "delete child":
+            collide(world, tunnel, ours, theirs)
+            wait_childless(world, tunnel)
+            world.charon.initiate(tunnel.name)
+            world.agreed(tunnel)
+            world.exchange(tunnel)
+        else:
+            with world.stream(tunnel, tunnel.family) as stream:
+                collide(world, tunnel, ours, theirs)
+                world.agreed(tunnel)
+                stream.passed()
+        world.down(tunnel, "strongSwan")
+
+
+def collide(world, tunnel, ours, theirs):
+    with Held(world.net.u) as held:
+        ask(world, tunnel, "warren", ours)
+        ask(world, tunnel, "strongSwan", theirs)
+        until(held.stopped, "a request of either end to be under way")
 
 
 # ---- restarts
