@@ -56,6 +56,7 @@ enum status attempt_for_request(struct ike *ike, struct ike_sa *sa, struct arena
 	if (st)
 		return st;
 	sa->answering->for_request = true;
+	sa->answering->asked_from = ike->asked_from;
 	sa->win.in_progress = true;
 	*ret_at = sa->answering;
 	return ST_OK;
@@ -108,6 +109,8 @@ void attempt_end(struct ike *ike, struct attempt *at)
 	if (at->job)
 		cancel(ike, at);
 	if (at->for_request) {
+		/* Its answer follows, if there is one. */
+		ike->asked_from = at->asked_from;
 		at->sa->win.in_progress = false;
 		at->sa->answering = NULL;
 	} else {
@@ -131,6 +134,8 @@ void attempt_result(struct ike *ike, uint64_t job, const struct crypto_result *r
 	map_remove(&ike->jobs, n);
 	ike->n_jobs[at->job_kind]--;
 	at->job = 0;
+	if (at->for_request)
+		ike->asked_from = at->asked_from;
 	trace_emit(ike, T_JOB_DONE, at->sa->id, job, r->kind, r->status, 0);
 	if (at->generation != at->sa->generation || r->kind != at->job_kind) {
 		count(ike, C_BUG);

@@ -225,6 +225,35 @@ enum ike_reason auth_verified(const struct attempt *at, const struct ike_peer_co
 	return IKE_R_NONE;
 }
 
+/* There are as many as providers have ways. */
+struct auth_name {
+	struct list node;
+	char how[24];
+};
+
+const char *auth_name(struct ike *ike, const char *how)
+{
+	struct auth_name *name;
+
+	list_for_each(n, &ike->auth_names) {
+		name = CONTAINER_OF(n, struct auth_name, node);
+		if (strcmp(name->how, how) == 0)
+			return name->how;
+	}
+	name = mem_new(ike->mem, sizeof(*name));
+	if (!name)
+		return "";
+	snprintf(name->how, sizeof(name->how), "%s", how);
+	list_add_tail(&ike->auth_names, &name->node);
+	return name->how;
+}
+
+void auth_names_free(struct ike *ike)
+{
+	list_for_each_safe(n, &ike->auth_names)
+		mem_free(ike->mem, CONTAINER_OF(n, struct auth_name, node));
+}
+
 void auth_put(struct wire_out *o, const struct crypto_result *own)
 {
 	wire_put_auth(o, own->auth.method, bytes_of(own->auth.data, own->auth.len));

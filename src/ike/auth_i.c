@@ -106,7 +106,7 @@ static void signed_own(struct ike *ike, struct attempt *at, const struct crypto_
 		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_INTERNAL, "out of memory");
 		return;
 	}
-	snprintf(sa->auth_local, sizeof(sa->auth_local), "%s", r->auth.how);
+	sa->auth_local = auth_name(ike, r->auth.how);
 	attempt_end(ike, at);
 	sa_set_state(ike, sa, SA_I_AUTH);
 	send_request(ike, sa, WIRE_IKE_AUTH, owned);
@@ -276,7 +276,7 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 	sa->ppk = l->ppk;
 	sa->remote_id = *id;
 	sa->cred = cred;
-	memcpy(sa->auth_remote, l->how, sizeof(sa->auth_remote));
+	sa->auth_remote = auth_name(ike, l->how);
 	attempt_end(ike, at);
 	if (!child && wanted) {
 		outbox_drop(&ob);

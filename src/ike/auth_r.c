@@ -354,7 +354,7 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 	sa->remote_id = a->id;
 	sa->cred = a->cred;
 	sa->ppk = l->ppk;
-	memcpy(sa->auth_remote, l->how, sizeof(sa->auth_remote));
+	sa->auth_remote = auth_name(ike, l->how);
 	attempt_end(ike, at);
 	if (!a->peer->section)
 		instance_link(ike, a->peer);
@@ -404,7 +404,7 @@ static void signed_own(struct ike *ike, struct attempt *at, const struct crypto_
 		refuse(ike, sa, section, C_NO_MEMORY, IKE_R_INTERNAL, "out of memory");
 		return;
 	}
-	snprintf(sa->auth_local, sizeof(sa->auth_local), "%s", r->auth.how);
+	sa->auth_local = auth_name(ike, r->auth.how);
 	commit(ike, at, &a);
 }
 

@@ -252,7 +252,7 @@ static void process(struct ike *ike, struct ike_sa *sa, const struct ike_datagra
 	/* Authentic: whatever the answer will be, it is the answer to these bytes. */
 	if ((st == ST_OK || st == ST_REFUSE) && class == WIN_NEW_REQUEST) {
 		sa->win.request_hash = whole.hash;
-		sa->asked_from = asked_from(ike, d, &whole);
+		ike->asked_from = asked_from(ike, d, &whole);
 		admit_proven(ike, sa);
 	}
 	if (st == ST_REFUSE) {

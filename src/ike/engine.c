@@ -50,6 +50,7 @@ static void init_tables(struct ike *ike, const uint64_t key[2])
 	list_init(&ike->in_order);
 	list_init(&ike->patterns);
 	list_init(&ike->owed);
+	list_init(&ike->auth_names);
 	list_init(&ike->todo);
 	list_init(&ike->large);
 	list_init(&ike->reassembling[0].list);
@@ -113,6 +114,7 @@ void ike_free(struct ike *ike)
 	map_done(&ike->peer_by_addr);
 	map_done(&ike->peer_by_resolve);
 	offers_done(ike, &ike->offers);
+	auth_names_free(ike);
 	policy_table_free(ike->claims);
 	path_mtus_done(ike);
 	map_done(&ike->sa_by_spi);

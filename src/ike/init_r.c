@@ -361,6 +361,7 @@ static void accept(struct ike *ike, const struct ike_datagram *d, const struct w
 	enum status st;
 
 	path.encap = d->local.port == ike->conf->nat_port;
+	ike->asked_from = path;
 	path.fragments = ike->fragments && fragmentation_agreed(&msg->clear);
 	if (natd_check(ike, &msg->clear, msg->hdr.spi_i, 0, &d->local, &d->remote, &path)) {
 		count(ike, C_NO_MEMORY);

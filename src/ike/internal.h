@@ -465,7 +465,6 @@ struct ike_sa {
 	uint32_t generation; /* goes up with every commit */
 	struct peer *peer; /* NULL: not known yet */
 	struct path path;
-	struct path asked_from; /* where the last request came from: the answer goes there (2.11) */
 	struct window win;
 	struct list large; /* of ike->large: the request in flight could go in smaller packets */
 	struct reassembly *reassembly[2]; /* of the peer's request, of its response; NULL: none */
@@ -501,8 +500,8 @@ struct ike_sa {
 	mono_t refused_since; /* TEMPORARY_FAILURE, again and again; 0: not now */
 	struct policy_ident remote_id; /* owned, as authenticated */
 	struct cred *cred; /* owned; NULL: no certificate */
-	char auth_local[24];
-	char auth_remote[24];
+	const char *auth_local; /* of auth_name(): how each end proved who it is; "" before */
+	const char *auth_remote;
 };
 
 static inline bool sa_half_open(const struct ike_sa *sa)
@@ -707,6 +706,7 @@ struct attempt {
 	attempt_step *step;
 	bool for_request; /* handles a request of the peer; else a response, or our own start */
 	bool aside; /* the SA does not wait for it: a better answer may come meanwhile */
+	struct path asked_from; /* `for_request`: ike->asked_from while it is worked on */
 	struct wire_ike_msg msg;
 	struct wire_payloads inner;
 	void *locals;
@@ -849,6 +849,9 @@ MUST enum ike_reason auth_verified(const struct attempt *at, const struct ike_pe
 /* Of a job that failed, our own or one about what the peer sent. */
 enum ike_reason reason_of(const struct crypto_result *r);
 void auth_put(struct wire_out *o, const struct crypto_result *own);
+/* The same words, for as long as the engine lives: SAs share them.  "" without memory. */
+const char *auth_name(struct ike *ike, const char *how);
+void auth_names_free(struct ike *ike);
 
 /* ---- post-quantum pre-shared keys (ppk.c) -------------------------------------------------- */
 
@@ -1304,6 +1307,10 @@ struct ike {
 	struct crypto crypto;
 	struct ike_conf *conf;
 	struct now now; /* of the entry under way */
+	/* Where the request came from that is being worked on: the answer goes there
+	 * (section 2.11). */
+	struct path asked_from;
+	struct list auth_names;
 	bool clock_seen; /* the wall clock was trusted once, */
 	int64_t clock_offset; /* and was so many seconds ahead of the other */
 	struct heap timers;

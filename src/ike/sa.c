@@ -78,6 +78,7 @@ static void init_lists(struct ike_sa *sa)
 static void link_sa(struct ike *ike, struct ike_sa *sa)
 {
 	sa->id = ++ike->last_sa;
+	sa->auth_local = sa->auth_remote = "";
 	sa->created = sa->last_in = ike->now.mono;
 	init_lists(sa);
 	list_add_tail(&ike->sas, &sa->node);
@@ -102,7 +103,7 @@ enum status sa_new(struct ike *ike, bool initiator, struct peer *peer, const str
 	sa->initiator = sa->called = initiator;
 	*(initiator ? &sa->spi_i : &sa->spi_r) = sa_pick_spi(ike);
 	sa->state = initiator ? SA_I_START : SA_R_START;
-	sa->path = sa->asked_from = *path;
+	sa->path = *path;
 	link_sa(ike, sa);
 	if (peer) {
 		sa_set_peer(sa, peer);
@@ -126,7 +127,7 @@ enum status sa_new_from(struct ike *ike, struct ike_sa *old, bool initiator, uin
 	sa->spi_i = spi_i;
 	sa->spi_r = spi_r;
 	sa->state = SA_RIVAL;
-	sa->path = sa->asked_from = old->path;
+	sa->path = old->path;
 	sa->keys = *keys;
 	*keys = (struct sa_keys){ 0 };
 	link_sa(ike, sa);
@@ -230,8 +231,8 @@ void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to)
 	to->cred = from->cred;
 	from->remote_id = (struct policy_ident){ 0 };
 	from->cred = NULL;
-	memcpy(to->auth_local, from->auth_local, sizeof(to->auth_local));
-	memcpy(to->auth_remote, from->auth_remote, sizeof(to->auth_remote));
+	to->auth_local = from->auth_local;
+	to->auth_remote = from->auth_remote;
 	to->name_index = from->name_index;
 	to->stale = from->stale;
 	to->more = from->more;

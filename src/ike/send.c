@@ -74,7 +74,7 @@ static enum status seal(struct ike *ike, struct ike_sa *sa, struct wire_out *o,
  * came from, and as small as what we learnt by our own requests. */
 static size_t longest(struct ike *ike, const struct ike_sa *sa, bool response)
 {
-	struct path path = response ? sa->asked_from : sa->path;
+	struct path path = response ? ike->asked_from : sa->path;
 
 	if (sa->path.limit && (!path.limit || sa->path.limit < path.limit))
 		path.limit = sa->path.limit;
@@ -220,7 +220,7 @@ void send_response(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct 
 		heap_arm(&ike->timers, &sa->reap,
 			 mono_add(ike->now.mono, dur_s(IKE_RESPONSE_KEEP_S)));
 	trace_emit(ike, T_TX, sa->id, exchange, sa->win.next_recv - 1, owned.n, 1);
-	send_now(ike, &sa->asked_from, owned);
+	send_now(ike, &ike->asked_from, owned);
 }
 
 void answer_notify(struct ike *ike, struct ike_sa *sa, uint8_t exchange, uint16_t type,
