@@ -264,6 +264,9 @@ static enum status make_child(struct ike *ike, struct ike_sa *sa, struct answer 
 	struct child_seed seed = { .nonces = { sa->hs->nonce_i, sa->hs->nonce_r } };
 
 	a->agreed.c.spi_in = child_pick_spi(ike);
+	/* What it has works; the new one it cannot use before our answer has come and was judged.
+	 */
+	a->agreed.c.waits = peer_has_child(a->peer);
 	return child_make(ike, sa, a->peer, &a->agreed.c, &seed, &a->ob, &a->child);
 }
 

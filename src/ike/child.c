@@ -168,7 +168,8 @@ enum status child_new(struct ike *ike, struct ike_sa *sa, const struct child_par
 	c->created = ike->now.mono;
 	c->id = ++ike->last_child;
 	c->op_kind = DP_CHILD_ADD;
-	c->sends = c->told = !p->defers;
+	c->waits = p->waits;
+	c->sends = c->told = !p->defers && !p->waits;
 	c->timer.kind = TIMER_CHILD;
 	c->draw = life_draw(ike);
 	c->maker = p->maker;
@@ -492,6 +493,47 @@ static void send_instead(struct ike *ike, struct ike_sa *sa)
 	}
 }
 
+/* Of IKE_AUTH while the peer had another SA: that is no more, or was of a life before. */
+void child_stop_waiting(struct ike *ike, struct child *c)
+{
+	if (!c->waits)
+		return;
+	c->waits = false;
+	if (c->state == CHILD_UP && !c->sends)
+		send_on(ike, c);
+}
+
+void children_gone(struct ike *ike, struct ike_sa *sa)
+{
+	if (!sa->peer || ike->shutdown)
+		return;
+	list_for_each(m, &sa->peer->sas) {
+		struct ike_sa *other = CONTAINER_OF(m, struct ike_sa, peer_node);
+
+		if (other->state != SA_UP)
+			continue;
+		list_for_each(n, &other->children) {
+			struct child *c = CONTAINER_OF(n, struct child, node);
+
+			/* Others are looked at when they are installed. */
+			if (c->installed)
+				child_stop_waiting(ike, c);
+		}
+	}
+}
+
+/* Whether another SA with that peer has a child. */
+static bool others_carry(const struct child *c)
+{
+	list_for_each(n, &c->sa->peer->sas) {
+		const struct ike_sa *sa = CONTAINER_OF(n, const struct ike_sa, peer_node);
+
+		if (sa != c->sa && sa->state == SA_UP && sa->n_children)
+			return true;
+	}
+	return false;
+}
+
 /* Out of the children of its SA. */
 static void leave(struct ike *ike, struct child *c)
 {
@@ -736,6 +778,8 @@ static void installed(struct ike *ike, struct child *c)
 	if (again || c->state >= CHILD_DOOMED)
 		return;
 	agenda_soon(ike, c->sa); /* what is wanted of it had to wait */
+	if (!others_carry(c))
+		child_stop_waiting(ike, c);
 	peer_child_installed(c->sa->peer);
 	p = predecessor_of(c);
 	if (!p && c->state == CHILD_UP)

@@ -266,6 +266,7 @@ struct child {
 	bool in_dp; /* the data plane has it, or will have */
 	bool sends; /* the data plane is to send on it, */
 	bool told; /* and was told so */
+	bool waits; /* of IKE_AUTH: until the peer's other SA ends, or a moment is over */
 	bool ours; /* REPLACED: we asked for the successor, so we delete it */
 	bool lingers; /* leaving because it was replaced */
 	bool announced; /* the operator heard of it */
@@ -279,6 +280,7 @@ struct child_params {
 	uint32_t spi_in;
 	uint32_t spi_out;
 	bool defers; /* only receives, until child_send() */
+	bool waits; /* only receives, until the peer's other SA ends, or a moment is over */
 	struct wire_ts_list ts_local;
 	struct wire_ts_list ts_remote;
 	struct esp_keys in;
@@ -319,6 +321,10 @@ void child_over(struct ike *ike, struct child *c);
 void child_replace(struct ike *ike, struct child *c, const struct child *by, bool ours);
 /* That the data plane is to send on it.  False: no memory for telling. */
 bool child_tell_sends(struct ike *ike, struct child *c);
+/* A child that waits for another SA of the peer to end sends from now on. */
+void child_stop_waiting(struct ike *ike, struct child *c);
+/* An SA has lost all of them. */
+void children_gone(struct ike *ike, struct ike_sa *sa);
 /* Its successor sends from now on. */
 void child_switch(struct ike *ike, struct child *c);
 /* We made it for the peer, which may not have our answer yet: what we asked about it now could be
@@ -446,6 +452,7 @@ struct life {
 	mono_t certs_due; /* as of when the wall clock was last trusted */
 	wall_t certs; /* the first of its certificates ends; 0: it has none */
 	uint16_t draw;
+	bool replaced; /* another one that we made has its traffic: goes when that is in use */
 	bool tell; /* the peer has to hear of another time (AUTH_LIFETIME) */
 };
 
@@ -577,6 +584,8 @@ void life_begin(struct ike *ike, struct ike_sa *sa);
 void life_inherit(struct ike *ike, const struct ike_sa *from, struct ike_sa *to);
 void life_reconfigured(struct ike *ike, struct ike_sa *sa);
 void life_arm(struct ike *ike, struct ike_sa *sa);
+/* Goes as soon as the other end has changed over to the one that we made in its place. */
+void life_replaced(struct ike *ike, struct ike_sa *sa);
 void life_timer(struct ike *ike, struct ike_sa *sa);
 /* True when the SA is past its hard limit, and is not up any more. */
 bool life_over(struct ike *ike, struct ike_sa *sa);

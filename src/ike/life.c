@@ -130,10 +130,15 @@ static void arm(struct ike *ike, struct timer *t, mono_t due)
 		heap_arm(&ike->timers, t, due);
 }
 
+static mono_t sends_at(const struct child *c)
+{
+	return c->waits ? mono_add(c->created, dur_s(IKE_WAIT_S)) : MONO_NEVER;
+}
+
 void life_child_begin(struct ike *ike, struct child *c)
 {
 	mono_t soft = life_child_soft(c), hard = life_child_hard(c);
-	const mono_t at[] = { soft, last_third(soft, hard), hard };
+	const mono_t at[] = { soft, last_third(soft, hard), hard, sends_at(c) };
 
 	arm(ike, &c->timer, next_of(ike->now.mono, at, ARRAY_LEN(at)));
 }
@@ -180,6 +185,8 @@ void life_child_timer(struct ike *ike, struct child *c)
 		child_expired(ike, c, "its lifetime is over");
 		return;
 	}
+	if (reached(ike, sends_at(c)))
+		child_stop_waiting(ike, c);
 	if (reached(ike, last_third(soft, hard)))
 		renew(ike, c->sa);
 	else if (reached(ike, soft))
@@ -329,7 +336,7 @@ mono_t life_read(const struct ike *ike, const struct wire_payloads *p)
 /* Who called is asked; from anybody else it means nothing. */
 void life_asked(struct ike *ike, struct ike_sa *sa, mono_t by)
 {
-	if (by.ns == MONO_NEVER.ns || !sa->called || sa->state != SA_UP)
+	if (by.ns == MONO_NEVER.ns || !sa->called || sa->state != SA_UP || sa->life.replaced)
 		return;
 	sa->life.asked = by;
 	life_arm(ike, sa);
@@ -399,7 +406,7 @@ void life_inherit(struct ike *ike, const struct ike_sa *from, struct ike_sa *to)
 
 void life_reconfigured(struct ike *ike, struct ike_sa *sa)
 {
-	if (sa->state != SA_UP)
+	if (sa->state != SA_UP || sa->life.replaced)
 		return;
 	/* What the peer was told once, and no longer holds, cannot be taken back: it is early. */
 	sa->life.tell = !sa->called && seconds_left(ike, &sa->life, &sa->peer->conf->life);
@@ -440,10 +447,30 @@ bool life_over(struct ike *ike, struct ike_sa *sa)
 	return true;
 }
 
+/* Nothing more is wanted of it. */
+void life_replaced(struct ike *ike, struct ike_sa *sa)
+{
+	if (sa->life.replaced)
+		return;
+	sa->life.replaced = true;
+	sa->rekey.on = sa->more.on = false;
+	list_for_each(n, &sa->children) {
+		struct child *c = CONTAINER_OF(n, struct child, node);
+
+		c->rekey.on = false;
+	}
+	heap_arm(&ike->timers, &sa->life.timer,
+		 mono_min(mono_add(ike->now.mono, dur_s(IKE_HANDOVER_S)), life_hard(sa)));
+}
+
 void life_timer(struct ike *ike, struct ike_sa *sa)
 {
 	if (sa->state != SA_UP)
 		return;
+	if (sa->life.replaced) {
+		sa_delete(ike, sa, "replaced");
+		return;
+	}
 	look_at_clock(ike, &sa->life);
 	if (life_over(ike, sa))
 		return;

@@ -161,6 +161,13 @@ enum ike_limit {
 	   seconds, give or take a quarter. */
 	IKE_RETRY_FIRST_S = 1,
 	IKE_RETRY_LAST_S = 60,
+	/* Seconds after which a child of IKE_AUTH sends although the peer has another one, whose
+	 * end it waits for: by then the initiator has ours, or the other one is of a life before.
+	 */
+	IKE_WAIT_S = 1,
+	/* Seconds that we keep an SA in whose place we made another: more than the one above, since
+	 * what the other end sends meanwhile comes on the old one. */
+	IKE_HANDOVER_S = 3,
 	/* Seconds an authenticated SA is left alone before we authenticate anew, whatever the peer
 	 * asks for (RFC 4478 section 5). */
 	IKE_REAUTH_MIN_S = 10,

@@ -306,7 +306,12 @@ static void settle_own(struct ike *ike, struct ike_sa *sa)
 	list_for_each_safe(n, &sa->peer->sas) {
 		struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, peer_node);
 
-		if (other != sa && other->called && may_settle(sa, other))
+		if (other == sa || !other->called || !may_settle(sa, other))
+			continue;
+		/* Its traffic goes over without a gap. */
+		if (sa->n_children && other->n_children)
+			life_replaced(ike, other);
+		else
 			sa_delete(ike, other, "replaced");
 	}
 }
@@ -410,6 +415,7 @@ static void remove_children(struct ike *ike, struct ike_sa *sa, const char *why)
 		child_remove(ike, CONTAINER_OF(sa->children.next, struct child, node), why);
 	while (!list_empty(&sa->leaving))
 		child_remove(ike, CONTAINER_OF(sa->leaving.next, struct child, node), why);
+	children_gone(ike, sa);
 }
 
 void sa_end_attempts(struct ike *ike, struct ike_sa *sa)

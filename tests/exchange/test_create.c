@@ -134,7 +134,7 @@ static void further_children(void **state)
 	world_run(p->w);
 	/* One that a asked for waits until a shows that it has it. */
 	assert_int_equal(node_events(p->a, IKE_EV_CHILD_REKEYED), 2);
-	world_live(p->w, dur_s(60));
+	world_live(p->w, dur_s(180));
 	assert_int_equal(p->a->n_children, 3);
 	assert_int_equal(p->b->n_children, 3);
 	assert_int_equal(node_events(p->a, IKE_EV_CHILD_REKEYED), 3);
