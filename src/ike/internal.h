@@ -73,14 +73,14 @@ struct window {
 	uint32_t next_send;
 	uint32_t next_recv;
 	struct bytes request; /* in flight, owned; empty: none */
+	struct bytes response; /* owned */
+	uint64_t request_hash; /* of the request that `response` answers, or that is in progress */
 	uint8_t request_exchange;
 	uint8_t tries;
 	uint8_t max_tries;
-	struct bytes response; /* owned */
-	uint64_t request_hash; /* of the request that `response` answers, or that is in progress */
+	uint8_t repeats; /* times that `response` was asked for again */
 	bool in_progress; /* request next_recv is being worked on (a job is outstanding) */
 	bool deleting; /* the request in flight is our DELETE of the IKE SA */
-	uint8_t repeats; /* times that `response` was asked for again */
 };
 
 enum window_class {
@@ -485,7 +485,6 @@ struct ike_sa {
 	struct ike_sa *successor; /* takes its place, or (RIVAL) may */
 	struct ike_sa *predecessor;
 	struct list children;
-	size_t n_children; /* those in use, without the leaving ones */
 	struct list leaving;
 	struct list todo; /* of ike->todo */
 	struct timer retransmit; /* without a request in flight: the next try of something */
@@ -497,6 +496,7 @@ struct ike_sa {
 	ike_sa_id up_after; /* the newest SA there was when this one, or the first in its line, came
 			     * up */
 	mono_t last_in; /* authenticated sign of life */
+	uint32_t n_children; /* those in use, without the leaving ones */
 	bool ppk; /* its keys, and those of what comes of it, have a PPK in them */
 	bool alive_due; /* waiting for a data-plane counter before probing */
 	bool probe; /* shall be asked whether it is still there */
