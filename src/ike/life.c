@@ -152,7 +152,9 @@ static void renew(struct ike *ike, struct ike_sa *sa)
 	if (!sa->called || !p->section || p->removed || p->conf->n_addresses == 0)
 		return;
 	p->section->renew = true;
-	peer_connect(ike, p);
+	/* However often it is wanted: one that waits for its turn goes on waiting. */
+	if (!p->section->retry.armed)
+		peer_connect(ike, p);
 }
 
 /* The data plane hears of it first, then the peer. */
@@ -270,7 +272,8 @@ static mono_t proves_at(const struct ike_sa *sa)
 
 	if (!sa->called || by.ns == MONO_NEVER.ns)
 		return MONO_NEVER;
-	at = after(l->proven, mono_since(by, l->proven), share(l->draw, true));
+	/* `by` may be the moment of the proof, or before it: an AUTH_LIFETIME of zero. */
+	at = mono_add(l->proven, part(mono_since(by, l->proven), share(l->draw, true)));
 	return mono_before(at, least) ? least : at;
 }
 
@@ -333,15 +336,6 @@ mono_t life_read(const struct ike *ike, const struct wire_payloads *p)
 				   : MONO_NEVER;
 }
 
-/* Who called is asked; from anybody else it means nothing. */
-void life_asked(struct ike *ike, struct ike_sa *sa, mono_t by)
-{
-	if (by.ns == MONO_NEVER.ns || !sa->called || sa->state != SA_UP || sa->life.replaced)
-		return;
-	sa->life.asked = by;
-	life_arm(ike, sa);
-}
-
 static void tell(struct ike *ike, struct ike_sa *sa)
 {
 	if (sa->life.tell && info_lifetime(ike, sa))
@@ -384,11 +378,34 @@ void life_arm(struct ike *ike, struct ike_sa *sa)
 	arm(ike, &sa->life.timer, next);
 }
 
+/* After news that may have put a limit behind us, for which no timer was armed: it is due.  Not
+ * here, where others walk, or go on with the SA. */
+static void life_look(struct ike *ike, struct ike_sa *sa)
+{
+	bool over = reached(ike, life_hard(sa));
+
+	if (sa->state != SA_UP)
+		return;
+	if (over || (!sa->life.replaced && reached(ike, life_renewal(sa))))
+		heap_arm(&ike->timers, &sa->life.timer, ike->now.mono);
+	else if (!sa->life.replaced)
+		life_arm(ike, sa);
+}
+
+/* Who called is asked; from anybody else it means nothing. */
+void life_asked(struct ike *ike, struct ike_sa *sa, mono_t by)
+{
+	if (by.ns == MONO_NEVER.ns || !sa->called || sa->state != SA_UP || sa->life.replaced)
+		return;
+	sa->life.asked = by;
+	life_look(ike, sa);
+}
+
 void life_begin(struct ike *ike, struct ike_sa *sa)
 {
 	sa->life.draw = life_draw(ike);
 	prove(ike, sa->peer->conf, sa->cred, &sa->life);
-	life_arm(ike, sa);
+	life_look(ike, sa);
 }
 
 void life_inherit(struct ike *ike, const struct ike_sa *from, struct ike_sa *to)
@@ -401,7 +418,7 @@ void life_inherit(struct ike *ike, const struct ike_sa *from, struct ike_sa *to)
 	l->certs_due = from->life.certs_due;
 	l->tell = from->life.tell;
 	l->draw = life_draw(ike);
-	life_arm(ike, to);
+	life_look(ike, to);
 }
 
 void life_reconfigured(struct ike *ike, struct ike_sa *sa)
@@ -428,15 +445,27 @@ static const char *why_over(const struct ike *ike, const struct ike_sa *sa)
 	return "the peer did not authenticate again in time";
 }
 
+/* Again, but not in haste: the next one may be over as soon. */
+static void connect_again(struct ike *ike, struct peer *p, mono_t proven)
+{
+	mono_t least = mono_add(proven, dur_s(IKE_REAUTH_MIN_S));
+
+	if (reached(ike, least))
+		peer_connect(ike, p);
+	else
+		heap_arm(&ike->timers, &p->section->retry, least);
+}
+
 static void expire(struct ike *ike, struct ike_sa *sa)
 {
 	struct peer *p = sa->peer;
+	mono_t proven = sa->life.proven;
 
 	count(ike, C_SA_EXPIRED);
 	peer_error(ike, p, why_over(ike, sa));
 	sa_delete(ike, sa, why_over(ike, sa));
 	if (p->section && p->conf->start != IKE_START_LISTEN)
-		peer_connect(ike, p);
+		connect_again(ike, p, proven);
 }
 
 bool life_over(struct ike *ike, struct ike_sa *sa)
@@ -498,10 +527,6 @@ void life_clock(struct ike *ike)
 		if (sa->state != SA_UP || sa->life.certs.s == 0)
 			continue;
 		look_at_clock(ike, &sa->life);
-		/* Not here, where others walk: the timer is due. */
-		if (reached(ike, life_hard(sa)))
-			heap_arm(&ike->timers, &sa->life.timer, ike->now.mono);
-		else
-			life_arm(ike, sa);
+		life_look(ike, sa);
 	}
 }

@@ -408,6 +408,71 @@ static void asked_for_too_much(void **state)
 	assert_in_range(node_events(p->a, IKE_EV_CONNECTING), 15, 21);
 }
 
+/* What it asks for may be over by the time that we would have drawn from the whole life of the SA:
+ * then it is done at once, and in time for the peer. */
+static void told_late(void **state)
+{
+	struct pair *p = *state;
+	struct test_conf *c;
+
+	p->pa->start = IKE_START_UP;
+	pair_start(p);
+	world_live(p->w, dur_s(990));
+	c = test_conf_copy(p->cb);
+	c->peer[0].life.reauth = dur_s(1000);
+	node_reconfigure(p->b, c);
+	world_live(p->w, dur_s(5));
+	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 2);
+	world_live(p->w, dur_s(200));
+	assert_int_equal(node_counter(p->b, "ike.sa.expired"), 0);
+	assert_true(pair_is_up(p));
+}
+
+/* A responder's AUTH_LIFETIME, whatever it says, neither stops what we want ourselves nor makes us
+ * hurry more than that. */
+static void hostile_values(void **state)
+{
+	static const uint32_t said[] = { 0, 1, 5, UINT32_MAX };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+		bool soon = said[i] != UINT32_MAX;
+		uint8_t raw[4];
+		struct script s;
+		struct pair p;
+
+		pair_init(&p, 70 + i);
+		p.pa->life.reauth = dur_s(300);
+		pair_start_a(&p);
+		script_init(&s, p.w, "192.0.2.2", p.a, false);
+		s.id = "b.example";
+		connect(p.a);
+		assert_true(script_take(&s));
+		script_answer_init(&s);
+		assert_true(script_exchange(&s) && s.opened);
+		script_begin(&s, WIRE_IKE_AUTH, true);
+		script_put_id(&s);
+		script_put_auth(&s);
+		script_put_sa(&s, s.esp, s.spi_esp);
+		script_put_ts(&s, s.ts_i, s.ts_r);
+		store_be32(raw, said[i]);
+		wire_put_notify(&s.out, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_AUTH_LIFETIME,
+				BYTES_OF(raw));
+		world_deliver(p.w, script_send(&s));
+		assert_int_equal(node_events(p.a, IKE_EV_SA_UP), 1);
+		assert_int_equal(node_events(p.a, IKE_EV_CONNECTING), 1);
+		world_advance(p.w, dur_s(IKE_REAUTH_MIN_S - 1));
+		assert_int_equal(node_events(p.a, IKE_EV_CONNECTING), 1);
+		world_advance(p.w, dur_s(1));
+		assert_int_equal(node_events(p.a, IKE_EV_CONNECTING), 1 + soon);
+		world_advance(p.w, dur_s(285 - IKE_REAUTH_MIN_S));
+		assert_true(node_events(p.a, IKE_EV_CONNECTING) > 1);
+		script_done(&s);
+		world_drop_all(p.w);
+		pair_done(&p);
+	}
+}
+
 /* ---- certificates --------------------------------------------------------------------------- */
 
 static void end_of(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key, const char *id,
@@ -479,6 +544,65 @@ static void clocks(void **state)
 	}
 }
 
+/* A clock that is set so far ahead that a certificate is about to end: there is still time for
+ * another one without a gap. */
+static void clock_ahead(void **state)
+{
+	struct pair *p = *state;
+	struct test_conf *c;
+
+	pair_certs(p);
+	end_of(p->ca, p->pa, 11, "a.example", 90 * DAY);
+	end_of(p->cb, p->pb, 12, "b.example", 10 * DAY);
+	p->pa->start = IKE_START_UP;
+	pair_start(p);
+	world_live(p->w, dur_s(DAY));
+	c = test_conf_copy(p->cb);
+	end_of(c, &c->peer[0], 12, "b.example", 40 * DAY);
+	node_reconfigure(p->b, c);
+	world_run(p->w);
+	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 1);
+	p->w->wall_set = 9 * DAY - 600;
+	p->w->now.wall.s += 9 * DAY - 600;
+	/* Whatever happens next. */
+	node_input(p->a, test_endpoint("192.0.2.2", 500), 500, bytes_str("x"));
+	world_live(p->w, dur_s(HOUR));
+	assert_true(pair_is_up(p));
+	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 2);
+	assert_int_equal(node_counter(p->a, "ike.sa.expired"), 0);
+	assert_int_equal(node_counter(p->b, "ike.sa.expired"), 0);
+}
+
+/* One of our own that has ended already is no reason to go on with the SA; nor to try in haste. */
+static void ended_before(void **state)
+{
+	static const int64_t ends[] = { 0, -1, -DAY, -WORLD_WALL + 1, -2LL * WORLD_WALL };
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_LEN(ends); i++) {
+		struct pair p;
+		struct node *n;
+
+		pair_init(&p, 80 + i);
+		pair_certs(&p);
+		(i & 1 ? p.pb : p.pa)->not_after = (wall_t){ WORLD_WALL + ends[i / 2] };
+		p.pa->start = IKE_START_UP;
+		pair_start(&p);
+		n = i & 1 ? p.b : p.a;
+		world_live(p.w, dur_s(2));
+		/* Its own timer, nothing that arrives. */
+		p.a->unplugged = p.b->unplugged = true;
+		world_live(p.w, dur_s(1));
+		assert_int_equal(n->n_children, 0);
+		says(n, IKE_EV_CHILD_DOWN, "certificate");
+		p.a->unplugged = p.b->unplugged = false;
+		world_live(p.w, dur_s(300));
+		if (n == p.a)
+			assert_in_range(node_events(p.a, IKE_EV_CONNECTING), 2, 32);
+		pair_done(&p);
+	}
+}
+
 /* A new certificate takes the old one's place in time: it is asked for ahead of the end. */
 static void renewed_before_its_end(void **state)
 {
@@ -519,9 +643,13 @@ int main(void)
 		pair_test(restarted),
 		pair_test(not_authenticated_anew),
 		pair_test(told_by_reload),
+		pair_test(told_late),
+		cmocka_unit_test(hostile_values),
 		pair_test(asked_for_too_much),
 		cmocka_unit_test(certificate_ends),
 		cmocka_unit_test(clocks),
+		pair_test(clock_ahead),
+		cmocka_unit_test(ended_before),
 		pair_test(renewed_before_its_end),
 	};
 
