@@ -210,6 +210,63 @@ static enum status slot_new(struct ike *ike, struct ike_sa *sa, struct slot **re
 	return ST_OK;
 }
 
+/* ---- solutions that were taken ------------------------------------------------------------ */
+
+enum { SPENT_HASHES = 3, SPENT_INDEX_BITS = 17 };
+
+_Static_assert(1 << SPENT_INDEX_BITS == (int)IKE_PUZZLE_SPENT_BITS, "an index has so many bits");
+
+/* Tags are halves of MACs: any bits of them do. */
+static size_t spent_index(uint64_t tag, unsigned i)
+{
+	return tag >> i * SPENT_INDEX_BITS & (IKE_PUZZLE_SPENT_BITS - 1);
+}
+
+/* A generation lasts longer than any cookie is good for. */
+static void spent_roll(struct ike *ike)
+{
+	struct spent *s = &ike->admit.spent;
+	int64_t generation = dur_s(IKE_PUZZLE_S + 1).ns;
+	int64_t age = mono_since(ike->now.mono, s->since).ns;
+
+	if (age < generation)
+		return;
+	s->now = !s->now;
+	memset(s->bits[s->now], 0, sizeof(s->bits[0]));
+	if (age >= 2 * generation)
+		memset(s->bits[!s->now], 0, sizeof(s->bits[0]));
+	s->since = ike->now.mono;
+}
+
+static void spend(struct ike *ike, uint64_t tag)
+{
+	struct spent *s = &ike->admit.spent;
+
+	spent_roll(ike);
+	for (unsigned i = 0; i < SPENT_HASHES; i++) {
+		size_t at = spent_index(tag, i);
+
+		s->bits[s->now][at / 64] |= 1ULL << at % 64;
+	}
+}
+
+static bool is_spent(struct ike *ike, uint64_t tag)
+{
+	const struct spent *s = &ike->admit.spent;
+	bool in[2] = { true, true };
+
+	spent_roll(ike);
+	for (unsigned i = 0; i < SPENT_HASHES; i++) {
+		size_t at = spent_index(tag, i);
+
+		for (int set = 0; set < 2; set++)
+			in[set] = in[set] && s->bits[set][at / 64] >> at % 64 & 1;
+	}
+	return in[0] || in[1];
+}
+
+/* ---- slots -------------------------------------------------------------------------------- */
+
 enum status admit_enter(struct ike *ike, struct ike_sa *sa, const struct admission *a, size_t bytes)
 {
 	struct slot *s;
@@ -229,7 +286,7 @@ enum status admit_enter(struct ike *ike, struct ike_sa *sa, const struct admissi
 	ike->admit.bytes += bytes;
 	sa->slot = s;
 	if (a->proof == PROOF_SOLVED)
-		ike->admit.spent[a->tag % ARRAY_LEN(ike->admit.spent)] = a->tag;
+		spend(ike, a->tag);
 	admit_weigh(ike);
 	return ST_OK;
 }
@@ -548,11 +605,6 @@ static bool lucky(const struct ike *ike, const struct caller *c)
 	store_be64(draw, c->cookie.tag);
 	store_be64(draw + 8, c->cookie.age / IKE_LOT_S);
 	return siphash(key, BYTES_OF(draw)) % odds == 0;
-}
-
-static bool is_spent(const struct ike *ike, uint64_t tag)
-{
-	return ike->admit.spent[tag % ARRAY_LEN(ike->admit.spent)] == tag;
 }
 
 /* The puzzle that its cookie came with is solved, as hard as we want it now (section 7.1.4). */

@@ -1068,6 +1068,15 @@ struct admit {
 	enum ike_load level;
 	unsigned calm; /* seconds so far */
 	struct timer timer;
+/* Cookies whose solution was taken: a set per generation, each a Bloom filter. Nothing pushes
+ * another out, so there are no two that can be used in turn; that a new one is taken for a used one
+ * is possible, and costs its owner one more puzzle. */
+struct spent {
+	uint64_t bits[2][IKE_PUZZLE_SPENT_BITS / 64];
+	bool now; /* the set that is added to; the other one is of the generation before */
+	mono_t since;
+};
+
 	mono_t second; /* when the counts began */
 	struct admit_rate rate;
 	struct admit_rate before; /* of the second before */
@@ -1075,7 +1084,7 @@ struct admit {
 	struct list by_size[PROOFS][ADMIT_SIZES]; /* crowds, by how many show so much */
 	size_t n_proof[PROOFS];
 	size_t bytes;
-	uint64_t spent[IKE_PUZZLE_SPENT]; /* cookies whose solution was taken */
+	struct spent spent;
 	struct known_slot *known; /* owned; NULL: nobody was seen yet */
 };
 

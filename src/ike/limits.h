@@ -142,7 +142,9 @@ enum ike_limit {
 	/* Seconds in which a solution must come back, or it could be hoarded, and how many are
 	 * remembered as used (RFC 8019 section 10). */
 	IKE_PUZZLE_S = 60,
-	IKE_PUZZLE_SPENT = 4096,
+	/* Bits of a set of solutions that were taken (RFC 8019 section 10): of ten thousand in a
+	 * minute one in a hundred newcomers has to solve another puzzle for nothing. */
+	IKE_PUZZLE_SPENT_BITS = 1 << 17,
 	/* Messages of one half-open SA that may fail the integrity check: at once, and for every
 	 * second that it lives.  Fragments of an honest IKE_AUTH do not fail. */
 	IKE_JUNK_BURST = 16,

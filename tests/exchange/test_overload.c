@@ -65,13 +65,17 @@ static uint16_t ask(struct script *s)
 	return script_notify(s, WIRE_N_PUZZLE) ? WIRE_N_PUZZLE : WIRE_N_COOKIE;
 }
 
+static struct bytes cookie_of(const struct script *s)
+{
+	assert_non_null(script_notify(s, WIRE_N_COOKIE));
+	return script_notify(s, WIRE_N_COOKIE)->data;
+}
+
 /* Takes the cookie of the answer along. */
 static void take_cookie(struct script *s)
 {
-	assert_non_null(script_notify(s, WIRE_N_COOKIE));
 	s->solution = bytes_of(NULL, 0);
-	assert_int_equal(arena_dup(&s->mem, script_notify(s, WIRE_N_COOKIE)->data, &s->cookie),
-			 ST_OK);
+	assert_int_equal(arena_dup(&s->mem, cookie_of(s), &s->cookie), ST_OK);
 }
 
 static struct puzzle_ask {
@@ -507,6 +511,47 @@ static void solutions_are_not_for_others(void **state)
 	packet_free(good);
 }
 
+/* The end of a cookie is there to be read, and cookies cost nothing: two whose ends share as many
+ * bits as any table of used ones may go by.  Each is good once, in whatever order they come. */
+static void solutions_in_turn(void **state)
+{
+	struct pair *p = *state;
+	struct packet *good[2];
+	struct script *s[2];
+	uint64_t tag[2];
+
+	until_puzzles(p);
+	for (int i = 0; i < 2; i++) {
+		s[i] = caller(p);
+		assert_int_equal(ask(s[i]), WIRE_N_PUZZLE);
+		tag[i] = load_be64(cookie_of(s[i]).p + cookie_of(s[i]).n - 8);
+	}
+	while ((tag[0] ^ tag[1]) % 4096) {
+		s[1]->self.port++;
+		assert_int_equal(ask(s[1]), WIRE_N_PUZZLE);
+		tag[1] = load_be64(cookie_of(s[1]).p + cookie_of(s[1]).n - 8);
+	}
+	for (int i = 0; i < 2; i++) {
+		take_puzzle(s[i], puzzle_of(s[i]).bits ? puzzle_of(s[i]).bits : 9);
+		script_sa_init(s[i]);
+		good[i] = packet_keep(world_packet(p->w, 0));
+		world_drop_all(p->w);
+	}
+	for (int i = 0; i < 4; i++) {
+		world_hand_over(p->w, good[i & 1]);
+		world_drop_all(p->w);
+		assert_int_equal(is_there(p, s[i & 1]), i < 2);
+		assert_int_equal(node_counter(p->b, "ike.puzzle.spent"), i < 2 ? 0 : i - 1);
+		if (i == 1) {
+			world_advance(p->w, dur_s(IKE_HALF_OPEN_LOAD_S + 1));
+			assert_false(is_there(p, s[0]) || is_there(p, s[1]));
+			enter_many(p, PUZZLES);
+		}
+	}
+	for (int i = 0; i < 2; i++)
+		packet_free(good[i]);
+}
+
 static void hoarded_solutions(void **state)
 {
 	struct pair *p = *state;
@@ -922,6 +967,7 @@ int main(void)
 		crowd_test(who_was_up_is_known),
 		crowd_test(bad_solutions),
 		crowd_test(solutions_are_not_for_others),
+		crowd_test(solutions_in_turn),
 		crowd_test(hoarded_solutions),
 		crowd_test(zero_difficulty),
 		crowd_test(without_puzzles_by_lot),
