@@ -803,7 +803,7 @@ static bool auth_solved(struct ike *ike, const struct ike_sa *sa, const struct w
 static size_t auth_jobs(const struct ike *ike)
 {
 	return ike->n_jobs[CRYPTO_JOB_VERIFY] + ike->n_jobs[CRYPTO_JOB_SIGN] +
-	       ike->n_jobs[CRYPTO_JOB_PSK_AUTH];
+	       ike->n_jobs[CRYPTO_JOB_PSK_AUTH] + ike->n_jobs[CRYPTO_JOB_PPK];
 }
 
 static bool may_check(const struct ike *ike, const struct ike_sa *sa)

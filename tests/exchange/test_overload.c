@@ -821,6 +821,53 @@ static void junk_is_read_sparingly(void **state)
 	assert_int_equal(node_counter(p->b, "ike.sa.established"), 1);
 }
 
+/* IKE_AUTH that is authentic and names somebody who exists costs jobs before anything is proven:
+ * there are only so many, of whatever kind. */
+static void auth_work(void **state)
+{
+	(void)state;
+	for (int ppk = 0; ppk < 2; ppk++) {
+		struct pair p;
+
+		pair_init(&p, 600 + (unsigned)ppk);
+		p.cb->conf.half_open_cookie = p.cb->conf.half_open_puzzle = 1000;
+		p.cb->conf.half_open_max = 2000;
+		if (ppk) {
+			p.pb->ppk = 5;
+			p.pb->ppk_id = bytes_str("x");
+		}
+		pair_start_b(&p);
+		n_callers = 0;
+		for (size_t i = 0; i < IKE_AUTH_WORK + 8; i++) {
+			struct script *s = caller(&p);
+
+			s->id = "a.example";
+			s->use_ppk = ppk;
+			enter(s);
+		}
+		p.b->hold = HOLD_JOBS;
+		for (size_t i = 0; i < n_callers; i++) {
+			struct script *s = &crowd[i];
+
+			script_begin(s, WIRE_IKE_AUTH, false);
+			script_put_auth_request(s);
+			if (ppk)
+				wire_put_notify(&s->out, WIRE_PROTO_NONE, bytes_of(NULL, 0),
+						WIRE_N_PPK_IDENTITY, bytes_of("\x02x", 2));
+			world_deliver(p.w, script_send(s));
+		}
+		assert_int_equal(node_held(p.b, PENDING_JOB), IKE_AUTH_WORK);
+		assert_int_equal(ike_load(p.b->ike).verifications, IKE_AUTH_WORK);
+		assert_int_equal(node_counter(p.b, "ike.rx.auth_work_full"), 8);
+		node_release(p.b);
+		world_drop_all(p.w);
+		assert_int_equal(ike_load(p.b->ike).verifications, 0);
+		for (size_t i = 0; i < n_callers; i++)
+			script_done(&crowd[i]);
+		pair_done(&p);
+	}
+}
+
 /* Under junk from many SAs who solved a puzzle solves one more for IKE_AUTH (section 7.2). */
 static void until_auth_puzzles(struct pair *p)
 {
@@ -977,6 +1024,7 @@ int main(void)
 		crowd_test(forged_puzzle),
 		crowd_test(unwilling),
 		crowd_test(junk_is_read_sparingly),
+		cmocka_unit_test(auth_work),
 		crowd_test(auth_puzzle),
 		cmocka_unit_test(both_puzzles),
 		cmocka_unit_test(nth_allocation_fails),
