@@ -39,6 +39,7 @@
 	X(C_OLD_REQUEST, "ike.rx.old_request")                                                     \
 	X(C_FUTURE_REQUEST, "ike.rx.future_request")                                               \
 	X(C_REPEATED_REQUEST, "ike.rx.repeated_request") /* answered again from the cache */       \
+	X(C_REPEAT_LIMITED, "ike.rx.repeat_limited") /* not again so soon */                       \
 	X(C_FORGED_REPEAT, "ike.rx.forged_repeat") /* a used message id with other content */      \
 	X(C_BUSY, "ike.rx.busy") /* a job is outstanding; the peer will send it again */           \
 	X(C_STRAY_RESPONSE, "ike.rx.stray_response")                                               \

@@ -45,7 +45,7 @@ static bool repeated(struct ike *ike, const struct ike_datagram *d, uint64_t has
 		return false;
 	hs = CONTAINER_OF(n, struct handshake, by_init);
 	count(ike, C_REPEATED_REQUEST);
-	if (hs->sa->state == SA_R_INIT && hs->msg_r.n) {
+	if (hs->sa->state == SA_R_INIT && hs->msg_r.n && may_repeat(ike, hs->sa)) {
 		struct outbox ob;
 
 		outbox_init(&ob, ike->mem);

@@ -79,6 +79,8 @@ struct window {
 	uint8_t tries;
 	uint8_t max_tries;
 	uint8_t repeats; /* times that `response` was asked for again */
+	uint8_t said; /* again, in the second of which these are the last bits */
+	uint8_t second;
 	bool in_progress; /* request next_recv is being worked on (a job is outstanding) */
 	bool deleting; /* the request in flight is our DELETE of the IKE SA */
 };
@@ -628,6 +630,8 @@ void answer_notify(struct ike *ike, struct ike_sa *sa, uint8_t exchange, uint16_
  * smaller packets when it asks in smaller ones, or again and again. */
 void repeat_response(struct ike *ike, struct ike_sa *sa, const struct path *back,
 		     struct bytes request);
+/* Whether the answer may be said again now; counted. */
+bool may_repeat(struct ike *ike, struct ike_sa *sa);
 /* The request in flight is larger than its path can carry: goes again, smaller. */
 void shrink_request(struct ike *ike, struct ike_sa *sa);
 /* What the request in flight was for is over: as few tries for it as for a DELETE. */
@@ -1064,10 +1068,6 @@ struct admit_rate {
 
 struct known_slot;
 
-struct admit {
-	enum ike_load level;
-	unsigned calm; /* seconds so far */
-	struct timer timer;
 /* Cookies whose solution was taken: a set per generation, each a Bloom filter. Nothing pushes
  * another out, so there are no two that can be used in turn; that a new one is taken for a used one
  * is possible, and costs its owner one more puzzle. */
@@ -1077,6 +1077,10 @@ struct spent {
 	mono_t since;
 };
 
+struct admit {
+	enum ike_load level;
+	unsigned calm; /* seconds so far */
+	struct timer timer;
 	mono_t second; /* when the counts began */
 	struct admit_rate rate;
 	struct admit_rate before; /* of the second before */

@@ -139,8 +139,7 @@ enum ike_limit {
 	IKE_PUZZLE_FREE_BITS = 16,
 	/* Keys tried by one job: it holds a thread of the pool for 15 ms. */
 	IKE_PUZZLE_SLICE = 16384,
-	/* Seconds in which a solution must come back, or it could be hoarded, and how many are
-	 * remembered as used (RFC 8019 section 10). */
+	/* Seconds in which a solution must come back, or it could be hoarded. */
 	IKE_PUZZLE_S = 60,
 	/* Bits of a set of solutions that were taken (RFC 8019 section 10): of ten thousand in a
 	 * minute one in a hundred newcomers has to solve another puzzle for nothing. */
@@ -149,6 +148,9 @@ enum ike_limit {
 	 * second that it lives.  Fragments of an honest IKE_AUTH do not fail. */
 	IKE_JUNK_BURST = 16,
 	IKE_JUNK_PER_S = 4,
+	/* Times that an SA says its last answer again in a second.  Nothing vouches for where a
+	 * request that is repeated comes from, and an answer may be longer than its request. */
+	IKE_REPEATS_PER_S = 4,
 	/* Seconds a failed SA stays to repeat its last answer. */
 	IKE_LINGER_S = 10,
 	/* Seconds after which a cached response may be forgotten (section 2.1: several minutes). */

@@ -323,9 +323,27 @@ static void shrink_response(struct ike *ike, struct ike_sa *sa, const struct pat
 		sa->win.repeats = 0;
 }
 
+bool may_repeat(struct ike *ike, struct ike_sa *sa)
+{
+	struct window *w = &sa->win;
+	uint8_t second = (uint8_t)(ike->now.mono.ns / dur_s(1).ns);
+
+	if (w->second != second)
+		w->said = 0;
+	w->second = second;
+	if (w->said >= IKE_REPEATS_PER_S) {
+		count(ike, C_REPEAT_LIMITED);
+		return false;
+	}
+	w->said++;
+	return true;
+}
+
 void repeat_response(struct ike *ike, struct ike_sa *sa, const struct path *back,
 		     struct bytes request)
 {
+	if (!may_repeat(ike, sa))
+		return;
 	shrink_response(ike, sa, back, request);
 	send_now(ike, back, sa->win.response);
 }

@@ -868,6 +868,71 @@ static void auth_work(void **state)
 	}
 }
 
+/* An answer is longer than its request, and whose address the request had nobody knows: what makes
+ * us say it again must not make us say it as often as somebody likes. */
+static void no_amplifier(void **state)
+{
+	struct pair *p = *state;
+	struct packet *request;
+	size_t asked = 0, answered = 0;
+	struct script *s;
+
+	pair_certs(p);
+	pair_start_b(p);
+	s = caller(p);
+	script_sa_init(s);
+	request = packet_keep(world_packet(p->w, 0));
+	world_drop_all(p->w);
+	for (int i = 0; i < 1000; i++) {
+		world_hand_over(p->w, request);
+		asked += request->n;
+		while (world_packets(p->w)) {
+			answered += world_packet(p->w, 0)->n;
+			world_drop(p->w, world_packet(p->w, 0));
+		}
+		world_advance(p->w, dur_ms(1));
+	}
+	assert_in_range(answered, 1, asked / 10);
+	/* Whoever has lost the answer, and asks as one does, hears it again. */
+	for (int i = 0; i < 5; i++) {
+		world_advance(p->w, dur_s(1));
+		world_hand_over(p->w, request);
+		assert_int_equal(world_packets(p->w), 1);
+		world_drop_all(p->w);
+	}
+	assert_true(node_counter(p->b, "ike.rx.repeat_limited") > 900);
+	packet_free(request);
+}
+
+/* The same of an IKE_AUTH that somebody has recorded, and sends from wherever he likes. */
+static void no_amplifier_of_auth(void **state)
+{
+	struct pair *p = *state;
+	struct packet *request, *forged;
+	size_t asked = 0, answered = 0;
+
+	pair_start(p);
+	connect(p->a);
+	deliver(p->w, p->a, WIRE_IKE_SA_INIT, REQUEST, 0);
+	deliver(p->w, p->b, WIRE_IKE_SA_INIT, RESPONSE, 0);
+	request = packet_keep(world_packet(p->w, 0));
+	world_run(p->w);
+	forged = packet_keep(request);
+	forged->src.ip = test_ip("198.51.100.66");
+	for (int i = 0; i < 1000; i++) {
+		world_hand_over(p->w, forged);
+		asked += forged->n;
+		while (world_packets(p->w)) {
+			answered += world_packet(p->w, 0)->n;
+			world_drop(p->w, world_packet(p->w, 0));
+		}
+		world_advance(p->w, dur_ms(1));
+	}
+	assert_in_range(answered, 0, asked / 10);
+	packet_free(forged);
+	packet_free(request);
+}
+
 /* Under junk from many SAs who solved a puzzle solves one more for IKE_AUTH (section 7.2). */
 static void until_auth_puzzles(struct pair *p)
 {
@@ -1025,6 +1090,8 @@ int main(void)
 		crowd_test(unwilling),
 		crowd_test(junk_is_read_sparingly),
 		cmocka_unit_test(auth_work),
+		crowd_test(no_amplifier),
+		crowd_test(no_amplifier_of_auth),
 		crowd_test(auth_puzzle),
 		cmocka_unit_test(both_puzzles),
 		cmocka_unit_test(nth_allocation_fails),
