@@ -328,6 +328,20 @@ static enum ike_reason unexpected(const struct ike_sa *sa, const struct wire_pay
 	return IKE_R_NONE;
 }
 
+/* Without a PPK it goes on only if the request left that open, and the configuration still does
+ * (RFC 8784 section 3).  False: rejected. */
+static bool ppk_as_wanted(struct ike *ike, struct ike_sa *sa, bool ppk)
+{
+	const struct handshake *hs = sa->hs;
+
+	if (ppk || !(sa->peer->conf->ppk_required || (hs->ppk.d.n && !hs->plain_auth.n)))
+		return true;
+	count(ike, C_PPK_REFUSED);
+	sa_reject(ike, sa, IKE_R_KEY,
+		  "a post-quantum pre-shared key is required, and the peer goes without");
+	return false;
+}
+
 /* Whether it proved who it is, and that is somebody we want to be connected to: what is not. */
 static enum ike_reason unwelcome(struct attempt *at, const struct crypto_result *r,
 				 struct text *why)
@@ -369,6 +383,8 @@ static void judged(struct ike *ike, struct attempt *at, const struct crypto_resu
 		sa_reject(ike, sa, reason, buf);
 		return;
 	}
+	if (!ppk_as_wanted(ike, sa, l->ppk))
+		return;
 	reason = unwelcome(at, r, &why);
 	if (reason == IKE_R_KEY && l->ppk) {
 		count(ike, C_PPK_REFUSED);
@@ -420,12 +436,8 @@ enum status auth_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 		return ST_OK;
 	}
 	ppk = sa->hs->ppk.d.n && wire_find_notify(rx->inner, WIRE_N_PPK_IDENTITY);
-	if (sa->peer->conf->ppk_required && !ppk) {
-		count(ike, C_PPK_REFUSED);
-		sa_reject(ike, sa, IKE_R_KEY,
-			  "a post-quantum pre-shared key is required, and the peer goes without");
+	if (!ppk_as_wanted(ike, sa, ppk))
 		return ST_OK;
-	}
 	st = attempt_new(ike, sa, rx->ar, sizeof(struct auth_i), &at);
 	if (!st) {
 		at->inner = *rx->inner;

@@ -226,6 +226,33 @@ static void required_by_reload(void **state)
 	}
 }
 
+/* One that comes while a is looking at b's answer, which goes without. */
+static void required_meanwhile(void **state)
+{
+	struct pair *p = *state;
+	const struct end e = { REQUIRED, 5, "x" }, o = { OPTIONAL, 5, "x" };
+	struct test_conf *c;
+
+	give(p->pa, &o);
+	pair_start(p);
+	connect(p->a);
+	deliver(p->w, p->a, WIRE_IKE_SA_INIT, REQUEST, 0);
+	deliver(p->w, p->b, WIRE_IKE_SA_INIT, RESPONSE, 0);
+	deliver(p->w, p->a, WIRE_IKE_AUTH, REQUEST, 1);
+	p->a->hold = HOLD_JOBS;
+	deliver(p->w, p->b, WIRE_IKE_AUTH, RESPONSE, 1);
+	assert_int_equal(node_held(p->a, PENDING_JOB), 1);
+	c = test_conf_copy(p->ca);
+	give(&c->peer[0], &e);
+	node_reconfigure(p->a, c);
+	node_release(p->a);
+	assert_int_equal(p->a->n_children, 0);
+	says(p->a, IKE_EV_REFUSED, "post-quantum");
+	world_run(p->w);
+	assert_int_equal(p->b->n_children, 0);
+	settle(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +261,7 @@ int main(void)
 		pair_test(rekeys_inherit),
 		cmocka_unit_test(no_name),
 		cmocka_unit_test(required_by_reload),
+		pair_test(required_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
