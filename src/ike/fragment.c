@@ -32,7 +32,8 @@ size_t msgs_largest(struct bytes msgs)
 /* ---- sealing ------------------------------------------------------------------------------ */
 
 /* How a chain is cut under a cipher: each piece but the last has `piece` bytes and makes a fragment
- * of `overhead` bytes and a multiple of the block. */
+ * of `overhead` bytes and a multiple of the block, not above what its path takes unless that would
+ * be more than IKE_MAX_FRAGMENTS. */
 struct cut {
 	struct crypto_cipher_info ci;
 	size_t overhead;
@@ -45,7 +46,7 @@ static enum status cut_for(const struct ike_sa *sa, const struct unsealed *m, si
 {
 	size_t chain = m->chain.n;
 	struct cut c;
-	size_t room;
+	size_t room, least;
 
 	if (crypto_cipher_info(sa->keys.cipher, &c.ci))
 		return ST_BUG;
@@ -54,10 +55,14 @@ static enum status cut_for(const struct ike_sa *sa, const struct unsealed *m, si
 	room = max > c.overhead ? (max - c.overhead) / c.ci.block * c.ci.block : 0;
 	if (room < 2)
 		return ST_DROP;
+	/* Section 5: a receiver takes only so many. */
+	least = (chain + IKE_MAX_FRAGMENTS - 1) / IKE_MAX_FRAGMENTS + 1;
+	if (room < least)
+		room = (least + c.ci.block - 1) / c.ci.block * c.ci.block;
 	c.piece = room - 1; /* a byte for the pad length */
 	c.total = chain ? (chain + c.piece - 1) / c.piece : 1;
 	*ret = c;
-	return c.total <= UINT16_MAX ? ST_OK : ST_DROP;
+	return ST_OK;
 }
 
 static enum status seal_one(struct ike *ike, struct ike_sa *sa, const struct cut *c,

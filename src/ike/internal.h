@@ -670,8 +670,8 @@ struct unsealed {
 	struct bytes chain;
 };
 
-/* Seals it in fragments of which none is longer than `max`, back to back in memory that the caller
- * owns.  ST_DROP: that takes no more than `more_than` of them. */
+/* Seals it in fragments of which none is longer than `max`, if IKE_MAX_FRAGMENTS are enough, back
+ * to back in memory that the caller owns.  ST_DROP: that takes no more than `more_than` of them. */
 MUST enum status fragment_seal(struct ike *ike, struct ike_sa *sa, const struct unsealed *m,
 			       size_t max, size_t more_than, struct bytes *ret_owned);
 /* Cuts what we sealed before smaller: from `*owned`, which it replaces.  ST_DROP: it is small

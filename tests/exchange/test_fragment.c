@@ -506,7 +506,7 @@ static void path_mtu_is_learnt(void **state)
 			       .u.pmtu = { test_endpoint("192.0.2.77", 500), 700 } };
 	size_t n;
 
-	fat_pair(p, 8);
+	fat_pair(p, 7);
 	n = up_to_auth(p, false);
 	node_report(p->a, &r);
 	assert_int_equal(world_packets(p->w), n);
@@ -531,6 +531,30 @@ static void path_mtu_is_learnt(void **state)
 	deliver(p->w, p->b, WIRE_IKE_SA_INIT, RESPONSE, 0);
 	fragments_are_under_way(p->w, p->a, WIRE_IKE_AUTH, REQUEST, 1, 1280);
 	world_run(p->w);
+	assert_true(pair_is_up(p));
+}
+
+/* No path is so narrow, nor does anybody who says so, that a message goes in more fragments than a
+ * receiver takes (section 5): rather in larger ones, which IP may cut. */
+static void never_too_many(void **state)
+{
+	struct pair *p = *state;
+	struct dp_report r = { .kind = DP_REPORT_PMTU, .u.pmtu = { .mtu = 1 } };
+
+	fat_pair(p, 8);
+	pair_start(p);
+	for (int i = 0; i < 2; i++) {
+		r.u.pmtu.remote = test_endpoint(i ? "192.0.2.1" : "192.0.2.2", 500);
+		node_report(i ? p->b : p->a, &r);
+	}
+	connect(p->a);
+	deliver(p->w, p->a, WIRE_IKE_SA_INIT, REQUEST, 0);
+	deliver(p->w, p->b, WIRE_IKE_SA_INIT, RESPONSE, 0);
+	assert_in_range(world_packets(p->w), 48, 64);
+	assert_in_range(ip_size(world_packet(p->w, 0)), 297, 400);
+	world_run(p->w);
+	assert_int_equal(node_counter(p->a, "ike.rx.fragment_limit"), 0);
+	assert_int_equal(node_counter(p->b, "ike.rx.fragment_limit"), 0);
 	assert_true(pair_is_up(p));
 }
 
@@ -885,6 +909,7 @@ int main(void)
 		pair_test(response_follows),
 		pair_test(request_in_other_fragments_is_known),
 		pair_test(path_mtu_is_learnt),
+		pair_test(never_too_many),
 		pair_test(rekeys_in_fragments),
 		pair_test(paths_are_bounded),
 		cmocka_unit_test(S2_any_exchange_in_any_number),
