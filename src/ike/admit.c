@@ -15,9 +15,10 @@
  *
  * Every half-open SA of a responder has a slot, in the crowd of its prefix (an IPv4 address, an
  * IPv6 /64; with the /48 around it counted as well), under what its maker has shown.  When there
- * is no room, the oldest slot of the largest crowd among those that showed least makes way.  So
- * there are never more crowds than half-open SAs, and these are bounded by configuration, count and
- * bytes.
+ * is no room, the oldest slot of the largest crowd among those that showed least makes way, also
+ *for one who has shown no more but comes from a smaller crowd; addresses that may be forged
+ *(nothing shown) count for nothing in that.  So there are never more crowds than half-open SAs, and
+ *these are bounded by configuration, count and bytes.
  *
  * Known peers (addresses of sections, and where somebody was up) have a share of slots and work of
  * their own, and are asked for no puzzle while they stay within it.  Addresses can be forged, so
@@ -679,14 +680,26 @@ static void overloaded(struct ike *ike, const struct ike_datagram *d, enum ike_c
 		   ike->n_half_open, (size_t)ike->n_jobs[CRYPTO_JOB_KE_RESPOND]);
 }
 
-/* Of those who have shown less, the oldest in the largest crowd of those who showed least. */
-static bool evict(struct ike *ike, enum proof newcomer)
+/* Whether that crowd would still be the larger one with one less, and one more in the newcomer's.
+ * Where nothing was shown the address may be anybody's, and its crowd says nothing. */
+static bool larger(const struct ike *ike, const struct crowd *c, enum proof p,
+		   const struct ip *from)
 {
-	for (int p = 0; p < (int)newcomer; p++) {
+	struct prefix near = narrow(from);
+	const struct crowd *own = crowd_find(ike, &near);
+
+	return p != PROOF_NONE && c->n_proof[p] > (own ? own->n : 0) + 1;
+}
+
+/* Of those who have shown less, the oldest in the largest crowd of those who showed least; or of
+ * those who have shown as much, in a larger crowd than the newcomer's. */
+static bool evict(struct ike *ike, enum proof newcomer, const struct ip *from)
+{
+	for (int p = 0; p <= (int)newcomer; p++) {
 		struct crowd *c = crowd_worst(ike, (enum proof)p);
 		struct slot *s;
 
-		if (!c)
+		if (!c || (p == (int)newcomer && !larger(ike, c, newcomer, from)))
 			continue;
 		s = CONTAINER_OF(c->slots[p].next, struct slot, node);
 		count(ike, C_ADMIT_EVICTED);
@@ -714,7 +727,8 @@ bool admit_room(struct ike *ike, const struct ike_datagram *d, const struct admi
 		overloaded(ike, d, C_WORK_FULL);
 		return false;
 	}
-	if (has_room(ike, a, bytes) || (evict(ike, a->proof) && has_room(ike, a, bytes)))
+	if (has_room(ike, a, bytes) ||
+	    (evict(ike, a->proof, &d->remote.ip) && has_room(ike, a, bytes)))
 		return true;
 	overloaded(ike, d, C_HALF_OPEN_FULL);
 	return false;

@@ -350,6 +350,36 @@ static void eviction_order(void **state)
 	assert_int_equal(ike_totals(p->b->ike).half_open, 6);
 }
 
+/* One address that takes all there is, having shown as much as anybody, keeps nobody else out, and
+ * gains nothing by coming again. */
+static void no_address_takes_all(void **state)
+{
+	struct pair *p = *state;
+	struct script *big[6], *late;
+
+	p->cb->conf.half_open_cookie = 0;
+	p->cb->conf.puzzle_max = 0;
+	p->cb->conf.half_open_max = 8;
+	pair_start_b(p);
+	for (int i = 0; i < 6; i++)
+		enter(big[i] = caller_at(p, "203.0.113.7"));
+	assert_int_equal(level(p), IKE_LOAD_FULL);
+	for (int i = 0; i < 5; i++) {
+		late = caller_at(p, "203.0.113.7");
+		assert_int_equal(ask(late), WIRE_N_COOKIE);
+		take_cookie(late);
+		assert_int_equal(ask(late), 0);
+		enter(caller(p));
+		assert_false(is_there(p, big[i]));
+	}
+	assert_true(is_there(p, big[5]));
+	late = caller(p);
+	assert_int_equal(ask(late), WIRE_N_COOKIE);
+	take_cookie(late);
+	assert_int_equal(ask(late), 0);
+	assert_int_equal(node_counter(p->b, "ike.admit.evicted"), 5);
+}
+
 /* ---- known peers --------------------------------------------------------------------------- */
 
 /* A configured address needs a cookie and no puzzle, and there is room for it. */
@@ -1075,6 +1105,7 @@ int main(void)
 		crowd_test(one_address_pays),
 		crowd_test(ipv6_by_prefix),
 		crowd_test(eviction_order),
+		crowd_test(no_address_takes_all),
 		crowd_test(configured_peer_needs_a_cookie_only),
 		crowd_test(who_was_up_is_known),
 		crowd_test(bad_solutions),
