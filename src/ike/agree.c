@@ -206,9 +206,13 @@ void agree_refused(const struct ike_peer_conf *conf, const struct asked *asked,
 		   const struct wire_payloads *in, struct text *why)
 {
 	const struct wire_notify *n = wire_find_error(in);
-	const char *name = n ? wire_notify_name(n->type) : NULL;
+	const char *name = n ? wire_notify_name(n->type) : "without saying why";
 
-	text_fmt(why, "the peer made no child SA: %s", name ? name : "without saying why");
+	text_add(why, "the peer made no child SA: ");
+	if (name)
+		text_add(why, name);
+	else
+		text_fmt(why, "error %u", n->type);
 	if (n && n->type == WIRE_N_TS_UNACCEPTABLE) {
 		text_add(why, "; we asked for ");
 		pair_text(why, asked->ts_local, asked->ts_remote);

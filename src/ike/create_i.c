@@ -36,23 +36,17 @@ static struct wish *wish_of(struct ike *ike, struct ike_sa *sa)
 }
 
 /* What is asked for: what is in use first, then all that is configured. */
-enum status create_offer(struct ike *ike, struct arena *ar, const struct ike_sa *sa,
-			 struct wire_sa *ret)
+enum status create_offer(struct arena *ar, const struct ike_sa *sa, struct wire_sa *ret)
 {
 	const struct create *cr = sa->create;
 	bool ike_sa = cr->kind == CREATE_REKEY_SA;
-	const struct child *old = old_child(ike, sa);
-	struct policy_suite first = { 0 };
+	struct policy_suite first = cr->in_use;
 	uint8_t spi[8];
 
-	if (ike_sa) {
+	if (ike_sa)
 		store_be64(spi, cr->ike_spi);
-		first = sa->suite;
-	} else {
+	else
 		store_be32(spi, cr->spi);
-		if (old)
-			first = old->suite;
-	}
 	first.ke = cr->group;
 	return agree_offer(ar, proposals(sa, cr->kind), bytes_of(spi, ike_sa ? 8 : 4), true,
 			   first.proto ? &first : NULL, ret);
@@ -103,7 +97,7 @@ static enum status send(struct ike *ike, struct ike_sa *sa)
 	enum status st;
 
 	arena_init(&ar, ike->mem, IKE_MESSAGE_ARENA);
-	st = create_offer(ike, &ar, sa, &o_sa);
+	st = create_offer(&ar, sa, &o_sa);
 	if (!st) {
 		msg_begin_sk(ike, sa, WIRE_CREATE_CHILD_SA, false, sa->win.next_send, &o);
 		put_request(ike, sa, &o_sa, &o);
@@ -206,10 +200,13 @@ void create_start(struct ike *ike, struct ike_sa *sa, enum create_kind kind, str
 	}
 	cr->kind = kind;
 	cr->old = old ? old->id : 0;
-	if (kind == CREATE_REKEY_SA)
+	if (kind == CREATE_REKEY_SA) {
+		cr->in_use = sa->suite;
 		cr->ike_spi = sa_pick_spi(ike);
-	else
+	} else {
+		cr->in_use = old ? old->suite : (struct policy_suite){ 0 };
 		cr->spi = child_pick_spi(ike);
+	}
 	cr->group = first_group(sa, kind, old);
 	ike->crypto.ops->random(ike->crypto.ctx, cr->nonce, sizeof(cr->nonce));
 	sa->create = cr;
@@ -318,7 +315,7 @@ static void explain(struct ike *ike, struct ike_sa *sa, struct rx *rx, const cha
 	struct wire_sa o_sa;
 	struct asked want;
 
-	if (create_offer(ike, rx->ar, sa, &o_sa))
+	if (create_offer(rx->ar, sa, &o_sa))
 		return;
 	text_fmt(t, "we asked for %s: ", what[sa->create->kind]);
 	if (sa->create->kind != CREATE_REKEY_SA) {
@@ -365,14 +362,20 @@ enum status create_refused(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	const struct wire_notify *n = wire_find_error(rx->inner);
 	char buf[IKE_EVENT_TEXT_MAX], number[24];
 	struct text t = TEXT_OF(buf), num = TEXT_OF(number);
-	uint16_t type = n ? n->type : 0;
-	const char *name = n ? wire_notify_name(type) : "nothing of use";
+	uint16_t type = n->type;
+	const char *name = wire_notify_name(type);
 
 	request_done(ike, sa);
 	if (!sa->create)
 		return ST_BUG;
 	if (sa->state != SA_UP) {
 		create_end(ike, sa);
+		return ST_OK;
+	}
+	/* Section 2.21.3: the peer has no such SA any more. */
+	if (info_fatal(rx->inner)) {
+		info_fatal_event(ike, sa, info_fatal(rx->inner));
+		sa_remove(ike, sa, "given up by the peer");
 		return ST_OK;
 	}
 	if (type != WIRE_N_TEMPORARY_FAILURE)
@@ -396,6 +399,15 @@ enum status create_refused(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 
 /* ---- the answer --------------------------------------------------------------------------- */
 
+enum ike_counter create_counter(enum ike_reason reason)
+{
+	switch (reason) {
+	case IKE_R_KEY_EXCHANGE: return C_INVALID_KE;
+	case IKE_R_SELECTORS: return C_TS_REFUSED;
+	default: return C_NO_PROPOSAL;
+	}
+}
+
 /* The peer has what we cannot use: it is told to delete it. */
 static enum status reject(struct ike *ike, struct ike_sa *sa, enum ike_reason reason,
 			  const char *text)
@@ -405,6 +417,7 @@ static enum status reject(struct ike *ike, struct ike_sa *sa, enum ike_reason re
 	/* Without memory for the Delete: again with the repeated answer. */
 	if (child_disown(ike, sa, spi))
 		return ST_NOMEM;
+	count(ike, create_counter(reason));
 	request_done(ike, sa);
 	no_success(ike, sa, reason, text);
 	return ST_OK;
@@ -459,7 +472,7 @@ static enum status finish(struct ike *ike, struct ike_sa *sa, struct arena *ar,
 	struct wire_sa o_sa;
 	struct asked want;
 
-	if (create_offer(ike, ar, sa, &o_sa))
+	if (create_offer(ar, sa, &o_sa))
 		return ST_NOMEM;
 	want = asked(ike, sa, &o_sa);
 	reason = agree_accept(&who, &want, in, &params, &why);
@@ -542,17 +555,15 @@ static enum status child_answer(struct ike *ike, struct ike_sa *sa, struct rx *r
 	struct wire_sa o_sa;
 	struct asked want;
 
-	if (create_offer(ike, rx->ar, sa, &o_sa))
+	if (create_offer(rx->ar, sa, &o_sa))
 		return ST_NOMEM;
 	want = asked(ike, sa, &o_sa);
 	reason = agree_accept(&who, &want, rx->inner, &params, &why);
 	if (!reason && params.suite.ke &&
 	    !create_ke_answered(sa->create, &params.suite, rx->inner, &why))
 		reason = IKE_R_KEY_EXCHANGE;
-	if (reason) {
-		count(ike, reason == IKE_R_SELECTORS ? C_TS_REFUSED : C_NO_PROPOSAL);
+	if (reason)
 		return reject(ike, sa, reason, buf);
-	}
 	if (params.suite.ke)
 		return create_job_derive(ike, sa, rx, derived);
 	return finish(ike, sa, rx->ar, rx->inner, bytes_of(NULL, 0));

@@ -90,16 +90,14 @@ bool info_delete_children(struct ike *ike, struct ike_sa *sa)
 	return true;
 }
 
-/* What the peer holds against the SA as a whole, without a Delete payload
- * (sections 2.21.2, 2.21.3); NULL: nothing. */
-static const struct wire_notify *fatal(const struct wire_payloads *in)
+const struct wire_notify *info_fatal(const struct wire_payloads *in)
 {
 	const struct wire_notify *n = wire_find_notify(in, WIRE_N_AUTHENTICATION_FAILED);
 
 	return n ? n : wire_find_notify(in, WIRE_N_INVALID_SYNTAX);
 }
 
-static void fatal_event(struct ike *ike, struct ike_sa *sa, const struct wire_notify *n)
+void info_fatal_event(struct ike *ike, struct ike_sa *sa, const struct wire_notify *n)
 {
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text t = TEXT_OF(buf);
@@ -127,11 +125,11 @@ static void children_deleted(struct ike *ike, struct ike_sa *sa)
 
 enum status info_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 {
-	const struct wire_notify *n = fatal(rx->inner);
+	const struct wire_notify *n = info_fatal(rx->inner);
 
 	request_done(ike, sa);
 	if (sa->state == SA_UP && n) {
-		fatal_event(ike, sa, n);
+		info_fatal_event(ike, sa, n);
 		sa_remove(ike, sa, "given up by the peer");
 		return ST_OK;
 	}
@@ -197,7 +195,7 @@ static void deleted(struct ike *ike, struct ike_sa *sa, bool refused)
 
 enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 {
-	const struct wire_notify *refused = fatal(rx->inner);
+	const struct wire_notify *refused = info_fatal(rx->inner);
 	uint8_t spis[4 * WIRE_MAX_DELETE_SPIS * WIRE_MAX_DELETES];
 	struct wr w = wr_of(spis, sizeof(spis));
 	struct wire_out o;
@@ -220,7 +218,7 @@ enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	life_asked(ike, sa, life_read(ike, rx->inner));
 	/* While we are leaving ourselves the peer's reasons are no news. */
 	if (refused && sa->state == SA_UP)
-		fatal_event(ike, sa, refused);
+		info_fatal_event(ike, sa, refused);
 	if (refused || deletes_ike(rx->inner))
 		deleted(ike, sa, refused);
 	return ST_OK;

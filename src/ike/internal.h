@@ -914,6 +914,10 @@ void info_delete(struct ike *ike, struct ike_sa *sa, uint16_t notify);
 /* DELETE of the children that are doomed; the empty request.  False: no memory. */
 bool info_delete_children(struct ike *ike, struct ike_sa *sa);
 bool info_ask(struct ike *ike, struct ike_sa *sa);
+/* What the peer holds against the SA as a whole, without a Delete payload (sections 2.21.2 and
+ * 2.21.3); NULL: nothing. */
+const struct wire_notify *info_fatal(const struct wire_payloads *in);
+void info_fatal_event(struct ike *ike, struct ike_sa *sa, const struct wire_notify *n);
 
 /* ---- CREATE_CHILD_SA (create.c, create_i.c, create_r.c, rekey.c) ---------------------------- */
 
@@ -927,7 +931,8 @@ enum create_kind {
 struct create {
 	enum create_kind kind;
 	bool sent; /* else its key pair is being made */
-	dp_child_id old; /* REKEY_CHILD: whose place the child takes */
+	dp_child_id old; /* REKEY_CHILD: whose place the child takes; it may go meanwhile */
+	struct policy_suite in_use; /* by what is rekeyed; proto 0: none is */
 	uint32_t spi; /* of the child, or */
 	uint64_t ike_spi; /* of the IKE SA: our end */
 	uint16_t group; /* 0: no key exchange */
@@ -960,11 +965,12 @@ static inline bool creating(const struct ike_sa *sa, enum create_kind kind)
 MUST enum status create_job_respond(struct ike *ike, struct attempt *at, uint16_t group,
 				    struct bytes peer, attempt_step *step);
 /* What ours asks for. */
-MUST enum status create_offer(struct ike *ike, struct arena *ar, const struct ike_sa *sa,
-			      struct wire_sa *ret_offer);
+MUST enum status create_offer(struct arena *ar, const struct ike_sa *sa, struct wire_sa *ret_offer);
 /* Takes over the message; the shared secret is in the result. */
 MUST enum status create_job_derive(struct ike *ike, struct ike_sa *sa, struct rx *rx,
 				   attempt_step *step);
+/* The counter of an answer that we cannot use. */
+enum ike_counter create_counter(enum ike_reason reason);
 /* Whether the answer has the other half of our key exchange. */
 bool create_ke_answered(const struct create *cr, const struct policy_suite *suite,
 			const struct wire_payloads *in, struct text *why);

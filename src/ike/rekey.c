@@ -247,7 +247,7 @@ static void useless(struct ike *ike, struct ike_sa *sa, enum ike_reason reason, 
 {
 	struct peer *p = sa->peer;
 
-	count(ike, C_NO_PROPOSAL);
+	count(ike, create_counter(reason));
 	peer_error(ike, p, text);
 	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason },
 		   "%s", text);
@@ -354,7 +354,7 @@ static enum status judge(struct ike *ike, struct ike_sa *sa, struct arena *ar,
 	enum ike_reason reason;
 	struct wire_sa offer;
 
-	if (create_offer(ike, ar, sa, &offer))
+	if (create_offer(ar, sa, &offer))
 		return ST_NOMEM;
 	reason = acceptable(sa, in, &offer, suite, spi, &why);
 	if (!reason)

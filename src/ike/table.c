@@ -103,6 +103,16 @@ const struct exchange_row ike_exchanges[] = {
 	  .required = P(SA) | P(NONCE),
 	  .optional = P(KE) | P(TSI) | P(TSR) | P(NOTIFY) | P(VENDOR),
 	  .handler = create_request },
+	/* Whatever is beside an error (section 3.10.1). */
+	{ .story = "HDR, SK {N} instead: the peer refuses (1.3, 2.25)",
+	  .states = S(SA_UP) | S(SA_DELETING),
+	  .exchange = WIRE_CREATE_CHILD_SA,
+	  .response = true,
+	  .encrypted = true,
+	  .any_error = true,
+	  .required = P(NOTIFY),
+	  .optional = P(VENDOR),
+	  .handler = create_refused },
 	{ .story = "HDR, SK {SA, Nr, [KEr,] [TSi, TSr]} (1.3.1, 1.3.2, 1.3.3)",
 	  .states = S(SA_UP) | S(SA_DELETING),
 	  .exchange = WIRE_CREATE_CHILD_SA,
@@ -111,14 +121,6 @@ const struct exchange_row ike_exchanges[] = {
 	  .required = P(SA) | P(NONCE),
 	  .optional = P(KE) | P(TSI) | P(TSR) | P(NOTIFY) | P(VENDOR),
 	  .handler = create_answer },
-	{ .story = "HDR, SK {N} instead: the peer refuses (1.3, 2.25)",
-	  .states = S(SA_UP) | S(SA_DELETING),
-	  .exchange = WIRE_CREATE_CHILD_SA,
-	  .response = true,
-	  .encrypted = true,
-	  .required = P(NOTIFY),
-	  .optional = P(VENDOR),
-	  .handler = create_refused },
 };
 const size_t ike_n_exchanges = ARRAY_LEN(ike_exchanges);
 

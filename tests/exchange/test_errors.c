@@ -192,6 +192,63 @@ static void probe_is_refused(void **state)
 	script_done(&s);
 }
 
+/* A asks the script for another child in the place of the first. */
+static void asked_to_rekey(struct pair *p, struct script *s)
+{
+	asked_by_a(p, s);
+	answer_auth(s);
+	assert_int_equal(node_command(p->a, IKE_CMD_REKEY_CHILD, PAIR_PEER), ST_OK);
+	assert_true(script_take(s) && s->opened);
+	assert_int_equal(packet_exchange(s->packet), WIRE_CREATE_CHILD_SA);
+}
+
+/* The same in the answer to CREATE_CHILD_SA: both ends have given up the IKE SA. */
+static void rekey_is_refused_for_good(void **state)
+{
+	static const uint16_t why[] = { WIRE_N_AUTHENTICATION_FAILED, WIRE_N_INVALID_SYNTAX };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(why); i++) {
+		struct script s;
+		struct pair p;
+
+		pair_init(&p, 715 + i);
+		asked_to_rekey(&p, &s);
+		script_begin(&s, WIRE_CREATE_CHILD_SA, true);
+		wire_put_notify(&s.out, WIRE_PROTO_NONE, bytes_of(NULL, 0), why[i],
+				bytes_of(NULL, 0));
+		script_send(&s);
+		world_deliver(p.w, world_packet_to(p.w, p.a));
+		because(p.a, IKE_EV_REFUSED, IKE_R_PEER_SAID);
+		assert_null(world_packet(p.w, 0));
+		assert_true(node_is_down(p.a));
+		script_done(&s);
+		pair_done(&p);
+	}
+}
+
+/* An error that nobody knows: the request has failed entirely, whatever is beside it (section
+ * 3.10.1). */
+static void error_beside_an_answer(void **state)
+{
+	struct pair *p = *state;
+	struct script s;
+
+	asked_to_rekey(p, &s);
+	script_begin(&s, WIRE_CREATE_CHILD_SA, true);
+	script_put_sa(&s, s.esp, 0x5eed);
+	wire_put_nonce(&s.out, bytes_of(s.nonce_r, s.n_nonce_r));
+	script_put_ts(&s, s.ts_i, s.ts_r);
+	wire_put_notify(&s.out, WIRE_PROTO_NONE, bytes_of(NULL, 0), 8191, bytes_of(NULL, 0));
+	script_send(&s);
+	world_deliver(p->w, world_packet_to(p->w, p->a));
+	says(p->a, IKE_EV_REFUSED, "error 8191");
+	assert_int_equal(node_counter(p->a, "ike.refused.by_peer"), 1);
+	assert_int_equal(node_events(p->a, IKE_EV_CHILD_REKEYED), 0);
+	assert_int_equal(p->a->n_children, 1);
+	script_done(&s);
+}
+
 /* The initiator did not like our answer to IKE_AUTH (section 2.21.2). */
 static void answer_is_refused(void **state)
 {
@@ -293,11 +350,18 @@ static void leaving_during_a_probe(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(refusal_is_repeated), pair_test(peer_wants_eap),
-		pair_test(malformed_answer_to_auth),   pair_test(malformed_answer_to_probe),
-		pair_test(probe_is_refused),           cmocka_unit_test(answer_is_refused),
-		pair_test(fragments_are_not_ours),     pair_test(trap_is_refused),
-		pair_test(child_is_refused),           pair_test(leaving_during_a_probe),
+		cmocka_unit_test(refusal_is_repeated),
+		pair_test(peer_wants_eap),
+		pair_test(malformed_answer_to_auth),
+		pair_test(malformed_answer_to_probe),
+		pair_test(probe_is_refused),
+		cmocka_unit_test(answer_is_refused),
+		cmocka_unit_test(rekey_is_refused_for_good),
+		pair_test(error_beside_an_answer),
+		pair_test(fragments_are_not_ours),
+		pair_test(trap_is_refused),
+		pair_test(child_is_refused),
+		pair_test(leaving_during_a_probe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,13 +27,6 @@ AUTH_PAYLOADS = [wire.IDR, wire.AUTH, ike.SA, ike.TSI, wire.TSR]
 GCM_IKE = [(1, 20, 128), (2, 5), (4, 31)]
 
 
-def as_response(rows):
-    """General cases, whose outcomes are those of requests, at a step that is a response."""
-    outcome = {cases.Accepted: Taken(), cases.Silent: Ignored(), cases.Clear: Ignored()}
-    return [Case(row.name, row.rfc, row.change, outcome[type(row.outcome)], row.counter)
-            for row in rows if row.name != "unknown-error-notify"]
-
-
 # ---- IKE_SA_INIT response: anybody could have sent it, so the daemon waits for another (2.21.1)
 
 
@@ -142,7 +135,7 @@ INIT_CASES = [
 
 
 @pytest.mark.parametrize("case", **ids(
-    as_response(cases.general("init", INIT_PAYLOADS) + cases.versions() + cases.lengths()
+    cases.as_response(cases.general("init", INIT_PAYLOADS) + cases.versions() + cases.lengths()
                 + cases.chains(cases.Silent())) + INIT_CASES))
 def test_init_response(world, case):
     cases.run(world, INIT, case)
@@ -311,7 +304,7 @@ AUTH_CASES = [
 
 
 @pytest.mark.parametrize("case", **ids(
-    as_response(cases.general("auth", AUTH_PAYLOADS) + cases.versions() + cases.lengths())
+    cases.as_response(cases.general("auth", AUTH_PAYLOADS) + cases.versions() + cases.lengths())
     + cases.protected_response(FAILED, False) + AUTH_CASES))
 def test_auth_response(world, case):
     cases.run(world, AUTH, case)
@@ -334,7 +327,7 @@ INFO_CASES = [
 
 
 @pytest.mark.parametrize("case", **ids(
-    as_response(cases.general("info", [ike.NOTIFY, ike.VENDOR]) + cases.versions()
+    cases.as_response(cases.general("info", [ike.NOTIFY, ike.VENDOR]) + cases.versions()
                 + cases.lengths()) + cases.protected_response(DELETED, True) + INFO_CASES))
 def test_info_response(world, case):
     cases.run(world, INFO, case)

@@ -147,7 +147,7 @@ class Sa:
     selectors; `initiator` says who is the original initiator."""
 
     def __init__(self, peer, own, other, ours, theirs, suite=crypto.GCM, esp=crypto.GCM,
-                 initiator=True, port=4500):
+                 initiator=True, port=4500, fragments=False):
         self.peer, self.own, self.other = peer, own, other
         self.ours, self.theirs = ours, theirs
         self.suite, self.esp = suite, esp
@@ -157,6 +157,7 @@ class Sa:
         self.pair = crypto.KeyPair()
         self.called_as = None           # the SPI of the call that is for us, if that is known
         self.chosen = 1                 # number of the proposal that the daemon has to choose
+        self.fragments = fragments      # whether we say that we take them
         self.nonce_i = self.nonce_r = b""
         if initiator:
             self.nonce_i = os.urandom(32)
@@ -193,6 +194,11 @@ class Sa:
         return Draft(self.spi_i, self.spi_r, ike.INIT, self._flags(response), 0, payloads)
 
     def send(self, draft):
+        """A draft, the fragments of one (then there is nothing to return), or a datagram."""
+        if isinstance(draft, wire.Fragments):
+            for part in draft.parts:
+                self.send(part)
+            return None
         data = draft.encode() if isinstance(draft, Draft) else draft
         self.sent.append((self.port, data))
         self.peer.send(data, self.port)
@@ -203,7 +209,7 @@ class Sa:
 
     def insist(self, draft, every=0.2):
         """Send it again and again, as section 2.1 has it, until there is a response."""
-        data = draft.encode()
+        data = draft if isinstance(draft, wire.Fragments) else draft.encode()
         for _ in range(int(DEADLINE / every)):
             self.send(data)
             try:
@@ -214,11 +220,23 @@ class Sa:
 
     def answer_to(self, draft, deadline=DEADLINE):
         """Wait for the response, parse it."""
-        port, data = self.peer.wait_ike(is_answer(draft), f"answer to exchange {draft.exchange}",
-                                        deadline)
-        message = wire.parse(data, self.into if self.keys else None)
-        message.source = port
-        return message
+        return self._whole(is_answer(draft), f"answer to exchange {draft.exchange}", deadline)
+
+    def _whole(self, fits, what, deadline):
+        """The first message that fits, put together where it comes in fragments (RFC 7383 section
+        2.6); the daemon sends those of one size in their order."""
+        parts = []
+        while True:
+            port, data = self.peer.wait_ike(fits, what, deadline)
+            message = wire.parse(data, self.into if self.keys else None)
+            if message.fragment:
+                assert self.fragments, "nobody agreed to fragments"
+                parts.append(message)
+                if len(parts) < message.fragment[1]:
+                    continue
+                message = wire.merge(parts)
+            message.source = port
+            return message
 
     def ask(self, draft):
         """A request and its response; the message id moves on."""
@@ -232,9 +250,7 @@ class Sa:
         def fits(head):
             return (head[:2] == (self.spi_i, self.spi_r) and head[4] == exchange
                     and not head[5] & ike.RESPONSE and head[6] == self.next_recv)
-        port, data = self.peer.wait_ike(fits, f"request of exchange {exchange}", deadline)
-        message = self.open(data)
-        message.source = port
+        message = self._whole(fits, f"request of exchange {exchange}", deadline)
         assert bool(message.flags & ike.INITIATOR) != self.initiator, "I flag (section 3.1)"
         return message
 
@@ -257,10 +273,14 @@ class Sa:
         return hashlib.sha1(self.spi_i + self.spi_r + ipaddress.ip_address(address).packed
                             + struct.pack("!H", port)).digest()
 
-    def _hash_list(self):
-        """SHA2-256 (RFC 7427 section 4)."""
-        return [Payload(ike.NOTIFY, ike.notify(wire.SIGNATURE_HASH_ALGORITHMS, b"\0\2"))
-                ] if self.own.key else []
+    def _abilities(self):
+        """SHA2-256 (RFC 7427 section 4), fragments (RFC 7383 section 2.3)."""
+        out = []
+        if self.fragments:
+            out.append(ike.notify(wire.FRAGMENTATION_SUPPORTED))
+        if self.own.key:
+            out.append(ike.notify(wire.SIGNATURE_HASH_ALGORITHMS, b"\0\2"))
+        return [Payload(ike.NOTIFY, body) for body in out]
 
     def ike_proposal(self, spi=b"", number=1, method=None):
         return (wire.IKE_PROTO, spi,
@@ -270,14 +290,14 @@ class Sa:
         return self.clear([Payload(ike.SA, wire.sa(self.ike_proposal())),
                            Payload(ike.KE, ike.ke(self.pair.method, self.pair.public)),
                            Payload(ike.NONCE, self.nonce_i), *self.nat_detection(),
-                           *self._hash_list()])
+                           *self._abilities()])
 
     def init_response(self):
         """To the daemon's request, which take_init_request() has read."""
         return self.clear([Payload(ike.SA, wire.sa(self.ike_proposal(number=self.number))),
                            Payload(ike.KE, ike.ke(self.pair.method, self.pair.public)),
                            Payload(ike.NONCE, self.nonce_r), *self.nat_detection(),
-                           *self._hash_list()], response=True)
+                           *self._abilities()], response=True)
 
     def take_init_request(self, deadline=DEADLINE):
         """Wait for the daemon's call, and read it."""
@@ -528,7 +548,7 @@ class Sa:
 
     def successor(self, initiator, spi_i, spi_r, nonce_i, nonce_r, shared):
         new = Sa(self.peer, self.own, self.other, self.ours, self.theirs, self.suite, self.esp,
-                 initiator, self.port)
+                 initiator, self.port, self.fragments)
         new.spi_i, new.spi_r = spi_i, spi_r
         new.keys = crypto.rekeyed_keys(self.suite, self.keys.d, shared, nonce_i, nonce_r, spi_i,
                                        spi_r)
@@ -536,6 +556,47 @@ class Sa:
         for child in new.children:
             child.sa = new
         return new
+
+    def take_create(self, method=crypto.X25519, deadline=DEADLINE):
+        """The daemon's CREATE_CHILD_SA request; we would use that method where it wants one."""
+        message = self.wait_request(ike.CREATE_CHILD, deadline)
+        return Asked(self, message, method)
+
+    def create_response(self, asked, fresh):
+        if asked.ike_sa:
+            proposal = self.ike_proposal(fresh.spi, asked.number, fresh.pair.method)
+        else:
+            proposal = self.esp_proposal(fresh.spi, asked.number, fresh.pair and fresh.pair.method)
+        ke = [Payload(ike.KE, ike.ke(fresh.pair.method, fresh.pair.public))] if fresh.pair else []
+        ts = [] if asked.ike_sa else [
+            Payload(ike.TSI, wire.selectors(wire.selector(*self.theirs))),
+            Payload(wire.TSR, wire.selectors(wire.selector(*self.ours)))]
+        return self.protected(ike.CREATE_CHILD, [
+            Payload(ike.SA, wire.sa(proposal)), Payload(ike.NONCE, fresh.nonce), *ke, *ts],
+            response=True)
+
+    def sent_create_response(self, asked, fresh):
+        """The child, or the IKE SA, that our answer has made."""
+        shared = fresh.pair.shared(asked.ke) if fresh.pair else b""
+        if asked.ike_sa:
+            return self.successor(False, asked.spi, fresh.spi, asked.nonce, fresh.nonce, shared)
+        child = Child(self, fresh.spi, asked.spi, asked.nonce, fresh.nonce, False, shared)
+        self.children.append(child)
+        return child
+
+    def answer_child_delete(self, old, deadline=DEADLINE):
+        """The daemon deletes a child, as after a rekey (section 1.4.1)."""
+        request = self.wait_request(ike.INFORMATIONAL, deadline)
+        assert request.body(ike.DELETE) == wire.delete(wire.ESP_PROTO, [old.spi_out])
+        self.reply(self.protected(ike.INFORMATIONAL, [
+            Payload(ike.DELETE, wire.delete(wire.ESP_PROTO, [old.spi_in]))], response=True))
+        self.children.remove(old)
+
+    def answer_delete(self, deadline=DEADLINE):
+        """The daemon deletes the IKE SA."""
+        request = self.wait_request(ike.INFORMATIONAL, deadline)
+        assert request.body(ike.DELETE) == wire.delete(wire.IKE_PROTO)
+        self.reply(self.protected(ike.INFORMATIONAL, [], response=True))
 
     def rekey(self):
         """The whole of it, the Delete of the old one included."""
@@ -554,6 +615,49 @@ class Fresh:
         self.pair = crypto.KeyPair(method) if ike_sa or pfs else None
 
 
+class Asked:
+    """A CREATE_CHILD_SA request of the daemon, as its answer needs it (section 1.3). `rekeys` is
+    the child that it is to replace."""
+
+    def __init__(self, sa, message, method):
+        self.nonce = message.body(ike.NONCE)
+        assert 16 <= len(self.nonce) <= 256
+        offer = wire.parse_sa(message.body(ike.SA))
+        self.ike_sa = offer[0][1] == wire.IKE_PROTO
+        self.offered = {number for _, _, _, items in offer for kind, number, _ in items
+                        if kind == wire.KE_METHOD}
+        self.ke_method, self.ke = 0, b""
+        if ike.KE in message.types():
+            body = message.body(ike.KE)
+            self.ke_method, self.ke = int.from_bytes(body[:2], "big"), body[4:]
+            assert self.ke_method in self.offered and body[2:4] == bytes(2)
+        self.rekeys = None
+        kinds = [ike.SA, ike.NONCE, *([ike.KE] if self.ke else [])]
+        if self.ike_sa:
+            (self.number, self.spi), = [(n, spi) for n, _, spi, items in offer if _within(
+                crypto.IKE_TRANSFORMS[sa.suite] + [(4, method)], items)][:1]
+            assert len(self.spi) == 8 and self.spi not in (bytes(8), sa.spi_i, sa.spi_r)
+        else:
+            kinds += [ike.TSI, wire.TSR]
+            self._about_child(sa, message, kinds)
+            self.pfs_number, self.spi = sa._choose(message.body(ike.SA), self.ke_method)
+            self.plain_number = next((number for number, _, _, items in offer
+                                      if not any(kind == wire.KE_METHOD for kind, _, _ in items)),
+                                     None)
+            self.number = self.pfs_number
+        assert message.types() == kinds, message.types()
+
+    def _about_child(self, sa, message, kinds):
+        notify = message.notifies().get(wire.REKEY_SA)
+        if notify:
+            kinds.insert(0, ike.NOTIFY)
+            assert notify.proto == wire.ESP_PROTO and notify.data == b""
+            self.rekeys, = [child for child in sa.children if child.spi_out == notify.spi]
+        for kind, wanted in ((ike.TSI, sa.theirs), (wire.TSR, sa.ours)) if self.rekeys else ():
+            assert wire.parse_ts(message.body(kind)) == wire.parse_ts(
+                wire.selectors(wire.selector(*wanted))), "selectors of a rekey (section 2.9.2)"
+
+
 def _within(wanted, offered):
     return all((t[0], t[1], t[2] if len(t) > 2 else 0) in offered for t in wanted)
 
@@ -567,6 +671,7 @@ class Child:
         own, other = (from_i, from_r) if initiator else (from_r, from_i)
         self._out, self._in = (_esp(sa, spi, keys) for spi, keys in ((spi_out, own),
                                                                      (spi_in, other)))
+        self.begun = initiator          # by us: the exchange that made it
         self.inner = str(ipaddress.ip_network(sa.ours[0])[0])
         self.seq = 0
 

@@ -357,6 +357,58 @@ class InfoResponse(Response):
         sa.other_sa.close()
 
 
+class ChildAnswer(Response):
+    """The daemon was told to replace a child; our answer with a key exchange or without."""
+
+    def __init__(self, name, pfs=False):
+        self.name, self.pfs = name, pfs
+
+    def reach(self, world):
+        sa = world.case().establish()
+        world.control.ask("rekey", peer=sa.own.name)
+        sa.asked = sa.take_create()
+        assert sa.asked.rekeys is sa.children[0]
+        sa.asked.number = sa.asked.pfs_number if self.pfs else sa.asked.plain_number
+        return sa
+
+    def good(self, sa):
+        sa.fresh = Fresh(pfs=self.pfs)
+        return sa.create_response(sa.asked, sa.fresh)
+
+    def took(self, sa, data, answer=None):
+        sa.next_recv += 1
+        sa.sent_create_response(sa.asked, sa.fresh)
+
+    def finish(self, sa):
+        sa.answer_child_delete(sa.asked.rekeys)
+
+
+class RekeyAnswer(Response):
+    """The daemon was told to replace an IKE SA."""
+
+    name = "rekey"
+
+    def reach(self, world):
+        sa = world.case().establish()
+        world.control.ask("rekey", peer=sa.own.name, ike=True)
+        sa.asked = sa.take_create()
+        assert sa.asked.ike_sa
+        return sa
+
+    def good(self, sa):
+        sa.fresh = Fresh(ike_sa=True, method=sa.asked.ke_method)
+        return sa.create_response(sa.asked, sa.fresh)
+
+    def took(self, sa, data, answer=None):
+        sa.next_recv += 1
+        sa.new = sa.sent_create_response(sa.asked, sa.fresh)
+
+    def finish(self, sa):
+        """Everything goes on in the new SA, under the same name for whoever looks at it."""
+        sa.answer_delete()
+        sa.__dict__.update(sa.new.__dict__)
+
+
 class Taken(Outcome):
     """The daemon goes on as after the good response."""
 
@@ -440,6 +492,61 @@ class ChildRefused(Outcome):
         check_risen(after.risen(before), case, 1)
         assert after.child_sas == before.child_sas and world.alive(sa)
         sa.close()
+
+
+def goes_on(world, sa):
+    """An SA that lives has a child that carries, and another one when we ask."""
+    world.carries(sa)
+    sa.rekey_child(sa.children[0])
+    world.carries(sa)
+    sa.close()
+
+
+class NotMade(Outcome):
+    """What the daemon asked for in CREATE_CHILD_SA it does not get, and says why, with `words`;
+    all that there was lives on. `deleted`: it tells the peer to delete the child that the answer
+    has made there."""
+
+    def __init__(self, *words, deleted=False):
+        self.words, self.deleted = words, deleted
+
+    def run(self, world, step, sa, draft, case):
+        before = world.look()
+        sa.send(draft)
+        sa.next_recv += 1
+        if self.deleted:
+            request = sa.wait_request(ike.INFORMATIONAL)
+            assert request.body(ike.DELETE) == wire.delete(wire.ESP_PROTO, [sa.asked.spi])
+            sa.reply(sa.protected(ike.INFORMATIONAL, [], response=True))
+        after = world.settled()
+        world.peer.pump()
+        assert not world.peer.ike, f"a message: {world.peer.ike[0][1].hex()}"
+        check_risen(after.risen(before), case, 1)
+        after.check_sas(before)
+        text = world.last_error(sa)
+        assert all(word in text for word in self.words), f"{text!r} lacks some of {self.words}"
+        goes_on(world, sa)
+
+
+class Lost(Outcome):
+    """The daemon forgets the child without a word and asks for one from scratch (section 2.25)."""
+
+    def run(self, world, step, sa, draft, case):
+        before = world.look()
+        sa.send(draft)
+        sa.next_recv += 1
+        asked = sa.take_create()
+        assert asked.rekeys is None and not asked.ike_sa
+        sa.children.clear()
+        fresh = Fresh()
+        asked.number = asked.plain_number
+        sa.reply(sa.create_response(asked, fresh))
+        sa.sent_create_response(asked, fresh)
+        world.carries(sa)
+        after = world.settled()
+        check_risen(after.risen(before), case, 1)
+        after.check_sas(before)
+        goes_on(world, sa)
 
 
 # ---- changes
@@ -676,9 +783,18 @@ def protected(dies, refuse_unknown):
     ]
 
 
-def protected_response(ends, original_initiator):
+def as_response(rows):
+    """General cases, whose outcomes are those of requests, at a step that is a response. An error
+    that is beside a good answer is another case there."""
+    outcome = {Accepted: Taken(), Silent: Ignored(), Clear: Ignored()}
+    return [Case(row.name, row.rfc, row.change, outcome[type(row.outcome)], row.counter)
+            for row in rows if row.name != "unknown-error-notify"]
+
+
+def protected_response(ends, original_initiator, another=ike.CREATE_CHILD):
     """Changes of a response with an Encrypted payload. `ends`: what an authentic one that makes no
-    sense leads to; `original_initiator`: whether we are."""
+    sense leads to; `original_initiator`: whether we are; `another`: the number of an exchange that
+    it does not belong to."""
     def sk_in_sk(draft, _sa):
         draft.inner.append(Payload(ike.SK, os.urandom(40)))
 
@@ -699,7 +815,7 @@ def protected_response(ends, original_initiator):
              "ike.rx.stray_response"),
         Case("message-id-too-high", "2.2", fields(msgid=lambda m: m + 1), Ignored(),
              "ike.rx.stray_response"),
-        Case("exchange-of-another", "2.2", fields(exchange=ike.CREATE_CHILD), Ignored(),
+        Case("exchange-of-another", "2.2", fields(exchange=another), Ignored(),
              "ike.rx.stray_response"),
         Case("exchange-unknown", "2.2", fields(exchange=200), Ignored(), "ike.rx.stray_response"),
         Case("unencrypted", "1.4, 2.1", _unencrypted, Ignored(), "ike.rx.unprotected"),

@@ -119,6 +119,36 @@ class Draft:
         return whole + self.cipher.seal(whole, plain) + self.after
 
 
+class Fragments:
+    """A draft cut into `total` pieces (RFC 7383 section 2.5), each a draft of its own in `parts`;
+    for all else it is the whole one."""
+
+    def __init__(self, whole, total):
+        self.whole = whole
+        first, plain = chain(whole.inner)
+        size = -(-len(plain) // total)
+        self.parts = [self.part(number, total, plain[(number - 1) * size:number * size],
+                                first if number == 1 else 0) for number in range(1, total + 1)]
+
+    def part(self, number, total, plain=b"", following=0):
+        return dataclasses.replace(self.whole, sk_type=SKF, sk_next=following,
+                                   fragment=(number, total), plain=plain, inner=[])
+
+    def __getattr__(self, name):
+        return getattr(self.whole, name)
+
+
+def merge(parts):
+    """One message of its fragments, in their order."""
+    numbers = [part.fragment for part in parts]
+    assert numbers == [(at + 1, len(parts)) for at in range(len(parts))], numbers
+    first, *others = [part.payloads[0] for part in parts]
+    assert all(piece.type == 0 for piece in others), "Next Payload (RFC 7383 section 2.5)"
+    whole = dataclasses.replace(parts[0], fragment=None)
+    whole.payloads = split(first.type, b"".join(p.payloads[0].body for p in parts))[0]
+    return whole
+
+
 # ---- bodies of payloads
 
 

@@ -148,6 +148,11 @@ class World:
         listed = self.control.ask("peers", peer=name)["peers"]
         return [sa for entry in listed for sa in entry["ike_sas"]]
 
+    def last_error(self, sa):
+        """Why the last attempt with that peer failed, as the operator sees it."""
+        entry, = self.control.ask("peers", peer=sa.own.name)["peers"]
+        return entry["last_error"]
+
     def check_standing(self):
         """Nobody else's misbehaviour has touched it."""
         self.standing.children[0].ping(self.host4)
@@ -165,9 +170,9 @@ class World:
         """Packets both ways through the newest child. The initiator of an SA can receive only when
         it has dealt with the answer (section 2.8): where that is the daemon, that is waited for."""
         child = sa.children[-1]
-        if not sa.initiator:
+        if not child.begun:
             until(lambda: any(item["installed"] and item["spi_in"] == child.spi_out.hex()
-                              for entry in self.ike_sas(sa.section)
+                              for entry in self.ike_sas(getattr(sa, "section", sa.own.name))
                               for item in entry["child_sas"]), f"{sa.own.name}'s child to be there")
         child.ping(self.host4)
         child.pinged(self.host, self.host4)
