@@ -41,6 +41,7 @@ class Step:
     """A request of ours. The methods that differ are in the classes below."""
 
     name = ""
+    options = {}                        # of the SA
 
     def reach(self, world):
         raise NotImplementedError
@@ -60,7 +61,7 @@ class Init(Step):
     name = "init"
 
     def reach(self, world):
-        return world.case()
+        return world.case(**self.options)
 
     def good(self, sa):
         return sa.init_request()
@@ -77,7 +78,7 @@ class Auth(Step):
     name = "auth"
 
     def reach(self, world):
-        return world.case().start()
+        return world.case(**self.options).start()
 
     def good(self, sa):
         return sa.auth_request()
@@ -93,7 +94,7 @@ class Info(Step):
     name = "info"
 
     def reach(self, world):
-        return world.case().establish()
+        return world.case(**self.options).establish()
 
     def good(self, sa):
         return sa.info(Payload(ike.NOTIFY, ike.notify(50000)),
@@ -113,7 +114,7 @@ class NewChild(Step):
         self.name, self.rekeys, self.pfs = name, rekeys, pfs
 
     def reach(self, world):
-        return world.case().establish()
+        return world.case(**self.options).establish()
 
     def good(self, sa):
         sa.fresh = Fresh(pfs=self.pfs)
@@ -134,7 +135,7 @@ class Rekey(Step):
     name = "rekey"
 
     def reach(self, world):
-        return world.case().establish()
+        return world.case(**self.options).establish()
 
     def good(self, sa):
         sa.fresh = Fresh(ike_sa=True)
@@ -148,6 +149,29 @@ class Rekey(Step):
         """Everything goes on in the new SA, under the same name for whoever looks at it."""
         sa.close()
         sa.__dict__.update(sa.new.__dict__)
+
+
+class InFragments(Step):
+    """Another step whose message comes in `total` fragments (RFC 7383); what is changed is a
+    wire.Fragments. The whole is the same whenever it is sent."""
+
+    def __init__(self, step, total=3):
+        self.step, self.total, self.name = step, total, step.name
+        step.options = {"fragments": True}
+
+    def reach(self, world):
+        return self.step.reach(world)
+
+    def good(self, sa):
+        if not hasattr(sa, "whole"):
+            sa.whole = self.step.good(sa)
+        return wire.Fragments(sa.whole, self.total)
+
+    def took(self, sa, data, answer=None):
+        self.step.took(sa, data, answer)
+
+    def finish(self, sa):
+        self.step.finish(sa)
 
 
 # ---- outcomes
@@ -320,7 +344,7 @@ class AuthResponse(Response):
     name = "auth-response"
 
     def reach(self, world):
-        sa = world.call().answer_init()
+        sa = world.call(**self.options).answer_init()
         sa.take_auth_request()
         return sa
 
@@ -338,7 +362,7 @@ class InfoResponse(Response):
     name = "info-response"
 
     def reach(self, world):
-        sa = world.case().establish()
+        sa = world.case(**self.options).establish()
         other = world.case(sa.own.name.split(".")[0])
         other.ours = sa.ours
         other.establish()
@@ -364,7 +388,7 @@ class ChildAnswer(Response):
         self.name, self.pfs = name, pfs
 
     def reach(self, world):
-        sa = world.case().establish()
+        sa = world.case(**self.options).establish()
         world.control.ask("rekey", peer=sa.own.name)
         sa.asked = sa.take_create()
         assert sa.asked.rekeys is sa.children[0]
@@ -389,7 +413,7 @@ class RekeyAnswer(Response):
     name = "rekey"
 
     def reach(self, world):
-        sa = world.case().establish()
+        sa = world.case(**self.options).establish()
         world.control.ask("rekey", peer=sa.own.name, ike=True)
         sa.asked = sa.take_create()
         assert sa.asked.ike_sa
