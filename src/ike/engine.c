@@ -65,7 +65,7 @@ enum status ike_new(const struct alloc *mem, const struct crypto *crypto,
 		    struct ike **ret_ike)
 {
 	struct ike *ike;
-	enum status st = table_validate();
+	enum status st = table_validate(ike_exchanges, ike_n_exchanges);
 
 	if (st)
 		return st;

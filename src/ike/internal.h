@@ -774,8 +774,8 @@ const struct exchange_row *table_find(enum sa_state state, const struct wire_hdr
 				      const struct wire_payloads *p, bool *ret_missing);
 /* True when some row could take a message of that kind at all (before anything is decrypted). */
 bool table_expects(enum sa_state state, const struct wire_hdr *h, bool encrypted);
-/* Checks the table itself: rows reachable, no row shadowed, handlers present. */
-MUST enum status table_validate(void);
+/* Checks a table like that: rows reachable, no row shadowed, handlers present. */
+MUST enum status table_validate(const struct exchange_row *rows, size_t n);
 
 exchange_fn init_i_cookie, init_i_invalid_ke, init_i_error, init_i_answer;
 exchange_fn auth_i_answer, auth_i_refused, auth_r_request, auth_r_childless, auth_r_eap;

@@ -175,19 +175,20 @@ static bool shadows(const struct exchange_row *a, const struct exchange_row *b)
 	return (!a->notify || a->notify == b->notify) && (!a->any_error || b->any_error);
 }
 
-enum status table_validate(void)
+static bool sound(const struct exchange_row *r)
 {
-	for (size_t i = 0; i < ike_n_exchanges; i++) {
-		const struct exchange_row *r = &ike_exchanges[i];
+	return r->handler && r->story && r->states && r->states < S(SA_STATES) &&
+	       !(r->required & r->optional) &&
+	       (!(r->notify || r->any_error) || r->required & P(NOTIFY));
+}
 
-		if (!r->handler || !r->story || !r->states || r->states >= S(SA_STATES))
-			return ST_BUG;
-		if (r->required & r->optional)
-			return ST_BUG;
-		if ((r->notify || r->any_error) && !(r->required & P(NOTIFY)))
+enum status table_validate(const struct exchange_row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!sound(&rows[i]))
 			return ST_BUG;
 		for (size_t j = 0; j < i; j++)
-			if (shadows(&ike_exchanges[j], r))
+			if (shadows(&rows[j], &rows[i]))
 				return ST_BUG;
 	}
 	return ST_OK;
