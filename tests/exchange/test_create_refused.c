@@ -325,9 +325,6 @@ static const struct refusal refusals[] = {
 	{ IKE_CMD_REKEY_SA, WIRE_N_CHILD_SA_NOT_FOUND, 0, 0, "CHILD_SA_NOT_FOUND",
 	  "ike.refused.by_peer" },
 	{ IKE_CMD_REKEY_SA, 9999, 0, 0, "error 9999", "ike.refused.by_peer" },
-	/* a status, which is no answer */
-	{ IKE_CMD_REKEY_SA, 40000, 0, 0, "nothing of use", "ike.refused.by_peer" },
-	{ IKE_CMD_NEW_CHILD, 40000, 0, 0, "without saying why", "ike.refused.by_peer" },
 	/* section 1.3: only a method that was offered, each once */
 	{ IKE_CMD_REKEY_CHILD, WIRE_N_INVALID_KE_PAYLOAD, 2, 0, "INVALID_KE_PAYLOAD",
 	  "ike.refused.by_peer" },
