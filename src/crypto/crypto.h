@@ -248,9 +248,11 @@ struct crypto_cert_facts {
 	uint8_t serial[20];
 	uint8_t serial_len;
 	char auth[24]; /* what authenticated, for people: "ecdsa-p256-sha256" */
-	/* What a CRL's entry about it would be called: SHA-256 of the issuer's name (DER) and the
-	 * serial number.  See crypto_store_revoked(). */
-	uint8_t revocation_id[CRYPTO_REVOCATION_ID];
+	/* What a CRL's entry would be called: SHA-256 of the issuer's name (DER) and the serial
+	 * number.  See crypto_store_revoked().  First that about the certificate itself, then those
+	 * about the authorities between it and the anchor. */
+	uint8_t revocation_ids[CRYPTO_CERTS_MAX][CRYPTO_REVOCATION_ID];
+	uint8_t n_revocation_ids;
 	/* Its address blocks (RFC 3779), canonical, which the path covers; none: `has_blocks` is
 	 * false, and the certificate says nothing about addresses. */
 	bool has_blocks;

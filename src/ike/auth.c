@@ -177,11 +177,12 @@ enum ike_reason reason_of(const struct crypto_result *r)
 static enum ike_reason not_revoked(const struct ike_peer_conf *conf, const struct crypto_result *r,
 				   struct text *why)
 {
-	if (!is_revoked(conf, r->cert.revocation_id))
+	const char *what = what_is_revoked(conf, r->cert.revocation_ids, r->cert.n_revocation_ids);
+
+	if (!what)
 		return IKE_R_NONE;
-	text_add(why, "its certificate, serial number ");
+	text_fmt(why, "its %s is revoked; the certificate has serial number ", what);
 	text_hex(why, bytes_of(r->cert.serial, r->cert.serial_len));
-	text_add(why, ", is revoked");
 	return IKE_R_REVOKED;
 }
 

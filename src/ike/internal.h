@@ -436,12 +436,13 @@ struct handshake {
 	char claimed[IKE_IDENTITY_TEXT]; /* what the peer calls itself, once it said so */
 };
 
-/* What we keep of a peer's certificate for as long as its SA lives: reloads ask again whether it is
- * revoked, and what it may source. */
+/* What we keep of a peer's certificate for as long as its SA lives: reloads ask again whether it, or
+ * an authority above it, is revoked, and what it may source.  The blocks are followed by the ids of
+ * revocation. */
 struct cred {
 	wall_t not_after;
-	uint8_t revocation_id[CRYPTO_REVOCATION_ID];
 	bool has_blocks;
+	uint8_t n_revocation_ids;
 	uint16_t n_blocks;
 	struct ip_range blocks[];
 };
@@ -1296,8 +1297,11 @@ void peer_unbind(struct ike *ike, struct peer *p);
 
 struct bytes cred_put(struct arena *ar, const struct crypto_cert_facts *f);
 const struct cred *cred_of(struct bytes b); /* NULL for none */
-bool is_revoked(const struct ike_peer_conf *conf, const uint8_t id[CRYPTO_REVOCATION_ID]);
-bool cred_revoked(const struct ike_peer_conf *conf, const struct cred *cred);
+/* What of these, in the order of crypto_cert_facts, our list has: "certificate", or what is above
+ * it; NULL: nothing. */
+const char *what_is_revoked(const struct ike_peer_conf *conf,
+			    const uint8_t (*ids)[CRYPTO_REVOCATION_ID], size_t n);
+const char *cred_revoked(const struct ike_peer_conf *conf, const struct cred *cred);
 
 /* What an identity may source: see policy_authorise(). */
 MUST enum status member_authorise(struct arena *ar, const struct ike_peer_conf *conf,

@@ -117,16 +117,18 @@ void peer_unbind(struct ike *ike, struct peer *p)
 struct bytes cred_put(struct arena *ar, const struct crypto_cert_facts *f)
 {
 	size_t n = f->n_blocks < CRYPTO_BLOCKS_MAX ? f->n_blocks : CRYPTO_BLOCKS_MAX;
-	size_t size = sizeof(struct cred) + n * sizeof(f->blocks[0]);
+	size_t ids = f->n_revocation_ids * sizeof(f->revocation_ids[0]);
+	size_t size = sizeof(struct cred) + n * sizeof(f->blocks[0]) + ids;
 	struct cred *c = arena_new(ar, size);
 
 	if (!c)
 		return bytes_of(NULL, 0);
-	memcpy(c->revocation_id, f->revocation_id, sizeof(c->revocation_id));
 	c->not_after = f->not_after;
 	c->has_blocks = f->has_blocks;
 	c->n_blocks = (uint16_t)n;
 	memcpy(c->blocks, f->blocks, n * sizeof(f->blocks[0]));
+	c->n_revocation_ids = f->n_revocation_ids;
+	memcpy(&c->blocks[n], f->revocation_ids, ids);
 	return bytes_of(c, size);
 }
 
@@ -135,7 +137,7 @@ const struct cred *cred_of(struct bytes b)
 	return b.n ? (const void *)b.p : NULL;
 }
 
-bool is_revoked(const struct ike_peer_conf *conf, const uint8_t id[CRYPTO_REVOCATION_ID])
+static bool is_revoked(const struct ike_peer_conf *conf, const uint8_t id[CRYPTO_REVOCATION_ID])
 {
 	size_t low = 0, high = conf->n_revoked;
 
@@ -153,9 +155,20 @@ bool is_revoked(const struct ike_peer_conf *conf, const uint8_t id[CRYPTO_REVOCA
 	return false;
 }
 
-bool cred_revoked(const struct ike_peer_conf *conf, const struct cred *cred)
+const char *what_is_revoked(const struct ike_peer_conf *conf,
+			    const uint8_t (*ids)[CRYPTO_REVOCATION_ID], size_t n)
 {
-	return cred && is_revoked(conf, cred->revocation_id);
+	for (size_t i = 0; i < n; i++)
+		if (is_revoked(conf, ids[i]))
+			return i == 0 ? "certificate" : "certificate's authority";
+	return NULL;
+}
+
+const char *cred_revoked(const struct ike_peer_conf *conf, const struct cred *cred)
+{
+	return cred ? what_is_revoked(conf, (const void *)&cred->blocks[cred->n_blocks],
+				      cred->n_revocation_ids)
+		    : NULL;
 }
 
 enum status member_authorise(struct arena *ar, const struct ike_peer_conf *conf,

@@ -103,10 +103,11 @@ static unsigned compare(const struct ike_peer_conf *a, const struct ike_peer_con
 static enum ike_reason unwelcome(const struct ike_sa *sa, unsigned changes, struct text *why)
 {
 	const struct ike_peer_conf *conf = sa->peer->conf;
+	const char *revoked = cred_revoked(conf, sa->cred);
 
-	if (cred_revoked(conf, sa->cred)) {
+	if (revoked) {
 		policy_ident_text(why, &sa->remote_id);
-		text_add(why, ": its certificate is revoked");
+		text_fmt(why, ": its %s is revoked", revoked);
 		return IKE_R_REVOKED;
 	}
 	if (changes & CH_JUDGE) {

@@ -149,6 +149,68 @@ static void refused(void **state)
 	}
 }
 
+/* Two authorities between anchor and end entity: every level lies in the one above (RFC 3779
+ * section 2.3), and what is inherited comes from the next that says it. */
+static void longer_paths(void **state)
+{
+	static const struct {
+		const char *root, *upper, *lower, *leaf;
+		const char *blocks; /* NULL: refused */
+		const char *reason;
+	} rows[] = {
+		{ V46, V4, "IPv4:10.2.0.0/15", "IPv4:10.3.0.0/16", "10.3.0.0/16", NULL },
+		{ V46, "IPv4:inherit,IPv6:inherit", "IPv4:inherit", "IPv4:inherit", "10.0.0.0/8",
+		  NULL },
+		{ V46, "IPv4:10.2.0.0/16", "IPv4:inherit", "IPv4:inherit", "10.2.0.0/16", NULL },
+		{ V4, "IPv4:inherit", "IPv4:10.2.0.0/16", "IPv4:inherit", "10.2.0.0/16", NULL },
+		/* Wider than what is above it, though inside the anchor's. */
+		{ V4, "IPv4:10.2.0.0/16", V4, "IPv4:10.2.0.0/16", NULL,
+		  "\"O=warren, CN=Lower\" (10.0.0.0/8) are not all in those of certificate "
+		  "\"O=warren, CN=Upper\" (10.2.0.0/16)" },
+		{ V4, "IPv4:10.2.0.0/16", "IPv4:inherit", "IPv4:10.3.0.0/16", NULL,
+		  "\"O=warren, CN=L\" (10.3.0.0/16) are not all" },
+		/* A family lost on the way does not come back. */
+		{ V46, V46, V4, "IPv6:fd00::/32", NULL, "\"O=warren, CN=L\" (fd00::/32)" },
+		{ V46, V4, "IPv6:fd00::/32", "IPv6:fd00::/32", NULL, "\"O=warren, CN=Lower\"" },
+		/* Nor what a level between does not say at all. */
+		{ V4, V4, NULL, "IPv4:10.2.0.0/16", NULL, "\"O=warren, CN=L\"" },
+		{ V4, NULL, V4, "IPv4:10.2.0.0/16", NULL, "\"O=warren, CN=Lower\"" },
+		{ NULL, V4, V4, "IPv4:10.2.0.0/16", NULL, "\"O=warren, CN=Upper\"" },
+		{ V4, NULL, "IPv4:inherit", "IPv4:inherit", NULL, "from an issuer that has none" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *names[] = { "R", "Upper", "Lower", "L" };
+		const char *blocks[] = { rows[i].root, rows[i].upper, rows[i].lower, rows[i].leaf };
+		EVP_PKEY *keys[] = { w.root_key, w.inter_key, w.other_key, w.leaf_key };
+		X509 *path[4];
+		struct crypto_result r;
+
+		for (size_t k = 0; k < 4; k++)
+			path[k] = pki_cert(
+				&(struct pki_spec){ .name = names[k],
+						    .san = k == 3 ? "DNS:site-b.example" : NULL,
+						    .basic = k == 3 ? NULL : "critical,CA:TRUE",
+						    .blocks = blocks[k],
+						    .key = keys[k],
+						    .issuer = k ? path[k - 1] : NULL,
+						    .issuer_key = k ? keys[k - 1] : NULL });
+		r = verify_certs(add_trust(path[0]), w.leaf_key,
+				 (X509 *[]){ path[3], path[2], path[1] }, 3);
+		if (rows[i].blocks ? r.status != ST_OK : !strstr(r.reason, rows[i].reason))
+			print_error("row %zu: %s\n", i, r.reason);
+		if (rows[i].blocks) {
+			assert_accepted(&r);
+			assert_string_equal(blocks_text(&r.cert), rows[i].blocks);
+		} else {
+			assert_refused(&r, rows[i].reason);
+		}
+		for (size_t k = 0; k < 4; k++)
+			X509_free(path[k]);
+	}
+}
+
 /* As many as fit, and one more. */
 static void many(void **state)
 {
@@ -219,7 +281,8 @@ static void pinned(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(accepted),      cmocka_unit_test(refused), cmocka_unit_test(many),
+		cmocka_unit_test(accepted),      cmocka_unit_test(refused),
+		cmocka_unit_test(longer_paths),  cmocka_unit_test(many),
 		cmocka_unit_test(not_canonical), cmocka_unit_test(pinned),
 	};
 

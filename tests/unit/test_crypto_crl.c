@@ -211,7 +211,8 @@ static void no_list_for(void **state)
 
 	(void)state;
 	assert_refused(&r, "there is no CRL of \"O=warren, CN=Intermediate\", the issuer of "
-			   "certificate \"O=warren, CN=site-b\"");
+			   "certificate \"O=warren, CN=site-b\"; there are those of "
+			   "\"O=warren, CN=Root\"");
 	/* Without any CRL configured it is as ever. */
 	r = verify_certs(w.trust, w.leaf_key, certs, 2);
 	assert_accepted(&r);
@@ -266,19 +267,165 @@ static void several(void **state)
 	EVP_PKEY_free(key);
 }
 
-/* An authority between anchor and site that the anchor revoked. */
-static void revoked_authority(void **state)
+/* A path root -> Upper -> Lower -> site-b, its authorities with serial numbers 51 and 52, the end
+ * entity with 53. */
+struct tower {
+	EVP_PKEY *upper_key, *lower_key;
+	X509 *upper, *lower, *leaf;
+};
+
+static struct tower make_tower(const char *lower_usage)
 {
-	const char *serial = "1234567890abcdef"; /* what pki_cert() gives w.inter and w.leaf */
-	crypto_ref trust = trust_with(&(struct crl_spec){ .serials = { serial } }, 1);
-	X509 *certs[] = { w.leaf, w.inter };
-	struct crypto_result r = verify_certs(trust, w.leaf_key, certs, 2);
+	struct tower t = { .upper_key = pki_ec("P-256"), .lower_key = pki_ec("P-256") };
+
+	t.upper = pki_cert(&(struct pki_spec){ .name = "Upper",
+					       .serial = "51",
+					       .basic = "critical,CA:TRUE",
+					       .key = t.upper_key,
+					       .issuer = w.root,
+					       .issuer_key = w.root_key });
+	t.lower = pki_cert(&(struct pki_spec){ .name = "Lower",
+					       .serial = "52",
+					       .basic = "critical,CA:TRUE",
+					       .usage = lower_usage,
+					       .key = t.lower_key,
+					       .issuer = t.upper,
+					       .issuer_key = t.upper_key });
+	t.leaf = pki_cert(&(struct pki_spec){ .name = "site-b",
+					      .serial = "53",
+					      .san = "DNS:site-b.example",
+					      .key = w.leaf_key,
+					      .issuer = t.lower,
+					      .issuer_key = t.lower_key });
+	return t;
+}
+
+static void free_tower(struct tower *t)
+{
+	X509_free(t->upper);
+	X509_free(t->lower);
+	X509_free(t->leaf);
+	EVP_PKEY_free(t->upper_key);
+	EVP_PKEY_free(t->lower_key);
+}
+
+static struct crypto_result climb(const struct tower *t, crypto_ref trust)
+{
+	X509 *certs[] = { t->leaf, t->upper, t->lower };
+
+	return verify_certs(trust, w.leaf_key, certs, 3);
+}
+
+/* Only the root is an anchor; lists of the authorities below it are signed by these (RFC 5280
+ * section 6.3.3 f and g). */
+static void authorities_below(void **state)
+{
+	struct tower t = make_tower("critical,keyCertSign,cRLSign");
+	const struct crl_spec root = { .serials = { "1" } };
+	const struct crl_spec upper = { .name = "Upper", .key = t.upper_key };
+	const struct crl_spec lower = { .name = "Lower", .key = t.lower_key };
+	struct crl_spec no_upper = root, no_lower = upper, no_leaf = lower, others = lower;
+	struct crl_spec forged = lower, old = upper, early = lower;
 
 	(void)state;
-	/* The end entity comes first: its own issuer has no list here. */
-	assert_refused(&r, "there is no CRL of");
-	r = verify_serial(trust, serial, 0);
-	assert_refused(&r, "was revoked on");
+	no_upper.serials[0] = "51";
+	no_lower.serials[0] = "52";
+	no_leaf.serials[0] = "53";
+	/* Numbers that other authorities gave to others. */
+	others.serials[0] = "51";
+	others.serials[1] = "52";
+	forged.key = w.other_key;
+	old.until = -1;
+	early.from = 1;
+
+	const struct {
+		struct crl_spec crl[3];
+		size_t n;
+		const char *refused;
+	} rows[] = {
+		{ { root, upper, lower }, 3, NULL },
+		{ { others, upper, root }, 3, NULL },
+		/* Only the end entity's issuer needs one. */
+		{ { lower }, 1, NULL },
+		{ { root, upper },
+		  2,
+		  "there is no CRL of \"O=warren, CN=Lower\", the issuer of certificate "
+		  "\"O=warren, CN=site-b\"; there are those of \"O=warren, CN=Root\", "
+		  "\"O=warren, CN=Upper\"" },
+		{ { root, upper, no_leaf }, 3, "CN=site-b\" was revoked on" },
+		{ { no_leaf }, 1, "CN=site-b\" was revoked on" },
+		{ { root, no_lower, lower }, 3, "CN=Lower\" was revoked on" },
+		{ { no_upper, upper, lower }, 3, "CN=Upper\" was revoked on" },
+		{ { no_upper, lower }, 2, "CN=Upper\" was revoked on" },
+		/* Whose own certificate is revoked vouches for no list. */
+		{ { no_upper, no_lower, forged }, 3, "CN=Upper\" was revoked on" },
+		{ { root, upper, forged },
+		  3,
+		  "the CRL of \"O=warren, CN=Lower\" is signed by another key than that of "
+		  "certificate \"O=warren, CN=Lower\", which the peer sent" },
+		{ { root, old, lower }, 3, "the CRL of \"O=warren, CN=Upper\" is out of date" },
+		{ { root, upper, early },
+		  3,
+		  "the CRL of \"O=warren, CN=Lower\" is not valid before" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		crypto_ref trust = trust_with(rows[i].crl, rows[i].n);
+		struct crypto_result r = climb(&t, trust);
+
+		if (rows[i].refused ? !strstr(r.reason, rows[i].refused) : r.status != ST_OK)
+			print_error("row %zu: %s\n", i, r.reason);
+		if (rows[i].refused)
+			assert_refused(&r, rows[i].refused);
+		else
+			assert_accepted(&r);
+	}
+	free_tower(&t);
+}
+
+static void authority_without_the_right(void **state)
+{
+	struct tower t = make_tower("critical,keyCertSign");
+	const struct crl_spec lower = { .name = "Lower", .key = t.lower_key };
+	struct crypto_result r = climb(&t, trust_with(&lower, 1));
+
+	(void)state;
+	assert_refused(&r, "the CRL of \"O=warren, CN=Lower\" is signed without the right to "
+			   "(cRLSign) by certificate \"O=warren, CN=Lower\"");
+	free_tower(&t);
+}
+
+/* An authority below that took the name of an anchor: the anchor's list is not its own. */
+static void name_of_an_anchor(void **state)
+{
+	EVP_PKEY *key = pki_ec("P-256");
+	X509 *anchor = pki_cert(&(struct pki_spec){
+		.name = "Twin", .basic = "critical,CA:TRUE", .key = w.other_key });
+	X509 *below = pki_cert(&(struct pki_spec){ .name = "Twin",
+						   .basic = "critical,CA:TRUE",
+						   .key = key,
+						   .issuer = w.root,
+						   .issuer_key = w.root_key });
+	X509 *leaf = pki_cert(&(struct pki_spec){ .name = "site-b",
+						  .san = "DNS:site-b.example",
+						  .key = w.leaf_key,
+						  .issuer = below,
+						  .issuer_key = key });
+	X509 *anchors[] = { w.root, anchor }, *certs[] = { leaf, below };
+	const struct crl_spec spec = { .name = "Twin", .key = w.other_key };
+	struct crypto_result r;
+	char buf[300];
+	struct text why = TEXT_OF(buf);
+	crypto_ref ref;
+
+	(void)state;
+	assert_int_equal(load_bio(anchors, 2, crl_file(&spec, 1, false), &why, &ref), ST_OK);
+	r = verify_certs(ref, w.leaf_key, certs, 2);
+	assert_refused(&r, "the CRL of \"O=warren, CN=Twin\" is signed by another key");
+	X509_free(leaf);
+	X509_free(below);
+	X509_free(anchor);
+	EVP_PKEY_free(key);
 }
 
 static void not_taken(void **state)
@@ -292,10 +439,9 @@ static void not_taken(void **state)
 		struct crl_spec crl;
 		const char *why;
 	} rows[] = {
-		{ { .name = "Stranger", .key = w.other_key },
-		  "/crl: the CRL of \"O=warren, CN=Stranger\" is by none of the anchors; trusted: "
-		  "\"O=warren, CN=Root\", \"O=warren, CN=Mute\"" },
-		{ { .key = w.other_key }, "is signed by another key than the anchor of that name" },
+		{ { .key = w.other_key },
+		  "/crl: the CRL of \"O=warren, CN=Root\" is signed by another key than the anchor "
+		  "of that name" },
 		{ { .name = "Mute", .key = mute_key },
 		  "is signed by an anchor without the right to (cRLSign)" },
 		{ { .forever = true }, "does not say until when it holds (nextUpdate)" },
@@ -371,20 +517,46 @@ static void ids(void **state)
 		r = verify_serial(w.trust, spec.serials[i], 0);
 		assert_accepted(&r);
 		for (size_t k = 0; k < n; k++)
-			found += memcmp(list[k], r.cert.revocation_id, sizeof(list[0])) == 0;
+			found += memcmp(list[k], r.cert.revocation_ids[0], sizeof(list[0])) == 0;
 	}
 	assert_int_equal(found, 4);
 	/* An issuer of that serial number too, but another one. */
 	r = verify_leaf((struct pki_spec){ .serial = "2a" });
 	assert_accepted(&r);
 	for (size_t k = 0; k < n; k++)
-		assert_memory_not_equal(list[k], r.cert.revocation_id, sizeof(list[0]));
+		assert_memory_not_equal(list[k], r.cert.revocation_ids[0], sizeof(list[0]));
 	assert_int_equal(crypto_store_revoked(w.store, w.trust, &list, &n), ST_OK);
 	assert_int_equal(n, 0);
 	assert_int_equal(crypto_store_revoked(w.store, w.key, &list, &n), ST_INVAL);
 	none = trust_with(&(struct crl_spec){ 0 }, 1);
 	assert_int_equal(crypto_store_revoked(w.store, none, &list, &n), ST_OK);
 	assert_int_equal(n, 0);
+}
+
+/* The ids of a path are those of the lists of its authorities, at each level. */
+static void ids_of_a_path(void **state)
+{
+	struct tower t = make_tower(NULL);
+	const struct crl_spec spec[] = {
+		{ .name = "Lower", .key = t.lower_key, .serials = { "53" } },
+		{ .name = "Upper", .key = t.upper_key, .serials = { "52" } },
+		{ .serials = { "51" } },
+	};
+	struct crypto_result r = climb(&t, w.trust);
+
+	(void)state;
+	assert_accepted(&r);
+	assert_int_equal(r.cert.n_revocation_ids, ARRAY_LEN(spec));
+	for (size_t i = 0; i < ARRAY_LEN(spec); i++) {
+		const uint8_t(*list)[CRYPTO_REVOCATION_ID];
+		size_t n;
+
+		assert_int_equal(crypto_store_revoked(w.store, trust_with(&spec[i], 1), &list, &n),
+				 ST_OK);
+		assert_int_equal(n, 1);
+		assert_memory_equal(list[0], r.cert.revocation_ids[i], sizeof(list[0]));
+	}
+	free_tower(&t);
 }
 
 int main(void)
@@ -394,10 +566,13 @@ int main(void)
 		cmocka_unit_test(dates),
 		cmocka_unit_test(no_list_for),
 		cmocka_unit_test(several),
-		cmocka_unit_test(revoked_authority),
+		cmocka_unit_test(authorities_below),
+		cmocka_unit_test(authority_without_the_right),
+		cmocka_unit_test(name_of_an_anchor),
 		cmocka_unit_test(not_taken),
 		cmocka_unit_test(files),
 		cmocka_unit_test(ids),
+		cmocka_unit_test(ids_of_a_path),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

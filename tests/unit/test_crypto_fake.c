@@ -564,7 +564,8 @@ static void certificate_blocks(void **state)
 	r = run_verify(p, &in);
 	assert_false(r.cert.has_blocks);
 	crypto_fake_revocation_id(5, 3, id);
-	assert_memory_equal(r.cert.revocation_id, id, sizeof(id));
+	assert_int_equal(r.cert.n_revocation_ids, 1);
+	assert_memory_equal(r.cert.revocation_ids[0], id, sizeof(id));
 	crypto_fake_revocation_id(5, 4, other);
 	assert_memory_not_equal(id, other, sizeof(id));
 	crypto_fake_revocation_id(6, 3, other);

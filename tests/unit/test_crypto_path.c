@@ -308,6 +308,131 @@ static void path_length(void **state)
 	X509_free(certs[1]);
 }
 
+/* An anchor's own: it counts the authorities below it, whatever theirs say. */
+static void path_length_of_the_anchor(void **state)
+{
+	static const struct {
+		const char *root, *upper;
+		bool good;
+	} rows[] = {
+		{ "critical,CA:TRUE,pathlen:2", "critical,CA:TRUE,pathlen:9", true },
+		{ "critical,CA:TRUE,pathlen:1", "critical,CA:TRUE,pathlen:9", false },
+		{ "critical,CA:TRUE", "critical,CA:TRUE,pathlen:1", true },
+		{ "critical,CA:TRUE,pathlen:9", "critical,CA:TRUE,pathlen:0", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		X509 *root = pki_cert(&(struct pki_spec){
+			.name = "R", .basic = rows[i].root, .key = w.root_key });
+		X509 *upper = pki_cert(&(struct pki_spec){ .name = "U",
+							   .basic = rows[i].upper,
+							   .key = w.other_key,
+							   .issuer = root,
+							   .issuer_key = w.root_key });
+		X509 *lower = pki_cert(&(struct pki_spec){ .name = "L",
+							   .basic = "critical,CA:TRUE",
+							   .key = w.other_key,
+							   .issuer = upper,
+							   .issuer_key = w.other_key });
+		X509 *leaf = pki_cert(&(struct pki_spec){ .name = "site-b",
+							  .san = "DNS:site-b.example",
+							  .key = w.leaf_key,
+							  .issuer = lower,
+							  .issuer_key = w.other_key });
+		struct crypto_result r = verify_certs(add_trust(root), w.leaf_key,
+						      (X509 *[]){ leaf, lower, upper }, 3);
+
+		if (rows[i].good)
+			assert_accepted(&r);
+		else
+			assert_refused(&r, "path length constraint exceeded");
+		X509_free(root);
+		X509_free(upper);
+		X509_free(lower);
+		X509_free(leaf);
+	}
+}
+
+/* certs[0] is the end entity, the others its authorities, one above the other up to the root, or
+ * down from it as the peer may send them (RFC 7296 section 3.6: only the first has its place). */
+static void make_chain(X509 *certs[CRYPTO_CERTS_MAX + 1], size_t n, EVP_PKEY *key, bool downwards)
+{
+	X509 *issuer = w.root;
+	EVP_PKEY *issuer_key = w.root_key;
+
+	for (size_t i = 1; i < n; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "CA %zu", i);
+		issuer = certs[downwards ? i : n - i] =
+			pki_cert(&(struct pki_spec){ .name = name,
+						     .basic = "critical,CA:TRUE",
+						     .key = key,
+						     .issuer = issuer,
+						     .issuer_key = issuer_key });
+		issuer_key = key;
+	}
+	certs[0] = pki_cert(&(struct pki_spec){ .name = "site-b",
+						.san = "DNS:site-b.example",
+						.key = w.leaf_key,
+						.issuer = issuer,
+						.issuer_key = issuer_key });
+}
+
+static void free_chain(X509 **certs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		X509_free(certs[i]);
+}
+
+/* As long as a peer may send, in either order; one less of it and the path has a gap; and longer
+ * than a peer may send, with the rest among our anchors or not. */
+static void long_chains(void **state)
+{
+	X509 *certs[CRYPTO_CERTS_MAX + 1], *gap[CRYPTO_CERTS_MAX];
+	struct crypto_result r;
+
+	(void)state;
+	for (int downwards = 0; downwards < 2; downwards++) {
+		make_chain(certs, CRYPTO_CERTS_MAX, w.other_key, downwards);
+		r = verify_certs(w.trust, w.leaf_key, certs, CRYPTO_CERTS_MAX);
+		assert_accepted(&r);
+		assert_int_equal(r.cert.n_revocation_ids, CRYPTO_CERTS_MAX);
+		for (size_t out = 1; out < CRYPTO_CERTS_MAX; out++) {
+			memcpy(gap, certs, sizeof(gap));
+			gap[out] = w.leaf;
+			r = verify_certs(w.trust, w.leaf_key, gap, CRYPTO_CERTS_MAX);
+			assert_refused(&r, "is neither a trust anchor nor among the certificates "
+					   "sent");
+		}
+		free_chain(certs, CRYPTO_CERTS_MAX);
+	}
+	make_chain(certs, CRYPTO_CERTS_MAX + 1, w.other_key, false);
+	r = verify_certs(w.trust, w.leaf_key, certs, CRYPTO_CERTS_MAX);
+	assert_refused(&r, "issuer \"O=warren, CN=CA 1\" of certificate \"O=warren, CN=CA 2\" is "
+			   "neither a trust anchor nor among the certificates sent");
+	r = verify_certs(add_trust(certs[CRYPTO_CERTS_MAX]), w.leaf_key, certs, CRYPTO_CERTS_MAX);
+	assert_accepted(&r);
+	free_chain(certs, CRYPTO_CERTS_MAX + 1);
+}
+
+/* The first certificate is the one that AUTH was made with, whatever comes after it. */
+static void order_and_duplicates(void **state)
+{
+	struct crypto_result r;
+
+	(void)state;
+	r = verify_certs(w.trust, w.leaf_key, (X509 *[]){ w.inter, w.leaf }, 2);
+	assert_refused(&r, "key usage of certificate \"O=warren, CN=Intermediate\"");
+	r = verify_certs(w.trust, w.leaf_key, (X509 *[]){ w.leaf384, w.leaf, w.inter }, 3);
+	assert_refused(&r,
+		       "AUTH does not verify with the key of certificate \"O=warren, CN=site-c\"");
+	r = verify_certs(w.trust, w.leaf_key, (X509 *[]){ w.leaf, w.leaf, w.inter, w.inter }, 4);
+	assert_accepted(&r);
+	assert_int_equal(r.cert.n_revocation_ids, 2);
+}
+
 static void weak_algorithms(void **state)
 {
 	const struct pki_spec ca = { .basic = "critical,CA:TRUE" };
@@ -430,6 +555,9 @@ int main(void)
 		cmocka_unit_test(issuers_that_are_none),
 		cmocka_unit_test(site_as_issuer),
 		cmocka_unit_test(path_length),
+		cmocka_unit_test(path_length_of_the_anchor),
+		cmocka_unit_test(long_chains),
+		cmocka_unit_test(order_and_duplicates),
 		cmocka_unit_test(weak_algorithms),
 		cmocka_unit_test(keys_refused),
 		cmocka_unit_test(extensions_refused),

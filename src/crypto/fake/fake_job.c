@@ -297,7 +297,8 @@ static void note_facts(const struct fake_cert *cert, struct bytes raw,
 	mix_init(&m, MIX_FINGERPRINT, 0);
 	mix_add(&m, raw);
 	mix_out(&m, facts->fingerprint, sizeof(facts->fingerprint));
-	crypto_fake_revocation_id(cert->key, cert->issuer, facts->revocation_id);
+	crypto_fake_revocation_id(cert->key, cert->issuer, facts->revocation_ids[0]);
+	facts->n_revocation_ids = 1;
 	facts->has_blocks = cert->has_blocks;
 	facts->n_blocks = (uint16_t)cert->n_blocks;
 	memcpy(facts->blocks, cert->blocks, cert->n_blocks * sizeof(cert->blocks[0]));

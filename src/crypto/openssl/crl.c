@@ -1,11 +1,13 @@
 /*
  * crl.c - certificate revocation lists (RFC 5280 section 5).
  *
- * CRLs come with the trust anchors, from the operator, each issued by one of them.  So they are
- * verified once, when they are loaded, and not again for every peer; what may be wrong with them is
- * said when the configuration is read.  Kept out are lists that say less than they seem to: deltas,
- * those limited to some certificates or reasons, and any with a critical extension.  What remains
- * of section 6.3.3 is to look for the serial number, and the dates, at the moment of the job.
+ * CRLs come with the trust anchors, from the operator.  Those by an anchor are verified once, when
+ * they are loaded, and not again for every peer; what may be wrong with them is said when the
+ * configuration is read.  Those by an authority below are verified with the certificate that its
+ * path has, which comes with the peer (section 6.3.3 f and g: issuer of the certificate, and of the
+ * list).  Kept out are lists that say less than they seem to: deltas, those limited to some
+ * certificates or reasons, and any with a critical extension.  What remains of section 6.3.3 is to
+ * look for the serial number, and the dates, at the moment of the job.
  *
  * The end entity's issuer must have a list; what is between it and the anchor is held against those
  * that there are.
@@ -79,43 +81,40 @@ static enum status check_form(X509_CRL *crl, const char *name, struct text *why)
 
 enum signed_by { SIGNED_BY_NOBODY, SIGNED_BY_OTHER_KEY, SIGNED_WITHOUT_RIGHT, SIGNED_WELL };
 
-static enum signed_by try_anchor(X509_CRL *crl, X509 *anchor)
+static enum signed_by try_issuer(X509_CRL *crl, X509 *issuer)
 {
-	EVP_PKEY *key = X509_get0_pubkey(anchor);
+	EVP_PKEY *key = X509_get0_pubkey(issuer);
 
-	if (X509_NAME_cmp(X509_get_subject_name(anchor), X509_CRL_get_issuer(crl)) != 0)
+	if (X509_NAME_cmp(X509_get_subject_name(issuer), X509_CRL_get_issuer(crl)) != 0)
 		return SIGNED_BY_NOBODY;
 	if (!key || X509_CRL_verify(crl, key) != 1)
 		return SIGNED_BY_OTHER_KEY;
 	/* All ones when the extension is absent. */
-	return X509_get_key_usage(anchor) & KU_CRL_SIGN ? SIGNED_WELL : SIGNED_WITHOUT_RIGHT;
+	return X509_get_key_usage(issuer) & KU_CRL_SIGN ? SIGNED_WELL : SIGNED_WITHOUT_RIGHT;
 }
 
-/* RFC 5280 section 6.3.3 (f), (g). */
+/* RFC 5280 section 6.3.3 (f), (g), for anchors; who has another name is asked in crl_check(). */
 static enum status check_issuer(const struct trust_entry *t, X509_CRL *crl, const char *name,
 				struct text *why)
 {
 	enum signed_by best = SIGNED_BY_NOBODY;
 
 	for (int i = 0; i < sk_X509_num(t->certs); i++) {
-		enum signed_by by = try_anchor(crl, sk_X509_value(t->certs, i));
+		enum signed_by by = try_issuer(crl, sk_X509_value(t->certs, i));
 
 		best = by > best ? by : best;
 	}
 	switch (best) {
-	case SIGNED_WELL: return ST_OK;
 	case SIGNED_WITHOUT_RIGHT:
 		return refuse(crl, name, "is signed by an anchor without the right to (cRLSign)",
 			      why);
 	case SIGNED_BY_OTHER_KEY:
 		return refuse(crl, name, "is signed by another key than the anchor of that name",
 			      why);
-	case SIGNED_BY_NOBODY: break;
+	case SIGNED_BY_NOBODY:
+	case SIGNED_WELL: break;
 	}
-	begin(crl, name, why);
-	text_add(why, "is by none of the anchors; ");
-	explain_anchors(t, why);
-	return libcrypto_status(ST_INVAL);
+	return libcrypto_status(ST_OK);
 }
 
 static X509_CRL *crl_of(const struct trust_entry *t, const X509_NAME *issuer)
@@ -201,6 +200,7 @@ static enum status add_ids(struct trust_entry *t, X509_CRL *crl)
 	return st;
 }
 
+/* Lists that are verified only with a path count, too: whoever is on one is refused either way. */
 static enum status list_ids(struct trust_entry *t)
 {
 	size_t n = count_rows(t);
@@ -262,24 +262,56 @@ static enum status refuse_dates(X509_CRL *crl, bool expired, wall_t at, enum cry
 	return ST_REFUSE;
 }
 
-static enum status refuse_unlisted(X509 *cert, struct text *why)
+static enum status refuse_unlisted(const struct trust_entry *t, X509 *cert, struct text *why)
 {
 	text_add(why, "there is no CRL of \"");
 	explain_name(X509_get_issuer_name(cert), why);
 	text_add(why, "\", the issuer of ");
 	explain_cert(cert, why);
-	text_add(why, ": it must be a trust anchor too, and its CRL in the file");
+	text_add(why, "; there are those of ");
+	for (int i = 0; i < sk_X509_CRL_num(t->crls); i++) {
+		text_add(why, i > 0 ? ", \"" : "\"");
+		explain_name(X509_CRL_get_issuer(sk_X509_CRL_value(t->crls, i)), why);
+		text_add(why, "\"");
+	}
 	return ST_REFUSE;
 }
 
-static enum status check_cert(const struct trust_entry *t, X509 *cert, bool needed, wall_t at,
-			      enum crypto_fault *fault, struct text *why)
+static enum status refuse_signer(X509_CRL *crl, X509 *issuer, const char *what, struct text *why)
+{
+	text_add(why, "the CRL of \"");
+	explain_name(X509_CRL_get_issuer(crl), why);
+	text_fmt(why, "\" %s ", what);
+	explain_cert(issuer, why);
+	text_add(why, ", which the peer sent");
+	return libcrypto_status(ST_REFUSE);
+}
+
+/* RFC 5280 section 6.3.3 (f), (g), for an authority below the anchors. */
+static enum status check_signer(X509_CRL *crl, X509 *issuer, struct text *why)
+{
+	switch (try_issuer(crl, issuer)) {
+	case SIGNED_WELL: return ST_OK;
+	case SIGNED_WITHOUT_RIGHT:
+		return refuse_signer(crl, issuer, "is signed without the right to (cRLSign) by",
+				     why);
+	default: return refuse_signer(crl, issuer, "is signed by another key than that of", why);
+	}
+}
+
+/* `issuer`: NULL when it is an anchor, whose list was verified when it was loaded. */
+static enum status check_cert(const struct trust_entry *t, X509 *cert, X509 *issuer, bool needed,
+			      wall_t at, enum crypto_fault *fault, struct text *why)
 {
 	X509_CRL *crl = crl_of(t, X509_get_issuer_name(cert));
 	X509_REVOKED *row = NULL;
+	enum status st;
 
 	if (!crl)
-		return needed ? refuse_unlisted(cert, why) : ST_OK;
+		return needed ? refuse_unlisted(t, cert, why) : ST_OK;
+	st = issuer ? check_signer(crl, issuer, why) : ST_OK;
+	if (st != ST_OK)
+		return st;
 	/* Listed is listed, however old the list. */
 	if (X509_CRL_get0_by_cert(crl, &row, cert) != 0)
 		return refuse_revoked(cert, row, fault, why);
@@ -293,13 +325,16 @@ static enum status check_cert(const struct trust_entry *t, X509 *cert, bool need
 enum status crl_check(const struct trust_entry *t, STACK_OF(X509) * path, wall_t at,
 		      enum crypto_fault *fault, struct text *why)
 {
-
+	int anchor = sk_X509_num(path) - 1;
 	enum status st = ST_OK;
 
 	if (!t->crls)
 		return ST_OK;
-	/* Nobody revokes an anchor: who trusts it says so himself. */
-	for (int i = 0; st == ST_OK && i < sk_X509_num(path) - 1; i++)
-		st = check_cert(t, sk_X509_value(path, i), i == 0, at, fault, why);
+	/* From above, so that nobody who was revoked vouches for a list.  Nobody revokes an anchor:
+	 * who trusts it says so himself. */
+	for (int i = anchor - 1; st == ST_OK && i >= 0; i--)
+		st = check_cert(t, sk_X509_value(path, i),
+				i + 1 < anchor ? sk_X509_value(path, i + 1) : NULL, i == 0, at,
+				fault, why);
 	return st;
 }

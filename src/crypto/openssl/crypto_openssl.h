@@ -61,8 +61,9 @@ MUST enum status crypto_store_add_psk(struct crypto_store *s, const char *name, 
 MUST enum status crypto_store_add_ppk(struct crypto_store *s, const char *name, struct bytes ppk,
 				      crypto_ref *ret_ref);
 /* `crl` may be NULL; with one, whatever it lists is refused, and everything once it is out of date
- * (RFC 5280 section 6.3.3).  The file may have several, one of each anchor that issues certificates
- * of peers; an authority below an anchor has to be an anchor itself for its list to be used. */
+ * (RFC 5280 section 6.3.3).  The file may have several, one of each authority: anchors, and those
+ * below them that peers send.  Every authority that issues certificates of peers needs one; what
+ * other authorities issued is held against the lists that there are. */
 MUST enum status crypto_store_add_trust(struct crypto_store *s, const struct crypto_file *files,
 					size_t n, const struct crypto_file *crl, struct text *why,
 					crypto_ref *ret_ref);

@@ -148,15 +148,30 @@ static void explain_blocks(STACK_OF(X509) * path, int at, struct text *t)
 	text_fmt(t, " (%s)", buf);
 }
 
+/* The next below that spells out its blocks. */
+static int blocks_below(STACK_OF(X509) * path, int at)
+{
+	while (--at > 0) {
+		X509 *cert = sk_X509_value(path, at);
+		IPAddrBlocks *blocks = X509_get_ext_d2i(cert, NID_sbgp_ipAddrBlock, NULL, NULL);
+		bool spelled = blocks && !X509v3_addr_inherits(blocks);
+
+		sk_IPAddressFamily_pop_free(blocks, IPAddressFamily_free);
+		if (spelled)
+			return at;
+	}
+	return 0;
+}
+
 /* RFC 3779 section 2.3.  libcrypto names the issuer that has less. */
 static void explain_unnested(X509_STORE_CTX *ctx, X509 *issuer, struct text *t)
 {
 	STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(ctx);
-	int at = sk_X509_find(path, issuer);
+	int at = sk_X509_find(path, issuer), below = blocks_below(path, at);
 
 	text_add(t, "address blocks of ");
-	explain_cert(sk_X509_value(path, 0), t);
-	explain_blocks(path, 0, t);
+	explain_cert(sk_X509_value(path, below), t);
+	explain_blocks(path, below, t);
 	text_add(t, " are not all in those of ");
 	explain_cert(issuer, t);
 	/* Its error depth may lie behind the end: not to be used. */

@@ -364,6 +364,24 @@ static void note_validity(struct check *c, struct crypto_cert_facts *facts)
 	}
 }
 
+/* The anchor at the end has none: nobody revokes it, unless it is the peer's own. */
+static enum status note_revocation_ids(struct check *c, struct crypto_cert_facts *facts)
+{
+	STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(c->path);
+	size_t n = 0;
+
+	do {
+		X509 *cert = sk_X509_value(chain, (int)n);
+
+		if (revocation_id(c->trust, X509_get_issuer_name(cert),
+				  X509_get0_serialNumber(cert),
+				  facts->revocation_ids[n++]) != ST_OK)
+			return ST_NOMEM;
+	} while (n < CRYPTO_CERTS_MAX && (int)n < sk_X509_num(chain) - 1);
+	facts->n_revocation_ids = (uint8_t)n;
+	return ST_OK;
+}
+
 static enum status note_facts(struct check *c, struct crypto_sigalg alg,
 			      struct crypto_cert_facts *facts)
 {
@@ -374,8 +392,7 @@ static enum status note_facts(struct check *c, struct crypto_sigalg alg,
 	facts->serial_len = (uint8_t)ASN1_STRING_length(serial);
 	memcpy(facts->serial, ASN1_STRING_get0_data(serial), facts->serial_len);
 	auth_text(&auth, &c->kind, alg);
-	if (revocation_id(c->trust, X509_get_issuer_name(c->leaf), serial, facts->revocation_id) !=
-	    ST_OK)
+	if (note_revocation_ids(c, facts) != ST_OK)
 		return ST_NOMEM;
 	return ops_hash(c->kit->ops, CRYPTO_SHA2_256, c->in->certs[0], facts->fingerprint);
 }
