@@ -506,6 +506,154 @@ static void key_exchange_groups(void **state)
 	assert_false(policy_offers_ke(&none, 0));
 }
 
+/* A key exchange of the child's own (RFC 7296 sections 1.3.1 and 3.3.3): as asked for by either
+ * end, and left out where there is none (skip_ke). */
+static void selects_pfs(void **state)
+{
+	static const struct {
+		const char *ours, *theirs;
+		const char *suite; /* NULL: refused */
+		uint8_t number;
+		const char *skipped; /* the same without a key exchange */
+		uint8_t skipped_number;
+	} row[] = {
+		/* Several: the first of ours that they have. */
+		{ "aes128gcm16-x25519-ecp256", "aes128gcm16-ecp256-x25519", "aes128gcm16-x25519", 1,
+		  "aes128gcm16", 1 },
+		{ "aes128gcm16-ecp384-ecp256-x25519", "aes128gcm16-x25519-ecp256",
+		  "aes128gcm16-ecp256", 1, "aes128gcm16", 1 },
+		{ "aes128gcm16-ecp384-ecp521", "aes128gcm16-x25519-ecp256", NULL, 0, "aes128gcm16",
+		  1 },
+		/* Optional: preferred or not, by where it stands among ours. */
+		{ "aes128gcm16-x25519-modpnone", "aes128gcm16-modpnone-x25519",
+		  "aes128gcm16-x25519", 1, "aes128gcm16", 1 },
+		{ "aes128gcm16-modpnone-x25519", "aes128gcm16-x25519-modpnone", "aes128gcm16", 1,
+		  "aes128gcm16", 1 },
+		{ "aes128gcm16-modpnone-x25519", "aes128gcm16-x25519", "aes128gcm16-x25519", 1,
+		  "aes128gcm16", 1 },
+		{ "aes128gcm16-x25519-modpnone", "aes128gcm16-ecp256-modpnone", "aes128gcm16", 1,
+		  "aes128gcm16", 1 },
+		{ "aes128gcm16-x25519-modpnone", "aes128gcm16-ecp256", NULL, 0, "aes128gcm16", 1 },
+		/* NONE by name and NONE by absence are the same. */
+		{ "aes128gcm16-modpnone", "aes128gcm16", "aes128gcm16", 1, "aes128gcm16", 1 },
+		{ "aes128gcm16", "aes128gcm16-modpnone", "aes128gcm16", 1, "aes128gcm16", 1 },
+		{ "aes128gcm16-modpnone", "aes128gcm16-x25519", NULL, 0, "aes128gcm16", 1 },
+		{ "aes128gcm16-x25519", "aes128gcm16-modpnone", NULL, 0, "aes128gcm16", 1 },
+		/* In one of two proposals. */
+		{ "aes128gcm16-x25519, aes256gcm16", "aes256gcm16", "aes256gcm16", 1, "aes256gcm16",
+		  1 },
+		{ "aes128gcm16-x25519, aes256gcm16", "aes256gcm16, aes128gcm16-x25519",
+		  "aes128gcm16-x25519", 2, "aes128gcm16", 2 },
+		{ "aes128gcm16-x25519, aes256gcm16", "aes128gcm16, aes256gcm16", "aes256gcm16", 2,
+		  "aes128gcm16", 1 },
+		{ "aes128gcm16-x25519, aes256gcm16", "aes128gcm16", NULL, 0, "aes128gcm16", 1 },
+		{ "aes128gcm16, aes256gcm16-x25519", "aes128gcm16-x25519, aes256gcm16-x25519",
+		  "aes256gcm16-x25519", 2, "aes128gcm16", 1 },
+		{ "aes128gcm16-x25519, aes128gcm16", "aes128gcm16, aes128gcm16-x25519",
+		  "aes128gcm16-x25519", 2, "aes128gcm16", 1 },
+		{ "aes128gcm16, aes128gcm16-x25519", "aes128gcm16-x25519, aes128gcm16",
+		  "aes128gcm16", 2, "aes128gcm16", 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_LEN(row); i++) {
+		bool skip = i % 2;
+		const char *suite = skip ? row[i / 2].skipped : row[i / 2].suite;
+		struct wire_sa ours = sa(ESP, row[i / 2].ours), theirs = sa(ESP, row[i / 2].theirs);
+		struct policy_suite s;
+		struct bytes spi;
+		uint8_t number = 0;
+		char buf[512];
+		struct text why = TEXT_OF(buf);
+		enum status st = policy_select(&ours, &theirs, skip, &why, &s, &number, &spi);
+
+		if ((st == ST_OK) != (suite != NULL))
+			fail_msg("row %zu, skip %d: %s", i / 2, skip, status_name(st));
+		if (!suite)
+			continue;
+		assert_string_equal(suite_text(&s), suite);
+		assert_int_equal(number, skip ? row[i / 2].skipped_number : row[i / 2].number);
+		assert_int_equal(s.ke != 0, strstr(suite, "-x25519") || strstr(suite, "-ecp"));
+	}
+}
+
+static void accepts_pfs(void **state)
+{
+	static const struct {
+		const char *ours, *answer;
+		uint8_t number;
+		bool ok, skipped;
+	} row[] = {
+		{ "aes128gcm16-x25519-ecp256", "aes128gcm16-ecp256", 1, true, true },
+		{ "aes128gcm16-x25519-ecp256", "aes128gcm16-ecp384", 1, false, true },
+		{ "aes128gcm16-x25519-ecp256", "aes128gcm16-x25519-ecp256", 1, false, false },
+		/* What we insist on is not left out, and what we did not offer not put in. */
+		{ "aes128gcm16-x25519", "aes128gcm16", 1, false, true },
+		{ "aes128gcm16-x25519", "aes128gcm16-modpnone", 1, false, true },
+		{ "aes128gcm16", "aes128gcm16-x25519", 1, false, true },
+		{ "aes128gcm16-x25519-modpnone", "aes128gcm16", 1, true, true },
+		{ "aes128gcm16-x25519-modpnone", "aes128gcm16-modpnone", 1, true, true },
+		{ "aes128gcm16-x25519-modpnone", "aes128gcm16-x25519", 1, true, true },
+		{ "aes128gcm16-x25519-modpnone", "aes128gcm16-x25519-modpnone", 1, false, false },
+		/* In one of two proposals: as that says which has the number of the answer. */
+		{ "aes128gcm16-x25519, aes128gcm16", "aes128gcm16-x25519", 1, true, true },
+		{ "aes128gcm16-x25519, aes128gcm16", "aes128gcm16", 1, false, true },
+		{ "aes128gcm16-x25519, aes128gcm16", "aes128gcm16", 2, true, true },
+		{ "aes128gcm16-x25519, aes128gcm16", "aes128gcm16-x25519", 2, false, true },
+		{ "aes128gcm16-x25519, aes128gcm16", "aes128gcm16-x25519", 3, false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_LEN(row); i++) {
+		bool skip = i % 2, ok = skip ? row[i / 2].skipped : row[i / 2].ok;
+		struct wire_sa ours = sa(ESP, row[i / 2].ours), answer = sa(ESP, row[i / 2].answer);
+		struct wire_proposal one = answer.proposals[0];
+		struct policy_suite s;
+		struct bytes spi;
+		char buf[512];
+		struct text why = TEXT_OF(buf);
+		enum status st;
+
+		one.number = row[i / 2].number;
+		answer.proposals = &one;
+		st = policy_accept(&ours, &answer, skip, &why, &s, &spi);
+		if (st != (ok ? ST_OK : ST_REFUSE))
+			fail_msg("row %zu, skip %d: %s", i / 2, skip, status_name(st));
+		if (ok)
+			assert_int_equal(s.ke, skip ? 0 : policy_first_ke(&answer));
+	}
+}
+
+static void groups_of_children(void **state)
+{
+	static const struct {
+		const char *esp;
+		uint16_t first;
+		bool x25519, ecp256;
+	} row[] = {
+		{ "aes128gcm16", 0, false, false },
+		{ "aes128gcm16-modpnone", 0, false, false },
+		{ "aes128gcm16-x25519", CRYPTO_X25519, true, false },
+		{ "aes128gcm16-modpnone-x25519", CRYPTO_X25519, true, false },
+		{ "aes128gcm16-ecp256-x25519-modpnone", CRYPTO_ECP_256, true, true },
+		/* In one of two. */
+		{ "aes128gcm16, aes256gcm16-x25519", CRYPTO_X25519, true, false },
+		{ "aes128gcm16-ecp256, aes256gcm16", CRYPTO_ECP_256, false, true },
+		{ "aes128gcm16-modpnone, aes256gcm16-ecp256", CRYPTO_ECP_256, false, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct wire_sa s = sa(ESP, row[i].esp);
+
+		assert_int_equal(policy_first_ke(&s), row[i].first);
+		assert_int_equal(policy_offers_ke(&s, CRYPTO_X25519), row[i].x25519);
+		assert_int_equal(policy_offers_ke(&s, CRYPTO_ECP_256), row[i].ecp256);
+		/* NONE is no group that anybody could ask for (INVALID_KE_PAYLOAD). */
+		assert_false(policy_offers_ke(&s, 0));
+	}
+}
+
 /* A peer's list is readable, whatever is in it. */
 static void prints_what_peers_send(void **state)
 {
@@ -558,6 +706,9 @@ int main(void)
 		cmocka_unit_test(answer_is_accepted),
 		cmocka_unit_test(suite_becomes_a_proposal),
 		cmocka_unit_test(key_exchange_groups),
+		cmocka_unit_test(selects_pfs),
+		cmocka_unit_test(accepts_pfs),
+		cmocka_unit_test(groups_of_children),
 		cmocka_unit_test(prints_what_peers_send),
 		cmocka_unit_test(out_of_memory),
 	};
