@@ -8,7 +8,9 @@ import os
 import re
 import signal
 
+import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from lib import topo
 from lib.lab import run
@@ -72,19 +74,47 @@ def psk_needles(name, psk):
             f"{name} base64": base64.b64encode(psk.encode()), **pads}
 
 
+def secret_numbers(key):
+    """{name: bytes} of what makes a private key private, big-endian; for Ed25519 the seed and the
+    scalar that RFC 8032 section 5.1.5 makes of it."""
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        seed = key.private_bytes(serialization.Encoding.Raw, serialization.PrivateFormat.Raw,
+                                 serialization.NoEncryption())
+        scalar = bytearray(hashlib.sha512(seed).digest()[:32])
+        scalar[0] &= 248
+        scalar[31] = scalar[31] & 127 | 64
+        return {"seed": seed, "scalar": bytes(reversed(scalar))}
+    numbers = key.private_numbers()
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return {"scalar": numbers.private_value.to_bytes((key.key_size + 7) // 8, "big")}
+    half = key.key_size // 16
+    return {"d": numbers.d.to_bytes(2 * half, "big"),
+            **{part: getattr(numbers, part).to_bytes(half, "big")
+               for part in ("p", "q", "dmp1", "dmq1", "iqmp")}}
+
+
+def secret_lines(key, pem):
+    """Those lines of PEM that anybody who has the public key cannot know: not the end of an EC key,
+    nor the beginning of an RSA key."""
+    lines = [line for line in pem.splitlines() if not line.startswith(b"-----")]
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return lines
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return lines[:2 if key.key_size == 256 else 3]
+    return lines[len(lines) // 3:]
+
+
 def key_needles(name, path):
-    """A private key: the scalar in both byte orders, its lines of PEM, its DER."""
+    """A private key: its numbers in both byte orders, its lines of PEM."""
     with open(path, "rb") as file:
         pem = file.read()
     key = serialization.load_pem_private_key(pem, None)
-    scalar = key.private_numbers().private_value
-    size = (key.key_size + 7) // 8
-    lines = [line for line in pem.splitlines() if not line.startswith(b"-----")]
-    # The last lines have the public key only, which anybody may have.
-    secret = lines[:2 if key.key_size == 256 else 3]
-    return {f"{name} big-endian": scalar.to_bytes(size, "big"),
-            f"{name} little-endian": scalar.to_bytes(size, "little"),
-            **{f"{name} line {number}": line for number, line in enumerate(secret)}}
+    numbers = secret_numbers(key)
+    return {**{f"{name} {part} big-endian": number for part, number in numbers.items()},
+            **{f"{name} {part} little-endian": bytes(reversed(number))
+               for part, number in numbers.items()},
+            **{f"{name} line {number}": line
+               for number, line in enumerate(secret_lines(key, pem))}}
 
 
 def signer_of(daemon):
@@ -151,20 +181,27 @@ def test_no_pre_shared_key_in_the_daemon(two_sites):
     net.a.host.ping(net.b.host4)
 
 
-def test_no_private_key_in_the_daemon(two_sites, tmp_path):
-    """S4: P-256 on one side, P-384 on the other; the whole PKCS#8 file is searched for."""
+# What of a key the signer has in its memory for sure, as libcrypto keeps it.
+KEPT = {"p256": "scalar little-endian", "p384": "scalar little-endian", "rsa2048": "p little-endian",
+        "ed25519": "seed big-endian"}
+
+
+@pytest.mark.parametrize("kinds", [("p256", "p384"), ("rsa2048", "ed25519")], ids="-".join)
+def test_no_private_key_in_the_daemon(two_sites, tmp_path, kinds):
+    """S4: one kind of key on one side, one on the other; the whole PKCS#8 file is searched for."""
     net = two_sites
     root = Pki(str(tmp_path))
-    ours, theirs = root.leaf("site-a.example"), root.leaf("site-b.example", kind="p384")
+    ours = root.leaf("site-a.example", kind=kinds[0])
+    theirs = root.leaf("site-b.example", kind=kinds[1])
     right = Warrend(net.lab, net.b.gw, {}, {"a": cert_peer(
         net.b, net.a, theirs, ours.name, root, 4, start="listen")})
     left = Warrend(net.lab, net.a.gw, {}, {"b": cert_peer(
         net.a, net.b, ours, theirs.name, root, 4, start="up")})
     left.wait_up("b")
     right.wait_up("a")
-    for daemon, leaf in ((left, ours), (right, theirs)):
+    for daemon, leaf, kind in ((left, ours, kinds[0]), (right, theirs, kinds[1])):
         use_commands(daemon)
-        must_not_have(daemon, key_needles("key", leaf.key), {"key little-endian"})
+        must_not_have(daemon, key_needles("key", leaf.key), {f"key {KEPT[kind]}"})
 
 
 def status_of(pid):
