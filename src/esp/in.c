@@ -73,7 +73,7 @@ enum esp_fault esp_in_prepare(const struct esp_in *in, uint8_t *packet, size_t n
 	size_t around = (size_t)s->head + s->icv;
 	enum esp_fault f;
 
-	if (n < around + s->align || (n - around) % s->align || n > UINT32_MAX)
+	if (n < around + s->align || ((n - around) & (s->align - 1u)) || n > UINT32_MAX)
 		return ESP_F_SHORT;
 	pkt->seq = esp_window_infer(&in->window, load_be32(packet + 4));
 	f = esp_window_test(&in->window, pkt->seq);
