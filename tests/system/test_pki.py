@@ -123,9 +123,12 @@ def test_foreign_request(corp):
                      "10.78.0.0/16")["id"] == "gw2.example"
     assert "not for other.example" in corp.refused("sign", "f.req", "--id", "other.example",
                                                    "--prefix", "10.79.0.0/16")
-    corp.openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "r.key", "-out",
-                 "r.req", "-subj", "/CN=r.example", "-addext", "subjectAltName=DNS:r.example")
-    assert "RSA of 2048 bits" in corp.refused("sign", "r.req", "--prefix", "10.80.0.0/16")
+    for bits in (1024, 2048):
+        corp.openssl("req", "-new", "-newkey", f"rsa:{bits}", "-nodes", "-keyout", "r.key", "-out",
+                     f"r{bits}.req", "-subj", "/CN=r.example", "-addext",
+                     "subjectAltName=DNS:r.example")
+    assert "RSA of 1024 bits" in corp.refused("sign", "r1024.req", "--prefix", "10.80.0.0/16")
+    assert corp.json("sign", "r2048.req", "--prefix", "10.80.0.0/16")["id"] == "r.example"
 
 
 def test_secrets_stay_where_they_are(corp):
