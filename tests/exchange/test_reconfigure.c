@@ -654,6 +654,134 @@ static void faults_while_reloading(void **state)
 	}
 }
 
+/* ---- each setting ---------------------------------------------------------------------------- */
+
+/* A selector of the list differs in one thing. */
+static struct wire_ts_list other_ts(struct test_conf *c, struct wire_ts_list l, int what)
+{
+	struct wire_ts ts = l.ts[0];
+
+	switch (what) {
+	case 0: ts.proto = 6; break;
+	case 1: ts.port_start = 1; break;
+	case 2: ts.port_end = 1000; break;
+	case 3: ts.end.b[2] = 7; break;
+	default: ts.start.b[3] = 1; break;
+	}
+	l.ts = (const void *)test_conf_dup(c, bytes_of(&ts, sizeof(ts))).p;
+	l.n = 1;
+	return l;
+}
+
+enum {
+	LIVES = 6,
+	TERMS = 9,
+	SELECTOR = 5,
+	UNTOUCHED = LIVES + 1,
+	SETTINGS = UNTOUCHED + TERMS + 2 * SELECTOR,
+};
+
+/* The first ones are no reason for another SA, all others are. */
+static void set(struct test_conf *c, struct ike_peer_conf *p, unsigned i)
+{
+	switch (i) {
+	case 0: p->life.ike_soft = dur_s(5000); break;
+	case 1: p->life.ike_hard = dur_s(9000); break;
+	case 2: p->life.child_soft = dur_s(5000); break;
+	case 3: p->life.child_hard = dur_s(9000); break;
+	case 4: p->life.reauth = dur_s(5000); break;
+	case 5: p->life.outlive_certs = true; break;
+	case 6: p->start = IKE_START_LISTEN; break;
+	/* of the IKE SA: number, kind and length of transforms; of its child */
+	case 7: p->ike = test_conf_sa(c, WIRE_PROTO_IKE, "aes128gcm16-prfsha256-ecp256"); break;
+	case 8: p->ike = test_conf_sa(c, WIRE_PROTO_IKE, "aes256gcm16-prfsha256-ecp256"); break;
+	case 9: p->ike = test_conf_sa(c, WIRE_PROTO_IKE, "aes128gcm16-prfsha512-ecp256"); break;
+	case 10: p->ike = test_conf_sa(c, WIRE_PROTO_IKE, "aes128-sha256-prfsha256-ecp256"); break;
+	case 11: p->esp = test_conf_sa(c, WIRE_PROTO_ESP, "aes256gcm16"); break;
+	case 12: p->esp = test_conf_sa(c, WIRE_PROTO_ESP, "aes128gcm16-esn"); break;
+	case 13: p->fragmentation = !p->fragmentation; break;
+	case 14: p->local_id = test_conf_ident(c, "a@a.example"); break;
+	case 15: p->own_digest[3] ^= 1; break;
+	default:
+		i -= UNTOUCHED + TERMS;
+		if (i < SELECTOR)
+			p->ts_local = other_ts(c, p->ts_local, (int)i);
+		else
+			p->ts_remote = other_ts(c, p->ts_remote, (int)(i - SELECTOR));
+	}
+}
+
+/* One setting changes at the end that called: at once there is another attempt if the SA would be
+ * another one, and not a single datagram if it would not. */
+static void each_setting(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < SETTINGS; i++) {
+		struct test_conf *c;
+		struct pair p;
+		unsigned sent;
+
+		pair_init(&p, 1200 + i);
+		p.pa->start = IKE_START_UP;
+		p.pa->ike = test_conf_sa(p.ca, WIRE_PROTO_IKE, "aes128gcm16-prfsha256-x25519");
+		p.pb->ike = test_conf_sa(p.cb, WIRE_PROTO_IKE, "aes128gcm16-prfsha256-x25519");
+		p.pa->esp = test_conf_sa(p.ca, WIRE_PROTO_ESP, "aes128gcm16");
+		p.pb->esp = test_conf_sa(p.cb, WIRE_PROTO_ESP, "aes128gcm16");
+		pair_start(&p);
+		world_run(p.w);
+		assert_true(pair_is_up(&p));
+		sent = p.a->sent;
+		c = test_conf_copy(p.ca);
+		set(c, &c->peer[0], i);
+		node_reconfigure(p.a, c);
+		assert_int_equal(node_events(p.a, IKE_EV_CONNECTING), i < UNTOUCHED ? 1 : 2);
+		assert_int_equal(p.a->sent > sent, i >= UNTOUCHED);
+		assert_int_equal(p.a->n_children, 1);
+		same_again(p.a);
+		world_drop_all(p.w);
+		pair_done(&p);
+	}
+}
+
+/* Whoever walks through what there is may stop; of what is not there nothing is told. */
+static bool stop_sa(void *ctx, const struct ike_sa_info *info)
+{
+	(void)info;
+	++*(unsigned *)ctx;
+	return false;
+}
+
+static bool stop_child(void *ctx, const struct ike_child_info *info)
+{
+	(void)info;
+	++*(unsigned *)ctx;
+	return false;
+}
+
+static void walks(void **state)
+{
+	struct ike_sa_info none = { .spi_i = 1, .spi_r = 2 };
+	struct node *one, *two;
+	unsigned n = 0;
+	struct star s;
+
+	(void)state;
+	star_init(&s, 1240);
+	star_hub(&s);
+	one = star_join(&s, 1);
+	two = star_join(&s, 2);
+	assert_true(star_ping(&s, one, 1, two, 2));
+	assert_int_equal(ike_totals(s.hub->ike).sas, 2);
+	ike_each_sa(s.hub->ike, s.w->now, stop_sa, &n);
+	assert_int_equal(n, 1);
+	ike_each_sa_of(one->ike, s.w->now, STAR_PEER, stop_sa, &n);
+	assert_int_equal(n, 2);
+	ike_each_sa_of(one->ike, s.w->now, 4711, stop_sa, &n);
+	ike_each_child(one->ike, s.w->now, &none, stop_child, &n);
+	assert_int_equal(n, 2);
+	star_done(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -678,6 +806,8 @@ int main(void)
 		cmocka_unit_test(the_network_is_removed),
 		cmocka_unit_test(silence_comes_and_goes),
 		cmocka_unit_test(faults_while_reloading),
+		cmocka_unit_test(each_setting),
+		cmocka_unit_test(walks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
