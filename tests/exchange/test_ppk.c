@@ -49,11 +49,11 @@ static void every_row(void **state)
 		struct end a, b;
 		enum outcome want;
 	} rows[] = {
-		{ { NONE }, { NONE }, WITHOUT },
-		{ { OPTIONAL, 5, "x" }, { NONE }, WITHOUT },
-		{ { REQUIRED, 5, "x" }, { NONE }, REFUSED_BY_A },
-		{ { NONE }, { OPTIONAL, 5, "x" }, WITHOUT },
-		{ { NONE }, { REQUIRED, 5, "x" }, REFUSED_BY_B },
+		{ { NONE, 0, NULL }, { NONE, 0, NULL }, WITHOUT },
+		{ { OPTIONAL, 5, "x" }, { NONE, 0, NULL }, WITHOUT },
+		{ { REQUIRED, 5, "x" }, { NONE, 0, NULL }, REFUSED_BY_A },
+		{ { NONE, 0, NULL }, { OPTIONAL, 5, "x" }, WITHOUT },
+		{ { NONE, 0, NULL }, { REQUIRED, 5, "x" }, REFUSED_BY_B },
 		{ { OPTIONAL, 5, "x" }, { OPTIONAL, 5, "x" }, WITH },
 		{ { OPTIONAL, 5, "x" }, { REQUIRED, 5, "x" }, WITH },
 		{ { REQUIRED, 5, "x" }, { OPTIONAL, 5, "x" }, WITH },
