@@ -1,6 +1,7 @@
 /*
  * doctor_files.c - the configuration, the files it names, and their dates.
  */
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <sys/stat.h>
@@ -158,22 +159,6 @@ void doctor_certificates(struct doctor *d)
 
 /* ---- revocation lists -------------------------------------------------------------------- */
 
-static X509_CRL *read_crl(const char *path)
-{
-	FILE *file = fopen(path, "re");
-	X509_CRL *crl;
-
-	if (!file)
-		return NULL;
-	crl = PEM_read_X509_CRL(file, NULL, NULL, NULL);
-	if (!crl) {
-		rewind(file);
-		crl = d2i_X509_CRL_fp(file, NULL);
-	}
-	fclose(file);
-	return crl;
-}
-
 /* False when it has no date, or none that can be read. */
 static bool next_update(const X509_CRL *crl, int64_t *ret)
 {
@@ -186,28 +171,54 @@ static bool next_update(const X509_CRL *crl, int64_t *ret)
 	return true;
 }
 
-static void check_crl(struct doctor *d, const char *path)
+/* Takes the list. */
+static void note_update(X509_CRL *crl, int64_t *least)
 {
-	X509_CRL *crl = read_crl(path);
-	struct finding f;
 	int64_t left;
 
-	if (!crl)
-		return; /* the configuration has an error about it */
-	if (next_update(crl, &left)) {
-		doctor_begin(&f, "crl",
-			     left < 0          ? DOCTOR_PROBLEM
-			     : left < CRL_SOON ? DOCTOR_WARNING
-					       : DOCTOR_OK);
-		text_fmt(&f.t, "%s ", path);
-		text_add(&f.t, left < 0 ? "is out of date for " : "has to be replaced in ");
-		days_left(&f.t, left < 0 ? -left : left);
-		text_add(&f.w, "once it is out of date no certificate is accepted any more");
-		text_fmt(&f.m, "warren pki crl at the authority, copy crl.pem to %s, warren reload",
-			 path);
-		doctor_end(d, &f);
-	}
+	if (crl && next_update(crl, &left) && left < *least)
+		*least = left;
 	X509_CRL_free(crl);
+}
+
+/* Seconds until the first of its lists is out of date: one in DER, or any number in PEM; INT64_MAX:
+ * none can be read, and the configuration has an error about it. */
+static int64_t first_update(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	int64_t least = INT64_MAX;
+	X509_CRL *crl;
+
+	if (!file)
+		return least;
+	while ((crl = PEM_read_X509_CRL(file, NULL, NULL, NULL)))
+		note_update(crl, &least);
+	if (least == INT64_MAX) {
+		rewind(file);
+		note_update(d2i_X509_CRL_fp(file, NULL), &least);
+	}
+	ERR_clear_error();
+	fclose(file);
+	return least;
+}
+
+static void check_crl(struct doctor *d, const char *path)
+{
+	int64_t left = first_update(path);
+	struct finding f;
+
+	if (left == INT64_MAX)
+		return;
+	doctor_begin(&f, "crl",
+		     left < 0          ? DOCTOR_PROBLEM
+		     : left < CRL_SOON ? DOCTOR_WARNING
+				       : DOCTOR_OK);
+	text_fmt(&f.t, "%s ", path);
+	text_add(&f.t, left < 0 ? "is out of date for " : "has to be replaced in ");
+	days_left(&f.t, left < 0 ? -left : left);
+	text_add(&f.w, "once it is out of date no certificate is accepted any more");
+	text_fmt(&f.m, "warren pki crl at the authority, copy crl.pem to %s, warren reload", path);
+	doctor_end(d, &f);
 }
 
 /* Each file once. */

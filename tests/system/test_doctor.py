@@ -291,6 +291,12 @@ def test_crl(hub, lab):
     named(hub.hub_ns, conf, "crl", "warning", corp.crl, "days")
     corp.pki("crl", "--dir", corp.dir)
     assert good(doctor(hub.hub_ns, conf), "crl")
+    # Of several the one that ends first.
+    below = Authority(lab, "below")
+    below.pki("crl", "--dir", below.dir, "--days", "4")
+    with open(corp.crl, "a") as both, open(below.crl) as more:
+        both.write(more.read())
+    named(hub.hub_ns, conf, "crl", "warning", corp.crl, "has to be replaced in", "days")
 
 
 def test_permissions(site):
