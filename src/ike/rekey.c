@@ -27,21 +27,22 @@ static void relate(struct ike_sa *old, struct ike_sa *sa)
 	sa->predecessor = old;
 }
 
-/* A peer that rekeys and rekeys has no more than a few of its old ones here. */
-static void forget_oldest(struct ike *ike, struct peer *p)
+/* A peer that rekeys and rekeys has no more than a few of its old ones here, and `last`, which is
+ * still being worked with. */
+static void forget_oldest(struct ike *ike, const struct ike_sa *last)
 {
 	struct ike_sa *oldest = NULL;
 	unsigned n_spent = 0;
 
-	list_for_each(n, &p->sas) {
+	list_for_each(n, &last->peer->sas) {
 		struct ike_sa *sa = CONTAINER_OF(n, struct ike_sa, peer_node);
 
-		if (sa->state != SA_REPLACED && sa->state != SA_CLOSED)
+		if (sa == last || (sa->state != SA_REPLACED && sa->state != SA_CLOSED))
 			continue;
 		oldest = oldest ? oldest : sa;
 		n_spent++;
 	}
-	if (n_spent > IKE_MAX_SAS_PER_PEER)
+	if (n_spent >= IKE_MAX_SAS_PER_PEER)
 		sa_remove(ike, oldest, "replaced");
 }
 
@@ -60,7 +61,7 @@ void rekey_adopt_rival(struct ike *ike, struct ike_sa *sa)
 	sa_end_attempts(ike, sa);
 	sa_inherit(ike, sa, rival);
 	await_delete(ike, sa);
-	forget_oldest(ike, rival->peer);
+	forget_oldest(ike, sa);
 }
 
 bool rekey_unanswered(struct ike *ike, struct ike_sa *sa)

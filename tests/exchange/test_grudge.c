@@ -1,0 +1,137 @@
+/* A peer that is who it says, and means no good: what it may make of CREATE_CHILD_SA (RFC 7296
+ * sections 1.3, 2.8, 2.25).  It does things in an order that nobody needs, never ends what it
+ * should end, and answers what was asked before the world changed. */
+#include "exchange/exchange.h"
+
+#include "ike/limits.h"
+
+static void done(struct pair *p, struct script *s)
+{
+	script_done(s);
+	pair_done(p);
+}
+
+/* ---- what a script says --------------------------------------------------------------------- */
+
+static void put_ike_sa(struct script *s, uint64_t spi)
+{
+	char buf[256];
+	struct text why = TEXT_OF(buf);
+	struct wire_proposal proposal;
+	struct wire_sa sa = { &proposal, 1 };
+	uint8_t raw[8];
+
+	assert_int_equal(policy_proposal_parse(&s->mem, WIRE_PROTO_IKE, s->ike, &why, &proposal),
+			 ST_OK);
+	store_be64(raw, spi);
+	proposal.spi = BYTES_OF(raw);
+	wire_put_sa(&s->out, &sa);
+}
+
+static void put_nonce(struct script *s, uint8_t octet)
+{
+	uint8_t nonce[32];
+
+	memset(nonce, octet, sizeof(nonce));
+	wire_put_nonce(&s->out, BYTES_OF(nonce));
+}
+
+/* HDR, SK {SA, Ni, KEi} */
+static void ask_ike_rekey(struct script *s, uint64_t spi)
+{
+	script_begin(s, WIRE_CREATE_CHILD_SA, false);
+	put_ike_sa(s, spi);
+	put_nonce(s, 1);
+	wire_put_ke(&s->out, s->suite.ke, bytes_of(s->pub, s->n_pub));
+	script_send(s);
+}
+
+static void delete_ike(struct script *s)
+{
+	script_begin(s, WIRE_INFORMATIONAL, false);
+	wire_put_delete(&s->out, WIRE_PROTO_IKE, 0, bytes_of(NULL, 0));
+	script_send(s);
+	assert_true(script_exchange(s));
+}
+
+static ike_sa_id sa_with(const struct node *n, uint64_t spi_i)
+{
+	struct node_sa sas[8];
+	size_t n_sas = node_sas(n, sas, ARRAY_LEN(sas));
+
+	for (size_t i = 0; i < n_sas && i < ARRAY_LEN(sas); i++)
+		if (sas[i].info.spi_i == spi_i)
+			return sas[i].info.id;
+	return 0;
+}
+
+/* ---- IKE SAs that nobody deletes ---------------------------------------------------------------
+ */
+
+static void rekey_without_delete(struct pair *p)
+{
+	assert_int_equal(node_command(p->a, IKE_CMD_REKEY_SA, PAIR_PEER), ST_OK);
+	while (world_packets(p->w)) {
+		struct packet *next = world_packet(p->w, 0);
+
+		if (packet_exchange(next) == WIRE_CREATE_CHILD_SA)
+			world_deliver(p->w, next);
+		else
+			world_drop(p->w, next);
+	}
+}
+
+/* The peer has two lines of IKE SAs, and as many spent ones of the second as we keep, when it
+ * deletes the first, which both ends were rekeying: the oldest of all is the one at hand. */
+static void the_one_at_hand_is_the_oldest(void **state)
+{
+	struct ike_cmd rekey = { .kind = IKE_CMD_REKEY_SA };
+	struct packet *auth;
+	struct script s;
+	struct pair p;
+
+	(void)state;
+	pair_init(&p, 1000);
+	test_conf_addresses(p.cb, p.pb, "");
+	pair_start(&p);
+	connect(p.a);
+	deliver(p.w, p.a, WIRE_IKE_SA_INIT, REQUEST, 0);
+	deliver(p.w, p.b, WIRE_IKE_SA_INIT, RESPONSE, 0);
+	next_is(p.w, p.a, WIRE_IKE_AUTH, REQUEST, 1);
+	auth = packet_keep(world_packet(p.w, 0));
+	world_drop_all(p.w);
+	script_init(&s, p.w, "192.0.2.9", p.b, true);
+	script_connect(&s);
+	world_hand_over(p.w, auth);
+	packet_free(auth);
+	/* Asked whether it is still there. */
+	assert_true(script_take(&s));
+	script_begin(&s, WIRE_INFORMATIONAL, true);
+	script_send(&s);
+	world_run(p.w);
+	for (unsigned i = 0; i < IKE_MAX_SAS_PER_PEER; i++)
+		rekey_without_delete(&p);
+	rekey.sa = sa_with(p.b, s.spi_i);
+	assert_int_equal(node_cmd(p.b, &rekey), ST_OK);
+	assert_true(script_take(&s));
+	assert_int_equal(packet_exchange(s.packet), WIRE_CREATE_CHILD_SA);
+	ask_ike_rekey(&s, 77);
+	assert_true(script_exchange(&s));
+	assert_true(s.in.sa.n);
+	delete_ike(&s);
+	assert_true(packet_is_response(s.packet));
+	assert_int_not_equal(sa_with(p.b, 77), 0);
+	done(&p, &s);
+}
+
+/* With an argument: only tests of such a name. */
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_one_at_hand_is_the_oldest),
+	};
+
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
