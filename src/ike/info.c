@@ -112,15 +112,25 @@ void info_fatal_event(struct ike *ike, struct ike_sa *sa, const struct wire_noti
 		   (struct event_about){ .sa = sa, .reason = IKE_R_PEER_SAID }, "%s", buf);
 }
 
-/* The children that our request named are no more, whatever the answer names. */
-static void children_deleted(struct ike *ike, struct ike_sa *sa)
+static struct child *child_deleting(const struct ike_sa *sa)
 {
-	list_for_each_safe(n, &sa->leaving) {
+	list_for_each(n, &sa->leaving) {
 		struct child *c = CONTAINER_OF(n, struct child, node);
 
 		if (c->state == CHILD_DELETING)
-			child_over(ike, c);
+			return c;
 	}
+	return NULL;
+}
+
+/* The children that our request named are no more, whatever the answer names.  One that lingers
+ * now may take others off the list. */
+static void children_deleted(struct ike *ike, struct ike_sa *sa)
+{
+	struct child *c;
+
+	while ((c = child_deleting(sa)))
+		child_over(ike, c);
 }
 
 enum status info_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)

@@ -124,11 +124,44 @@ static void the_one_at_hand_is_the_oldest(void **state)
 	done(&p, &s);
 }
 
+/* ---- children ---------------------------------------------------------------------------------
+ */
+
+/* Our Delete is under way while the peer replaces one child after the other: what lingers longest
+ * makes way for what lingers now. */
+static void lingering_makes_way(void **state)
+{
+	struct packet *answer;
+	struct pair p;
+
+	(void)state;
+	pair_init(&p, 1030);
+	pair_up(&p);
+	assert_int_equal(node_command(p.a, IKE_CMD_REKEY_CHILD, PAIR_PEER), ST_OK);
+	deliver(p.w, p.a, WIRE_CREATE_CHILD_SA, REQUEST, 2);
+	deliver(p.w, p.b, WIRE_CREATE_CHILD_SA, RESPONSE, 2);
+	deliver(p.w, p.a, WIRE_INFORMATIONAL, REQUEST, 3);
+	next_is(p.w, p.b, WIRE_INFORMATIONAL, RESPONSE, 3);
+	answer = packet_keep(world_packet(p.w, 0));
+	world_drop_all(p.w);
+	for (unsigned i = 0; i < IKE_MAX_LINGERING; i++) {
+		assert_int_equal(node_command(p.b, IKE_CMD_REKEY_CHILD, PAIR_PEER), ST_OK);
+		world_run(p.w);
+	}
+	assert_int_equal(p.a->n_quiet, IKE_MAX_LINGERING + 1);
+	world_hand_over(p.w, answer);
+	packet_free(answer);
+	assert_int_equal(p.a->n_quiet, IKE_MAX_LINGERING);
+	assert_true(pair_is_up(&p));
+	pair_done(&p);
+}
+
 /* With an argument: only tests of such a name. */
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_one_at_hand_is_the_oldest),
+		cmocka_unit_test(lingering_makes_way),
 	};
 
 	if (argc > 1)
