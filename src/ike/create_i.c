@@ -456,13 +456,34 @@ static void commit(struct ike *ike, struct ike_sa *sa, struct child *c, struct c
 		child_replace(ike, rival, c, false);
 }
 
+/* What a member may have was settled when it asked (agree_grant), and the successor of its child
+ * has no more than that child.  Without it the member has to ask again: somebody else may have its
+ * prefixes by now, or rules may have changed. */
+static bool grant_is_gone(struct ike *ike, const struct ike_sa *sa)
+{
+	return sa->peer->conf->role == IKE_ROLE_MEMBERS && !old_child(ike, sa);
+}
+
+static enum ike_reason acceptable(struct ike *ike, const struct ike_sa *sa,
+				  const struct wire_sa *offer, const struct wire_payloads *in,
+				  struct child_params *params, struct text *why)
+{
+	struct claimant who = { sa->peer, sa->remote_id, sa->cred };
+	struct asked want = asked(ike, sa, offer);
+
+	if (grant_is_gone(ike, sa)) {
+		text_add(why, "the child that it was to replace has gone meanwhile");
+		return IKE_R_AUTHORISATION;
+	}
+	return agree_accept(&who, &want, in, params, why);
+}
+
 static enum status finish(struct ike *ike, struct ike_sa *sa, struct arena *ar,
 			  const struct wire_payloads *in, struct bytes shared)
 {
 	struct child_seed seed = { .shared = shared,
 				   .nonces = { BYTES_OF(sa->create->nonce), in->nonce },
 				   .initiator = true };
-	struct claimant who = { sa->peer, sa->remote_id, sa->cred };
 	struct child *better = winner(ike, sa, in->nonce), *c;
 	struct child_params params = { .defers = better != NULL };
 	char buf[IKE_EVENT_TEXT_MAX];
@@ -470,12 +491,10 @@ static enum status finish(struct ike *ike, struct ike_sa *sa, struct arena *ar,
 	enum ike_reason reason;
 	struct outbox ob;
 	struct wire_sa o_sa;
-	struct asked want;
 
 	if (create_offer(ar, sa, &o_sa))
 		return ST_NOMEM;
-	want = asked(ike, sa, &o_sa);
-	reason = agree_accept(&who, &want, in, &params, &why);
+	reason = acceptable(ike, sa, &o_sa, in, &params, &why);
 	if (reason)
 		return reject(ike, sa, reason, buf);
 	outbox_init(&ob, ike->mem);
@@ -547,18 +566,15 @@ bool create_ke_answered(const struct create *cr, const struct policy_suite *suit
 
 static enum status child_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 {
-	struct claimant who = { sa->peer, sa->remote_id, sa->cred };
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text why = TEXT_OF(buf);
 	struct child_params params = { 0 };
 	enum ike_reason reason;
 	struct wire_sa o_sa;
-	struct asked want;
 
 	if (create_offer(rx->ar, sa, &o_sa))
 		return ST_NOMEM;
-	want = asked(ike, sa, &o_sa);
-	reason = agree_accept(&who, &want, rx->inner, &params, &why);
+	reason = acceptable(ike, sa, &o_sa, rx->inner, &params, &why);
 	if (!reason && params.suite.ke &&
 	    !create_ke_answered(sa->create, &params.suite, rx->inner, &why))
 		reason = IKE_R_KEY_EXCHANGE;

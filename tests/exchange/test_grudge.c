@@ -54,6 +54,16 @@ static void delete_ike(struct script *s)
 	assert_true(script_exchange(s));
 }
 
+static struct packet *packet_from(struct world *w, const struct node *n)
+{
+	struct packet *p;
+
+	for (size_t i = 0; (p = world_packet(w, i)) != NULL; i++)
+		if (ip_eq(&p->src.ip, &n->address[0]))
+			return p;
+	return NULL;
+}
+
 static ike_sa_id sa_with(const struct node *n, uint64_t spi_i)
 {
 	struct node_sa sas[8];
@@ -156,12 +166,55 @@ static void lingering_makes_way(void **state)
 	pair_done(&p);
 }
 
+/* ---- a member of a network --------------------------------------------------------------------
+ */
+
+static void all_of_ipv4(void *ctx, uint8_t *first, uint8_t *chain, size_t *n, size_t cap)
+{
+	size_t at = chain_find(*first, chain, *n, WIRE_P_TSR);
+
+	(void)ctx;
+	(void)cap;
+	assert_int_not_equal(at, SIZE_MAX);
+	memset(chain + at + 16, 0, 4);
+	memset(chain + at + 20, 0xff, 4);
+}
+
+/* The hub rekeys a child that its member deletes meanwhile: the answer cannot have more than the
+ * child had, or a prefix that somebody else may have taken by now. */
+static void more_than_it_had(void **state)
+{
+	uint8_t body[12] = { 0, 0, 0, 12, WIRE_PROTO_ESP, 4, 0, 1 };
+	struct packet *request, *answer;
+	struct pair p;
+
+	(void)state;
+	pair_init(&p, 1080);
+	pair_network(&p);
+	pair_up(&p);
+	store_be32(body + 8, node_child(p.b)->spi_out);
+	assert_int_equal(node_command(p.b, IKE_CMD_REKEY_CHILD, p.b->child[0].child.peer), ST_OK);
+	deliver(p.w, p.b, WIRE_CREATE_CHILD_SA, REQUEST, 0);
+	next_is(p.w, p.a, WIRE_CREATE_CHILD_SA, RESPONSE, 0);
+	answer = world_packet(p.w, 0);
+	request = packet_like(p.w, answer, WIRE_INFORMATIONAL, false, 2, WIRE_P_DELETE,
+			      BYTES_OF(body));
+	world_deliver(p.w, request);
+	assert_int_equal(p.b->n_children, 0);
+	answer = packet_reseal(p.w, packet_from(p.w, p.a), all_of_ipv4, NULL);
+	world_deliver(p.w, answer);
+	assert_int_equal(p.b->n_children, 0);
+	assert_int_equal(ike_totals(p.b->ike).children, 0);
+	pair_done(&p);
+}
+
 /* With an argument: only tests of such a name. */
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_one_at_hand_is_the_oldest),
 		cmocka_unit_test(lingering_makes_way),
+		cmocka_unit_test(more_than_it_had),
 	};
 
 	if (argc > 1)
