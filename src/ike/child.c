@@ -405,7 +405,8 @@ void child_replace(struct ike *ike, struct child *c, const struct child *by, boo
 	c->state = CHILD_REPLACED;
 	c->successor = by->id;
 	c->ours = ours;
-	c->rekey.on = false;
+	c->rekey.on = false; /* its pauses go on growing should this come to nothing */
+	c->rekey.refused_since = (mono_t){ 0 };
 }
 
 void child_switch(struct ike *ike, struct child *c)

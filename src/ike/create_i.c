@@ -230,8 +230,11 @@ static void refused_event(struct ike *ike, struct ike_sa *sa, enum ike_reason re
 static void no_success(struct ike *ike, struct ike_sa *sa, enum ike_reason reason, const char *text)
 {
 	enum create_kind kind = sa->create->kind;
+	struct wish *w = wish_of(ike, sa);
 	struct peer *p = sa->peer;
 
+	if (w)
+		w->refused_since = (mono_t){ 0 };
 	peer_error(ike, p, text);
 	refused_event(ike, sa, reason, text);
 	if (kind != CREATE_CHILD) {
@@ -249,12 +252,13 @@ static void temporary(struct ike *ike, struct ike_sa *sa)
 	static const char text[] =
 		"the peer answers nothing but TEMPORARY_FAILURE, so the two ends do not know the "
 		"same SA any more";
+	struct wish *w = wish_of(ike, sa);
 	struct peer *p = sa->peer;
 
 	count(ike, C_TEMPORARY);
-	if (sa->refused_since.ns == 0)
-		sa->refused_since = ike->now.mono;
-	if (mono_since(ike->now.mono, sa->refused_since).ns < dur_s(IKE_TEMPORARY_S).ns) {
+	if (w && w->refused_since.ns == 0)
+		w->refused_since = ike->now.mono;
+	if (!w || mono_since(ike->now.mono, w->refused_since).ns < dur_s(IKE_TEMPORARY_S).ns) {
 		put_off(ike, sa);
 		return;
 	}
@@ -378,8 +382,6 @@ enum status create_refused(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 		sa_remove(ike, sa, "given up by the peer");
 		return ST_OK;
 	}
-	if (type != WIRE_N_TEMPORARY_FAILURE)
-		sa->refused_since = (mono_t){ 0 };
 	if (overtaken(ike, sa, type))
 		return ST_OK;
 	if (type == WIRE_N_TEMPORARY_FAILURE) {
@@ -443,7 +445,6 @@ static void commit(struct ike *ike, struct ike_sa *sa, struct child *c, struct c
 	child_link(ike, c);
 	if (sa->create->kind == CREATE_CHILD)
 		wish_granted(&sa->more);
-	sa->refused_since = (mono_t){ 0 };
 	request_done(ike, sa);
 	create_end(ike, sa);
 	if (better) {

@@ -180,6 +180,7 @@ struct path {
 /* Something that is wanted of an exchange of ours, until one brought it. */
 struct wish {
 	mono_t after; /* not before: the last try failed */
+	mono_t refused_since; /* TEMPORARY_FAILURE, again and again; 0: not now */
 	uint8_t failures;
 	bool on;
 };
@@ -507,7 +508,6 @@ struct ike_sa {
 	struct life life;
 	struct wish rekey; /* of the IKE SA itself */
 	struct wish more; /* one more child */
-	mono_t refused_since; /* TEMPORARY_FAILURE, again and again; 0: not now */
 	struct policy_ident remote_id; /* owned, as authenticated */
 	struct cred *cred; /* owned; NULL: no certificate */
 	const char *auth_local; /* of auth_name(): how each end proved who it is; "" before */

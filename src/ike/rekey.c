@@ -339,7 +339,6 @@ static enum status finish(struct ike *ike, struct ike_sa *sa, struct attempt *at
 	request_done(ike, sa);
 	create_end(ike, sa);
 	refuse_pending(ike, sa);
-	sa->refused_since = (mono_t){ 0 };
 	if (loses)
 		theirs_lives(ike, sa, made);
 	else

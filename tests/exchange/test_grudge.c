@@ -208,6 +208,49 @@ static void more_than_it_had(void **state)
 	pair_done(&p);
 }
 
+/* ---- not now ----------------------------------------------------------------------------------
+ */
+
+/* b deletes the child that a wants to rekey, and makes another. */
+static void not_now(struct pair *p)
+{
+	struct ike_cmd down = { .kind = IKE_CMD_DOWN_CHILD, .child = node_child(p->b)->id };
+	struct packet *delete;
+
+	assert_int_equal(node_cmd(p->b, &down), ST_OK);
+	delete = packet_keep(world_packet(p->w, 0));
+	world_drop_all(p->w);
+	assert_int_equal(node_command(p->a, IKE_CMD_REKEY_CHILD, PAIR_PEER), ST_OK);
+	deliver_any(p->w);
+	next_notifies(p->w, WIRE_N_TEMPORARY_FAILURE);
+	deliver_any(p->w);
+	world_hand_over(p->w, delete);
+	packet_free(delete);
+	world_run(p->w);
+	assert_int_equal(node_command(p->b, IKE_CMD_NEW_CHILD, PAIR_PEER), ST_OK);
+	world_run(p->w);
+	assert_true(pair_is_up(p));
+}
+
+/* Two ends that get into each other's way once in a while know the same SA all the same. */
+static void once_in_a_while(void **state)
+{
+	struct node_sa before;
+	struct pair p;
+
+	(void)state;
+	pair_init(&p, 1090);
+	pair_up(&p);
+	before = node_sa(p.a);
+	not_now(&p);
+	world_live(p.w, dur_s(2 * IKE_TEMPORARY_S));
+	not_now(&p);
+	world_live(p.w, dur_s(60));
+	assert_true(pair_is_up(&p));
+	assert_true(node_sa(p.a).info.spi_i == before.info.spi_i);
+	pair_done(&p);
+}
+
 /* With an argument: only tests of such a name. */
 int main(int argc, char **argv)
 {
@@ -215,6 +258,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_one_at_hand_is_the_oldest),
 		cmocka_unit_test(lingering_makes_way),
 		cmocka_unit_test(more_than_it_had),
+		cmocka_unit_test(once_in_a_while),
 	};
 
 	if (argc > 1)
