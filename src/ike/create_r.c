@@ -336,7 +336,7 @@ enum status create_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	}
 	if (n && !replaceable(ike, sa, n, &old))
 		return ST_OK;
-	if (!n && sa->n_children >= IKE_MAX_CHILDREN) {
+	if (sa->n_children >= (n ? IKE_MAX_CHILDREN + IKE_MAX_REPLACED : IKE_MAX_CHILDREN)) {
 		create_refuse(ike, sa, WIRE_N_NO_ADDITIONAL_SAS, IKE_R_OVERLOAD,
 			      "it has as many children as one IKE SA may have");
 		return ST_OK;

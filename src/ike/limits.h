@@ -62,6 +62,9 @@ enum ike_limit {
 	IKE_MAX_SAS_PER_PEER = 4,
 	/* Children of one IKE SA: each has keys, routes and a place in the data plane. */
 	IKE_MAX_CHILDREN = 32,
+	/* So many more while they wait for the Delete of what replaced them: each once, since who
+	 * rekeys deletes at once (section 2.8). */
+	IKE_MAX_REPLACED = IKE_MAX_CHILDREN,
 	/* Seconds a replaced child still receives: packets that were on their way when both ends
 	 * changed over. Never sends; at most so many of one SA. */
 	IKE_CHILD_LINGER_S = 5,

@@ -5,6 +5,14 @@
 
 #include "ike/limits.h"
 
+static void setup_script(struct pair *p, struct script *s, uint64_t seed)
+{
+	pair_init(p, seed);
+	test_conf_addresses(p->cb, p->pb, "");
+	pair_start_b(p);
+	script_init(s, p->w, "192.0.2.9", p->b, true);
+}
+
 static void done(struct pair *p, struct script *s)
 {
 	script_done(s);
@@ -44,6 +52,22 @@ static void ask_ike_rekey(struct script *s, uint64_t spi)
 	put_nonce(s, 1);
 	wire_put_ke(&s->out, s->suite.ke, bytes_of(s->pub, s->n_pub));
 	script_send(s);
+}
+
+/* HDR, SK {N(REKEY_SA), SA, Ni, TSi, TSr} */
+static void ask_child_rekey(struct script *s, uint8_t proto, uint32_t old, uint32_t spi)
+{
+	uint8_t raw[4];
+
+	store_be32(raw, old);
+	script_begin(s, WIRE_CREATE_CHILD_SA, false);
+	wire_put_notify(&s->out, proto, BYTES_OF(raw), WIRE_N_REKEY_SA, bytes_of(NULL, 0));
+	script_put_sa(s, s->esp, spi);
+	put_nonce(s, (uint8_t)spi);
+	script_put_ts(s, s->ts_i, s->ts_r);
+	script_send(s);
+	assert_true(script_exchange(s));
+	assert_true(s->opened);
 }
 
 static void delete_ike(struct script *s)
@@ -166,6 +190,30 @@ static void lingering_makes_way(void **state)
 	pair_done(&p);
 }
 
+/* Each takes the place of the one before, and none is ever deleted. */
+static void never_deleted(void **state)
+{
+	struct script s;
+	struct pair p;
+
+	(void)state;
+	setup_script(&p, &s, 1040);
+	script_connect(&s);
+	for (uint32_t i = 0; i < 10 * IKE_MAX_CHILDREN; i++) {
+		uint32_t old = i ? 1000 + i - 1 : s.spi_esp;
+
+		ask_child_rekey(&s, WIRE_PROTO_ESP, old, 1000 + i);
+		if (!s.in.sa.n)
+			break;
+		assert_in_range(ike_totals(p.b->ike).children, 1, 2 * IKE_MAX_CHILDREN);
+	}
+	assert_non_null(script_notify(&s, WIRE_N_NO_ADDITIONAL_SAS));
+	/* They should have been deleted: they are. */
+	world_advance(p.w, dur_s(IKE_REPLACED_S + 1));
+	assert_int_equal(ike_totals(p.b->ike).children, 1);
+	done(&p, &s);
+}
+
 /* ---- a member of a network --------------------------------------------------------------------
  */
 
@@ -257,6 +305,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_one_at_hand_is_the_oldest),
 		cmocka_unit_test(lingering_makes_way),
+		cmocka_unit_test(never_deleted),
 		cmocka_unit_test(more_than_it_had),
 		cmocka_unit_test(once_in_a_while),
 	};
