@@ -376,10 +376,16 @@ static void quiet(struct ike *ike, struct child *c)
 
 /* ---- taking the place of another ---------------------------------------------------------- */
 
+/* The one that has its place by now: a successor may have been replaced as well.  Each is younger
+ * than the one before. */
 static struct child *successor_of(struct ike *ike, const struct child *c)
 {
-	struct child *s = c->successor ? child_by_id(ike, c->successor) : NULL;
+	struct child *s;
 
+	do {
+		s = c->successor ? child_by_id(ike, c->successor) : NULL;
+		c = s;
+	} while (c && c->state == CHILD_REPLACED);
 	return s && s->state == CHILD_UP ? s : NULL;
 }
 
@@ -547,8 +553,12 @@ static void leave(struct ike *ike, struct child *c)
 	list_del(&c->node);
 	c->sa->n_children--;
 	ike->n_children--;
-	while ((p = predecessor_of(c)))
-		stays(ike, p);
+	while ((p = predecessor_of(c))) {
+		if (c->state == CHILD_REPLACED)
+			p->successor = c->successor;
+		else
+			stays(ike, p);
+	}
 }
 
 void child_remove(struct ike *ike, struct child *c, const char *why)
@@ -644,7 +654,6 @@ void child_deleted(struct ike *ike, struct child *c, struct wr *ret_spis)
 		wr_u32(ret_spis, c->spi_in);
 		child_switch(ike, c);
 		down_event(ike, c, "deleted by the peer");
-		c->successor = 0;
 		leave(ike, c);
 		list_add_tail(&c->sa->leaving, &c->node);
 		quiet(ike, c);

@@ -430,7 +430,8 @@ static struct child *winner(struct ike *ike, const struct ike_sa *sa, struct byt
 {
 	struct child *rival = child_by_id(ike, sa->create->rival.child);
 
-	return rival && rival->sa == sa && rival->state == CHILD_UP &&
+	/* It may have been replaced already: then its successor stays. */
+	return rival && rival->sa == sa && rival->state < CHILD_DOOMED &&
 			       create_loses(sa->create, nonce_r)
 		       ? rival
 		       : NULL;

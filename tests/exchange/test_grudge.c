@@ -70,6 +70,17 @@ static void ask_child_rekey(struct script *s, uint8_t proto, uint32_t old, uint3
 	assert_true(s->opened);
 }
 
+static void delete_child(struct script *s, uint32_t spi)
+{
+	uint8_t raw[4];
+
+	store_be32(raw, spi);
+	script_begin(s, WIRE_INFORMATIONAL, false);
+	wire_put_delete(&s->out, WIRE_PROTO_ESP, 4, BYTES_OF(raw));
+	script_send(s);
+	assert_true(script_exchange(s));
+}
+
 static void delete_ike(struct script *s)
 {
 	script_begin(s, WIRE_INFORMATIONAL, false);
@@ -214,6 +225,38 @@ static void never_deleted(void **state)
 	done(&p, &s);
 }
 
+/* One whose place was taken twice: whichever is deleted first, the operator hears of one tunnel
+ * that is up until the last of them is gone. */
+static void replaced_twice(void **state)
+{
+	static const uint32_t order[][2] = { { 0, 1 }, { 1, 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+		struct script s;
+		struct pair p;
+		uint32_t spi[3];
+
+		setup_script(&p, &s, 1050);
+		script_connect(&s);
+		spi[0] = s.spi_esp;
+		spi[1] = 2001;
+		spi[2] = 2002;
+		ask_child_rekey(&s, WIRE_PROTO_ESP, spi[0], spi[1]);
+		ask_child_rekey(&s, WIRE_PROTO_ESP, spi[1], spi[2]);
+		delete_child(&s, spi[order[i][0]]);
+		assert_int_equal(node_events(p.b, IKE_EV_CHILD_DOWN), 0);
+		delete_child(&s, spi[order[i][1]]);
+		assert_int_equal(node_events(p.b, IKE_EV_CHILD_DOWN), 0);
+		assert_int_equal(ike_totals(p.b->ike).children, 1);
+		assert_int_equal(node_child(p.b)->spi_out, spi[2]);
+		delete_child(&s, spi[2]);
+		assert_int_equal(node_events(p.b, IKE_EV_CHILD_UP), 1);
+		assert_int_equal(node_events(p.b, IKE_EV_CHILD_DOWN), 1);
+		done(&p, &s);
+	}
+}
+
 /* ---- a member of a network --------------------------------------------------------------------
  */
 
@@ -306,6 +349,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_one_at_hand_is_the_oldest),
 		cmocka_unit_test(lingering_makes_way),
 		cmocka_unit_test(never_deleted),
+		cmocka_unit_test(replaced_twice),
 		cmocka_unit_test(more_than_it_had),
 		cmocka_unit_test(once_in_a_while),
 	};
