@@ -138,9 +138,10 @@ static mono_t sends_at(const struct child *c)
 void life_child_begin(struct ike *ike, struct child *c)
 {
 	mono_t soft = life_child_soft(c), hard = life_child_hard(c);
-	const mono_t at[] = { soft, last_third(soft, hard), hard, sends_at(c) };
+	const mono_t at[] = { soft, last_third(soft, hard), sends_at(c) };
 
-	arm(ike, &c->timer, next_of(ike->now.mono, at, ARRAY_LEN(at)));
+	/* Its end may have come while nobody looked: then it is due now. */
+	arm(ike, &c->timer, mono_min(next_of(ike->now.mono, at, ARRAY_LEN(at)), hard));
 }
 
 /* Make before break: who called makes another IKE SA, which takes the place of this one when it is
@@ -368,8 +369,8 @@ mono_t life_renewal(const struct ike_sa *sa)
 
 void life_arm(struct ike *ike, struct ike_sa *sa)
 {
-	const mono_t at[] = { life_soft(sa), life_renewal(sa), life_hard(sa) };
-	mono_t next = next_of(ike->now.mono, at, ARRAY_LEN(at));
+	const mono_t at[] = { life_soft(sa), life_renewal(sa) };
+	mono_t next = mono_min(next_of(ike->now.mono, at, ARRAY_LEN(at)), life_hard(sa));
 
 	if (sa->state != SA_UP)
 		return;

@@ -257,6 +257,31 @@ static void replaced_twice(void **state)
 	}
 }
 
+/* What should have taken its place went, and its own time was over meanwhile. */
+static void too_old_to_stay(void **state)
+{
+	struct ike_cmd down = { .kind = IKE_CMD_DOWN_CHILD };
+	struct test_conf *c;
+	struct script s;
+	struct pair p;
+
+	(void)state;
+	setup_script(&p, &s, 1060);
+	script_connect(&s);
+	world_advance(p.w, dur_s(100));
+	ask_child_rekey(&s, WIRE_PROTO_ESP, s.spi_esp, 2001);
+	c = test_conf_copy(p.cb);
+	c->peer[0].life.child_soft = dur_s(40);
+	c->peer[0].life.child_hard = dur_s(50);
+	node_reconfigure(p.b, c);
+	down.child = p.b->last_child;
+	assert_int_equal(node_cmd(p.b, &down), ST_OK);
+	world_advance(p.w, dur_s(1));
+	assert_int_equal(p.b->n_children, 0);
+	assert_int_equal(ike_totals(p.b->ike).children, 0);
+	done(&p, &s);
+}
+
 /* ---- a member of a network --------------------------------------------------------------------
  */
 
@@ -350,6 +375,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(lingering_makes_way),
 		cmocka_unit_test(never_deleted),
 		cmocka_unit_test(replaced_twice),
+		cmocka_unit_test(too_old_to_stay),
 		cmocka_unit_test(more_than_it_had),
 		cmocka_unit_test(once_in_a_while),
 	};
