@@ -346,14 +346,16 @@ static bool overtaken(struct ike *ike, struct ike_sa *sa, uint16_t type)
 {
 	struct child *old;
 
-	if (!rival_lives(ike, sa) ||
-	    (type != WIRE_N_TEMPORARY_FAILURE && type != WIRE_N_CHILD_SA_NOT_FOUND &&
-	     type != WIRE_N_NO_ADDITIONAL_SAS))
+	if (!rival_lives(ike, sa))
 		return false;
+	/* Whatever it has against ours: only an exchange of ours keeps a rival waiting. */
 	if (sa->create->kind == CREATE_REKEY_SA) {
 		rekey_adopt_rival(ike, sa);
 		return true;
 	}
+	if (type != WIRE_N_TEMPORARY_FAILURE && type != WIRE_N_CHILD_SA_NOT_FOUND &&
+	    type != WIRE_N_NO_ADDITIONAL_SAS)
+		return false;
 	old = old_child(ike, sa);
 	if (old)
 		wish_granted(&old->rekey);

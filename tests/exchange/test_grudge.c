@@ -169,6 +169,41 @@ static void the_one_at_hand_is_the_oldest(void **state)
 	done(&p, &s);
 }
 
+/* Both rekey; theirs is answered, ours refused for a reason of its own: theirs it is, whether they
+ * ever delete the old one or not. */
+static void refused_but_rekeyed(void **state)
+{
+	static const uint8_t group[] = { 0, 19 };
+	const struct {
+		uint16_t type;
+		struct bytes data;
+	} why[] = { { .type = WIRE_N_NO_PROPOSAL_CHOSEN },
+		    { WIRE_N_INVALID_KE_PAYLOAD, BYTES_OF(group) },
+		    { .type = WIRE_N_TEMPORARY_FAILURE } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(why); i++) {
+		struct script s;
+		struct pair p;
+		uint32_t msgid;
+
+		setup_script(&p, &s, 1010);
+		script_connect(&s);
+		assert_int_equal(node_command(p.b, IKE_CMD_REKEY_SA, PAIR_PEER), ST_OK);
+		assert_true(script_take(&s));
+		msgid = s.msg.hdr.msgid;
+		ask_ike_rekey(&s, 77);
+		assert_true(script_exchange(&s));
+		script_begin_id(&s, WIRE_CREATE_CHILD_SA, true, msgid);
+		wire_put_notify(&s.out, WIRE_PROTO_NONE, bytes_of(NULL, 0), why[i].type,
+				why[i].data);
+		script_send(&s);
+		world_run(p.w);
+		assert_int_equal(node_events(p.b, IKE_EV_SA_REKEYED), 1);
+		done(&p, &s);
+	}
+}
+
 /* ---- children ---------------------------------------------------------------------------------
  */
 
@@ -372,6 +407,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_one_at_hand_is_the_oldest),
+		cmocka_unit_test(refused_but_rekeyed),
 		cmocka_unit_test(lingering_makes_way),
 		cmocka_unit_test(never_deleted),
 		cmocka_unit_test(replaced_twice),
