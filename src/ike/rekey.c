@@ -253,6 +253,8 @@ static void useless(struct ike *ike, struct ike_sa *sa, enum ike_reason reason, 
 	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason },
 		   "%s", text);
 	request_done(ike, sa);
+	/* It was the answer: a DELETE, which may be wanted already, must not wait for another. */
+	sa_end_attempts(ike, sa);
 	create_end(ike, sa);
 	sa_delete(ike, sa, text);
 	if (p->conf->start != IKE_START_LISTEN)

@@ -204,6 +204,35 @@ static void refused_but_rekeyed(void **state)
 	}
 }
 
+/* The wish to delete, a repeated answer, another configuration, and a job that comes back: whatever
+ * the answer is worth by then, the SA ends. */
+static void useless_to_who_leaves(void **state)
+{
+	struct test_conf *c;
+	struct pair p;
+
+	(void)state;
+	pair_init(&p, 1020);
+	pair_up(&p);
+	assert_int_equal(node_command(p.a, IKE_CMD_REKEY_SA, PAIR_PEER), ST_OK);
+	deliver(p.w, p.a, WIRE_CREATE_CHILD_SA, REQUEST, 2);
+	p.a->hold = HOLD_JOBS;
+	deliver(p.w, p.b, WIRE_CREATE_CHILD_SA, RESPONSE, 2);
+	connect_down(p.a);
+	while (!world_packets(p.w))
+		assert_true(world_timer(p.w));
+	deliver(p.w, p.a, WIRE_CREATE_CHILD_SA, REQUEST, 2);
+	deliver(p.w, p.b, WIRE_CREATE_CHILD_SA, RESPONSE, 2);
+	assert_int_equal(node_held(p.a, PENDING_JOB), 1);
+	c = test_conf_copy(p.ca);
+	c->peer[0].ike = test_conf_sa(c, WIRE_PROTO_IKE, "chacha20poly1305-prfsha512-ecp521");
+	node_reconfigure(p.a, c);
+	node_release(p.a);
+	world_live(p.w, dur_s(600));
+	assert_true(node_is_down(p.a));
+	pair_done(&p);
+}
+
 /* ---- children ---------------------------------------------------------------------------------
  */
 
@@ -408,6 +437,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_one_at_hand_is_the_oldest),
 		cmocka_unit_test(refused_but_rekeyed),
+		cmocka_unit_test(useless_to_who_leaves),
 		cmocka_unit_test(lingering_makes_way),
 		cmocka_unit_test(never_deleted),
 		cmocka_unit_test(replaced_twice),
