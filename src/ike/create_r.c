@@ -78,13 +78,6 @@ bool create_ke_asked(struct ike *ike, struct ike_sa *sa, uint16_t group,
 
 /* ---- what it is about --------------------------------------------------------------------- */
 
-static const struct wire_notify *rekey_notify(const struct wire_payloads *in)
-{
-	const struct wire_notify *n = wire_find_notify(in, WIRE_N_REKEY_SA);
-
-	return n && n->proto == WIRE_PROTO_ESP && n->spi.n == 4 ? n : NULL;
-}
-
 static bool rekeys_ike_sa(const struct wire_payloads *in)
 {
 	return in->sa.n && in->sa.proposals[0].proto == WIRE_PROTO_IKE;
@@ -94,7 +87,8 @@ static bool rekeys_ike_sa(const struct wire_payloads *in)
 static bool replaceable(struct ike *ike, struct ike_sa *sa, const struct wire_notify *n,
 			struct child **ret_old)
 {
-	struct child *c = child_by_spi_out(sa, load_be32(n->spi.p));
+	bool esp = n->proto == WIRE_PROTO_ESP && n->spi.n == 4;
+	struct child *c = esp ? child_by_spi_out(sa, load_be32(n->spi.p)) : NULL;
 
 	if (!c || c->state == CHILD_LINGERING)
 		no_such_child(ike, sa, n);
@@ -253,7 +247,7 @@ static enum status answer(struct ike *ike, struct ike_sa *sa, struct arena *ar,
 static bool still_there(struct ike *ike, struct ike_sa *sa, const struct wire_payloads *in,
 			struct grant *g)
 {
-	const struct wire_notify *n = rekey_notify(in);
+	const struct wire_notify *n = wire_find_notify(in, WIRE_N_REKEY_SA);
 
 	if (unsettled(sa)) {
 		create_not_now(ike, sa);
@@ -321,7 +315,7 @@ static enum status child_request(struct ike *ike, struct ike_sa *sa, struct rx *
 enum status create_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 {
 	const uint64_t ts = WIRE_BIT(WIRE_P_TSI) | WIRE_BIT(WIRE_P_TSR);
-	const struct wire_notify *n = rekey_notify(rx->inner);
+	const struct wire_notify *n = wire_find_notify(rx->inner, WIRE_N_REKEY_SA);
 	struct child *old = NULL;
 
 	/* What we have not asked for yet can wait. */

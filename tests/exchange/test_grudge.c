@@ -346,6 +346,22 @@ static void too_old_to_stay(void **state)
 	done(&p, &s);
 }
 
+/* A child of a protocol that we do not have is none of ours (section 2.25). */
+static void rekeys_what_is_not_there(void **state)
+{
+	struct script s;
+	struct pair p;
+
+	(void)state;
+	setup_script(&p, &s, 1070);
+	script_connect(&s);
+	ask_child_rekey(&s, WIRE_PROTO_AH, s.spi_esp, 2001);
+	assert_non_null(script_notify(&s, WIRE_N_CHILD_SA_NOT_FOUND));
+	assert_int_equal(script_notify(&s, WIRE_N_CHILD_SA_NOT_FOUND)->proto, WIRE_PROTO_AH);
+	assert_int_equal(ike_totals(p.b->ike).children, 1);
+	done(&p, &s);
+}
+
 /* ---- a member of a network --------------------------------------------------------------------
  */
 
@@ -442,6 +458,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(never_deleted),
 		cmocka_unit_test(replaced_twice),
 		cmocka_unit_test(too_old_to_stay),
+		cmocka_unit_test(rekeys_what_is_not_there),
 		cmocka_unit_test(more_than_it_had),
 		cmocka_unit_test(once_in_a_while),
 	};
