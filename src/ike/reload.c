@@ -213,6 +213,15 @@ static void refuse_sa(struct ike *ike, struct ike_sa *sa, enum ike_reason reason
 		peer_connect(ike, p);
 }
 
+/* Of the SA, and of the one that the peer's rekey made, should that be the one that lives. */
+static bool suites_allowed(const struct ike_sa *sa)
+{
+	const struct ike_peer_conf *conf = sa->peer->conf;
+
+	return suite_allowed(conf, &sa->suite) &&
+	       (!sa->successor || suite_allowed(conf, &sa->successor->suite));
+}
+
 static bool would_differ(const struct ike_sa *sa, unsigned changes)
 {
 	const struct section *s = sa->peer->section;
@@ -242,7 +251,7 @@ static void rejudge(struct ike *ike, struct ike_sa *sa, unsigned changes)
 			  "reload: a post-quantum pre-shared key is required, and it has none");
 		return;
 	}
-	if (!suite_allowed(conf, &sa->suite) && !can_renew(sa)) {
+	if (!suites_allowed(sa) && !can_renew(sa)) {
 		refuse_sa(ike, sa, IKE_R_PROPOSAL,
 			  "reload: its algorithms are configured no longer");
 		return;
@@ -254,7 +263,7 @@ static void rejudge(struct ike *ike, struct ike_sa *sa, unsigned changes)
 	outside = check_children(ike, sa);
 	if (sa->state != SA_UP || !can_renew(sa))
 		return;
-	sa->stale = outside || !suite_allowed(conf, &sa->suite) || (conf->ppk_required && !sa->ppk);
+	sa->stale = outside || !suites_allowed(sa) || (conf->ppk_required && !sa->ppk);
 	if (sa->stale || would_differ(sa, changes))
 		sa->peer->section->renew = true;
 }

@@ -204,6 +204,35 @@ static void refused_but_rekeyed(void **state)
 	}
 }
 
+/* Algorithms that are not configured any more do not come in by a rekey of before. */
+static void rival_of_another_time(void **state)
+{
+	struct test_conf *c;
+	struct script s;
+	struct pair p;
+
+	(void)state;
+	pair_init(&p, 1015);
+	test_conf_addresses(p.cb, p.pb, "");
+	p.pb->ike = test_conf_sa(p.cb, WIRE_PROTO_IKE,
+				 "aes128gcm16-prfsha256-x25519 aes256gcm16-prfsha384-x25519");
+	pair_start_b(&p);
+	script_init(&s, p.w, "192.0.2.9", p.b, true);
+	script_connect(&s);
+	assert_int_equal(node_command(p.b, IKE_CMD_REKEY_SA, PAIR_PEER), ST_OK);
+	assert_true(script_take(&s));
+	s.ike = "aes256gcm16-prfsha384-x25519";
+	ask_ike_rekey(&s, 77);
+	assert_true(script_exchange(&s));
+	assert_true(s.in.sa.n);
+	c = test_conf_copy(p.cb);
+	c->peer[0].ike = test_conf_sa(c, WIRE_PROTO_IKE, "aes128gcm16-prfsha256-x25519");
+	node_reconfigure(p.b, c);
+	because(p.b, IKE_EV_REFUSED, IKE_R_PROPOSAL);
+	assert_int_equal(p.b->n_children, 0);
+	done(&p, &s);
+}
+
 /* The wish to delete, a repeated answer, another configuration, and a job that comes back: whatever
  * the answer is worth by then, the SA ends. */
 static void useless_to_who_leaves(void **state)
@@ -453,6 +482,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_one_at_hand_is_the_oldest),
 		cmocka_unit_test(refused_but_rekeyed),
+		cmocka_unit_test(rival_of_another_time),
 		cmocka_unit_test(useless_to_who_leaves),
 		cmocka_unit_test(lingering_makes_way),
 		cmocka_unit_test(never_deleted),
