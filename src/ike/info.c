@@ -214,7 +214,7 @@ enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 
 	/* First the children: the answer names them.  When it cannot be built, the peer asks again
 	 * and gets an empty one, which says the same. */
-	for (size_t i = 0; i < rx->inner->n_deletes && sa->state != SA_DELETING; i++)
+	for (size_t i = 0; i < rx->inner->n_deletes; i++)
 		delete_children(ike, sa, &rx->inner->deletes[i], &w);
 	if (wr_len(&w))
 		peer_child_gone(ike, sa->peer);

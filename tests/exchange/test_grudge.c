@@ -233,6 +233,30 @@ static void rival_of_another_time(void **state)
 	done(&p, &s);
 }
 
+/* The children of a replaced IKE SA are meant by a Delete that was under way on it. */
+static void deleted_on_the_old_one(void **state)
+{
+	struct script s;
+	struct pair p;
+
+	(void)state;
+	setup_script(&p, &s, 1017);
+	script_connect(&s);
+	assert_int_equal(node_command(p.b, IKE_CMD_REKEY_SA, PAIR_PEER), ST_OK);
+	assert_true(script_take(&s));
+	script_begin(&s, WIRE_CREATE_CHILD_SA, true);
+	put_ike_sa(&s, 77);
+	put_nonce(&s, 1);
+	wire_put_ke(&s.out, s.suite.ke, bytes_of(s.pub, s.n_pub));
+	script_send(&s);
+	assert_true(script_exchange(&s));
+	assert_int_equal(packet_exchange(s.packet), WIRE_INFORMATIONAL);
+	assert_int_equal(node_events(p.b, IKE_EV_SA_REKEYED), 1);
+	delete_child(&s, s.spi_esp);
+	assert_int_equal(p.b->n_children, 0);
+	done(&p, &s);
+}
+
 /* The wish to delete, a repeated answer, another configuration, and a job that comes back: whatever
  * the answer is worth by then, the SA ends. */
 static void useless_to_who_leaves(void **state)
@@ -483,6 +507,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_one_at_hand_is_the_oldest),
 		cmocka_unit_test(refused_but_rekeyed),
 		cmocka_unit_test(rival_of_another_time),
+		cmocka_unit_test(deleted_on_the_old_one),
 		cmocka_unit_test(useless_to_who_leaves),
 		cmocka_unit_test(lingering_makes_way),
 		cmocka_unit_test(never_deleted),
