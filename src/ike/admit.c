@@ -795,6 +795,14 @@ bool admit_auth_puzzle(struct ike *ike, struct ike_sa *sa, struct puzzle_demand 
 	return true;
 }
 
+static void junk(struct ike *ike, struct slot *s)
+{
+	failed(ike);
+	if (s->junk++ == 0)
+		s->crowd->suspect++;
+	admit_weigh(ike);
+}
+
 /* The puzzle of this SA's IKE_AUTH, when it has one, is solved; once is enough (7.2.4). */
 static bool auth_solved(struct ike *ike, const struct ike_sa *sa, const struct wire_ike_msg *msg)
 {
@@ -808,8 +816,13 @@ static bool auth_solved(struct ike *ike, const struct ike_sa *sa, const struct w
 	wr_put(&w, sa->hs->nonce_r);
 	wr_u64(&w, sa->spi_r);
 	if (!puzzle_check(ike, s->prf, wr_bytes_of(&w), msg->clear.solution, &bits) ||
-	    bits < s->auth_bits)
+	    bits < s->auth_bits) {
+		/* It cost as much as a message that fails its integrity check.  Fragments but for
+		 * the first have none. */
+		if (msg->clear.solution.n)
+			junk(ike, s);
 		return false;
+	}
 	s->auth_bits = 0;
 	return true;
 }
@@ -848,12 +861,8 @@ bool admit_auth(struct ike *ike, struct ike_sa *sa, const struct wire_ike_msg *m
 
 void admit_junk(struct ike *ike, struct ike_sa *sa)
 {
-	if (!sa->slot || sa->state != SA_R_INIT)
-		return;
-	failed(ike);
-	if (sa->slot->junk++ == 0)
-		sa->slot->crowd->suspect++;
-	admit_weigh(ike);
+	if (sa->slot && sa->state == SA_R_INIT)
+		junk(ike, sa->slot);
 }
 
 void admit_proven(struct ike *ike, struct ike_sa *sa)

@@ -978,6 +978,7 @@ static void auth_puzzle(void **state)
 	struct pair *p = *state;
 	uint8_t data[64 + 8];
 	struct script *s;
+	uint64_t limited;
 	long jobs;
 
 	pair_start_b(p);
@@ -990,24 +991,29 @@ static void auth_puzzle(void **state)
 	store_be64(data + s->n_nonce_r, s->spi_r);
 	solve(s, bytes_of(data, s->n_nonce_r + 8), puzzle_of(s).bits);
 	jobs = p->b->n_jobs;
-	/* None, then that of another puzzle: silence, nothing is read. */
-	for (int i = 0; i < 2; i++) {
+	limited = node_counter(p->b, "ike.rx.junk_limited");
+	/* None, then those of other puzzles: silence, nothing is read.  A wrong one costs as much
+	 * as an integrity check, so there are only as many. */
+	for (unsigned i = 0; i < 2 * IKE_JUNK_BURST; i++) {
 		uint64_t unread = node_counter(p->b, "ike.rx.auth_unsolved");
+		bool dropped = i >= IKE_JUNK_BURST + 4;
 		uint8_t wrong[16];
 
 		memcpy(wrong, s->solution.p, 16);
 		wrong[3] ^= 1;
 		script_begin_clear(s, WIRE_IKE_AUTH, false, 1);
-		if (i)
+		if (i >= 4)
 			wire_put_solution(&s->out, BYTES_OF(wrong));
 		wire_ike_sk_begin(&s->out, 8);
 		s->sealed = true;
 		script_put_auth_request(s);
 		script_send(s);
 		assert_false(script_exchange(s));
-		assert_int_equal(node_counter(p->b, "ike.rx.auth_unsolved"), unread + 1);
+		assert_int_equal(node_counter(p->b, "ike.rx.auth_unsolved"), unread + !dropped);
+		assert_int_equal(node_counter(p->b, "ike.rx.junk_limited") > limited, dropped);
 	}
 	assert_int_equal(p->b->n_jobs, jobs);
+	world_advance(p->w, dur_s(1));
 	script_begin_clear(s, WIRE_IKE_AUTH, false, 1);
 	wire_put_solution(&s->out, s->solution);
 	wire_ike_sk_begin(&s->out, 8);
