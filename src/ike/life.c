@@ -422,18 +422,42 @@ void life_inherit(struct ike *ike, const struct ike_sa *from, struct ike_sa *to)
 	life_look(ike, to);
 }
 
+/* When it is the turn of something with that draw, after news for all: at once, unless there are so
+ * many that it would be too much. */
+static mono_t turn(const struct ike *ike, uint16_t draw)
+{
+	int64_t s = (int64_t)(ike->n_sas / IKE_RELOADED_PER_S);
+
+	return mono_add(ike->now.mono, part(dur_s(s), PARTS * (uint64_t)draw / (UINT16_MAX + 1u)));
+}
+
+static void child_reconfigured(struct ike *ike, struct child *c)
+{
+	mono_t at = mono_min(turn(ike, c->draw), sends_at(c));
+
+	if (reached(ike, at) || reached(ike, life_child_hard(c)))
+		life_child_timer(ike, c);
+	else
+		heap_arm(&ike->timers, &c->timer, mono_min(at, life_child_hard(c)));
+}
+
 void life_reconfigured(struct ike *ike, struct ike_sa *sa)
 {
+	mono_t at = turn(ike, sa->life.draw);
+
 	if (sa->state != SA_UP || sa->life.replaced)
 		return;
 	/* What the peer was told once, and no longer holds, cannot be taken back: it is early. */
 	sa->life.tell = !sa->called && seconds_left(ike, &sa->life, &sa->peer->conf->life);
-	life_timer(ike, sa);
+	if (reached(ike, at) || reached(ike, life_hard(sa)))
+		life_timer(ike, sa);
+	else
+		heap_arm(&ike->timers, &sa->life.timer, mono_min(at, life_hard(sa)));
 	list_for_each_safe(n, &sa->children) {
 		struct child *c = CONTAINER_OF(n, struct child, node);
 
 		if (c->state == CHILD_UP)
-			life_child_timer(ike, c);
+			child_reconfigured(ike, c);
 	}
 }
 

@@ -175,6 +175,9 @@ enum ike_limit {
 	/* Seconds that we keep an SA in whose place we made another: more than the one above, since
 	 * what the other end sends meanwhile comes on the old one. */
 	IKE_HANDOVER_S = 3,
+	/* SAs that a reload looks at in a second, when there are as many: what is over by the new
+	 * lifetimes is rekeyed one after the other. */
+	IKE_RELOADED_PER_S = 200,
 	/* Seconds an authenticated SA is left alone before we authenticate anew, whatever the peer
 	 * asks for (RFC 4478 section 5). */
 	IKE_REAUTH_MIN_S = 10,

@@ -276,6 +276,63 @@ static void hot(void **state)
 	assert_true(pair_is_up(p));
 }
 
+static bool is_rekey(const struct packet *p)
+{
+	return packet_exchange(p) == WIRE_CREATE_CHILD_SA && !packet_is_response(p);
+}
+
+/* Of hundreds that are older than another configuration lets them be, not all are rekeyed at once.
+ */
+static void hot_in_turn(void **state)
+{
+	enum { N = 3 * IKE_RELOADED_PER_S };
+	static struct script s[N];
+	struct pair *p = *state;
+	struct test_conf *c;
+	unsigned asked = 0;
+
+	p->pb->remote_id = test_conf_ident(p->cb, "*.example");
+	pair_start_b(p);
+	for (unsigned i = 0; i < N; i++) {
+		static char id[N][32];
+		char from[32];
+
+		snprintf(from, sizeof(from), "198.51.%u.%u", 100 + i / 250, i % 250 + 1);
+		snprintf(id[i], sizeof(id[i]), "p%u.example", i);
+		script_init(&s[i], p->w, from, p->b, true);
+		s[i].id = id[i];
+		script_sa_init(&s[i]);
+		assert_true(script_exchange(&s[i]));
+		script_begin(&s[i], WIRE_IKE_AUTH, false);
+		script_put_id(&s[i]);
+		script_put_auth(&s[i]);
+		script_send(&s[i]);
+		assert_true(script_exchange(&s[i]) && s[i].opened);
+	}
+	assert_int_equal(ike_totals(p->b->ike).sas, N);
+	world_advance(p->w, dur_s(1000));
+	world_drop_all(p->w);
+	c = test_conf_copy(p->cb);
+	c->peer[0].life.ike_soft = dur_s(500);
+	c->peer[0].life.ike_hard = dur_s(5000);
+	node_reconfigure(p->b, c);
+	for (int tenth = 0; tenth <= 30; tenth++) {
+		unsigned now = 0;
+
+		while (world_packets(p->w)) {
+			now += is_rekey(world_packet(p->w, 0));
+			world_drop(p->w, world_packet(p->w, 0));
+		}
+		if (tenth < 18) /* until the first are sent again */
+			assert_in_range(now, 0, IKE_RELOADED_PER_S / 5);
+		asked += now;
+		world_advance(p->w, dur_ms(100));
+	}
+	assert_true(asked >= N);
+	for (unsigned i = 0; i < N; i++)
+		script_done(&s[i]);
+}
+
 /* ---- reauthentication (RFC 4478) ------------------------------------------------------------ */
 
 /* Make before break, for weeks: by whose configuration it is wanted makes no difference. */
@@ -638,6 +695,7 @@ int main(void)
 		pair_test(rekeys_refused),
 		pair_test(suspended),
 		pair_test(hot),
+		pair_test(hot_in_turn),
 		cmocka_unit_test(authenticated_anew),
 		pair_test(without_a_gap),
 		pair_test(restarted),
