@@ -536,6 +536,43 @@ static void by_number(void **state)
 	assert_int_equal(node_command(p->a, IKE_CMD_NEW_CHILD, PAIR_PEER), ST_INVAL);
 	assert_int_equal(node_command(p->a, IKE_CMD_NEW_CHILD, 77), ST_INVAL);
 	assert_int_equal(node_command(p->a, IKE_CMD_DOWN, 77), ST_INVAL);
+	assert_int_equal(node_command(p->a, IKE_CMD_UP, 77), ST_INVAL);
+	assert_int_equal(node_command(p->a, (enum ike_cmd_kind)99, PAIR_PEER), ST_INVAL);
+}
+
+/* What the data plane says of a child that is going already changes nothing about why. */
+static void limit_of_one_that_goes(void **state)
+{
+	struct dp_report r = { .kind = DP_REPORT_EXPIRE };
+	struct ike_cmd cmd = { .kind = IKE_CMD_DOWN_CHILD };
+	struct pair *p = *state;
+	struct node_sa sa;
+
+	pair_up(p);
+	sa = node_sa(p->a);
+	ike_each_child(p->a->ike, p->w->now, &sa.info, note_id, &cmd.child);
+	assert_int_equal(node_cmd(p->a, &cmd), ST_OK);
+	r.u.expire.id = cmd.child;
+	for (int hard = 0; hard < 2; hard++) {
+		r.u.expire.hard = hard;
+		node_report(p->a, &r);
+	}
+	assert_int_equal(node_counter(p->a, "ike.child.expired"), 0);
+	world_run(p->w);
+	says(p->a, IKE_EV_CHILD_DOWN, "operator");
+	assert_int_equal(p->a->n_children + p->b->n_children, 0);
+	cmd.child = 999999;
+	assert_int_equal(node_cmd(p->a, &cmd), ST_INVAL);
+}
+
+/* A hub cannot ask for a child of its members' wishes. */
+static void no_child_from_a_hub(void **state)
+{
+	struct pair *p = *state;
+
+	pair_network(p);
+	pair_up(p);
+	assert_int_equal(node_command(p->b, IKE_CMD_NEW_CHILD, PAIR_PEER), ST_INVAL);
 }
 
 int main(void)
@@ -550,6 +587,8 @@ int main(void)
 		cmocka_unit_test(temporary_for_ever),
 		cmocka_unit_test(answer_does_not_fit),
 		pair_test(by_number),
+		pair_test(limit_of_one_that_goes),
+		pair_test(no_child_from_a_hub),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -609,6 +609,93 @@ static void call_of_the_provider_fails(void **state)
 	each(*state, CALL);
 }
 
+/* ---- one exchange, with nothing left out ---------------------------------------------------- */
+
+static void rekeys_the_sa(struct pair *p)
+{
+	(void)!node_command(p->a, IKE_CMD_REKEY_SA, PAIR_PEER);
+	world_live(p->w, dur_s(3));
+}
+
+static void rekeys_the_child(struct pair *p)
+{
+	(void)!node_command(p->a, IKE_CMD_REKEY_CHILD, PAIR_PEER);
+	world_live(p->w, dur_s(3));
+}
+
+/* The answer, which is to be cut smaller as well, comes late. */
+static void narrows(struct pair *p)
+{
+	struct dp_report r = { .kind = DP_REPORT_PMTU };
+
+	node_reconfigure(p->a, test_conf_copy(p->ca));
+	(void)!node_command(p->a, IKE_CMD_DOWN, PAIR_PEER);
+	world_run(p->w);
+	(void)!node_command(p->a, IKE_CMD_UP, PAIR_PEER);
+	for (int i = 0; i < 2 && world_packet(p->w, 0); i++)
+		world_deliver(p->w, world_packet(p->w, 0));
+	r.u.pmtu.remote = test_endpoint("192.0.2.2", 500);
+	r.u.pmtu.mtu = 1300;
+	node_report(p->a, &r);
+	world_drop_all(p->w);
+	world_live(p->w, dur_s(5));
+}
+
+static void meets_again(struct pair *p)
+{
+	(void)!node_command(p->a, IKE_CMD_DOWN, PAIR_PEER);
+	world_live(p->w, dur_s(2));
+	(void)!node_command(p->a, IKE_CMD_UP, PAIR_PEER);
+	world_live(p->w, dur_s(3));
+}
+
+/* The PPK is optional here, so the initiator proves itself both ways (RFC 8784 section 3). */
+static const struct life a_ppk = { 623, proven_again, meets_again, 0, 0, NULL };
+static const struct life a_puzzle = { 624, with_puzzles, meets_again, 0, 0, NULL };
+static const struct life a_new_sa = { 620, childless, rekeys_the_sa, 0, 0, NULL };
+static const struct life a_new_child = { 621, childless, rekeys_the_child, 0, 0, NULL };
+static const struct life a_narrow_path = { 622, in_fragments, narrows, 0, 0, NULL };
+
+/* The n-th allocation or call of the provider from when it was up; false: there are no more. */
+static bool one_exchange(const struct life *life, bool at_b, bool call, long nth)
+{
+	struct fault f = no_fault;
+	struct provider provider;
+	struct pair p;
+	struct node *n;
+	bool hit;
+
+	f.at_b = at_b;
+	provider_init(&provider, -1);
+	begin(&p, &f, life, &provider);
+	world_live(p.w, dur_s(5));
+	assert_true(pair_is_up(&p));
+	n = at_b ? p.b : p.a;
+	if (call)
+		provider.fail_at = provider.calls + nth;
+	else
+		n->mem.fail_at = n->mem.calls + nth;
+	life->live(&p);
+	hit = call ? provider.calls > provider.fail_at : n->mem.refused > 0;
+	heal(n);
+	world_live(p.w, dur_s(400));
+	assert_true(pair_is_up(&p));
+	pair_done(&p);
+	crypto_fake_free(provider.fake);
+	return hit;
+}
+
+static void everything_in_it_fails(void **state)
+{
+	for (int i = 0; i < 4; i++) {
+		long n = 0;
+
+		while (one_exchange(*state, i & 1, i & 2, n))
+			n++;
+		assert_true(n > 3);
+	}
+}
+
 /* ---- single faults, step by step ------------------------------------------------------------ */
 
 /* The data plane refuses the child: the operator hears it, the peer is told, no child is left. */
@@ -733,6 +820,11 @@ int main(int argc, char **argv)
 		each_fault(no_child),
 		each_fault(anew),
 		each_fault(by_limits),
+		one(everything_in_it_fails, a_ppk),
+		one(everything_in_it_fails, a_puzzle),
+		one(everything_in_it_fails, a_new_sa),
+		one(everything_in_it_fails, a_new_child),
+		one(everything_in_it_fails, a_narrow_path),
 		pair_test(child_not_installed),
 		cmocka_unit_test(wanted_child_comes_back),
 		pair_test(slow_data_plane),

@@ -569,6 +569,42 @@ static void certificate_ends(void **state)
 	}
 }
 
+/* RFC 5280 section 4.1.2.5: 99991231235959Z is no end at all. */
+static void certificate_without_end(void **state)
+{
+	const int64_t year_9999 = 253402300799;
+	struct pair *p = *state;
+
+	pair_certs(p);
+	end_of(p->ca, p->pa, 11, "a.example", year_9999 - WORLD_WALL);
+	end_of(p->cb, p->pb, 12, "b.example", year_9999 - WORLD_WALL);
+	pair_up(p);
+	for (int year = 0; year < 10; year++)
+		world_live(p->w, dur_s(365 * (int64_t)DAY));
+	assert_true(pair_is_up(p));
+	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 1);
+}
+
+/* A clock that is set back prolongs nothing that was seen to end, and ends nothing. */
+static void clock_set_back(void **state)
+{
+	struct pair *p = *state;
+
+	pair_certs(p);
+	end_of(p->ca, p->pa, 11, "a.example", 10000);
+	pair_up(p);
+	p->a->unplugged = p->b->unplugged = true;
+	p->w->wall_set = -5000;
+	p->w->now.wall.s -= 5000;
+	world_advance(p->w, dur_s(100));
+	assert_int_equal(p->a->n_children, 1);
+	p->w->wall_set = 0;
+	p->w->now.wall.s += 5000;
+	world_advance(p->w, dur_s(9901));
+	assert_int_equal(p->a->n_children, 0);
+	says(p->a, IKE_EV_CHILD_DOWN, "certificate");
+}
+
 /* A clock that is set right cuts off at once; one that is lost prolongs nothing. */
 static void clocks(void **state)
 {
@@ -705,6 +741,8 @@ int main(void)
 		cmocka_unit_test(hostile_values),
 		pair_test(asked_for_too_much),
 		cmocka_unit_test(certificate_ends),
+		pair_test(certificate_without_end),
+		pair_test(clock_set_back),
 		cmocka_unit_test(clocks),
 		pair_test(clock_ahead),
 		cmocka_unit_test(ended_before),

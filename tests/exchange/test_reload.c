@@ -171,6 +171,30 @@ static void other_identity(void **state)
 	}
 }
 
+/* The algorithms that IKE_SA_INIT ended with are configured no longer when IKE_AUTH comes. */
+static void other_algorithms(void **state)
+{
+	static const unsigned jobs[] = { JOB_R_KE, JOB_R_PEER, JOB_R_OWN };
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * ARRAY_LEN(jobs); i++) {
+		struct test_conf *c;
+		struct pair p;
+
+		pair_init(&p, 20 + i);
+		if (i & 1)
+			pair_certs(&p);
+		pair_start(&p);
+		at_job(&p, p.b, jobs[i / 2]);
+		c = test_conf_copy(p.cb);
+		c->peer[0].ike = test_conf_sa(c, WIRE_PROTO_IKE, "aes256-sha512-prfsha512-ecp384");
+		node_reconfigure(p.b, c);
+		nothing_came_up(&p, p.b);
+		assert_true(node_events(p.b, IKE_EV_REFUSED) > 0);
+		pair_done(&p);
+	}
+}
+
 /* The same configuration once more, at every job of a handshake: it goes on. */
 static void same_again(void **state)
 {
@@ -204,6 +228,7 @@ int main(void)
 		pair_test(key_to_certificate_responder),
 		pair_test(key_to_certificate_initiator),
 		cmocka_unit_test(other_identity),
+		cmocka_unit_test(other_algorithms),
 		cmocka_unit_test(same_again),
 	};
 
