@@ -280,6 +280,7 @@ static void useless_to_who_leaves(void **state)
 	c = test_conf_copy(p.ca);
 	c->peer[0].ike = test_conf_sa(c, WIRE_PROTO_IKE, "chacha20poly1305-prfsha512-ecp521");
 	node_reconfigure(p.a, c);
+	p.b->unplugged = true; /* it would end the SA in its own time */
 	node_release(p.a);
 	world_live(p.w, dur_s(600));
 	assert_true(node_is_down(p.a));
