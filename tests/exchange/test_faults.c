@@ -643,8 +643,12 @@ static void narrows(struct pair *p)
 
 static void meets_again(struct pair *p)
 {
+	/* Who was up before is not asked to solve puzzles; a machine that starts again forgets it,
+	 * and has memory. */
+	if (p->cb->conf.puzzle_max && p->b->mem.fail_at < 0)
+		node_restart(p->b);
 	(void)!node_command(p->a, IKE_CMD_DOWN, PAIR_PEER);
-	world_live(p->w, dur_s(2));
+	world_live(p->w, dur_s(60));
 	(void)!node_command(p->a, IKE_CMD_UP, PAIR_PEER);
 	world_live(p->w, dur_s(3));
 }
@@ -656,8 +660,9 @@ static const struct life a_new_sa = { 620, childless, rekeys_the_sa, 0, 0, NULL 
 static const struct life a_new_child = { 621, childless, rekeys_the_child, 0, 0, NULL };
 static const struct life a_narrow_path = { 622, in_fragments, narrows, 0, 0, NULL };
 
-/* The n-th allocation or call of the provider from when it was up; false: there are no more. */
-static bool one_exchange(const struct life *life, bool at_b, bool call, long nth)
+/* The n-th allocation, call of the provider or job from when it was up; false: there are no more.
+ */
+static bool one_exchange(const struct life *life, bool at_b, enum what what, long nth)
 {
 	struct fault f = no_fault;
 	struct provider provider;
@@ -666,17 +671,22 @@ static bool one_exchange(const struct life *life, bool at_b, bool call, long nth
 	bool hit;
 
 	f.at_b = at_b;
+	f.status = ST_IO;
 	provider_init(&provider, -1);
 	begin(&p, &f, life, &provider);
 	world_live(p.w, dur_s(5));
 	assert_true(pair_is_up(&p));
 	n = at_b ? p.b : p.a;
-	if (call)
+	if (what == CALL)
 		provider.fail_at = provider.calls + nth;
+	else if (what == JOB)
+		n->fail_job = n->n_jobs + nth;
 	else
 		n->mem.fail_at = n->mem.calls + nth;
 	life->live(&p);
-	hit = call ? provider.calls > provider.fail_at : n->mem.refused > 0;
+	hit = what == CALL  ? provider.calls > provider.fail_at
+	      : what == JOB ? n->n_jobs > n->fail_job
+			    : n->mem.refused > 0;
 	heal(n);
 	world_live(p.w, dur_s(400));
 	assert_true(pair_is_up(&p));
@@ -687,12 +697,14 @@ static bool one_exchange(const struct life *life, bool at_b, bool call, long nth
 
 static void everything_in_it_fails(void **state)
 {
-	for (int i = 0; i < 4; i++) {
+	static const enum what whats[] = { ALLOCATION, JOB, CALL };
+
+	for (size_t i = 0; i < 2 * ARRAY_LEN(whats); i++) {
 		long n = 0;
 
-		while (one_exchange(*state, i & 1, i & 2, n))
+		while (one_exchange(*state, i & 1, whats[i / 2], n))
 			n++;
-		assert_true(n > 3);
+		assert_true(n > 0);
 	}
 }
 
