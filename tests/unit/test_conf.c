@@ -3,40 +3,6 @@
 
 /* ---- errors: where and what ---- */
 
-struct want {
-	unsigned line, col;
-	const char *part;
-};
-
-struct row {
-	const char *text;
-	struct want want[8];
-};
-
-static void check_row(const struct row *row)
-{
-	struct conf_errors errs;
-	struct conf *c = NULL;
-	enum status st = parse(row->text, &errs, &c);
-	const struct conf_error *e = errs.head;
-	size_t i = 0;
-
-	for (; e && row->want[i].part; e = e->next, i++) {
-		if (e->at.line == row->want[i].line && e->at.col == row->want[i].col &&
-		    strstr(e->text, row->want[i].part))
-			continue;
-		break;
-	}
-	if (e || row->want[i].part || st != ST_INVAL || c) {
-		print_error("--- %s\nerror %zu differs from %u:%u %s; found (%s):\n", row->text, i,
-			    row->want[i].line, row->want[i].col,
-			    row->want[i].part ? row->want[i].part : "(none)", status_name(st));
-		show(&errs);
-		fail();
-	}
-	conf_errors_done(&errs);
-}
-
 /* Bytes, tokens and grammar. */
 static void syntax_errors(void **state)
 {
@@ -110,8 +76,7 @@ static void syntax_errors(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(row); i++)
-		check_row(&row[i]);
+	check_rows(row, ARRAY_LEN(row));
 }
 
 /* The top level's keys. */
@@ -200,8 +165,7 @@ static void top_level_errors(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(row); i++)
-		check_row(&row[i]);
+	check_rows(row, ARRAY_LEN(row));
 }
 
 static void peer_errors(void **state)
@@ -346,8 +310,7 @@ static void peer_errors(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(row); i++)
-		check_row(&row[i]);
+	check_rows(row, ARRAY_LEN(row));
 }
 
 /* More elements and more errors than are kept: bounded, and said so. */

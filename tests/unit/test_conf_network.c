@@ -7,44 +7,6 @@
 	"identity = \"/b.warren\"\nnetwork \"corp\" { role = hub   domain = \"10.0.0.0/8\"\n" more \
 	" }\n"
 
-struct want {
-	unsigned line, col;
-	const char *part;
-};
-
-struct row {
-	const char *text;
-	struct want want[8];
-};
-
-static void check_row(const struct row *row)
-{
-	struct conf_errors errs;
-	struct conf *c = NULL;
-	enum status st = parse(row->text, &errs, &c);
-	const struct conf_error *e = errs.head;
-	size_t i = 0;
-
-	for (; e && row->want[i].part; e = e->next, i++)
-		if (e->at.line != row->want[i].line || e->at.col != row->want[i].col ||
-		    !strstr(e->text, row->want[i].part))
-			break;
-	if (e || row->want[i].part || st != ST_INVAL || c) {
-		print_error("--- %s\nerror %zu differs from %u:%u %s; found (%s):\n", row->text, i,
-			    row->want[i].line, row->want[i].col,
-			    row->want[i].part ? row->want[i].part : "(none)", status_name(st));
-		show(&errs);
-		fail();
-	}
-	conf_errors_done(&errs);
-}
-
-static void check_rows(const struct row *row, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		check_row(&row[i]);
-}
-
 /* ---- grammar ---- */
 
 static void section_errors(void **state)
