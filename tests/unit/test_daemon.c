@@ -332,10 +332,7 @@ static struct net *need_net(void **state)
 {
 	struct net *n = *state;
 
-	if (n->ns < 0) {
-		print_message("# skipped: a network namespace needs root (CAP_SYS_ADMIN)\n");
-		skip();
-	}
+	skip_unless(n->ns >= 0, "a network namespace");
 	return n;
 }
 

@@ -2,12 +2,7 @@
  * What a process cannot do any more once it is confined (S4).  Every case runs in a child, since
  * nothing of it can be undone; its exit code is the answer.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "unit/test_util.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -303,8 +298,7 @@ static void identities(void **state)
 	assert_int_equal(plat_user_find("root", &u), ST_OK);
 	assert_int_equal(u.uid, 0);
 	assert_int_equal(plat_user_find("nobody of that name", &u), ST_INVAL);
-	if (geteuid() != 0)
-		skip();
+	skip_unless(geteuid() == 0, "changing the user");
 	assert_int_equal(run(NULL, becomes_nobody), GOOD);
 	assert_int_equal(run(NULL, keeps_no_more_than_it_has), GOOD);
 	assert_int_equal(run(NULL, not_root), GOOD);
@@ -330,8 +324,7 @@ static void directories(void **state)
 	int fd;
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	skip_unless(geteuid() == 0, "changing the user");
 	assert_non_null(mkdtemp(base));
 	snprintf(dir, sizeof(dir), "%s/state", base);
 	snprintf(file, sizeof(file), "%s/state/somebody's", base);

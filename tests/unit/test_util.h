@@ -59,3 +59,12 @@ static inline uint64_t rnd(uint64_t below)
 	rnd_state ^= rnd_state >> 27;
 	return (rnd_state * 0x2545f4914f6cdd1d >> 11) % below;
 }
+
+/* Ends a test that cannot be done here, and says why. */
+static inline void skip_unless(bool possible, const char *what)
+{
+	if (possible)
+		return;
+	print_message("# skipped: %s needs root\n", what);
+	skip();
+}
