@@ -360,7 +360,7 @@ def test_resolver(site, lab):
         with open(resolv, "w") as file:
             file.write(f"# a comment\nnameserver {server}\n")
         command = (f"mount --bind {resolv} /etc/resolv.conf && "
-                   f"{binary('warren')} doctor {path} --json || true")
+                   f"{{ {binary('warren')} doctor {path} --json || test $? = 1; }}")
         return json.loads(site.gw.run("unshare", "-m", "sh", "-ec", command).stdout)["findings"]
     found = bad(findings("127.0.0.53", conf), "resolver")
     assert len(found) == 1 and "systemd-resolved" in found[0]["text"] and found[0]["mend"]
@@ -376,7 +376,7 @@ def test_boot_units(site, lab):
     os.makedirs(wants)
     command = (f"mkdir -p /run/systemd /etc/systemd/system && mount --bind {sysd} /run && "
                f"mount --bind {etc} /etc/systemd/system && "
-               f"{binary('warren')} doctor {site.conf} --json || true")
+               f"{{ {binary('warren')} doctor {site.conf} --json || test $? = 1; }}")
 
     def findings():
         return json.loads(site.gw.run("unshare", "-m", "sh", "-ec", command).stdout)["findings"]
