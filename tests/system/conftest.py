@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from lib import lab as labs, matrix, star as stars, topo  # noqa: E402  pylint: disable=wrong-import-position
+from lib.badcerts import World
 from lib.pki import Pki  # noqa: E402  pylint: disable=wrong-import-position
 
 
@@ -103,3 +104,9 @@ def pki(tmp_path_factory):
     root.a = root.leaf("site-a.example")
     root.b = root.middle.leaf("site-b.example")
     return root
+
+
+@pytest.fixture(scope="module")
+def world(pki, tmp_path_factory):
+    """Certificates that nobody accepts."""
+    return World(pki, tmp_path_factory)

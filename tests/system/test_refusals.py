@@ -95,26 +95,6 @@ CASES = [
 ]
 
 
-class World:
-    """Certificates of every bad kind."""
-
-    def __init__(self, pki, foreign, elsewhere):
-        self.pki, self.foreign = pki, foreign
-        self.expired = elsewhere("expired").expired("site-a.example")
-        self.future = elsewhere("future").not_yet_valid("site-a.example")
-        self.stranger = foreign.leaf("site-a.example")
-
-
-@pytest.fixture(scope="module")
-def world(pki, tmp_path_factory):
-    """All leafs are called site-a.example, so each needs a directory: an intermediate in it."""
-    pki_type = type(pki)
-
-    def elsewhere(name):
-        return pki_type(str(tmp_path_factory.mktemp(name)), name, parent=pki)
-    return World(pki, pki_type(str(tmp_path_factory.mktemp("foreign")), "foreign"), elsewhere)
-
-
 def _daemons(net, case, world):
     good = {"a": psk("good-a.example", "good-b.example", net.a.lan6, net.b.lan6, start="up",
                      proposals=[IKE_A]),

@@ -151,23 +151,6 @@ CASES = [
 ]
 
 
-class World:
-    def __init__(self, pki, foreign, elsewhere):
-        self.pki, self.foreign = pki, foreign
-        self.expired = elsewhere("expired").expired("site-a.example")
-        self.future = elsewhere("future").not_yet_valid("site-a.example")
-        self.stranger = foreign.leaf("site-a.example")
-
-
-@pytest.fixture(scope="module")
-def world(pki, tmp_path_factory):
-    pki_type = type(pki)
-
-    def elsewhere(name):
-        return pki_type(str(tmp_path_factory.mktemp(name)), name, parent=pki)
-    return World(pki, pki_type(str(tmp_path_factory.mktemp("foreign")), "foreign"), elsewhere)
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_refused(two_sites, world, case):
     net = two_sites
