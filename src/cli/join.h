@@ -1,6 +1,6 @@
 /*
  * join.h - how `warren join` is divided: join.c decides and writes, join_files.c puts files in
- *place and takes them back, join_start.c starts the daemon.
+ * place and takes them back, join_start.c starts the daemon.
  *
  *	stage     everything is written into a directory of its own beside its place
  *	check     what the daemon would say about it

@@ -2,7 +2,7 @@
  * esp.h - ESP per-SA packet logic (RFC 4303): sequence numbers, replay window, framing.
  *
  * Pure: no sockets, no threads, no clock; cipher work is described as `struct bulk_op` for the
- *caller to run in batches, so that one call covers packets of many SAs.
+ * caller to run in batches, so that one call covers packets of many SAs.
  *
  *	outbound:  esp_out_reserve() -> esp_seal_prepare() per packet -> bulk_seal()
  *	inbound:   esp_in_prepare() (window test, changes nothing) -> bulk_open() ->

@@ -14,11 +14,11 @@
  * raised it.
  *
  * Every half-open SA of a responder has a slot, in the crowd of its prefix (an IPv4 address, an
- * IPv6 /64; with the /48 around it counted as well), under what its maker has shown.  When there
- * is no room, the oldest slot of the largest crowd among those that showed least makes way, also
- *for one who has shown no more but comes from a smaller crowd; addresses that may be forged
+ * IPv6 /64; with the /48 around it counted as well), under what its maker has shown.  When there is
+ * no room, the oldest slot of the largest crowd among those that showed least makes way, also for
+ * one who has shown no more but comes from a smaller crowd; addresses that may be forged
  *(nothing shown) count for nothing in that.  So there are never more crowds than half-open SAs, and
- *these are bounded by configuration, count and bytes.
+ * these are bounded by configuration, count and bytes.
  *
  * Known peers (addresses of sections, and where somebody was up) have a share of slots and work of
  * their own, and are asked for no puzzle while they stay within it.  Addresses can be forged, so

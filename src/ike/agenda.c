@@ -6,8 +6,8 @@
  * children.  Whenever the window may have become free, or something is wanted, or a pause is over,
  * the first of these is done that can be:
  *
- *	delete the IKE SA > delete children > rekey the IKE SA > rekey a child > another child >
- *probe
+ *	delete the IKE SA > delete children > rekey the IKE SA > rekey a child >
+ *	another child > probe
  *
  * So a wish that makes no sense any more is just not there, and nothing has to be taken back.  It
  * happens at the end of an entry (engine.c), when all that led to it has been committed.

@@ -4,9 +4,9 @@
  *	UP ------------------> removed		the peer's Delete, the end of its SA
  *	 |\------> DOOMED -> DELETING -> removed	ours: by the operator, policy, lifetime
  *	 v
- *	REPLACED		by the peer's rekey or by ours (section 2.8).  We go on sending on
- *it |			until the other end is known to receive on the successor: at once when |
- *ours made it, with the Delete of the old one when the peer's did.
+ *	REPLACED	by the peer's rekey or by ours (section 2.8).  We go on sending on it until
+ *	 |		the other end is known to receive on the successor: at once when ours made
+ *	 |		it, with the Delete of the old one when the peer's did.
  *	 v
  *	[DOOMED -> DELETING ->] LINGERING -> removed
  *

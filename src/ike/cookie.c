@@ -7,11 +7,11 @@
  *
  * The version is four bytes; its lowest bit names one of two secrets k1 | k2, so that a cookie
  * stays good across one change of secret.  The info says which puzzle came with it (PRF 0: none),
- * the how many-th in a row, and when, in seconds since the secret was made: what RFC 8019
- *section 7.1.1.3 wants to be learnt from a cookie alone.  In m only the nonce, at the end, has a
- *length of its own.  SipHash is a MAC made for short messages; a hash or PRF of libcrypto allocates
- *on every call.  Everything here works on the datagram and on fixed buffers: a flood of IKE_SA_INIT
- *costs two short hashes and one datagram each, no allocation, no state (P6).
+ * the how many-th in a row, and when, in seconds since the secret was made: what RFC 8019 section
+ * 7.1.1.3 wants to be learnt from a cookie alone.  In m only the nonce, at the end, has a length of
+ * its own.  SipHash is a MAC made for short messages; a hash or PRF of libcrypto allocates on every
+ * call.  Everything here works on the datagram and on fixed buffers: a flood of IKE_SA_INIT costs
+ * two short hashes and one datagram each, no allocation, no state (P6).
  */
 #include "ike/internal.h"
 

@@ -20,13 +20,13 @@
  * in that order.
  *
  * Inside, an SA is split by concern: window.c (message ids, retransmission), keys.c, path.c
- * (addresses, NAT), child.c, one file per exchange; exchanges are rows of a const table
- * (table.c).  A handler works on locals and commits once; one that needs jobs is a chain of steps
- * around an `attempt` (attempt.c).  What an SA still has to do is state, from which the next
- *request is chosen when the window is free (agenda.c).  Peers, i.e. configured counterparts with
- *their wish to be connected, live in peer.c; those that are one identity behind a pattern or in a
- *network, and what they may source, in member.c and claims.c; what a message may be about is found
- *in lookup.c, without walking them; reload.c compares configurations.
+ * (addresses, NAT), child.c, one file per exchange; exchanges are rows of a const table (table.c).
+ * A handler works on locals and commits once; one that needs jobs is a chain of steps around an
+ * `attempt` (attempt.c).  What an SA still has to do is state, from which the next request is
+ * chosen when the window is free (agenda.c).  Peers, i.e. configured counterparts with their wish
+ * to be connected, live in peer.c; those that are one identity behind a pattern or in a network,
+ * and what they may source, in member.c and claims.c; what a message may be about is found in
+ * lookup.c, without walking them; reload.c compares configurations.
  *
  * Known gaps: no configuration payload, no EAP, no MOBIKE.
  */

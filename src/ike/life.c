@@ -4,8 +4,8 @@
  *
  *	IKE SA		keys made	rekey	 renew	 end	soft, last resort, hard
  *			proven			 renew	 end	again who we are; no longer believed
- *	child		made		rekey	 	 end	by time here; by bytes and packets
- *in the data plane, which reports
+ *	child		made		rekey		 end	by time here; by volume in the data
+ *								plane, which reports
  *
  * Soft limits are drawn once for each SA, below what is configured, so that thousands that came up
  * together do not come back together.  Who made the SA draws from an earlier span than the other

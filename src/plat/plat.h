@@ -17,7 +17,7 @@
  *
  * Errors: ST_IO with `why` (appended to, never overwritten) saying what was tried on what, and the
  * operating system's reason; netlink adds the kernel's extended acknowledgement.  Nothing here
- *logs.
+ * logs.
  *
  */
 #pragma once

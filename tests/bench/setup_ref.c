@@ -10,8 +10,8 @@
  *	IKE_SA_INIT	key pair, shared secret, nonce; SKEYSEED; prf+ for SK_d, SK_ei, SK_er,
  *			SK_pi, SK_pr (2.14)
  *	IKE_AUTH	open the request; parse the initiator's certificate and check it under the
- *			root; prf over its ID and check its signature (2.15); prf over our ID and
- *sign; prf+ for the child's two keys (2.17); seal the response
+ *			root; prf over its ID and check its signature (2.15); prf over our ID
+ *			and sign; prf+ for the child's two keys (2.17); seal the response
  *
  * Algorithms are fetched once, contexts are kept, the trust anchor stays in its store.  What comes
  * from the initiator (key exchange value, certificate, signature) is made once, before the clock

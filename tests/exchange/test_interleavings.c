@@ -10,7 +10,7 @@
  *	one that was sent two steps ago still does, since a replaced SA is heard for a while.
  *
  * On a bad network that is a sample; WARREN_INTERLEAVINGS=N asks for all of them, and for N times
- *as many seeds and walks.
+ * as many seeds and walks.
  *
  * In the end both ends have the same SAs, as many as the operations say, one IKE SA if any, and
  * nothing waits for anything.

@@ -6,7 +6,7 @@
  * plane.  Nothing moves by itself:
  *
  *	what a node sends, IKE and ESP, is appended to the queue, in order; the test delivers,
- *drops, duplicates, reorders, corrupts or readdresses each datagram by hand, or calls world_run();
+ * drops, duplicates, reorders, corrupts or readdresses each datagram by hand, or calls world_run();
  *	time stands still until world_advance() or world_timer();
  *	jobs, data-plane operations and look-ups are answered at once, in order, after the engine
  *	is drained, unless the test holds them back (`hold`) and releases them in its own order.

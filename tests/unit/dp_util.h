@@ -5,7 +5,7 @@
  *
  * For the fake, both sides are function calls; for the user data plane they are a socket pair in
  * place of TUN and UDP sockets on the loopback, so no privileges are needed.  Nothing here waits
- *for a time to pass: a test that says "nothing comes out" sends something good behind it and looks
+ * for a time to pass: a test that says "nothing comes out" sends something good behind it and looks
  * what comes first.
  */
 #pragma once

@@ -262,9 +262,10 @@ static const struct ecdsa_vector ecdsa_vectors[] = {
 /*
  * IKEv2 key derivation, RFC 7296 sections 2.14, 2.17 and 2.18, with HMAC-SHA2-256: from NIST's
  * ACVP-Server (kdf-components-ikev2-1.0), as published in OpenSSL's evpkdf_ikev2.txt.  The values
- *with HMAC-SHA2-384 are from the same inputs by Python's hmac module: prf = lambda k, d:
- *hmac.new(k, d, sha384).digest() SKEYSEED = prf(Ni | Nr, g^ir); T = prf(SKEYSEED, T | Ni | Nr |
- *SPIi | SPIr | chr(i)), i = 1, 2, ...
+ * with HMAC-SHA2-384 are from the same inputs by Python's hmac module:
+ *
+ *	prf = lambda k, d: hmac.new(k, d, sha384).digest()
+ *	SKEYSEED = prf(Ni | Nr, g^ir); T = prf(SKEYSEED, T | Ni | Nr | SPIi | SPIr | chr(i))
  */
 struct kdf_vector {
 	uint16_t prf;
