@@ -641,9 +641,10 @@ class Asked:
             kinds += [ike.TSI, wire.TSR]
             self._about_child(sa, message, kinds)
             self.pfs_number, self.spi = sa._choose(message.body(ike.SA), self.ke_method)
-            self.plain_number = next((number for number, _, _, items in offer
-                                      if not any(kind == wire.KE_METHOD for kind, _, _ in items)),
-                                     None)
+            self.plain_number = next(
+                (number for number, _, _, items in offer
+                 if _within(crypto.ESP_TRANSFORMS[sa.esp], items)
+                 and not any(kind == wire.KE_METHOD for kind, _, _ in items)), None)
             self.number = self.pfs_number
         assert message.types() == kinds, message.types()
 
@@ -671,6 +672,9 @@ class Child:
         own, other = (from_i, from_r) if initiator else (from_r, from_i)
         self._out, self._in = (_esp(sa, spi, keys) for spi, keys in ((spi_out, own),
                                                                      (spi_in, other)))
+        # RFC 4303 protects as the Encrypted payload does (RFC 5282 section 1), so that a second
+        # reading of the same packet costs nothing.
+        self._own_out, self._own_in = (crypto.CIPHERS[sa.esp](*keys) for keys in (own, other))
         self.begun = initiator          # by us: the exchange that made it
         self.inner = str(ipaddress.ip_network(sa.ours[0])[0])
         self.seq = 0
@@ -678,6 +682,16 @@ class Child:
     def seal(self, packet):
         self.seq += 1
         return bytes(self._out.encrypt(packet, seq_num=self.seq))[20:]
+
+    def forge(self, data, following=4, padding=None, pad_length=None):
+        """An ESP packet, authentic, with a trailer that may be wrong (RFC 4303 section 2.4):
+        `padding` instead of that which the algorithm asks for, and what Pad Length says."""
+        self.seq += 1
+        if padding is None:
+            padding = bytes(range(1, 1 - (len(data) + 2) % -16))
+        length = len(padding) if pad_length is None else pad_length
+        head = self.spi_out + struct.pack("!I", self.seq)
+        return head + self._own_out.seal(head, data + padding + bytes([length, following]))
 
     def send(self, packet):
         self.sa.peer.send_esp(self.seal(packet))
@@ -687,22 +701,36 @@ class Child:
         with the same selectors the daemon uses is up to it (section 2.8)."""
         by_spi = {child.spi_in: child for child in self.sa.children}
         data = self.sa.peer.take(self.sa.peer.esp, lambda p: p[:4] in by_spi, what, deadline)
-        outer = IP(src=self.sa.peer.remote, dst=self.sa.peer.address, proto=50)
-        return by_spi[data[:4]]._in.decrypt(IP(bytes(outer / Raw(data))))
+        return by_spi[data[:4]].unseal(data)
 
-    def ping(self, host):
-        """An echo request to a host behind the daemon, and its reply."""
-        number = int.from_bytes(os.urandom(2), "big")
+    def unseal(self, data):
+        """The packet inside, as scapy has it; which does not check the trailer (RFC 4303 section
+        2.4)."""
+        plain = self._own_in.open(data[:8], data[8:])
+        length, following = plain[-2:]
+        assert length <= len(plain) - 2
+        inner, padding = plain[:-2 - length], plain[len(plain) - 2 - length:-2]
+        assert padding == bytes(range(1, length + 1)) and len(plain) % 4 == 0
+        assert following == (4 if inner[0] >> 4 == 4 else 41)
+        outer = IP(src=self.sa.peer.remote, dst=self.sa.peer.address, proto=50)
+        packet = self._in.decrypt(IP(bytes(outer / Raw(data))))
+        assert bytes(packet) == inner
+        return packet
+
+    def ping(self, host, size=0):
+        """An echo request to a host behind the daemon, and its reply, of so many octets."""
+        number, data = int.from_bytes(os.urandom(2), "big"), os.urandom(size)
         if ":" in host:
-            self.send(IPv6(src=self.inner, dst=host) / ICMPv6EchoRequest(id=number))
+            self.send(IPv6(src=self.inner, dst=host) / ICMPv6EchoRequest(id=number, data=data))
             wanted = ICMPv6EchoReply
         else:
-            self.send(IP(src=self.inner, dst=host) / ICMP(type=8, id=number))
+            self.send(IP(src=self.inner, dst=host) / ICMP(type=8, id=number) / Raw(data))
             wanted = ICMP
         while True:
             reply = self.receive("echo reply")
             if wanted in reply and reply[wanted].id == number:
                 assert (reply.src, reply.dst) == (host, self.inner)
+                assert bytes(reply[wanted])[8:] == data
                 return
 
     def pinged(self, host_ns, host):
@@ -726,7 +754,10 @@ class Child:
 
 def _esp(sa, spi, keys):
     algorithm = {crypto.GCM: {"crypt_algo": "AES-GCM", "crypt_key": keys[0]},
+                 crypto.CHACHA: {"crypt_algo": "CHACHA20-POLY1305", "crypt_key": keys[0]},
                  crypto.CBC: {"crypt_algo": "AES-CBC", "crypt_key": keys[0],
-                              "auth_algo": "SHA2-256-128", "auth_key": keys[1]}}[sa.esp]
+                              "auth_algo": "SHA2-256-128", "auth_key": keys[1]},
+                 crypto.CBC_512: {"crypt_algo": "AES-CBC", "crypt_key": keys[0],
+                                  "auth_algo": "SHA2-512-256", "auth_key": keys[1]}}[sa.esp]
     return SecurityAssociation(ESP, spi=int.from_bytes(spi, "big"), **algorithm,
                                tunnel_header=IP(src=sa.peer.address, dst=sa.peer.remote))

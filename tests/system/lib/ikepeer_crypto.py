@@ -1,7 +1,8 @@
 """Keys of IKEv2, as RFC 7296 sections 2.13 to 2.18, RFC 5282 and RFC 7427 have them.
 
 PRF is HMAC-SHA-256, key exchange X25519 or ECP-256; the Encrypted payload AES-GCM-128 with an ICV
-of 16 octets, or AES-CBC-128 with HMAC-SHA-256-128.
+of 16 octets, ChaCha20-Poly1305 (RFC 7634), AES-CBC-128 with HMAC-SHA-256-128, or AES-CBC-256 with
+HMAC-SHA-512-256.
 """
 
 import dataclasses
@@ -13,9 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, x25519
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
-GCM, CBC = "aes128gcm16", "aes128-sha256"
+GCM, CBC, CHACHA, CBC_512 = "aes128gcm16", "aes128-sha256", "chacha20poly1305", "aes256-sha512"
 X25519, ECP_256 = 31, 19
 PRF_LEN = 32
 
@@ -54,11 +55,21 @@ class Gcm:
         return self._aead.decrypt(self._salt + body[:8], body[8:], head)
 
 
+class Chacha(Gcm):
+    """RFC 7634 section 2: the same construction."""
+
+    key_len = 32 + 4
+
+    def __init__(self, key, integ):
+        super().__init__(key, integ)
+        self._aead, self._salt = ChaCha20Poly1305(key[:32]), key[32:]
+
+
 class Cbc:
     """Section 3.14: encrypt, then the checksum over the message from its first octet."""
 
+    key_len, integ_len, digest = 16, 32, hashlib.sha256
     overhead = 16 + 16
-    key_len, integ_len = 16, 32
 
     def __init__(self, key, integ):
         self._key, self._integ = key, integ
@@ -73,19 +84,31 @@ class Cbc:
         # What does not fill a block cannot be encrypted: a message that is to be wrong in that.
         whole = len(plain) - len(plain) % 16
         body = iv + encryptor.update(plain[:whole]) + encryptor.finalize() + plain[whole:]
-        return body + prf(self._integ, head + body)[:16]
+        return body + self._checksum(head + body)
+
+    def _checksum(self, data):
+        """Half of the digest (RFC 4868 section 2.1)."""
+        return hmac.digest(self._integ, data, self.digest)[:self.integ_len // 2]
 
     def open(self, head, body):
-        iv, data, icv = body[:16], body[16:-16], body[-16:]
-        assert hmac.compare_digest(icv, prf(self._integ, head + body[:-16])[:16]), "ICV"
+        size = self.integ_len // 2
+        iv, data, icv = body[:16], body[16:-size], body[-size:]
+        assert hmac.compare_digest(icv, self._checksum(head + body[:-size])), "ICV"
         decryptor = Cipher(algorithms.AES(self._key), modes.CBC(iv)).decryptor()
         return decryptor.update(data) + decryptor.finalize()
 
 
-CIPHERS = {GCM: Gcm, CBC: Cbc}
+class Cbc512(Cbc):
+    key_len, integ_len, digest = 32, 64, hashlib.sha512
+    overhead = 16 + 32
+
+
+CIPHERS = {GCM: Gcm, CBC: Cbc, CHACHA: Chacha, CBC_512: Cbc512}
 # The transforms of each: (type, id, bits); ESN transforms say no (section 3.3.2).
-IKE_TRANSFORMS = {GCM: [(1, 20, 128), (2, 5)], CBC: [(1, 12, 128), (2, 5), (3, 12)]}
-ESP_TRANSFORMS = {GCM: [(1, 20, 128), (5, 0)], CBC: [(1, 12, 128), (3, 12), (5, 0)]}
+IKE_TRANSFORMS = {GCM: [(1, 20, 128), (2, 5)], CBC: [(1, 12, 128), (2, 5), (3, 12)],
+                  CHACHA: [(1, 28), (2, 5)], CBC_512: [(1, 12, 256), (2, 5), (3, 14)]}
+ESP_TRANSFORMS = {GCM: [(1, 20, 128), (5, 0)], CBC: [(1, 12, 128), (3, 12), (5, 0)],
+                  CHACHA: [(1, 28), (5, 0)], CBC_512: [(1, 12, 256), (3, 14), (5, 0)]}
 
 
 def suite_of(transforms):

@@ -77,15 +77,19 @@ class Look:
 class World:
     """See the head of this file."""
 
-    def __init__(self, lab, top=None):
-        self.lab = lab
+    def __init__(self, lab, top=None, section=None, leaf=None, calls=CALLS):
+        """section: more keys of the peers; leaf(name) issues a certificate: instead of a PSK; calls:
+        how many peers are there to be called."""
+        self.lab, self.leaf = lab, leaf
         self.net = topo.TwoSites(lab)
         self.host, self.host4 = self.net.b.host, self.net.b.host4
-        cases = {"local_id": DAEMON, "remote_id": "*.case.test", "psk": PSK,
-                 "local_ts": [self.net.b.lan4], "remote_ts": ["10.128.0.0/9"], "start": "listen",
-                 "proposals": IKE_PROPOSALS, "esp_proposals": ESP_PROPOSALS, "dpd_delay": "0s"}
+        cases = {"local_id": DAEMON, "remote_id": "*.case.test",
+                 **({} if leaf else {"psk": PSK}), "local_ts": [self.net.b.lan4],
+                 "remote_ts": ["10.128.0.0/9"], "start": "listen",
+                 "proposals": IKE_PROPOSALS, "esp_proposals": ESP_PROPOSALS, "dpd_delay": "0s",
+                 **(section or {})}
         peers = {"cases": cases}
-        for number in range(CALLS):
+        for number in range(calls):
             peers[f"r{number}"] = {**cases, "address": self.net.a.outer4,
                                    "port": 500 if number < CALLS_500 else 4500,
                                    "remote_id": f"r{number}.call.test",
@@ -99,7 +103,7 @@ class World:
         self.peer = Peer(self.net.a.gw, self.net.a.outer4, self.net.b.outer4)
         self._numbers = itertools.count(1)
         self._calls = {500: itertools.cycle(range(CALLS_500)),
-                       4500: itertools.cycle(range(CALLS_500, CALLS))}
+                       4500: itertools.cycle(range(CALLS_500, calls))}
         self.standing = self.case("standing").establish()
 
     @staticmethod
@@ -110,16 +114,22 @@ class World:
         self.control.close()
         self.peer.close()
 
+    def _credentials(self, name):
+        if not self.leaf:
+            return Credentials(name, PSK)
+        leaf = self.leaf(name)
+        return Credentials(name, cert=leaf.cert, key=leaf.key)
+
     def case(self, name=None, **kwargs):
         """An SA that will call the daemon, under a name of its own."""
         number = next(self._numbers)
-        return Sa(self.peer, Credentials(f"{name or f'c{number}'}.case.test", PSK), DAEMON,
+        return Sa(self.peer, self._credentials(f"{name or f'c{number}'}.case.test"), DAEMON,
                   (f"{self._address(128, number)}/32",), (self.net.b.lan4,), **kwargs)
 
     def call(self, port=4500, **kwargs):
         """An SA that the daemon begins: it has been told so, its request is on the way."""
         number = next(self._calls[port])
-        sa = Sa(self.peer, Credentials(f"r{number}.call.test", PSK), DAEMON,
+        sa = Sa(self.peer, self._credentials(f"r{number}.call.test"), DAEMON,
                 (f"{self._address(64, number)}/32",), (self.net.b.lan4,), initiator=False, **kwargs)
         sa.section = f"r{number}"
         self.control.ask("up", peer=sa.section)
