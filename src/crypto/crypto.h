@@ -156,7 +156,8 @@ enum crypto_job_kind {
 /* AUTH payload forms for signatures. */
 struct crypto_sign_in {
 	crypto_ref key;
-	uint8_t method; /* wire auth method: 14 (RFC 7427), 9 to 11; 0: one of those, as the key is */
+	uint8_t method; /* wire auth method: 14 (RFC 7427), 9 to 11; 0: one of those, as the key is
+			 */
 	uint16_t peer_hashes; /* bit per crypto_hash the peer announced; for method 14 */
 	struct bytes octets; /* InitiatorSignedOctets or ResponderSignedOctets */
 };

@@ -437,9 +437,9 @@ struct handshake {
 	char claimed[IKE_IDENTITY_TEXT]; /* what the peer calls itself, once it said so */
 };
 
-/* What we keep of a peer's certificate for as long as its SA lives: reloads ask again whether it, or
- * an authority above it, is revoked, and what it may source.  The blocks are followed by the ids of
- * revocation. */
+/* What we keep of a peer's certificate for as long as its SA lives: reloads ask again whether it,
+ * or an authority above it, is revoked, and what it may source.  The blocks are followed by the ids
+ * of revocation. */
 struct cred {
 	wall_t not_after;
 	bool has_blocks;

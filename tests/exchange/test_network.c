@@ -683,7 +683,8 @@ static void revoked_before_it_joins(void **state)
 	world_run(s->w);
 	assert_int_equal(n->n_children, 0);
 	says(s->hub, IKE_EV_REFUSED,
-	     "site-2.example: its certificate is revoked; the certificate has serial number 0000000c");
+	     "site-2.example: its certificate is revoked; the certificate has serial number "
+	     "0000000c");
 	says(n, IKE_EV_REFUSED, "AUTHENTICATION_FAILED");
 	star_join(s, 3);
 }

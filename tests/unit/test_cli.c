@@ -196,7 +196,8 @@ static void status(void **state)
 			"open\":1,"
 			"\"child_sas\":2,\"load\":{\"level\":\"puzzles\",\"half_open\":40,"
 			"\"half_open_max\":64,\"prefixes\":3,\"worst_prefix\":\"192.0.2.1/32\","
-			"\"worst_half_open\":38,\"puzzle_bits\":14},\"counters\":{\"z.last\":5,\"ike.zero\":0,\"a.first\":10},"
+			"\"worst_half_open\":38,\"puzzle_bits\":14},\"counters\":{\"z.last\":5,"
+			"\"ike.zero\":0,\"a.first\":10},"
 			"\"dataplane\":{\"kind\":\"user\",\"interface\":\"w0\",\"mtu\":1400,"
 			"\"counters\":{\"m.middle\":7}}}"),
 		"warrend 1.2, process 42, running for 1h 0m\n"

@@ -91,7 +91,9 @@ static struct pki_grant site_of(const char *prefixes)
 
 static struct pki_ca *other_ca(const char *name, const char *network, const char *domain)
 {
-	struct pki_ca_plan plan = { .network = network, .domain = blocks(domain), .key_type = "ecdsa-p256" };
+	struct pki_ca_plan plan = { .network = network,
+				    .domain = blocks(domain),
+				    .key_type = "ecdsa-p256" };
 	struct pki_ca *made;
 
 	assert_int_equal(pki_ca_create(path_of(name), &plan, (wall_t){ T0 }, why()), ST_OK);

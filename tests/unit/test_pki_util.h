@@ -123,7 +123,9 @@ static inline void drop_dir(char *dir)
 static inline char *new_ca(const char *domain)
 {
 	char *dir = new_dir();
-	struct pki_ca_plan plan = { .network = "corp", .domain = blocks(domain), .key_type = "ecdsa-p256" };
+	struct pki_ca_plan plan = { .network = "corp",
+				    .domain = blocks(domain),
+				    .key_type = "ecdsa-p256" };
 
 	assert_int_equal(pki_ca_create(dir, &plan, (wall_t){ T0 }, why()), ST_OK);
 	return dir;

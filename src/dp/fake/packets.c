@@ -87,8 +87,8 @@ static void seal(struct fake *f, struct fake_child *c, struct bytes inner, uint8
 	it->child = c->c.id;
 	it->n = esp_size(shape, inner.n);
 	memcpy(it->data + shape->head, inner.p, inner.n);
-	esp_seal_prepare(c->out, seq, version == 4 ? ESP_NH_IPV4 : ESP_NH_IPV6, it->data + shape->head,
-			 inner.n, &op);
+	esp_seal_prepare(c->out, seq, version == 4 ? ESP_NH_IPV4 : ESP_NH_IPV6,
+			 it->data + shape->head, inner.n, &op);
 	bulk_seal(&op, 1);
 	if (!op.ok) {
 		mem_free(f->mem, it);

@@ -416,8 +416,8 @@ void tx_drain_tun(struct queue *q);
 void tx_drain_control(struct queue *q);
 /* One packet from the protected side; `packet` may be changed. */
 void tx_packet_in(struct queue *q, const struct vnet *v, uint8_t *packet, size_t n);
-/* Room for an inner packet of at most `n` bytes for that child, NULL never: seals and sends what is there when
- * it is full.  Followed by tx_commit() with its true length. */
+/* Room for an inner packet of at most `n` bytes for that child, NULL never: seals and sends what is
+ * there when it is full.  Followed by tx_commit() with its true length. */
 uint8_t *tx_room(struct queue *q, const struct child *c, size_t n);
 void tx_commit(struct queue *q, struct child *c, const struct path *p, const struct wire_ip *ip,
 	       size_t n, bool fragment);
