@@ -234,6 +234,8 @@ INIT_REST = [
         Payload(UNKNOWN) for _ in range(70)), Silent(), "ike.rx.limit"),
     Case("60-KiB", "2.21.4", add(ike.VENDOR, bytes(60000)), Silent(), "ike.rx.bad_init"),
     Case("notify-cut", "3.10", add(ike.NOTIFY, b"\0\0\x40"), Silent(), "ike.rx.notify"),
+    Case("notify-spi-beyond-the-end", "3.10", add(ike.NOTIFY, b"\3\xff\x40\4"), Silent(),
+         "ike.rx.notify"),
 ]
 
 
