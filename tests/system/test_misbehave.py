@@ -12,8 +12,8 @@ import struct
 import pytest
 
 from lib import ike, ikepeer_cases as cases, ikepeer_wire as wire
-from lib.ikepeer_cases import (UNKNOWN, Accepted, Case, Clear, Refused, Silent, add, body, damaged,
-                               fields, ids, omit, patched, repeat)
+from lib.ikepeer_cases import (UNKNOWN, Accepted, Case, Clear, Refused, Silent, add, body, fields,
+                               ids, omit, patched, repeat)
 from lib.ikepeer_crypto import CBC, ECP_256, GCM
 from lib.ikepeer_wire import Payload
 from lib.ikepeer_world import World

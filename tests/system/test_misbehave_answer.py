@@ -227,7 +227,8 @@ PFS_CASES = [
 REKEY_CASES = [
     Case("ke-omitted", "1.3.2", omit(ike.KE), ENDS, KEY_EXCHANGE),
     Case("ke-repeated", "1.3.2", repeat(ike.KE), ENDS, "ike.rx.repeated"),
-    Case("ke-of-another-group", "3.4", body(ike.KE, ike.ke(ECP_256, b"\1" * 64)), ENDS, KEY_EXCHANGE),
+    Case("ke-of-another-group", "3.4", body(ike.KE, ike.ke(ECP_256, b"\1" * 64)), ENDS,
+         KEY_EXCHANGE),
     Case("ke-one-octet-short", "3.4", body(ike.KE, lambda old: old[:-1]), ENDS, KEY_EXCHANGE),
     Case("ke-one-octet-long", "3.4", body(ike.KE, lambda old: old + b"\0"), ENDS, KEY_EXCHANGE),
     Case("ke-empty", "3.4", body(ike.KE, ike.ke(X25519, b"")), ENDS, "ike.rx.ke"),

@@ -1,5 +1,5 @@
-"""S2: certificates and digital signatures (RFC 7296 section 3.6, RFC 7427) from a peer that does not
-keep to them, in either role; first from one that does. test_misbehave.py says how a case is
+"""S2: certificates and digital signatures (RFC 7296 section 3.6, RFC 7427) from a peer that does
+not keep to them, in either role; first from one that does. test_misbehave.py says how a case is
 written.
 """
 

@@ -5,7 +5,7 @@ test_misbehave.py says how a case is written.
 import pytest
 
 from lib import ike, ikepeer_cases as cases, ikepeer_wire as wire
-from lib.ikepeer_cases import (UNKNOWN, Accepted, Case, Refused, add, body, fields, ids, omit,
+from lib.ikepeer_cases import (UNKNOWN, Accepted, Case, Refused, add, body, fields, omit,
                                patched, repeat)
 from lib.ikepeer_crypto import CBC, ECP_256, GCM
 from lib.ikepeer_world import World

@@ -35,7 +35,7 @@ def test_every_size(world, suite):
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_rekeys(world, suite):
-    """RFC 7296 sections 2.17, 2.18: keys of children and of the new IKE SA; by us, by the daemon."""
+    """RFC 7296 sections 2.17, 2.18: keys of children and of the new IKE SA; by either end."""
     before = world.settled()
     sa = world.case(esp=suite, suite=suite).establish()
     sa.rekey_child(sa.children[0])

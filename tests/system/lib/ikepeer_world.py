@@ -78,8 +78,8 @@ class World:
     """See the head of this file."""
 
     def __init__(self, lab, top=None, section=None, leaf=None, calls=CALLS):
-        """section: more keys of the peers; leaf(name) issues a certificate: instead of a PSK; calls:
-        how many peers are there to be called."""
+        """section: more keys of the peers; leaf(name) issues a certificate, instead of a PSK;
+        calls: how many peers are there to be called."""
         self.lab, self.leaf = lab, leaf
         self.net = topo.TwoSites(lab)
         self.host, self.host4 = self.net.b.host, self.net.b.host4
