@@ -553,8 +553,11 @@ static struct fault fault_of(enum what what, bool at_b, long k)
 
 	f.at_b = at_b;
 	switch (what) {
-	case MEMORY: f.alloc_on = true; /* fallthrough */
-	case ALLOCATION: f.alloc = k; break;
+	case MEMORY:
+	case ALLOCATION:
+		f.alloc_on = what == MEMORY;
+		f.alloc = k;
+		break;
 	case JOB:
 		f.job = k / WAYS;
 		f.status = job[k % WAYS];

@@ -362,7 +362,7 @@ static void make_chain(X509 *certs[CRYPTO_CERTS_MAX + 1], size_t n, EVP_PKEY *ke
 	EVP_PKEY *issuer_key = w.root_key;
 
 	for (size_t i = 1; i < n; i++) {
-		char name[16];
+		char name[32];
 
 		snprintf(name, sizeof(name), "CA %zu", i);
 		issuer = certs[downwards ? i : n - i] =
