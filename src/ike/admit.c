@@ -434,7 +434,7 @@ static void report(struct ike *ike, enum ike_load from)
 	if (c)
 		text_fmt(&t, ", most from %s (%zu)", prefix_text(&c->prefix, prefix), c->n);
 	text_fmt(&t, "; %s", advice(ike->admit.level));
-	event_emit(ike, NULL, IKE_EV_LOAD, (struct event_about){ 0 }, "%s", buf);
+	event_emit(ike, IKE_EV_LOAD, (struct event_about){ 0 }, "%s", buf);
 }
 
 static void change(struct ike *ike, enum ike_load to)
@@ -672,7 +672,7 @@ static void overloaded(struct ike *ike, const struct ike_datagram *d, enum ike_c
 	count(ike, why);
 	if (!stray_allowed(ike))
 		return;
-	event_emit(ike, NULL, IKE_EV_REFUSED,
+	event_emit(ike, IKE_EV_REFUSED,
 		   (struct event_about){
 			   .local = &d->local, .remote = &d->remote, .reason = IKE_R_OVERLOAD },
 		   "IKE_SA_INIT dropped: %zu other callers have not said who they are yet, %zu key "

@@ -281,8 +281,8 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 	if (!child && wanted) {
 		outbox_drop(&ob);
 		peer_error(ike, sa->peer, buf);
-		event_emit(ike, NULL, IKE_EV_REFUSED,
-			   (struct event_about){ .sa = sa, .reason = reason }, "%s", buf);
+		event_emit(ike, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason },
+			   "%s", buf);
 	}
 	sa_established(ike, sa);
 	life_asked(ike, sa, asked_by);

@@ -365,7 +365,7 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 	sa_established(ike, sa);
 	if (a->agreed.conflict[0]) {
 		count(ike, C_CONFLICT);
-		event_emit(ike, NULL, IKE_EV_CONFLICT,
+		event_emit(ike, IKE_EV_CONFLICT,
 			   (struct event_about){ .sa = sa, .reason = IKE_R_CONFLICT }, "%s",
 			   a->agreed.conflict);
 	}
@@ -374,7 +374,7 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 		child_link(ike, a->child);
 	} else if (!childless) {
 		peer_error(ike, a->peer, a->agreed.why);
-		event_emit(ike, NULL, IKE_EV_REFUSED,
+		event_emit(ike, IKE_EV_REFUSED,
 			   (struct event_about){ .sa = sa, .reason = a->agreed.reason },
 			   "no child SA: %s", a->agreed.why);
 	}

@@ -266,8 +266,8 @@ static void up_event(struct ike *ike, struct child *c)
 	terms_text(&t, c);
 	count(ike, C_CHILD_UP);
 	c->announced = true;
-	event_emit(ike, NULL, IKE_EV_CHILD_UP, (struct event_about){ .sa = c->sa, .child = c },
-		   "%s", buf);
+	event_emit(ike, IKE_EV_CHILD_UP, (struct event_about){ .sa = c->sa, .child = c }, "%s",
+		   buf);
 }
 
 static void rekeyed_event(struct ike *ike, struct child *old, struct child *c)
@@ -281,15 +281,15 @@ static void rekeyed_event(struct ike *ike, struct child *old, struct child *c)
 	count(ike, C_CHILD_REKEYED);
 	old->announced = false;
 	c->announced = true;
-	event_emit(ike, NULL, IKE_EV_CHILD_REKEYED, (struct event_about){ .sa = c->sa, .child = c },
-		   "%s", buf);
+	event_emit(ike, IKE_EV_CHILD_REKEYED, (struct event_about){ .sa = c->sa, .child = c }, "%s",
+		   buf);
 }
 
 static void down_event(struct ike *ike, struct child *c, const char *why)
 {
 	if (c->announced && why)
-		event_emit(ike, NULL, IKE_EV_CHILD_DOWN,
-			   (struct event_about){ .sa = c->sa, .child = c }, "%s", why);
+		event_emit(ike, IKE_EV_CHILD_DOWN, (struct event_about){ .sa = c->sa, .child = c },
+			   "%s", why);
 	c->announced = false;
 }
 
@@ -764,7 +764,7 @@ static void refused(struct ike *ike, struct child *c, const char *what, enum sta
 	struct ike_sa *sa = c->sa;
 
 	count(ike, C_DATAPLANE_FAILED);
-	event_emit(ike, NULL, IKE_EV_DATAPLANE,
+	event_emit(ike, IKE_EV_DATAPLANE,
 		   (struct event_about){ .sa = sa, .child = c, .reason = IKE_R_INTERNAL },
 		   "the data plane refused %s (%s)", what, status_name(st));
 	if (c->state >= CHILD_DOOMED) {
@@ -825,7 +825,7 @@ static void done(struct ike *ike, const struct dp_report *r)
 		if (r->u.done.status != ST_OK) {
 			count(ike, C_DATAPLANE_FAILED);
 			event_emit(
-				ike, NULL, IKE_EV_DATAPLANE,
+				ike, IKE_EV_DATAPLANE,
 				(struct event_about){ .reason = IKE_R_INTERNAL },
 				"the data plane refused operation %llu, which is no child's (%s)",
 				(unsigned long long)op, status_name(r->u.done.status));

@@ -137,7 +137,7 @@ static void generated(struct ike *ike, struct attempt *at, const struct crypto_r
 
 	if (st) {
 		count(ike, C_JOB_FAILED);
-		event_emit(ike, NULL, IKE_EV_REFUSED,
+		event_emit(ike, IKE_EV_REFUSED,
 			   (struct event_about){ .sa = sa, .reason = IKE_R_INTERNAL }, "%s",
 			   r->reason);
 	} else {
@@ -222,8 +222,8 @@ void create_start(struct ike *ike, struct ike_sa *sa, enum create_kind kind, str
 static void refused_event(struct ike *ike, struct ike_sa *sa, enum ike_reason reason,
 			  const char *text)
 {
-	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason },
-		   "%s", text);
+	event_emit(ike, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason }, "%s",
+		   text);
 }
 
 /* What was wanted is not to be had now. What there is stays until its own end. */

@@ -52,7 +52,7 @@ void create_refuse(struct ike *ike, struct ike_sa *sa, uint16_t notify, enum ike
 		if (counted[i].notify == notify)
 			c = counted[i].counter;
 	count(ike, reason == IKE_R_KEY_EXCHANGE ? C_INVALID_KE : c);
-	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason },
+	event_emit(ike, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason },
 		   "CREATE_CHILD_SA refused: %s", why);
 	answer_error(ike, sa, notify, bytes_of(NULL, 0));
 }
@@ -201,7 +201,7 @@ static void commit(struct ike *ike, struct ike_sa *sa, const struct wire_payload
 	attempt_end(ike, sa->answering); /* and with it what the peer asked for */
 	if (g->agreed.conflict[0]) {
 		count(ike, C_CONFLICT);
-		event_emit(ike, NULL, IKE_EV_CONFLICT,
+		event_emit(ike, IKE_EV_CONFLICT,
 			   (struct event_about){ .sa = sa, .reason = IKE_R_CONFLICT }, "%s",
 			   g->agreed.conflict);
 	}

@@ -108,8 +108,8 @@ static void bad_response(struct ike *ike, struct ike_sa *sa, const char *text)
 		return;
 	}
 	peer_error(ike, sa->peer, text);
-	event_emit(ike, NULL, IKE_EV_REFUSED,
-		   (struct event_about){ .sa = sa, .reason = IKE_R_MALFORMED }, "%s", text);
+	event_emit(ike, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = IKE_R_MALFORMED },
+		   "%s", text);
 	if (sa->state == SA_UP)
 		sa_delete(ike, sa, text);
 	else

@@ -98,24 +98,22 @@ static void fill_about(struct ike_event *e, const struct event_about *a)
 		e->remote = *a->remote;
 }
 
-void event_emit(struct ike *ike, struct outbox *ob, enum ike_event_kind kind,
-		struct event_about about, const char *fmt, ...)
+void event_emit(struct ike *ike, enum ike_event_kind kind, struct event_about about,
+		const char *fmt, ...)
 {
-	struct outbox own;
+	struct outbox ob;
 	struct out_item *it;
 	struct ike_event *e;
 	struct bytes name;
 	va_list ap;
 
-	/* Events of their own are best effort: losing one to memory must not stop the reaction. */
-	outbox_init(&own, ike->mem);
-	it = outbox_add(ob ? ob : &own, IKE_OUT_EVENT);
+	/* Events are best effort: losing one to memory must not stop the reaction. */
+	outbox_init(&ob, ike->mem);
+	it = outbox_add(&ob, IKE_OUT_EVENT);
 	e = it ? arena_new(&it->mem, sizeof(*e)) : NULL;
 	if (!e) {
 		count(ike, C_NO_MEMORY);
-		if (it && ob)
-			ob->failed = true;
-		outbox_drop(&own);
+		outbox_drop(&ob);
 		return;
 	}
 	e->kind = kind;
@@ -130,8 +128,7 @@ void event_emit(struct ike *ike, struct outbox *ob, enum ike_event_kind kind,
 	vsnprintf(e->text, sizeof(e->text), fmt, ap);
 	va_end(ap);
 	it->out.u.event = e;
-	if (!ob)
-		outbox_commit(ike, &own);
+	outbox_commit(ike, &ob);
 }
 
 const struct ike_trace_point ike_trace_points[] = {

@@ -108,8 +108,8 @@ void info_fatal_event(struct ike *ike, struct ike_sa *sa, const struct wire_noti
 		text_fmt(&t, "the peer gave the IKE SA up with %s", wire_notify_name(n->type));
 	count(ike, C_PEER_REFUSED);
 	peer_error(ike, sa->peer, buf);
-	event_emit(ike, NULL, IKE_EV_REFUSED,
-		   (struct event_about){ .sa = sa, .reason = IKE_R_PEER_SAID }, "%s", buf);
+	event_emit(ike, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = IKE_R_PEER_SAID },
+		   "%s", buf);
 }
 
 static struct child *child_deleting(const struct ike_sa *sa)

@@ -130,8 +130,8 @@ void init_i_start(struct ike *ike, struct peer *peer, const struct ike_address *
 		peer_attempt_failed(ike, peer, "out of memory");
 		return;
 	}
-	event_emit(ike, NULL, IKE_EV_CONNECTING, (struct event_about){ .sa = sa },
-		   "connecting to %s", endpoint_text(&path.remote, ep));
+	event_emit(ike, IKE_EV_CONNECTING, (struct event_about){ .sa = sa }, "connecting to %s",
+		   endpoint_text(&path.remote, ep));
 	ike->crypto.ops->random(ike->crypto.ctx, nonce, sizeof(nonce));
 	sa->hs->group = policy_first_ke(&conf->ike);
 	st = mem_dup(ike->mem, BYTES_OF(nonce), &sa->hs->nonce_i);
@@ -153,7 +153,7 @@ static void hint(struct ike *ike, struct ike_sa *sa, enum ike_reason reason, con
 	sa->hs->hint = reason;
 	if (!peer_has_child(sa->peer))
 		peer_error(ike, sa->peer, text);
-	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason },
+	event_emit(ike, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason },
 		   "%s; it is not authenticated, so we go on trying", text);
 }
 

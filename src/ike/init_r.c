@@ -174,7 +174,7 @@ static void no_proposal(struct ike *ike, const struct ike_datagram *d, const str
 	if (theirs->n && theirs->proposals[0].spi.n)
 		text_add(&t, ", with an SPI, where there is none yet");
 	wanted_instead(ike, &d->remote.ip, &t);
-	event_emit(ike, NULL, IKE_EV_REFUSED,
+	event_emit(ike, IKE_EV_REFUSED,
 		   (struct event_about){
 			   .local = &d->local, .remote = &d->remote, .reason = IKE_R_PROPOSAL },
 		   "IKE_SA_INIT refused: %s", buf);
@@ -189,7 +189,7 @@ static void stay_silent(struct ike *ike, const struct ike_datagram *d)
 
 	count(ike, C_SILENT);
 	if (stray_allowed(ike))
-		event_emit(ike, NULL, IKE_EV_REFUSED,
+		event_emit(ike, IKE_EV_REFUSED,
 			   (struct event_about){ .local = &d->local,
 						 .remote = &d->remote,
 						 .reason = IKE_R_IDENTITY },
@@ -260,8 +260,8 @@ static void no_secret(struct ike *ike, struct ike_sa *sa, const struct crypto_re
 		return;
 	}
 	count(ike, C_JOB_FAILED);
-	event_emit(ike, NULL, IKE_EV_REFUSED,
-		   (struct event_about){ .sa = sa, .reason = IKE_R_INTERNAL }, "%s", r->reason);
+	event_emit(ike, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = IKE_R_INTERNAL },
+		   "%s", r->reason);
 	sa_remove(ike, sa, r->reason);
 }
 

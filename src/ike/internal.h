@@ -1427,8 +1427,7 @@ struct event_about {
 /* What a peer calls itself, for events about its handshake. */
 void event_claimed(struct ike_sa *sa, const struct wire_id *id);
 
-__attribute__((format(printf, 5, 6))) void event_emit(struct ike *ike, struct outbox *ob,
-						      enum ike_event_kind kind,
+__attribute__((format(printf, 4, 5))) void event_emit(struct ike *ike, enum ike_event_kind kind,
 						      struct event_about about, const char *fmt,
 						      ...);
 

@@ -326,7 +326,7 @@ static void unreachable(struct ike *ike, struct peer *p)
 
 	text_fmt(&t, "\"%s\" has no address that can be reached from here",
 		 p->conf->addresses[p->section->next_name - 1]);
-	event_emit(ike, NULL, IKE_EV_UNREACHABLE,
+	event_emit(ike, IKE_EV_UNREACHABLE,
 		   (struct event_about){ .peer = p, .reason = IKE_R_NO_ANSWER }, "%s", buf);
 	peer_attempt_failed(ike, p, buf);
 }

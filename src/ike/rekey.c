@@ -250,8 +250,8 @@ static void useless(struct ike *ike, struct ike_sa *sa, enum ike_reason reason, 
 
 	count(ike, create_counter(reason));
 	peer_error(ike, p, text);
-	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason },
-		   "%s", text);
+	event_emit(ike, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason }, "%s",
+		   text);
 	request_done(ike, sa);
 	/* It was the answer: a DELETE, which may be wanted already, must not wait for another. */
 	sa_end_attempts(ike, sa);

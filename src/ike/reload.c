@@ -205,8 +205,8 @@ static void refuse_sa(struct ike *ike, struct ike_sa *sa, enum ike_reason reason
 	struct peer *p = sa->peer;
 
 	peer_error(ike, p, why);
-	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason },
-		   "%s", why);
+	event_emit(ike, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason }, "%s",
+		   why);
 	sa_delete(ike, sa, why);
 	/* Who wants it connects anew, and hears from the other end what it thinks of that. */
 	if (p->section && p->conf->start != IKE_START_LISTEN)

@@ -213,7 +213,7 @@ void sa_established(struct ike *ike, struct ike_sa *sa)
 	policy_suite_text(&t, &sa->suite);
 	if (sa->ppk)
 		text_add(&t, ", with the post-quantum pre-shared key");
-	event_emit(ike, NULL, IKE_EV_SA_UP, (struct event_about){ .sa = sa }, "%s", buf);
+	event_emit(ike, IKE_EV_SA_UP, (struct event_about){ .sa = sa }, "%s", buf);
 }
 
 /* What was built up over its life goes over; what belongs to its keys and numbers stays. */
@@ -253,7 +253,7 @@ void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to)
 	text_fmt(&t, "took the place of %016llx/%016llx, ", (unsigned long long)from->spi_i,
 		 (unsigned long long)from->spi_r);
 	policy_suite_text(&t, &to->suite);
-	event_emit(ike, NULL, IKE_EV_SA_REKEYED, (struct event_about){ .sa = to }, "%s", buf);
+	event_emit(ike, IKE_EV_SA_REKEYED, (struct event_about){ .sa = to }, "%s", buf);
 	agenda_soon(ike, to);
 }
 
@@ -449,7 +449,7 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 	unrelate(ike, sa);
 	remove_children(ike, sa, why);
 	if (was_up)
-		event_emit(ike, NULL, IKE_EV_SA_DOWN, (struct event_about){ .sa = sa }, "%s", why);
+		event_emit(ike, IKE_EV_SA_DOWN, (struct event_about){ .sa = sa }, "%s", why);
 	trace_emit(ike, T_STATE, sa->id, sa->state, SA_STATES, 0, 0);
 	heap_disarm(&ike->timers, &sa->retransmit);
 	heap_disarm(&ike->timers, &sa->alive);
@@ -539,8 +539,8 @@ void sa_reject(struct ike *ike, struct ike_sa *sa, enum ike_reason reason, const
 
 	sa_end_attempts(ike, sa);
 	peer_error(ike, peer, text);
-	event_emit(ike, NULL, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason },
-		   "%s", text);
+	event_emit(ike, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason }, "%s",
+		   text);
 	handshake_free(ike, sa);
 	sa_set_state(ike, sa, SA_DELETING);
 	info_delete(ike, sa, WIRE_N_AUTHENTICATION_FAILED);
@@ -573,7 +573,7 @@ void sa_refuse(struct ike *ike, struct ike_sa *sa, struct peer *claimed, enum ik
 	/* It is a claim and no more: what is known of a peer that is connected stays. */
 	if (claimed && !peer_has_child(claimed))
 		peer_error(ike, claimed, text);
-	event_emit(ike, NULL, IKE_EV_REFUSED,
+	event_emit(ike, IKE_EV_REFUSED,
 		   (struct event_about){ .sa = sa, .peer = claimed, .reason = reason }, "%s", text);
 	give_up(ike, sa, text);
 }
@@ -587,7 +587,7 @@ void sa_fail(struct ike *ike, struct ike_sa *sa, enum ike_event_kind kind, enum 
 
 	if (peer)
 		peer_error(ike, peer, text);
-	event_emit(ike, NULL, kind, (struct event_about){ .sa = sa, .reason = reason }, "%s", text);
+	event_emit(ike, kind, (struct event_about){ .sa = sa, .reason = reason }, "%s", text);
 	/* In SA_R_START the peer's key exchange value was none.  That cost a job; gone without a
 	 * trace, a flood of them would never be asked for cookies. */
 	if (sa->state == SA_R_START && kind == IKE_EV_REFUSED)

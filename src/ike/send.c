@@ -399,7 +399,7 @@ void retransmit_timer(struct ike *ike, struct ike_sa *sa)
 	count(ike, C_TX_RETRANSMITS);
 	trace_emit(ike, T_RETRANSMIT, sa->id, sa->win.request_exchange, sa->win.next_send - 1,
 		   sa->win.tries, 0);
-	event_emit(ike, NULL, IKE_EV_RETRANSMIT, (struct event_about){ .sa = sa },
+	event_emit(ike, IKE_EV_RETRANSMIT, (struct event_about){ .sa = sa },
 		   sa->win.tries ? "no answer to %s yet, try %u of %u"
 				 : "no answer to %s yet, in smaller fragments now, try %u of %u",
 		   wire_exchange_name(sa->win.request_exchange), sa->win.tries + 1u,

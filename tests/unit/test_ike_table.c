@@ -1,5 +1,7 @@
-/* The table of exchanges is checked when an engine is made: what a row must have, and that none
- * hides behind an earlier one.  And what operators read by name has one, whatever the number. */
+/* Inside the engine: the table of exchanges is checked when an engine is made, what a row must have
+ * and that none hides behind an earlier one; what operators read by name has one, whatever the
+ * number; messages back to back; no keys without algorithms. */
+#include "crypto/fake/crypto_fake.h"
 #include "ike/internal.h"
 
 #include <setjmp.h>
@@ -105,6 +107,68 @@ static void names(void **state)
 	assert_string_equal(sa_state_name((enum sa_state)299), "unknown");
 }
 
+/* Fragments lie back to back, each with a Length of its own (RFC 7383 section 2.5); bytes that have
+ * no such Length are one message. */
+static void messages_back_to_back(void **state)
+{
+	uint8_t buf[3 * WIRE_IKE_HDR_LEN + 5] = { 0 };
+	struct bytes rest = BYTES_OF(buf);
+
+	(void)state;
+	store_be32(buf + 24, WIRE_IKE_HDR_LEN + 5);
+	store_be32(buf + WIRE_IKE_HDR_LEN + 5 + 24, WIRE_IKE_HDR_LEN);
+	store_be32(buf + 2 * WIRE_IKE_HDR_LEN + 5 + 24, WIRE_IKE_HDR_LEN);
+	assert_int_equal(msgs_largest(rest), WIRE_IKE_HDR_LEN + 5);
+	assert_int_equal(msgs_next(&rest).n, WIRE_IKE_HDR_LEN + 5);
+	assert_int_equal(msgs_next(&rest).n, WIRE_IKE_HDR_LEN);
+	assert_int_equal(msgs_next(&rest).n, WIRE_IKE_HDR_LEN);
+	assert_int_equal(rest.n, 0);
+
+	store_be32(buf + 24, WIRE_IKE_HDR_LEN - 1); /* shorter than its header */
+	rest = BYTES_OF(buf);
+	assert_int_equal(msgs_next(&rest).n, sizeof(buf));
+	store_be32(buf + 24, sizeof(buf) + 1); /* longer than there is */
+	rest = BYTES_OF(buf);
+	assert_int_equal(msgs_next(&rest).n, sizeof(buf));
+	rest = bytes_of(buf, WIRE_IKE_HDR_LEN - 1);
+	assert_int_equal(msgs_next(&rest).n, WIRE_IKE_HDR_LEN - 1);
+	assert_int_equal(rest.n, 0);
+}
+
+/* What has no cipher or no PRF gets no keys, whatever led there (section 2.14). */
+static void no_keys_without_algorithms(void **state)
+{
+	static const uint8_t nonce[32] = { 1 }, secret[32] = { 2 };
+	const struct nonces nonces = { BYTES_OF(nonce), BYTES_OF(nonce) };
+	struct policy_suite suite = { .encr = CRYPTO_AES_GCM_16, .key_bits = 128 };
+	struct handshake_keys hs;
+	struct esp_keys in, out;
+	struct crypto_key key;
+	struct crypto_fake *fake;
+	struct sa_keys k = { 0 };
+	struct crypto c;
+
+	(void)state;
+	assert_int_equal(crypto_fake_new(&mem_libc, 1, &fake), ST_OK);
+	c = crypto_fake_ops(fake);
+	assert_int_not_equal(
+		keys_derive(&mem_libc, &c, &suite, &nonces, BYTES_OF(secret), 1, 2, true, &k, &hs),
+		ST_OK);
+	assert_null(k.mat);
+	suite = (struct policy_suite){ .prf = CRYPTO_PRF_HMAC_SHA2_256, .encr = 99 };
+	assert_int_not_equal(
+		keys_derive(&mem_libc, &c, &suite, &nonces, BYTES_OF(secret), 1, 2, true, &k, &hs),
+		ST_OK);
+	assert_null(k.mat);
+	assert_int_not_equal(keys_child(&c, CRYPTO_PRF_HMAC_SHA2_256, BYTES_OF(secret),
+					bytes_of(NULL, 0), &nonces, &suite, true, &in, &out),
+			     ST_OK);
+	key = keys_out(&k);
+	assert_int_equal(key.encr.n, 0);
+	assert_int_equal(key.integ.n, 0);
+	crypto_fake_free(fake);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +176,8 @@ int main(void)
 		cmocka_unit_test(what_a_row_must_have),
 		cmocka_unit_test(no_row_is_hidden),
 		cmocka_unit_test(names),
+		cmocka_unit_test(messages_back_to_back),
+		cmocka_unit_test(no_keys_without_algorithms),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
