@@ -249,12 +249,11 @@ struct child {
 	struct map_node by_op; /* outstanding ADD, QUIET, QUERY or ADDRESS */
 	dp_child_id id;
 	uint64_t op; /* 0: none outstanding */
-	enum dp_op_kind op_kind;
-	enum child_state state;
 	struct ike_sa *sa;
 	uint32_t spi_in;
 	uint32_t spi_out;
 	struct policy_suite suite;
+	uint16_t draw; /* see life.c */
 	struct wire_ts_list ts_local; /* owned */
 	struct wire_ts_list ts_remote;
 	uint64_t packets_in; /* as last reported */
@@ -263,7 +262,8 @@ struct child {
 	struct wish rekey;
 	dp_child_id successor; /* REPLACED: the child that takes its place */
 	struct timer timer; /* UP: its lifetime; else how long it may stay */
-	uint16_t draw; /* see life.c */
+	enum dp_op_kind op_kind : 8; /* of `op` */
+	enum child_state state : 8;
 	bool maker; /* we began the exchange that made it */
 	bool installed;
 	bool in_dp; /* the data plane has it, or will have */
@@ -467,13 +467,18 @@ struct ike_sa {
 	struct map_node by_spi; /* our SPI */
 	uint64_t spi_i;
 	uint64_t spi_r;
-	bool initiator; /* original initiator, of IKE_SA_INIT or of the rekey that made it */
-	bool called; /* we called: initiator of IKE_AUTH, through all rekeys */
-	bool was_up;
-	bool stale; /* not as the configuration wants it any more: goes when renewing it fails */
+	bool initiator : 1; /* original initiator, of IKE_SA_INIT or of the rekey that made it */
+	bool called : 1; /* we called: initiator of IKE_AUTH, through all rekeys */
+	bool was_up : 1;
+	bool stale : 1; /* not as configured any more: goes when renewing it fails */
+	bool ppk : 1; /* its keys, and those of what comes of it, have a PPK in them */
+	bool alive_due : 1; /* waiting for a data-plane counter before probing */
+	bool probe : 1; /* shall be asked whether it is still there */
+	bool only_one : 1; /* the peer makes no further children (NO_ADDITIONAL_SAS) */
+	enum sa_state state : 8;
 	uint16_t name_index; /* initiator: which of the peer's names led to it */
-	enum sa_state state;
 	uint32_t generation; /* goes up with every commit */
+	uint32_t n_children; /* those in use, without the leaving ones */
 	struct peer *peer; /* NULL: not known yet */
 	struct path path;
 	struct window win;
@@ -500,11 +505,6 @@ struct ike_sa {
 	ike_sa_id up_after; /* the newest SA there was when this one, or the first in its line, came
 			     * up */
 	mono_t last_in; /* authenticated sign of life */
-	uint32_t n_children; /* those in use, without the leaving ones */
-	bool ppk; /* its keys, and those of what comes of it, have a PPK in them */
-	bool alive_due; /* waiting for a data-plane counter before probing */
-	bool probe; /* shall be asked whether it is still there */
-	bool only_one; /* the peer makes no further children (NO_ADDITIONAL_SAS) */
 	struct life life;
 	struct wish rekey; /* of the IKE SA itself */
 	struct wish more; /* one more child */
