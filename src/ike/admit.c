@@ -4,21 +4,7 @@
  * How much is demanded of a newcomer is the greater of two: the engine's level, which follows from
  * half-open SAs, key exchanges outstanding, requests and failures in the last second, and what its
  * own address has earned (soft limits, section 4.2: they raise the price and lock nobody out).
- *
- *	calm     nothing                        half-open SAs of one address count all the same
- *	cookies  return a cookie
- *	puzzles  solve a puzzle, or be lucky    who knows no puzzles draws lots, cookie in hand
- *	full     the same, and there is room    only in place of somebody who has shown less
- *
- * Levels rise at once and fall one by one, each after IKE_LOAD_CALM_S seconds below half of what
- * raised it.
- *
- * Every half-open SA of a responder has a slot, in the crowd of its prefix (an IPv4 address, an
- * IPv6 /64; with the /48 around it counted as well), under what its maker has shown.  When there is
- * no room, the oldest slot of the largest crowd among those that showed least makes way, also for
- * one who has shown no more but comes from a smaller crowd; addresses that may be forged
- *(nothing shown) count for nothing in that.  So there are never more crowds than half-open SAs, and
- * these are bounded by configuration, count and bytes.
+ * load.c has the levels and what each asks for, crowd.c the half-open SAs and who makes way.
  *
  * Known peers (addresses of sections, and where somebody was up) have a share of slots and work of
  * their own, and are asked for no puzzle while they stay within it.  Addresses can be forged, so
@@ -30,8 +16,6 @@
  * a number of checks to begin with and gains some every second, the rest is dropped unread.
  */
 #include "ike/internal.h"
-
-enum { CROWD_SIZES = ADMIT_SIZES };
 
 /* ---- known addresses ---------------------------------------------------------------------- */
 
@@ -97,120 +81,6 @@ static bool is_known(const struct ike *ike, const struct ip *ip)
 	return peers_at(ike, ip, p, 1) > 0 || seen_lately(ike, ip);
 }
 
-/* ---- crowds ------------------------------------------------------------------------------- */
-
-static bool same_prefix(const struct map_node *n, const void *key)
-{
-	return prefix_eq(&CONTAINER_OF(n, const struct crowd, by_prefix)->prefix, key);
-}
-
-static struct prefix narrow(const struct ip *ip)
-{
-	return prefix_of(ip, ip->family == 4 ? 32 : 64);
-}
-
-static uint64_t prefix_hash(const struct ike *ike, const struct prefix *p)
-{
-	return map_hash(&ike->admit.crowds, bytes_of(p, sizeof(*p)));
-}
-
-static struct crowd *crowd_find(const struct ike *ike, const struct prefix *p)
-{
-	struct map_node *n = map_find(&ike->admit.crowds, prefix_hash(ike, p), same_prefix, p);
-
-	return n ? CONTAINER_OF(n, struct crowd, by_prefix) : NULL;
-}
-
-/* The one that is there, or a new one with nobody in it. */
-static struct crowd *crowd_get(struct ike *ike, const struct prefix *p)
-{
-	struct crowd *c = crowd_find(ike, p);
-
-	if (c)
-		return c;
-	c = mem_new(ike->mem, sizeof(*c));
-	if (!c)
-		return NULL;
-	c->prefix = *p;
-	for (size_t i = 0; i < PROOFS; i++) {
-		list_init(&c->slots[i]);
-		list_init(&c->by_size[i]);
-	}
-	map_insert(&ike->admit.crowds, &c->by_prefix, prefix_hash(ike, p));
-	return c;
-}
-
-static void crowd_drop(struct ike *ike, struct crowd *c)
-{
-	if (!c || c->n)
-		return;
-	map_remove(&ike->admit.crowds, &c->by_prefix);
-	mem_free(ike->mem, c);
-}
-
-/* Where somebody finds the largest crowds of those that have shown no more. */
-static void crowd_sort(struct ike *ike, struct crowd *c, enum proof p)
-{
-	size_t n = c->n_proof[p] < CROWD_SIZES ? c->n_proof[p] : CROWD_SIZES;
-
-	list_del(&c->by_size[p]);
-	if (n)
-		list_add_tail(&ike->admit.by_size[p][n - 1], &c->by_size[p]);
-}
-
-static struct crowd *crowd_worst(const struct ike *ike, enum proof p)
-{
-	for (size_t n = CROWD_SIZES; n-- > 0;) {
-		const struct list *l = &ike->admit.by_size[p][n];
-
-		if (!list_empty(l))
-			return CONTAINER_OF(l->next, struct crowd, by_size[p]);
-	}
-	return NULL;
-}
-
-static void slot_show(struct ike *ike, struct slot *s, enum proof p)
-{
-	s->crowd->n_proof[s->proof]--;
-	ike->admit.n_proof[s->proof]--;
-	list_del(&s->node);
-	crowd_sort(ike, s->crowd, s->proof);
-	s->proof = p;
-	s->crowd->n_proof[p]++;
-	ike->admit.n_proof[p]++;
-	list_add_tail(&s->crowd->slots[p], &s->node);
-	crowd_sort(ike, s->crowd, p);
-}
-
-static void count_in(struct slot *s, bool in)
-{
-	size_t by = in ? 1 : (size_t)-1;
-
-	s->crowd->n += by;
-	if (s->wide)
-		s->wide->n += by;
-}
-
-static enum status slot_new(struct ike *ike, struct ike_sa *sa, struct slot **ret)
-{
-	const struct ip *ip = &sa->path.remote.ip;
-	struct prefix near = narrow(ip), wide = prefix_of(ip, 48);
-	struct slot *s = mem_new(ike->mem, sizeof(*s));
-
-	if (!s)
-		return ST_NOMEM;
-	s->crowd = crowd_get(ike, &near);
-	if (s->crowd && ip->family == 6)
-		s->wide = crowd_get(ike, &wide);
-	if (!s->crowd || (ip->family == 6 && !s->wide)) {
-		crowd_drop(ike, s->crowd);
-		mem_free(ike->mem, s);
-		return ST_NOMEM;
-	}
-	*ret = s;
-	return ST_OK;
-}
-
 /* ---- solutions that were taken ------------------------------------------------------------ */
 
 enum { SPENT_HASHES = 3, SPENT_INDEX_BITS = 17 };
@@ -266,250 +136,6 @@ static bool is_spent(struct ike *ike, uint64_t tag)
 	return in[0] || in[1];
 }
 
-/* ---- slots -------------------------------------------------------------------------------- */
-
-enum status admit_enter(struct ike *ike, struct ike_sa *sa, const struct admission *a, size_t bytes)
-{
-	struct slot *s;
-	enum status st = slot_new(ike, sa, &s);
-
-	if (st)
-		return st;
-	s->sa = sa;
-	s->bytes = bytes;
-	s->prf = a->prf;
-	s->proof = a->proof;
-	count_in(s, true);
-	s->crowd->n_proof[s->proof]++;
-	ike->admit.n_proof[s->proof]++;
-	list_add_tail(&s->crowd->slots[s->proof], &s->node);
-	crowd_sort(ike, s->crowd, s->proof);
-	ike->admit.bytes += bytes;
-	sa->slot = s;
-	if (a->proof == PROOF_SOLVED)
-		spend(ike, a->tag);
-	admit_weigh(ike);
-	return ST_OK;
-}
-
-void admit_leave(struct ike *ike, struct ike_sa *sa)
-{
-	struct slot *s = sa->slot;
-
-	if (!s)
-		return;
-	sa->slot = NULL;
-	count_in(s, false);
-	s->crowd->n_proof[s->proof]--;
-	ike->admit.n_proof[s->proof]--;
-	s->crowd->suspect -= s->junk > 0;
-	list_del(&s->node);
-	crowd_sort(ike, s->crowd, s->proof);
-	crowd_drop(ike, s->crowd);
-	crowd_drop(ike, s->wide);
-	ike->admit.bytes -= s->bytes;
-	mem_free(ike->mem, s);
-}
-
-/* ---- the level ---------------------------------------------------------------------------- */
-
-const char *ike_load_name(enum ike_load level)
-{
-	static const char *const names[IKE_LOADS] = { "calm", "cookies", "puzzles", "full" };
-
-	return level < IKE_LOADS ? names[level] : "unknown";
-}
-
-/* Slots that only known peers get. */
-static size_t share(const struct ike *ike)
-{
-	return ike->conf->half_open_max / IKE_KNOWN_SHARE;
-}
-
-/* Half-open SAs of others than known peers. */
-static size_t strangers(const struct ike *ike)
-{
-	return ike->n_half_open - ike->admit.n_proof[PROOF_KNOWN];
-}
-
-static bool full(const struct ike *ike, unsigned by)
-{
-	size_t room = ike->conf->half_open_max - share(ike);
-
-	return strangers(ike) * by >= room || ike->admit.bytes * by >= IKE_HALF_OPEN_BYTES ||
-	       ike->n_jobs[CRYPTO_JOB_KE_RESPOND] * by >= IKE_WORK_FULL;
-}
-
-/* Of the second under way and the one before it. */
-static struct admit_rate busier(const struct admit *a)
-{
-	return (struct admit_rate){
-		.requests = a->rate.requests > a->before.requests ? a->rate.requests
-								  : a->before.requests,
-		.failures = a->rate.failures > a->before.failures ? a->rate.failures
-								  : a->before.failures,
-	};
-}
-
-/* What the present pressure, `by` times as great, asks for. */
-static enum ike_load pressure(const struct ike *ike, unsigned by)
-{
-	const struct ike_conf *c = ike->conf;
-	const struct admit *a = &ike->admit;
-	size_t half_open = ike->n_half_open * by;
-	size_t work = ike->n_jobs[CRYPTO_JOB_KE_RESPOND] * by;
-	size_t failures = (size_t)busier(a).failures * by,
-	       requests = (size_t)busier(a).requests * by;
-
-	if (full(ike, by))
-		return IKE_LOAD_FULL;
-	if (c->puzzle_max && (half_open >= c->half_open_puzzle || work >= IKE_WORK_PUZZLE ||
-			      failures >= IKE_FAILURES_PUZZLE))
-		return IKE_LOAD_PUZZLES;
-	if (half_open >= c->half_open_cookie || work >= IKE_WORK_COOKIE ||
-	    failures >= IKE_FAILURES_COOKIE || requests >= c->init_rate_cookie)
-		return IKE_LOAD_COOKIES;
-	return IKE_LOAD_CALM;
-}
-
-static void roll_rates(struct ike *ike)
-{
-	struct admit *a = &ike->admit;
-	int64_t age = mono_since(ike->now.mono, a->second).ns;
-
-	if (age < dur_s(1).ns)
-		return;
-	a->before = age < dur_s(2).ns ? a->rate : (struct admit_rate){ 0 };
-	a->rate = (struct admit_rate){ 0 };
-	a->second = age < dur_s(2).ns ? mono_add(a->second, dur_s(1)) : ike->now.mono;
-}
-
-static const char *advice(enum ike_load level)
-{
-	static const char *const text[IKE_LOADS] = {
-		[IKE_LOAD_CALM] = "nothing is demanded any more",
-		[IKE_LOAD_COOKIES] =
-			("newcomers have to return a cookie; peers that are up notice nothing. If "
-			 "these are peers of yours after an outage there is nothing to do, else "
-			 "see "
-			 "where they come from"),
-		[IKE_LOAD_PUZZLES] =
-			("newcomers have to solve a puzzle, few that cannot get in by lot, known "
-			 "addresses need a cookie only. Have the worst prefix filtered before it "
-			 "gets here; if all of them are peers of yours, raise half_open_puzzle"),
-		[IKE_LOAD_FULL] =
-			("newcomers only get in who have shown more than somebody who waits. Have "
-			 "the worst prefix filtered before it gets here, or raise half_open_max if "
-			 "memory allows"),
-	};
-
-	return text[level];
-}
-
-static const struct crowd *worst(const struct ike *ike)
-{
-	const struct crowd *most = NULL;
-
-	for (int p = 0; p < PROOFS; p++) {
-		const struct crowd *c = crowd_worst(ike, (enum proof)p);
-
-		if (c && (!most || c->n > most->n))
-			most = c;
-	}
-	return most;
-}
-
-static void report(struct ike *ike, enum ike_load from)
-{
-	const struct crowd *c = worst(ike);
-	char buf[IKE_EVENT_TEXT_MAX], prefix[PREFIX_TEXT_MAX];
-	struct text t = TEXT_OF(buf);
-
-	text_fmt(&t,
-		 "load was %s and is %s now: %zu half-open IKE SAs (at most %u), %zu key exchanges "
-		 "under way, %u requests and %u failures in a second",
-		 ike_load_name(from), ike_load_name(ike->admit.level), ike->n_half_open,
-		 ike->conf->half_open_max, (size_t)ike->n_jobs[CRYPTO_JOB_KE_RESPOND],
-		 busier(&ike->admit).requests, busier(&ike->admit).failures);
-	if (c)
-		text_fmt(&t, ", most from %s (%zu)", prefix_text(&c->prefix, prefix), c->n);
-	text_fmt(&t, "; %s", advice(ike->admit.level));
-	event_emit(ike, IKE_EV_LOAD, (struct event_about){ 0 }, "%s", buf);
-}
-
-static void change(struct ike *ike, enum ike_load to)
-{
-	enum ike_load from = ike->admit.level;
-
-	count(ike, to > from ? C_LOAD_RAISED : C_LOAD_LOWERED);
-	ike->admit.level = to;
-	ike->admit.calm = 0;
-	report(ike, from);
-}
-
-/* Where nothing can push it below: cookies are always demanded with half_open_cookie = 0. */
-static enum ike_load base_level(const struct ike *ike)
-{
-	return ike->conf->half_open_cookie ? IKE_LOAD_CALM : IKE_LOAD_COOKIES;
-}
-
-void admit_weigh(struct ike *ike)
-{
-	enum ike_load want;
-
-	roll_rates(ike);
-	want = pressure(ike, 1);
-	if (ike->admit.level < base_level(ike))
-		ike->admit.level = base_level(ike);
-	if (want > ike->admit.level)
-		change(ike, want);
-	if (ike->admit.level > base_level(ike) && !ike->admit.timer.armed)
-		heap_arm(&ike->timers, &ike->admit.timer, mono_add(ike->now.mono, dur_s(1)));
-}
-
-void admit_timer(struct ike *ike)
-{
-	struct admit *a = &ike->admit;
-
-	roll_rates(ike);
-	if (a->level > base_level(ike)) {
-		a->calm = pressure(ike, 2) < a->level ? a->calm + 1 : 0;
-		if (a->calm >= IKE_LOAD_CALM_S)
-			change(ike, a->level - 1);
-	}
-	admit_weigh(ike);
-}
-
-/* ---- puzzles ------------------------------------------------------------------------------ */
-
-/* From the lowest difficulty that is worth asking for to the configured one, as slots fill up. */
-static uint8_t difficulty(const struct ike *ike, bool crowded)
-{
-	unsigned most = ike->conf->puzzle_max, least = IKE_PUZZLE_MIN_BITS;
-	size_t from = ike->conf->half_open_puzzle, to = ike->conf->half_open_max - share(ike);
-	size_t n = strangers(ike), step = 0;
-
-	if (most > IKE_PUZZLE_RANGE + IKE_PUZZLE_MIN_BITS)
-		least = most - IKE_PUZZLE_RANGE;
-	if (most < least)
-		return (uint8_t)least;
-	if (n > from && to > from)
-		step = (n - from) * (most - least) / (to - from);
-	if (crowded)
-		step++;
-	return (uint8_t)(least + step < most ? least + step : most);
-}
-
-/* Section 7.1.1.1 recommends to leave it to the initiator how much it can afford unless the volume
- * is very high; what it then affords may still be too little for us. */
-static uint8_t asked_bits(const struct ike *ike, bool crowded, uint8_t round)
-{
-	bool heavy =
-		ike->admit.level == IKE_LOAD_FULL || strangers(ike) * 2 >= ike->conf->half_open_max;
-
-	return crowded || heavy || round ? difficulty(ike, crowded) : 0;
-}
-
 /* ---- the decision ------------------------------------------------------------------------- */
 
 struct caller {
@@ -523,11 +149,6 @@ struct caller {
 	enum ike_load demand;
 	enum proof proof;
 };
-
-static size_t size_of(const struct crowd *c)
-{
-	return c ? c->n + c->suspect : 0;
-}
 
 static size_t soft_limit(const struct ike *ike)
 {
@@ -550,17 +171,16 @@ static enum ike_load price(const struct ike *ike, const struct caller *c)
 static void look(struct ike *ike, struct caller *c)
 {
 	const struct ip *ip = &c->d->remote.ip;
-	struct prefix near = narrow(ip), wide = prefix_of(ip, 48);
 	enum ike_load own;
 
-	c->n = size_of(crowd_find(ike, &near));
-	c->n_wide = ip->family == 6 ? size_of(crowd_find(ike, &wide)) : 0;
+	c->n = crowd_size(crowd_of(ike, ip));
+	c->n_wide = crowd_size(crowd_wide_of(ike, ip));
 	own = price(ike, c);
 	c->demand = ike->admit.level > own ? ike->admit.level : own;
 	if (c->demand == IKE_LOAD_CALM)
 		return;
-	c->known = own < IKE_LOAD_PUZZLES && ike->admit.n_proof[PROOF_KNOWN] < share(ike) &&
-		   is_known(ike, ip);
+	c->known = own < IKE_LOAD_PUZZLES &&
+		   ike->admit.n_proof[PROOF_KNOWN] < slots_for_known(ike) && is_known(ike, ip);
 	if (c->demand > ike->admit.level)
 		count(ike, C_ADMIT_PREFIX);
 }
@@ -568,6 +188,16 @@ static void look(struct ike *ike, struct caller *c)
 static bool crowded(const struct ike *ike, const struct caller *c)
 {
 	return price(ike, c) == IKE_LOAD_PUZZLES;
+}
+
+/* Section 7.1.1.1 recommends to leave it to the initiator how much it can afford unless the volume
+ * is very high; what it then affords may still be too little for us. */
+static uint8_t asked_bits(const struct ike *ike, bool crowded, uint8_t round)
+{
+	bool heavy = ike->admit.level == IKE_LOAD_FULL ||
+		     slots_of_strangers(ike) * 2 >= ike->conf->half_open_max;
+
+	return crowded || heavy || round ? load_puzzle_bits(ike, crowded) : 0;
 }
 
 /* N(COOKIE), and a puzzle when that is what it takes. */
@@ -611,7 +241,7 @@ static bool lucky(const struct ike *ike, const struct caller *c)
 /* The puzzle that its cookie came with is solved, as hard as we want it now (section 7.1.4). */
 static bool solved(struct ike *ike, struct caller *c)
 {
-	unsigned least = difficulty(ike, false), bits = 0;
+	unsigned least = load_puzzle_bits(ike, false), bits = 0;
 
 	if (c->cookie.age > IKE_PUZZLE_S || is_spent(ike, c->cookie.tag)) {
 		count(ike, C_PUZZLE_SPENT);
@@ -665,6 +295,27 @@ static bool qualifies(struct ike *ike, struct caller *c)
 	return worked(ike, c);
 }
 
+bool admit_request(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
+		   struct admission *ret)
+{
+	struct caller c = { .d = d, .h = h };
+
+	load_request(ike);
+	look(ike, &c);
+	if (c.demand != IKE_LOAD_CALM) {
+		if (!cookie_scan(d, h, &c.r)) {
+			count(ike, C_BAD_INIT);
+			return false;
+		}
+		if (!qualifies(ike, &c))
+			return false;
+	}
+	*ret = (struct admission){ .proof = c.proof, .tag = c.cookie.tag, .prf = c.cookie.prf };
+	return true;
+}
+
+/* ---- room --------------------------------------------------------------------------------- */
+
 /* The caller is where it says: whoever looks for the reason finds one, as often as we can afford.
  */
 static void overloaded(struct ike *ike, const struct ike_datagram *d, enum ike_counter why)
@@ -680,44 +331,6 @@ static void overloaded(struct ike *ike, const struct ike_datagram *d, enum ike_c
 		   ike->n_half_open, (size_t)ike->n_jobs[CRYPTO_JOB_KE_RESPOND]);
 }
 
-/* Whether that crowd would still be the larger one with one less, and one more in the newcomer's.
- * Where nothing was shown the address may be anybody's, and its crowd says nothing. */
-static bool larger(const struct ike *ike, const struct crowd *c, enum proof p,
-		   const struct ip *from)
-{
-	struct prefix near = narrow(from);
-	const struct crowd *own = crowd_find(ike, &near);
-
-	return p != PROOF_NONE && c->n_proof[p] > (own ? own->n : 0) + 1;
-}
-
-/* Of those who have shown less, the oldest in the largest crowd of those who showed least; or of
- * those who have shown as much, in a larger crowd than the newcomer's. */
-static bool evict(struct ike *ike, enum proof newcomer, const struct ip *from)
-{
-	for (int p = 0; p <= (int)newcomer; p++) {
-		struct crowd *c = crowd_worst(ike, (enum proof)p);
-		struct slot *s;
-
-		if (!c || (p == (int)newcomer && !larger(ike, c, newcomer, from)))
-			continue;
-		s = CONTAINER_OF(c->slots[p].next, struct slot, node);
-		count(ike, C_ADMIT_EVICTED);
-		sa_remove(ike, s->sa, "made way for one who has shown more");
-		return true;
-	}
-	return false;
-}
-
-static bool has_room(const struct ike *ike, const struct admission *a, size_t bytes)
-{
-	size_t max = ike->conf->half_open_max;
-	bool known = a->proof == PROOF_KNOWN;
-
-	return (known ? ike->n_half_open < max : strangers(ike) < max - share(ike)) &&
-	       ike->admit.bytes + bytes <= IKE_HALF_OPEN_BYTES;
-}
-
 bool admit_room(struct ike *ike, const struct ike_datagram *d, const struct admission *a,
 		size_t bytes)
 {
@@ -727,56 +340,40 @@ bool admit_room(struct ike *ike, const struct ike_datagram *d, const struct admi
 		overloaded(ike, d, C_WORK_FULL);
 		return false;
 	}
-	if (has_room(ike, a, bytes) ||
-	    (evict(ike, a->proof, &d->remote.ip) && has_room(ike, a, bytes)))
+	if (slot_room(ike, a, bytes, &d->remote.ip))
 		return true;
 	overloaded(ike, d, C_HALF_OPEN_FULL);
 	return false;
 }
 
-bool admit_request(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
-		   struct admission *ret)
+enum status admit_enter(struct ike *ike, struct ike_sa *sa, const struct admission *a, size_t bytes)
 {
-	struct caller c = { .d = d, .h = h };
+	enum status st = slot_enter(ike, sa, a, bytes);
 
-	roll_rates(ike);
-	ike->admit.rate.requests++;
-	admit_weigh(ike);
-	look(ike, &c);
-	if (c.demand != IKE_LOAD_CALM) {
-		if (!cookie_scan(d, h, &c.r)) {
-			count(ike, C_BAD_INIT);
-			return false;
-		}
-		if (!qualifies(ike, &c))
-			return false;
-	}
-	*ret = (struct admission){ .proof = c.proof, .tag = c.cookie.tag, .prf = c.cookie.prf };
-	return true;
+	if (st)
+		return st;
+	if (a->proof == PROOF_SOLVED)
+		spend(ike, a->tag);
+	load_weigh(ike);
+	return ST_OK;
 }
 
 /* ---- what comes after --------------------------------------------------------------------- */
 
-static void failed(struct ike *ike)
-{
-	roll_rates(ike);
-	ike->admit.rate.failures++;
-}
-
 void admit_state(struct ike *ike, struct ike_sa *sa)
 {
 	if (!sa_half_open(sa))
-		admit_leave(ike, sa);
+		slot_leave(ike, sa);
 	else if (sa->state == SA_FAILED && sa->slot) {
 		/* It stays only to say no once more. */
-		failed(ike);
+		load_failed(ike);
 		slot_show(ike, sa->slot, PROOF_NONE);
 	}
 }
 
 dur_t admit_patience(const struct ike *ike, const struct ike_sa *sa)
 {
-	if (sa->slot && size_of(sa->slot->crowd) >= soft_limit(ike))
+	if (sa->slot && crowd_size(sa->slot->crowd) >= soft_limit(ike))
 		return dur_s(IKE_HALF_OPEN_SUSPECT_S);
 	return dur_s(ike->admit.level < IKE_LOAD_PUZZLES ? IKE_HALF_OPEN_S : IKE_HALF_OPEN_LOAD_S);
 }
@@ -784,23 +381,22 @@ dur_t admit_patience(const struct ike *ike, const struct ike_sa *sa)
 /* Section 7.2: only after a puzzle in IKE_SA_INIT, and only while junk comes in numbers. */
 bool admit_auth_puzzle(struct ike *ike, struct ike_sa *sa, struct puzzle_demand *ret)
 {
-	const struct admit *a = &ike->admit;
 	struct slot *s = sa->slot;
 
 	if (!s || s->proof != PROOF_SOLVED || !ike->conf->puzzle_max ||
-	    busier(a).failures < IKE_FAILURES_PUZZLE)
+	    load_failures(ike) < IKE_FAILURES_PUZZLE)
 		return false;
-	s->auth_bits = difficulty(ike, false);
+	s->auth_bits = load_puzzle_bits(ike, false);
 	*ret = (struct puzzle_demand){ .prf = s->prf, .bits = s->auth_bits };
 	return true;
 }
 
 static void junk(struct ike *ike, struct slot *s)
 {
-	failed(ike);
+	load_failed(ike);
 	if (s->junk++ == 0)
 		s->crowd->suspect++;
-	admit_weigh(ike);
+	load_weigh(ike);
 }
 
 /* The puzzle of this SA's IKE_AUTH, when it has one, is solved; once is enough (7.2.4). */
@@ -827,12 +423,6 @@ static bool auth_solved(struct ike *ike, const struct ike_sa *sa, const struct w
 	return true;
 }
 
-static size_t auth_jobs(const struct ike *ike)
-{
-	return ike->n_jobs[CRYPTO_JOB_VERIFY] + ike->n_jobs[CRYPTO_JOB_SIGN] +
-	       ike->n_jobs[CRYPTO_JOB_PSK_AUTH] + ike->n_jobs[CRYPTO_JOB_PPK];
-}
-
 static bool may_check(const struct ike *ike, const struct ike_sa *sa)
 {
 	int64_t lived = mono_since(ike->now.mono, sa->created).ns;
@@ -848,7 +438,7 @@ bool admit_auth(struct ike *ike, struct ike_sa *sa, const struct wire_ike_msg *m
 	if (!sa->slot || sa->state != SA_R_INIT)
 		return true;
 	jobs = IKE_AUTH_WORK + (sa->slot->proof == PROOF_KNOWN ? IKE_WORK_KNOWN : 0);
-	if (auth_jobs(ike) >= jobs)
+	if (load_auth_jobs(ike) >= jobs)
 		*ret_why = C_AUTH_WORK_FULL;
 	else if (!may_check(ike, sa))
 		*ret_why = C_JUNK_LIMITED;
@@ -875,39 +465,12 @@ void admit_proven(struct ike *ike, struct ike_sa *sa)
 
 void admit_init(struct ike *ike, const uint64_t key[2])
 {
-	map_init(&ike->admit.crowds, ike->mem, key);
-	for (size_t p = 0; p < PROOFS; p++)
-		for (size_t n = 0; n < CROWD_SIZES; n++)
-			list_init(&ike->admit.by_size[p][n]);
-	ike->admit.timer.kind = TIMER_LOAD;
-	ike->admit.second = ike->now.mono;
+	crowds_init(ike, key);
+	load_init(ike);
 }
 
 void admit_done(struct ike *ike)
 {
-	map_done(&ike->admit.crowds);
+	crowds_done(ike);
 	mem_free(ike->mem, ike->admit.known);
-}
-
-struct ike_load_info ike_load(const struct ike *ike)
-{
-	const struct crowd *c = worst(ike);
-	struct ike_load_info info = {
-		.level = ike->admit.level > base_level(ike) ? ike->admit.level : base_level(ike),
-		.half_open = ike->n_half_open,
-		.half_open_max = ike->conf->half_open_max,
-		.known = ike->admit.n_proof[PROOF_KNOWN],
-		.solved = ike->admit.n_proof[PROOF_SOLVED],
-		.prefixes = ike->admit.crowds.count,
-		.bytes = ike->admit.bytes,
-		.key_exchanges = ike->n_jobs[CRYPTO_JOB_KE_RESPOND],
-		.verifications = auth_jobs(ike),
-		.puzzle_bits = ike->admit.level >= IKE_LOAD_PUZZLES ? difficulty(ike, false) : 0,
-	};
-
-	if (c) {
-		info.worst = c->prefix;
-		info.worst_half_open = c->n;
-	}
-	return info;
 }

@@ -275,7 +275,7 @@ void ike_timer(struct ike *ike, struct now now)
 		else if (t->kind == TIMER_REASSEMBLY)
 			reassembly_timer(ike, t);
 		else if (t->kind == TIMER_LOAD)
-			admit_timer(ike);
+			load_timer(ike);
 		else
 			sa_timer(ike, t);
 	}

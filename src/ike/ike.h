@@ -444,7 +444,7 @@ void ike_each_child(const struct ike *ike, struct now now, const struct ike_sa_i
 MUST enum status ike_peer_authority(const struct ike *ike, ike_peer_id peer, struct arena *ar,
 				    struct text *by, struct wire_ts_list *ret_allowed);
 
-/* What newcomers are asked for (RFC 8019), see admit.c. */
+/* What newcomers are asked for (RFC 8019), see load.c. */
 enum ike_load {
 	IKE_LOAD_CALM,
 	IKE_LOAD_COOKIES,

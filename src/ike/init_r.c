@@ -387,7 +387,7 @@ static void accept(struct ike *ike, const struct ike_datagram *d, const struct w
 	sa->hs->in_init_map = true;
 	map_insert(&ike->half_open, &sa->hs->by_init, l->hash);
 	heap_arm(&ike->timers, &sa->reap, mono_add(ike->now.mono, admit_patience(ike, sa)));
-	admit_weigh(ike);
+	load_weigh(ike);
 }
 
 static void parsed(struct ike *ike, const struct ike_datagram *d, const struct wire_ike_msg *msg,

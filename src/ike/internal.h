@@ -2,9 +2,10 @@
  * internal.h - the engine's own structures.  Only src/ike/ includes it.
  *
  * Reading order: engine.c (entries), dispatch.c (which row takes a message), table.c (the rows),
- * init_i.c, init_r.c, admit.c (who gets that far), auth_i.c, auth_r.c, agree.c (terms of a child),
- * info.c (the exchanges), agenda.c (what an SA does next), child.c, peer.c (who we want to be
- * connected to), member.c (who is connected to us, and what it may source), lookup.c, reload.c.
+ * init_i.c, init_r.c, admit.c (who gets that far), crowd.c, load.c, auth_i.c, auth_r.c, agree.c
+ * (terms of a child), info.c (the exchanges), agenda.c (what an SA does next), child.c, peer.c (who
+ * we want to be connected to), member.c (who is connected to us, and what it may source), lookup.c,
+ * reload.c.
  */
 #pragma once
 
@@ -1043,7 +1044,7 @@ enum proof {
 	PROOFS,
 };
 
-enum { ADMIT_SIZES = 32 };
+enum { CROWD_SIZES = 32 };
 
 /* The half-open SAs of one prefix. */
 struct crowd {
@@ -1092,7 +1093,7 @@ struct admit {
 	struct admit_rate rate;
 	struct admit_rate before; /* of the second before */
 	struct map crowds;
-	struct list by_size[PROOFS][ADMIT_SIZES]; /* crowds, by how many show so much */
+	struct list by_size[PROOFS][CROWD_SIZES]; /* crowds, by how many show so much */
 	size_t n_proof[PROOFS];
 	size_t bytes;
 	struct spent spent;
@@ -1117,7 +1118,6 @@ bool admit_room(struct ike *ike, const struct ike_datagram *d, const struct admi
 		size_t bytes);
 MUST enum status admit_enter(struct ike *ike, struct ike_sa *sa, const struct admission *a,
 			     size_t bytes);
-void admit_leave(struct ike *ike, struct ike_sa *sa);
 /* The SA has another state. */
 void admit_state(struct ike *ike, struct ike_sa *sa);
 /* How long a half-open SA may stay (RFC 8019 section 4.1). */
@@ -1132,11 +1132,47 @@ void admit_junk(struct ike *ike, struct ike_sa *sa);
 void admit_proven(struct ike *ike, struct ike_sa *sa);
 /* Somebody is up at that address, or was until now. */
 void admit_seen(struct ike *ike, const struct ip *ip);
-/* Raises the level if it has to. */
-void admit_weigh(struct ike *ike);
-void admit_timer(struct ike *ike);
 void admit_init(struct ike *ike, const uint64_t key[2]);
 void admit_done(struct ike *ike);
+
+/* ---- half-open SAs by prefix (crowd.c) --------------------------------------------------- */
+
+/* Those of its address or /64, and of the /48 around it (IPv4: none); NULL: nobody. */
+const struct crowd *crowd_of(const struct ike *ike, const struct ip *ip);
+const struct crowd *crowd_wide_of(const struct ike *ike, const struct ip *ip);
+/* How many, suspicious ones twice; of NULL none. */
+size_t crowd_size(const struct crowd *c);
+/* NULL: there is none. */
+const struct crowd *crowd_largest(const struct ike *ike);
+void crowds_init(struct ike *ike, const uint64_t key[2]);
+void crowds_done(struct ike *ike);
+
+/* Slots that only known peers get, and those that others have. */
+size_t slots_for_known(const struct ike *ike);
+size_t slots_of_strangers(const struct ike *ike);
+/* Whether there is a slot, and room for so many bytes; somebody may have made way. */
+bool slot_room(struct ike *ike, const struct admission *a, size_t bytes, const struct ip *from);
+MUST enum status slot_enter(struct ike *ike, struct ike_sa *sa, const struct admission *a,
+			    size_t bytes);
+void slot_leave(struct ike *ike, struct ike_sa *sa);
+/* It has shown that, or is worth no more than that. */
+void slot_show(struct ike *ike, struct slot *s, enum proof p);
+
+/* ---- load (load.c) ----------------------------------------------------------------------- */
+
+/* An IKE_SA_INIT request; a negotiation or an integrity check that failed. */
+void load_request(struct ike *ike);
+void load_failed(struct ike *ike);
+/* In a second. */
+unsigned load_failures(const struct ike *ike);
+/* Jobs for IKE_AUTH under way. */
+size_t load_auth_jobs(const struct ike *ike);
+/* How hard a puzzle is now. */
+uint8_t load_puzzle_bits(const struct ike *ike, bool crowded);
+/* Raises the level if it has to. */
+void load_weigh(struct ike *ike);
+void load_timer(struct ike *ike);
+void load_init(struct ike *ike);
 
 /* ---- peers (peer.c) ---------------------------------------------------------------------- */
 

@@ -456,7 +456,7 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 	heap_disarm(&ike->timers, &sa->keepalive);
 	heap_disarm(&ike->timers, &sa->reap);
 	heap_disarm(&ike->timers, &sa->life.timer);
-	admit_leave(ike, sa);
+	slot_leave(ike, sa);
 	if (was_up)
 		admit_seen(ike, &sa->path.remote.ip);
 	handshake_free(ike, sa);
