@@ -21,6 +21,7 @@ const char *ike_event_name(enum ike_event_kind kind)
 		[IKE_EV_DATAPLANE] = "dataplane",
 		[IKE_EV_BUG] = "bug",
 		[IKE_EV_LOAD] = "load",
+		[IKE_EV_LEASE] = "lease",
 	};
 
 	return kind < IKE_EVENTS ? names[kind] : "unknown";
@@ -43,6 +44,8 @@ const char *ike_reason_name(enum ike_reason reason)
 		[IKE_R_SELECTORS] = "selectors",
 		[IKE_R_ESP_PROPOSAL] = "esp_proposal",
 		[IKE_R_OVERLOAD] = "overload",
+		[IKE_R_ADDRESS] = "address",
+		[IKE_R_STORE] = "store",
 		[IKE_R_PEER_SAID] = "peer_said",
 		[IKE_R_MALFORMED] = "malformed",
 		[IKE_R_INTERNAL] = "internal",

@@ -11,13 +11,15 @@
  *	ike_dp()        a data-plane report         DP        an operation for the data plane
  *	ike_job_done()  a result of slow crypto     JOB       slow crypto; the host owns the job
  *	ike_resolved()  addresses of a name         CANCEL    a job nobody waits for any more
- *	ike_timer()     time passed                 RESOLVE   a name to look up
- *	ike_command()   what the operator wants     EVENT     for operators and upper modules
- *	ike_reconfigure()                           TRACE, KEYS
+ *	ike_stored()    it will survive a crash     RESOLVE   a name to look up
+ *	ike_timer()     time passed                 STORE     what has to survive a crash
+ *	ike_command()   what the operator wants     INNER     inner addresses, for us to use
+ *	ike_reconfigure()                           EVENT     for operators and upper modules
+ *	ike_lease_load()                            TRACE, KEYS
  *
- * Ids (SAs, children, jobs, operations, look-ups) are never reused; a result for an unknown id is
- * dropped and counted.  Outputs are emitted in an order that matters: the host must carry them out
- * in that order.
+ * Ids (SAs, children, jobs, operations, look-ups, stores) are never reused; a result for an unknown
+ *id is dropped and counted.  Outputs are emitted in an order that matters: the host must carry them
+ *out in that order.
  *
  * Inside, an SA is split by concern: window.c (message ids, retransmission), keys.c, path.c
  * (addresses, NAT), child.c, one file per exchange; exchanges are rows of a const table (table.c).
@@ -28,7 +30,10 @@
  * and what they may source, in member.c and claims.c; what a message may be about is found in
  * lookup.c, without walking them; reload.c compares configurations.
  *
- * Known gaps: no configuration payload, no EAP, no MOBIKE.
+ * Inner addresses (the configuration payload, RFC 7296 section 2.19): inner_r.c gives them out of
+ * pools, as leases by identity, which are stored before anybody uses them; inner_i.c asks for them.
+ *
+ * Known gaps: no EAP, no MOBIKE.
  */
 #pragma once
 
@@ -143,6 +148,22 @@ struct ike_peer_conf {
 		domain; /* HUB, MEMBERS; all protocols.  MEMBERS: the same as ts_local */
 	const struct ike_member_rule *rules; /* MEMBERS; the first that matches counts */
 	size_t n_rules;
+	/* As a responder: what it may be given.  Nothing without a pool.  No two sections' pools
+	 * have an address in common. */
+	const struct ip_range *pool;
+	size_t n_pool;
+	const struct ip *pool_but; /* somebody has these already: we, name servers */
+	size_t n_pool_but;
+	dur_t lease_keep; /* after its last SA an identity's addresses stay its own */
+	const struct ip *dns;
+	size_t n_dns;
+	const char *const *dns_domains; /* that these resolve (RFC 8598); needs `dns` */
+	size_t n_dns_domains;
+	/* As an initiator: the families of inner addresses that we ask for, and cannot do without
+	 * any of.  The selectors that we ask for are then all addresses of these families and
+	 * `ts_local`, which may be empty. */
+	bool ask_v4, ask_v6;
+	struct ip ask[2]; /* those that we would like to have, of IPv4 and of IPv6; family 0: any */
 	/* Certificates that must not be accepted, and SAs that go on a reload: sorted by memcmp().
 	 */
 	const uint8_t (*revoked)[CRYPTO_REVOCATION_ID];
@@ -213,6 +234,35 @@ struct ike_address {
 void ike_resolved(struct ike *ike, struct now now, uint64_t resolve,
 		  const struct ike_address *addrs, size_t n);
 
+/* The inner addresses of one identity, as the store keeps them. */
+struct ike_lease {
+	const char *peer; /* name of its section */
+	struct policy_ident identity;
+	struct ip v4, v6; /* family 0: none */
+	wall_t ended; /* when its last SA was gone; 0: it has some, or is about to */
+};
+
+enum ike_store_kind {
+	/* Takes the place of what the store has for that section and identity, and of whoever else
+	 * has one of the addresses there: they are lost to him, which the engine has seen to. */
+	IKE_STORE_LEASE_PUT,
+	/* Of that section and identity, there or not. */
+	IKE_STORE_LEASE_DROP,
+};
+
+struct ike_store_op {
+	enum ike_store_kind kind;
+	struct ike_lease lease; /* DROP: `peer` and `identity` only */
+};
+
+/* The operation is done, and will survive a crash; or it is not: ST_IO. In the order in which they
+ * came out of the engine. */
+void ike_stored(struct ike *ike, struct now now, uint64_t id, enum status st);
+
+/* What the store has, before the first input.  ST_INVAL: there is no such section, or the addresses
+ * are not of its pool, or somebody has them: kept out, counted, with an event. */
+MUST enum status ike_lease_load(struct ike *ike, const struct ike_lease *l);
+
 /* Peers whose section says what it said before are not touched.  Others are renewed, or go, as
  * reload.c has it.  ST_NOMEM: the old configuration goes on, all of it, and needs what it names.
  * References of the old configuration (keys, anchors) are still named by jobs under way. */
@@ -261,6 +311,7 @@ enum ike_event_kind {
 	IKE_EV_DEAD, /* an established peer stopped answering */
 	IKE_EV_DATAPLANE, /* the data plane refused an operation */
 	IKE_EV_LOAD, /* newcomers are asked for more, or for less, than before */
+	IKE_EV_LEASE, /* inner addresses were given to somebody, or to us, or taken back */
 	IKE_EV_BUG, /* a broken invariant; the SA was given up */
 	IKE_EVENTS,
 };
@@ -281,6 +332,8 @@ enum ike_reason {
 	IKE_R_SELECTORS,
 	IKE_R_ESP_PROPOSAL,
 	IKE_R_OVERLOAD, /* too many callers at once */
+	IKE_R_ADDRESS, /* no inner address to be had, or none that may be used */
+	IKE_R_STORE, /* what has to survive a crash cannot be stored */
 	IKE_R_PEER_SAID, /* an error notify: the other end knows what it was */
 	IKE_R_MALFORMED, /* a message of the other end that makes no sense */
 	IKE_R_INTERNAL, /* memory, our own keys, the data plane, a bug */
@@ -333,9 +386,34 @@ enum ike_out_kind {
 	IKE_OUT_JOB,
 	IKE_OUT_CANCEL,
 	IKE_OUT_RESOLVE,
+	IKE_OUT_STORE,
+	IKE_OUT_INNER,
 	IKE_OUT_EVENT,
 	IKE_OUT_TRACE,
 	IKE_OUT_KEYS,
+};
+
+struct ike_inner_address {
+	struct ip ip;
+	uint8_t len; /* of its prefix */
+};
+
+/* What we have of a gateway (RFC 7296 section 2.19).  The newest of a peer is what holds, all of
+ * it. */
+struct ike_inner {
+	ike_peer_id peer;
+	const char *peer_name;
+	bool up; /* false: nothing of that peer holds any more; all that follows is empty */
+	const struct ike_inner_address *addresses;
+	size_t n_addresses;
+	const struct ip *dns;
+	size_t n_dns;
+	/* Names in and below these are theirs to resolve and nobody else's (RFC 8598), in lower
+	 * case, without a dot at the end.  None: they may resolve everything. */
+	const char *const *domains;
+	size_t n_domains;
+	const struct prefix *subnets; /* behind the gateway (RFC 7296 section 3.15.2) */
+	size_t n_subnets;
 };
 
 /* Views and pointers are valid until the next ike_next() or input. */
@@ -361,6 +439,11 @@ struct ike_out {
 			uint64_t id;
 			const char *name; /* host name or address text */
 		} resolve;
+		struct {
+			uint64_t id;
+			struct ike_store_op op;
+		} store;
+		const struct ike_inner *inner;
 		const struct ike_event *event;
 		struct ike_trace trace;
 		struct {

@@ -8,8 +8,8 @@
  *	what a node sends, IKE and ESP, is appended to the queue, in order; the test delivers,
  * drops, duplicates, reorders, corrupts or readdresses each datagram by hand, or calls world_run();
  *	time stands still until world_advance() or world_timer();
- *	jobs, data-plane operations and look-ups are answered at once, in order, after the engine
- *	is drained, unless the test holds them back (`hold`) and releases them in its own order.
+ *	jobs, data-plane operations, stores and look-ups are answered at once, in order, after the
+ *engine is drained, unless the test holds them back (`hold`) and releases them in its own order.
  *
  * Everything an engine puts out goes into a running hash, `world.hash`: two runs with the same
  * seed must end with the same one.  Events, operations and keys are kept for assertions, and,
@@ -34,6 +34,8 @@ enum {
 	NODE_CHILDREN = 80,
 	NODE_TRAPS = 8,
 	NODE_INNER_MAX = 128,
+	NODE_LEASES = 64,
+	NODE_GOT = 8, /* of each kind, of an inner configuration */
 	NAT_MAPPINGS = 8,
 };
 
@@ -53,6 +55,17 @@ enum hold {
 	HOLD_JOBS = 1 << 0,
 	HOLD_DP = 1 << 1,
 	HOLD_RESOLVE = 1 << 2,
+	HOLD_STORE = 1 << 3,
+};
+
+/* A row of a node's store. */
+struct node_lease {
+	char peer[64];
+	uint8_t type;
+	uint8_t id[64];
+	size_t n_id;
+	struct ip v4, v6;
+	wall_t ended;
 };
 
 /* An output that wants an answer. */
@@ -62,15 +75,18 @@ struct pending {
 		PENDING_JOB,
 		PENDING_DONE, /* of a data-plane operation */
 		PENDING_NAME,
+		PENDING_STORE,
 		PENDING_REPORT, /* of the data plane, unasked */
 	} kind;
 	uint64_t id;
 	struct crypto_job *job; /* JOB */
 	bool cancelled;
-	bool fail; /* JOB, DONE: answer with `status` */
+	bool fail; /* JOB, DONE, STORE: answer with `status` */
 	enum status status;
 	struct dp_counters counters; /* DONE */
 	char name[64]; /* NAME */
+	enum ike_store_kind store; /* STORE */
+	struct node_lease lease;
 	struct dp_report report; /* REPORT */
 };
 
@@ -84,6 +100,17 @@ struct node_trap {
 	dp_peer_id peer;
 	struct wire_ts_list ts_local, ts_remote;
 	struct wire_ts ts[2][8];
+};
+
+/* The newest inner configuration that a node got. */
+struct node_got {
+	ike_peer_id peer;
+	bool up;
+	struct ike_inner_address addresses[NODE_GOT];
+	struct ip dns[NODE_GOT];
+	char domains[NODE_GOT][64];
+	struct prefix subnets[NODE_GOT];
+	size_t n_addresses, n_dns, n_domains, n_subnets;
 };
 
 /* Real cryptography makes a run different each time: not for traces and hashes. */
@@ -115,10 +142,18 @@ struct node {
 	bool bugs_allowed; /* else an IKE_EV_BUG event ends the process */
 	bool unplugged; /* nothing that it sends or that is sent to it arrives */
 
-	/* The n-th job or operation (from 0) fails; -1: none. */
-	long fail_job, fail_op;
+	/* The n-th job, operation or store (from 0) fails; -1: none. */
+	long fail_job, fail_op, fail_store;
 	enum status fail_status; /* ST_IO unless set */
-	long n_jobs, n_ops;
+	long n_jobs, n_ops, n_stores;
+	bool read_only; /* every store fails */
+
+	/* What it stored, which a restart finds again, but for what is held back. */
+	struct node_lease leases[NODE_LEASES];
+	size_t n_leases;
+	size_t n_unfit; /* that the engine did not take at its start */
+	struct node_got got;
+	unsigned n_got; /* times that it changed */
 
 	struct ike_event *events;
 	size_t n_events, cap_events;
@@ -270,6 +305,9 @@ void node_answer(struct node *n, struct pending *p);
 void node_refuse(struct node *n, struct pending *p, enum status status);
 /* Holds nothing more back and answers everything, oldest first. */
 void node_release(struct node *n);
+
+/* Its row for that identity, of any section; NULL: there is none. */
+const struct node_lease *node_lease(const struct node *n, const char *identity);
 
 /* Newest event of a kind, NULL when there was none. */
 const struct ike_event *node_event(const struct node *n, enum ike_event_kind kind);

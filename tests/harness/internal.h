@@ -32,6 +32,12 @@ void record_dp(struct node *n, const struct dp_op *op);
 void record_event(struct node *n, const struct ike_event *ev);
 void record_keys(struct node *n, const struct ike_out *o);
 
+/* keep.c: the store, and what a gateway gives */
+void lease_copy(struct node *n, const struct ike_lease *l, struct node_lease *ret);
+void store_carry_out(struct node *n, const struct pending *p);
+void store_load(struct node *n);
+void record_inner(struct node *n, const struct ike_inner *in);
+
 /* transcript of one output, when the world keeps one (trace.c) */
 void trace_output(struct node *n, const struct ike_out *o);
 void trace_packet(struct world *w, const struct packet *p);

@@ -97,6 +97,17 @@ static void out_resolve(struct node *n, const struct ike_out *o)
 	pending_add(n, p, HOLD_RESOLVE);
 }
 
+static void out_store(struct node *n, const struct ike_out *o)
+{
+	struct pending *p = pending_new(PENDING_STORE, o->u.store.id);
+
+	p->fail = n->n_stores++ == n->fail_store || n->read_only;
+	p->status = p->fail ? n->fail_status : ST_OK;
+	p->store = o->u.store.op.kind;
+	lease_copy(n, &o->u.store.op.lease, &p->lease);
+	pending_add(n, p, HOLD_STORE);
+}
+
 static void carry_out(struct node *n, const struct ike_out *o)
 {
 	switch (o->kind) {
@@ -108,6 +119,8 @@ static void carry_out(struct node *n, const struct ike_out *o)
 		cancel(n, &n->ready, o->u.cancel);
 		break;
 	case IKE_OUT_RESOLVE: out_resolve(n, o); break;
+	case IKE_OUT_STORE: out_store(n, o); break;
+	case IKE_OUT_INNER: record_inner(n, o->u.inner); break;
 	case IKE_OUT_EVENT: record_event(n, o->u.event); break;
 	case IKE_OUT_KEYS: record_keys(n, o); break;
 	case IKE_OUT_TRACE:
@@ -183,6 +196,13 @@ static void answer_name(struct node *n, const struct pending *p)
 	ike_resolved(n->ike, n->w->now, p->id, a, route(n, a, count));
 }
 
+static void answer_store(struct node *n, const struct pending *p)
+{
+	if (!p->fail)
+		store_carry_out(n, p);
+	ike_stored(n->ike, n->w->now, p->id, p->fail ? p->status : ST_OK);
+}
+
 static void answer(struct node *n, struct pending *p)
 {
 	list_del(&p->link);
@@ -190,6 +210,7 @@ static void answer(struct node *n, struct pending *p)
 	case PENDING_JOB: answer_job(n, p); break;
 	case PENDING_DONE: answer_done(n, p); break;
 	case PENDING_NAME: answer_name(n, p); break;
+	case PENDING_STORE: answer_store(n, p); break;
 	case PENDING_REPORT: ike_dp(n->ike, n->w->now, &p->report); break;
 	}
 	pending_free(p);

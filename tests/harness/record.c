@@ -89,6 +89,43 @@ static void mix_trace(struct world *w, const struct ike_trace *t)
 		mix_u64(w, t->args[i]);
 }
 
+static void mix_ip(struct world *w, const struct ip *ip)
+{
+	mix_u64(w, ip->family);
+	mix(w, ip_raw(ip));
+}
+
+static void mix_store(struct world *w, uint64_t id, const struct ike_store_op *op)
+{
+	mix_u64(w, id);
+	mix_u64(w, op->kind);
+	mix_str(w, op->lease.peer);
+	mix_u64(w, op->lease.identity.type);
+	mix(w, op->lease.identity.data);
+	mix_ip(w, &op->lease.v4);
+	mix_ip(w, &op->lease.v6);
+	mix_u64(w, (uint64_t)op->lease.ended.s);
+}
+
+static void mix_inner(struct world *w, const struct ike_inner *in)
+{
+	mix_u64(w, in->peer);
+	mix_str(w, in->peer_name);
+	mix_u64(w, in->up);
+	for (size_t i = 0; i < in->n_addresses; i++) {
+		mix_ip(w, &in->addresses[i].ip);
+		mix_u64(w, in->addresses[i].len);
+	}
+	for (size_t i = 0; i < in->n_dns; i++)
+		mix_ip(w, &in->dns[i]);
+	for (size_t i = 0; i < in->n_domains; i++)
+		mix_str(w, in->domains[i]);
+	for (size_t i = 0; i < in->n_subnets; i++) {
+		mix_ip(w, &in->subnets[i].ip);
+		mix_u64(w, in->subnets[i].len);
+	}
+}
+
 void record_output(struct node *n, const struct ike_out *o)
 {
 	struct world *w = n->w;
@@ -113,6 +150,8 @@ void record_output(struct node *n, const struct ike_out *o)
 		mix_u64(w, o->u.resolve.id);
 		mix_str(w, o->u.resolve.name);
 		break;
+	case IKE_OUT_STORE: mix_store(w, o->u.store.id, &o->u.store.op); break;
+	case IKE_OUT_INNER: mix_inner(w, o->u.inner); break;
 	case IKE_OUT_EVENT:
 		mix_u64(w, o->u.event->kind);
 		mix_str(w, o->u.event->text);

@@ -74,7 +74,7 @@ struct node *world_node_bare(struct world *w, const char *name, const char *cons
 	n->name = name;
 	n->conf = conf;
 	n->seed = w->seed * 1000 + w->n_nodes;
-	n->fail_job = n->fail_op = -1;
+	n->fail_job = n->fail_op = n->fail_store = -1;
 	n->fail_status = ST_IO;
 	test_mem_init(&n->mem);
 	list_init(&n->held);
@@ -100,8 +100,10 @@ enum status node_start(struct node *n)
 	n->crypto = n->provider ? n->provider->crypto : crypto_fake_ops(n->fake);
 	dp_start(n);
 	st = ike_new(&n->mem.alloc, &n->crypto, key, &n->conf->conf, n->w->now, &n->ike);
-	if (st == ST_OK)
+	if (st == ST_OK) {
+		store_load(n);
 		node_drain(n);
+	}
 	return st;
 }
 
