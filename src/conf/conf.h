@@ -146,6 +146,12 @@ enum conf_yes {
 	CONF_YES,
 };
 
+enum conf_routability {
+	CONF_ROUTABILITY_BEFORE,
+	CONF_ROUTABILITY_AFTER,
+	CONF_ROUTABILITY_NO,
+};
+
 enum conf_auth {
 	CONF_AUTH_PSK,
 	CONF_AUTH_CERT,
@@ -174,6 +180,9 @@ struct conf_peer {
 	struct conf_dur dpd_delay;
 	struct conf_dur keepalive;
 	struct conf_word fragmentation; /* enum conf_yes */
+	struct conf_word mobike; /* enum conf_yes */
+	struct conf_word return_routability; /* enum conf_routability */
+	struct conf_word nat; /* enum conf_yes */
 	struct conf_life life;
 	struct conf_word childless; /* enum conf_childless */
 	struct conf_text ppk_id; /* RFC 8784; with it either ppk or ppk_file */
@@ -230,6 +239,9 @@ struct conf_network {
 	struct conf_dur dpd_delay;
 	struct conf_dur keepalive;
 	struct conf_word fragmentation; /* enum conf_yes */
+	struct conf_word mobike; /* enum conf_yes */
+	struct conf_word return_routability; /* enum conf_routability */
+	struct conf_word nat; /* enum conf_yes */
 	struct conf_life life;
 	struct conf_word childless; /* enum conf_childless */
 };

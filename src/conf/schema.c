@@ -10,6 +10,7 @@ static const char *const role_words[] = { "site", "hub", NULL };
 static const char *const topology_words[] = { "star", "dynamic", NULL };
 static const char *const expired_words[] = { "end", "keep", NULL };
 static const char *const childless_words[] = { "allow", "force", "never", NULL };
+static const char *const routability_words[] = { "before", "after", "no", NULL };
 static const char *const yes_words[] = { "no", "yes", NULL };
 
 #define TOP(member) CONF_TOP, #member
@@ -30,6 +31,17 @@ static const char *const yes_words[] = { "no", "yes", NULL };
 
 /* clang-format off: rows, one a line */
 /* The same in both kinds of section. */
+#define MOVING(scope, what)                                                                        \
+	{ scope, "mobike", CONF_T_WORD, .offset = offsetof(struct what, mobike), .def = "yes",     \
+	  .change = CONF_REAUTH, .words = yes_words,                                               \
+	  .doc = "whether tunnels may change their addresses (MOBIKE)" },                          \
+	{ scope, "return_routability", CONF_T_WORD,                                                \
+	  .offset = offsetof(struct what, return_routability), .def = "before",                    \
+	  .change = CONF_HOT, .words = routability_words,                                          \
+	  .doc = "when the other end has to show that it is where it moved to" },                  \
+	{ scope, "nat", CONF_T_WORD, .offset = offsetof(struct what, nat), .def = "yes",           \
+	  .change = CONF_REAUTH, .words = yes_words,                                               \
+	  .doc = "whether there may be address translation on the way" }
 #define LIFE(scope, what)                                                                          \
 	{ scope, "ike_rekey", CONF_T_DUR, LIFE_AT(what, ike_rekey), .def = "4h", .min = LIFE_MIN,  \
 	  .max = LIFE_MAX, .zero = true, .change = CONF_HOT,                                       \
@@ -161,6 +173,7 @@ const struct conf_key conf_keys[] = {
 	{ PEER(fragmentation), CONF_T_WORD, PEER_AT(fragmentation), .def = "yes",
 	  .change = CONF_REAUTH, .words = yes_words,
 	  .doc = "whether large IKE messages go in fragments" },
+	MOVING(CONF_PEER, conf_peer),
 	LIFE(CONF_PEER, conf_peer),
 	{ PEER(childless), CONF_T_WORD, PEER_AT(childless), .def = "allow", .change = CONF_HOT,
 	  .words = childless_words, .doc = "whether the IKE SA may begin without an ESP SA" },
@@ -211,6 +224,7 @@ const struct conf_key conf_keys[] = {
 	{ NET(fragmentation), CONF_T_WORD, NET_AT(fragmentation), .def = "yes",
 	  .change = CONF_REAUTH, .words = yes_words,
 	  .doc = "whether large IKE messages go in fragments" },
+	MOVING(CONF_NETWORK, conf_network),
 	LIFE(CONF_NETWORK, conf_network),
 	{ NET(childless), CONF_T_WORD, NET_AT(childless), .def = "allow", .change = CONF_HOT,
 	  .words = childless_words, .doc = "whether the IKE SA may begin without an ESP SA" },

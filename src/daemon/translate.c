@@ -189,6 +189,16 @@ static void put_ppk(const struct conf_peer *from, const struct conf_peer_creds *
 	to->ppk_required = from->ppk_required.v == CONF_YES;
 }
 
+static enum ike_routability routability_of(enum conf_routability r)
+{
+	switch (r) {
+	case CONF_ROUTABILITY_BEFORE: return IKE_ROUTABILITY_BEFORE;
+	case CONF_ROUTABILITY_AFTER: return IKE_ROUTABILITY_AFTER;
+	case CONF_ROUTABILITY_NO: break;
+	}
+	return IKE_ROUTABILITY_NO;
+}
+
 static enum status put_peer(struct arena *ar, const struct conf_peer *from,
 			    const struct conf_peer_creds *creds, struct ike_peer_conf *to)
 {
@@ -205,6 +215,9 @@ static enum status put_peer(struct arena *ar, const struct conf_peer *from,
 	to->dpd_delay = from->dpd_delay.v;
 	to->keepalive = from->keepalive.v;
 	to->fragmentation = from->fragmentation.v == CONF_YES;
+	to->mobike = from->mobike.v == CONF_YES;
+	to->return_routability = routability_of((enum conf_routability)from->return_routability.v);
+	to->nats_allowed = from->nat.v == CONF_YES;
 	put_life(&from->life, &to->life);
 	to->childless = childless_of((enum conf_childless)from->childless.v);
 	put_ppk(from, creds, to);
@@ -281,6 +294,9 @@ static enum status put_network(struct arena *ar, const struct conf_network *from
 	to->dpd_delay = from->dpd_delay.v;
 	to->keepalive = from->keepalive.v;
 	to->fragmentation = from->fragmentation.v == CONF_YES;
+	to->mobike = from->mobike.v == CONF_YES;
+	to->return_routability = routability_of((enum conf_routability)from->return_routability.v);
+	to->nats_allowed = from->nat.v == CONF_YES;
 	put_life(&from->life, &to->life);
 	to->childless = childless_of((enum conf_childless)from->childless.v);
 	put_auth(IKE_AUTH_CERT, &creds->auth, to);

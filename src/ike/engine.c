@@ -297,6 +297,13 @@ void ike_resolved(struct ike *ike, struct now now, uint64_t resolve,
 	leave(ike);
 }
 
+void ike_network(struct ike *ike, struct now now, const struct ip *own, size_t n)
+{
+	enter(ike, now);
+	network_changed(ike, own, n);
+	leave(ike);
+}
+
 enum status ike_reconfigure(struct ike *ike, struct now now, struct ike_conf *conf)
 {
 	enum status st;

@@ -12,10 +12,11 @@
  *	ike_job_done()  a result of slow crypto     JOB       slow crypto; the host owns the job
  *	ike_resolved()  addresses of a name         CANCEL    a job nobody waits for any more
  *	ike_stored()    it will survive a crash     RESOLVE   a name to look up
- *	ike_timer()     time passed                 STORE     what has to survive a crash
- *	ike_command()   what the operator wants     INNER     inner addresses, for us to use
- *	ike_reconfigure()                           EVENT     for operators and upper modules
- *	ike_lease_load()                            TRACE, KEYS
+ *	ike_network()   our addresses and routes    STORE     what has to survive a crash
+ *	ike_timer()     time passed                 INNER     inner addresses, for us to use
+ *	ike_command()   what the operator wants     EVENT     for operators and upper modules
+ *	ike_reconfigure()                           TRACE, KEYS
+ *	ike_lease_load()
  *
  * Ids (SAs, children, jobs, operations, look-ups, stores) are never reused; a result for an unknown
  *id is dropped and counted.  Outputs are emitted in an order that matters: the host must carry them
@@ -33,7 +34,7 @@
  * Inner addresses (the configuration payload, RFC 7296 section 2.19): inner_r.c gives them out of
  * pools, as leases by identity, which are stored before anybody uses them; inner_i.c asks for them.
  *
- * Known gaps: no EAP, no MOBIKE.
+ * Known gap: no EAP.
  */
 #pragma once
 
@@ -109,6 +110,14 @@ enum ike_childless {
 	IKE_CHILDLESS_NEVER,
 };
 
+/* What an address is worth that the other end moved to, until it has shown that it is there
+ * (RFC 4555 section 3.7). */
+enum ike_routability {
+	IKE_ROUTABILITY_NO, /* as much as any other */
+	IKE_ROUTABILITY_BEFORE, /* nothing goes there but the question */
+	IKE_ROUTABILITY_AFTER, /* traffic goes there at once, and back if nobody answers */
+};
+
 /* A counterpart.  All pointers belong to the configuration. */
 struct ike_peer_conf {
 	ike_peer_id id; /* not 0; the same peer keeps its id across reconfigurations */
@@ -141,6 +150,9 @@ struct ike_peer_conf {
 	bool ppk_required; /* no SA without it */
 	wall_t not_after; /* of our certificates; 0: without, or not known */
 	bool fragmentation; /* large messages go in fragments if the peer takes them (RFC 7383) */
+	bool mobike; /* either end may change its addresses (RFC 4555) */
+	bool nats_allowed; /* else whoever changes addresses on the way is an attacker */
+	enum ike_routability return_routability;
 	enum ike_role role;
 	const struct policy_ident *hub_ids; /* HUB */
 	size_t n_hub_ids;
@@ -262,6 +274,17 @@ void ike_stored(struct ike *ike, struct now now, uint64_t id, enum status st);
 /* What the store has, before the first input.  ST_INVAL: there is no such section, or the addresses
  * are not of its pool, or somebody has them: kept out, counted, with an event. */
 MUST enum status ike_lease_load(struct ike *ike, const struct ike_lease *l);
+/*
+ * The host's own addresses are these from now on (in order of preference: the first few are told
+ * to peers; more than IKE_MAX_OWN are ignored), and routes may have changed.  To be called at the
+ * beginning, and whenever one of both may be so: that nothing has changed costs little.
+ *
+ * What follows: for each IKE SA whose IKE_AUTH we initiated, RESOLVE asks how its peer is reached
+ * now (the name is the peer's address as text); when the answer is another source address, or the
+ * peer only has another address that is reached, an SA with MOBIKE moves there, any other one is
+ * replaced.  Peers of the other SAs hear what our addresses are.
+ */
+void ike_network(struct ike *ike, struct now now, const struct ip *own, size_t n);
 
 /* Peers whose section says what it said before are not touched.  Others are renewed, or go, as
  * reload.c has it.  ST_NOMEM: the old configuration goes on, all of it, and needs what it names.
@@ -303,6 +326,7 @@ enum ike_event_kind {
 	IKE_EV_CHILD_DOWN,
 	IKE_EV_SA_REKEYED, /* another IKE SA took the place of one, with its children: both SPIs */
 	IKE_EV_CHILD_REKEYED, /* another child took the place of one: both SPIs */
+	IKE_EV_MOVED, /* an SA has other addresses: the old and the new ones, and by whom */
 	IKE_EV_CONFLICT, /* two peers are authorised for one prefix: who has it, who does not get it
 			  */
 	IKE_EV_REFUSED, /* a negotiation failed: `text` has both sides' values and what to change */
@@ -334,6 +358,7 @@ enum ike_reason {
 	IKE_R_OVERLOAD, /* too many callers at once */
 	IKE_R_ADDRESS, /* no inner address to be had, or none that may be used */
 	IKE_R_STORE, /* what has to survive a crash cannot be stored */
+	IKE_R_PATH, /* the other end's, or ours, after a change (MOBIKE) */
 	IKE_R_PEER_SAID, /* an error notify: the other end knows what it was */
 	IKE_R_MALFORMED, /* a message of the other end that makes no sense */
 	IKE_R_INTERNAL, /* memory, our own keys, the data plane, a bug */
@@ -487,6 +512,9 @@ struct ike_sa_info {
 	struct policy_ident remote_id; /* as authenticated */
 	bool nat_local, nat_remote;
 	bool ppk; /* a post-quantum pre-shared key is in its keys */
+	bool mobike; /* both ends agreed to move (RFC 4555) */
+	bool decides; /* we are the one who decides about its addresses: we called */
+	bool checking; /* the peer has not shown yet that it is at its new address */
 	/* Until its keys are replaced, until we authenticate anew, and until it ends otherwise;
 	 * negative: there is no such limit, or it is over. */
 	dur_t rekey_in, reauth_in, end_in;

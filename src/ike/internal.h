@@ -1368,6 +1368,11 @@ bool hub_may_source(const struct ike_peer_conf *conf, const struct cred *cred,
 
 MUST enum status peers_configure(struct ike *ike, struct ike_conf *conf);
 
+/* ---- our host's addresses (network.c) ----------------------------------------------------- */
+
+/* They are these from now on. */
+void network_changed(struct ike *ike, const struct ip *own, size_t n);
+
 /* ---- the engine (engine.c) --------------------------------------------------------------- */
 
 struct ike {
@@ -1396,6 +1401,8 @@ struct ike {
 	bool childless; /* and one takes IKE SAs without a child (RFC 6023) */
 	bool silent; /* a site: nobody may call us, so nobody hears from us */
 	struct policy_table *claims; /* prefix -> peer that has it up */
+	struct ip own[IKE_MAX_OWN]; /* our host's addresses, as far as we were told */
+	size_t n_own;
 	struct map sa_by_spi;
 	struct map half_open; /* by IKE_SA_INIT request */
 	struct map jobs;

@@ -15,6 +15,9 @@ enum ike_limit {
 	/* An IKE_SA_INIT request: it is hashed, and kept, before anybody proved anything. Key
 	 * exchange values that need more room have exchanges of their own (RFC 9242). */
 	IKE_MAX_INIT = 8192,
+	/* Addresses of our own host that are known; more are ignored.  A laptop has a handful, a
+	 * gateway with many is told to listen on some. */
+	IKE_MAX_OWN = 32,
 	/* Addresses tried for one name; more are ignored. */
 	IKE_MAX_ADDRESSES = 8,
 	/* Answers with COOKIE or INVALID_KE_PAYLOAD one IKE_SA_INIT attempt follows before it

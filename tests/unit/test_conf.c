@@ -203,7 +203,7 @@ static void peer_errors(void **state)
 		      "unknown key \"interface\", known here: address, port, local_id, "
 		      "remote_id, psk, psk_file, certificate, key, trust, crl, local_ts, "
 		      "remote_ts, proposals, esp_proposals, start, dpd_delay, keepalive, "
-		      "fragmentation, "
+		      "fragmentation, mobike, return_routability, nat, "
 		      "ike_rekey, "
 		      "ike_lifetime, reauth, rekey, lifetime, rekey_bytes, lifetime_bytes, "
 		      "rekey_packets, lifetime_packets, expired, childless, ppk_id, ppk, ppk_file, "

@@ -30,7 +30,8 @@ static void section_errors(void **state)
 		  { { 3, 1,
 		      "unknown key \"colour\", known here: role, identity, certificate, key, "
 		      "trust, local_id, crl, hubs, port, protect, domain, topology, proposals, "
-		      "esp_proposals, dpd_delay, keepalive, fragmentation, ike_rekey, "
+		      "esp_proposals, dpd_delay, keepalive, fragmentation, mobike, "
+		      "return_routability, nat, ike_rekey, "
 		      "ike_lifetime, reauth, "
 		      "rekey, "
 		      "lifetime, rekey_bytes, lifetime_bytes, rekey_packets, lifetime_packets, "
