@@ -69,7 +69,6 @@ static inline bool packet_notifies(struct world *w, const struct packet *p, uint
 	return found;
 }
 
-/* The newest event of that kind says so. */
 /* The newest event of that kind has that reason. */
 #define because(node, kind, why) check_because(node, kind, why, __FILE__, __LINE__)
 
@@ -85,6 +84,7 @@ static inline void check_because(const struct node *n, enum ike_event_kind kind,
 	_assert_true(ev->reason == reason, "that is the reason", file, line);
 }
 
+/* The newest event of that kind says so. */
 #define says(node, kind, words) check_says(node, kind, words, __FILE__, __LINE__)
 
 static inline void check_says(const struct node *n, enum ike_event_kind kind, const char *words,
@@ -106,6 +106,25 @@ static inline void connect(struct node *n)
 static inline void connect_down(struct node *n)
 {
 	assert_int_equal(node_command(n, IKE_CMD_DOWN, PAIR_PEER), ST_OK);
+}
+
+/* a calls the script, which has b's address and identity: its IKE_SA_INIT request. */
+static inline void script_called(struct pair *p, struct script *s)
+{
+	pair_start_a(p);
+	script_init(s, p->w, "192.0.2.2", p->a, false);
+	s->id = "b.example";
+	connect(p->a);
+	assert_true(script_take(s));
+}
+
+/* ... and answers that: a's IKE_AUTH request. */
+static inline void script_asked_for_auth(struct pair *p, struct script *s)
+{
+	script_called(p, s);
+	script_answer_init(s);
+	assert_true(script_exchange(s) && s->opened);
+	assert_int_equal(packet_exchange(s->packet), WIRE_IKE_AUTH);
 }
 
 /* Time passes without a wish of a's to try again: whatever is left now would stay for ever. */

@@ -11,11 +11,7 @@
 static void called(struct pair *p, struct script *s)
 {
 	p->pa->ike = test_conf_sa(p->ca, WIRE_PROTO_IKE, OFFER);
-	pair_start_a(p);
-	script_init(s, p->w, "192.0.2.2", p->a, false);
-	s->id = "b.example";
-	connect(p->a);
-	assert_true(script_take(s));
+	script_called(p, s);
 }
 
 /* The true answer after all. */
@@ -24,12 +20,7 @@ static void goes_on(struct pair *p, struct script *s)
 	script_answer_init(s);
 	assert_true(script_exchange(s) && s->opened);
 	assert_int_equal(packet_exchange(s->packet), WIRE_IKE_AUTH);
-	script_begin(s, WIRE_IKE_AUTH, true);
-	script_put_id(s);
-	script_put_auth(s);
-	script_put_sa(s, s->esp, s->spi_esp);
-	script_put_ts(s, s->ts_i, s->ts_r);
-	script_send(s);
+	script_answer_auth(s);
 	world_deliver(p->w, world_packet_to(p->w, p->a));
 	assert_true(node_sa(p->a).info.established);
 	assert_int_equal(p->a->n_children, 1);

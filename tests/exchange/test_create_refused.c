@@ -260,20 +260,9 @@ static void not_now(void **state)
 static void called(struct pair *p, struct script *s)
 {
 	with_pfs(p);
-	pair_start_a(p);
-	script_init(s, p->w, "192.0.2.2", p->a, false);
-	s->id = "b.example";
+	script_asked_for_auth(p, s);
 	s->esp = "aes128gcm16";
-	connect(p->a);
-	assert_true(script_take(s));
-	script_answer_init(s);
-	assert_true(script_exchange(s) && s->opened);
-	script_begin(s, WIRE_IKE_AUTH, true);
-	script_put_id(s);
-	script_put_auth(s);
-	script_put_sa(s, s->esp, s->spi_esp);
-	script_put_ts(s, s->ts_i, s->ts_r);
-	script_send(s);
+	script_answer_auth(s);
 	world_deliver(p->w, world_packet_to(p->w, p->a));
 	assert_int_equal(p->a->n_children, 1);
 	world_drop_all(p->w);
@@ -284,6 +273,20 @@ static void wants(struct pair *p, struct script *s, enum ike_cmd_kind kind)
 	assert_int_equal(node_command(p->a, kind, PAIR_PEER), ST_OK);
 	assert_true(script_take(s) && s->opened);
 	assert_int_equal(packet_exchange(s->packet), WIRE_CREATE_CHILD_SA);
+}
+
+/* Both, up to the payloads of the answer. Returns the SPI of the child that there is. */
+static uint32_t called_and_asked(struct pair *p, struct script *s, uint64_t seed,
+				 enum ike_cmd_kind kind)
+{
+	uint32_t spi;
+
+	pair_init(p, seed);
+	called(p, s);
+	spi = node_child(p->a)->spi_in;
+	wants(p, s, kind);
+	script_begin(s, WIRE_CREATE_CHILD_SA, true);
+	return spi;
 }
 
 /* An error about a child has its SPI (section 3.10). */
@@ -352,11 +355,7 @@ static void peer_refuses(void **state)
 		uint8_t data[2];
 		uint32_t spi;
 
-		pair_init(&p, 1000 + i);
-		called(&p, &s);
-		spi = node_child(p.a)->spi_in;
-		wants(&p, &s, r->kind);
-		script_begin(&s, WIRE_CREATE_CHILD_SA, true);
+		spi = called_and_asked(&p, &s, 1000 + i, r->kind);
 		store_be16(data, r->data);
 		put_error(&s, r->notify, bytes_of(data, r->n_data));
 		answer(&p, &s);
@@ -476,11 +475,7 @@ static void answer_does_not_fit(void **state)
 		struct pair p;
 		uint32_t spi;
 
-		pair_init(&p, 1060 + i);
-		called(&p, &s);
-		spi = node_child(p.a)->spi_in;
-		wants(&p, &s, m->kind);
-		script_begin(&s, WIRE_CREATE_CHILD_SA, true);
+		spi = called_and_asked(&p, &s, 1060 + i, m->kind);
 		put_terms(&s, &m->terms);
 		answer(&p, &s);
 		because(p.a, IKE_EV_REFUSED, m->reason);

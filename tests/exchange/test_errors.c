@@ -17,27 +17,9 @@ static void up_with_script(struct pair *p, struct script *s)
 	script_connect(s);
 }
 
-/* A connects to the script, which has b's address, up to a's IKE_AUTH request. */
-static void asked_by_a(struct pair *p, struct script *s)
-{
-	pair_start_a(p);
-	script_init(s, p->w, "192.0.2.2", p->a, false);
-	s->id = "b.example";
-	connect(p->a);
-	assert_true(script_take(s));
-	script_answer_init(s);
-	assert_true(script_exchange(s) && s->opened);
-	assert_int_equal(packet_exchange(s->packet), WIRE_IKE_AUTH);
-}
-
 static void answer_auth(struct script *s)
 {
-	script_begin(s, WIRE_IKE_AUTH, true);
-	script_put_id(s);
-	script_put_auth(s);
-	script_put_sa(s, s->esp, s->spi_esp);
-	script_put_ts(s, s->ts_i, s->ts_r);
-	script_send(s);
+	script_answer_auth(s);
 	while (world_packet_to(s->w, s->node))
 		world_deliver(s->w, world_packet_to(s->w, s->node));
 }
@@ -118,7 +100,7 @@ static void malformed_answer_to_auth(void **state)
 	struct pair *p = *state;
 	struct script s;
 
-	asked_by_a(p, &s);
+	script_asked_for_auth(p, &s);
 	script_begin(&s, WIRE_IKE_AUTH, true);
 	script_put_id(&s);
 	script_send(&s);
@@ -147,7 +129,7 @@ static void malformed_answer_to_probe(void **state)
 	struct script s;
 
 	p->pa->dpd_delay = dur_s(10);
-	asked_by_a(p, &s);
+	script_asked_for_auth(p, &s);
 	answer_auth(&s);
 	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 1);
 	world_advance(p->w, dur_s(10));
@@ -176,7 +158,7 @@ static void probe_is_refused(void **state)
 	struct script s;
 
 	p->pa->dpd_delay = dur_s(10);
-	asked_by_a(p, &s);
+	script_asked_for_auth(p, &s);
 	answer_auth(&s);
 	world_advance(p->w, dur_s(10));
 	assert_true(script_take(&s) && s.opened);
@@ -195,7 +177,7 @@ static void probe_is_refused(void **state)
 /* A asks the script for another child in the place of the first. */
 static void asked_to_rekey(struct pair *p, struct script *s)
 {
-	asked_by_a(p, s);
+	script_asked_for_auth(p, s);
 	answer_auth(s);
 	assert_int_equal(node_command(p->a, IKE_CMD_REKEY_CHILD, PAIR_PEER), ST_OK);
 	assert_true(script_take(s) && s->opened);

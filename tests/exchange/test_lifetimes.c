@@ -500,18 +500,9 @@ static void hostile_values(void **state)
 
 		pair_init(&p, 70 + i);
 		p.pa->life.reauth = dur_s(300);
-		pair_start_a(&p);
-		script_init(&s, p.w, "192.0.2.2", p.a, false);
-		s.id = "b.example";
-		connect(p.a);
-		assert_true(script_take(&s));
-		script_answer_init(&s);
-		assert_true(script_exchange(&s) && s.opened);
+		script_asked_for_auth(&p, &s);
 		script_begin(&s, WIRE_IKE_AUTH, true);
-		script_put_id(&s);
-		script_put_auth(&s);
-		script_put_sa(&s, s.esp, s.spi_esp);
-		script_put_ts(&s, s.ts_i, s.ts_r);
+		script_put_auth_request(&s);
 		store_be32(raw, said[i]);
 		wire_put_notify(&s.out, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_AUTH_LIFETIME,
 				BYTES_OF(raw));
@@ -637,22 +628,43 @@ static void clocks(void **state)
 	}
 }
 
+/* a keeps an SA up, with certificates that end then. */
+static void dated(struct pair *p, int64_t end_a, int64_t end_b)
+{
+	pair_certs(p);
+	end_of(p->ca, p->pa, 11, "a.example", end_a);
+	end_of(p->cb, p->pb, 12, "b.example", end_b);
+	p->pa->start = IKE_START_UP;
+	pair_start(p);
+}
+
+/* b has a new one, which a sees when it calls anew. */
+static void b_renews(struct pair *p, int64_t end)
+{
+	struct test_conf *c = test_conf_copy(p->cb);
+
+	end_of(c, &c->peer[0], 12, "b.example", end);
+	node_reconfigure(p->b, c);
+}
+
+/* Another SA, and the first one did not have to be ended. */
+static void took_over(struct pair *p)
+{
+	assert_true(pair_is_up(p));
+	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 2);
+	assert_int_equal(node_counter(p->a, "ike.sa.expired"), 0);
+	assert_int_equal(node_counter(p->b, "ike.sa.expired"), 0);
+}
+
 /* A clock that is set so far ahead that a certificate is about to end: there is still time for
  * another one without a gap. */
 static void clock_ahead(void **state)
 {
 	struct pair *p = *state;
-	struct test_conf *c;
 
-	pair_certs(p);
-	end_of(p->ca, p->pa, 11, "a.example", 90 * DAY);
-	end_of(p->cb, p->pb, 12, "b.example", 10 * DAY);
-	p->pa->start = IKE_START_UP;
-	pair_start(p);
+	dated(p, 90 * DAY, 10 * DAY);
 	world_live(p->w, dur_s(DAY));
-	c = test_conf_copy(p->cb);
-	end_of(c, &c->peer[0], 12, "b.example", 40 * DAY);
-	node_reconfigure(p->b, c);
+	b_renews(p, 40 * DAY);
 	world_run(p->w);
 	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 1);
 	p->w->wall_set = 9 * DAY - 600;
@@ -660,10 +672,7 @@ static void clock_ahead(void **state)
 	/* Whatever happens next. */
 	node_input(p->a, test_endpoint("192.0.2.2", 500), 500, bytes_str("x"));
 	world_live(p->w, dur_s(HOUR));
-	assert_true(pair_is_up(p));
-	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 2);
-	assert_int_equal(node_counter(p->a, "ike.sa.expired"), 0);
-	assert_int_equal(node_counter(p->b, "ike.sa.expired"), 0);
+	took_over(p);
 }
 
 /* One of our own that has ended already is no reason to go on with the SA; nor to try in haste. */
@@ -700,24 +709,13 @@ static void ended_before(void **state)
 static void renewed_before_its_end(void **state)
 {
 	struct pair *p = *state;
-	struct test_conf *c;
 
-	pair_certs(p);
-	end_of(p->ca, p->pa, 11, "a.example", 30 * DAY);
-	end_of(p->cb, p->pb, 12, "b.example", 10 * DAY);
-	p->pa->start = IKE_START_UP;
-	pair_start(p);
+	dated(p, 30 * DAY, 10 * DAY);
 	world_live(p->w, dur_s(7 * DAY));
 	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 1);
-	/* b has a new one, which a sees when it calls anew. */
-	c = test_conf_copy(p->cb);
-	end_of(c, &c->peer[0], 12, "b.example", 40 * DAY);
-	node_reconfigure(p->b, c);
+	b_renews(p, 40 * DAY);
 	world_live(p->w, dur_s(4 * DAY));
-	assert_true(pair_is_up(p));
-	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 2);
-	assert_int_equal(node_counter(p->a, "ike.sa.expired"), 0);
-	assert_int_equal(node_counter(p->b, "ike.sa.expired"), 0);
+	took_over(p);
 }
 
 int main(void)

@@ -141,19 +141,12 @@ static void greedy_responder(void **state)
 		struct script s;
 
 		pair_init(&p, 140 + i);
-		pair_start_a(&p);
-		connect(p.a);
-		script_init(&s, p.w, "192.0.2.2", p.a, false);
-		s.id = "b.example";
-		assert_true(script_take(&s));
-		script_answer_init(&s);
-		assert_true(script_exchange(&s) && s.opened);
-		script_begin(&s, WIRE_IKE_AUTH, true);
-		script_put_id(&s);
-		script_put_auth(&s);
-		script_put_sa(&s, answer[i].esp, answer[i].spi);
-		script_put_ts(&s, answer[i].ts_i, answer[i].ts_r);
-		script_send(&s);
+		script_asked_for_auth(&p, &s);
+		s.esp = answer[i].esp;
+		s.spi_esp = answer[i].spi;
+		s.ts_i = answer[i].ts_i;
+		s.ts_r = answer[i].ts_r;
+		script_answer_auth(&s);
 		/* a: INFORMATIONAL 2 {D}: the responder is not left with half a child */
 		assert_true(script_exchange(&s) && s.opened);
 		assert_int_equal(packet_exchange(s.packet), WIRE_INFORMATIONAL);
@@ -172,19 +165,10 @@ static void modest_responder(void **state)
 	struct pair *p = *state;
 	struct script s;
 
-	pair_start_a(p);
-	connect(p->a);
-	script_init(&s, p->w, "192.0.2.2", p->a, false);
-	s.id = "b.example";
-	assert_true(script_take(&s));
-	script_answer_init(&s);
-	assert_true(script_exchange(&s) && s.opened);
-	script_begin(&s, WIRE_IKE_AUTH, true);
-	script_put_id(&s);
-	script_put_auth(&s);
-	script_put_sa(&s, s.esp, s.spi_esp);
-	script_put_ts(&s, "10.1.4.0/24", "10.2.5.0/24 10.2.6.0/24");
-	script_send(&s);
+	script_asked_for_auth(p, &s);
+	s.ts_i = "10.1.4.0/24";
+	s.ts_r = "10.2.5.0/24 10.2.6.0/24";
+	script_answer_auth(&s);
 	script_exchange(&s);
 	list_is(&node_child(p->a)->ts_local, "10.1.4.0/24");
 	assert_int_equal(node_child(p->a)->ts_remote.n, 2);

@@ -594,6 +594,13 @@ bool script_exchange(struct script *s)
 	return script_take(s);
 }
 
+void script_answer_auth(struct script *s)
+{
+	script_begin(s, WIRE_IKE_AUTH, true);
+	script_put_auth_request(s);
+	script_send(s);
+}
+
 void script_connect(struct script *s)
 {
 	script_sa_init(s);

@@ -118,10 +118,12 @@ void script_put_auth(struct script *s);
 void script_put_plain_auth(struct script *s);
 void script_put_sa(struct script *s, const char *esp, uint32_t spi);
 void script_put_ts(struct script *s, const char *ts_i, const char *ts_r);
-/* All of an ordinary IKE_AUTH request. */
+/* All of an ordinary IKE_AUTH request, or of the answer to one. */
 void script_put_auth_request(struct script *s);
 /* Seals and puts it into the queue. */
 struct packet *script_send(struct script *s);
+/* The ordinary answer to the IKE_AUTH request taken last, into the queue. */
+void script_answer_auth(struct script *s);
 
 /* ---- whole conversations, for tests of what comes after ------------------------------------- */
 

@@ -16,14 +16,7 @@ from lib.ikepeer_cases import (UNKNOWN, Accepted, Case, Clear, Refused, Silent, 
                                ids, omit, patched, repeat)
 from lib.ikepeer_crypto import CBC, ECP_256, GCM
 from lib.ikepeer_wire import Payload
-from lib.ikepeer_world import World
-
-
-@pytest.fixture(scope="module")
-def world(modlab):
-    new = World(modlab)
-    yield new
-    new.close()
+from lib.ikepeer_world import module_world  # noqa: F401 (the fixture world)
 
 
 # ---- the good peer

@@ -12,14 +12,7 @@ from lib.ikepeer_cases import (Case, Ends, Lost, NotMade, Taken, add, body, both
                                patched, repeat)
 from lib.ikepeer_crypto import CBC, ECP_256, GCM, X25519
 from lib.ikepeer_wire import Payload
-from lib.ikepeer_world import World
-
-
-@pytest.fixture(scope="module")
-def world(modlab):
-    new = World(modlab)
-    yield new
-    new.close()
+from lib.ikepeer_world import module_world  # noqa: F401 (the fixture world)
 
 
 CHILD, PFS = cases.ChildAnswer("child"), cases.ChildAnswer("child-pfs", pfs=True)
@@ -510,31 +503,29 @@ def test_own_rekey_of_the_ike_sa_and_none_of_theirs(world):
     world.check_standing()
 
 
+def refused_for_now(world, sa, request, step):
+    """The daemon has TEMPORARY_FAILURE for that request, and finishes what it is doing."""
+    before = world.settled()
+    refused = sa.ask(request)
+    assert refused.types() == [ike.NOTIFY] and refused.errors() == [wire.TEMPORARY_FAILURE]
+    assert world.settled().risen(before) == {"ike.refused.temporary": 1}
+    step.took(sa, sa.send(step.good(sa)))
+    step.finish(sa)
+    cases.goes_on(world, sa)
+    world.check_standing()
+
+
 def test_ike_rekey_while_it_rekeys_a_child(world):
     """Section 2.25.2: TEMPORARY_FAILURE; the daemon's own exchange goes on."""
     sa = rekeying(world, CHILD)
-    before = world.settled()
-    refused = sa.ask(sa.rekey_request(Fresh(ike_sa=True)))
-    assert refused.types() == [ike.NOTIFY] and refused.errors() == [wire.TEMPORARY_FAILURE]
-    assert world.settled().risen(before) == {"ike.refused.temporary": 1}
-    CHILD.took(sa, sa.send(CHILD.good(sa)))
-    CHILD.finish(sa)
-    cases.goes_on(world, sa)
-    world.check_standing()
+    refused_for_now(world, sa, sa.rekey_request(Fresh(ike_sa=True)), CHILD)
 
 
 @pytest.mark.parametrize("rekeys", [True, False], ids=["replaced", "further"])
 def test_child_while_it_rekeys_the_ike_sa(world, rekeys):
     """Section 2.25.2: TEMPORARY_FAILURE, and the new IKE SA has the child as it was."""
     sa = rekeying(world, REKEY)
-    before = world.settled()
-    refused = sa.ask(sa.child_request(Fresh(), sa.children[0] if rekeys else None))
-    assert refused.types() == [ike.NOTIFY] and refused.errors() == [wire.TEMPORARY_FAILURE]
-    assert world.settled().risen(before) == {"ike.refused.temporary": 1}
-    REKEY.took(sa, sa.send(REKEY.good(sa)))
-    REKEY.finish(sa)
-    cases.goes_on(world, sa)
-    world.check_standing()
+    refused_for_now(world, sa, sa.child_request(Fresh(), sa.children[0] if rekeys else None), REKEY)
 
 
 @pytest.mark.parametrize("made", [True, False], ids=["made", "not-found"])

@@ -9,14 +9,7 @@ import pytest
 from lib import ike, ikepeer_cases as cases, ikepeer_wire as wire
 from lib.ikepeer_cases import (UNKNOWN, Accepted, Case, Ends, Ignored, Refused, Silent, Taken, ids)
 from lib.ikepeer_wire import Payload
-from lib.ikepeer_world import World
-
-
-@pytest.fixture(scope="module")
-def world(modlab):
-    new = World(modlab)
-    yield new
-    new.close()
+from lib.ikepeer_world import module_world  # noqa: F401 (the fixture world)
 
 
 AUTH, INFO = cases.InFragments(cases.Auth()), cases.InFragments(cases.Info())

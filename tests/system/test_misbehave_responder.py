@@ -11,14 +11,7 @@ from lib.ikepeer_cases import (UNKNOWN, Case, Ends, Ignored, Taken, add, body, f
                                patched, repeat)
 from lib.ikepeer_crypto import ECP_256
 from lib.ikepeer_wire import Payload
-from lib.ikepeer_world import World
-
-
-@pytest.fixture(scope="module")
-def world(modlab):
-    new = World(modlab)
-    yield new
-    new.close()
+from lib.ikepeer_world import module_world  # noqa: F401 (the fixture world)
 
 
 INIT, AUTH, INFO = cases.InitResponse(), cases.AuthResponse(), cases.InfoResponse()

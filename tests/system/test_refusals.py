@@ -10,7 +10,7 @@ import typing
 import pytest
 
 from lib.wait import until
-from lib.warren import PSK, Warrend
+from lib.warren import PSK, Warrend, cert_keys, psk_keys
 
 
 @dataclasses.dataclass
@@ -26,34 +26,24 @@ class Case:
     told: list
 
 
-def psk(mine, other, local, remote, **more):
-    return {"local_id": mine, "remote_id": other, "psk": PSK, "local_ts": [local],
-            "remote_ts": [remote], **more}
-
-
-def ecdsa(leaf, other, trust, local, remote, **more):
-    return {"local_id": leaf.name, "remote_id": other, "certificate": leaf.chain, "key": leaf.key,
-            "trust": [trust.cert], "local_ts": [local], "remote_ts": [remote], **more}
-
-
 NET_A, NET_B = "10.1.0.0/16", "10.2.0.0/16"
 
 
 def a_psk(**more):
-    return lambda world: psk("site-a.example", "site-b.example", NET_A, NET_B, **more)
+    return lambda world: psk_keys("site-a.example", "site-b.example", NET_A, NET_B, **more)
 
 
 def b_psk(**more):
-    return lambda world: psk("site-b.example", "site-a.example", NET_B, NET_A, **more)
+    return lambda world: psk_keys("site-b.example", "site-a.example", NET_B, NET_A, **more)
 
 
 def a_cert(leaf, trust=lambda w: w.pki, **more):
-    return lambda world: {**ecdsa(leaf(world), "site-b.example", trust(world), NET_A, NET_B),
-                          **more}
+    return lambda world: cert_keys(leaf(world), "site-b.example", trust(world), NET_A, NET_B,
+                                   **more)
 
 
 def b_cert(**more):
-    return lambda world: {**ecdsa(world.pki.b, "site-a.example", world.pki, NET_B, NET_A), **more}
+    return lambda world: cert_keys(world.pki.b, "site-a.example", world.pki, NET_B, NET_A, **more)
 
 
 IKE_A, IKE_B = "aes128gcm16-prfsha256-x25519", "aes256gcm16-prfsha384-ecp384"
@@ -96,10 +86,10 @@ CASES = [
 
 
 def _daemons(net, case, world):
-    good = {"a": psk("good-a.example", "good-b.example", net.a.lan6, net.b.lan6, start="up",
-                     proposals=[IKE_A]),
-            "b": psk("good-b.example", "good-a.example", net.b.lan6, net.a.lan6, start="listen",
-                     proposals=[IKE_A])}
+    good = {"a": psk_keys("good-a.example", "good-b.example", net.a.lan6, net.b.lan6,
+                          start="up", proposals=[IKE_A]),
+            "b": psk_keys("good-b.example", "good-a.example", net.b.lan6, net.a.lan6,
+                          start="listen", proposals=[IKE_A])}
     daemons = {}
     for side, here, there, bad in (("b", net.b, net.a, case.b), ("a", net.a, net.b, case.a)):
         daemons[side] = Warrend(net.lab, here.gw, {}, {
@@ -142,8 +132,8 @@ def test_refused(two_sites, world, case):
 def test_selector_outside_at_run_time(two_sites):
     """What lies outside the negotiated selectors does not enter the tunnel: default discard."""
     net = two_sites
-    peers = {"a": psk("a.example", "b.example", "10.1.0.0/24", "10.2.0.0/24"),
-             "b": psk("b.example", "a.example", "10.2.0.0/24", "10.1.0.0/24")}
+    peers = {"a": psk_keys("a.example", "b.example", "10.1.0.0/24", "10.2.0.0/24"),
+             "b": psk_keys("b.example", "a.example", "10.2.0.0/24", "10.1.0.0/24")}
     right = Warrend(net.lab, net.b.gw, {}, {"a": {
         "address": net.a.outer4, "start": "listen", **peers["b"]}})
     left = Warrend(net.lab, net.a.gw, {}, {"b": {

@@ -11,7 +11,7 @@ import pytest
 
 from lib.star import HUB, HUB_OUTER
 from lib.wait import until
-from lib.warren import PSK, Warrend
+from lib.warren import PSK, Warrend, cert_keys, psk_keys
 
 FAST = {"retransmit_timeout": "200ms", "retransmit_tries": 2}
 NET_A, NET_B = "10.1.0.0/16", "10.2.0.0/16"
@@ -84,30 +84,20 @@ class Case:
     b_reason: str
 
 
-def psk(mine, other, local, remote, **more):
-    return {"local_id": mine, "remote_id": other, "psk": PSK, "local_ts": [local],
-            "remote_ts": [remote], **more}
-
-
-def ecdsa(leaf, other, trust, local, remote, **more):
-    return {"local_id": leaf.name, "remote_id": other, "certificate": leaf.chain, "key": leaf.key,
-            "trust": [trust.cert], "local_ts": [local], "remote_ts": [remote], **more}
-
-
 def a_psk(**more):
-    return lambda world: psk("site-a.example", "site-b.example", NET_A, NET_B, **more)
+    return lambda world: psk_keys("site-a.example", "site-b.example", NET_A, NET_B, **more)
 
 
 def b_psk(**more):
-    return lambda world: psk("site-b.example", "site-a.example", NET_B, NET_A, **more)
+    return lambda world: psk_keys("site-b.example", "site-a.example", NET_B, NET_A, **more)
 
 
 def a_cert(leaf, trust=lambda w: w.pki):
-    return lambda world: ecdsa(leaf(world), "site-b.example", trust(world), NET_A, NET_B)
+    return lambda world: cert_keys(leaf(world), "site-b.example", trust(world), NET_A, NET_B)
 
 
 def b_cert(**more):
-    return lambda world: {**ecdsa(world.pki.b, "site-a.example", world.pki, NET_B, NET_A), **more}
+    return lambda world: cert_keys(world.pki.b, "site-a.example", world.pki, NET_B, NET_A, **more)
 
 
 A_OUTER = "192.0.2.1"
@@ -173,11 +163,11 @@ def test_no_answer(two_sites):
     """Nobody is there; then a firewall of our own; then a name that does not exist."""
     net = two_sites
     peers = {"b": {"address": net.b.outer4, "start": "up",
-                   **psk("site-a.example", "site-b.example", NET_A, NET_B)},
+                   **psk_keys("site-a.example", "site-b.example", NET_A, NET_B)},
              "gone": {"address": "198.51.100.77", "start": "up",
-                      **psk("site-a.example", "site-g.example", NET_A, "10.4.0.0/16")},
+                      **psk_keys("site-a.example", "site-g.example", NET_A, "10.4.0.0/16")},
              "named": {"address": "nobody.invalid", "start": "up",
-                       **psk("site-a.example", "site-n.example", NET_A, "10.3.0.0/16")}}
+                       **psk_keys("site-a.example", "site-n.example", NET_A, "10.3.0.0/16")}}
     left = Warrend(net.lab, net.a.gw, FAST, peers)
     answer = wait_why(left, "b", ["no answer from 198.51.100.1", "UDP 500 and 4500"], "init",
                       "no_answer")
@@ -199,13 +189,13 @@ def test_no_answer_to_ike_auth(two_sites):
     net = two_sites
     right = Warrend(net.lab, net.b.gw, FAST, {"a": {
         "address": net.a.outer4, "start": "listen",
-        **psk("site-b.example", "site-a.example", NET_B, NET_A)}})
+        **psk_keys("site-b.example", "site-a.example", NET_B, NET_A)}})
     # Exchange type 35 in the IKE header; requests stay on port 500, where there is no NAT.
     net.b.gw.nft("table inet t { chain i { type filter hook input priority 0;"
                  " udp dport 500 @th,208,8 35 drop; udp dport 4500 @th,240,8 35 drop; }\n}")
     left = Warrend(net.lab, net.a.gw, FAST, {"b": {
         "address": net.b.outer4, "start": "up",
-        **psk("site-a.example", "site-b.example", NET_A, NET_B)}})
+        **psk_keys("site-a.example", "site-b.example", NET_A, NET_B)}})
     answer = wait_why(left, "b", ["no answer", "IKE_SA_INIT was answered", "UDP 4500"], "auth",
                       "no_answer")
     assert check_of(answer, "init")["result"] == "ok"
@@ -217,7 +207,7 @@ def test_no_daemon(two_sites):
     net = two_sites
     left = Warrend(net.lab, net.a.gw, {}, {"b": {
         "address": net.b.outer4, "start": "listen",
-        **psk("site-a.example", "site-b.example", NET_A, NET_B)}})
+        **psk_keys("site-a.example", "site-b.example", NET_A, NET_B)}})
     left.stop()
     done = left.cli("why", check=False)
     assert done.returncode == 3 and "no daemon, no tunnel" in done.stderr
@@ -233,10 +223,10 @@ def test_up(two_sites):
     net = two_sites
     right = Warrend(net.lab, net.b.gw, {}, {"a": {
         "address": net.a.outer4, "start": "listen",
-        **psk("site-b.example", "site-a.example", NET_B, NET_A)}})
+        **psk_keys("site-b.example", "site-a.example", NET_B, NET_A)}})
     left = Warrend(net.lab, net.a.gw, {}, {"b": {
         "address": net.b.outer4, "start": "up",
-        **psk("site-a.example", "site-b.example", NET_A, NET_B)}})
+        **psk_keys("site-a.example", "site-b.example", NET_A, NET_B)}})
     left.wait_up("b")
     right.wait_up("a")
     net.a.host.ping(net.b.host4, count=4)

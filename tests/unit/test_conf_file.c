@@ -69,6 +69,36 @@ static void write_conf(const char *text)
 
 /* ---- pre-shared keys ---- */
 
+/* The configuration with that in the file of its key; NULL: that file, named in the line, is
+ * refused, and what it holds is not said. */
+static struct conf *load_key(const char *file, unsigned line, const char *error)
+{
+	struct conf_errors errs;
+	struct conf *c = NULL;
+	enum status st;
+
+	write_file("psk", file);
+	conf_errors_init(&errs, &mem_libc);
+	st = conf_load(&mem_libc, &conf_source_files, path_of("conf"), &errs, &c);
+	assert_int_equal(st, error ? ST_INVAL : ST_OK);
+	if (error) {
+		assert_null(c);
+		assert_int_equal(errs.total, 1);
+		assert_int_equal(errs.head->at.line, line);
+		assert_int_equal(errs.head->at.col, 12);
+		assert_non_null(strstr(errs.head->text, error));
+		assert_null(strstr(errs.head->text, "HUSH"));
+	}
+	conf_errors_done(&errs);
+	return c;
+}
+
+static void write_conf_psk(void)
+{
+	write_conf("local_id = \"a\"\npeer \"b\" { remote_id = \"b\" ; " TS
+		   "\npsk_file = \"@/psk\" }\n");
+}
+
 static void psk_files(void **state)
 {
 	static const struct {
@@ -89,29 +119,13 @@ static void psk_files(void **state)
 	};
 
 	(void)state;
-	write_conf("local_id = \"a\"\npeer \"b\" { remote_id = \"b\" ; " TS
-		   "\npsk_file = \"@/psk\" }\n");
+	write_conf_psk();
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
-		struct conf_errors errs;
-		struct conf *c = NULL;
-		enum status st;
+		struct conf *c = load_key(row[i].file, 3, row[i].error);
 
-		write_file("psk", row[i].file);
-		conf_errors_init(&errs, &mem_libc);
-		st = conf_load(&mem_libc, &conf_source_files, path_of("conf"), &errs, &c);
-		if (row[i].psk) {
-			assert_int_equal(st, ST_OK);
+		if (c)
 			assert_true(bytes_eq(c->peers->psk.b, bytes_str(row[i].psk)));
-		} else {
-			assert_int_equal(st, ST_INVAL);
-			assert_int_equal(errs.total, 1);
-			assert_int_equal(errs.head->at.line, 3);
-			assert_int_equal(errs.head->at.col, 12);
-			assert_non_null(strstr(errs.head->text, row[i].error));
-			assert_null(strstr(errs.head->text, "HUSH"));
-		}
 		conf_unref(c);
-		conf_errors_done(&errs);
 	}
 }
 
@@ -120,7 +134,7 @@ static void ppk_files(void **state)
 {
 	static const struct {
 		const char *file;
-		size_t n; /* 0: refused */
+		size_t n;
 		const char *error;
 	} row[] = {
 		{ "0123456789abcdef0123456789abcdef\n", 32, NULL },
@@ -133,25 +147,11 @@ static void ppk_files(void **state)
 	write_conf("local_id = \"a\"\npeer \"b\" { remote_id = \"b\" ; " TS
 		   "\npsk = \"k\" ; ppk_id = \"x\"\nppk_file = \"@/psk\" }\n");
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
-		struct conf_errors errs;
-		struct conf *c = NULL;
-		enum status st;
+		struct conf *c = load_key(row[i].file, 4, row[i].error);
 
-		write_file("psk", row[i].file);
-		conf_errors_init(&errs, &mem_libc);
-		st = conf_load(&mem_libc, &conf_source_files, path_of("conf"), &errs, &c);
-		assert_int_equal(st, row[i].n ? ST_OK : ST_INVAL);
-		if (row[i].n) {
+		if (c)
 			assert_int_equal(c->peers->ppk.b.n, row[i].n);
-		} else {
-			assert_int_equal(errs.total, 1);
-			assert_int_equal(errs.head->at.line, 4);
-			assert_int_equal(errs.head->at.col, 12);
-			assert_non_null(strstr(errs.head->text, row[i].error));
-			assert_null(strstr(errs.head->text, "HUSH"));
-		}
 		conf_unref(c);
-		conf_errors_done(&errs);
 	}
 }
 
@@ -159,27 +159,18 @@ static void long_psk_file(void **state)
 {
 	static const size_t length[] = { CONF_PSK_MAX, CONF_PSK_MAX + 1, 4096, 4097, 8191 };
 	static char text[8192];
-	struct conf_errors errs;
-	struct conf *c = NULL;
 
 	(void)state;
+	write_conf_psk();
 	memset(text, 'x', sizeof(text) - 1);
 	for (size_t i = 0; i < ARRAY_LEN(length); i++) {
-		size_t n = length[i];
+		const char *error = length[i] > 4096           ? "larger than 4096 bytes"
+				    : length[i] > CONF_PSK_MAX ? "is too long"
+							       : NULL;
 
-		text[n] = '\0';
-		write_file("psk", text);
-		text[n] = 'x';
-		conf_errors_init(&errs, &mem_libc);
-		assert_int_equal(
-			conf_load(&mem_libc, &conf_source_files, path_of("conf"), &errs, &c),
-			n == CONF_PSK_MAX ? ST_OK : ST_INVAL);
-		if (n > CONF_PSK_MAX)
-			assert_non_null(strstr(errs.head->text, n > 4096 ? "larger than 4096 bytes"
-									 : "is too long"));
-		conf_unref(c);
-		c = NULL;
-		conf_errors_done(&errs);
+		text[length[i]] = '\0';
+		conf_unref(load_key(text, 3, error));
+		text[length[i]] = 'x';
 	}
 }
 

@@ -195,6 +195,21 @@ def check_risen(risen, case, times=None):
     assert times is None or all(risen[name] == times for name in wanted), risen
 
 
+def _had_its_effect(world, step, sa, before, case):
+    """The exchange goes on to its end."""
+    _up(world, step, sa)
+    check_risen(world.settled().risen(before), case)
+
+
+def _said_nothing(world, before, case):
+    """The daemon is done with the message and has sent none; returns a look at it."""
+    after = world.settled()
+    world.peer.pump()
+    assert not world.peer.ike, f"a message: {world.peer.ike[0][1].hex()}"
+    check_risen(after.risen(before), case, 1)
+    return after
+
+
 @dataclasses.dataclass
 class Accepted(Outcome):
     """The exchange goes on as if the message were the good one; `number` is that of the proposal
@@ -207,8 +222,7 @@ class Accepted(Outcome):
         sa.chosen = self.number
         data = sa.send(draft)
         step.took(sa, data, sa.answer_to(draft))
-        _up(world, step, sa)
-        check_risen(world.settled().risen(before), case)
+        _had_its_effect(world, step, sa, before, case)
 
 
 class Silent(Outcome):
@@ -217,10 +231,7 @@ class Silent(Outcome):
     def run(self, world, step, sa, draft, case):
         before = world.look()
         sa.send(draft)
-        after = world.settled()
-        world.peer.pump()
-        assert not world.peer.ike, f"an answer: {world.peer.ike[0][1].hex()}"
-        check_risen(after.risen(before), case, 1)
+        after = _said_nothing(world, before, case)
         after.check_sas(before)
         again(world, step, sa)
 
@@ -439,8 +450,7 @@ class Taken(Outcome):
     def run(self, world, step, sa, draft, case):
         before = world.look()
         step.took(sa, sa.send(draft))
-        _up(world, step, sa)
-        check_risen(world.settled().risen(before), case)
+        _had_its_effect(world, step, sa, before, case)
 
 
 class Ignored(Outcome):
@@ -449,10 +459,7 @@ class Ignored(Outcome):
     def run(self, world, step, sa, draft, case):
         before = world.look()
         sa.send(draft)
-        after = world.settled()
-        world.peer.pump()
-        assert not world.peer.ike, f"an answer: {world.peer.ike[0][1].hex()}"
-        check_risen(after.risen(before), case, 1)
+        after = _said_nothing(world, before, case)
         after.check_sas(before)
         step.took(sa, sa.send(step.good(sa)))
         _up(world, step, sa)
@@ -487,10 +494,7 @@ class Gone(Outcome):
     def run(self, world, step, sa, draft, case):
         before = world.look()
         sa.send(draft)
-        after = world.settled()
-        world.peer.pump()
-        assert not world.peer.ike, f"an answer: {world.peer.ike[0][1].hex()}"
-        check_risen(after.risen(before), case, 1)
+        after = _said_nothing(world, before, case)
         assert not world.alive(sa)
         assert after.child_sas == before.child_sas - len(sa.children)
 
@@ -542,10 +546,7 @@ class NotMade(Outcome):
             request = sa.wait_request(ike.INFORMATIONAL)
             assert request.body(ike.DELETE) == wire.delete(wire.ESP_PROTO, [sa.asked.spi])
             sa.reply(sa.protected(ike.INFORMATIONAL, [], response=True))
-        after = world.settled()
-        world.peer.pump()
-        assert not world.peer.ike, f"a message: {world.peer.ike[0][1].hex()}"
-        check_risen(after.risen(before), case, 1)
+        after = _said_nothing(world, before, case)
         after.check_sas(before)
         text = world.last_error(sa)
         assert all(word in text for word in self.words), f"{text!r} lacks some of {self.words}"

@@ -14,6 +14,8 @@ import itertools
 import json
 import socket
 
+import pytest
+
 from . import topo
 from .ikepeer import Credentials, Peer, Sa
 from .wait import DEADLINE, until
@@ -187,3 +189,11 @@ class World:
                               for item in entry["child_sas"]), f"{sa.own.name}'s child to be there")
         child.ping(self.host4)
         child.pinged(self.host, self.host4)
+
+
+@pytest.fixture(scope="module", name="world")
+def module_world(modlab):
+    """For modules that import it: a world for all of their cases."""
+    new = World(modlab)
+    yield new
+    new.close()

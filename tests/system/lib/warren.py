@@ -213,6 +213,20 @@ class Watch:
         return until(seen, f"event {event} {fields}", deadline)
 
 
+# ---- sections
+
+
+def psk_keys(mine, other, local, remote, **more):
+    """Keys of a peer section between two identities, each with one prefix."""
+    return {"local_id": mine, "remote_id": other, "psk": PSK, "local_ts": [local],
+            "remote_ts": [remote], **more}
+
+
+def cert_keys(leaf, other, trust, local, remote, **more):
+    return {"local_id": leaf.name, "remote_id": other, "certificate": leaf.chain, "key": leaf.key,
+            "trust": [trust.cert], "local_ts": [local], "remote_ts": [remote], **more}
+
+
 # ---- the pair that most tests want
 
 
