@@ -97,20 +97,23 @@ enum status conf_read(const struct alloc *mem, const char *file, struct bytes te
 	return st;
 }
 
+enum status conf_faultless(struct conf *c, const struct conf_errors *errs, struct conf **ret_conf)
+{
+	if (errs->total > 0) {
+		conf_unref(c);
+		return ST_INVAL;
+	}
+	*ret_conf = c;
+	return ST_OK;
+}
+
 enum status conf_parse(const struct alloc *mem, const char *file, struct bytes text,
 		       struct conf_errors *errs, struct conf **ret_conf)
 {
 	struct conf *c;
 	enum status st = conf_read(mem, file, text, errs, &c);
 
-	if (st != ST_OK)
-		return st;
-	if (errs->total == 0) {
-		*ret_conf = c;
-		return ST_OK;
-	}
-	conf_unref(c);
-	return ST_INVAL;
+	return st == ST_OK ? conf_faultless(c, errs, ret_conf) : st;
 }
 
 struct conf *conf_ref(struct conf *c)

@@ -184,12 +184,5 @@ enum status conf_load(const struct alloc *mem, const struct conf_source *source,
 	struct conf *c;
 	enum status st = conf_read_file(mem, source, path, errs, &c);
 
-	if (st != ST_OK)
-		return st;
-	if (errs->total == 0) {
-		*ret_conf = c;
-		return ST_OK;
-	}
-	conf_unref(c);
-	return ST_INVAL;
+	return st == ST_OK ? conf_faultless(c, errs, ret_conf) : st;
 }

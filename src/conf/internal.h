@@ -160,3 +160,6 @@ MUST enum status conf_read(const struct alloc *mem, const char *file, struct byt
 			   struct conf_errors *errs, struct conf **ret_conf);
 MUST enum status conf_read_file(const struct alloc *mem, const struct conf_source *source,
 				const char *path, struct conf_errors *errs, struct conf **ret_conf);
+/* Takes `c`: what those gave, unless there were errors. */
+MUST enum status conf_faultless(struct conf *c, const struct conf_errors *errs,
+				struct conf **ret_conf);

@@ -9,35 +9,8 @@
 
 #include <cmocka.h>
 
+#include "unit/failing_libcrypto.h"
 #include "unit/test_crypto_world.h"
-
-static long left = -1; /* allocations until one fails; negative: none does */
-
-static bool refuse(void)
-{
-	return left >= 0 && left-- == 0;
-}
-
-static void *failing_malloc(size_t n, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	return refuse() ? NULL : malloc(n);
-}
-
-static void *failing_realloc(void *p, size_t n, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	return refuse() ? NULL : realloc(p, n);
-}
-
-static void plain_free(void *p, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	free(p);
-}
 
 /* Runs `job` again and again, one allocation later each time, until none is left to fail.  Returns
  * what it came to at the end. */
@@ -235,7 +208,7 @@ int main(void)
 	};
 
 	/* Before libcrypto's first allocation, or not at all. */
-	if (CRYPTO_set_mem_functions(failing_malloc, failing_realloc, plain_free) != 1)
+	if (!failing_libcrypto())
 		return 1;
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -22,8 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "guard/guard.h"
 #include "plat/plat.h"
+#include "unit/guard_util.h"
 
 #define assert_ok(call, why)                                                                       \
 	do {                                                                                       \
@@ -33,22 +33,6 @@
 	} while (0)
 
 enum { MAIN = 254 };
-
-static struct ip ip(const char *s)
-{
-	struct ip a;
-
-	assert_int_equal(ip_parse(s, &a), ST_OK);
-	return a;
-}
-
-static struct prefix prefix(const char *s)
-{
-	struct prefix p;
-
-	assert_int_equal(prefix_parse(s, &p), ST_OK);
-	return p;
-}
 
 /* ---- the namespace ----------------------------------------------------------------------- */
 
@@ -175,28 +159,6 @@ static void restart(struct net *n)
 }
 
 /* ---- plans ------------------------------------------------------------------------------- */
-
-static void add_all(struct guard_prefixes *l, const char *list)
-{
-	char copy[256], *save, *s;
-
-	snprintf(copy, sizeof(copy), "%s", list);
-	for (s = strtok_r(copy, " ", &save); s; s = strtok_r(NULL, " ", &save)) {
-		struct prefix p = prefix(s);
-
-		assert_int_equal(guard_prefixes_add(l, &p), ST_OK);
-	}
-}
-
-static struct guard_plan plan_of(const char *domain, const char *local)
-{
-	struct guard_plan p = { .device = "warren0", .ports = { 500, 4500 } };
-
-	add_all(&p.domain, domain);
-	add_all(&p.local, local);
-	guard_plan_normalise(&p);
-	return p;
-}
 
 static void block(struct net *n, const char *domain, const char *local)
 {

@@ -4,35 +4,7 @@
  */
 #include "unit/test_pki_util.h"
 
-#include <openssl/crypto.h>
-
-static long left = -1; /* allocations until one fails; negative: none does */
-
-static bool refuse(void)
-{
-	return left >= 0 && left-- == 0;
-}
-
-static void *failing_malloc(size_t n, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	return refuse() ? NULL : malloc(n);
-}
-
-static void *failing_realloc(void *p, size_t n, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	return refuse() ? NULL : realloc(p, n);
-}
-
-static void plain_free(void *p, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	free(p);
-}
+#include "unit/failing_libcrypto.h"
 
 /* There are thousands of them, most in arithmetic that runs again and again. */
 static long next_one(long at)
@@ -198,7 +170,7 @@ int main(void)
 	};
 
 	/* Before libcrypto allocates anything. */
-	if (CRYPTO_set_mem_functions(failing_malloc, failing_realloc, plain_free) != 1)
+	if (!failing_libcrypto())
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

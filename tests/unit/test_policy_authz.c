@@ -1,24 +1,6 @@
 /* What an identity may source (S1): tables of what an operator would expect, and every address of a
  * small world against a reference that looks at one address at a time. */
-#include "unit/test_util.h"
-
-#include "policy/policy.h"
-
-static struct arena arena;
-
-static int arena_up(void **state)
-{
-	(void)state;
-	arena_init(&arena, &mem_libc, 64 << 20);
-	return 0;
-}
-
-static int arena_down(void **state)
-{
-	(void)state;
-	arena_done(&arena);
-	return 0;
-}
+#include "unit/policy_util.h"
 
 /* "a, b, c"; the list lives in the arena. */
 static struct wire_ts_list list(const char *s)

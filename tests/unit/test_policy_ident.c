@@ -1,23 +1,5 @@
 /* Identities and distinguished names: text, DER, wildcards, what a peer may send. */
-#include "unit/test_util.h"
-
-#include "policy/policy.h"
-
-static struct arena arena;
-
-static int arena_up(void **state)
-{
-	(void)state;
-	arena_init(&arena, &mem_libc, 1 << 20);
-	return 0;
-}
-
-static int arena_down(void **state)
-{
-	(void)state;
-	arena_done(&arena);
-	return 0;
-}
+#include "unit/policy_util.h"
 
 static struct policy_ident ident(const char *s, bool wild)
 {

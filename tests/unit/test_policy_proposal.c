@@ -1,23 +1,5 @@
 /* Proposals: keywords, selection and acceptance by RFC 7296 sections 2.7, 3.3.1, 3.3.3, 3.3.6. */
-#include "unit/test_util.h"
-
-#include "policy/policy.h"
-
-static struct arena arena;
-
-static int arena_up(void **state)
-{
-	(void)state;
-	arena_init(&arena, &mem_libc, 1 << 20);
-	return 0;
-}
-
-static int arena_down(void **state)
-{
-	(void)state;
-	arena_done(&arena);
-	return 0;
-}
+#include "unit/policy_util.h"
 
 #define IKE WIRE_PROTO_IKE
 #define ESP WIRE_PROTO_ESP

@@ -1,23 +1,5 @@
 /* Traffic selectors against sets of packets; their text; RFC 7296 section 2.9 by example. */
-#include "unit/test_util.h"
-
-#include "policy/policy.h"
-
-static struct arena arena;
-
-static int arena_up(void **state)
-{
-	(void)state;
-	arena_init(&arena, &mem_libc, 16 << 20);
-	return 0;
-}
-
-static int arena_down(void **state)
-{
-	(void)state;
-	arena_done(&arena);
-	return 0;
-}
+#include "unit/policy_util.h"
 
 static struct wire_ts ts(const char *s)
 {

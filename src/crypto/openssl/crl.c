@@ -13,6 +13,7 @@
  * that there are.
  */
 #include "crypto/openssl/internal.h"
+#include "pki/pki.h"
 
 #include <openssl/x509v3.h>
 #include <stdlib.h>
@@ -240,7 +241,7 @@ static enum status refuse_revoked(X509 *cert, X509_REVOKED *row, enum crypto_fau
 	*fault = CRYPTO_FAULT_REVOKED;
 	explain_cert(cert, why);
 	text_add(why, " was revoked on ");
-	explain_time(asn1_wall(X509_REVOKED_get0_revocationDate(row)), why);
+	pki_time_text(why, asn1_wall(X509_REVOKED_get0_revocationDate(row)));
 	text_add(why, ", serial ");
 	text_hex(why, bytes_of(ASN1_STRING_get0_data(serial), (size_t)ASN1_STRING_length(serial)));
 	return ST_REFUSE;
@@ -253,11 +254,10 @@ static enum status refuse_dates(X509_CRL *crl, bool expired, wall_t at, enum cry
 	text_add(why, "the CRL of \"");
 	explain_name(X509_CRL_get_issuer(crl), why);
 	text_add(why, expired ? "\" is out of date since " : "\" is not valid before ");
-	explain_time(
-		asn1_wall(expired ? X509_CRL_get0_nextUpdate(crl) : X509_CRL_get0_lastUpdate(crl)),
-		why);
+	pki_time_text(why, asn1_wall(expired ? X509_CRL_get0_nextUpdate(crl)
+					     : X509_CRL_get0_lastUpdate(crl)));
 	text_add(why, ", now ");
-	explain_time(at, why);
+	pki_time_text(why, at);
 	text_add(why, "; replace it with that of `warren pki crl`");
 	return ST_REFUSE;
 }

@@ -1,8 +1,8 @@
 #include <openssl/x509v3.h>
-#include <time.h>
 
 #include "crypto/openssl/internal.h"
 #include "pki/blocks.h"
+#include "pki/pki.h"
 
 /* The order of strongSwan's and of RFC 4514's readers' files: as encoded, most general first. */
 #define NAME_FLAGS (ASN1_STRFLGS_RFC2253 | XN_FLAG_SEP_CPLUS_SPC | XN_FLAG_FN_SN)
@@ -36,18 +36,6 @@ void explain_string(const ASN1_STRING *s, struct text *t)
 	text_quote(t, bytes_of(ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s)));
 }
 
-void explain_time(wall_t at, struct text *t)
-{
-	time_t s = (time_t)at.s;
-	struct tm tm;
-	char buf[40];
-
-	if (gmtime_r(&s, &tm) && strftime(buf, sizeof(buf), "%Y-%m-%d %H:%M:%S UTC", &tm) > 0)
-		text_add(t, buf);
-	else
-		text_fmt(t, "%lld s", (long long)at.s);
-}
-
 wall_t asn1_wall(const ASN1_TIME *t)
 {
 	struct tm tm;
@@ -71,9 +59,9 @@ static void explain_validity(X509 *cert, bool expired, wall_t at, struct text *t
 {
 	explain_cert(cert, t);
 	text_add(t, expired ? " expired " : " is not valid before ");
-	explain_time(asn1_wall(expired ? X509_get0_notAfter(cert) : X509_get0_notBefore(cert)), t);
+	pki_time_text(t, asn1_wall(expired ? X509_get0_notAfter(cert) : X509_get0_notBefore(cert)));
 	text_add(t, ", now ");
-	explain_time(at, t);
+	pki_time_text(t, at);
 }
 
 static X509 *anchor_named(const struct trust_entry *trust, const X509_NAME *name)

@@ -231,7 +231,6 @@ MUST enum status verify_auth(struct crypto_store *s, struct kit *k,
 MUST enum status identity_check(X509 *cert, uint8_t id_type, struct bytes id, struct text *why);
 
 void explain_name(const X509_NAME *name, struct text *t);
-void explain_time(wall_t at, struct text *t);
 void explain_cert(X509 *cert, struct text *t); /* certificate "..." */
 void explain_anchors(const struct trust_entry *trust, struct text *t); /* trusted: "...", ... */
 /* `value` of GeneralName octets, escaped. */
