@@ -387,7 +387,7 @@ static struct endpoint pick_endpoint(struct cur *c)
 static void op_report(struct pair *p, struct cur *c)
 {
 	struct node *n = pick_node(p, c);
-	struct dp_report r = { .kind = (enum dp_report_kind)pick(c, DP_REPORT_PMTU + 1) };
+	struct dp_report r = { .kind = (enum dp_report_kind)pick(c, DP_REPORT_SILENT + 1) };
 
 	switch (r.kind) {
 	case DP_REPORT_DONE:
@@ -418,6 +418,7 @@ static void op_report(struct pair *p, struct cur *c)
 		r.u.pmtu.remote = pick_endpoint(c);
 		r.u.pmtu.mtu = cur_u16(c);
 		break;
+	case DP_REPORT_SILENT: r.u.silent.id = pick_child(n, c); break;
 	}
 	node_report(n, &r);
 }

@@ -146,6 +146,20 @@ enum status crypto_ppk_mix(const struct crypto *c, uint16_t prf, struct bytes pp
 	return st;
 }
 
+/* TOKEN_SECRET_DATA = prf(QCD_SECRET, SPI-I | SPI-R): the RFC hashes the secret in front of them; a
+ * PRF is what that is meant to be. */
+enum status crypto_qcd_token(const struct crypto *c, struct bytes secret,
+			     const struct crypto_qcd_in *in, uint8_t ret[CRYPTO_QCD_LEN])
+{
+	uint8_t spis[16];
+	struct bytes part = BYTES_OF(spis);
+
+	_Static_assert(CRYPTO_QCD_LEN == 32, "the output of HMAC-SHA2-256");
+	store_be64(spis, in->spi_i);
+	store_be64(spis + 8, in->spi_r);
+	return c->ops->prf(c->ctx, CRYPTO_PRF_HMAC_SHA2_256, secret, &part, 1, ret);
+}
+
 enum status crypto_job_new(const struct alloc *mem, enum crypto_job_kind kind,
 			   struct crypto_job **ret_job)
 {
@@ -188,6 +202,7 @@ const char *crypto_job_name(enum crypto_job_kind kind)
 	case CRYPTO_JOB_VERIFY: return "verify";
 	case CRYPTO_JOB_PPK: return "ppk";
 	case CRYPTO_JOB_PUZZLE: return "puzzle";
+	case CRYPTO_JOB_QCD: return "qcd";
 	}
 	return "unknown";
 }

@@ -70,6 +70,7 @@ enum {
 	CRYPTO_BLOCKS_MAX = 64,
 	CRYPTO_REVOCATION_ID = 32,
 	CRYPTO_REASON_MAX = 240,
+	CRYPTO_QCD_LEN = 32, /* RFC 6290 section 5: 16 to 128 */
 	CRYPTO_PUZZLE_KEYS = 4, /* RFC 8019 section 7.1.3 */
 	CRYPTO_PUZZLE_KEY_LEN = 4, /* those that we find; section 8.2 allows other lengths */
 };
@@ -151,7 +152,10 @@ enum crypto_job_kind {
 	CRYPTO_JOB_VERIFY, /* certificate path, identity and signature of a peer */
 	CRYPTO_JOB_PPK, /* SK_d, SK_pi, SK_pr by a post-quantum pre-shared key (RFC 8784) */
 	CRYPTO_JOB_PUZZLE, /* a slice of the search for keys that solve a puzzle (RFC 8019) */
+	CRYPTO_JOB_QCD, /* our token for an IKE SA (RFC 6290) */
 };
+
+enum { CRYPTO_JOBS = CRYPTO_JOB_QCD + 1 };
 
 /* AUTH payload forms for signatures. */
 struct crypto_sign_in {
@@ -214,6 +218,12 @@ struct crypto_puzzle_out {
 	uint32_t tried;
 };
 
+/* The same SPIs give the same token for as long as this gateway keeps its secret, also after it
+ * has forgotten the SA; nobody else can tell what it is. */
+struct crypto_qcd_in {
+	uint64_t spi_i, spi_r;
+};
+
 /* Owns everything it points to. Made by crypto_job_new(), filled by the engine through
  * crypto_job_dup(), freed by whoever holds it (after JOB output: the host). */
 struct crypto_job {
@@ -238,6 +248,7 @@ struct crypto_job {
 		struct crypto_ppk_in ppk;
 		struct crypto_verify_in verify;
 		struct crypto_puzzle_in puzzle;
+		struct crypto_qcd_in qcd;
 	} in;
 };
 
@@ -296,6 +307,7 @@ struct crypto_result {
 	struct crypto_ppk_keys ppk; /* ppk: with it */
 	struct crypto_cert_facts cert; /* verify */
 	struct crypto_puzzle_out puzzle;
+	uint8_t qcd[CRYPTO_QCD_LEN];
 };
 
 MUST enum status crypto_job_new(const struct alloc *mem, enum crypto_job_kind kind,
@@ -310,6 +322,10 @@ const char *crypto_job_name(enum crypto_job_kind kind);
  * when one of them is not as long as the PRF's output. */
 MUST enum status crypto_ppk_mix(const struct crypto *c, uint16_t prf, struct bytes ppk,
 				const struct crypto_ppk_keys *in, struct crypto_ppk_keys *ret);
+
+/* What CRYPTO_JOB_QCD does (RFC 6290 section 5.1). */
+MUST enum status crypto_qcd_token(const struct crypto *c, struct bytes secret,
+				  const struct crypto_qcd_in *in, uint8_t ret[CRYPTO_QCD_LEN]);
 
 /* ---- puzzles (RFC 8019 section 7.1.3) ------------------------------------------------------ */
 

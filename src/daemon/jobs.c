@@ -152,7 +152,8 @@ static crypto_ref ref_of(const struct crypto_job *cj)
 	case CRYPTO_JOB_KE_GENERATE:
 	case CRYPTO_JOB_KE_DERIVE:
 	case CRYPTO_JOB_KE_RESPOND:
-	case CRYPTO_JOB_PUZZLE: break;
+	case CRYPTO_JOB_PUZZLE:
+	case CRYPTO_JOB_QCD: break;
 	}
 	return 0;
 }

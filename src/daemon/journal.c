@@ -252,6 +252,7 @@ static bool is_noted(enum ike_event_kind kind)
 	case IKE_EV_CONFLICT:
 	case IKE_EV_REFUSED:
 	case IKE_EV_UNREACHABLE:
+	case IKE_EV_SUSPECT:
 	case IKE_EV_DEAD:
 	case IKE_EV_DATAPLANE:
 	case IKE_EV_BUG: return true;

@@ -35,6 +35,8 @@
 enum {
 	DP_HELD_PACKETS = 16,
 	DP_ACQUIRE_INTERVAL_MS = 1000,
+	DP_SILENCE_MS = 500,
+	DP_SILENCE_MAX_S = 64, /* the longest pause between two SILENT about one peer */
 	DP_PMTU_EXPIRY_S = 600, /* RFC 1191 section 6.3 */
 };
 
@@ -119,6 +121,11 @@ enum dp_report_kind {
 	DP_REPORT_UNKNOWN_SPI, /* ESP for an SPI we do not have; rate-limited by the data plane */
 	DP_REPORT_NEW_ADDRESS, /* authenticated packet from another remote endpoint */
 	DP_REPORT_PMTU, /* path MTU towards a remote endpoint was learnt */
+	/* Packets went out on children of a peer, and for DP_SILENCE_MS after the first of them
+	 * nothing authentic came in on any child of that peer.  Nothing but traffic leads to it.
+	 * It may be traffic that nobody answers: then it comes again after pauses that double, as
+	 * long as more is sent and nothing is heard. */
+	DP_REPORT_SILENT,
 };
 
 struct dp_report {
@@ -151,6 +158,9 @@ struct dp_report {
 			struct endpoint remote;
 			uint16_t mtu; /* outer IP packet size */
 		} pmtu;
+		struct {
+			dp_child_id id; /* of the peer, and in use for sending */
+		} silent;
 	} u;
 };
 

@@ -851,7 +851,7 @@ static void done(struct ike *ike, const struct dp_report *r)
 	heard = r->u.done.status == ST_OK && r->u.done.counters.packets_in != c->packets_in;
 	if (r->u.done.status == ST_OK)
 		c->packets_in = r->u.done.counters.packets_in;
-	sa_alive_report(ike, c->sa, heard);
+	liveness_counted(ike, c->sa, heard);
 }
 
 void child_report(struct ike *ike, const struct dp_report *r)

@@ -82,6 +82,9 @@
 	X(C_CHILD_NOT_FOUND, "ike.refused.by_peer_child_not_found")                                \
 	X(C_OTHER_GROUP, "ike.other_group") /* INVALID_KE_PAYLOAD followed in CREATE_CHILD_SA */   \
 	X(C_UNREACHABLE, "ike.unreachable")                                                        \
+	X(C_SILENT_PEER, "ike.silent") /* traffic without an answer, told by the data plane */     \
+	X(C_SUSPECT, "ike.suspect") /* and none to us either */                                    \
+	X(C_ALIVE, "ike.alive_again") /* it did answer */                                          \
 	X(C_DEAD, "ike.dead")                                                                      \
 	/* host */                                                                                 \
 	X(C_UNKNOWN_JOB, "ike.host.unknown_job")                                                   \

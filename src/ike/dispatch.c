@@ -192,7 +192,9 @@ static void opened(struct ike *ike, struct ike_sa *sa, const struct ike_datagram
 		unknown_critical(ike, sa, h, unknown);
 		return;
 	}
-	sa->last_in = ike->now.mono;
+	if (class == WIN_RESPONSE)
+		liveness_measure(ike, sa);
+	sa_heard(ike, sa);
 	if (class == WIN_NEW_REQUEST) {
 		children_proven(ike, sa);
 		if (sa->state == SA_UP)

@@ -255,6 +255,8 @@ void ike_dp(struct ike *ike, struct now now, const struct dp_report *r)
 	enter(ike, now);
 	if (r->kind == DP_REPORT_ACQUIRE)
 		peer_acquire(ike, r);
+	else if (r->kind == DP_REPORT_SILENT)
+		liveness_silent(ike, r);
 	else if (r->kind == DP_REPORT_PMTU)
 		path_mtu_learn(ike, &r->u.pmtu.remote.ip, r->u.pmtu.mtu);
 	else

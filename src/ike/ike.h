@@ -332,6 +332,8 @@ enum ike_event_kind {
 	IKE_EV_REFUSED, /* a negotiation failed: `text` has both sides' values and what to change */
 	IKE_EV_RETRANSMIT, /* no answer yet; asking again */
 	IKE_EV_UNREACHABLE, /* no answer after all retransmissions */
+	IKE_EV_SUSPECT, /* an established peer does not answer any more; nothing is given up yet */
+	IKE_EV_ALIVE, /* and does again */
 	IKE_EV_DEAD, /* an established peer stopped answering */
 	IKE_EV_DATAPLANE, /* the data plane refused an operation */
 	IKE_EV_LOAD, /* newcomers are asked for more, or for less, than before */

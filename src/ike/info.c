@@ -31,6 +31,8 @@ bool info_ask(struct ike *ike, struct ike_sa *sa)
 	msg_begin_sk(ike, sa, WIRE_INFORMATIONAL, false, sa->win.next_send, &o);
 	send_info(ike, sa, &o);
 	sa->probe = !sa->win.request.n;
+	if (!sa->probe)
+		liveness_asked(ike, sa);
 	return !sa->probe;
 }
 
@@ -148,9 +150,6 @@ enum status info_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 		return ST_OK;
 	}
 	children_deleted(ike, sa);
-	if (sa->state == SA_UP && sa->peer->conf->dpd_delay.ns > 0)
-		heap_arm(&ike->timers, &sa->alive,
-			 mono_add(ike->now.mono, sa->peer->conf->dpd_delay));
 	return ST_OK;
 }
 

@@ -4,8 +4,8 @@
  * Reading order: engine.c (entries), dispatch.c (which row takes a message), table.c (the rows),
  * init_i.c, init_r.c, admit.c (who gets that far), crowd.c, load.c, auth_i.c, auth_r.c, agree.c
  * (terms of a child), info.c (the exchanges), agenda.c (what an SA does next), child.c, peer.c (who
- * we want to be connected to), member.c (who is connected to us, and what it may source), lookup.c,
- * reload.c.
+ * we want to be connected to), liveness.c (is it still there), member.c (who is connected to us,
+ * and what it may source), lookup.c, reload.c.
  */
 #pragma once
 
@@ -82,8 +82,11 @@ struct window {
 	uint8_t repeats; /* times that `response` was asked for again */
 	uint8_t said; /* again, in the second of which these are the last bits */
 	uint8_t second;
-	bool in_progress; /* request next_recv is being worked on (a job is outstanding) */
-	bool deleting; /* the request in flight is our DELETE of the IKE SA */
+	/* Times that the request in flight went out on top of its schedule, because it is to tell
+	 * soon whether the peer is still there (liveness.c); 0: it is not. */
+	uint8_t quick;
+	bool in_progress : 1; /* request next_recv is being worked on (a job is outstanding) */
+	bool deleting : 1; /* the request in flight is our DELETE of the IKE SA */
 };
 
 enum window_class {
@@ -480,6 +483,9 @@ struct ike_sa {
 	uint16_t name_index; /* initiator: which of the peer's names led to it */
 	uint32_t generation; /* goes up with every commit */
 	uint32_t n_children; /* those in use, without the leaving ones */
+	uint16_t rtt; /* smoothed round-trip time, in eighths of a millisecond; 0: not known */
+	bool suspect : 1; /* the peer does not answer; see liveness.c */
+	bool hurry : 1; /* the next probe is to tell soon */
 	struct peer *peer; /* NULL: not known yet */
 	struct path path;
 	struct window win;
@@ -565,9 +571,32 @@ void sa_refuse(struct ike *ike, struct ike_sa *sa, struct peer *claimed, enum ik
 	       const char *text);
 void sa_timer(struct ike *ike, struct timer *t);
 void handshake_free(struct ike *ike, struct ike_sa *sa);
-void sa_alive_report(struct ike *ike, struct ike_sa *sa, bool heard);
 void sa_moved(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
 	      const struct endpoint *remote);
+
+/* ---- is it still there? (liveness.c) ------------------------------------------------------- */
+
+/* The SA is up, or has other intervals or another path: its timers run accordingly. */
+void liveness_begin(struct ike *ike, struct ike_sa *sa);
+void liveness_end(struct ike *ike, struct ike_sa *sa);
+void liveness_timer(struct ike *ike, struct ike_sa *sa);
+void keepalive_timer(struct ike *ike, struct ike_sa *sa);
+/* What the data plane says about a child of it: whether anything came since it was last asked. */
+void liveness_counted(struct ike *ike, struct ike_sa *sa, bool heard);
+/* DP_REPORT_SILENT */
+void liveness_silent(struct ike *ike, const struct dp_report *r);
+/* A probe went out: whether it is to tell soon. */
+void liveness_asked(struct ike *ike, struct ike_sa *sa);
+/* An authentic answer to the request in flight: how long it took. */
+void liveness_measure(struct ike *ike, struct ike_sa *sa);
+/* How soon a request that is to tell goes out again. */
+dur_t liveness_wait(const struct ike_sa *sa);
+
+/* The peer does not answer although it should: nothing is given up, the request in flight runs
+ * through its schedule (section 2.4), but other ways are tried meanwhile. */
+void sa_suspect(struct ike *ike, struct ike_sa *sa);
+/* An authentic message of the peer came. */
+void sa_heard(struct ike *ike, struct ike_sa *sa);
 
 /* ---- lifetimes (life.c) -------------------------------------------------------------------- */
 
@@ -636,6 +665,8 @@ void repeat_response(struct ike *ike, struct ike_sa *sa, const struct path *back
 bool may_repeat(struct ike *ike, struct ike_sa *sa);
 /* The request in flight is larger than its path can carry: goes again, smaller. */
 void shrink_request(struct ike *ike, struct ike_sa *sa);
+/* The request in flight is to tell soon whether the peer is still there. */
+void request_tells(struct ike *ike, struct ike_sa *sa);
 /* What the request in flight was for is over: as few tries for it as for a DELETE. */
 void hurry_request(struct ike *ike, struct ike_sa *sa);
 /* The request in flight was answered. */
@@ -1406,7 +1437,7 @@ struct ike {
 	struct map sa_by_spi;
 	struct map half_open; /* by IKE_SA_INIT request */
 	struct map jobs;
-	size_t n_jobs[CRYPTO_JOB_PUZZLE + 1]; /* outstanding, by kind */
+	size_t n_jobs[CRYPTO_JOBS]; /* outstanding, by kind */
 	struct map child_by_id;
 	struct map child_by_spi;
 	struct map child_by_op;

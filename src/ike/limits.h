@@ -167,6 +167,16 @@ enum ike_limit {
 	IKE_STRAY_ANSWERS_PER_S = 10,
 	/* Tries for a DELETE: nobody waits longer for the farewell. */
 	IKE_DELETE_TRIES = 3,
+	/* A request that is to tell soon whether the peer is still there goes out so many times
+	 * more, on top of its schedule: what is lost by chance must not look like a peer that is
+	 * gone.  The wait after each is twice the round-trip time, within bounds; with the usual
+	 * one, and DP_SILENCE_MS before, an unanswered packet is suspicious in less than a second.
+	 */
+	IKE_QUICK_TRIES = 1,
+	IKE_QUICK_WAIT_MS = 200,
+	IKE_QUICK_WAIT_MIN_MS = 100,
+	/* Tries of an ordinary request without an answer that are as suspicious. */
+	IKE_SUSPECT_TRIES = 3,
 	/* Reconnect back-off of a peer with start = up: doubles from the first to the last,
 	   seconds, give or take a quarter. */
 	IKE_RETRY_FIRST_S = 1,

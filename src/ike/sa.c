@@ -164,31 +164,11 @@ void sa_set_peer(struct ike_sa *sa, struct peer *peer)
 
 /* ---- established -------------------------------------------------------------------------- */
 
-static void arm_alive(struct ike *ike, struct ike_sa *sa)
-{
-	dur_t delay = sa->peer->conf->dpd_delay;
-
-	if (delay.ns > 0)
-		heap_arm(&ike->timers, &sa->alive, mono_add(sa->last_in, delay));
-}
-
-static void arm_keepalive(struct ike *ike, struct ike_sa *sa)
-{
-	dur_t every = sa->peer->conf->keepalive;
-
-	/* RFC 3948 section 4: only the side whose mapping has to be kept open. */
-	if (sa->path.nat_local && sa->path.encap && every.ns > 0)
-		heap_arm(&ike->timers, &sa->keepalive, mono_add(ike->now.mono, every));
-}
-
 void sa_reconfigured(struct ike *ike, struct ike_sa *sa)
 {
 	if (sa->state != SA_UP)
 		return;
-	heap_disarm(&ike->timers, &sa->alive);
-	heap_disarm(&ike->timers, &sa->keepalive);
-	arm_alive(ike, sa);
-	arm_keepalive(ike, sa);
+	liveness_begin(ike, sa);
 }
 
 void sa_established(struct ike *ike, struct ike_sa *sa)
@@ -202,8 +182,7 @@ void sa_established(struct ike *ike, struct ike_sa *sa)
 	sa->established = sa->last_in = ike->now.mono;
 	sa->up_after = ike->last_sa;
 	heap_disarm(&ike->timers, &sa->reap);
-	arm_alive(ike, sa);
-	arm_keepalive(ike, sa);
+	liveness_begin(ike, sa);
 	life_begin(ike, sa);
 	count(ike, C_SA_UP);
 	admit_seen(ike, &sa->path.remote.ip);
@@ -237,18 +216,17 @@ void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to)
 	to->stale = from->stale;
 	to->more = from->more;
 	to->only_one = from->only_one;
+	to->rtt = from->rtt;
 	to->ppk = from->ppk;
 	to->established = to->last_in = ike->now.mono;
 	to->up_after = from->up_after;
 	to->was_up = from->was_up;
 	from->was_up = false; /* it ends without a word */
-	heap_disarm(&ike->timers, &from->alive);
-	heap_disarm(&ike->timers, &from->keepalive);
+	liveness_end(ike, from);
 	heap_disarm(&ike->timers, &from->life.timer);
 	sa_set_state(ike, to, SA_UP);
 	life_inherit(ike, from, to);
-	arm_alive(ike, to);
-	arm_keepalive(ike, to);
+	liveness_begin(ike, to);
 	count(ike, C_SA_REKEYED);
 	text_fmt(&t, "took the place of %016llx/%016llx, ", (unsigned long long)from->spi_i,
 		 (unsigned long long)from->spi_r);
@@ -452,8 +430,7 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 		event_emit(ike, IKE_EV_SA_DOWN, (struct event_about){ .sa = sa }, "%s", why);
 	trace_emit(ike, T_STATE, sa->id, sa->state, SA_STATES, 0, 0);
 	heap_disarm(&ike->timers, &sa->retransmit);
-	heap_disarm(&ike->timers, &sa->alive);
-	heap_disarm(&ike->timers, &sa->keepalive);
+	liveness_end(ike, sa);
 	heap_disarm(&ike->timers, &sa->reap);
 	heap_disarm(&ike->timers, &sa->life.timer);
 	slot_leave(ike, sa);
@@ -511,8 +488,7 @@ void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why)
 	create_yield(ike, sa);
 	sa_set_state(ike, sa, SA_DELETING);
 	remove_children(ike, sa, why);
-	heap_disarm(&ike->timers, &sa->alive);
-	heap_disarm(&ike->timers, &sa->keepalive);
+	liveness_end(ike, sa);
 	heap_disarm(&ike->timers, &sa->reap);
 	heap_disarm(&ike->timers, &sa->life.timer);
 	/* A request in flight goes first: the window is one. Its answer leads to the DELETE, its
@@ -600,56 +576,6 @@ void sa_fail(struct ike *ike, struct ike_sa *sa, enum ike_event_kind kind, enum 
 
 /* ---- timers ------------------------------------------------------------------------------- */
 
-void sa_alive_report(struct ike *ike, struct ike_sa *sa, bool heard)
-{
-	if (!sa->alive_due || sa->state != SA_UP)
-		return;
-	sa->alive_due = false;
-	if (heard)
-		sa->last_in = ike->now.mono;
-	if (heard)
-		arm_alive(ike, sa);
-	else
-		info_probe(ike, sa); /* unless a request is in flight: that one tells as well */
-}
-
-/* Nothing was heard on the IKE SA for the delay; ESP counts as a sign of life too (section 2.4), so
- * the data plane is asked before the peer is. */
-static void alive_timer(struct ike *ike, struct ike_sa *sa)
-{
-	mono_t due = mono_add(sa->last_in, sa->peer->conf->dpd_delay);
-
-	if (mono_before(ike->now.mono, due)) {
-		heap_arm(&ike->timers, &sa->alive, due);
-		return;
-	}
-	sa->alive_due = true;
-	if (list_empty(&sa->children)) {
-		sa_alive_report(ike, sa, false);
-		return;
-	}
-	child_query(ike, CONTAINER_OF(sa->children.prev, struct child, node));
-	/* Should the answer never come (no memory for the question), ask again. */
-	heap_arm(&ike->timers, &sa->alive, mono_add(ike->now.mono, sa->peer->conf->dpd_delay));
-}
-
-static void keepalive_timer(struct ike *ike, struct ike_sa *sa)
-{
-	struct outbox ob;
-	struct out_item *it;
-
-	outbox_init(&ob, ike->mem);
-	it = outbox_add(&ob, IKE_OUT_SEND);
-	if (it) {
-		it->out.u.send.local = sa->path.local;
-		it->out.u.send.remote = sa->path.remote;
-		it->out.u.send.keepalive = true;
-		count(ike, C_TX_KEEPALIVES);
-	}
-	outbox_commit(ike, &ob);
-	arm_keepalive(ike, sa);
-}
-
 static void reap_timer(struct ike *ike, struct ike_sa *sa)
 {
 	switch (sa->state) {
@@ -678,7 +604,7 @@ void sa_timer(struct ike *ike, struct timer *t)
 	case TIMER_RETRANSMIT:
 		retransmit_timer(ike, CONTAINER_OF(t, struct ike_sa, retransmit));
 		break;
-	case TIMER_ALIVE: alive_timer(ike, CONTAINER_OF(t, struct ike_sa, alive)); break;
+	case TIMER_ALIVE: liveness_timer(ike, CONTAINER_OF(t, struct ike_sa, alive)); break;
 	case TIMER_KEEPALIVE:
 		keepalive_timer(ike, CONTAINER_OF(t, struct ike_sa, keepalive));
 		break;

@@ -181,6 +181,7 @@ dur_t retransmit_total(const struct ike_conf *conf)
 static void first_try(struct ike *ike, struct ike_sa *sa)
 {
 	sa->win.tries = 0;
+	sa->win.quick = 0;
 	heap_arm(&ike->timers, &sa->retransmit,
 		 mono_add(ike->now.mono, retransmit_after(ike->conf, 0)));
 }
@@ -375,6 +376,35 @@ static void gave_up(struct ike *ike, struct ike_sa *sa)
 		hint ? sa->hs->hint : IKE_R_NO_ANSWER, text);
 }
 
+static void again(struct ike *ike, struct ike_sa *sa)
+{
+	count(ike, C_TX_RETRANSMITS);
+	trace_emit(ike, T_RETRANSMIT, sa->id, sa->win.request_exchange, sa->win.next_send - 1,
+		   sa->win.tries, 0);
+	send_now(ike, &sa->path, sa->win.request);
+}
+
+/* The schedule begins, again, when these tries are over. */
+static void again_soon(struct ike *ike, struct ike_sa *sa)
+{
+	if (sa->win.quick++ < IKE_QUICK_TRIES) {
+		heap_arm(&ike->timers, &sa->retransmit, mono_add(ike->now.mono, liveness_wait(sa)));
+		again(ike, sa);
+		return;
+	}
+	first_try(ike, sa);
+	again(ike, sa);
+	sa_suspect(ike, sa);
+}
+
+void request_tells(struct ike *ike, struct ike_sa *sa)
+{
+	if (sa->win.quick)
+		return;
+	sa->win.quick = 1;
+	heap_arm(&ike->timers, &sa->retransmit, mono_add(ike->now.mono, liveness_wait(sa)));
+}
+
 void retransmit_timer(struct ike *ike, struct ike_sa *sa)
 {
 	if (!sa->win.request.n) {
@@ -388,6 +418,10 @@ void retransmit_timer(struct ike *ike, struct ike_sa *sa)
 			sa_remove(ike, sa, "deleted; no memory for telling the peer");
 		return;
 	}
+	if (sa->win.quick) {
+		again_soon(ike, sa);
+		return;
+	}
 	if (probe_smaller(ike, sa)) {
 		sa->win.tries = 0;
 	} else if (sa->win.tries + 1 >= sa->win.max_tries) {
@@ -396,9 +430,6 @@ void retransmit_timer(struct ike *ike, struct ike_sa *sa)
 	} else {
 		sa->win.tries++;
 	}
-	count(ike, C_TX_RETRANSMITS);
-	trace_emit(ike, T_RETRANSMIT, sa->id, sa->win.request_exchange, sa->win.next_send - 1,
-		   sa->win.tries, 0);
 	event_emit(ike, IKE_EV_RETRANSMIT, (struct event_about){ .sa = sa },
 		   sa->win.tries ? "no answer to %s yet, try %u of %u"
 				 : "no answer to %s yet, in smaller fragments now, try %u of %u",
@@ -406,7 +437,7 @@ void retransmit_timer(struct ike *ike, struct ike_sa *sa)
 		   (unsigned)sa->win.max_tries);
 	heap_arm(&ike->timers, &sa->retransmit,
 		 mono_add(ike->now.mono, retransmit_after(ike->conf, sa->win.tries)));
-	send_now(ike, &sa->path, sa->win.request);
+	again(ike, sa);
 }
 
 enum status msg_decrypt(struct ike *ike, const struct crypto_key *key, struct arena *ar,

@@ -15,6 +15,7 @@ enum obs_level obs_event_level(const struct ike_event *ev)
 		[IKE_EV_DATAPLANE] = OBS_ERROR,     [IKE_EV_BUG] = OBS_ERROR,
 		[IKE_EV_LOAD] = OBS_WARNING,        [IKE_EV_LEASE] = OBS_INFO,
 		[IKE_EV_MOVED] = OBS_INFO,
+		[IKE_EV_SUSPECT] = OBS_WARNING,     [IKE_EV_ALIVE] = OBS_INFO,
 	};
 
 	return ev->kind < IKE_EVENTS ? level[ev->kind] : OBS_ERROR;

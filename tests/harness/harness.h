@@ -126,6 +126,7 @@ struct node {
 	struct ip address[NODE_ADDRESSES];
 	size_t n_addresses;
 	uint64_t seed;
+	uint64_t qcd_secret; /* survives node_restart() */
 	struct test_conf *conf;
 	struct test_mem mem;
 	struct crypto_fake *fake;

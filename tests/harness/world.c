@@ -74,6 +74,7 @@ struct node *world_node_bare(struct world *w, const char *name, const char *cons
 	n->name = name;
 	n->conf = conf;
 	n->seed = w->seed * 1000 + w->n_nodes;
+	n->qcd_secret = n->seed;
 	n->fail_job = n->fail_op = n->fail_store = -1;
 	n->fail_status = ST_IO;
 	test_mem_init(&n->mem);
@@ -97,6 +98,7 @@ enum status node_start(struct node *n)
 	n->fake = NULL;
 	if (crypto_fake_new(&mem_libc, n->seed, &n->fake) != ST_OK)
 		harness_fail("%s: no provider", n->name);
+	crypto_fake_qcd(n->fake, n->qcd_secret);
 	n->crypto = n->provider ? n->provider->crypto : crypto_fake_ops(n->fake);
 	dp_start(n);
 	st = ike_new(&n->mem.alloc, &n->crypto, key, &n->conf->conf, n->w->now, &n->ike);

@@ -3,6 +3,7 @@
 struct crypto_fake {
 	const struct alloc *mem;
 	uint64_t seed;
+	uint64_t qcd_secret;
 	uint64_t drawn; /* blocks of randomness given out */
 };
 
@@ -240,9 +241,19 @@ enum status crypto_fake_new(const struct alloc *mem, uint64_t seed,
 
 	if (!p)
 		return ST_NOMEM;
-	*p = (struct crypto_fake){ .mem = mem, .seed = seed };
+	*p = (struct crypto_fake){ .mem = mem, .seed = seed, .qcd_secret = seed };
 	*ret_provider = p;
 	return ST_OK;
+}
+
+void crypto_fake_qcd(struct crypto_fake *p, uint64_t secret)
+{
+	p->qcd_secret = secret;
+}
+
+uint64_t fake_qcd_secret(const struct crypto_fake *p)
+{
+	return p->qcd_secret;
 }
 
 void crypto_fake_free(struct crypto_fake *p)

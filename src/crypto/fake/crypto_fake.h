@@ -16,6 +16,9 @@ struct crypto_fake;
 MUST enum status crypto_fake_new(const struct alloc *mem, uint64_t seed,
 				 struct crypto_fake **ret_provider);
 void crypto_fake_free(struct crypto_fake *p);
+/* What CRYPTO_JOB_QCD keys its tokens with: `seed`, unless said otherwise.  A machine that starts
+ * again with other randomness has the same. */
+void crypto_fake_qcd(struct crypto_fake *p, uint64_t secret);
 struct crypto crypto_fake_ops(struct crypto_fake *p);
 
 /* A fake private key is its number; its "certificate" is a text that names key, issuer, identity

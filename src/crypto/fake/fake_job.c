@@ -343,6 +343,16 @@ static enum status run_puzzle(struct crypto_fake *p, const struct crypto_puzzle_
 	return crypto_puzzle_solve(&c, in, ret);
 }
 
+static enum status run_qcd(struct crypto_fake *p, const struct crypto_qcd_in *in,
+			   struct crypto_result *ret)
+{
+	struct crypto c = crypto_fake_ops(p);
+	uint8_t secret[8];
+
+	store_be64(secret, fake_qcd_secret(p));
+	return crypto_qcd_token(&c, BYTES_OF(secret), in, ret->qcd);
+}
+
 /* ---- dispatch ----------------------------------------------------------------------------- */
 
 static enum status run_kind(struct crypto_fake *p, const struct crypto_job *job,
@@ -365,6 +375,7 @@ static enum status run_kind(struct crypto_fake *p, const struct crypto_job *job,
 	case CRYPTO_JOB_VERIFY: return run_verify(&job->in.verify, ret, why);
 	case CRYPTO_JOB_PPK: return run_ppk(p, &job->in.ppk, ret);
 	case CRYPTO_JOB_PUZZLE: return run_puzzle(p, &job->in.puzzle, &ret->puzzle);
+	case CRYPTO_JOB_QCD: return run_qcd(p, &job->in.qcd, ret);
 	}
 	return ST_BUG;
 }
@@ -384,6 +395,7 @@ void crypto_fake_run(struct crypto_fake *p, const struct crypto_job *job, struct
 	wipe(&ret->ppk, sizeof(ret->ppk));
 	wipe(&ret->cert, sizeof(ret->cert));
 	wipe(&ret->puzzle, sizeof(ret->puzzle));
+	wipe(&ret->qcd, sizeof(ret->qcd));
 	if (why.n == 0)
 		text_fmt(&why, "%s failed: %s", crypto_job_name(ret->kind),
 			 status_name(ret->status));

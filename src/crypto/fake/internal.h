@@ -39,6 +39,7 @@ void mix_out(struct mix *m, uint8_t *ret_out, size_t n);
 void fake_prf(uint16_t prf, struct bytes key, const struct bytes *parts, size_t n_parts,
 	      uint8_t *ret_out);
 void fake_random(struct crypto_fake *p, void *buf, size_t n);
+uint64_t fake_qcd_secret(const struct crypto_fake *p);
 
 /* A certificate as read; `id` points into it. */
 struct fake_cert {

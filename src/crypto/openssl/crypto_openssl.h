@@ -71,6 +71,10 @@ MUST enum status crypto_store_add_trust(struct crypto_store *s, const struct cry
 /* No secrets will be added: see above.  Before the first loader. */
 void crypto_store_public(struct crypto_store *s);
 
+/* What CRYPTO_JOB_QCD keys its tokens with: 16 to SECRET_MAX bytes (ST_INVAL), before jobs run.
+ * Without it there are no tokens. */
+MUST enum status crypto_store_set_qcd(struct crypto_store *s, struct bytes secret);
+
 /* What names a key or pre-shared key in any store loaded from the same files: for a key the SHA-256
  * of its SubjectPublicKeyInfo in hexadecimal, for a pre-shared key its name.  NULL: none. */
 const char *crypto_store_name(const struct crypto_store *s, crypto_ref ref);

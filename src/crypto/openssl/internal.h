@@ -125,6 +125,7 @@ struct entry {
 struct crypto_store {
 	atomic_uint refs;
 	bool public; /* without secrets */
+	struct secret qcd_secret; /* set before jobs run; empty: none */
 	crypto_ref first; /* references of this store begin behind it */
 	pthread_mutex_t lock; /* over all below; what entries point to never changes */
 	struct entry **entries;

@@ -10,6 +10,17 @@ static enum status solve(struct kit *k, const struct crypto_puzzle_in *in,
 	return crypto_puzzle_solve(&c, in, ret);
 }
 
+static enum status qcd_token(struct crypto_store *s, struct kit *k, const struct crypto_qcd_in *in,
+			     struct crypto_result *ret, struct text *why)
+{
+	struct crypto c = crypto_openssl_ops(k->ops);
+
+	if (s->qcd_secret.n)
+		return crypto_qcd_token(&c, secret_bytes(&s->qcd_secret), in, ret->qcd);
+	text_add(why, "there is no secret for QCD tokens");
+	return ST_IO;
+}
+
 static enum status run_kind(struct crypto_store *s, struct kit *k, const struct crypto_job *job,
 			    struct crypto_result *ret, struct text *why)
 {
@@ -22,6 +33,7 @@ static enum status run_kind(struct crypto_store *s, struct kit *k, const struct 
 	case CRYPTO_JOB_VERIFY: return verify_auth(s, k, &job->in.verify, ret, why);
 	case CRYPTO_JOB_PPK: return ppk_mix(s, k, &job->in.ppk, ret, why);
 	case CRYPTO_JOB_PUZZLE: return solve(k, &job->in.puzzle, &ret->puzzle);
+	case CRYPTO_JOB_QCD: return qcd_token(s, k, &job->in.qcd, ret, why);
 	}
 	return ST_BUG;
 }
@@ -35,6 +47,7 @@ static void clear_outputs(struct crypto_result *ret)
 	wipe(&ret->ppk, sizeof(ret->ppk));
 	wipe(&ret->cert, sizeof(ret->cert));
 	wipe(&ret->puzzle, sizeof(ret->puzzle));
+	wipe(&ret->qcd, sizeof(ret->qcd));
 }
 
 /* Takes the queue of this thread.  An allocation that failed anywhere on the way explains all that

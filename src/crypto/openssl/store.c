@@ -167,6 +167,7 @@ static void store_done(struct crypto_store *s)
 		EC_GROUP_free(s->groups[i]);
 	modp_free(s->modp);
 	pthread_mutex_destroy(&s->lock);
+	secret_done(&s->qcd_secret);
 	free(s);
 }
 
@@ -291,6 +292,11 @@ crypto_ref crypto_store_find(const struct crypto_store *s, const char *name)
 	e = find_name(s, name);
 	pthread_mutex_unlock(lock_of(s));
 	return e ? e->ref : 0;
+}
+
+enum status crypto_store_set_qcd(struct crypto_store *s, struct bytes secret)
+{
+	return secret.n >= 16 && secret_set(&s->qcd_secret, secret) ? ST_OK : ST_INVAL;
 }
 
 enum status blob_add(struct crypto_store *s, struct bytes b, struct bytes *ret_copy)

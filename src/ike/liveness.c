@@ -1,0 +1,192 @@
+/*
+ * liveness.c - is the peer still there (RFC 7296 section 2.4)?
+ *
+ * Three things make us ask, with an empty INFORMATIONAL request unless a request is in flight,
+ *which tells as well:
+ *
+ *	nothing was heard for dpd_delay, on the IKE SA or any child		asked at leisure
+ *	traffic has no answer (DP_REPORT_SILENT)				asked in a hurry
+ *	somebody says that it is gone, and nothing vouches for that (hints)	asked in a hurry
+ *
+ * Asked in a hurry means that the request goes out again, on top of its schedule, after a wait of
+ * about a round trip; when that is not answered either the peer is *suspect*, in less than a second
+ * after the traffic.  A suspicion ends nothing.  Other ways are tried beside the SA, and it goes
+ *when one of them has taken over, or when the request has gone unanswered through all its
+ * retransmissions.  Any authentic message of the peer ends the suspicion.
+ */
+#include "ike/internal.h"
+
+/* ---- timers ------------------------------------------------------------------------------- */
+
+static void arm_alive(struct ike *ike, struct ike_sa *sa)
+{
+	dur_t delay = sa->peer->conf->dpd_delay;
+
+	if (delay.ns > 0)
+		heap_arm(&ike->timers, &sa->alive, mono_add(sa->last_in, delay));
+}
+
+static void arm_keepalive(struct ike *ike, struct ike_sa *sa)
+{
+	dur_t every = sa->peer->conf->keepalive;
+
+	/* RFC 3948 section 4: only the side whose mapping has to be kept open. */
+	if (sa->path.nat_local && sa->path.encap && every.ns > 0)
+		heap_arm(&ike->timers, &sa->keepalive, mono_add(ike->now.mono, every));
+}
+
+void liveness_begin(struct ike *ike, struct ike_sa *sa)
+{
+	liveness_end(ike, sa);
+	arm_alive(ike, sa);
+	arm_keepalive(ike, sa);
+}
+
+void liveness_end(struct ike *ike, struct ike_sa *sa)
+{
+	heap_disarm(&ike->timers, &sa->alive);
+	heap_disarm(&ike->timers, &sa->keepalive);
+}
+
+void liveness_counted(struct ike *ike, struct ike_sa *sa, bool heard)
+{
+	if (!sa->alive_due || sa->state != SA_UP)
+		return;
+	sa->alive_due = false;
+	if (heard) {
+		sa->last_in = ike->now.mono;
+		arm_alive(ike, sa);
+	} else {
+		info_probe(ike, sa); /* unless a request is in flight: that one tells as well */
+	}
+}
+
+/* Nothing was heard on the IKE SA for the delay; ESP counts as a sign of life too (section 2.4), so
+ * the data plane is asked before the peer is. */
+void liveness_timer(struct ike *ike, struct ike_sa *sa)
+{
+	mono_t due = mono_add(sa->last_in, sa->peer->conf->dpd_delay);
+
+	if (mono_before(ike->now.mono, due)) {
+		heap_arm(&ike->timers, &sa->alive, due);
+		return;
+	}
+	sa->alive_due = true;
+	/* Should the answer never come (no memory for the question), ask again. */
+	heap_arm(&ike->timers, &sa->alive, mono_add(ike->now.mono, sa->peer->conf->dpd_delay));
+	if (list_empty(&sa->children))
+		liveness_counted(ike, sa, false);
+	else
+		child_query(ike, CONTAINER_OF(sa->children.prev, struct child, node));
+}
+
+void keepalive_timer(struct ike *ike, struct ike_sa *sa)
+{
+	struct outbox ob;
+	struct out_item *it;
+
+	outbox_init(&ob, ike->mem);
+	it = outbox_add(&ob, IKE_OUT_SEND);
+	if (it) {
+		it->out.u.send.local = sa->path.local;
+		it->out.u.send.remote = sa->path.remote;
+		it->out.u.send.keepalive = true;
+		count(ike, C_TX_KEEPALIVES);
+	}
+	outbox_commit(ike, &ob);
+	arm_keepalive(ike, sa);
+}
+
+/* ---- round-trip time ---------------------------------------------------------------------- */
+
+enum { RTT_UNIT_NS = 125000 };
+
+static dur_t rtt_of(const struct ike_sa *sa)
+{
+	return (dur_t){ (int64_t)sa->rtt * RTT_UNIT_NS };
+}
+
+dur_t liveness_wait(const struct ike_sa *sa)
+{
+	dur_t least = dur_ms(IKE_QUICK_WAIT_MIN_MS);
+	dur_t wait = { 2 * rtt_of(sa).ns };
+
+	if (!sa->rtt)
+		return dur_ms(IKE_QUICK_WAIT_MS);
+	return wait.ns < least.ns ? least : wait;
+}
+
+/* Only of requests that went out once: of others nobody knows which one was answered.  When that
+ * was is what its timer still knows. */
+void liveness_measure(struct ike *ike, struct ike_sa *sa)
+{
+	dur_t wait = sa->win.quick ? liveness_wait(sa) : ike->conf->retransmit_timeout;
+	int64_t ns = wait.ns - mono_since(sa->retransmit.due, ike->now.mono).ns;
+	int64_t units = ns / RTT_UNIT_NS + 1;
+
+	if (sa->win.tries || sa->win.quick > 1 || ns < 0)
+		return;
+	if (sa->rtt)
+		units = (7 * (int64_t)sa->rtt + units) / 8;
+	sa->rtt = (uint16_t)(units > UINT16_MAX ? UINT16_MAX : units < 1 ? 1 : units);
+}
+
+/* ---- suspicion ---------------------------------------------------------------------------- */
+
+/* Nobody waits for the answer longer than he has to. */
+static void ask_in_a_hurry(struct ike *ike, struct ike_sa *sa)
+{
+	if (sa->suspect)
+		return;
+	if (!sa->win.request.n) {
+		sa->hurry = true;
+		info_probe(ike, sa);
+	} else if (sa->win.tries) {
+		sa_suspect(ike, sa);
+	} else {
+		request_tells(ike, sa);
+	}
+}
+
+void liveness_asked(struct ike *ike, struct ike_sa *sa)
+{
+	if (sa->hurry)
+		request_tells(ike, sa);
+	sa->hurry = false;
+}
+
+void liveness_silent(struct ike *ike, const struct dp_report *r)
+{
+	const struct child *c = child_by_id(ike, r->u.silent.id);
+
+	if (!c || c->sa->state != SA_UP)
+		return;
+	count(ike, C_SILENT_PEER);
+	ask_in_a_hurry(ike, c->sa);
+}
+
+void sa_suspect(struct ike *ike, struct ike_sa *sa)
+{
+	char ep[ENDPOINT_TEXT_MAX];
+
+	if (sa->suspect || sa->state != SA_UP)
+		return;
+	sa->suspect = true;
+	count(ike, C_SUSPECT);
+	event_emit(ike, IKE_EV_SUSPECT, (struct event_about){ .sa = sa, .reason = IKE_R_NO_ANSWER },
+		   "no answer from %s for %lld ms", endpoint_text(&sa->path.remote, ep),
+		   (long long)dur_to_ms(mono_since(ike->now.mono, sa->last_in)));
+}
+
+void sa_heard(struct ike *ike, struct ike_sa *sa)
+{
+	int64_t ms = dur_to_ms(mono_since(ike->now.mono, sa->last_in));
+
+	sa->last_in = ike->now.mono;
+	if (!sa->suspect)
+		return;
+	sa->suspect = false;
+	count(ike, C_ALIVE);
+	event_emit(ike, IKE_EV_ALIVE, (struct event_about){ .sa = sa },
+		   "answers again, after %lld ms", (long long)ms);
+}
