@@ -387,7 +387,7 @@ static struct endpoint pick_endpoint(struct cur *c)
 static void op_report(struct pair *p, struct cur *c)
 {
 	struct node *n = pick_node(p, c);
-	struct dp_report r = { .kind = (enum dp_report_kind)pick(c, DP_REPORT_SILENT + 1) };
+	struct dp_report r = { .kind = (enum dp_report_kind)pick(c, DP_REPORT_PROBE + 1) };
 
 	switch (r.kind) {
 	case DP_REPORT_DONE:
@@ -417,6 +417,13 @@ static void op_report(struct pair *p, struct cur *c)
 	case DP_REPORT_PMTU:
 		r.u.pmtu.remote = pick_endpoint(c);
 		r.u.pmtu.mtu = cur_u16(c);
+		r.u.pmtu.ours = r.u.pmtu.mtu & 1;
+		break;
+	case DP_REPORT_PROBE:
+		r.u.probe.id = pick_child(n, c);
+		r.u.probe.most = cur_u16(c);
+		r.u.probe.now = cur_u16(c);
+		r.u.probe.stalled = r.u.probe.now & 1;
 		break;
 	case DP_REPORT_SILENT: r.u.silent.id = pick_child(n, c); break;
 	}

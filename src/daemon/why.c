@@ -70,6 +70,7 @@ static enum why_stage refused_at(const struct journal_text *t)
 	case IKE_R_AUTHORISATION:
 	case IKE_R_ADDRESS:
 	case IKE_R_STORE:
+	case IKE_R_REDIRECT:
 	case IKE_R_CONFLICT:
 	case IKE_R_SELECTORS:
 	case IKE_R_ESP_PROPOSAL: return WHY_STAGE_CHILD;

@@ -38,6 +38,9 @@ enum {
 	DP_SILENCE_MS = 500,
 	DP_SILENCE_MAX_S = 64, /* the longest pause between two SILENT about one peer */
 	DP_PMTU_EXPIRY_S = 600, /* RFC 1191 section 6.3 */
+	DP_PMTU_BASE = 1280, /* outer packets up to this size are taken to get through, unless
+			      * somebody says otherwise (RFC 8899 section 5.1.2) */
+	DP_PROBE_INTERVAL_MS = 10000,
 };
 
 typedef uint64_t dp_child_id;
@@ -60,6 +63,7 @@ enum dp_op_kind {
 	DP_CHILD_QUERY, /* answered by DONE with counters */
 	DP_TRAP_ADD, /* selectors of a peer without SA: the first packet reports ACQUIRE */
 	DP_TRAP_DEL,
+	DP_PATH_MTU, /* what probes found of the way to an address */
 };
 
 /* One child SA as the data plane needs it.  Keys: in = what we decrypt with. */
@@ -105,6 +109,12 @@ struct dp_op {
 			struct wire_ts_list ts_remote;
 		} trap;
 		dp_peer_id peer; /* TRAP_DEL */
+		/* Holds for all children that go there, until there is another one: what the
+		 * network says may still lower it.  0: nothing is known any more. */
+		struct {
+			struct ip remote;
+			uint16_t mtu; /* of outer IP packets */
+		} path_mtu;
 	} u;
 };
 
@@ -126,6 +136,11 @@ enum dp_report_kind {
 	 * It may be traffic that nobody answers: then it comes again after pauses that double, as
 	 * long as more is sent and nothing is heard. */
 	DP_REPORT_SILENT,
+	/* Packets above DP_PMTU_BASE are sent to where nobody has found out in the last
+	 * DP_PMTU_EXPIRY_S that such a size gets through; or the network said something smaller; or
+	 * it seems that they do not get through any more.  At most once per remote address and
+	 * DP_PROBE_INTERVAL; answered by DP_PATH_MTU, or not at all. */
+	DP_REPORT_PROBE,
 };
 
 struct dp_report {
@@ -157,10 +172,17 @@ struct dp_report {
 		struct {
 			struct endpoint remote;
 			uint16_t mtu; /* outer IP packet size */
+			bool ours; /* our own stack says so, and is right */
 		} pmtu;
 		struct {
 			dp_child_id id; /* of the peer, and in use for sending */
 		} silent;
+		struct {
+			dp_child_id id; /* one of those that send there */
+			uint16_t most; /* no larger outer packet is ever made */
+			uint16_t now; /* nor one larger than this at present */
+			bool stalled; /* TCP sends the same large segment again and again */
+		} probe;
 	} u;
 };
 

@@ -427,6 +427,8 @@ static enum status command(struct ike *ike, const struct ike_cmd *cmd)
 	case IKE_CMD_DOWN_SA: return about_sa(ike, cmd);
 	case IKE_CMD_DOWN_CHILD: return about_child(ike, cmd);
 	case IKE_CMD_NEW_CHILD: return more_children(ike, p);
+	case IKE_CMD_REDIRECT:
+	case IKE_CMD_REDIRECT_OFF: break;
 	}
 	return ST_INVAL;
 }

@@ -25,6 +25,8 @@ const char *ike_event_name(enum ike_event_kind kind)
 		[IKE_EV_BUG] = "bug",
 		[IKE_EV_LOAD] = "load",
 		[IKE_EV_LEASE] = "lease",
+		[IKE_EV_REDIRECTED] = "redirected",
+		[IKE_EV_MTU] = "path_mtu",
 	};
 
 	return kind < IKE_EVENTS ? names[kind] : "unknown";
@@ -50,6 +52,7 @@ const char *ike_reason_name(enum ike_reason reason)
 		[IKE_R_ADDRESS] = "address",
 		[IKE_R_STORE] = "store",
 		[IKE_R_PATH] = "path",
+		[IKE_R_REDIRECT] = "redirect",
 		[IKE_R_PEER_SAID] = "peer_said",
 		[IKE_R_MALFORMED] = "malformed",
 		[IKE_R_INTERNAL] = "internal",

@@ -300,6 +300,11 @@ enum ike_cmd_kind {
 	IKE_CMD_DOWN_SA, /* delete IKE SA `sa` */
 	IKE_CMD_DOWN_CHILD, /* delete `child` */
 	IKE_CMD_NEW_CHILD, /* of `peer`: one more child, with the section's selectors */
+	/* RFC 5685 section 5: who called us, of `peer` (0: all), goes to `gateway`, one after the
+	 * other; newcomers as well, until REDIRECT_OFF.  Of one that is a single identity only what
+	 * is up now. */
+	IKE_CMD_REDIRECT,
+	IKE_CMD_REDIRECT_OFF, /* of `peer`; 0: all there is */
 };
 
 struct ike_cmd {
@@ -307,6 +312,7 @@ struct ike_cmd {
 	ike_peer_id peer; /* UP, DOWN, NEW_CHILD; REKEY_SA and REKEY_CHILD without `sa`, `child` */
 	ike_sa_id sa; /* REKEY_SA, DOWN_SA */
 	dp_child_id child; /* REKEY_CHILD, DOWN_CHILD */
+	const char *gateway; /* REDIRECT: address or host name */
 };
 
 /* ST_INVAL: no such peer, SA or child, or none that could do it: no address to connect to, no IKE
@@ -337,6 +343,8 @@ enum ike_event_kind {
 	IKE_EV_DEAD, /* an established peer stopped answering */
 	IKE_EV_DATAPLANE, /* the data plane refused an operation */
 	IKE_EV_LOAD, /* newcomers are asked for more, or for less, than before */
+	IKE_EV_REDIRECTED, /* a gateway sent us, or we sent a client, to another one */
+	IKE_EV_MTU, /* what gets through to a peer in one piece, as probes found */
 	IKE_EV_LEASE, /* inner addresses were given to somebody, or to us, or taken back */
 	IKE_EV_BUG, /* a broken invariant; the SA was given up */
 	IKE_EVENTS,
@@ -359,6 +367,7 @@ enum ike_reason {
 	IKE_R_ESP_PROPOSAL,
 	IKE_R_OVERLOAD, /* too many callers at once */
 	IKE_R_ADDRESS, /* no inner address to be had, or none that may be used */
+	IKE_R_REDIRECT, /* to another gateway, where we may not or will not go */
 	IKE_R_STORE, /* what has to survive a crash cannot be stored */
 	IKE_R_PATH, /* the other end's, or ours, after a change (MOBIKE) */
 	IKE_R_PEER_SAID, /* an error notify: the other end knows what it was */
@@ -454,6 +463,8 @@ struct ike_out {
 			bool keepalive; /* one byte 0xff instead of `data`, no marker */
 			bool df; /* IP is not to fragment it: what is too large will go
 				  * smaller */
+			bool probe; /* the same, and it is rather lost: does its size get through?
+				     */
 			struct bytes data;
 		} send;
 		const struct dp_op *dp;

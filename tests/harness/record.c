@@ -58,6 +58,12 @@ static void mix_child(struct world *w, const struct dp_child *c)
 	mix_ts(w, &c->ts_remote);
 }
 
+static void mix_ip(struct world *w, const struct ip *ip)
+{
+	mix_u64(w, ip->family);
+	mix(w, ip_raw(ip));
+}
+
 static void mix_dp(struct world *w, const struct dp_op *op)
 {
 	mix_u64(w, op->op);
@@ -78,6 +84,10 @@ static void mix_dp(struct world *w, const struct dp_op *op)
 	case DP_CHILD_DEL:
 	case DP_CHILD_QUERY: mix_u64(w, op->u.id); break;
 	case DP_TRAP_DEL: mix_u64(w, op->u.peer); break;
+	case DP_PATH_MTU:
+		mix_ip(w, &op->u.path_mtu.remote);
+		mix_u64(w, op->u.path_mtu.mtu);
+		break;
 	}
 }
 
@@ -87,12 +97,6 @@ static void mix_trace(struct world *w, const struct ike_trace *t)
 	mix_u64(w, t->sa);
 	for (size_t i = 0; i < ARRAY_LEN(t->args); i++)
 		mix_u64(w, t->args[i]);
-}
-
-static void mix_ip(struct world *w, const struct ip *ip)
-{
-	mix_u64(w, ip->family);
-	mix(w, ip_raw(ip));
 }
 
 static void mix_store(struct world *w, uint64_t id, const struct ike_store_op *op)
@@ -323,6 +327,7 @@ void record_dp(struct node *n, const struct dp_op *op)
 	case DP_CHILD_QUERY: break;
 	case DP_TRAP_ADD: trap_add(n, op); break;
 	case DP_TRAP_DEL: trap_del(n, op->u.peer); break;
+	case DP_PATH_MTU: break;
 	}
 }
 

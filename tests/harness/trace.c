@@ -101,6 +101,13 @@ static void put_op(struct text_buf *t, const struct dp_op *op)
 	case DP_TRAP_DEL:
 		text_buf_fmt(t, "no trap for peer %llu\n", (unsigned long long)op->u.peer);
 		break;
+	case DP_PATH_MTU: {
+		char buf[IP_TEXT_MAX];
+
+		text_buf_fmt(t, "path MTU of %u to %s\n", op->u.path_mtu.mtu,
+			     ip_text(&op->u.path_mtu.remote, buf));
+		break;
+	}
 	}
 }
 

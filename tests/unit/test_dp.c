@@ -564,6 +564,96 @@ static void forged_address(void **state)
 	assert_true(dut_reports(d, DP_REPORT_NEW_ADDRESS) == 0);
 }
 
+/* ---- path MTU ------------------------------------------------------------------------------ */
+
+enum {
+	LARGE = 1380, /* outside it is more than the base */
+	SMALL = 1100,
+};
+
+static struct bytes with_df(struct bytes p)
+{
+	store_be16(buf + 6, 0x4000);
+	store_be16(buf + 10, 0);
+	store_be16(buf + 10, wire_checksum(bytes_of(buf, 20)));
+	return p;
+}
+
+static struct dp_op mtu_op(const struct dut *d, uint16_t mtu)
+{
+	struct dp_op op = { .kind = DP_PATH_MTU };
+
+	op.u.path_mtu.remote = d->remote[0].ip;
+	op.u.path_mtu.mtu = mtu;
+	return op;
+}
+
+/* Nothing small asks, something large does, once; and again when nothing is known any more. */
+static void large_packets_ask_for_probes(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op op = add_op(d, 1);
+	struct dp_report r;
+
+	add_both(d, &op);
+	goes_out(d, udp4(buf, SMALL, 1, 2, 1));
+	assert_int_equal(dut_reports(d, DP_REPORT_PROBE), 0);
+	for (int i = 0; i < 2; i++) {
+		goes_out(d, udp4(buf, LARGE, 1, 2, 1));
+		goes_out(d, udp4(buf, LARGE, 1, 2, 1));
+		r = dut_any_report(d);
+		assert_int_equal(r.kind, DP_REPORT_PROBE);
+		assert_true(r.u.probe.id == 1);
+		assert_in_range(r.u.probe.most, LARGE + 28, 1500);
+		assert_int_equal(r.u.probe.now, r.u.probe.most);
+		assert_false(r.u.probe.stalled);
+		assert_int_equal(dut_reports(d, DP_REPORT_PROBE), 0);
+		/* Found: nobody asks any more. */
+		assert_int_equal(dut_op(d, mtu_op(d, r.u.probe.most)), ST_OK);
+		if (d->kind == DUT_FAKE)
+			dp_fake_interval(d->dp);
+		goes_out(d, udp4(buf, LARGE, 1, 2, 1));
+		assert_int_equal(dut_reports(d, DP_REPORT_PROBE), 0);
+		assert_int_equal(dut_op(d, mtu_op(d, 0)), ST_OK);
+	}
+}
+
+/* What is larger than what probes found does not leave, and its sender hears how much may. */
+static void found_mtu_holds(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op op = add_op(d, 1), other = mtu_op(d, 1300);
+	enum wire_ip_fault why;
+	struct wire_ip ip;
+	size_t n;
+	int from;
+
+	add_both(d, &op);
+	other.u.path_mtu.remote.b[3]++;
+	assert_int_equal(dut_op(d, other), ST_OK); /* where nobody sends */
+	goes_out(d, with_df(udp4(buf, LARGE, 1, 2, 1)));
+	assert_int_equal(dut_op(d, mtu_op(d, 1300)), ST_OK);
+	host_sends(d, with_df(udp4(buf, LARGE, 1, 2, 2)));
+	n = host_gets(d, esp);
+	assert_int_equal(wire_ip_parse(bytes_of(esp, n), &ip, &why), ST_OK);
+	assert_int_equal(ip.proto, WIRE_IP_ICMP);
+	assert_int_equal(load_be16(esp + 20), 0x0304); /* fragmentation needed and DF set */
+	assert_true(dut_counter(d, "tx.too_big") == 1);
+	/* As much as it said goes, and is no larger than that outside. */
+	host_sends(d, with_df(udp4(buf, load_be16(esp + 26), 1, 2, 3)));
+	n = net_gets(d, esp, &from);
+	assert_in_range(n + 28, 1300 - 16, 1300);
+	/* The next one takes its place, whichever is larger; and then it is as if nothing was. */
+	assert_int_equal(dut_op(d, mtu_op(d, 1480)), ST_OK);
+	goes_out(d, with_df(udp4(buf, LARGE, 1, 2, 4)));
+	assert_int_equal(dut_op(d, mtu_op(d, 600)), ST_OK);
+	host_sends(d, with_df(udp4(buf, SMALL, 1, 2, 5)));
+	(void)host_gets(d, esp);
+	assert_true(dut_counter(d, "tx.too_big") == 2);
+	assert_int_equal(dut_op(d, mtu_op(d, 0)), ST_OK);
+	goes_out(d, with_df(udp4(buf, LARGE, 1, 2, 6)));
+}
+
 /* ---- lifetimes ----------------------------------------------------------------------------- */
 
 static void expect_expire(struct dut *d, dp_child_id id, bool hard)
@@ -909,6 +999,8 @@ int main(void)
 		ALL(trap_replaced_and_removed),
 		ALL(address_change),
 		ALL(forged_address),
+		ALL(large_packets_ask_for_probes),
+		ALL(found_mtu_holds),
 		ALL(packet_limits),
 		ALL(byte_limits_inbound),
 		ALL(counters),

@@ -2,6 +2,7 @@
 
 static const char *const counter_names[COUNTERS] = {
 	DP_COUNTER_NAMES,
+	[C_TX_TOO_BIG] = "tx.too_big",
 	[C_NO_MEMORY] = "no_memory",
 };
 
@@ -36,6 +37,17 @@ struct fake_trap *fake_trap_by_peer(const struct fake *f, dp_peer_id peer)
 
 		if (t->peer == peer)
 			return t;
+	}
+	return NULL;
+}
+
+struct fake_path *fake_path_to(const struct fake *f, const struct ip *remote)
+{
+	list_for_each(n, &f->paths) {
+		struct fake_path *p = CONTAINER_OF(n, struct fake_path, node);
+
+		if (ip_eq(&p->remote, remote))
+			return p;
 	}
 	return NULL;
 }
@@ -205,6 +217,23 @@ static enum status trap_del(struct fake *f, dp_peer_id peer)
 	return ST_OK;
 }
 
+static enum status path_mtu(struct fake *f, const struct ip *remote, uint16_t mtu)
+{
+	struct fake_path *p = fake_path_to(f, remote);
+
+	if (p) {
+		p->mtu = mtu;
+		return ST_OK;
+	}
+	p = mem_new(f->mem, sizeof(*p));
+	if (!p)
+		return ST_NOMEM;
+	p->remote = *remote;
+	p->mtu = mtu;
+	list_add_tail(&f->paths, &p->node);
+	return ST_OK;
+}
+
 /* ---- operations ---------------------------------------------------------------------------- */
 
 static enum status carry_out(struct fake *f, const struct dp_op *op, struct dp_counters *ret)
@@ -224,6 +253,7 @@ static enum status carry_out(struct fake *f, const struct dp_op *op, struct dp_c
 		return ST_OK;
 	case DP_TRAP_ADD: return trap_add(f, op);
 	case DP_TRAP_DEL: return trap_del(f, op->u.peer);
+	case DP_PATH_MTU: return path_mtu(f, &op->u.path_mtu.remote, op->u.path_mtu.mtu);
 	}
 	return ST_INVAL;
 }
@@ -323,6 +353,13 @@ size_t dp_fake_ops_of(const struct dp *dp, enum dp_op_kind kind)
 	return n;
 }
 
+uint16_t dp_fake_path_mtu(const struct dp *dp, const struct ip *remote)
+{
+	const struct fake_path *p = fake_path_to(fake_of(dp), remote);
+
+	return p ? p->mtu : 0;
+}
+
 size_t dp_fake_children(const struct dp *dp)
 {
 	size_t n = 0;
@@ -356,7 +393,7 @@ void dp_fake_interval(struct dp *dp)
 {
 	struct fake *f = fake_of(dp);
 
-	f->unknown_reported = false;
+	f->unknown_reported = f->probe_reported = false;
 	list_for_each(n, &f->traps)
 		CONTAINER_OF(n, struct fake_trap, node)->acquired = false;
 }
@@ -395,6 +432,10 @@ static void fake_free(struct dp *dp)
 		child_free(f, CONTAINER_OF(n, struct fake_child, node));
 	list_for_each_safe(n, &f->traps)
 		trap_free(f, CONTAINER_OF(n, struct fake_trap, node));
+	list_for_each_safe(n, &f->paths) {
+		list_del(n);
+		mem_free(f->mem, CONTAINER_OF(n, struct fake_path, node));
+	}
 	fake_empty(f, &f->reports);
 	fake_empty(f, &f->to_network);
 	fake_empty(f, &f->to_host);
@@ -423,6 +464,7 @@ enum status dp_fake_new(const struct alloc *mem, struct dp **ret_dp)
 	f->mem = mem;
 	list_init(&f->children);
 	list_init(&f->traps);
+	list_init(&f->paths);
 	list_init(&f->reports);
 	list_init(&f->to_network);
 	list_init(&f->to_host);

@@ -9,8 +9,8 @@
  *	dp_fake_out(a, inner)  ->  dp_fake_next_out(a, &packet)
  *	dp_fake_in(b, packet)  ->  dp_fake_next_in(b, &packet)
  *
- * Time: DP_ACQUIRE_INTERVAL and the pause between UNKNOWN_SPI reports pass when the test says so
- * (dp_fake_interval).
+ * Time: DP_ACQUIRE_INTERVAL, DP_PROBE_INTERVAL and the pause between UNKNOWN_SPI reports pass when
+ * the test says so (dp_fake_interval).
  */
 #pragma once
 
@@ -18,6 +18,7 @@
 
 enum {
 	DP_FAKE_PACKET_MAX = 65535,
+	DP_FAKE_MTU = 1500, /* of its device's way out, for PROBE reports */
 };
 
 /* An operation as it arrived; keys and selectors are not kept (`child.ts_*` are empty). */
@@ -45,6 +46,8 @@ const struct dp_fake_op *dp_fake_op(const struct dp *dp, size_t i);
 /* How many operations of this kind there were. */
 size_t dp_fake_ops_of(const struct dp *dp, enum dp_op_kind kind);
 size_t dp_fake_children(const struct dp *dp);
+/* What DP_PATH_MTU said last of that address; 0: nothing. */
+uint16_t dp_fake_path_mtu(const struct dp *dp, const struct ip *remote);
 
 /* The n-th operation from now (1: the next) has no effect and is answered DONE with `st`, or is
  * refused by submit() with `st`. */
@@ -55,7 +58,7 @@ void dp_fake_refuse(struct dp *dp, unsigned nth, enum status st);
 void dp_fake_hold(struct dp *dp, bool hold);
 MUST enum status dp_fake_report(struct dp *dp, const struct dp_report *r);
 
-/* Lets the interval between ACQUIRE and UNKNOWN_SPI reports pass. */
+/* Lets the interval between ACQUIRE, PROBE and UNKNOWN_SPI reports pass. */
 void dp_fake_interval(struct dp *dp);
 
 /* ---- packets ---- */

@@ -50,8 +50,15 @@ struct fake_trap {
 	bool acquired; /* reported in this interval */
 };
 
+struct fake_path {
+	struct list node;
+	struct ip remote;
+	uint16_t mtu; /* 0: nothing is known */
+};
+
 enum {
-	C_NO_MEMORY = DP_COUNTERS,
+	C_TX_TOO_BIG = DP_COUNTERS,
+	C_NO_MEMORY,
 	COUNTERS,
 };
 
@@ -65,6 +72,7 @@ struct fake {
 	const struct alloc *mem;
 	struct list children;
 	struct list traps;
+	struct list paths;
 	struct list reports;
 	struct list to_network;
 	struct list to_host;
@@ -76,6 +84,7 @@ struct fake {
 	struct script refuse;
 	bool hold;
 	bool unknown_reported;
+	bool probe_reported;
 	uint64_t counter[COUNTERS];
 };
 
@@ -98,3 +107,5 @@ void fake_send_held(struct fake *f, struct fake_child *c);
 /* dp_fake.c */
 struct fake_child *fake_child_by_spi(const struct fake *f, uint32_t spi);
 struct fake_trap *fake_trap_by_peer(const struct fake *f, dp_peer_id peer);
+/* NULL: DP_PATH_MTU was never about that address. */
+struct fake_path *fake_path_to(const struct fake *f, const struct ip *remote);

@@ -230,6 +230,62 @@ static void hold(struct fake *f, struct fake_trap *t, struct bytes inner, const 
 		t->acquired = fake_push_report(f, &r);
 }
 
+/* ---- path MTU ------------------------------------------------------------------------------ */
+
+enum {
+	IP4_UDP = WIRE_IP4_HDR_LEN + 8,
+	IP6_UDP = WIRE_IP6_HDR_LEN + 8,
+};
+
+static size_t outer_headers(const struct fake_child *c)
+{
+	return c->c.remote.ip.family == 4 ? IP4_UDP : IP6_UDP;
+}
+
+static void ask_for_probes(struct fake *f, const struct fake_child *c)
+{
+	const struct dp_report r = {
+		.kind = DP_REPORT_PROBE,
+		.u.probe = { .id = c->c.id, .most = DP_FAKE_MTU, .now = DP_FAKE_MTU },
+	};
+
+	if (!f->probe_reported)
+		f->probe_reported = fake_push_report(f, &r);
+}
+
+static void answer_too_big(struct fake *f, const struct fake_child *c, struct bytes inner,
+			   const struct wire_ip *ip, size_t room)
+{
+	size_t max = esp_inner_max(esp_out_shape(c->out), room);
+	uint8_t buf[WIRE_ICMP_MAX];
+	struct bytes icmp;
+	struct item *it;
+
+	f->counter[C_TX_TOO_BIG]++;
+	if (wire_icmp_error(WIRE_ICMP_TOO_BIG, (uint32_t)max, inner, ip, &ip->dst, buf, sizeof(buf),
+			    &icmp))
+		return;
+	it = fake_item_new(f, icmp);
+	if (it)
+		list_add_tail(&f->to_host, &it->node);
+}
+
+/* False: too large for its path, and answered.  What its sender lets us cut goes whole: nothing
+ * here is a link that would mind. */
+static bool fits(struct fake *f, const struct fake_child *c, struct bytes inner,
+		 const struct wire_ip *ip)
+{
+	const struct fake_path *p = fake_path_to(f, &c->c.remote.ip);
+	size_t size = outer_headers(c) + esp_size(esp_out_shape(c->out), inner.n);
+
+	if (size > DP_PMTU_BASE && (!p || !p->mtu))
+		ask_for_probes(f, c);
+	if (!p || !p->mtu || size <= p->mtu || !ip->dont_fragment)
+		return true;
+	answer_too_big(f, c, inner, ip, p->mtu - outer_headers(c));
+	return false;
+}
+
 void dp_fake_out(struct dp *dp, struct bytes inner)
 {
 	struct fake *f = fake_of(dp);
@@ -246,12 +302,14 @@ void dp_fake_out(struct dp *dp, struct bytes inner)
 	inner.n = ip.len;
 	c = child_for(f, &ip, &c_len);
 	t = trap_for(f, &ip, &t_len);
-	if (c && c_len >= t_len)
-		seal(f, c, inner, ip.version);
-	else if (t)
+	if (c && c_len >= t_len) {
+		if (fits(f, c, inner, &ip))
+			seal(f, c, inner, ip.version);
+	} else if (t) {
 		hold(f, t, inner, &ip);
-	else
+	} else {
 		f->counter[DP_C_TX_DISCARD]++;
+	}
 }
 
 /* ---- packets from the network -------------------------------------------------------------- */

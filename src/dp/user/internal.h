@@ -57,6 +57,9 @@ enum {
 	HELD_BYTES = 128 << 10, /* per peer, besides DP_HELD_PACKETS */
 	HELD_S = 30, /* nobody waits longer for an answer to what was held */
 	PREFIXES_MAX = 1024, /* of one child or trap */
+	STALLS = 64, /* flows that are watched at once, a power of two */
+	STALL_REPEATS =
+		2, /* a segment is sent again for the second time, with nothing in between */
 	UDP_HDR_LEN = 8,
 };
 
@@ -84,6 +87,8 @@ enum user_counter {
 	C_REPORT_LOST,
 	C_PMTU_LEARNT,
 	C_PMTU_IGNORED, /* an ICMP message that said nothing believable */
+	C_PMTU_ASKED, /* probes are wanted */
+	C_PMTU_STALLED, /* because large segments do not seem to get through */
 	C_ICMP_SENT, /* answers to our own side */
 	C_ICMP_LIMITED,
 	C_NO_MEMORY,
@@ -99,6 +104,9 @@ struct pmtu {
 	unsigned refs; /* control thread */
 	_Atomic uint32_t mtu; /* of outer IP packets */
 	_Atomic int64_t until_ns; /* when it is forgotten; 0: nothing known */
+	_Atomic int64_t ask_ns; /* no PROBE before, unless it stalls */
+	_Atomic int64_t stall_ns; /* nor then before that */
+	_Atomic bool doubt; /* any packet will do for asking */
 };
 
 /* Endpoints of a child; replaced as a whole. */
@@ -274,6 +282,13 @@ struct rx {
 	unsigned next_victim;
 };
 
+/* A large TCP segment that was sent last of its flow, as far as its slot is its own. */
+struct stall {
+	uint32_t flow;
+	uint32_t seq;
+	uint32_t repeats;
+};
+
 struct user;
 struct udp_io;
 
@@ -296,6 +311,7 @@ struct queue {
 	struct bucket icmp;
 	struct bucket prohibited;
 	struct bucket pmtu;
+	struct stall stall[STALLS];
 	struct udp_io *io;
 	struct tx tx;
 	struct rx rx;
@@ -402,6 +418,14 @@ size_t pmtu_inner(const struct queue *q, const struct path *p, const struct esp_
  * only says that `size` was too much. */
 void pmtu_learn(struct queue *q, const struct endpoint *remote, uint32_t mtu, uint32_t size,
 		bool ours);
+
+/* For the control thread: what probes found; 0: nothing is known any more. */
+void pmtu_found(struct user *u, const struct ip *ip, uint16_t mtu);
+/* What was known was known of another way. */
+void pmtu_forget(struct user *u, struct pmtu *p);
+/* A packet is about to go there, whose sender may go on with larger ones. */
+void pmtu_used(struct queue *q, const struct child *c, const struct path *p, const uint8_t *packet,
+	       const struct wire_ip *ip);
 
 /* udp.c */
 MUST enum status udp_prepare(const struct dp_user_socket *s, struct text *why);

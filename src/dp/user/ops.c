@@ -330,6 +330,8 @@ static enum status child_address(struct user *u, const struct dp_op *op)
 	st = path_new(u, &op->u.address.local, &op->u.address.remote, op->u.address.encap, &p);
 	if (st)
 		return st;
+	if (!ip_eq(&atomic_load_explicit(&c->path, memory_order_relaxed)->local.ip, &p->local.ip))
+		pmtu_forget(u, p->pmtu);
 	p = atomic_exchange_explicit(&c->path, p, memory_order_acq_rel);
 	qsbr_retire(&u->qsbr, path_free, u, p);
 	return ST_OK;
@@ -433,6 +435,7 @@ static enum status carry_out(struct user *u, const struct dp_op *op, struct dp_c
 	case DP_CHILD_QUERY: return child_query(u, op->u.id, ret);
 	case DP_TRAP_ADD: return trap_add(u, op);
 	case DP_TRAP_DEL: return trap_del(u, op->u.peer);
+	case DP_PATH_MTU: pmtu_found(u, &op->u.path_mtu.remote, op->u.path_mtu.mtu); return ST_OK;
 	}
 	return ST_INVAL;
 }

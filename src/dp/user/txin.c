@@ -246,6 +246,7 @@ static void send_by(struct queue *q, struct child *c, const struct vnet *v, uint
 	struct way w = { .child = c, .path = atomic_load_explicit(&c->path, memory_order_acquire) };
 
 	w.max = pmtu_inner(q, w.path, esp_out_shape(c->out));
+	pmtu_used(q, c, w.path, packet, ip);
 	if (vnet_is_gso(v)) {
 		send_gso(q, &w, v, packet, ip);
 		return;
