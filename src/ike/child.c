@@ -500,14 +500,35 @@ static void send_instead(struct ike *ike, struct ike_sa *sa)
 	}
 }
 
-/* Of IKE_AUTH while the peer had another SA: that is no more, or was of a life before. */
-void child_stop_waiting(struct ike *ike, struct child *c)
+/* Of IKE_AUTH while the peer had another SA: that is no more, or the peer has our answer. */
+static void child_stop_waiting(struct ike *ike, struct child *c)
 {
 	if (!c->waits)
 		return;
 	c->waits = false;
 	if (c->state == CHILD_UP && !c->sends)
 		send_on(ike, c);
+}
+
+static bool any_sends(const struct ike_sa *sa)
+{
+	list_for_each(n, &sa->children)
+		if (CONTAINER_OF(n, const struct child, node)->sends)
+			return true;
+	return false;
+}
+
+/* Another SA with that peer that has a child, `sending` or not; NULL: none. */
+static struct ike_sa *other_carrier(const struct ike_sa *sa, bool sending)
+{
+	list_for_each(n, &sa->peer->sas) {
+		struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, peer_node);
+
+		if (other != sa && other->state == SA_UP && other->n_children &&
+		    (!sending || any_sends(other)))
+			return other;
+	}
+	return NULL;
 }
 
 void children_gone(struct ike *ike, struct ike_sa *sa)
@@ -517,7 +538,7 @@ void children_gone(struct ike *ike, struct ike_sa *sa)
 	list_for_each(m, &sa->peer->sas) {
 		struct ike_sa *other = CONTAINER_OF(m, struct ike_sa, peer_node);
 
-		if (other->state != SA_UP)
+		if (other->state != SA_UP || other_carrier(other, true))
 			continue;
 		list_for_each(n, &other->children) {
 			struct child *c = CONTAINER_OF(n, struct child, node);
@@ -529,16 +550,14 @@ void children_gone(struct ike *ike, struct ike_sa *sa)
 	}
 }
 
-/* Whether another SA with that peer has a child. */
-static bool others_carry(const struct child *c)
+void children_answered(struct ike *ike, struct ike_sa *sa)
 {
-	list_for_each(n, &c->sa->peer->sas) {
-		const struct ike_sa *sa = CONTAINER_OF(n, const struct ike_sa, peer_node);
+	list_for_each(n, &sa->children) {
+		struct child *c = CONTAINER_OF(n, struct child, node);
 
-		if (sa != c->sa && sa->state == SA_UP && sa->n_children)
-			return true;
+		if (c->installed)
+			child_stop_waiting(ike, c);
 	}
-	return false;
 }
 
 /* Out of the children of its SA. */
@@ -714,6 +733,30 @@ void child_inherit(struct child *c, struct ike_sa *to)
 	c->sa = to;
 }
 
+void children_hand_over(struct ike *ike, struct ike_sa *sa, const char *why)
+{
+	struct ike_sa *to = other_carrier(sa, false);
+
+	if (!to)
+		return;
+	while (!list_empty(&sa->children)) {
+		struct child *c = CONTAINER_OF(sa->children.next, struct child, node);
+
+		down_event(ike, c, why);
+		leave(ike, c);
+		list_add_tail(&sa->leaving, &c->node);
+		quiet(ike, c);
+		c->state = CHILD_DOOMED;
+	}
+	while (!list_empty(&sa->leaving)) {
+		struct child *c = CONTAINER_OF(sa->leaving.next, struct child, node);
+
+		child_inherit(c, to);
+		if (c->state != CHILD_LINGERING)
+			child_over(ike, c);
+	}
+}
+
 /* ---- questions and news ------------------------------------------------------------------- */
 
 void child_query(struct ike *ike, struct child *c)
@@ -788,8 +831,10 @@ static void installed(struct ike *ike, struct child *c)
 	if (again || c->state >= CHILD_DOOMED)
 		return;
 	agenda_soon(ike, c->sa); /* what is wanted of it had to wait */
-	if (!others_carry(c))
+	if (!other_carrier(c->sa, true))
 		child_stop_waiting(ike, c);
+	else if (c->waits)
+		info_probe(ike, c->sa); /* answered by who has our answer */
 	peer_child_installed(c->sa->peer);
 	p = predecessor_of(c);
 	if (!p && c->state == CHILD_UP)

@@ -195,6 +195,8 @@ static void opened(struct ike *ike, struct ike_sa *sa, const struct ike_datagram
 	if (class == WIN_RESPONSE)
 		liveness_measure(ike, sa);
 	sa_heard(ike, sa);
+	if (sa->state == SA_UP)
+		children_answered(ike, sa);
 	if (class == WIN_NEW_REQUEST) {
 		children_proven(ike, sa);
 		if (sa->state == SA_UP)

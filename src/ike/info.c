@@ -196,10 +196,13 @@ static void deleted(struct ike *ike, struct ike_sa *sa, bool refused)
 	/* It finished a rekey of its own and did not hear of ours (section 2.8.2). */
 	if (sa->state == SA_UP && !refused && sa->successor)
 		rekey_adopt_rival(ike, sa);
-	if (sa->state == SA_REPLACED || sa->state == SA_RIVAL)
+	if (sa->state == SA_REPLACED || sa->state == SA_RIVAL) {
 		sa_close(ike, sa);
-	else
-		sa_remove(ike, sa, refused ? "refused by the peer" : "deleted by the peer");
+		return;
+	}
+	if (sa->state == SA_UP && !refused)
+		children_hand_over(ike, sa, "deleted by the peer");
+	sa_remove(ike, sa, refused ? "refused by the peer" : "deleted by the peer");
 }
 
 enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)

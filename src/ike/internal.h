@@ -273,7 +273,7 @@ struct child {
 	bool in_dp; /* the data plane has it, or will have */
 	bool sends; /* the data plane is to send on it, */
 	bool told; /* and was told so */
-	bool waits; /* of IKE_AUTH: until the peer's other SA ends, or a moment is over */
+	bool waits; /* of IKE_AUTH: until the peer has our answer, or its other SA ends */
 	bool ours; /* REPLACED: we asked for the successor, so we delete it */
 	bool lingers; /* leaving because it was replaced */
 	bool announced; /* the operator heard of it */
@@ -287,7 +287,7 @@ struct child_params {
 	uint32_t spi_in;
 	uint32_t spi_out;
 	bool defers; /* only receives, until child_send() */
-	bool waits; /* only receives, until the peer's other SA ends, or a moment is over */
+	bool waits; /* only receives, until the peer has our answer, or its other SA ends */
 	struct wire_ts_list ts_local;
 	struct wire_ts_list ts_remote;
 	struct esp_keys in;
@@ -328,8 +328,11 @@ void child_over(struct ike *ike, struct child *c);
 void child_replace(struct ike *ike, struct child *c, const struct child *by, bool ours);
 /* That the data plane is to send on it.  False: no memory for telling. */
 bool child_tell_sends(struct ike *ike, struct child *c);
-/* A child that waits for another SA of the peer to end sends from now on. */
-void child_stop_waiting(struct ike *ike, struct child *c);
+/* The peer has our IKE_AUTH answer: those that waited to know that send from now on. */
+void children_answered(struct ike *ike, struct ike_sa *sa);
+/* Before an SA ends that another one has the traffic of, if there is one: what is under way on its
+ * children still comes in, as on those that were rekeyed. */
+void children_hand_over(struct ike *ike, struct ike_sa *sa, const char *why);
 /* An SA has lost all of them. */
 void children_gone(struct ike *ike, struct ike_sa *sa);
 /* Its successor sends from now on. */

@@ -130,15 +130,10 @@ static void arm(struct ike *ike, struct timer *t, mono_t due)
 		heap_arm(&ike->timers, t, due);
 }
 
-static mono_t sends_at(const struct child *c)
-{
-	return c->waits ? mono_add(c->created, dur_s(IKE_WAIT_S)) : MONO_NEVER;
-}
-
 void life_child_begin(struct ike *ike, struct child *c)
 {
 	mono_t soft = life_child_soft(c), hard = life_child_hard(c);
-	const mono_t at[] = { soft, last_third(soft, hard), sends_at(c) };
+	const mono_t at[] = { soft, last_third(soft, hard) };
 
 	/* Its end may have come while nobody looked: then it is due now. */
 	arm(ike, &c->timer, mono_min(next_of(ike->now.mono, at, ARRAY_LEN(at)), hard));
@@ -188,8 +183,6 @@ void life_child_timer(struct ike *ike, struct child *c)
 		child_expired(ike, c, "its lifetime is over");
 		return;
 	}
-	if (reached(ike, sends_at(c)))
-		child_stop_waiting(ike, c);
 	if (reached(ike, last_third(soft, hard)))
 		renew(ike, c->sa);
 	else if (reached(ike, soft))
@@ -433,7 +426,7 @@ static mono_t turn(const struct ike *ike, uint16_t draw)
 
 static void child_reconfigured(struct ike *ike, struct child *c)
 {
-	mono_t at = mono_min(turn(ike, c->draw), sends_at(c));
+	mono_t at = turn(ike, c->draw);
 
 	if (reached(ike, at) || reached(ike, life_child_hard(c)))
 		life_child_timer(ike, c);
@@ -522,6 +515,8 @@ void life_timer(struct ike *ike, struct ike_sa *sa)
 	if (sa->state != SA_UP)
 		return;
 	if (sa->life.replaced) {
+		if (!reached(ike, life_hard(sa)))
+			children_hand_over(ike, sa, "replaced");
 		sa_delete(ike, sa, "replaced");
 		return;
 	}

@@ -181,12 +181,8 @@ enum ike_limit {
 	   seconds, give or take a quarter. */
 	IKE_RETRY_FIRST_S = 1,
 	IKE_RETRY_LAST_S = 60,
-	/* Seconds after which a child of IKE_AUTH sends although the peer has another one, whose
-	 * end it waits for: by then the initiator has ours, or the other one is of a life before.
-	 */
-	IKE_WAIT_S = 1,
-	/* Seconds that we keep an SA in whose place we made another: more than the one above, since
-	 * what the other end sends meanwhile comes on the old one. */
+	/* Seconds that we keep an SA in whose place we made another: what the other end sends until it
+	 * knows that we have that one comes on the old one. */
 	IKE_HANDOVER_S = 3,
 	/* SAs that a reload looks at in a second, when there are as many: what is over by the new
 	 * lifetimes is rekeyed one after the other. */
