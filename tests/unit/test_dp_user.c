@@ -7,6 +7,7 @@
 #include "unit/dp_util.h"
 
 #include <errno.h>
+#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/epoll.h>
@@ -29,7 +30,19 @@ static struct {
 	size_t above; /* messages with segments larger than this */
 	bool gso; /* ... or any message with UDP_SEGMENT */
 	int times; /* so often, -1: always */
+	/* What the error queue says then, as long as it refuses, see recvmsg() below. */
+	uint32_t mtu; /* 0: nothing */
+	uint8_t origin;
+	struct endpoint remote;
+	bool told;
 } refuse;
+
+/* Sizes of what was sent, of segments where there are such, and whether it may be fragmented. */
+static struct {
+	size_t size;
+	bool fragment;
+} sent[64];
+static size_t n_sent;
 
 /* TUN refuses the next joined datagrams, see writev() below. */
 static bool refuse_joined;
@@ -47,6 +60,7 @@ static int open_stopped(void **state)
 
 	make_selectors();
 	memset(&refuse, 0, sizeof(refuse));
+	n_sent = 0;
 	refuse_joined = false;
 	d = dut_open(DUT_USER);
 	q = queue_of(d);
@@ -481,40 +495,93 @@ static void put_vnet(uint8_t type, uint16_t hdr_len, uint16_t size, uint16_t sta
 
 /* ---- a socket that refuses ----------------------------------------------------------------- */
 
-static bool refused(const struct msghdr *h)
+static size_t segment_size(const struct msghdr *h, bool *ret_gso)
 {
-	size_t size = h->msg_iov[0].iov_len;
-	bool gso = false;
+	uint16_t v;
 
+	*ret_gso = false;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c;
 	     c = CMSG_NXTHDR((struct msghdr *)(uintptr_t)h, c))
 		if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_SEGMENT) {
-			uint16_t v;
-
-			gso = true;
+			*ret_gso = true;
 			memcpy(&v, CMSG_DATA(c), sizeof(v));
-			size = v;
+			return v;
 		}
+	return h->msg_iov[0].iov_len;
+}
+
+static bool refused(const struct msghdr *h)
+{
+	bool gso;
+	size_t size = segment_size(h, &gso);
+
 	if (!refuse.err || !refuse.times || (size <= refuse.above && !(refuse.gso && gso)))
 		return false;
 	if (refuse.times > 0)
 		refuse.times--;
+	refuse.told = refuse.mtu;
 	errno = refuse.err;
 	return true;
 }
 
-/* These stand before the C library's. */
+static bool may_be_fragmented(int fd)
+{
+	int v;
+	socklen_t n = sizeof(v);
+
+	assert_int_equal(getsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &v, &n), 0);
+	return v == IP_PMTUDISC_DONT;
+}
+
+static void note_sent(int fd, const struct msghdr *h)
+{
+	bool gso;
+
+	sent[n_sent % ARRAY_LEN(sent)].size = segment_size(h, &gso);
+	sent[n_sent++ % ARRAY_LEN(sent)].fragment = may_be_fragmented(fd);
+}
+
+/* These stand before the C library's.  A local refusal spares what may be fragmented. */
 ssize_t sendmsg(int fd, const struct msghdr *h, int flags)
 {
-	return refused(h) ? -1 : syscall(SYS_sendmsg, fd, h, flags);
+	bool local = refuse.err == EMSGSIZE && refuse.origin == SO_EE_ORIGIN_LOCAL;
+
+	if (!(local && may_be_fragmented(fd)) && refused(h))
+		return -1;
+	note_sent(fd, h);
+	return syscall(SYS_sendmsg, fd, h, flags);
 }
 
 int sendmmsg(int fd, struct mmsghdr *mm, unsigned n, int flags)
 {
-	for (unsigned i = 0; i < n; i++)
-		if (refused(&mm[i].msg_hdr))
-			return i ? (int)syscall(SYS_sendmmsg, fd, mm, i, flags) : -1;
-	return (int)syscall(SYS_sendmmsg, fd, mm, n, flags);
+	unsigned i;
+
+	for (i = 0; i < n && !refused(&mm[i].msg_hdr); i++)
+		note_sent(fd, &mm[i].msg_hdr);
+	return i ? (int)syscall(SYS_sendmmsg, fd, mm, i, flags) : -1;
+}
+
+/* The error queue says what was refused last (ip_local_error() and ip_icmp_error() of the kernel),
+ * once. */
+ssize_t recvmsg(int fd, struct msghdr *h, int flags)
+{
+	struct sock_extended_err e = { .ee_errno = EMSGSIZE,
+				       .ee_origin = refuse.origin,
+				       .ee_info = refuse.mtu };
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(refuse.remote.port) };
+	struct cmsghdr *c = h->msg_control;
+
+	if (!(flags & MSG_ERRQUEUE) || !refuse.told)
+		return syscall(SYS_recvmsg, fd, h, flags);
+	refuse.told = false;
+	memcpy(&to.sin_addr, refuse.remote.ip.b, 4);
+	memcpy(h->msg_name, &to, sizeof(to));
+	*c = (struct cmsghdr){ .cmsg_level = IPPROTO_IP,
+			       .cmsg_type = IP_RECVERR,
+			       .cmsg_len = CMSG_LEN(sizeof(e)) };
+	memcpy(CMSG_DATA(c), &e, sizeof(e));
+	h->msg_controllen = CMSG_SPACE(sizeof(e));
+	return 0;
 }
 
 ssize_t writev(int fd, const struct iovec *iov, int n)
@@ -553,24 +620,161 @@ static void twenty_segments(struct dut *d)
 	assert_int_equal(next_out(d, got), 0);
 }
 
-/* A device with a small MTU: what told us so goes in fragments, the rest is made to fit. Nothing
- * is lost. (The fragmentable message is let through here.) */
+static void refuse_size(const struct endpoint *remote, uint32_t mtu, uint8_t origin)
+{
+	refuse.err = EMSGSIZE;
+	refuse.remote = *remote;
+	refuse.mtu = mtu;
+	refuse.origin = origin;
+}
+
+static size_t fragmentable(void)
+{
+	size_t n = 0;
+
+	assert_true(n_sent <= ARRAY_LEN(sent));
+	for (size_t i = 0; i < n_sent; i++)
+		n += sent[i].fragment;
+	return n;
+}
+
+/* A device with a small MTU: what is sealed by then goes in fragments and is counted, the rest is
+ * made to fit and has DF.  Nothing is lost. */
 static void the_stack_says_too_big(void **state)
 {
 	struct dut *d = *state;
 	struct queue *q = queue_of(d);
 	struct path *p = atomic_load(&ops_child(q->u, 1)->path);
 
-	refuse.err = EMSGSIZE;
-	refuse.above = 800;
-	refuse.times = 2; /* the run, and its first segment alone */
-	twenty_segments(d);
-	assert_true(counted(d, "pmtu.learnt") == 1);
-	assert_true(pmtu_outer(q, p) < 1104); /* 1040, ESP 36, UDP and IP 28 */
-	refuse.above = 1006 - 28; /* what was learnt, from the table of common sizes */
+	refuse_size(&d->remote[0], 1000, SO_EE_ORIGIN_LOCAL);
+	refuse.above = 1000 - 28;
 	refuse.times = -1;
 	twenty_segments(d);
-	assert_true(counted(d, "pmtu.learnt") == 1);
+	assert_true(counted(d, "pmtu.learnt") == 1 && counted(d, "tx.too_big") == 20);
+	assert_true(n_sent == 20 && fragmentable() == 20);
+	assert_int_equal(pmtu_outer(q, p), 1000);
+	n_sent = 0;
+	twenty_segments(d);
+	assert_true(counted(d, "pmtu.learnt") == 1 && counted(d, "tx.too_big") == 20);
+	assert_true(n_sent > 0 && fragmentable() == 0);
+	assert_true(counted(d, "tx.error") == 0);
+}
+
+/* The same for a batch of packets that cannot go in one message: those that fit have DF. */
+static void a_batch_is_sealed_when_the_path_is_learnt(void **state)
+{
+	static const size_t sizes[] = { 60, 1000, 300, 1001, 900, 1002, 61 };
+	struct dut *d = *state;
+
+	refuse_size(&d->remote[0], 1000, SO_EE_ORIGIN_LOCAL);
+	refuse.above = 1000 - 28;
+	refuse.times = -1;
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+		host_sends(d, udp4(buf, sizes[i], 1, 2, 1));
+	tx_drain_tun(queue_of(d));
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+		assert_int_equal(next_out(d, got), sizes[i]);
+	assert_int_equal(next_out(d, got), 0);
+	assert_int_equal(n_sent, ARRAY_LEN(sizes));
+	for (size_t i = 0; i < n_sent; i++)
+		assert_int_equal(sent[i].fragment, sizes[i] >= 1000);
+	assert_true(counted(d, "pmtu.learnt") == 1 && counted(d, "tx.too_big") == 3);
+}
+
+/* S2: ICMP about an earlier packet is told by the next one that is sent, large or small, there or
+ * elsewhere.  It lowers what it is about, to what it says, and costs no packet. */
+static void icmp_is_not_about_the_next_packet(void **state)
+{
+	static const struct {
+		size_t inner;
+		uint32_t said;
+		bool elsewhere;
+		uint32_t want;
+	} rows[] = {
+		{ 60, 1280, false, 1280 },   { 1200, 1280, false, 1280 }, { 60, 68, false, 576 },
+		{ 1200, 1280, true, 65535 }, { 60, 576, true, 65535 },
+	};
+	struct dut *d = *state;
+	struct queue *q = queue_of(d);
+	struct path *p = atomic_load(&ops_child(q->u, 1)->path);
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct endpoint about = d->remote[0];
+
+		about.ip.b[3] += rows[i].elsewhere;
+		refuse_size(&about, rows[i].said, SO_EE_ORIGIN_ICMP);
+		refuse.times = 1;
+		turn_out(d, udp4(buf, rows[i].inner, 1, 2, 1));
+		assert_int_equal(next_out(d, got), rows[i].inner);
+		assert_int_equal(pmtu_outer(q, p), rows[i].want);
+		q->now_ns += dur_s(DP_PMTU_EXPIRY_S).ns;
+	}
+	assert_true(fragmentable() == 0 && counted(d, "tx.too_big") == 0);
+}
+
+/* Nor does it hurt what may be fragmented anyway, or a run of segments; and what ICMP says of a
+ * packet that is larger than that holds for it, too. */
+static void icmp_costs_no_packet(void **state)
+{
+	struct dut *d = *state;
+	struct endpoint about = d->remote[0];
+
+	about.ip.b[3]++;
+	refuse_size(&about, 1280, SO_EE_ORIGIN_ICMP);
+	refuse.times = 1;
+	twenty_segments(d);
+	assert_true(fragmentable() == 0);
+	refuse_size(&d->remote[0], 576, SO_EE_ORIGIN_ICMP);
+	refuse.times = 1;
+	n_sent = 0;
+	turn_out(d, udp4(buf, 1200, 1, 2, 1));
+	assert_int_equal(next_out(d, got), 1200);
+	assert_true(n_sent == 1 && fragmentable() == 1 && counted(d, "tx.too_big") == 1);
+	refuse.times = 1; /* the smallest MTU of IPv6, which goes in fragments then */
+	turn_out(d, udp6(buf, 1280, 1, 2, 1));
+	assert_int_equal(next_out(d, got), 1280);
+	assert_true(n_sent == 2 && fragmentable() == 2 && counted(d, "tx.too_big") == 1);
+	assert_true(counted(d, "tx.error") == 0);
+}
+
+/* The first of a batch fits, and is told of a path that is too narrow for others in it. */
+static void icmp_comes_before_a_batch(void **state)
+{
+	static const size_t sizes[] = { 60, 300, 1200, 900, 1201, 61 };
+	struct dut *d = *state;
+
+	refuse_size(&d->remote[0], 1000, SO_EE_ORIGIN_ICMP);
+	refuse.times = 1;
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+		host_sends(d, udp4(buf, sizes[i], 1, 2, 1));
+	tx_drain_tun(queue_of(d));
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+		assert_int_equal(next_out(d, got), sizes[i]);
+	assert_int_equal(n_sent, ARRAY_LEN(sizes));
+	for (size_t i = 0; i < n_sent; i++)
+		assert_int_equal(sent[i].fragment, sizes[i] > 1000);
+	assert_true(counted(d, "tx.too_big") == 2 && counted(d, "pmtu.learnt") == 1);
+}
+
+/* Whatever the error queue says, nobody is held up for ever, and a refusal for which there is no
+ * reason in it is no path MTU. */
+static void endless_refusals(void **state)
+{
+	struct dut *d = *state;
+	struct queue *q = queue_of(d);
+	struct path *p = atomic_load(&ops_child(q->u, 1)->path);
+	struct endpoint about = d->remote[0];
+
+	about.ip.b[3]++;
+	refuse_size(&about, 1280, SO_EE_ORIGIN_ICMP);
+	refuse.times = -1;
+	turn_out(d, udp4(buf, 60, 1, 2, 1));
+	assert_true(counted(d, "tx.error") == 1);
+	refuse_size(&about, 0, SO_EE_ORIGIN_ICMP);
+	turn_out(d, udp4(buf, 60, 1, 2, 1));
+	assert_true(counted(d, "tx.error") == 2);
+	assert_int_equal(next_out(d, got), 0);
+	assert_int_equal(pmtu_outer(q, p), 65535);
 }
 
 static void without_segmentation(void **state)
@@ -1196,6 +1400,11 @@ int main(void)
 		STEP(ip6_gets_1280_through),
 		STEP(mss_is_clamped),
 		STEP(the_stack_says_too_big),
+		STEP(a_batch_is_sealed_when_the_path_is_learnt),
+		STEP(icmp_is_not_about_the_next_packet),
+		STEP(icmp_costs_no_packet),
+		STEP(icmp_comes_before_a_batch),
+		STEP(endless_refusals),
 		STEP(without_segmentation),
 		STEP(passing_errors),
 		STEP(full_sockets),

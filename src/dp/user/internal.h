@@ -433,7 +433,8 @@ MUST enum status udp_prepare(const struct dp_user_socket *s, struct text *why);
 MUST enum status udp_io_new(const struct alloc *mem, struct udp_io **ret_io);
 void udp_send(struct queue *q, const struct tx_message *m, size_t n);
 void udp_receive(struct queue *q, size_t socket);
-void udp_errors(struct queue *q, size_t socket);
+/* What the error queue says; whether it said anything. */
+bool udp_errors(struct queue *q, size_t socket);
 
 /* txin.c, txout.c */
 void tx_drain_tun(struct queue *q);

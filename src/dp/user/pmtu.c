@@ -16,8 +16,9 @@
  *
  * An IPv6 packet of up to 1280 bytes must get through any link, and its sender would not believe
  * otherwise; where the path is too narrow for it in one piece, the outer packet may be fragmented
- * (RFC 4459 section 3.1).  Everything else is answered or cut before it is encrypted, but for the
- * packets by which our own stack told us: they are sealed already and go in fragments.
+ * (RFC 4459 section 3.1).  Everything else is answered or cut before it is encrypted, but for what
+ * is sealed already when we learn of the path - the packet that our own stack refuses, and what
+ * stands behind it in the batch: that goes in fragments, none of it is lost.
  */
 #include "dp/user/internal.h"
 

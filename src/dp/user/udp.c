@@ -23,6 +23,7 @@ enum {
 	ERRORS_PER_TURN = 64,
 	FULL_WAIT_MS = 20,
 	FULL_TRIES = 5,
+	TOLD_TRIES = 8, /* of a message while errors of earlier ones keep coming */
 };
 
 union sock_addr {
@@ -187,21 +188,36 @@ static uint32_t outer_size(const struct tx_message *m)
 	       (m->path->remote.ip.family == 4 ? WIRE_IP4_HDR_LEN : WIRE_IP6_HDR_LEN);
 }
 
-/* The stack said that the message is larger than the way out; its error queue says by how much. */
-static void too_big(struct queue *q, const struct tx_message *m)
-{
-	count(q, C_TX_TOO_BIG, m->packets);
-	udp_errors(q, (size_t)m->socket);
-	if (pmtu_outer(q, m->path) >= outer_size(m))
-		pmtu_learn(q, &m->path->remote, 0, outer_size(m), true);
-}
-
 enum verdict {
 	RETRY,
 	SINGLY,
 	FRAGMENT, /* larger than the path, as we know now: this one need not be lost for it */
 	GIVE_UP,
 };
+
+/* Sealed when less was known of its path. */
+static bool outgrown(const struct queue *q, const struct tx_message *m)
+{
+	return !m->fragment && outer_size(m) > pmtu_outer(q, m->path);
+}
+
+/* EMSGSIZE is about this message, which is larger than the way out, or about an earlier one, of
+ * which ICMP said so: that is told once, by the next message, whoever it goes to.  Only the error
+ * queue knows which.  Nothing is concluded from the size of a message that may just have come along
+ * then: forged ICMP could lower every path, and below the floor of what it may say itself. */
+static enum verdict too_big(struct queue *q, const struct tx_message *m, unsigned tries)
+{
+	bool told = udp_errors(q, (size_t)m->socket);
+
+	if (!outgrown(q, m) && tries < (told ? TOLD_TRIES : 1))
+		return RETRY;
+	if (m->packets > 1)
+		return SINGLY;
+	if (!m->fragment)
+		return FRAGMENT;
+	count(q, C_TX_ERROR, 1);
+	return GIVE_UP;
+}
 
 /* Waiting holds up everybody, both ways, so it is done once: until the socket takes something
  * again, what finds it full is dropped, as a router would. */
@@ -227,14 +243,10 @@ static enum verdict judge(struct queue *q, const struct tx_message *m, int err, 
 	case ENOBUFS: /* the queue of a device: nothing says when it has room, part may be out */
 		count(q, C_TX_FULL, m->packets);
 		return GIVE_UP;
-	case EMSGSIZE:
+	case EMSGSIZE: return too_big(q, m, tries);
 	case EINVAL: /* older kernels say so when a segment exceeds the MTU */
 		if (m->packets > 1)
 			return SINGLY;
-		if (err == EMSGSIZE && !m->fragment) {
-			too_big(q, m);
-			return FRAGMENT;
-		}
 		break;
 	case EIO: /* the way out cannot do checksums for segments */
 	case EOPNOTSUPP:
@@ -288,6 +300,8 @@ static void send_fragmentable(struct queue *q, const struct tx_message *m)
 	struct tx_message may = *m;
 
 	may.fragment = true;
+	if (!m->fragment)
+		count(q, C_TX_TOO_BIG, 1);
 	set(fd, level, name, v4 ? IP_PMTUDISC_DONT : IPV6_PMTUDISC_DONT);
 	send_alone(q, &may);
 	set(fd, level, name, v4 ? IP_PMTUDISC_PROBE : IPV6_PMTUDISC_PROBE);
@@ -302,8 +316,8 @@ static void send_singly(struct queue *q, const struct tx_message *m)
 		one.n = m->n - at < m->size ? m->n - at : m->size;
 		one.size = one.n;
 		one.packets = 1;
-		if (outer_size(&one) > pmtu_outer(q, one.path))
-			send_fragmentable(q, &one); /* as the first one found out */
+		if (one.fragment || outgrown(q, &one))
+			send_fragmentable(q, &one);
 		else
 			send_alone(q, &one);
 	}
@@ -317,8 +331,19 @@ static void send_otherwise(struct queue *q, const struct tx_message *m, enum ver
 		send_fragmentable(q, m);
 }
 
-/* Messages of one socket, as many at a time as the kernel takes. */
-static void send_run(struct queue *q, const struct tx_message *m, size_t n)
+/* How many of them, from the first on, go the same way and with DF. */
+static size_t run_length(const struct queue *q, const struct tx_message *m, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && m[i].socket == m->socket && !m[i].fragment && !outgrown(q, &m[i]))
+		i++;
+	return i;
+}
+
+/* Messages of one socket, as many at a time as the kernel takes.  Returns how many are dealt with:
+ * up to the first that is too large for its path, as it turns out meanwhile. */
+static size_t send_run(struct queue *q, const struct tx_message *m, size_t n)
 {
 	struct udp_io *io = q->io;
 	unsigned tries = 0;
@@ -339,29 +364,25 @@ static void send_run(struct queue *q, const struct tx_message *m, size_t n)
 			continue;
 		}
 		v = judge(q, &m[at], errno, tries++);
-		if (v == RETRY)
-			continue;
-		send_otherwise(q, &m[at++], v);
-		tries = 0;
+		if (v != RETRY) {
+			send_otherwise(q, &m[at++], v);
+			tries = 0;
+		}
+		if (v != GIVE_UP) /* more may be known of the path */
+			n = at + run_length(q, m + at, n - at);
 	}
-}
-
-static bool goes_along(const struct tx_message *a, const struct tx_message *b)
-{
-	return a->socket == b->socket && !a->fragment && !b->fragment;
+	return n;
 }
 
 void udp_send(struct queue *q, const struct tx_message *m, size_t n)
 {
-	size_t end;
+	for (size_t i = 0; i < n;) {
+		size_t run = run_length(q, m + i, n - i);
 
-	for (size_t i = 0; i < n; i = end) {
-		for (end = i + 1; end < n && goes_along(&m[i], &m[end]);)
-			end++;
-		if (m[i].fragment)
-			send_fragmentable(q, &m[i]);
+		if (run)
+			i += send_run(q, m + i, run);
 		else
-			send_run(q, &m[i], end - i);
+			send_singly(q, &m[i++]);
 	}
 }
 
@@ -477,9 +498,11 @@ static void read_error(struct queue *q, const struct msghdr *h, const struct end
 
 /* Other errors (port or host unreachable) are unauthenticated and say nothing that IKE's own
  * liveness does not find out. */
-void udp_errors(struct queue *q, size_t socket)
+bool udp_errors(struct queue *q, size_t socket)
 {
-	for (unsigned i = 0; i < ERRORS_PER_TURN; i++) {
+	unsigned i;
+
+	for (i = 0; i < ERRORS_PER_TURN; i++) {
 		union sock_addr to = { 0 };
 		uint8_t data[64];
 		_Alignas(struct cmsghdr) uint8_t control[CONTROL_RX];
@@ -495,8 +518,9 @@ void udp_errors(struct queue *q, size_t socket)
 				    MSG_ERRQUEUE | MSG_DONTWAIT | MSG_TRUNC);
 
 		if (n < 0)
-			return;
+			break;
 		remote = to_endpoint(&to);
 		read_error(q, &h, &remote, (size_t)n);
 	}
+	return i > 0;
 }
