@@ -1,6 +1,6 @@
 /* Answers to the initial exchanges that do not fit: to IKE_SA_INIT, where anybody may have sent
  * them, they are a hint and we go on listening; to IKE_AUTH, where only the peer can, they end it
- * (RFC 7296 sections 1.2, 2.6, 2.7, 2.21.1, 2.21.2). */
+ * (RFC 7296 sections 1.2, 2.6, 2.7, 2.21.1, 2.21.2; S2). */
 #include "exchange/exchange.h"
 #include "policy/policy.h"
 

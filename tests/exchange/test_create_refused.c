@@ -1,6 +1,6 @@
 /* CREATE_CHILD_SA with a peer that asks for what cannot be, or answers what does not fit: which
  * error it gets, that the IKE SA lives on (RFC 7296 sections 1.3, 1.3.1), and what becomes of the
- * child (sections 2.7, 2.9.2, 2.25). */
+ * child (sections 2.7, 2.9.2, 2.25; S2). */
 #include "exchange/exchange.h"
 #include "ike/limits.h"
 #include "policy/policy.h"

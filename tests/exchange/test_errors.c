@@ -1,5 +1,5 @@
 /* Errors inside an IKE SA: what is malformed, unexpected or given up by the other side (RFC 7296
- * section 2.21), and what an operator gets to read about it. */
+ * section 2.21; S2), and what an operator gets to read about it (R13). */
 #include "exchange/exchange.h"
 
 static void half_open_with_script(struct pair *p, struct script *s)

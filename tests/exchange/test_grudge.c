@@ -1,5 +1,5 @@
 /* A peer that is who it says, and means no good: what it may make of CREATE_CHILD_SA (RFC 7296
- * sections 1.3, 2.8, 2.25).  It does things in an order that nobody needs, never ends what it
+ * sections 1.3, 2.8, 2.25; S2).  It does things in an order that nobody needs, never ends what it
  * should end, and answers what was asked before the world changed. */
 #include "exchange/exchange.h"
 

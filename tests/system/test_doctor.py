@@ -1,5 +1,5 @@
-"""`warren doctor`: every condition is made, seen and named, mended by the command it gives where that
-is one, and gone."""
+"""R13, `warren doctor`: every condition is made, seen and named, mended by the command it gives where
+that is one, and gone."""
 
 import datetime
 import json

@@ -1,4 +1,4 @@
-"""What is refused, and that both sides say why, with both sides' values.
+"""R13: what is refused, and that both sides say why, with both sides' values.
 
 Every pair of daemons has a second peer section, "good", which works and must not notice anything:
 the refused one would carry IPv4, the good one carries IPv6.

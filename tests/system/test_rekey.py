@@ -1,4 +1,4 @@
-"""Rekeying between two daemons while packets flow: none is lost, and only what was asked for is
+"""R09: rekeying between two daemons while packets flow: none is lost, and only what was asked for is
 new."""
 
 import pytest

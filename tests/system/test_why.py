@@ -1,5 +1,5 @@
-"""`warren why`: for every way in which a tunnel does not come up, one screen at either end, with both
-ends' values and what to change."""
+"""R13, `warren why`: for every way in which a tunnel does not come up, one screen at either end, with
+both ends' values and what to change."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-/* Revocation (RFC 5280 section 5): which lists are taken, and whom they keep out. */
+/* Revocation (RFC 5280 section 5): which lists are taken, and whom they keep out (S1, S2). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

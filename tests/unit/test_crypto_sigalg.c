@@ -1,4 +1,4 @@
-/* AlgorithmIdentifiers of RFC 7427 AUTH: RFC 7427 appendix A, RFC 8420 appendix A. */
+/* AlgorithmIdentifiers of RFC 7427 AUTH: RFC 7427 appendix A, RFC 8420 appendix A (S2). */
 #include "unit/test_util.h"
 
 #include "crypto/sigalg.h"
