@@ -40,9 +40,10 @@ def tap_cases(text, reasons):
         case = CASE.match(line)
         if not case:
             continue
+        reason, why = why, "no reason given"
         if case[2]:
             skip += 1
-            reasons[why] += 1
+            reasons[reason] += 1
         elif case[1]:
             bad += 1
         else:
