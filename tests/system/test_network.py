@@ -80,7 +80,8 @@ def test_fifty_sites_join(star, corp):
 
 
 def test_strongswan_member(star, corp):
-    """A strongSwan site joins with a certificate of the same authority, and nothing else."""
+    """A strongSwan site joins with a certificate of the same authority, and nothing else; rekeyed
+    by either end it has what it had."""
     hub = star.start_hub(corp)
     site = star.join(corp, 1)
     foreign = star.site(2)
@@ -101,6 +102,16 @@ def test_strongswan_member(star, corp):
     foreign.host.ping(site.host4)
     site.host.ping(foreign.host4)
     transfer.copy(site.host, foreign.host, foreign.host4, 1 << 20)
+    for done, rekeyed in enumerate(("ike.child.rekeyed", "ike.sa.rekeyed") * 2):
+        whole = rekeyed == "ike.sa.rekeyed"
+        if done < 2:
+            charon.swanctl("--rekey", "--ike" if whole else "--child", "hub")
+        else:
+            hub.cli("rekey", *(["--ike"] if whole else []), foreign.identity)
+        hub.wait_counter(rekeyed, above=done // 2)
+        assert _remote_ts(_member(hub, foreign.identity)) == [foreign.lan4]
+        foreign.host.ping(site.host4)
+        site.host.ping(foreign.host4)
 
 
 # ---- star
