@@ -251,6 +251,7 @@ struct ike_lease {
 	const char *peer; /* name of its section */
 	struct policy_ident identity;
 	struct ip v4, v6; /* family 0: none */
+	wall_t since; /* when it was given the first of them */
 	wall_t ended; /* when its last SA was gone; 0: it has some, or is about to */
 };
 
@@ -271,7 +272,8 @@ struct ike_store_op {
  * came out of the engine. */
 void ike_stored(struct ike *ike, struct now now, uint64_t id, enum status st);
 
-/* What the store has, before the first input.  ST_INVAL: there is no such section, or the addresses
+/* What the store has, before the first input; or later, if it could not be read until then, and
+ * before the first ike_stored() that says ST_OK.  ST_INVAL: there is no such section, or the addresses
  * are not of its pool, or somebody has them: kept out, counted, with an event. */
 MUST enum status ike_lease_load(struct ike *ike, const struct ike_lease *l);
 /*
@@ -562,6 +564,11 @@ void ike_each_sa_of(const struct ike *ike, struct now now, ike_peer_id peer, ike
 		    void *ctx);
 void ike_each_child(const struct ike *ike, struct now now, const struct ike_sa_info *sa,
 		    ike_child_fn *fn, void *ctx);
+
+/* Inner addresses that were given, up or not, in the order of their numbers, those above `after`.
+ * Numbers are not used again until the end of the process.  Returning false stops. */
+typedef bool ike_lease_fn(void *ctx, uint64_t number, const struct ike_lease *l);
+void ike_each_lease(const struct ike *ike, uint64_t after, ike_lease_fn *fn, void *ctx);
 
 /* What a member of our network may source, and who says so (`by`), by its newest certificate and
  * our rules of now; in memory of `ar`.  ST_REFUSE: nothing, and why.  ST_INVAL: it is no member. */

@@ -17,3 +17,11 @@ enum status ike_lease_load(struct ike *ike, const struct ike_lease *l)
 	(void)l;
 	return ST_INVAL;
 }
+
+void ike_each_lease(const struct ike *ike, uint64_t after, ike_lease_fn *fn, void *ctx)
+{
+	(void)ike;
+	(void)after;
+	(void)fn;
+	(void)ctx;
+}
