@@ -273,8 +273,8 @@ struct ike_store_op {
 void ike_stored(struct ike *ike, struct now now, uint64_t id, enum status st);
 
 /* What the store has, before the first input; or later, if it could not be read until then, and
- * before the first ike_stored() that says ST_OK.  ST_INVAL: there is no such section, or the addresses
- * are not of its pool, or somebody has them: kept out, counted, with an event. */
+ * before the first ike_stored() that says ST_OK.  ST_INVAL: there is no such section, or the
+ * addresses are not of its pool, or somebody has them: kept out, counted, with an event. */
 MUST enum status ike_lease_load(struct ike *ike, const struct ike_lease *l);
 /*
  * The host's own addresses are these from now on (in order of preference: the first few are told

@@ -79,10 +79,9 @@ static enum status check_file(const char *path, struct text *why)
 static enum status open_sql(const char *path, const char *vfs, struct text *why, sqlite3 **ret_sql)
 {
 	sqlite3 *sql = NULL;
-	int err = sqlite3_open_v2(path, &sql,
-				  SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
-					  SQLITE_OPEN_EXRESCODE,
-				  vfs);
+	int err = sqlite3_open_v2(
+		path, &sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+		vfs);
 
 	if (!sql)
 		return ST_NOMEM;
@@ -106,8 +105,9 @@ static int keep_text(void *ctx, int n, char **values, char **names)
 	return 0;
 }
 
-/* ST_INVAL, with the answer, if it is another one. */
-static enum status ask(sqlite3 *sql, const char *question, const char *answer, struct text *why)
+/* ST_INVAL, with the answer in one line, if it is another one. */
+static enum status ask(sqlite3 *sql, const char *question, const char *answer, const char *what,
+		       struct text *why)
 {
 	char got[STORE_WHY_MAX] = "";
 
@@ -115,7 +115,9 @@ static enum status ask(sqlite3 *sql, const char *question, const char *answer, s
 		return db_failed(sql, why);
 	if (strcmp(got, answer) == 0)
 		return ST_OK;
-	text_fmt(why, ": %s", got);
+	for (char *p = got; (p = strchr(p, '\n'));)
+		*p = ' ';
+	text_fmt(why, ": %s: %s", what, got);
 	return ST_INVAL;
 }
 
@@ -145,21 +147,21 @@ static enum status set_up(sqlite3 *sql, struct text *why)
 /* A PRAGMA that fails for want of room leaves the mode as it was. */
 static enum status use_wal(sqlite3 *sql, struct text *why)
 {
-	enum status st = ask(sql, "PRAGMA journal_mode = WAL", "wal", why);
+	enum status st = ask(sql, "PRAGMA journal_mode = WAL", "wal", "journal mode", why);
 
 	return st == ST_INVAL ? ST_IO : st;
 }
 
 static enum status check(struct db *db, struct text *why)
 {
-	enum status st = set_up(db->sql, why);
+	enum status st = check_writable(db->sql, why);
 
 	if (st == ST_OK)
-		st = check_writable(db->sql, why);
+		st = set_up(db->sql, why);
 	if (st == ST_OK)
 		st = schema_check(db->sql, why);
 	if (st == ST_OK)
-		st = ask(db->sql, "PRAGMA integrity_check(1)", "ok", why);
+		st = ask(db->sql, "PRAGMA integrity_check(1)", "ok", "damaged", why);
 	if (st == ST_OK)
 		st = use_wal(db->sql, why);
 	if (st == ST_OK)
@@ -205,12 +207,6 @@ bool db_moved(const struct db *db)
 
 	return sqlite3_file_control(db->sql, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK ||
 	       moved;
-}
-
-void db_abandon(struct db *db)
-{
-	(void)sqlite3_db_config(db->sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	db_close(db);
 }
 
 /* ---- making -------------------------------------------------------------------------------- */
@@ -314,9 +310,8 @@ enum status db_make(const char *path, const char *vfs, struct db *like, struct t
 
 static enum status exec(struct db *db, const char *what, struct text *why)
 {
-	return sqlite3_exec(db->sql, what, NULL, NULL, NULL) == SQLITE_OK ?
-		       ST_OK :
-		       db_failed(db->sql, why);
+	return sqlite3_exec(db->sql, what, NULL, NULL, NULL) == SQLITE_OK ? ST_OK
+									  : db_failed(db->sql, why);
 }
 
 enum status db_transact(struct db *db, db_run_fn *run, void *ctx, struct text *why)

@@ -15,7 +15,6 @@
 #include "store/store.h"
 
 enum db_statement {
-	DB_LEASE_CLEAR, /* the addresses of a lease, from other identities */
 	DB_LEASE_PUT,
 	DB_LEASE_DROP,
 	DB_LEASE_ALL,
@@ -31,15 +30,13 @@ struct db {
 
 /* Opened, locked, checked, its schema brought up to ours. */
 MUST enum status db_open(const char *path, const char *vfs, struct text *why, struct db **ret_db);
-void db_close(struct db *db); /* takes NULL */
+/* Takes NULL.  Once the file has moved, what is under its name now is not touched. */
+void db_close(struct db *db);
 /* A new store where there is no file: it appears complete or not at all.  `like` is copied, or NULL
  * for an empty one. */
 MUST enum status db_make(const char *path, const char *vfs, struct db *like, struct text *why);
 /* Its path leads to another file, or to none. */
 bool db_moved(const struct db *db);
-/* Closes it after a copy of it took its place: the file of that name is not touched. */
-void db_abandon(struct db *db);
-
 /* One transaction around `run`; what it did is undone if it fails. */
 typedef enum status db_run_fn(void *ctx, struct db *db, struct text *why);
 MUST enum status db_transact(struct db *db, db_run_fn *run, void *ctx, struct text *why);

@@ -27,14 +27,10 @@ static const char *const steps[] = {
 };
 
 static const char *const statements[DB_STATEMENTS] = {
-	[DB_LEASE_CLEAR] = "DELETE FROM lease WHERE network = ?1 AND (v4 = ?4 OR v6 = ?5)"
-			   " AND NOT (id_type = ?2 AND id_data = ?3)",
-	[DB_LEASE_PUT] = "INSERT OR REPLACE INTO lease"
-			 " (network, id_type, id_data, v4, v6, since, ended)"
-			 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	/* Takes what is in the way of a unique index along: another one's lease of an address. */
+	[DB_LEASE_PUT] = "INSERT OR REPLACE INTO lease VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
 	[DB_LEASE_DROP] = "DELETE FROM lease WHERE network = ?1 AND id_type = ?2 AND id_data = ?3",
-	[DB_LEASE_ALL] = "SELECT network, id_type, id_data, v4, v6, since, ended FROM lease"
-			 " ORDER BY network, since, id_type, id_data",
+	[DB_LEASE_ALL] = "SELECT * FROM lease ORDER BY network, since, id_type, id_data",
 };
 
 /* ---- versions ------------------------------------------------------------------------------ */
@@ -50,8 +46,8 @@ static int keep_int(void *ctx, int n, char **values, char **names)
 static enum status pragma(sqlite3 *sql, const char *question, struct text *why, int *ret)
 {
 	*ret = 0;
-	return sqlite3_exec(sql, question, keep_int, ret, NULL) == SQLITE_OK ? ST_OK :
-									       db_failed(sql, why);
+	return sqlite3_exec(sql, question, keep_int, ret, NULL) == SQLITE_OK ? ST_OK
+									     : db_failed(sql, why);
 }
 
 enum status schema_check(sqlite3 *sql, struct text *why)
@@ -68,8 +64,8 @@ enum status schema_check(sqlite3 *sql, struct text *why)
 		return ST_INVAL;
 	}
 	if (version < 1 || version > (int)ARRAY_LEN(steps)) {
-		text_fmt(why, ": its version is %d, and this warrend knows those up to %zu", version,
-			 ARRAY_LEN(steps));
+		text_fmt(why, ": its version is %d, and this warrend knows those up to %zu",
+			 version, ARRAY_LEN(steps));
 		return ST_INVAL;
 	}
 	return ST_OK;
@@ -176,12 +172,8 @@ static enum status run_lease(struct db *db, enum db_statement which, const struc
 
 enum status schema_apply(struct db *db, const struct store_op *op, struct text *why)
 {
-	enum status st;
-
 	switch (op->kind) {
-	case STORE_LEASE_PUT:
-		st = run_lease(db, DB_LEASE_CLEAR, &op->lease, why);
-		return st == ST_OK ? run_lease(db, DB_LEASE_PUT, &op->lease, why) : st;
+	case STORE_LEASE_PUT: return run_lease(db, DB_LEASE_PUT, &op->lease, why);
 	case STORE_LEASE_DROP: return run_lease(db, DB_LEASE_DROP, &op->lease, why);
 	}
 	return ST_BUG;

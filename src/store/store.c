@@ -15,7 +15,10 @@
 
 enum {
 	PATH_MAX_LEN = 4096,
-	RETRY_GROWTH = 8, /* of the first interval: the longest */
+	RETRY_GROWTH = 8, /* times the first interval: the longest */
+	/* What reads as damaged may be the disk's trouble all the same, so even a file that nobody
+	 * has touched is judged again, but seldom: that reads all of it. */
+	JUDGED_GROWTH = 64,
 	/* Free bytes below which a disk that was full is still so. */
 	ROOM_MIN = 256 * 1024,
 };
@@ -53,6 +56,7 @@ struct store {
 	struct db *db; /* NULL: not open */
 	bool loaded;
 	struct stat judged; /* the file that is wrong by its content; st_ino 0: none */
+	uint64_t judged_until; /* of uv_hrtime() */
 	dur_t retry;
 	uint64_t next_try; /* of uv_hrtime() */
 };
@@ -119,6 +123,7 @@ static enum status say_ill(struct store *s, enum status st, const char *why)
 {
 	if (st != ST_INVAL || stat(s->path, &s->judged) < 0)
 		s->judged.st_ino = 0;
+	s->judged_until = uv_hrtime() + (uint64_t)s->first_retry.ns * JUDGED_GROWTH;
 	s->next_try = uv_hrtime() + (uint64_t)s->retry.ns;
 	if (s->retry.ns < s->first_retry.ns * RETRY_GROWTH)
 		s->retry.ns *= 2;
@@ -130,9 +135,9 @@ static bool is_judged(const struct store *s)
 {
 	struct stat sb;
 
-	return s->judged.st_ino && stat(s->path, &sb) == 0 && sb.st_ino == s->judged.st_ino &&
-	       sb.st_dev == s->judged.st_dev && sb.st_size == s->judged.st_size &&
-	       sb.st_mtim.tv_sec == s->judged.st_mtim.tv_sec &&
+	return s->judged.st_ino && uv_hrtime() < s->judged_until && stat(s->path, &sb) == 0 &&
+	       sb.st_ino == s->judged.st_ino && sb.st_dev == s->judged.st_dev &&
+	       sb.st_size == s->judged.st_size && sb.st_mtim.tv_sec == s->judged.st_mtim.tv_sec &&
 	       sb.st_mtim.tv_nsec == s->judged.st_mtim.tv_nsec;
 }
 
@@ -206,7 +211,7 @@ static enum status follow(struct store *s, struct text *why)
 		(void)unlink(s->path); /* or it would pass for somebody else's the next time */
 		return st;
 	}
-	db_abandon(s->db);
+	db_close(s->db);
 	s->db = db;
 	return ST_OK;
 }

@@ -16,9 +16,9 @@
  * every operation fails at once with ST_IO, and the store looks after the disk by itself: it is
  * well again once a transaction has come through.  A file that is wrong by its content is not
  * looked at again before somebody has changed it.  A file that was removed while it was in use is
- * written anew from what the open one still has; one that was put in its place is not taken, because
- * the daemon has gone on with what it knows.  If the store was ill from the beginning its records
- * come when it is well, before any result.
+ * written anew from what the open one still has; one that was put in its place is not taken,
+ *because the daemon has gone on with what it knows.  If the store was ill from the beginning its
+ *records come when it is well, before any result.
  *
  * The process that handles packets opens the file as the user it has become, never as root: it can
  * write to it, so root must not parse it.  WAL with an exclusive lock and without shared memory

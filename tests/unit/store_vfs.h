@@ -76,9 +76,7 @@ static void remember(struct faulty_file *f, sqlite3_int64 at, size_t n)
 	snprintf(u->path, sizeof(u->path), "%s", f->path);
 	f->real->pMethods->xFileSize(f->real, &u->size);
 	u->at = at;
-	u->n = at >= u->size		       ? 0 :
-	       (sqlite3_int64)n > u->size - at ? (size_t)(u->size - at) :
-						 n;
+	u->n = at >= u->size ? 0 : (sqlite3_int64)n > u->size - at ? (size_t)(u->size - at) : n;
 	if (u->n)
 		f->real->pMethods->xRead(f->real, u->was, (int)u->n, at);
 	u->before = faulty.undo;
@@ -129,7 +127,8 @@ static int faulty_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
 {
 	int err = fault();
 
-	return err ? SQLITE_IOERR_READ : file_of(f)->real->pMethods->xRead(file_of(f)->real, p, n, at);
+	return err ? SQLITE_IOERR_READ
+		   : file_of(f)->real->pMethods->xRead(file_of(f)->real, p, n, at);
 }
 
 static int faulty_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
