@@ -70,6 +70,7 @@ MODULES = {
     "plat": ["base"],
     "guard": ["base", "plat"],
     "signer": ["base", "conf", "crypto", "crypto/openssl", "plat", "wire/ike"],
+    "store": ["base"],
     "ctl": ["base"],
     "cli": ["base", "conf", "ctl", "guard", "obs", "pki", "plat", "policy"],
     "daemon": ["*"],
