@@ -28,6 +28,13 @@ bool ip_is_any(const struct ip *a)
 	return a->family != 0 && memcmp(a->b, zero, ip_len(a)) == 0;
 }
 
+bool ip_is_link_local(const struct ip *a)
+{
+	if (a->family == 4)
+		return a->b[0] == 169 && a->b[1] == 254;
+	return a->family == 6 && a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
+}
+
 struct ip ip_next(const struct ip *a)
 {
 	struct ip r = *a;

@@ -69,6 +69,7 @@ static inline bool endpoint_eq(const struct endpoint *a, const struct endpoint *
 }
 
 bool ip_is_any(const struct ip *a); /* 0.0.0.0 or :: */
+bool ip_is_link_local(const struct ip *a); /* 169.254.0.0/16 or fe80::/10 */
 
 /* `a` plus or minus one, wrapping; used to walk ranges. */
 struct ip ip_next(const struct ip *a);

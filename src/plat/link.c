@@ -17,6 +17,7 @@ static int on_link(const struct nlmsghdr *nlh, void *ctx)
 	nl_attrs(nlh, sizeof(*ifi), a, IFLA_MTU);
 	ret->ifindex = ifi->ifi_index;
 	ret->up = ifi->ifi_flags & IFF_UP;
+	ret->running = (ifi->ifi_flags & IFF_UP) && (ifi->ifi_flags & IFF_RUNNING);
 	ret->loopback = ifi->ifi_flags & IFF_LOOPBACK;
 	ret->mtu = nl_u32(a[IFLA_MTU]);
 	if (a[IFLA_IFNAME])
@@ -104,16 +105,20 @@ struct addr_visit {
 static int on_addr(const struct nlmsghdr *nlh, void *ctx)
 {
 	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *a[IFA_LOCAL + 1];
+	const struct nlattr *a[IFA_FLAGS + 1];
 	struct addr_visit *v = ctx;
 	struct plat_addr addr;
+	uint32_t flags;
 
-	nl_attrs(nlh, sizeof(*ifa), a, IFA_LOCAL);
+	nl_attrs(nlh, sizeof(*ifa), a, IFA_FLAGS);
+	flags = a[IFA_FLAGS] ? nl_u32(a[IFA_FLAGS]) : ifa->ifa_flags;
 	/* On a point-to-point link IFA_ADDRESS is the other end's (IPv4). */
 	addr.ip = nl_ip(a[IFA_LOCAL] ? a[IFA_LOCAL] : a[IFA_ADDRESS]);
 	addr.ifindex = (int)ifa->ifa_index;
 	addr.len = ifa->ifa_prefixlen;
 	addr.scope = ifa->ifa_scope;
+	addr.tentative = flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED);
+	addr.deprecated = flags & IFA_F_DEPRECATED;
 	if (addr.ip.family == 0)
 		return MNL_CB_OK;
 	return v->fn(v->ctx, &addr) ? MNL_CB_OK : MNL_CB_STOP;

@@ -1,8 +1,13 @@
 #include "plat/loop.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
+
+/* Longer than anybody runs without a restart, and what a 32-bit time_t still holds today. */
+#define CLOCK_FAR_S (365 * 86400)
 
 enum status plat_loop_close(uv_loop_t *loop)
 {
@@ -126,6 +131,69 @@ void plat_timer_free(struct plat_timer *t)
 	if (t->fd >= 0)
 		close(t->fd);
 	free(t);
+}
+
+/* ---- clocks that jump -------------------------------------------------------------------- */
+
+struct plat_clock {
+	struct plat_poll *poll;
+	int fd;
+	plat_clock_fn *fn;
+	void *ctx;
+};
+
+/* A timer that never ends but is cancelled when the clock is set: timerfd_create(2). */
+static bool wait_for_jump(const struct plat_clock *c)
+{
+	struct itimerspec its = { 0 };
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	its.it_value.tv_sec = now.tv_sec + CLOCK_FAR_S;
+	return timerfd_settime(c->fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &its, NULL) == 0;
+}
+
+static void clock_ready(void *ctx)
+{
+	struct plat_clock *c = ctx;
+	uint64_t expirations;
+	ssize_t n = read(c->fd, &expirations, sizeof(expirations));
+
+	if (n < 0 && errno == EAGAIN)
+		return;
+	wait_for_jump(c);
+	if (n < 0)
+		c->fn(c->ctx);
+}
+
+enum status plat_clock_new(uv_loop_t *loop, plat_clock_fn *fn, void *ctx,
+			   struct plat_clock **ret_clock)
+{
+	struct plat_clock *c = calloc(1, sizeof(*c));
+	enum status st = ST_IO;
+
+	if (!c)
+		return ST_NOMEM;
+	*c = (struct plat_clock){ .fn = fn, .ctx = ctx };
+	c->fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (c->fd >= 0 && wait_for_jump(c))
+		st = plat_poll_new(loop, c->fd, clock_ready, c, &c->poll);
+	if (st != ST_OK) {
+		plat_clock_free(c);
+		return st;
+	}
+	*ret_clock = c;
+	return ST_OK;
+}
+
+void plat_clock_free(struct plat_clock *c)
+{
+	if (!c)
+		return;
+	plat_poll_free(c->poll);
+	if (c->fd >= 0)
+		close(c->fd);
+	free(c);
 }
 
 /* ---- signals ----------------------------------------------------------------------------- */

@@ -38,6 +38,16 @@ MUST enum status plat_timer_new(uv_loop_t *loop, plat_timer_fn *fn, void *ctx,
 void plat_timer_at(struct plat_timer *t, mono_t when);
 void plat_timer_free(struct plat_timer *t);
 
+/* ---- clocks that jump -------------------------------------------------------------------- */
+
+/* Calls back when the wall clock was set, and when the machine has slept. */
+struct plat_clock;
+typedef void plat_clock_fn(void *ctx);
+
+MUST enum status plat_clock_new(uv_loop_t *loop, plat_clock_fn *fn, void *ctx,
+				struct plat_clock **ret_clock);
+void plat_clock_free(struct plat_clock *c);
+
 /* ---- signals ----------------------------------------------------------------------------- */
 
 struct plat_signal;

@@ -28,6 +28,7 @@ struct plat_link {
 	char name[16];
 	uint32_t mtu;
 	bool up;
+	bool running; /* up, with a carrier, and allowed to talk (RFC 2863) */
 	bool loopback;
 };
 
@@ -44,6 +45,8 @@ struct plat_addr {
 	struct ip ip;
 	uint8_t len;
 	uint8_t scope; /* RT_SCOPE_… */
+	bool tentative; /* nothing may be sent from it, yet or ever: somebody else may have it */
+	bool deprecated; /* about to go: for nothing new, while there is another (RFC 4862) */
 };
 
 /* Returning false stops a dump.  A visitor must not use the handle.  NULL: the list changed while
@@ -82,13 +85,16 @@ void plat_route_text(struct text *t, const struct plat_route *r);
 
 /* What the kernel would do with a packet to `dst` that carries `mark`. */
 struct plat_path {
-	struct ip src;
+	struct ip src; /* family 0: the host has no address for it */
 	int ifindex;
 	uint32_t mtu; /* of the route if it has one, else of the device */
 };
 
 MUST enum status plat_route_get(struct plat_nl *nl, const struct ip *dst, uint32_t mark,
 				struct text *why, struct plat_path *ret_path);
+/* The same with a packet from `src`, which must be an address of the host. */
+MUST enum status plat_route_get_from(struct plat_nl *nl, const struct ip *dst, const struct ip *src,
+				     uint32_t mark, struct text *why, struct plat_path *ret_path);
 
 /* ---- rules ------------------------------------------------------------------------------- */
 
@@ -138,6 +144,7 @@ enum plat_watch_what {
 	PLAT_WATCH_RULES = 4,
 	PLAT_WATCH_ROUTES = 8, /* of tables above 255 */
 	PLAT_WATCH_LINK = 16, /* the one of plat_watch_link(); cannot be asked for alone */
+	PLAT_WATCH_MAIN = 32, /* routes of the table main */
 };
 
 struct plat_watch;

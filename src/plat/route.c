@@ -180,10 +180,25 @@ static int on_path(const struct nlmsghdr *nlh, void *ctx)
 	return MNL_CB_OK;
 }
 
+static void no_route(struct text *why, const struct ip *dst, const struct ip *src)
+{
+	char to[IP_TEXT_MAX], from[IP_TEXT_MAX];
+
+	text_fmt(why, "no route to %s", ip_text(dst, to));
+	if (src->family)
+		text_fmt(why, " from %s", ip_text(src, from));
+}
+
 enum status plat_route_get(struct plat_nl *nl, const struct ip *dst, uint32_t mark,
 			   struct text *why, struct plat_path *ret_path)
 {
-	char buf[NL_REQUEST], name[IP_TEXT_MAX];
+	return plat_route_get_from(nl, dst, &(struct ip){ 0 }, mark, why, ret_path);
+}
+
+enum status plat_route_get_from(struct plat_nl *nl, const struct ip *dst, const struct ip *src,
+				uint32_t mark, struct text *why, struct plat_path *ret_path)
+{
+	char buf[NL_REQUEST];
 	struct nlmsghdr *nlh = nl_begin(nl, buf, RTM_GETROUTE, 0);
 	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
 	struct plat_path path = { 0 };
@@ -192,13 +207,17 @@ enum status plat_route_get(struct plat_nl *nl, const struct ip *dst, uint32_t ma
 	rtm->rtm_family = nl_af(dst->family);
 	rtm->rtm_dst_len = (uint8_t)ip_bits(dst);
 	nl_put_ip(nlh, RTA_DST, dst);
+	rtm->rtm_src_len = src->family ? (uint8_t)ip_bits(src) : 0;
+	nl_put_ip(nlh, RTA_SRC, src);
 	if (mark)
 		mnl_attr_put_u32(nlh, RTA_MARK, mark);
 	if (nl_talk(nl, nlh, on_path, &path) != ST_OK) {
-		text_fmt(why, "no route to %s", ip_text(dst, name));
+		no_route(why, dst, src);
 		nl_why(nl, why);
 		return ST_IO;
 	}
+	if (src->family)
+		path.src = *src;
 	if (path.mtu == 0 && plat_link_get(nl, path.ifindex, why, &link) == ST_OK)
 		path.mtu = link.mtu;
 	*ret_path = path;

@@ -12,6 +12,8 @@
 /* Bursts (thousands of routes at once) fit; what does not is told as "everything". */
 #define WATCH_BUFFER (1 << 20)
 
+#define ALL_ROUTES (PLAT_WATCH_ROUTES | PLAT_WATCH_MAIN)
+
 struct plat_watch {
 	int fd;
 	unsigned what;
@@ -25,22 +27,25 @@ static const struct {
 } groups[] = {
 	{ PLAT_WATCH_LINKS, RTNLGRP_LINK },        { PLAT_WATCH_ADDRS, RTNLGRP_IPV4_IFADDR },
 	{ PLAT_WATCH_ADDRS, RTNLGRP_IPV6_IFADDR }, { PLAT_WATCH_RULES, RTNLGRP_IPV4_RULE },
-	{ PLAT_WATCH_RULES, RTNLGRP_IPV6_RULE },   { PLAT_WATCH_ROUTES, RTNLGRP_IPV4_ROUTE },
-	{ PLAT_WATCH_ROUTES, RTNLGRP_IPV6_ROUTE },
+	{ PLAT_WATCH_RULES, RTNLGRP_IPV6_RULE },   { ALL_ROUTES, RTNLGRP_IPV4_ROUTE },
+	{ ALL_ROUTES, RTNLGRP_IPV6_ROUTE },
 };
 
-/* A router with a full table hears of a route a thousand times a second: of those only what says
- * that its table has a number above 255 (RT_TABLE_COMPAT) is let through.  BPF loads in network
- * order. */
-static bool filter_routes(int fd)
+/* A router with a full table hears of a route a thousand times a second, and the table `local`
+ * repeats what is said of addresses: of routes only those of the table main, or what says that its
+ * table has a number above 255 (RT_TABLE_COMPAT), are let through.  BPF loads in network order. */
+static bool filter_routes(int fd, unsigned what)
 {
+	const unsigned high = what & PLAT_WATCH_ROUTES ? RT_TABLE_COMPAT : RT_TABLE_MAIN;
+	const unsigned main = what & PLAT_WATCH_MAIN ? RT_TABLE_MAIN : RT_TABLE_COMPAT;
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 1, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 2),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 3),
 		BPF_STMT(BPF_LD | BPF_B | BPF_ABS,
 			 NLMSG_HDRLEN + offsetof(struct rtmsg, rtm_table)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RT_TABLE_COMPAT, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, high, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, main, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
 		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
@@ -88,7 +93,7 @@ enum status plat_watch_new(int ns, unsigned what, struct text *why, struct plat_
 	w->what = what;
 	w->fd = open_in(ns, why);
 	if (w->fd < 0 || !join(w->fd, what) ||
-	    ((what & PLAT_WATCH_ROUTES) && !filter_routes(w->fd))) {
+	    ((what & ALL_ROUTES) && !filter_routes(w->fd, what))) {
 		text_add(why, "cannot watch the network by netlink");
 		plat_errno(why, errno);
 		plat_watch_free(w);
@@ -128,9 +133,14 @@ void plat_watch_table(struct plat_watch *w, uint32_t table)
 
 static unsigned route_kind(const struct plat_watch *w, const struct nlmsghdr *h)
 {
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(h);
 	const struct nlattr *a[RTA_TABLE + 1];
 
-	if (!w->table || h->nlmsg_len < NLMSG_LENGTH(sizeof(struct rtmsg)))
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*rtm)))
+		return 0;
+	if (rtm->rtm_table == RT_TABLE_MAIN)
+		return PLAT_WATCH_MAIN;
+	if (!w->table)
 		return PLAT_WATCH_ROUTES;
 	nl_attrs(h, sizeof(struct rtmsg), a, RTA_TABLE);
 	return !a[RTA_TABLE] || nl_u32(a[RTA_TABLE]) == w->table ? PLAT_WATCH_ROUTES : 0;

@@ -64,6 +64,28 @@ static void ip_without_family(void **state)
 	assert_int_equal(ip_next(&none).family, 0);
 }
 
+static void ip_link_local(void **state)
+{
+	static const struct {
+		const char *a;
+		bool want;
+	} row[] = {
+		{ "169.254.0.0", true },  { "169.254.255.255", true }, { "169.253.255.255", false },
+		{ "169.255.0.0", false }, { "fe80::", true },          { "febf:ffff::1", true },
+		{ "fe7f:ffff::", false }, { "fec0::", false },         { "254.128.0.1", false },
+		{ "2001:db8::1", false }, { "10.0.0.1", false },
+	};
+	struct ip none = { 0 };
+
+	(void)state;
+	assert_false(ip_is_link_local(&none));
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct ip a = ip_must(row[i].a);
+
+		assert_int_equal(ip_is_link_local(&a), row[i].want);
+	}
+}
+
 static void ip_neighbours(void **state)
 {
 	static const struct {
@@ -226,10 +248,15 @@ static void endpoint_format(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ip_parse_and_format),   cmocka_unit_test(ip_without_family),
-		cmocka_unit_test(ip_neighbours),         cmocka_unit_test(ip_order),
-		cmocka_unit_test(prefix_parse_and_ends), cmocka_unit_test(prefix_membership),
-		cmocka_unit_test(prefix_of_cuts),        cmocka_unit_test(endpoint_format),
+		cmocka_unit_test(ip_parse_and_format),
+		cmocka_unit_test(ip_without_family),
+		cmocka_unit_test(ip_link_local),
+		cmocka_unit_test(ip_neighbours),
+		cmocka_unit_test(ip_order),
+		cmocka_unit_test(prefix_parse_and_ends),
+		cmocka_unit_test(prefix_membership),
+		cmocka_unit_test(prefix_of_cuts),
+		cmocka_unit_test(endpoint_format),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

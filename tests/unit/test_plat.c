@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -246,6 +247,38 @@ static void test_timer(void **state)
 	assert_string_equal(s.order, "ab");
 	assert_true(mono_since(plat_mono(), start).ns >= dur_ms(30).ns);
 	assert_int_equal(plat_loop_close(&s.loop), ST_OK);
+}
+
+static void on_clock(void *ctx)
+{
+	note(ctx, 'c');
+}
+
+/* By a nanosecond, which nobody will miss. */
+static bool set_wall_clock(void)
+{
+	struct timex tx = { .modes = ADJ_SETOFFSET | ADJ_NANO, .time = { .tv_usec = 1 } };
+
+	return clock_adjtime(CLOCK_REALTIME, &tx) >= 0;
+}
+
+/* A clock that is set is heard of, each time. */
+static void test_clock_set(void **state)
+{
+	struct seen s = { 0 };
+	struct plat_clock *c;
+
+	(void)state;
+	uv_loop_init(&s.loop);
+	assert_int_equal(plat_clock_new(&s.loop, on_clock, &s, &c), ST_OK);
+	uv_run(&s.loop, UV_RUN_NOWAIT);
+	for (size_t i = 1; i <= 2 && set_wall_clock(); i++) {
+		while (strlen(s.order) < i) /* others may set it as well */
+			uv_run(&s.loop, UV_RUN_ONCE);
+	}
+	plat_clock_free(c);
+	assert_int_equal(plat_loop_close(&s.loop), ST_OK);
+	skip_unless(s.order[0], "CAP_SYS_TIME");
 }
 
 static void on_readable(void *ctx)
@@ -717,6 +750,26 @@ static void test_routes(void **state)
 	}
 }
 
+/* A source of ours is kept, one that is not is refused. */
+static void test_route_from(void **state)
+{
+	struct net *n = need_net(state);
+	struct plat_route r = route(PLAT_ROUTE_DEVICE, "10.9.0.0/24", n->tun.ifindex);
+	struct ip to = ip("10.9.0.77"), other = ip("10.9.0.2"), mine = ip("10.8.0.1");
+	struct plat_path p;
+
+	tun_up(n, 1400);
+	give_address(n, "warren9", "10.9.0.1");
+	give_address(n, "warren9:1", "10.8.0.1");
+	r.table = 254;
+	assert_ok(plat_route_add(n->nl, &r, &n->why), n->why);
+	assert_ok(plat_route_get_from(n->nl, &to, &mine, 0, &n->why, &p), n->why);
+	assert_true(ip_eq(&p.src, &mine));
+	assert_int_equal(p.ifindex, n->tun.ifindex);
+	assert_int_equal(plat_route_get_from(n->nl, &to, &other, 0, &n->why, &p), ST_IO);
+	assert_non_null(strstr(n->buf, "no route to 10.9.0.77 from 10.9.0.2"));
+}
+
 /* The kernel's own words reach the operator. */
 static void test_route_error(void **state)
 {
@@ -857,9 +910,10 @@ static void test_watch(void **state)
 	struct net *n = need_net(state);
 	struct plat_rule rule = { .family = 6, .priority = 9, .table = 200, .protocol = PROTOCOL };
 	struct plat_route r = route(PLAT_ROUTE_UNREACHABLE, "10.2.0.0/16", 0);
-	struct plat_watch *w, *links;
+	struct plat_watch *w, *links, *main;
 
 	assert_ok(plat_watch_new(n->ns, all, &n->why, &w), n->why);
+	assert_ok(plat_watch_new(n->ns, PLAT_WATCH_MAIN, &n->why, &main), n->why);
 	assert_ok(plat_watch_new(n->ns, PLAT_WATCH_LINKS, &n->why, &links), n->why);
 	assert_int_equal(plat_watch_read(w), 0);
 	assert_ok(plat_link_set_mtu(n->nl, 1, 9000, &n->why), n->why);
@@ -889,12 +943,41 @@ static void test_watch(void **state)
 	r.table = 5001;
 	assert_ok(plat_route_add(n->nl, &r, &n->why), n->why);
 	assert_int_equal(plat_watch_read(w), PLAT_WATCH_ROUTES);
+	(void)plat_watch_read(main); /* that of the device's address */
 	r.table = 254;
 	assert_ok(plat_route_add(n->nl, &r, &n->why), n->why);
 	assert_int_equal(plat_watch_read(w), 0);
 	assert_int_equal(plat_watch_read(links), 0);
+	assert_int_equal(plat_watch_read(main), PLAT_WATCH_MAIN);
+	/* Neither a table above 255 nor one below is it. */
+	r.table = 5002;
+	assert_ok(plat_route_add(n->nl, &r, &n->why), n->why);
+	r.table = 99;
+	assert_ok(plat_route_add(n->nl, &r, &n->why), n->why);
+	assert_int_equal(plat_watch_read(main), 0);
+	plat_watch_free(main);
 	plat_watch_free(w);
 	plat_watch_free(links);
+}
+
+/* Both kinds of routes by one socket. */
+static void test_watch_all_routes(void **state)
+{
+	struct net *n = need_net(state);
+	struct plat_route r = route(PLAT_ROUTE_UNREACHABLE, "fd00:2::/64", 0);
+	struct plat_watch *w;
+
+	assert_ok(plat_watch_new(n->ns, PLAT_WATCH_ROUTES | PLAT_WATCH_MAIN, &n->why, &w), n->why);
+	r.table = 254;
+	assert_ok(plat_route_add(n->nl, &r, &n->why), n->why);
+	assert_int_equal(plat_watch_read(w), PLAT_WATCH_MAIN);
+	r.table = 5000;
+	assert_ok(plat_route_add(n->nl, &r, &n->why), n->why);
+	assert_int_equal(plat_watch_read(w), PLAT_WATCH_ROUTES);
+	r.table = 99;
+	assert_ok(plat_route_add(n->nl, &r, &n->why), n->why);
+	assert_int_equal(plat_watch_read(w), 0);
+	plat_watch_free(w);
 }
 
 /* More news than the socket holds: everything may have changed. */
@@ -1017,6 +1100,7 @@ int main(void)
 		cmocka_unit_test(test_udp_errors),
 		cmocka_unit_test(test_udp_bad_address),
 		cmocka_unit_test(test_timer),
+		cmocka_unit_test(test_clock_set),
 		cmocka_unit_test(test_poll_free_inside),
 		cmocka_unit_test(test_poll_after_error),
 		cmocka_unit_test(test_work),
@@ -1029,9 +1113,11 @@ int main(void)
 		IN_NS(test_nested_request),
 		IN_NS(test_routes),
 		IN_NS(test_route_error),
+		IN_NS(test_route_from),
 		IN_NS(test_rules),
 		IN_NS(test_rules_listed),
 		IN_NS(test_watch),
+		IN_NS(test_watch_all_routes),
 		IN_NS(test_watch_overflow),
 		IN_NS(test_tun_packets),
 		IN_NS(test_udp_fragments),
