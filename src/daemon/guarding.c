@@ -21,8 +21,6 @@ struct guarding {
 	struct guard *guard;
 	struct list told;
 	struct guard_plan plan; /* as it stands */
-	struct plat_watch *watch;
-	struct plat_poll *watch_poll;
 	struct plat_poll *polls[GUARD_FDS];
 	struct plat_timer *retry;
 	struct own_addrs own; /* what the routes were made for */
@@ -339,25 +337,12 @@ void guarding_learn(struct host *h, const char *network, const struct prefix *v,
 		host_log(h, OBS_ERROR, NULL, "domain of a network: out of memory");
 }
 
-/* ---- watching ---------------------------------------------------------------------------- */
-
-static void follow_mtu(struct host *h)
+const struct guard_plan *guarding_now(const struct host *h)
 {
-	uint16_t mtu = hostnet_mtu(h->nl, h->conf, h->creds, h->mtu);
-	char buf[WHY_MAX];
-	struct text t = TEXT_OF(buf);
-
-	if (mtu == h->mtu)
-		return;
-	if (plat_link_set_mtu(h->nl, h->tun.ifindex, mtu, &t) != ST_OK) {
-		host_log(h, OBS_WARNING, NULL, buf);
-		return;
-	}
-	text_fmt(&t, "device %s: mtu %u -> %u, as the underlay's has changed", h->tun.name, h->mtu,
-		 mtu);
-	h->mtu = mtu;
-	host_log(h, OBS_INFO, NULL, buf);
+	return &h->guarding->plan;
 }
+
+/* ---- watching ---------------------------------------------------------------------------- */
 
 /* Said once, with its end. */
 static void say_down(struct host *h, bool down)
@@ -381,18 +366,13 @@ static void device_gone(struct host *h)
 	host_shutdown(h, "no device");
 }
 
-/* Links and addresses: everything that follows from them, again.  `device`: of our own, too, whose
- * routes are gone if it was down only for a moment. */
-static void look_again(struct host *h, bool device)
+void guarding_network(struct host *h, bool device)
 {
 	char buf[WHY_MAX];
 	struct text why = TEXT_OF(buf);
 	struct plat_link link;
-	enum status st;
+	enum status st = plat_link_get(h->nl, h->tun.ifindex, &why, &link);
 
-	if (h->stopping)
-		return;
-	st = plat_link_get(h->nl, h->tun.ifindex, &why, &link);
 	if (st != ST_OK) {
 		if (plat_nl_errno(h->nl) == ENODEV)
 			device_gone(h);
@@ -400,20 +380,10 @@ static void look_again(struct host *h, bool device)
 			failed(h, st, buf);
 		return;
 	}
-	follow_mtu(h);
 	say_down(h, !link.up);
 	st = link.up ? attach_again(h, device, &why) : guard_detach(h->guarding->guard, &why);
 	if (st != ST_OK)
 		failed(h, st, buf);
-}
-
-static void on_network(void *host)
-{
-	struct host *h = host;
-	unsigned news = plat_watch_read(h->guarding->watch);
-
-	if (news)
-		look_again(h, news & PLAT_WATCH_LINK);
 }
 
 static void repair(struct host *h)
@@ -448,32 +418,25 @@ static void on_retry(void *host)
 		return;
 	}
 	save_plan(h);
-	look_again(h, true);
+	if (!h->stopping)
+		guarding_network(h, true);
 }
 
 enum status guarding_watch(struct host *h, struct text *why)
 {
 	struct guarding *g = h->guarding;
 	int fds[GUARD_FDS];
-	enum status st =
-		plat_watch_new(PLAT_NS_HERE, PLAT_WATCH_LINKS | PLAT_WATCH_ADDRS, why, &g->watch);
+	enum status st = plat_timer_new(&h->loop, on_retry, h, &g->retry);
 
-	if (st == ST_OK) {
-		plat_watch_link(g->watch, h->tun.ifindex);
-		st = plat_timer_new(&h->loop, on_retry, h, &g->retry);
-	}
-	if (st == ST_OK)
-		st = plat_poll_new(&h->loop, plat_watch_fd(g->watch), on_network, h,
-				   &g->watch_poll);
 	guard_fds(g->guard, fds);
 	for (size_t i = 0; i < GUARD_FDS && st == ST_OK; i++)
 		st = plat_poll_new(&h->loop, fds[i], on_guard, h, &g->polls[i]);
-	if (st != ST_OK)
+	if (st != ST_OK) {
+		text_add(why, "the event loop refuses");
 		return st;
+	}
 	save_plan(h);
-	/* What has happened since we looked. */
-	repair(h);
-	look_again(h, true);
+	repair(h); /* what has happened since we looked */
 	return ST_OK;
 }
 
@@ -486,11 +449,9 @@ void guarding_stop(struct host *h)
 	if (!g)
 		return;
 	plat_timer_free(g->retry);
-	plat_poll_free(g->watch_poll);
 	for (size_t i = 0; i < GUARD_FDS; i++)
 		plat_poll_free(g->polls[i]);
 	g->retry = NULL;
-	g->watch_poll = NULL;
 	memset(g->polls, 0, sizeof(g->polls));
 }
 
@@ -506,7 +467,6 @@ void guarding_free(struct host *h)
 	if (g->guard && guard_detach(g->guard, &why) != ST_OK)
 		host_log(h, OBS_WARNING, NULL, buf);
 	guard_free(g->guard);
-	plat_watch_free(g->watch);
 	guard_plan_done(&g->plan);
 	hostnet_addrs_done(&g->own);
 	list_for_each_safe(n, &g->told) {

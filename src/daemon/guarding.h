@@ -2,10 +2,10 @@
  * guarding.h - the block of guard.h in the daemon: what has to be guarded, and when.
  *
  * guarding_start() puts it up before any socket opens; guarding_attach() leads the domain into the
- * device once that is there; guarding_watch() sees to it from then on: the preferred source of the
- * domain's routes and the MTU of the device follow addresses and links, what others take away is
- * put back, the device's routes come back after it was down.  All that works without root, with
- * CAP_NET_ADMIN.  guarding_stop() lets the device go; the block stays.
+ * device once that is there; guarding_watch() sees to it from then on that what others take away is
+ * put back, and guarding_network() that the preferred source of the domain's routes follows the
+ * host's addresses and the device's routes come back after it was down.  All that works without
+ * root, with CAP_NET_ADMIN.  guarding_stop() lets the device go; the block stays.
  *
  * The plan is kept in the state directory (guard.plan), together with the domains that hubs told
  * (NETWORK.domain), for guarding_boot(): the block at boot, from the configuration and the bundles,
@@ -58,6 +58,11 @@ MUST enum status guarding_start(struct host *h, struct text *why);
 MUST enum status guarding_attach(struct host *h, struct text *why);
 /* From here on as the user whom the daemon became. */
 MUST enum status guarding_watch(struct host *h, struct text *why);
+/* Addresses or links have changed (roam.h).  `device`: ours as well, whose routes are gone if it
+ * was down only for a moment.  Failures are logged, and tried again. */
+void guarding_network(struct host *h, bool device);
+/* What has to be guarded, and what of it is behind us, as it stands. */
+const struct guard_plan *guarding_now(const struct host *h);
 
 /* Another configuration, before it is adopted: what it has in its domain is blocked besides what
  * is, and nothing that is blocked now is let go.  On failure what stood stands. */

@@ -72,7 +72,7 @@ static enum status start_device(struct host *h, struct text *why)
 	struct text ignore = TEXT_OF(ignored), sysctl = TEXT_OF(path);
 	enum status st;
 
-	h->mtu = hostnet_mtu(h->nl, h->conf, h->creds, 0);
+	h->mtu = hostnet_mtu(h->nl, h->conf, h->creds, 0, 0);
 	st = plat_tun_open(&c, why, &h->tun);
 	if (st != ST_OK)
 		return st;
@@ -173,6 +173,8 @@ enum status host_start(struct host *h, struct conf_errors *errs, struct text *wh
 		st = wiring_start(h, why);
 	if (st == ST_OK)
 		st = guarding_watch(h, why);
+	if (st == ST_OK)
+		st = roam_start(h, why);
 	if (st != ST_OK)
 		return st;
 	log_started(h);
@@ -206,6 +208,7 @@ static void stop_watching(struct host *h)
 	plat_timer_free(h->deadline);
 	plat_timer_free(h->trim_timer);
 	plat_poll_free(h->signer_poll);
+	roam_stop(h);
 	guarding_stop(h);
 	underlay_stop(h->underlay);
 	dataplane_stop(h->dp);
@@ -224,6 +227,7 @@ static void free_engine(struct host *h)
 
 static void free_network(struct host *h)
 {
+	roam_free(h);
 	guarding_free(h);
 	dataplane_free(h->dp);
 	plat_tun_close(&h->tun);

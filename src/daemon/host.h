@@ -21,6 +21,7 @@
 #include "daemon/jobs.h"
 #include "daemon/journal.h"
 #include "daemon/lookup.h"
+#include "daemon/roam.h"
 #include "daemon/trim.h"
 #include "daemon/underlay.h"
 #include "ike/ike.h"
@@ -35,6 +36,9 @@ enum host_counter {
 	HOST_TX_FULL, /* a send buffer was full */
 	HOST_LOOKUP_FAILED,
 	HOST_KEYLOG_FAILED,
+	HOST_NET_LOOKS, /* at what follows from addresses, links and routes */
+	HOST_NET_PUT_OFF, /* there was more news than looks */
+	HOST_CLOCK_SET, /* the wall clock jumped, or the machine slept */
 	HOST_COUNTERS,
 };
 
@@ -70,6 +74,7 @@ struct host {
 	struct crypto_openssl *crypto;
 	struct ike *ike;
 	struct plat_timer *deadline;
+	struct roam *roam;
 	struct trim trim;
 	struct plat_timer *trim_timer;
 	struct plat_poll *signer_poll;

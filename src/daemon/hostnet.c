@@ -30,7 +30,7 @@ static bool on_addr(void *ctx, const struct plat_addr *a)
 		c->n = 0;
 		return true;
 	}
-	if (a->scope != RT_SCOPE_UNIVERSE && a->scope != RT_SCOPE_SITE)
+	if ((a->scope != RT_SCOPE_UNIVERSE && a->scope != RT_SCOPE_SITE) || a->tentative)
 		return true;
 	v = realloc(c->v, (c->n + 1) * sizeof(*v));
 	if (!v) {
@@ -71,6 +71,117 @@ void hostnet_addrs_done(struct own_addrs *a)
 {
 	free(a->v);
 	*a = (struct own_addrs){ 0 };
+}
+
+/* ---- outer addresses --------------------------------------------------------------------- */
+
+/* A network of the host's, not its own address alone; halves of everything say nothing. */
+static bool a_site(const struct prefix *p)
+{
+	return p->len > 1 && p->len < ip_bits(&p->ip);
+}
+
+static bool likely_inner(const struct hostnet_outer *o, const struct ip *ip)
+{
+	for (size_t k = 0; k < ARRAY_LEN(o->inner); k++)
+		for (size_t i = 0; o->inner[k] && i < o->inner[k]->n; i++)
+			if (a_site(&o->inner[k]->v[i]) && prefix_has(&o->inner[k]->v[i], ip))
+				return true;
+	return false;
+}
+
+/* Addresses of one device follow each other. */
+static bool running(struct plat_nl *nl, int ifindex, struct plat_link *last)
+{
+	char ignored[8];
+	struct text why = TEXT_OF(ignored);
+
+	if (last->ifindex != ifindex && plat_link_get(nl, ifindex, &why, last) != ST_OK)
+		*last = (struct plat_link){ .ifindex = ifindex };
+	return last->running;
+}
+
+enum rank {
+	IN_USE, /* first */
+	PREFERRED,
+	DEPRECATED,
+	UNFIT,
+};
+
+static enum rank rank_of(struct plat_nl *nl, const struct hostnet_outer *o,
+			 const struct plat_addr *a, struct plat_link *last)
+{
+	if (a->ifindex == o->device || !running(nl, a->ifindex, last) || !o->bound(o->ctx, &a->ip))
+		return UNFIT;
+	if (!a->deprecated && o->in_use(o->ctx, &a->ip))
+		return IN_USE;
+	if (!o->in_use(o->ctx, &a->ip) && likely_inner(o, &a->ip))
+		return UNFIT;
+	return a->deprecated ? DEPRECATED : PREFERRED;
+}
+
+static bool any_of_family(const struct ip *v, size_t n, uint8_t family)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i].family == family)
+			return true;
+	return false;
+}
+
+static bool known_already(const struct ip *v, size_t n, const struct ip *ip)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ip_eq(&v[i], ip))
+			return true;
+	return false;
+}
+
+static size_t take_ranked(const struct collect *c, const uint8_t *rank, enum rank wanted,
+			  struct ip *ret, size_t n)
+{
+	const size_t better = n;
+
+	for (size_t i = 0; i < c->n && n < HOSTNET_OUTER_MAX; i++) {
+		const struct ip *ip = &c->v[i].ip;
+
+		if (rank[i] != wanted || known_already(ret, n, ip) ||
+		    (wanted == DEPRECATED && any_of_family(ret, better, ip->family)))
+			continue;
+		ret[n++] = *ip;
+	}
+	return n;
+}
+
+static enum status choose(struct plat_nl *nl, const struct hostnet_outer *o,
+			  const struct collect *c, struct ip *ret, size_t *ret_n)
+{
+	uint8_t *rank = calloc(c->n + 1, sizeof(*rank));
+	struct plat_link last = { 0 };
+	size_t n = 0;
+
+	if (!rank || c->nomem) {
+		free(rank);
+		return ST_NOMEM;
+	}
+	for (size_t i = 0; i < c->n; i++)
+		rank[i] = (uint8_t)rank_of(nl, o, &c->v[i], &last);
+	for (enum rank r = IN_USE; r < UNFIT; r++)
+		n = take_ranked(c, rank, r, ret, n);
+	free(rank);
+	*ret_n = n;
+	return ST_OK;
+}
+
+enum status hostnet_outer(struct plat_nl *nl, const struct hostnet_outer *o, struct text *why,
+			  struct ip *ret, size_t *ret_n)
+{
+	struct collect c = { 0 };
+	enum status st = plat_addr_each(nl, on_addr, &c, why);
+
+	if (st == ST_OK)
+		st = choose(nl, o, &c, ret, ret_n);
+	free(c.v);
+	return st;
 }
 
 /* ---- MTU --------------------------------------------------------------------------------- */
@@ -121,6 +232,8 @@ static struct esp_shape widest(const struct conf *conf)
 struct smallest {
 	struct plat_nl *nl;
 	struct esp_shape shape;
+	int device; /* ours: no way out */
+	unsigned asked; /* addresses of peers */
 	uint32_t inner; /* 0: nothing known yet */
 };
 
@@ -153,11 +266,12 @@ static void take_devices(struct smallest *s)
 
 	(void)!plat_addr_each(s->nl, on_addr, &c, &why);
 	for (size_t i = 0; i < c.n; i++)
-		take(s, device_mtu(s->nl, c.v[i].ifindex), c.v[i].ip.family);
+		if (c.v[i].ifindex != s->device)
+			take(s, device_mtu(s->nl, c.v[i].ifindex), c.v[i].ip.family);
 	free(c.v);
 }
 
-/* False when it is a name. */
+/* False when it is a name, or one of too many. */
 static bool take_host(struct smallest *s, const char *host)
 {
 	char ignored[8];
@@ -165,7 +279,7 @@ static bool take_host(struct smallest *s, const char *host)
 	struct plat_path path;
 	struct ip ip;
 
-	if (ip_parse(host, &ip) != ST_OK)
+	if (s->asked++ >= HOSTNET_PEERS_MAX || ip_parse(host, &ip) != ST_OK)
 		return false;
 	if (plat_route_get(s->nl, &ip, PLAT_MARK, &why, &path) == ST_OK)
 		take(s, path.mtu, ip.family);
@@ -216,10 +330,10 @@ static bool inner_ipv6(const struct conf *conf, const struct conf_creds *creds)
 }
 
 uint16_t hostnet_mtu(struct plat_nl *nl, const struct conf *conf, const struct conf_creds *creds,
-		     uint16_t known)
+		     int device, uint16_t known)
 {
 	const uint32_t floor = inner_ipv6(conf, creds) ? MTU_FLOOR_6 : MTU_FLOOR_4;
-	struct smallest s = { .nl = nl, .shape = widest(conf) };
+	struct smallest s = { .nl = nl, .shape = widest(conf), .device = device };
 	bool all_known = true;
 
 	for (const struct conf_peer *p = conf->peers; p; p = p->next)

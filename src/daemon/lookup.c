@@ -58,28 +58,49 @@ void lookups_free(struct lookups *l)
 	free(l);
 }
 
-/* Addresses that no route or no socket of ours leads to are left out; the last obstacle is told. */
-static size_t with_sources(struct lookups *l, const struct plat_resolved *r,
+/* A link-local address is what the kernel falls back to while another one is still tentative. */
+static bool can_reach(const struct ip *from, const struct ip *to)
+{
+	return from->family == to->family && (!ip_is_link_local(from) || ip_is_link_local(to));
+}
+
+/* The address that we would send from: what the kernel would take, or else another one that a
+ * socket of ours is bound to, if there is a way from that. */
+static bool find_source(struct lookups *l, const struct ip *to, struct text *why, struct ip *ret)
+{
+	struct plat_path path;
+	char buf[IP_TEXT_MAX];
+	struct ip from;
+
+	if (plat_route_get(l->nl, to, PLAT_MARK, why, &path) != ST_OK)
+		return false;
+	if (!can_reach(&path.src, to)) {
+		text_fmt(why, "%s: the host has no address to reach it from", ip_text(to, buf));
+		return false;
+	}
+	from = underlay_source(l->u, &path.src);
+	if (from.family == 0) {
+		text_fmt(why, "%s: no listening socket of its family", ip_text(to, buf));
+		return false;
+	}
+	*ret = from;
+	return ip_eq(&from, &path.src) ||
+	       plat_route_get_from(l->nl, to, &from, PLAT_MARK, why, &path) == ST_OK;
+}
+
+/* Addresses that no route or no socket of ours leads to are left out; the obstacles are told. */
+static size_t with_sources(struct lookups *l, const struct ip *to, size_t n_to,
 			   struct ike_address *ret, struct text *why)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < r->n; i++) {
-		struct plat_path path;
-		char buf[IP_TEXT_MAX];
+	for (size_t i = 0; i < n_to; i++) {
 		struct ip from;
 
-		if (plat_route_get(l->nl, &r->ip[i], PLAT_MARK, why, &path) != ST_OK) {
+		if (find_source(l, &to[i], why, &from))
+			ret[n++] = (struct ike_address){ to[i], from };
+		else
 			text_add(why, "; ");
-			continue;
-		}
-		from = underlay_source(l->u, &path.src);
-		if (from.family == 0) {
-			text_fmt(why, "%s: no listening socket of its family; ",
-				 ip_text(&r->ip[i], buf));
-			continue;
-		}
-		ret[n++] = (struct ike_address){ r->ip[i], from };
 	}
 	return n;
 }
@@ -96,7 +117,7 @@ static void resolved(void *ctx, const struct plat_resolved *r)
 	size_t n = 0;
 
 	if (r->status == ST_OK)
-		n = with_sources(l, r, addrs, &why);
+		n = with_sources(l, r->ip, r->n, addrs, &why);
 	else
 		text_add(&why, r->error);
 	list_del(&k->node);
@@ -128,10 +149,29 @@ static void start_next(struct lookups *l)
 	}
 }
 
+/* What is no name needs nobody who answers: the way to a peer after a move is asked for like this,
+ * and must not wait behind names. */
+static void answer_address(struct lookups *l, uint64_t id, const struct ip *ip)
+{
+	struct ike_address addr;
+	char name[IP_TEXT_MAX], buf[512];
+	struct text why = TEXT_OF(buf);
+	size_t n = with_sources(l, ip, 1, &addr, &why);
+
+	l->fn(l->ctx, id, ip_text(ip, name), &addr, n, buf);
+}
+
 void lookups_start(struct lookups *l, uint64_t id, const char *name)
 {
 	size_t n = strlen(name) + 1;
-	struct lookup *k = calloc(1, sizeof(*k) + n);
+	struct lookup *k;
+	struct ip ip;
+
+	if (ip_parse(name, &ip) == ST_OK) {
+		answer_address(l, id, &ip);
+		return;
+	}
+	k = calloc(1, sizeof(*k) + n);
 
 	if (!k) {
 		l->fn(l->ctx, id, name, NULL, 0, "out of memory");

@@ -24,5 +24,6 @@ MUST enum status lookups_new(uv_loop_t *loop, struct plat_nl *nl, const struct u
 /* No answer comes any more. */
 void lookups_free(struct lookups *l);
 
-/* Answered exactly once, later, in the order asked as far as the resolver allows. */
+/* Answered exactly once: an address at once, before this returns; a name later, in the order asked
+ * as far as the resolver allows. */
 void lookups_start(struct lookups *l, uint64_t id, const char *name);

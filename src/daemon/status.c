@@ -97,6 +97,9 @@ static bool host_counter(const void *host, size_t index, const char **ret_name, 
 		[HOST_TX_FULL] = "host.tx.full",
 		[HOST_LOOKUP_FAILED] = "host.lookup.failed",
 		[HOST_KEYLOG_FAILED] = "host.keylog.failed",
+		[HOST_NET_LOOKS] = "host.net.looks",
+		[HOST_NET_PUT_OFF] = "host.net.put_off",
+		[HOST_CLOCK_SET] = "host.clock.set",
 	};
 	const struct host *h = host;
 

@@ -18,6 +18,7 @@
 #include "daemon/hostnet.h"
 #include "daemon/jobs.h"
 #include "daemon/lookup.h"
+#include "daemon/roam.h"
 #include "daemon/translate.h"
 #include "plat/plat.h"
 
@@ -394,8 +395,37 @@ static void test_mtu(void **state)
 				: "",
 			 rows[i].peer);
 		n->conf = parse(&n->errs, buf);
-		assert_int_equal(hostnet_mtu(n->nl, n->conf, NULL, 0), rows[i].want);
+		assert_int_equal(hostnet_mtu(n->nl, n->conf, NULL, 0, 0), rows[i].want);
 	}
+}
+
+/* ---- how often the network is looked at ---------------------------------------------------- */
+
+/* As many at once as there are, then as many in a second; a pause fills it up again. */
+static void test_roam_pace(void **state)
+{
+	struct roam_pace p = { 0 };
+	mono_t now = { dur_s(1000).ns }, when = { 0 };
+	unsigned looks = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < ROAM_LOOKS_AT_ONCE; i++)
+		assert_true(roam_pace_take(&p, now, &when));
+	assert_false(roam_pace_take(&p, now, &when));
+	assert_int_equal(mono_since(when, now).ns, dur_s(1).ns / ROAM_LOOKS_PER_S);
+	now = when;
+	assert_true(roam_pace_take(&p, now, &when));
+	assert_false(roam_pace_take(&p, now, &when));
+	/* A storm of a minute: a million news. */
+	for (unsigned i = 0; i < 1000000; i++) {
+		now = mono_add(now, (dur_t){ 60000 });
+		looks += roam_pace_take(&p, now, &when);
+	}
+	assert_int_equal(looks, 60 * ROAM_LOOKS_PER_S);
+	now = mono_add(now, dur_s(ROAM_LOOKS_AT_ONCE / ROAM_LOOKS_PER_S));
+	for (unsigned i = 0; i < ROAM_LOOKS_AT_ONCE; i++)
+		assert_true(roam_pace_take(&p, now, &when));
+	assert_false(roam_pace_take(&p, now, &when));
 }
 
 /* ---- jobs -------------------------------------------------------------------------------- */
@@ -596,6 +626,8 @@ static void look_up(struct net *n, const char *listen, const char *name, struct 
 	struct underlay *u;
 	struct plat_ns in_ns;
 	uv_loop_t loop;
+	struct ip address;
+	bool is_address = ip_parse(name, &address) == ST_OK; /* is answered at once */
 
 	*ret = (struct looked_up){ 0 };
 	uv_loop_init(&loop);
@@ -605,11 +637,12 @@ static void look_up(struct net *n, const char *listen, const char *name, struct 
 	assert_int_equal(lookups_new(&loop, n->nl, u, on_lookup, ret, &l), ST_OK);
 	for (uint64_t id = 1; id <= 5; id++)
 		lookups_start(l, id, name);
-	assert_int_equal(ret->n, 0);
+	assert_int_equal(ret->n, is_address ? 5 : 0);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	assert_int_equal(ret->n, 5);
 	assert_int_equal(ret->ids, 0x3e);
-	lookups_start(l, 6, name); /* nobody waits for it */
+	if (!is_address)
+		lookups_start(l, 6, name); /* nobody waits for it */
 	lookups_free(l);
 	assert_int_equal(plat_loop_close(&loop), ST_OK);
 	assert_int_equal(ret->n, 5);
@@ -657,6 +690,7 @@ int main(void)
 		cmocka_unit_test(test_guarding_plan),
 		cmocka_unit_test(test_inner_mtu),
 		cmocka_unit_test(test_translate),
+		cmocka_unit_test(test_roam_pace),
 		cmocka_unit_test(test_jobs),
 		IN_NS(test_mtu),
 		IN_NS(test_underlay),
