@@ -132,7 +132,7 @@ static void tell_engine(struct host *h, bool routes)
 	memcpy(r->own, own, n * sizeof(*own));
 	r->n_own = n;
 	r->told = true;
-	// XX ike_network(h->ike, plat_now(), own, n);
+	ike_network(h->ike, plat_now(), own, n);
 	wiring_drain(h);
 }
 

@@ -278,6 +278,7 @@ json_t *status_json(const struct host *h)
 	}
 	put(o, "counters", counters);
 	put(o, "dataplane", dataplane_json(h));
+	put(o, "addresses", roam_json(h));
 	put(o, "block", guarding_json(h));
 	put(o, "networks", networks_json(h));
 	put(o, "signer", signer_json(h));
