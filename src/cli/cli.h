@@ -56,6 +56,7 @@ enum cli_exit cli_pki(const struct cli *cli);
 /* remote.c */
 enum cli_exit cli_status(const struct cli *cli);
 enum cli_exit cli_peers(const struct cli *cli);
+enum cli_exit cli_leases(const struct cli *cli);
 enum cli_exit cli_watch(const struct cli *cli);
 enum cli_exit cli_up(const struct cli *cli);
 enum cli_exit cli_down(const struct cli *cli);
@@ -63,9 +64,10 @@ enum cli_exit cli_rekey(const struct cli *cli);
 enum cli_exit cli_why(const struct cli *cli);
 enum cli_exit cli_reload(const struct cli *cli);
 
-/* peers.c, status.c, why.c: what the daemon answered, for people. */
+/* leases.c, peers.c, status.c, why.c: what the daemon answered, for people. */
 void cli_print_status(json_t *status);
-void cli_print_peers(json_t *result); /* a table */
+void cli_print_leases(json_t *result); /* tables */
+void cli_print_peers(json_t *result);
 void cli_print_peers_fully(json_t *result);
 void cli_print_why(json_t *result);
 

@@ -87,24 +87,29 @@ enum cli_exit cli_status(const struct cli *cli)
 	return show(cli, "status", cli_print_status);
 }
 
-/* ---- peers ---- */
+/* ---- peers, leases ---- */
 
-/* Takes the peers of `page` over; false at the end, or when the daemon goes in circles. */
-static bool append_page(json_t *all, json_t *page, json_int_t *after)
+/* Takes the list of `page` over, and what else it says; false at the end, or when the daemon goes
+ * in circles. */
+static bool append_page(json_t *all, const char *what, json_t *page, json_int_t *after)
 {
-	json_t *list = json_object_get(page, "peers");
+	json_t *list = json_object_get(all, what);
 	json_int_t next = cli_int(page, "next");
 
-	if (json_array_extend(json_object_get(all, "peers"), list))
+	if (json_array_extend(list, json_object_get(page, what)))
 		return false;
-	json_object_set(all, "total", json_object_get(page, "total"));
+	json_object_del(page, what);
+	json_object_del(page, "next");
+	json_object_update(all, page);
 	if (next <= *after)
 		return false;
 	*after = next;
 	return true;
 }
 
-static enum cli_exit all_pages(const struct cli *cli, struct ctl_client *c, json_t *all)
+/* `what` is the name of the command, and of the list in its answer. */
+static enum cli_exit all_pages(const struct cli *cli, struct ctl_client *c, const char *what,
+			       json_t *all)
 {
 	json_int_t after = 0;
 	bool more = true;
@@ -115,10 +120,10 @@ static enum cli_exit all_pages(const struct cli *cli, struct ctl_client *c, json
 
 		if (args && cli->arg)
 			json_object_set_new(args, "peer", json_string(cli->arg));
-		code = call(cli, c, "peers", args, &page);
+		code = call(cli, c, what, args, &page);
 		if (code != CLI_OK)
 			return code;
-		more = append_page(all, page, &after);
+		more = append_page(all, what, page, &after);
 		json_decref(page);
 	}
 	return CLI_OK;
@@ -146,9 +151,27 @@ enum cli_exit cli_peers(const struct cli *cli)
 	enum cli_exit code = dial(cli, &c);
 
 	if (code == CLI_OK) {
-		code = all_pages(cli, c, all);
+		code = all_pages(cli, c, "peers", all);
 		if (code == CLI_OK)
 			code = print_peers(cli, all);
+		ctl_client_free(c);
+	}
+	json_decref(all);
+	return code;
+}
+
+enum cli_exit cli_leases(const struct cli *cli)
+{
+	json_t *all = json_pack("{s:[]}", "leases");
+	struct ctl_client *c;
+	enum cli_exit code = dial(cli, &c);
+
+	if (code == CLI_OK) {
+		code = all_pages(cli, c, "leases", all);
+		if (code == CLI_OK && cli->json)
+			cli_print_json(all, false);
+		else if (code == CLI_OK)
+			cli_print_leases(all);
 		ctl_client_free(c);
 	}
 	json_decref(all);

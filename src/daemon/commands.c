@@ -1,4 +1,5 @@
 /* commands.c - what the control socket can ask of the daemon. */
+#include "daemon/leases.h"
 #include "daemon/reload.h"
 #include "daemon/status.h"
 #include "daemon/why.h"
@@ -64,6 +65,18 @@ static json_t *cmd_peers(struct host *h, json_t *request, struct text *error)
 		return NULL;
 	page.limit = (size_t)limit;
 	return or_no_memory(status_peers_json(h, &page), error);
+}
+
+static json_t *cmd_leases(struct host *h, json_t *request, struct text *error)
+{
+	struct leases_page page = { 0 };
+	uint64_t limit = STATUS_PAGE;
+
+	if (!number_arg(request, "after", 0, INT64_MAX, error, &page.after) ||
+	    !number_arg(request, "limit", 1, STATUS_PAGE_MAX, error, &limit))
+		return NULL;
+	page.limit = (size_t)limit;
+	return or_no_memory(leases_json(h, &page), error);
 }
 
 static json_t *cmd_reload(struct host *h, json_t *request, struct text *error)
@@ -166,9 +179,9 @@ static json_t *cmd_down(struct host *h, json_t *request, struct text *error)
 }
 
 static const struct command commands[] = {
-	{ "down", cmd_down },     { "peers", cmd_peers },   { "rekey", cmd_rekey },
-	{ "reload", cmd_reload }, { "status", cmd_status }, { "up", cmd_up },
-	{ "why", cmd_why },
+	{ "down", cmd_down },   { "leases", cmd_leases }, { "peers", cmd_peers },
+	{ "rekey", cmd_rekey }, { "reload", cmd_reload }, { "status", cmd_status },
+	{ "up", cmd_up },       { "why", cmd_why },
 };
 
 json_t *commands_handle(void *host, const char *cmd, json_t *request, struct text *error)

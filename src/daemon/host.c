@@ -4,6 +4,7 @@
 
 #include "daemon/confine.h"
 #include "daemon/hostnet.h"
+#include "daemon/leases.h"
 #include "daemon/translate.h"
 
 obs_time host_time(void)
@@ -172,6 +173,8 @@ enum status host_start(struct host *h, struct conf_errors *errs, struct text *wh
 	if (st == ST_OK)
 		st = wiring_start(h, why);
 	if (st == ST_OK)
+		st = leases_start(h, why);
+	if (st == ST_OK)
 		st = guarding_watch(h, why);
 	if (st == ST_OK)
 		st = roam_start(h, why);
@@ -217,6 +220,7 @@ static void stop_watching(struct host *h)
 
 static void free_engine(struct host *h)
 {
+	leases_stop(h);
 	jobs_free(h->jobs);
 	lookups_free(h->lookups);
 	ike_free(h->ike);

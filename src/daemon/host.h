@@ -73,6 +73,7 @@ struct host {
 	struct journal *journal;
 	struct crypto_openssl *crypto;
 	struct ike *ike;
+	struct leases *leases; /* NULL: nobody is given addresses */
 	struct plat_timer *deadline;
 	struct roam *roam;
 	struct trim trim;

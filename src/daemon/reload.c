@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "daemon/guarding.h"
+#include "daemon/leases.h"
 #include "daemon/translate.h"
 
 #define DIFF_ARENA ((size_t)16 << 20)
@@ -216,6 +217,7 @@ static enum status adopt(struct host *h, struct fresh *f, struct text *why)
 	guarding_follow(h);
 	if (st != ST_OK)
 		return st;
+	leases_follow(h);
 	st = signer_commit(h->signer, why);
 	if (st != ST_OK)
 		lost_signer(h, why->p);

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "daemon/leases.h"
+
 /* Texts of identities, proposals and selectors for people; longer ones end in "...". */
 #define TEXT_MAX 512
 
@@ -120,6 +122,8 @@ static enum status add_counters(const struct host *h, json_t *o)
 		st = obs_counters_add(o, ctl_server_counter, h->ctl);
 	if (st == ST_OK)
 		st = obs_counters_add(o, guarding_counter, h);
+	if (st == ST_OK)
+		st = obs_counters_add(o, leases_counter, h);
 	return st;
 }
 
@@ -282,6 +286,8 @@ json_t *status_json(const struct host *h)
 	put(o, "block", guarding_json(h));
 	put(o, "networks", networks_json(h));
 	put(o, "signer", signer_json(h));
+	if (h->leases)
+		put(o, "store", leases_status_json(h));
 	return o;
 }
 

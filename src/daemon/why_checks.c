@@ -6,6 +6,7 @@
  * the exchange did not succeed, it has them, and the checks after it are "unknown" and say what we
  * would have: one of them it was.
  */
+#include "daemon/leases.h"
 #include "daemon/why.h"
 
 #include "pki/pki.h"
@@ -748,6 +749,22 @@ static void check_block(struct checks *k)
 	end(k, &r);
 }
 
+/* Who is to get an address gets it stored first. */
+static void check_store(struct checks *k)
+{
+	const char *trouble = leases_trouble(k->w->h);
+	struct row r;
+
+	if (k->w->conf->n_pool == 0)
+		return;
+	begin(&r, "store", trouble ? FAILED : OK);
+	text_add(&r.t, trouble ? trouble : "inner addresses are on the disk before they are given");
+	if (trouble)
+		text_add(&r.c, "the disk or the file; the daemon notices by itself.  Tunnels that "
+			       "are up go on meanwhile");
+	end(k, &r);
+}
+
 /* ---- all --------------------------------------------------------------------------------- */
 
 static void ways(struct checks *k)
@@ -786,6 +803,7 @@ json_t *why_checks_json(const struct why *w)
 	}
 	if (w->conf) {
 		proofs(&k);
+		check_store(&k);
 		check_child(&k);
 	} else {
 		check_nobody(&k);

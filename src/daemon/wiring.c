@@ -3,6 +3,7 @@
  */
 #include "daemon/host.h"
 #include "daemon/learn.h"
+#include "daemon/leases.h"
 #include "daemon/reload.h"
 
 /* ---- outputs ----------------------------------------------------------------------------- */
@@ -64,8 +65,7 @@ static void carry_out(struct host *h, const struct ike_out *o)
 	case IKE_OUT_JOB: jobs_start(h->jobs, o->u.job.id, o->u.job.job); break;
 	case IKE_OUT_CANCEL: jobs_cancel(h->jobs, o->u.cancel); break;
 	case IKE_OUT_RESOLVE: lookups_start(h->lookups, o->u.resolve.id, o->u.resolve.name); break;
-	/* There is no store yet: nothing survives a crash. */
-	case IKE_OUT_STORE: ike_stored(h->ike, plat_now(), o->u.store.id, ST_IO); break;
+	case IKE_OUT_STORE: leases_store(h, o->u.store.id, &o->u.store.op); break;
 	case IKE_OUT_INNER: break;
 	case IKE_OUT_EVENT: event_out(h, o->u.event); break;
 	case IKE_OUT_TRACE: obs_log_trace(&h->log, host_time(), &o->u.trace); break;

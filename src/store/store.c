@@ -43,7 +43,7 @@ struct store {
 
 	uv_mutex_t lock;
 	uv_cond_t work; /* for the thread: there is something to do */
-	uv_cond_t looked; /* for store_new(): it has been opened, or not */
+	uv_cond_t looked; /* for store_await(): it has been opened, or not */
 	struct list queue;
 	struct list results;
 	struct store_state state;
@@ -550,13 +550,17 @@ enum status store_new(uv_loop_t *loop, const struct store_conf *conf, const stru
 		uv_close((uv_handle_t *)&s->async, closed);
 		return ST_IO;
 	}
+	*ret_store = s;
+	return ST_OK;
+}
+
+void store_await(struct store *s)
+{
 	uv_mutex_lock(&s->lock);
 	while (!s->first_look)
 		uv_cond_wait(&s->looked, &s->lock);
 	uv_mutex_unlock(&s->lock);
-	*ret_store = s;
 	tell_all(s);
-	return ST_OK;
 }
 
 void store_free(struct store *s)

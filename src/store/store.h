@@ -8,9 +8,9 @@
  * as the disk keeps its word, a loss of power; what was reported as failed may have happened or
  * not, and whoever asked must not act as if it had.
  *
- *	store_new()     opens, checks, hands out all records, in the calling thread's time
- *	store_submit()  -> done(), from the loop
- *	                -> state(), from the loop: the store fell ill, or is well again
+ *	store_new()     -> lease(), for each that is in it, before any done()
+ *	store_submit()  -> done()
+ *	                -> state(): the store is well, has fallen ill, is well again
  *
  * While it is ill (disk full or read-only, file damaged, foreign, of a newer version, locked, gone)
  * every operation fails at once with ST_IO, and the store looks after the disk by itself: it is
@@ -87,7 +87,7 @@ struct store_counts {
 
 struct store;
 
-/* All are called in the loop's thread, `lease` also in store_new(). */
+/* All are called by the loop, or in store_await(). */
 struct store_fns {
 	void (*done)(void *ctx, uint64_t id, enum status st);
 	void (*state)(void *ctx, const struct store_state *state);
@@ -104,10 +104,11 @@ struct store_conf {
 #define STORE_FILE "store.db"
 #define STORE_RETRY ((dur_t){ 1000000000 })
 
-/* An ill store is no failure: the first state() says what is wrong, in this call. ST_NOMEM, ST_IO:
- * no thread can be had. */
+/* An ill store is no failure.  ST_NOMEM, ST_IO: no thread can be had. */
 MUST enum status store_new(uv_loop_t *loop, const struct store_conf *conf,
 			   const struct store_fns *fns, struct store **ret_store);
+/* Until it was opened, or turned out to be ill: for the start, when the loop does not run yet. */
+void store_await(struct store *s);
 /* What waits is still carried out, if the store is well; nothing is called any more.  Takes NULL.
  */
 void store_free(struct store *s);

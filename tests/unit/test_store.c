@@ -98,6 +98,7 @@ static void begin(void)
 	w.result_before_lease = false;
 	assert_int_equal(uv_loop_init(&w.loop), 0);
 	assert_int_equal(store_new(&w.loop, &conf, &fns, &w.store), ST_OK);
+	store_await(w.store);
 	assert_int_equal(w.states, 1);
 }
 
@@ -715,6 +716,7 @@ static void in_use(void **state)
 	(void)state;
 	assert_int_equal(uv_loop_init(&loop), 0);
 	assert_int_equal(store_new(&loop, &conf, &fns, &first), ST_OK);
+	store_await(first);
 	assert_true(w.state.well);
 	begin();
 	assert_false(w.state.well);
