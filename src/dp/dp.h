@@ -122,6 +122,9 @@ struct dp_counters {
 	uint64_t packets_in, bytes_in; /* inner bytes, accepted */
 	uint64_t packets_out, bytes_out;
 	uint64_t dropped_in; /* replay, selectors */
+	/* Since something authentic came in on any child of its peer, and since something went out
+	 * on any, to a fraction of DP_SILENCE_MS; or since there is a child of it. */
+	dur_t since_in, since_out;
 };
 
 enum dp_report_kind {
@@ -175,7 +178,7 @@ struct dp_report {
 			bool ours; /* our own stack says so, and is right */
 		} pmtu;
 		struct {
-			dp_child_id id; /* of the peer, and in use for sending */
+			dp_child_id id; /* of the peer */
 		} silent;
 		struct {
 			dp_child_id id; /* one of those that send there */

@@ -44,6 +44,9 @@ struct dut {
 	struct endpoint local;
 	struct endpoint remote[NETS];
 	uint64_t ops;
+	mono_t clock; /* of the fake */
+	size_t n_silent;
+	dp_child_id silent; /* the last SILENT */
 	struct gso joined; /* what TUN got last, and which piece of it comes next */
 	size_t next;
 };
@@ -283,12 +286,24 @@ static inline size_t net_gets(struct dut *d, uint8_t *ret, int *ret_i)
 
 /* ---- operations and reports ---------------------------------------------------------------- */
 
+/* SILENT comes whenever a test happens to take long, so it is noted and not handed out. */
+static inline bool dut_next(struct dut *d, struct dp_report *ret)
+{
+	while (d->dp->ops->report(d->dp, ret)) {
+		if (ret->kind != DP_REPORT_SILENT)
+			return true;
+		d->n_silent++;
+		d->silent = ret->u.silent.id;
+	}
+	return false;
+}
+
 static inline struct dp_report dut_any_report(struct dut *d)
 {
 	struct dp_report r;
 	int fd = d->dp->ops->fd(d->dp);
 
-	while (!d->dp->ops->report(d->dp, &r)) {
+	while (!dut_next(d, &r)) {
 		assert_true(fd >= 0); /* the fake has it at once */
 		wait_any(&fd, 1);
 	}
@@ -312,7 +327,7 @@ static inline size_t dut_reports(struct dut *d, enum dp_report_kind kind)
 	struct dp_report r;
 	size_t n = 0;
 
-	while (d->dp->ops->report(d->dp, &r))
+	while (dut_next(d, &r))
 		n += r.kind == kind;
 	return n;
 }

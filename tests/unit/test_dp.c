@@ -735,6 +735,8 @@ static void counters(void **state)
 	assert_int_equal(r.kind, DP_REPORT_DONE);
 	assert_true(r.u.done.op == 12345);
 	assert_true(d->dp->ops->child_counters(d->dp, 1, &c));
+	c.since_in = r.u.done.counters.since_in; /* see test_dp_silence.c */
+	c.since_out = r.u.done.counters.since_out;
 	assert_memory_equal(&c, &r.u.done.counters, sizeof(c));
 	assert_true(c.packets_out == 2 && c.bytes_out == 150);
 	assert_true(c.packets_in == 1 && c.bytes_in == 70 && c.dropped_in == 0);

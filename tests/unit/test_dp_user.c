@@ -161,13 +161,13 @@ static void learnt_mtu_is_reported_and_expires(void **state)
 	narrow(d, 1280);
 	assert_int_equal(pmtu_outer(q, p), 1280);
 	assert_int_equal(pmtu_inner(q, p, esp_out_shape(c->out)), INNER_1280);
-	assert_true(d->dp->ops->report(d->dp, &r));
+	assert_true(dut_next(d, &r));
 	assert_int_equal(r.kind, DP_REPORT_PMTU);
 	assert_int_equal(r.u.pmtu.mtu, 1280);
 	assert_true(endpoint_eq(&r.u.pmtu.remote, &d->remote[0]));
 	narrow(d, 1400); /* never up */
 	assert_int_equal(pmtu_outer(q, p), 1280);
-	assert_false(d->dp->ops->report(d->dp, &r));
+	assert_false(dut_next(d, &r));
 	q->now_ns += dur_s(DP_PMTU_EXPIRY_S).ns - 1;
 	assert_int_equal(pmtu_outer(q, p), 1280);
 	q->now_ns += 1;
@@ -215,7 +215,7 @@ static void mtu_of_others_is_reported(void **state)
 	other.ip.b[3]++;
 	pmtu_learn(q, &other, 1000, 1500, false);
 	assert_int_equal(pmtu_outer(q, p), 65535);
-	assert_true(d->dp->ops->report(d->dp, &r));
+	assert_true(dut_next(d, &r));
 	assert_int_equal(r.kind, DP_REPORT_PMTU);
 	assert_int_equal(r.u.pmtu.mtu, 1000);
 	assert_true(endpoint_eq(&r.u.pmtu.remote, &other));
@@ -1253,7 +1253,7 @@ static void ike_and_keepalives(void **state)
 	int fd = d->dp->ops->fd(d->dp);
 	struct dp_report r;
 
-	assert_false(d->dp->ops->report(d->dp, &r));
+	assert_false(dut_next(d, &r));
 	assert_false(dp_user_ike(d->dp, &in));
 	assert_true(nothing_at(fd));
 	net_sends(d, 0, BYTES_OF(keepalive));
@@ -1264,7 +1264,7 @@ static void ike_and_keepalives(void **state)
 	assert_true(queue_of(d)->host_waiting);
 	user_signal_host(queue_of(d)->u); /* the end of a turn */
 	assert_false(nothing_at(fd));
-	assert_false(d->dp->ops->report(d->dp, &r));
+	assert_false(dut_next(d, &r));
 	assert_false(nothing_at(fd)); /* there is a datagram still */
 	assert_true(dp_user_ike(d->dp, &in));
 	assert_int_equal(in.n, 5);
@@ -1333,9 +1333,9 @@ static void numbers_run_out(void **state)
 	assert_int_equal(next_out(d, got), 60);
 	assert_int_equal(next_out(d, got), 60);
 	assert_int_equal(next_out(d, got), 0);
-	assert_true(d->dp->ops->report(d->dp, &r));
+	assert_true(dut_next(d, &r));
 	assert_true(r.kind == DP_REPORT_EXPIRE && r.u.expire.hard && r.u.expire.id == 2);
-	assert_false(d->dp->ops->report(d->dp, &r));
+	assert_false(dut_next(d, &r));
 	turn_out(d, udp4(buf, 60, 1, 3, 1));
 	assert_int_equal(next_out(d, got), 0);
 	assert_true(counted(d, "tx.no_sa") == 2 && counted(d, "tx.discard") == 1);

@@ -60,6 +60,7 @@ static void child_free(struct fake *f, struct fake_child *c)
 	esp_out_free(c->out);
 	esp_in_free(c->in);
 	esp_ts_free(c->ts);
+	fake_peer_unref(f, c->peer);
 	mem_free(f->mem, c->ways);
 	mem_free(f->mem, c);
 }
@@ -83,6 +84,10 @@ static enum status child_build(struct fake *f, const struct dp_child *c, struct 
 		st = esp_out_new(f->mem, c->spi_out, &c->out, c->esn, &to->out);
 	if (st == ST_OK)
 		st = esp_in_new(f->mem, c->spi_in, &c->in, c->esn, c->window, &to->in);
+	if (st == ST_OK) {
+		to->peer = fake_peer_ref(f, c->peer);
+		st = to->peer ? ST_OK : ST_NOMEM;
+	}
 	return st;
 }
 
@@ -217,6 +222,15 @@ static enum status trap_del(struct fake *f, dp_peer_id peer)
 	return ST_OK;
 }
 
+static struct dp_counters counters(const struct fake *f, const struct fake_child *c)
+{
+	struct dp_counters n = c->counters;
+
+	n.since_in = mono_since(f->now, c->peer->heard);
+	n.since_out = mono_since(f->now, c->peer->sent);
+	return n;
+}
+
 static enum status path_mtu(struct fake *f, const struct ip *remote, uint16_t mtu)
 {
 	struct fake_path *p = fake_path_to(f, remote);
@@ -249,7 +263,7 @@ static enum status carry_out(struct fake *f, const struct dp_op *op, struct dp_c
 		c = child_by_id(f, op->u.id);
 		if (!c)
 			return ST_INVAL;
-		*ret = c->counters;
+		*ret = counters(f, c);
 		return ST_OK;
 	case DP_TRAP_ADD: return trap_add(f, op);
 	case DP_TRAP_DEL: return trap_del(f, op->u.peer);
@@ -420,7 +434,7 @@ static bool child_counters(struct dp *dp, dp_child_id id, struct dp_counters *re
 	const struct fake_child *c = child_by_id(fake_of(dp), id);
 
 	if (c)
-		*ret = c->counters;
+		*ret = counters(fake_of(dp), c);
 	return c != NULL;
 }
 
@@ -462,6 +476,7 @@ enum status dp_fake_new(const struct alloc *mem, struct dp **ret_dp)
 		return ST_NOMEM;
 	f->dp.ops = &ops;
 	f->mem = mem;
+	list_init(&f->peers);
 	list_init(&f->children);
 	list_init(&f->traps);
 	list_init(&f->paths);

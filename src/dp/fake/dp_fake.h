@@ -10,7 +10,8 @@
  *	dp_fake_in(b, packet)  ->  dp_fake_next_in(b, &packet)
  *
  * Time: DP_ACQUIRE_INTERVAL, DP_PROBE_INTERVAL and the pause between UNKNOWN_SPI reports pass when
- * the test says so (dp_fake_interval).
+ * the test says so (dp_fake_interval). Silence is looked for when the test asks (dp_fake_look), by
+ * the clock that it sets (dp_fake_time).
  */
 #pragma once
 
@@ -60,6 +61,13 @@ MUST enum status dp_fake_report(struct dp *dp, const struct dp_report *r);
 
 /* Lets the interval between ACQUIRE, PROBE and UNKNOWN_SPI reports pass. */
 void dp_fake_interval(struct dp *dp);
+
+/* The time is that, from now on. */
+void dp_fake_time(struct dp *dp, mono_t now);
+/* Reports SILENT about whoever has been silent for DP_SILENCE_MS by now. */
+void dp_fake_look(struct dp *dp);
+/* When it would report the first, should nothing be heard; MONO_NEVER: nobody owes an answer. */
+mono_t dp_fake_deadline(const struct dp *dp);
 
 /* ---- packets ---- */
 

@@ -1,6 +1,6 @@
 /*
  * internal.h - objects of the fake: dp_fake.c has operations and reports, packets.c what happens to
- * packets.
+ * packets, silence.c what happens to none.
  */
 #pragma once
 
@@ -14,8 +14,22 @@ struct fake_ways {
 	struct prefix v[];
 };
 
+/* Who has children; see silence.c. */
+struct fake_peer {
+	struct list node;
+	dp_peer_id id;
+	unsigned refs; /* children */
+	mono_t sent, heard;
+	dp_child_id child; /* that sent */
+	bool asked; /* nothing was heard since `since`, when something was sent */
+	mono_t since;
+	mono_t not_before; /* is it asked again */
+	unsigned reports; /* SILENT, since it was last heard */
+};
+
 struct fake_child {
 	struct list node;
+	struct fake_peer *peer;
 	struct dp_child c; /* keys and selectors wiped */
 	uint64_t sends_since; /* order in which children began to send; 0 does not */
 	bool quiet; /* never again */
@@ -70,6 +84,8 @@ struct script {
 struct fake {
 	struct dp dp;
 	const struct alloc *mem;
+	mono_t now;
+	struct list peers;
 	struct list children;
 	struct list traps;
 	struct list paths;
@@ -103,6 +119,12 @@ void fake_empty(struct fake *f, struct list *l);
 bool fake_push_report(struct fake *f, const struct dp_report *r);
 /* Sends what waited for a child of this peer. */
 void fake_send_held(struct fake *f, struct fake_child *c);
+
+/* silence.c */
+struct fake_peer *fake_peer_ref(struct fake *f, dp_peer_id id); /* NULL: no memory */
+void fake_peer_unref(struct fake *f, struct fake_peer *p); /* takes NULL */
+void fake_peer_sent(struct fake *f, const struct fake_child *c);
+void fake_peer_heard(struct fake *f, const struct fake_child *c);
 
 /* dp_fake.c */
 struct fake_child *fake_child_by_spi(const struct fake *f, uint32_t spi);

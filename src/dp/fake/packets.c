@@ -96,6 +96,7 @@ static void seal(struct fake *f, struct fake_child *c, struct bytes inner, uint8
 		return;
 	}
 	list_add_tail(&f->to_network, &it->node);
+	fake_peer_sent(f, c);
 	c->counters.packets_out++;
 	c->counters.bytes_out += inner.n;
 	check_limits(f, c, c->counters.packets_out, c->counters.bytes_out);
@@ -368,6 +369,8 @@ static enum esp_fault open_packet(struct fake *f, struct fake_child *c, struct i
 		return e;
 	bulk_open(&op, 1);
 	e = esp_in_finish(c->in, &pkt, op.ok, &ip, &inner);
+	if (e != ESP_F_AUTH && e != ESP_F_REPLAY && e != ESP_F_OLD)
+		fake_peer_heard(f, c);
 	if (e != ESP_F_AUTH && e != ESP_F_REPLAY)
 		check_address(f, c, &pkt, &it->local, &it->remote);
 	if (e == ESP_OK)

@@ -23,8 +23,8 @@
  * One turn of a queue thread: wait; drain TUN into a batch - look up, segment, lay out - seal it,
  * send it in as few system calls as runs of equal packets allow; drain the sockets - split,
  * look up, open as a batch, check, coalesce, write to TUN.  Files: txin.c, txout.c; rxin.c,
- * rxout.c; offload.c is the arithmetic, udp.c the socket calls, pmtu.c path MTU, sadb.c what is
- * published, ops.c what the control thread does to it.
+ * rxout.c; offload.c is the arithmetic, udp.c the socket calls, pmtu.c path MTU, silence.c traffic
+ * without an answer, sadb.c what is published, ops.c what the control thread does to it.
  */
 #pragma once
 
@@ -60,6 +60,7 @@ enum {
 	STALLS = 64, /* flows that are watched at once, a power of two */
 	STALL_REPEATS =
 		2, /* a segment is sent again for the second time, with nothing in between */
+	WATCHED_MAX = 16384, /* peers of a queue that have not answered yet */
 	UDP_HDR_LEN = 8,
 };
 
@@ -85,6 +86,7 @@ enum user_counter {
 	C_TUN_ERROR,
 	C_TUN_COALESCED, /* packets that went with another in one write */
 	C_REPORT_LOST,
+	C_UNWATCHED, /* too many peers that have not answered yet */
 	C_PMTU_LEARNT,
 	C_PMTU_IGNORED, /* an ICMP message that said nothing believable */
 	C_PMTU_ASKED, /* probes are wanted */
@@ -149,6 +151,7 @@ struct child {
 	dp_child_id id;
 	uint32_t spi_in;
 	unsigned queue; /* that owns `in` */
+	struct peer *peer;
 	struct endpoint reported; /* last NEW_ADDRESS; queue thread */
 	_Atomic bool dead; /* past a hard limit */
 	_Atomic bool soft_reported;
@@ -157,7 +160,6 @@ struct child {
 	_Atomic uint64_t packets_out, bytes_out;
 	/* control thread */
 	struct map_node by_id;
-	struct peer *peer;
 	bool sends;
 	bool quiet; /* sends no more */
 	struct hops hops;
@@ -181,6 +183,12 @@ struct held {
 struct peer {
 	dp_peer_id id;
 	_Atomic int64_t acquire_ns; /* no ACQUIRE before */
+	/* Of all its children, in ticks (silence.c). */
+	_Atomic uint32_t sent; /* when the last packet was, or the peer was made */
+	_Atomic uint32_t heard; /* the same for authentic ones */
+	_Atomic uint32_t asked; /* the first packet that nothing was heard after; 0: not watched */
+	_Atomic uint32_t not_before; /* it is watched again */
+	_Atomic uint32_t reports; /* SILENT, since it was last heard */
 	pthread_mutex_t lock; /* of the four below */
 	struct held *held;
 	struct held **held_tail;
@@ -301,6 +309,10 @@ struct queue {
 	int wake; /* eventfd */
 	int tun;
 	int64_t now_ns;
+	uint32_t tick; /* the same, in ticks */
+	uint32_t looked; /* at what is watched */
+	unsigned n_watched;
+	uint32_t *watched; /* SPIs of children whose peers have not answered yet */
 	bool host_waiting; /* something was put into a ring for the host in this turn */
 	bool poked[DP_USER_MAX_QUEUES]; /* ... or for another queue */
 	struct ring from[DP_USER_MAX_QUEUES]; /* strangers */
@@ -458,6 +470,29 @@ void tun_deliver(struct queue *q, uint8_t *packet, const struct wire_ip *ip);
 void tun_flush(struct queue *q);
 /* At once, as it is. */
 void tun_write(struct queue *q, const struct vnet *v, const struct bytes *part, size_t parts);
+
+/* silence.c */
+uint32_t tick_of(int64_t ns);
+dur_t tick_since(uint32_t now, uint32_t then);
+void silence_init(struct peer *p);
+void silence_sent(struct queue *q, const struct child *c);
+void silence_heard(struct queue *q, struct peer *p);
+void silence_look(struct queue *q);
+/* How long a queue may wait until it looks again; -1: as long as it likes. */
+int silence_wait_ms(const struct queue *q);
+
+/* A packet was sent on that child; one that came on it is authentic. */
+static inline void peer_sent(struct queue *q, const struct child *c)
+{
+	if (atomic_load_explicit(&c->peer->sent, memory_order_relaxed) != q->tick)
+		silence_sent(q, c);
+}
+
+static inline void peer_heard(struct queue *q, const struct child *c)
+{
+	if (atomic_load_explicit(&c->peer->heard, memory_order_relaxed) != q->tick)
+		silence_heard(q, c->peer);
+}
 
 /* queue.c: reports what was reached, in one direction. */
 void child_check_limits(struct queue *q, struct child *c, uint64_t packets, uint64_t bytes);

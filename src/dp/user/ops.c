@@ -46,6 +46,7 @@ static enum status peer_ref(struct user *u, dp_peer_id id, struct peer **ret_pee
 			return ST_NOMEM;
 		p->id = id;
 		p->held_tail = &p->held;
+		silence_init(p);
 		pthread_mutex_init(&p->lock, NULL);
 		map_insert(&u->peers, &p->by_id, id_hash(&u->peers, id));
 	}
@@ -339,12 +340,17 @@ static enum status child_address(struct user *u, const struct dp_op *op)
 
 void ops_counters(const struct child *c, struct dp_counters *ret)
 {
+	struct peer *p = c->peer;
+	uint32_t now = tick_of(user_clock_ns());
+
 	*ret = (struct dp_counters){
 		.packets_in = atomic_load_explicit(&c->packets_in, memory_order_relaxed),
 		.bytes_in = atomic_load_explicit(&c->bytes_in, memory_order_relaxed),
 		.packets_out = atomic_load_explicit(&c->packets_out, memory_order_relaxed),
 		.bytes_out = atomic_load_explicit(&c->bytes_out, memory_order_relaxed),
 		.dropped_in = atomic_load_explicit(&c->dropped_in, memory_order_relaxed),
+		.since_in = tick_since(now, atomic_load_explicit(&p->heard, memory_order_relaxed)),
+		.since_out = tick_since(now, atomic_load_explicit(&p->sent, memory_order_relaxed)),
 	};
 }
 

@@ -131,12 +131,14 @@ static void *run(void *arg)
 	struct epoll_event e[EVENTS];
 
 	while (!atomic_load_explicit(&q->u->stop, memory_order_acquire)) {
-		int n = epoll_wait(q->epoll, e, EVENTS, -1);
+		int n = epoll_wait(q->epoll, e, EVENTS, silence_wait_ms(q));
 
 		qsbr_online(&q->u->qsbr, q->i);
 		q->now_ns = user_clock_ns();
+		q->tick = tick_of(q->now_ns);
 		for (int i = 0; i < n; i++)
 			handle(q, &e[i]);
+		silence_look(q);
 		end_turn(q);
 		if (qsbr_offline(&q->u->qsbr, q->i))
 			user_signal_host(q->u);
@@ -180,7 +182,8 @@ static enum status buffers(struct queue *q)
 	q->tx.scratch = mem_new(mem, RX_BUFFER);
 	q->tx.buf = mem_new(mem, TX_BYTES);
 	q->rx.bufs = mem_new(mem, RX_MESSAGES * RX_BUFFER);
-	if (st || !q->tx.read_buf || !q->tx.scratch || !q->tx.buf || !q->rx.bufs)
+	q->watched = mem_new(mem, WATCHED_MAX * sizeof(*q->watched));
+	if (st || !q->watched || !q->tx.read_buf || !q->tx.scratch || !q->tx.buf || !q->rx.bufs)
 		return ST_NOMEM;
 	return ST_OK;
 }
@@ -257,6 +260,7 @@ void queue_done(struct queue *q)
 	for (unsigned i = 0; i < DP_USER_MAX_QUEUES; i++)
 		ring_done(&q->from[i], mem);
 	mem_free(mem, q->io);
+	mem_free(mem, q->watched);
 	mem_free(mem, q->tx.read_buf);
 	mem_free(mem, q->tx.scratch);
 	/* Plaintext has been in it. */

@@ -173,6 +173,7 @@ static enum esp_fault finish(struct queue *q, const struct rx_packet *p, bool au
 
 	if (f == ESP_F_AUTH || f == ESP_F_REPLAY || f == ESP_F_OLD)
 		return f;
+	peer_heard(q, p->child);
 	check_address(q, p);
 	return f ? f : esp_in_check(p->child->ts, ip);
 }

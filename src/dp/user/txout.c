@@ -55,6 +55,7 @@ static void count_out(struct queue *q, struct child *c, size_t first, size_t n)
 
 	for (size_t i = first; i < first + n; i++)
 		bytes += q->tx.packet[i].n;
+	peer_sent(q, c);
 	packets = add_relaxed(&c->packets_out, n);
 	child_check_limits(q, c, packets, add_relaxed(&c->bytes_out, bytes));
 }

@@ -151,6 +151,7 @@ static const char *const counter_names[COUNTERS] = {
 	[C_TUN_ERROR] = "tun.error",
 	[C_TUN_COALESCED] = "tun.coalesced",
 	[C_REPORT_LOST] = "report.lost",
+	[C_UNWATCHED] = "tx.unwatched",
 	[C_PMTU_LEARNT] = "pmtu.learnt",
 	[C_PMTU_IGNORED] = "pmtu.ignored",
 	[C_PMTU_ASKED] = "pmtu.asked",

@@ -1,0 +1,104 @@
+/* Traffic that nobody answers, by the clock of the test: dp.h's words, and nothing clever. */
+#include "dp/fake/internal.h"
+
+static struct fake_peer *peer_find(const struct fake *f, dp_peer_id id)
+{
+	list_for_each(n, &f->peers) {
+		struct fake_peer *p = CONTAINER_OF(n, struct fake_peer, node);
+
+		if (p->id == id)
+			return p;
+	}
+	return NULL;
+}
+
+struct fake_peer *fake_peer_ref(struct fake *f, dp_peer_id id)
+{
+	struct fake_peer *p = peer_find(f, id);
+
+	if (!p) {
+		p = mem_new(f->mem, sizeof(*p));
+		if (!p)
+			return NULL;
+		p->id = id;
+		p->sent = p->heard = f->now;
+		list_add_tail(&f->peers, &p->node);
+	}
+	p->refs++;
+	return p;
+}
+
+void fake_peer_unref(struct fake *f, struct fake_peer *p)
+{
+	if (!p || --p->refs)
+		return;
+	list_del(&p->node);
+	mem_free(f->mem, p);
+}
+
+void fake_peer_sent(struct fake *f, const struct fake_child *c)
+{
+	struct fake_peer *p = c->peer;
+
+	p->sent = f->now;
+	p->child = c->c.id;
+	if (p->asked || mono_before(f->now, p->not_before))
+		return;
+	p->asked = true;
+	p->since = f->now;
+}
+
+void fake_peer_heard(struct fake *f, const struct fake_child *c)
+{
+	struct fake_peer *p = c->peer;
+
+	p->heard = p->not_before = f->now;
+	p->asked = false;
+	p->reports = 0;
+}
+
+static mono_t due(const struct fake_peer *p)
+{
+	return p->asked ? mono_add(p->since, dur_ms(DP_SILENCE_MS)) : MONO_NEVER;
+}
+
+static dur_t pause_after(unsigned reports)
+{
+	int64_t s = 1;
+
+	for (unsigned i = 1; i < reports && s < DP_SILENCE_MAX_S; i++)
+		s *= 2;
+	return dur_s(s < DP_SILENCE_MAX_S ? s : DP_SILENCE_MAX_S);
+}
+
+static void look(struct fake *f, struct fake_peer *p)
+{
+	const struct dp_report r = { .kind = DP_REPORT_SILENT, .u.silent = { p->child } };
+
+	if (mono_before(f->now, due(p)) || !fake_push_report(f, &r))
+		return;
+	p->asked = false;
+	p->not_before = mono_add(f->now, pause_after(++p->reports));
+}
+
+void dp_fake_time(struct dp *dp, mono_t now)
+{
+	fake_of(dp)->now = now;
+}
+
+void dp_fake_look(struct dp *dp)
+{
+	struct fake *f = fake_of(dp);
+
+	list_for_each(n, &f->peers)
+		look(f, CONTAINER_OF(n, struct fake_peer, node));
+}
+
+mono_t dp_fake_deadline(const struct dp *dp)
+{
+	mono_t next = MONO_NEVER;
+
+	list_for_each(n, &fake_of(dp)->peers)
+		next = mono_min(next, due(CONTAINER_OF(n, const struct fake_peer, node)));
+	return next;
+}
