@@ -862,7 +862,6 @@ static void done(struct ike *ike, const struct dp_report *r)
 	uint64_t op = r->u.done.op;
 	struct map_node *n = map_find(&ike->child_by_op, op_hash(ike, op), same_op, &op);
 	struct child *c;
-	bool heard;
 
 	if (!n) {
 		/* Of a child that is gone, or an operation without which we can go on: a trap, an
@@ -893,10 +892,7 @@ static void done(struct ike *ike, const struct dp_report *r)
 				r->u.done.status);
 		return;
 	}
-	heard = r->u.done.status == ST_OK && r->u.done.counters.packets_in != c->packets_in;
-	if (r->u.done.status == ST_OK)
-		c->packets_in = r->u.done.counters.packets_in;
-	liveness_counted(ike, c->sa, heard);
+	liveness_counted(ike, c->sa, r->u.done.status == ST_OK ? &r->u.done.counters : NULL);
 }
 
 void child_report(struct ike *ike, const struct dp_report *r)

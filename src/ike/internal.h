@@ -27,7 +27,6 @@ struct rx;
 enum timer_kind {
 	TIMER_RETRANSMIT,
 	TIMER_ALIVE,
-	TIMER_KEEPALIVE,
 	TIMER_REAP,
 	TIMER_RETRY,
 	TIMER_LIFE,
@@ -260,7 +259,6 @@ struct child {
 	uint16_t draw; /* see life.c */
 	struct wire_ts_list ts_local; /* owned */
 	struct wire_ts_list ts_remote;
-	uint64_t packets_in; /* as last reported */
 	mono_t created;
 	mono_t unproven; /* until then the peer, who asked for it, may still wait for our answer */
 	struct wish rekey;
@@ -479,7 +477,7 @@ struct ike_sa {
 	bool was_up : 1;
 	bool stale : 1; /* not as configured any more: goes when renewing it fails */
 	bool ppk : 1; /* its keys, and those of what comes of it, have a PPK in them */
-	bool alive_due : 1; /* waiting for a data-plane counter before probing */
+	bool counting : 1; /* the data plane was asked when it last heard and sent */
 	bool probe : 1; /* shall be asked whether it is still there */
 	bool only_one : 1; /* the peer makes no further children (NO_ADDITIONAL_SAS) */
 	enum sa_state state : 8;
@@ -507,14 +505,14 @@ struct ike_sa {
 	struct list leaving;
 	struct list todo; /* of ike->todo */
 	struct timer retransmit; /* without a request in flight: the next try of something */
-	struct timer alive; /* dead-peer detection */
-	struct timer keepalive;
+	struct timer alive; /* dead-peer detection, keepalives */
 	struct timer reap; /* half-open expiry, lingering, forgetting a response */
 	mono_t created;
 	mono_t established;
 	ike_sa_id up_after; /* the newest SA there was when this one, or the first in its line, came
 			     * up */
 	mono_t last_in; /* authenticated sign of life */
+	mono_t last_out; /* something that keeps a NAT's mapping, as far as is known */
 	struct life life;
 	struct wish rekey; /* of the IKE SA itself */
 	struct wish more; /* one more child */
@@ -583,9 +581,8 @@ void sa_moved(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
 void liveness_begin(struct ike *ike, struct ike_sa *sa);
 void liveness_end(struct ike *ike, struct ike_sa *sa);
 void liveness_timer(struct ike *ike, struct ike_sa *sa);
-void keepalive_timer(struct ike *ike, struct ike_sa *sa);
-/* What the data plane says about a child of it: whether anything came since it was last asked. */
-void liveness_counted(struct ike *ike, struct ike_sa *sa, bool heard);
+/* What the data plane says about a child of it; NULL: nothing. */
+void liveness_counted(struct ike *ike, struct ike_sa *sa, const struct dp_counters *c);
 /* DP_REPORT_SILENT */
 void liveness_silent(struct ike *ike, const struct dp_report *r);
 /* A probe went out: whether it is to tell soon. */

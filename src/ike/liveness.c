@@ -18,69 +18,53 @@
 
 /* ---- timers ------------------------------------------------------------------------------- */
 
-static void arm_alive(struct ike *ike, struct ike_sa *sa)
+/* When something is to be done unless something is heard until then. */
+static mono_t probe_due(const struct ike_sa *sa)
 {
 	dur_t delay = sa->peer->conf->dpd_delay;
 
-	if (delay.ns > 0)
-		heap_arm(&ike->timers, &sa->alive, mono_add(sa->last_in, delay));
+	return delay.ns > 0 ? mono_add(sa->last_in, delay) : MONO_NEVER;
 }
 
-static void arm_keepalive(struct ike *ike, struct ike_sa *sa)
+/* The same for what is sent.  RFC 3948 section 4: only the side whose mapping has to be kept open,
+ * and only while nothing else does that. */
+static mono_t keepalive_due(const struct ike_sa *sa)
 {
 	dur_t every = sa->peer->conf->keepalive;
 
-	/* RFC 3948 section 4: only the side whose mapping has to be kept open. */
-	if (sa->path.nat_local && sa->path.encap && every.ns > 0)
-		heap_arm(&ike->timers, &sa->keepalive, mono_add(ike->now.mono, every));
+	return sa->path.nat_local && sa->path.encap && every.ns > 0 ? mono_add(sa->last_out, every)
+								    : MONO_NEVER;
+}
+
+/* What is due already was done now, so it is due again after as long. */
+static mono_t next(const struct ike *ike, mono_t due, dur_t every)
+{
+	return mono_before(ike->now.mono, due) ? due : mono_add(ike->now.mono, every);
+}
+
+static void arm(struct ike *ike, struct ike_sa *sa)
+{
+	const struct ike_peer_conf *conf = sa->peer->conf;
+	mono_t due = mono_min(next(ike, probe_due(sa), conf->dpd_delay),
+			      next(ike, keepalive_due(sa), conf->keepalive));
+
+	if (mono_before(due, MONO_NEVER))
+		heap_arm(&ike->timers, &sa->alive, due);
+	else
+		heap_disarm(&ike->timers, &sa->alive);
 }
 
 void liveness_begin(struct ike *ike, struct ike_sa *sa)
 {
-	liveness_end(ike, sa);
-	arm_alive(ike, sa);
-	arm_keepalive(ike, sa);
+	arm(ike, sa);
 }
 
 void liveness_end(struct ike *ike, struct ike_sa *sa)
 {
 	heap_disarm(&ike->timers, &sa->alive);
-	heap_disarm(&ike->timers, &sa->keepalive);
 }
 
-void liveness_counted(struct ike *ike, struct ike_sa *sa, bool heard)
-{
-	if (!sa->alive_due || sa->state != SA_UP)
-		return;
-	sa->alive_due = false;
-	if (heard) {
-		sa->last_in = ike->now.mono;
-		arm_alive(ike, sa);
-	} else {
-		info_probe(ike, sa); /* unless a request is in flight: that one tells as well */
-	}
-}
-
-/* Nothing was heard on the IKE SA for the delay; ESP counts as a sign of life too (section 2.4), so
- * the data plane is asked before the peer is. */
-void liveness_timer(struct ike *ike, struct ike_sa *sa)
-{
-	mono_t due = mono_add(sa->last_in, sa->peer->conf->dpd_delay);
-
-	if (mono_before(ike->now.mono, due)) {
-		heap_arm(&ike->timers, &sa->alive, due);
-		return;
-	}
-	sa->alive_due = true;
-	/* Should the answer never come (no memory for the question), ask again. */
-	heap_arm(&ike->timers, &sa->alive, mono_add(ike->now.mono, sa->peer->conf->dpd_delay));
-	if (list_empty(&sa->children))
-		liveness_counted(ike, sa, false);
-	else
-		child_query(ike, CONTAINER_OF(sa->children.prev, struct child, node));
-}
-
-void keepalive_timer(struct ike *ike, struct ike_sa *sa)
+static void send_keepalive(struct ike *ike, struct ike_sa *sa)
 {
 	struct outbox ob;
 	struct out_item *it;
@@ -94,7 +78,52 @@ void keepalive_timer(struct ike *ike, struct ike_sa *sa)
 		count(ike, C_TX_KEEPALIVES);
 	}
 	outbox_commit(ike, &ob);
-	arm_keepalive(ike, sa);
+	sa->last_out = ike->now.mono;
+}
+
+/* All is known: what is still due is done. */
+static void act(struct ike *ike, struct ike_sa *sa)
+{
+	if (!mono_before(ike->now.mono, keepalive_due(sa)))
+		send_keepalive(ike, sa);
+	if (!mono_before(ike->now.mono, probe_due(sa)))
+		info_probe(ike, sa);
+	arm(ike, sa);
+}
+
+static void later(mono_t *t, mono_t than)
+{
+	if (mono_before(*t, than))
+		*t = than;
+}
+
+void liveness_counted(struct ike *ike, struct ike_sa *sa, const struct dp_counters *c)
+{
+	if (!sa->counting || sa->state != SA_UP)
+		return;
+	sa->counting = false;
+	if (c) {
+		later(&sa->last_in, (mono_t){ ike->now.mono.ns - c->since_in.ns });
+		later(&sa->last_out, (mono_t){ ike->now.mono.ns - c->since_out.ns });
+	}
+	act(ike, sa);
+}
+
+/* ESP is a sign of life too (section 2.4), and keeps a mapping as well, so the data plane is asked
+ * before the peer is. */
+void liveness_timer(struct ike *ike, struct ike_sa *sa)
+{
+	mono_t due = mono_min(probe_due(sa), keepalive_due(sa));
+
+	/* Should the answer never come (no memory for the question), ask again. */
+	arm(ike, sa);
+	if (mono_before(ike->now.mono, due))
+		return;
+	sa->counting = true;
+	if (list_empty(&sa->children))
+		liveness_counted(ike, sa, NULL);
+	else
+		child_query(ike, CONTAINER_OF(sa->children.prev, struct child, node));
 }
 
 /* ---- round-trip time ---------------------------------------------------------------------- */

@@ -69,7 +69,6 @@ static void init_lists(struct ike_sa *sa)
 	list_init(&sa->large);
 	sa->retransmit.kind = TIMER_RETRANSMIT;
 	sa->alive.kind = TIMER_ALIVE;
-	sa->keepalive.kind = TIMER_KEEPALIVE;
 	sa->reap.kind = TIMER_REAP;
 	sa->life.timer.kind = TIMER_LIFE;
 }
@@ -79,7 +78,7 @@ static void link_sa(struct ike *ike, struct ike_sa *sa)
 {
 	sa->id = ++ike->last_sa;
 	sa->auth_local = sa->auth_remote = "";
-	sa->created = sa->last_in = ike->now.mono;
+	sa->created = sa->last_in = sa->last_out = ike->now.mono;
 	init_lists(sa);
 	list_add_tail(&ike->sas, &sa->node);
 	map_insert(&ike->sa_by_spi, &sa->by_spi, spi_hash(ike, sa_our_spi(sa)));
@@ -179,7 +178,7 @@ void sa_established(struct ike *ike, struct ike_sa *sa)
 	handshake_free(ike, sa);
 	sa_set_state(ike, sa, SA_UP);
 	sa->was_up = true;
-	sa->established = sa->last_in = ike->now.mono;
+	sa->established = sa->last_in = sa->last_out = ike->now.mono;
 	sa->up_after = ike->last_sa;
 	heap_disarm(&ike->timers, &sa->reap);
 	liveness_begin(ike, sa);
@@ -218,7 +217,7 @@ void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to)
 	to->only_one = from->only_one;
 	to->rtt = from->rtt;
 	to->ppk = from->ppk;
-	to->established = to->last_in = ike->now.mono;
+	to->established = to->last_in = to->last_out = ike->now.mono;
 	to->up_after = from->up_after;
 	to->was_up = from->was_up;
 	from->was_up = false; /* it ends without a word */
@@ -605,9 +604,6 @@ void sa_timer(struct ike *ike, struct timer *t)
 		retransmit_timer(ike, CONTAINER_OF(t, struct ike_sa, retransmit));
 		break;
 	case TIMER_ALIVE: liveness_timer(ike, CONTAINER_OF(t, struct ike_sa, alive)); break;
-	case TIMER_KEEPALIVE:
-		keepalive_timer(ike, CONTAINER_OF(t, struct ike_sa, keepalive));
-		break;
 	case TIMER_REAP: reap_timer(ike, CONTAINER_OF(t, struct ike_sa, reap)); break;
 	case TIMER_LIFE: life_timer(ike, CONTAINER_OF(t, struct ike_sa, life.timer)); break;
 	default: count(ike, C_BUG); break;

@@ -205,6 +205,7 @@ void send_request(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct b
 	sa->win.next_send++;
 	first_try(ike, sa);
 	note_large(ike, sa);
+	sa->last_out = ike->now.mono;
 	trace_emit(ike, T_TX, sa->id, exchange, sa->win.next_send - 1, owned.n, 0);
 	send_now(ike, &sa->path, owned);
 }
@@ -378,6 +379,7 @@ static void gave_up(struct ike *ike, struct ike_sa *sa)
 
 static void again(struct ike *ike, struct ike_sa *sa)
 {
+	sa->last_out = ike->now.mono;
 	count(ike, C_TX_RETRANSMITS);
 	trace_emit(ike, T_RETRANSMIT, sa->id, sa->win.request_exchange, sa->win.next_send - 1,
 		   sa->win.tries, 0);

@@ -141,6 +141,7 @@ struct node {
 	struct list ready; /* the same, answered as soon as the engine is drained */
 	bool late_results; /* results of cancelled jobs are handed in all the same */
 	bool bugs_allowed; /* else an IKE_EV_BUG event ends the process */
+	bool looks; /* its data plane looks for silence, as time passes */
 	bool unplugged; /* nothing that it sends or that is sent to it arrives */
 
 	/* The n-th job, operation or store (from 0) fails; -1: none. */

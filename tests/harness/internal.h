@@ -21,6 +21,9 @@ bool node_owns(const struct node *n, const struct ip *ip);
 /* traffic.c: the data plane */
 void dp_start(struct node *n);
 void dp_submit(struct node *n, const struct dp_op *op, struct pending *p);
+/* When it looks for silence the next time, if it does by itself; and that it does now. */
+mono_t dp_deadline(const struct node *n);
+void dp_look(struct node *n);
 /* Packets it sends go into the queue, reports into the engine. */
 void dp_pump(struct node *n);
 void dp_input(struct node *n, const struct endpoint *local, const struct endpoint *remote,

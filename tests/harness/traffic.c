@@ -10,6 +10,11 @@ void dp_start(struct node *n)
 		harness_fail("%s: no data plane", n->name);
 }
 
+static void tell_time(struct node *n)
+{
+	dp_fake_time(n->dp, n->w->now.mono);
+}
+
 static bool in_udp(const struct node *n, dp_child_id id)
 {
 	for (size_t i = 0; i < n->n_children; i++)
@@ -41,6 +46,7 @@ void dp_submit(struct node *n, const struct dp_op *op, struct pending *p)
 	/* The fake plane knows UDP only; without it the harness carries its packets (send_esp). */
 	if (op->kind == DP_CHILD_ADD)
 		copy.u.child.encap = true;
+	tell_time(n);
 	st = n->dp->ops->submit(n->dp, &copy);
 	if (st != ST_OK)
 		harness_fail("%s: the data plane refuses operation %llu: %s", n->name,
@@ -58,6 +64,20 @@ void dp_submit(struct node *n, const struct dp_op *op, struct pending *p)
 		if (!p->fail)
 			p->status = r.u.done.status;
 	}
+}
+
+mono_t dp_deadline(const struct node *n)
+{
+	return n->looks ? dp_fake_deadline(n->dp) : MONO_NEVER;
+}
+
+void dp_look(struct node *n)
+{
+	if (!n->looks)
+		return;
+	tell_time(n);
+	dp_fake_look(n->dp);
+	dp_pump(n);
 }
 
 void dp_pump(struct node *n)
@@ -90,6 +110,7 @@ void dp_input(struct node *n, const struct endpoint *local, const struct endpoin
 	if (local->port == 0)
 		l.port = r.port = n->conf->conf.port;
 	n->esp_seen++;
+	tell_time(n);
 	(void)dp_fake_in(n->dp, &l, &r, packet);
 	count_inner(n);
 	dp_pump(n);
@@ -151,6 +172,7 @@ void node_packet(struct node *n, const char *src, const char *dst)
 {
 	uint8_t b[NODE_INNER_MAX];
 
+	tell_time(n);
 	dp_fake_out(n->dp, bytes_of(b, echo(src, dst, b)));
 	dp_pump(n);
 }
@@ -200,6 +222,7 @@ bool world_ping_via(struct world *w, struct node *from, const char *src, struct 
 	if (!world_ping(w, from, src, via, dst))
 		return false;
 	queued = w->next_packet;
+	tell_time(via);
 	dp_fake_out(via->dp, bytes_of(b, n));
 	dp_pump(via);
 	return arrives(w, queued, to, bytes_of(b, n));

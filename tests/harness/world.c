@@ -156,7 +156,8 @@ static mono_t next_deadline(const struct world *w)
 
 	for (size_t i = 0; i < w->n_nodes; i++)
 		if (w->node[i]->ike)
-			t = mono_min(t, ike_deadline(w->node[i]->ike));
+			t = mono_min(mono_min(t, ike_deadline(w->node[i]->ike)),
+				     dp_deadline(w->node[i]));
 	return t;
 }
 
@@ -171,6 +172,7 @@ static void set_time(struct world *w, mono_t t)
 
 static void serve(struct node *n)
 {
+	dp_look(n);
 	for (int i = 0; !mono_before(n->w->now.mono, ike_deadline(n->ike)); i++) {
 		if (i == SAME_DEADLINE_MAX)
 			harness_fail("%s: the deadline stays in the past", n->name);
