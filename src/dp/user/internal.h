@@ -189,11 +189,11 @@ struct peer {
 	_Atomic uint32_t asked; /* the first packet that nothing was heard after; 0: not watched */
 	_Atomic uint32_t not_before; /* it is watched again */
 	_Atomic uint32_t reports; /* SILENT, since it was last heard */
-	pthread_mutex_t lock; /* of the four below */
+	unsigned n_held; /* with the three below: under the lock */
 	struct held *held;
 	struct held **held_tail;
-	unsigned n_held;
 	size_t held_bytes;
+	pthread_mutex_t lock;
 	/* control thread */
 	struct map_node by_id;
 	unsigned refs; /* children, and the trap */
