@@ -6,7 +6,7 @@
  * children.  Whenever the window may have become free, or something is wanted, or a pause is over,
  * the first of these is done that can be:
  *
- *	delete the IKE SA > delete children > rekey the IKE SA > rekey a child >
+ *	delete the IKE SA > move > delete children > rekey the IKE SA > rekey a child >
  *	another child > probe
  *
  * So a wish that makes no sense any more is just not there, and nothing has to be taken back.  It
@@ -34,7 +34,7 @@ void wish_granted(struct wish *w)
 	*w = (struct wish){ 0 };
 }
 
-static bool due(const struct ike *ike, const struct wish *w)
+bool wish_due(const struct ike *ike, const struct wish *w)
 {
 	return w->on && !mono_before(ike->now.mono, w->after);
 }
@@ -97,7 +97,7 @@ static struct child *child_to_rekey(const struct ike *ike, const struct ike_sa *
 	list_for_each(n, &sa->children) {
 		struct child *c = CONTAINER_OF(n, struct child, node);
 
-		if (c->state == CHILD_UP && c->installed && due(ike, &c->rekey) &&
+		if (c->state == CHILD_UP && c->installed && wish_due(ike, &c->rekey) &&
 		    !child_unproven(ike, c))
 			return c;
 	}
@@ -112,11 +112,11 @@ static bool create(struct ike *ike, struct ike_sa *sa)
 	if (sa->answering || ike->shutdown)
 		return false;
 	c = child_to_rekey(ike, sa);
-	if (due(ike, &sa->rekey))
+	if (wish_due(ike, &sa->rekey))
 		create_start(ike, sa, CREATE_REKEY_SA, NULL);
 	else if (c)
 		create_start(ike, sa, CREATE_REKEY_CHILD, c);
-	else if (due(ike, &sa->more))
+	else if (wish_due(ike, &sa->more))
 		create_start(ike, sa, CREATE_CHILD, NULL);
 	return busy(sa);
 }
@@ -137,6 +137,8 @@ static void wait(struct ike *ike, struct ike_sa *sa, bool short_of_memory)
 
 	first(&when, &sa->rekey, (mono_t){ 0 });
 	first(&when, &sa->more, (mono_t){ 0 });
+	if (sa->moving)
+		first(&when, &sa->moving->update, (mono_t){ 0 });
 	list_for_each(n, &sa->children) {
 		const struct child *c = CONTAINER_OF(n, const struct child, node);
 
@@ -161,8 +163,11 @@ static bool tell_data_plane(struct ike *ike, struct ike_sa *sa)
 {
 	bool ok = true;
 
-	list_for_each(n, &sa->children)
-		ok = child_tell_sends(ike, CONTAINER_OF(n, struct child, node)) && ok;
+	list_for_each(n, &sa->children) {
+		struct child *c = CONTAINER_OF(n, struct child, node);
+
+		ok = child_tell_path(ike, c) && child_tell_sends(ike, c) && ok;
+	}
 	return ok;
 }
 
@@ -170,9 +175,15 @@ static void established(struct ike *ike, struct ike_sa *sa)
 {
 	bool ok = tell_data_plane(ike, sa);
 
-	if (busy(sa) || unproven(sa))
+	if (mobike_urgent(ike, sa))
+		create_yield(ike, sa);
+	if (busy(sa) || moving_away(sa))
 		return;
-	if (any_doomed(ike, sa))
+	if (mobike_wants(ike, sa, unproven(sa)))
+		ok = mobike_next(ike, sa) && ok;
+	else if (unproven(sa))
+		return;
+	else if (any_doomed(ike, sa))
 		ok = info_delete_children(ike, sa) && ok;
 	else if (!create(ike, sa) && sa->probe)
 		ok = info_ask(ike, sa) && ok;
@@ -190,5 +201,7 @@ void agenda_run(struct ike *ike)
 			established(ike, sa);
 		else if (sa->state == SA_DELETING && !busy(sa))
 			info_delete(ike, sa, 0);
+		else if (sa->state == SA_REPLACED && !busy(sa) && mobike_wants(ike, sa, true))
+			(void)mobike_next(ike, sa);
 	}
 }

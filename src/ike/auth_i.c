@@ -88,6 +88,7 @@ static enum status build(struct ike *ike, struct attempt *at, const struct crypt
 		st = put_child(at, &o);
 	if (!st && sa->hs->ppk.d.n)
 		st = put_ppk(at, &o);
+	mobike_put_first(ike, conf, &sa->path, &o);
 	return st ? st : msg_end(ike, sa, &o, ret_owned);
 }
 
@@ -163,12 +164,19 @@ static void mixed(struct ike *ike, struct attempt *at, const struct crypto_resul
 static bool can_go_on(struct ike *ike, struct ike_sa *sa)
 {
 	const struct ike_peer_conf *conf = sa->peer->conf;
+	char buf[IKE_EVENT_TEXT_MAX];
+	struct text why = TEXT_OF(buf);
 
 	if (conf->ppk_required && !(conf->ppk && sa->hs->peer_ppk)) {
 		count(ike, C_PPK_REFUSED);
 		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_KEY,
 			"a post-quantum pre-shared key is required, and the peer does not know of "
 			"them or has none");
+		return false;
+	}
+	if (mobike_translated(conf, &sa->path, &sa->path, NULL, &why)) {
+		count(ike, C_MOVE_TRANSLATED);
+		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_PATH, buf);
 		return false;
 	}
 	if (childless(sa) && !sa->hs->childless) {
@@ -277,6 +285,7 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 	sa->remote_id = *id;
 	sa->cred = cred;
 	sa->auth_remote = auth_name(ike, l->how);
+	mobike_agree(ike, sa, sa->peer->conf, &at->inner);
 	attempt_end(ike, at);
 	if (!child && wanted) {
 		outbox_drop(&ob);
@@ -468,6 +477,9 @@ enum status auth_i_refused(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	if (sa->hs->ppk.d.n)
 		ppk_explain(conf, &t);
 	text_add(&t, "; its log says which of these it does not accept");
+	if (n && n->type == WIRE_N_UNEXPECTED_NAT_DETECTED)
+		text_add(&t, "; what it got had other addresses than we sent it with (RFC 4555 "
+			     "section 3.9): a NAT, with nat = no, or an attacker");
 	sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_PEER_SAID, buf);
 	return ST_OK;
 }

@@ -20,13 +20,19 @@ struct auth_r {
 
 /* ---- refusing ----------------------------------------------------------------------------- */
 
-static void refuse(struct ike *ike, struct ike_sa *sa, struct peer *claimed,
-		   enum ike_counter counter, enum ike_reason reason, const char *text)
+static void refuse_with(struct ike *ike, struct ike_sa *sa, struct peer *claimed, uint16_t notify,
+			enum ike_counter counter, enum ike_reason reason, const char *text)
 {
 	count(ike, counter);
 	attempt_end(ike, sa->answering);
-	answer_notify(ike, sa, WIRE_IKE_AUTH, WIRE_N_AUTHENTICATION_FAILED, bytes_of(NULL, 0));
+	answer_notify(ike, sa, WIRE_IKE_AUTH, notify, bytes_of(NULL, 0));
 	sa_refuse(ike, sa, claimed, reason, text);
+}
+
+static void refuse(struct ike *ike, struct ike_sa *sa, struct peer *claimed,
+		   enum ike_counter counter, enum ike_reason reason, const char *text)
+{
+	refuse_with(ike, sa, claimed, WIRE_N_AUTHENTICATION_FAILED, counter, reason, text);
 }
 
 /* ---- who is it ---------------------------------------------------------------------------- */
@@ -256,6 +262,8 @@ static enum status build(struct ike *ike, struct attempt *at, const struct ike_p
 	if (l->ppk)
 		wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_PPK_IDENTITY,
 				bytes_of(NULL, 0));
+	if (mobike_supported(&at->inner))
+		mobike_put_first(ike, conf, &at->sa->path, &o);
 	return msg_end(ike, at->sa, &o, ret_owned);
 }
 
@@ -358,6 +366,7 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 	sa->cred = a->cred;
 	sa->ppk = l->ppk;
 	sa->auth_remote = auth_name(ike, l->how);
+	mobike_agree(ike, sa, a->peer->conf, &at->inner);
 	attempt_end(ike, at);
 	if (!a->peer->section)
 		instance_link(ike, a->peer);
@@ -494,6 +503,11 @@ static bool admissible(struct ike *ike, struct ike_sa *sa, struct peer *section,
 	*ret_ppk = ppk == PPK_USED;
 	if (ppk == PPK_REFUSED) {
 		refuse(ike, sa, section, C_PPK_REFUSED, IKE_R_KEY, buf);
+		return false;
+	}
+	if (mobike_translated(section->conf, &sa->path, &ike->asked_from, in, &why)) {
+		refuse_with(ike, sa, section, WIRE_N_UNEXPECTED_NAT_DETECTED, C_MOVE_TRANSLATED,
+			    IKE_R_PATH, buf);
 		return false;
 	}
 	if (!childless || section->conf->childless != IKE_CHILDLESS_NEVER)

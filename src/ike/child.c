@@ -125,6 +125,7 @@ static enum status op_install(struct ike *ike, const struct child *c, const stru
 {
 	struct arena *mem;
 	struct dp_op *op = op_add(ike, ob, DP_CHILD_ADD, &mem);
+	const struct path *path = moving_traffic(c->sa);
 	struct dp_child *d;
 
 	if (!op)
@@ -135,11 +136,11 @@ static enum status op_install(struct ike *ike, const struct child *c, const stru
 	d->spi_in = c->spi_in;
 	d->spi_out = c->spi_out;
 	d->esn = c->suite.esn;
-	d->encap = c->sa->path.encap;
+	d->encap = path->encap;
 	d->outbound = c->sends;
 	d->window = ESP_WINDOW_DEFAULT;
-	d->local = c->sa->path.local;
-	d->remote = c->sa->path.remote;
+	d->local = path->local;
+	d->remote = path->remote;
 	d->in = p->in;
 	d->out = p->out;
 	if (dup_ts_arena(mem, &p->ts_local, &d->ts_local) ||
@@ -779,23 +780,35 @@ void child_query(struct ike *ike, struct child *c)
 
 void child_move(struct ike *ike, struct child *c)
 {
+	c->strayed = true;
+	if (!child_tell_path(ike, c))
+		agenda_soon(ike, c->sa);
+}
+
+bool child_tell_path(struct ike *ike, struct child *c)
+{
+	const struct path *path = moving_traffic(c->sa);
 	struct outbox ob;
 	struct dp_op *op;
 
+	if (!c->strayed || !c->in_dp)
+		return true;
 	outbox_init(&ob, ike->mem);
 	op = op_add(ike, &ob, DP_CHILD_ADDRESS, NULL);
 	if (!op) {
 		outbox_drop(&ob);
 		count(ike, C_NO_MEMORY);
-		return;
+		return false;
 	}
+	c->strayed = false;
 	op->u.address.id = c->id;
-	op->u.address.local = c->sa->path.local;
-	op->u.address.remote = c->sa->path.remote;
-	op->u.address.encap = c->sa->path.encap;
+	op->u.address.local = path->local;
+	op->u.address.remote = path->remote;
+	op->u.address.encap = path->encap;
 	if (!c->op)
 		expect(ike, c, op->op, DP_CHILD_ADDRESS);
 	outbox_commit(ike, &ob);
+	return true;
 }
 
 /* ---- reports ------------------------------------------------------------------------------ */

@@ -81,6 +81,17 @@
 	X(C_TEMPORARY, "ike.refused.by_peer_temporary")                                            \
 	X(C_CHILD_NOT_FOUND, "ike.refused.by_peer_child_not_found")                                \
 	X(C_OTHER_GROUP, "ike.other_group") /* INVALID_KE_PAYLOAD followed in CREATE_CHILD_SA */   \
+	X(C_MOVED, "ike.moved") /* an SA has other addresses, its own or the peer's */             \
+	X(C_MOVE_UNASKED, "ike.move.unasked") /* about moving, of a peer that does not */          \
+	X(C_MOVE_MALFORMED, "ike.move.malformed") /* notifies of wrong lengths, ignored */         \
+	X(C_MOVE_UNACCEPTABLE, "ike.move.unacceptable") /* addresses that cannot be, or may not */ \
+	X(C_MOVE_TRANSLATED, "ike.move.translated") /* by a NAT that must not be there */          \
+	X(C_MOVE_LIMITED, "ike.move.limited") /* too many in a short time */                       \
+	X(C_MOVE_ADDRESSES, "ike.move.addresses") /* of a peer beyond those that we remember */    \
+	X(C_MOVE_NOT_THERE, "ike.move.not_there") /* nobody answers where the peer moved to */     \
+	X(C_MOVE_COOKIE, "ike.move.cookie2") /* another one than we sent came back */              \
+	X(C_MOVE_REFUSED, "ike.move.by_peer_refused")                                              \
+	X(C_MOVE_TRIED, "ike.move.tried") /* requests sent to another pair of addresses */         \
 	X(C_UNREACHABLE, "ike.unreachable")                                                        \
 	X(C_SILENT_PEER, "ike.silent") /* traffic without an answer, told by the data plane */     \
 	X(C_SUSPECT, "ike.suspect") /* and none to us either */                                    \

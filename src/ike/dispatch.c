@@ -65,18 +65,11 @@ static bool admit(struct ike *ike, struct ike_sa *sa, const struct wire_hdr *h,
 	return true;
 }
 
-static struct path path_of(const struct ike *ike, const struct ike_datagram *d)
-{
-	return (struct path){ .local = d->local,
-			      .remote = d->remote,
-			      .encap = d->local.port == ike->conf->nat_port };
-}
-
 /* RFC 7383 section 2.5.1: a response goes in fragments no larger than those of its request. */
 static struct path asked_from(const struct ike *ike, const struct ike_datagram *d,
 			      const struct whole *whole)
 {
-	struct path path = path_of(ike, d);
+	struct path path = path_of(ike, &d->local, &d->remote);
 
 	if (whole->largest)
 		path.limit = (uint16_t)(whole->largest + path_overhead(&path));
@@ -90,7 +83,7 @@ static struct path asked_from(const struct ike *ike, const struct ike_datagram *
 static void answer_again(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
 			 const struct wire_hdr *h)
 {
-	struct path back = path_of(ike, d);
+	struct path back = path_of(ike, &d->local, &d->remote);
 
 	drop(ike, sa, h, C_REPEATED_REQUEST);
 	repeat_response(ike, sa, &back, d->data);
@@ -197,9 +190,13 @@ static void opened(struct ike *ike, struct ike_sa *sa, const struct ike_datagram
 	sa_heard(ike, sa);
 	if (sa->state == SA_UP)
 		children_answered(ike, sa);
+	if (class == WIN_RESPONSE)
+		mobike_answered(ike, sa, d);
 	if (class == WIN_NEW_REQUEST) {
 		children_proven(ike, sa);
-		if (sa->state == SA_UP)
+		/* RFC 4555 section 3.8: with MOBIKE an IKE message moves nothing unless it says so.
+		 */
+		if (sa->state == SA_UP && !sa->mobike)
 			sa_moved(ike, sa, &d->local, &d->remote);
 	}
 	to_handler(ike, sa, h, rx);

@@ -39,12 +39,14 @@ static void init_tables(struct ike *ike, const uint64_t key[2])
 	map_init(&ike->peer_by_ident, ike->mem, key);
 	map_init(&ike->peer_by_addr, ike->mem, key);
 	map_init(&ike->peer_by_resolve, ike->mem, key);
+	map_init(&ike->moving_by_lookup, ike->mem, key);
 	map_init(&ike->sa_by_spi, ike->mem, key);
 	map_init(&ike->half_open, ike->mem, key);
 	map_init(&ike->jobs, ike->mem, key);
 	map_init(&ike->child_by_id, ike->mem, key);
 	map_init(&ike->child_by_spi, ike->mem, key);
 	map_init(&ike->child_by_op, ike->mem, key);
+	ike->network.kind = TIMER_NETWORK;
 	list_init(&ike->sas);
 	list_init(&ike->peers);
 	list_init(&ike->in_order);
@@ -117,6 +119,7 @@ void ike_free(struct ike *ike)
 	auth_names_free(ike);
 	policy_table_free(ike->claims);
 	path_mtus_done(ike);
+	map_done(&ike->moving_by_lookup);
 	map_done(&ike->sa_by_spi);
 	map_done(&ike->half_open);
 	map_done(&ike->jobs);
@@ -278,6 +281,8 @@ void ike_timer(struct ike *ike, struct now now)
 			reassembly_timer(ike, t);
 		else if (t->kind == TIMER_LOAD)
 			load_timer(ike);
+		else if (t->kind == TIMER_NETWORK)
+			network_timer(ike);
 		else
 			sa_timer(ike, t);
 	}
@@ -295,7 +300,8 @@ void ike_resolved(struct ike *ike, struct now now, uint64_t resolve,
 		  const struct ike_address *addrs, size_t n)
 {
 	enter(ike, now);
-	peer_resolved(ike, resolve, addrs, n);
+	if (!network_resolved(ike, resolve, addrs, n))
+		peer_resolved(ike, resolve, addrs, n);
 	leave(ike);
 }
 

@@ -5,7 +5,7 @@
 
 /* ---- ours --------------------------------------------------------------------------------- */
 
-static void send_info(struct ike *ike, struct ike_sa *sa, struct wire_out *o)
+void info_send(struct ike *ike, struct ike_sa *sa, struct wire_out *o)
 {
 	struct bytes owned;
 
@@ -27,10 +27,14 @@ void info_probe(struct ike *ike, struct ike_sa *sa)
 bool info_ask(struct ike *ike, struct ike_sa *sa)
 {
 	struct wire_out o;
+	bool natd;
 
 	msg_begin_sk(ike, sa, WIRE_INFORMATIONAL, false, sa->win.next_send, &o);
-	send_info(ike, sa, &o);
+	natd = mobike_put_probe(ike, sa, &o);
+	info_send(ike, sa, &o);
 	sa->probe = !sa->win.request.n;
+	if (natd && !sa->probe)
+		mobike_sent(sa, MOVING_PROBE);
 	if (!sa->probe)
 		liveness_asked(ike, sa);
 	return !sa->probe;
@@ -44,7 +48,7 @@ bool info_lifetime(struct ike *ike, struct ike_sa *sa)
 		return false;
 	msg_begin_sk(ike, sa, WIRE_INFORMATIONAL, false, sa->win.next_send, &o);
 	life_put(ike, sa, &o);
-	send_info(ike, sa, &o);
+	info_send(ike, sa, &o);
 	return sa->win.request.n;
 }
 
@@ -57,7 +61,7 @@ void info_delete(struct ike *ike, struct ike_sa *sa, uint16_t notify)
 		wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), notify, bytes_of(NULL, 0));
 	wire_put_delete(&o, WIRE_PROTO_IKE, 0, bytes_of(NULL, 0));
 	sa->win.deleting = true;
-	send_info(ike, sa, &o);
+	info_send(ike, sa, &o);
 	/* Without memory for it, again a little later (retransmit_timer). */
 	if (!sa->win.request.n)
 		heap_arm(&ike->timers, &sa->retransmit,
@@ -84,7 +88,7 @@ bool info_delete_children(struct ike *ike, struct ike_sa *sa)
 	}
 	msg_begin_sk(ike, sa, WIRE_INFORMATIONAL, false, sa->win.next_send, &o);
 	wire_put_delete(&o, WIRE_PROTO_ESP, 4, wr_bytes_of(&w));
-	send_info(ike, sa, &o);
+	info_send(ike, sa, &o);
 	if (!sa->win.request.n)
 		return false;
 	for (size_t i = 0; i < n_named; i++)
@@ -150,6 +154,7 @@ enum status info_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 		return ST_OK;
 	}
 	children_deleted(ike, sa);
+	(void)mobike_answer(ike, sa, rx->inner);
 	return ST_OK;
 }
 
@@ -212,8 +217,11 @@ enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	struct wr w = wr_of(spis, sizeof(spis));
 	struct wire_out o;
 	struct bytes owned;
-	enum status st;
+	struct move move;
+	enum status st = move_judge(ike, sa, rx, &move);
 
+	if (st)
+		return st;
 	/* First the children: the answer names them.  When it cannot be built, the peer asks again
 	 * and gets an empty one, which says the same. */
 	for (size_t i = 0; i < rx->inner->n_deletes; i++)
@@ -223,10 +231,12 @@ enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	msg_begin_sk(ike, sa, WIRE_INFORMATIONAL, true, sa->win.next_recv, &o);
 	if (wr_len(&w))
 		wire_put_delete(&o, WIRE_PROTO_ESP, 4, wr_bytes_of(&w));
+	move_put_answer(ike, sa, rx, &move, &o);
 	st = msg_end(ike, sa, &o, &owned);
 	if (st)
 		return st;
 	send_response(ike, sa, WIRE_INFORMATIONAL, owned);
+	move_commit(ike, sa, rx, &move);
 	life_asked(ike, sa, life_read(ike, rx->inner));
 	/* While we are leaving ourselves the peer's reasons are no news. */
 	if (refused && sa->state == SA_UP)

@@ -23,6 +23,8 @@ struct init_i {
 	struct puzzle_demand puzzle; /* for IKE_AUTH; without bits: none */
 	bool peer_ppk;
 	bool peer_childless;
+	bool has_natd;
+	uint8_t natd[NATD_LEN];
 };
 
 /* ---- the request -------------------------------------------------------------------------- */
@@ -43,7 +45,8 @@ enum status init_i_send(struct ike *ike, struct ike_sa *sa)
 	wire_put_sa(&o, &conf->ike);
 	wire_put_ke(&o, hs->group, hs->ke_pub);
 	wire_put_nonce(&o, hs->nonce_i);
-	natd_put(ike, sa, &o);
+	if (natd_wanted(ike, conf))
+		natd_put(ike, sa, &sa->path, &o);
 	if (conf->auth == IKE_AUTH_CERT)
 		sighash_put(&o);
 	if (conf->fragmentation)
@@ -121,7 +124,7 @@ void init_i_start(struct ike *ike, struct peer *peer, const struct ike_address *
 
 	/* Any port but 500 is a NAT-traversal port (RFC 7296 section 2.23). */
 	if (conf->port != 500) {
-		path.encap = true;
+		path.floated = path.encap = path.always = true;
 		path.local.port = ike->conf->nat_port;
 	}
 	st = sa_new(ike, true, peer, &path, &sa);
@@ -381,6 +384,8 @@ static void derived(struct ike *ike, struct attempt *at, const struct crypto_res
 	hs->peer_hashes = l->peer_hashes;
 	hs->peer_ppk = l->peer_ppk;
 	hs->childless = l->peer_childless;
+	hs->has_natd = l->has_natd;
+	memcpy(hs->natd, l->natd, sizeof(hs->natd));
 	secret_done(&hs->ke_priv);
 	sa->spi_r = at->msg.hdr.spi_r;
 	sa->suite = l->suite;
@@ -428,20 +433,24 @@ static enum status path_after(struct ike *ike, const struct ike_sa *sa, const st
 			      struct path *ret_path)
 {
 	struct path path = sa->path;
-	enum status st;
+	enum status st = ST_OK;
 
 	path.local.ip = rx->d->local.ip;
 	path.fragments = sa->peer->conf->fragmentation && fragmentation_agreed(&rx->msg->clear);
-	st = natd_check(ike, &rx->msg->clear, rx->msg->hdr.spi_i, rx->msg->hdr.spi_r, &path.local,
-			&path.remote, &path);
+	if (natd_wanted(ike, sa->peer->conf))
+		st = natd_check(ike, &rx->msg->clear, rx->msg->hdr.spi_i, rx->msg->hdr.spi_r,
+				&path.local, &path.remote, &path);
 	if (st)
 		return st;
-	if (!path.encap && natd_present(&rx->msg->clear) &&
-	    (path.nat_local || path.nat_remote || path.forced || ike->conf->force_encap)) {
-		path.encap = true;
+	/* RFC 4555 section 3.3: who may move goes there in any case. */
+	if (!path.floated && path.natt &&
+	    (path.nat_local || path.nat_remote || path.forced || ike->conf->force_encap ||
+	     sa->peer->conf->mobike)) {
+		path.floated = true;
 		path.local.port = ike->conf->nat_port;
 		path.remote.port = 4500;
 	}
+	path.encap = path_encap(ike, &path);
 	*ret_path = path;
 	return ST_OK;
 }
@@ -506,6 +515,7 @@ enum status init_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	if (st)
 		return st;
 	attempt_end(ike, sa->attempt);
+	l.has_natd = natd_seen(&rx->msg->clear, l.natd);
 	l.peer_ppk = ppk_supported(&rx->msg->clear);
 	l.peer_childless =
 		wire_find_notify(&rx->msg->clear, WIRE_N_CHILDLESS_IKEV2_SUPPORTED) != NULL;

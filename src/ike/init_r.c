@@ -229,7 +229,7 @@ static enum status build(struct ike *ike, struct ike_sa *sa, const struct attemp
 		wire_put_sa(&o, &choice);
 		wire_put_ke(&o, l->suite.ke, bytes_of(r->ke.pub, r->ke.pub_len));
 		wire_put_nonce(&o, sa->hs->nonce_r);
-		natd_put(ike, sa, &o);
+		natd_put(ike, sa, &sa->path, &o);
 		put_puzzle(ike, sa, &o);
 		/* Who it is shows only in IKE_AUTH, too late for asking for its certificate. */
 		if (ike->certreq.wanted) {
@@ -356,12 +356,12 @@ static enum status begin(struct ike *ike, struct ike_sa *sa, const struct ike_da
 static void accept(struct ike *ike, const struct ike_datagram *d, const struct wire_ike_msg *msg,
 		   const struct init_r *l)
 {
-	struct path path = { .local = d->local, .remote = d->remote };
+	struct path path = path_of(ike, &d->local, &d->remote);
 	struct ike_sa *sa;
 	enum status st;
 
-	path.encap = d->local.port == ike->conf->nat_port;
 	ike->asked_from = path;
+	path.always = path.floated;
 	path.fragments = ike->fragments && fragmentation_agreed(&msg->clear);
 	if (natd_check(ike, &msg->clear, msg->hdr.spi_i, 0, &d->local, &d->remote, &path)) {
 		count(ike, C_NO_MEMORY);

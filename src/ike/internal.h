@@ -19,6 +19,7 @@ struct ike_sa;
 struct attempt;
 struct child;
 struct create;
+struct moving;
 struct peer;
 struct reassembly;
 struct rx;
@@ -33,6 +34,7 @@ enum timer_kind {
 	TIMER_CHILD,
 	TIMER_REASSEMBLY,
 	TIMER_LOAD,
+	TIMER_NETWORK,
 };
 
 /* ---- outputs (out.c) --------------------------------------------------------------------- */
@@ -163,12 +165,18 @@ MUST enum status keys_signed_octets(const struct crypto *c, uint16_t prf, struct
 				    const struct secret *sk_p, struct bytes id_body,
 				    struct bytes *ret_octets);
 
+/* SHA-1 of SPIs, an address and a port (RFC 7296 section 2.23). */
+enum { NATD_LEN = 20 };
+
 /* ---- path (path.c) ----------------------------------------------------------------------- */
 
 struct path {
 	struct endpoint local;
 	struct endpoint remote;
-	bool encap; /* on the NAT-traversal port: marker in front, ESP in UDP */
+	bool floated; /* on the NAT-traversal port: marker in front of IKE */
+	bool encap; /* and ESP in UDP */
+	bool always; /* on that port from the first message on, so whatever NATs there are */
+	bool natt; /* the other end does NAT traversal */
 	bool nat_local; /* a NAT changes our address */
 	bool nat_remote; /* a NAT (or a foreign peer that pretends one) changes theirs */
 	bool forced; /* no NAT, but the peer asks for encapsulation as natd_put() does */
@@ -203,6 +211,7 @@ void sa_want_child(struct ike *ike, struct ike_sa *sa);
 /* The SA may have something to do now: looked at when the entry under way is over. */
 void agenda_soon(struct ike *ike, struct ike_sa *sa);
 void agenda_run(struct ike *ike);
+bool wish_due(const struct ike *ike, const struct wish *w);
 /* The next try comes after a pause that grows. */
 void wish_failed(struct ike *ike, struct wish *w);
 void wish_granted(struct wish *w);
@@ -271,6 +280,7 @@ struct child {
 	bool in_dp; /* the data plane has it, or will have */
 	bool sends; /* the data plane is to send on it, */
 	bool told; /* and was told so */
+	bool strayed; /* the data plane does not know yet where its SA has moved to */
 	bool waits; /* of IKE_AUTH: until the peer has our answer, or its other SA ends */
 	bool ours; /* REPLACED: we asked for the successor, so we delete it */
 	bool lingers; /* leaving because it was replaced */
@@ -355,8 +365,10 @@ struct child *child_by_id(struct ike *ike, dp_child_id id);
 struct child *child_by_spi_out(struct ike_sa *sa, uint32_t spi);
 void child_report(struct ike *ike, const struct dp_report *r);
 void child_query(struct ike *ike, struct child *c);
-/* Tells the data plane the SA's new endpoints. */
+/* Its SA has moved: the data plane hears of it, as soon as there is memory for that. */
 void child_move(struct ike *ike, struct child *c);
+/* False: there is none. */
+bool child_tell_path(struct ike *ike, struct child *c);
 /* Deletions that could not be emitted for want of memory are owed; tries again. */
 void child_pay_owed(struct ike *ike);
 
@@ -428,6 +440,9 @@ struct handshake {
 	struct bytes ke_pub; /* owned */
 	struct bytes cookie; /* owned: the peer's, to be echoed */
 	struct puzzle_solution solution; /* of the puzzle that came with it, then of IKE_AUTH's */
+	/* Initiator: our address as the responder saw it (NAT_DETECTION_DESTINATION_IP). */
+	uint8_t natd[NATD_LEN];
+	bool has_natd;
 	struct handshake_keys keys;
 	struct crypto_ppk_keys ppk; /* the same, and SK_d, with the PPK; empty: none is used */
 	struct bytes plain_auth; /* owned; initiator: AUTH without the PPK, of the same method */
@@ -485,6 +500,10 @@ struct ike_sa {
 	uint32_t generation; /* goes up with every commit */
 	uint32_t n_children; /* those in use, without the leaving ones */
 	uint16_t rtt; /* smoothed round-trip time, in eighths of a millisecond; 0: not known */
+	bool mobike : 1; /* both ends can move (RFC 4555) */
+	bool announce : 1; /* the peer has to hear of our addresses */
+	bool unrouted : 1; /* our routes may have changed since anybody looked at it, */
+	bool untold : 1; /* or our addresses since the peer was told */
 	bool suspect : 1; /* the peer does not answer; see liveness.c */
 	bool hurry : 1; /* the next probe is to tell soon */
 	struct peer *peer; /* NULL: not known yet */
@@ -501,6 +520,7 @@ struct ike_sa {
 	struct create *create; /* our CREATE_CHILD_SA exchange under way */
 	struct ike_sa *successor; /* takes its place, or (RIVAL) may */
 	struct ike_sa *predecessor;
+	struct moving *moving; /* NULL: nothing of it was needed yet */
 	struct list children;
 	struct list leaving;
 	struct list todo; /* of ike->todo */
@@ -572,6 +592,7 @@ void sa_refuse(struct ike *ike, struct ike_sa *sa, struct peer *claimed, enum ik
 	       const char *text);
 void sa_timer(struct ike *ike, struct timer *t);
 void handshake_free(struct ike *ike, struct ike_sa *sa);
+/* An authentic packet of the peer came from elsewhere (move_r.c). */
 void sa_moved(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
 	      const struct endpoint *remote);
 
@@ -663,6 +684,11 @@ void repeat_response(struct ike *ike, struct ike_sa *sa, const struct path *back
 		     struct bytes request);
 /* Whether the answer may be said again now; counted. */
 bool may_repeat(struct ike *ike, struct ike_sa *sa);
+/* The SA is elsewhere: the request in flight goes there at once, with as many tries as a new one.
+ */
+void request_moves(struct ike *ike, struct ike_sa *sa);
+/* The same along another path as well. */
+void send_request_along(struct ike *ike, const struct ike_sa *sa, const struct path *path);
 /* The request in flight is larger than its path can carry: goes again, smaller. */
 void shrink_request(struct ike *ike, struct ike_sa *sa);
 /* The request in flight is to tell soon whether the peer is still there. */
@@ -921,13 +947,24 @@ MUST enum status ppk_job(struct ike *ike, struct attempt *at, const struct ike_p
 /* What may be wrong with an AUTH that a PPK is part of. */
 void ppk_explain(const struct ike_peer_conf *conf, struct text *t);
 
-/* NAT detection (path.c). */
-void natd_put(struct ike *ike, const struct ike_sa *sa, struct wire_out *o);
+/* Where the host's NAT-traversal port is meant. */
+struct path path_of(const struct ike *ike, const struct endpoint *local,
+		    const struct endpoint *remote);
+/* Whether ESP has to go in UDP there, as far as we know. */
+bool path_encap(const struct ike *ike, const struct path *path);
+
+/* Whether that peer shall know that we do NAT traversal. */
+bool natd_wanted(const struct ike *ike, const struct ike_peer_conf *conf);
+/* NAT detection (path.c): of a message that goes along that path. */
+void natd_put(struct ike *ike, const struct ike_sa *sa, const struct path *path,
+	      struct wire_out *o);
 /* On failure the path is as it was, and nobody knows whether there is a NAT. */
 MUST enum status natd_check(struct ike *ike, const struct wire_payloads *p, uint64_t spi_i,
 			    uint64_t spi_r, const struct endpoint *local,
 			    const struct endpoint *remote, struct path *path);
 bool natd_present(const struct wire_payloads *p);
+/* Our address as the peer sees it, hashed. */
+bool natd_seen(const struct wire_payloads *p, uint8_t ret[static NATD_LEN]);
 void path_after_init(const struct ike *ike, struct path *path, const struct ike_datagram *d);
 
 /* RFC 7427: reads and writes SIGNATURE_HASH_ALGORITHMS. */
@@ -946,6 +983,8 @@ bool info_lifetime(struct ike *ike, struct ike_sa *sa);
 void info_delete(struct ike *ike, struct ike_sa *sa, uint16_t notify);
 /* DELETE of the children that are doomed; the empty request.  False: no memory. */
 bool info_delete_children(struct ike *ike, struct ike_sa *sa);
+/* Seals and sends a request; without memory there is none in flight. */
+void info_send(struct ike *ike, struct ike_sa *sa, struct wire_out *o);
 bool info_ask(struct ike *ike, struct ike_sa *sa);
 /* What the peer holds against the SA as a whole, without a Delete payload (sections 2.21.2 and
  * 2.21.3); NULL: nothing. */
@@ -1277,6 +1316,8 @@ struct peer *peer_by_id(const struct ike *ike, ike_peer_id id);
 void peer_number(struct ike *ike, struct peer *p);
 void peer_unnumber(struct ike *ike, struct peer *p);
 void peer_connect(struct ike *ike, struct peer *p);
+/* Connects although an SA is up, to replace it. */
+void peer_renew(struct ike *ike, struct peer *p);
 /* Begins to work on what the section wants: connects, sets its trap, looks up its addresses. */
 void peer_start(struct ike *ike, struct peer *p);
 /* The selectors that the data plane watches for it have changed, or nobody wants them any more. */
@@ -1399,10 +1440,133 @@ bool hub_may_source(const struct ike_peer_conf *conf, const struct cred *cred,
 
 MUST enum status peers_configure(struct ike *ike, struct ike_conf *conf);
 
-/* ---- our host's addresses (network.c) ----------------------------------------------------- */
+/* ---- moving (mobike.c, move_r.c, network.c; RFC 4555) -------------------------------------- */
 
-/* They are these from now on. */
+/* What the request in flight is, if it is about moving. */
+enum moving_request {
+	MOVING_NOTHING,
+	MOVING_UPDATE, /* UPDATE_SA_ADDRESSES */
+	MOVING_ADDRESSES, /* what addresses we have */
+	MOVING_CHECK, /* COOKIE2: are you there? */
+	MOVING_PROBE, /* with NAT detection, whose answer is compared */
+};
+
+/*
+ * An SA on the move; most never have one.  The path of the SA is where its IKE messages go.
+ * Packets of its children go there too, but for the time in which the peer has to show first that
+ * it is there (`checking` and `held`): then they go where it was known to be, `settled`.
+ */
+struct moving {
+	struct ike_sa *sa;
+	struct map_node by_lookup;
+	uint64_t lookup; /* in flight; 0: none */
+	struct ip peer[IKE_MAX_PEER_ADDRESSES]; /* what it said that its addresses are, the one
+						 * that it used first */
+	struct path settled;
+	struct wish update; /* we decide: UPDATE_SA_ADDRESSES has to go out (pending_update) */
+	mono_t counted; /* when `moves` was last right */
+	uint8_t cookie[IKE_COOKIE2_LEN]; /* in the request in flight, if `asked` */
+	uint8_t natd[NATD_LEN]; /* our address as the peer saw it last */
+	uint8_t n_peer;
+	uint8_t candidate; /* of the peer's addresses: the one that `lookup` is about */
+	uint8_t moves; /* that the peer may make now */
+	uint16_t next_pair; /* of addresses, to be tried */
+	enum moving_request request : 8;
+	bool asked : 1; /* the request in flight has COOKIE2 */
+	bool several : 1; /* it went to several addresses: its answer does not tell which is one */
+	bool tried : 1; /* of which any that answers will do */
+	bool checking : 1;
+	bool held : 1;
+	bool check : 1; /* a request with COOKIE2 has to go out */
+	bool has_natd : 1;
+	bool away : 1; /* no address of the peer is reached from here: nothing is sent */
+	bool updated : 1; /* by the peer, under this IKE SA */
+	bool limited : 1; /* the peer moved too often, and was told */
+};
+
+/* NULL: no memory. */
+struct moving *moving_get(struct ike *ike, struct ike_sa *sa);
+void moving_free(struct ike *ike, struct ike_sa *sa);
+/* `to` takes the place of `from`; both paths are the same by now. */
+void moving_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to);
+
+/* Where packets of its children go. */
+const struct path *moving_traffic(const struct ike_sa *sa);
+/* The SA is there from now on, and its children too, unless policy wants the peer to show first
+ * that it is. */
+void moving_to(struct ike *ike, struct ike_sa *sa, const struct path *to, const char *why);
+/* The peer showed that it is where the SA is. */
+void moving_proven(struct ike *ike, struct ike_sa *sa);
+/* The request in flight goes unanswered at an address where the peer is not known to be: back to
+ * where it was.  False: that is not so. */
+bool moving_back(struct ike *ike, struct ike_sa *sa);
+/* Tries that a request has there; 0: as many as any other. */
+unsigned moving_tries(const struct ike_sa *sa);
+/* Nothing can be sent. */
+bool moving_away(const struct ike_sa *sa);
+
+/* IKE_AUTH: that we can move, and our addresses.  What the peer says of it. */
+void mobike_put_first(const struct ike *ike, const struct ike_peer_conf *conf,
+		      const struct path *path, struct wire_out *o);
+bool mobike_supported(const struct wire_payloads *p);
+void mobike_agree(struct ike *ike, struct ike_sa *sa, const struct ike_peer_conf *conf,
+		  const struct wire_payloads *p);
+/* Whether NO_NATS_ALLOWED of a message that came that way, if it has one, says the same. */
+bool mobike_nat_free(const struct wire_payloads *p, const struct path *path);
+/* Whether a NAT is on that path and must not, by our configuration or by what an IKE_AUTH request
+ * says (NULL: there is none). */
+bool mobike_translated(const struct ike_peer_conf *conf, const struct path *path,
+		       const struct path *came, const struct wire_payloads *p, struct text *why);
+
+/* We decide, and that is where the SA goes. */
+void mobike_go(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
+	       const struct endpoint *remote, const char *why);
+/* Whether a request about moving has to go out now, ahead of what else there is; `unproven`: the
+ * peer may not know this IKE SA yet. */
+bool mobike_wants(const struct ike *ike, const struct ike_sa *sa, bool unproven);
+/* Sends it.  False: no memory. */
+bool mobike_next(struct ike *ike, struct ike_sa *sa);
+/* Nothing that was not sent yet may be in its way. */
+bool mobike_urgent(const struct ike *ike, const struct ike_sa *sa);
+/* What a probe has in it: true when its answer is MOVING_PROBE's. */
+bool mobike_put_probe(struct ike *ike, struct ike_sa *sa, struct wire_out *o);
+/* A request went out; what it is. */
+void mobike_sent(struct ike_sa *sa, enum moving_request what);
+/* The request in flight was answered, to this datagram's addresses. */
+void mobike_answered(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d);
+/* What the answer says, when it is one of INFORMATIONAL.  False: the SA is given up. */
+bool mobike_answer(struct ike *ike, struct ike_sa *sa, const struct wire_payloads *in);
+/* The peer does not answer: the request in flight goes to other pairs of addresses as well, with
+ * each try to others.  False: there are none. */
+bool mobike_try_others(struct ike *ike, struct ike_sa *sa);
+/* The peer's port at one of its addresses. */
+struct endpoint mobike_peer_at(const struct ike_sa *sa, const struct ip *ip);
+
+/* What the peer's request means for our addresses of it (move_r.c). */
+struct move {
+	struct ike_sa *sa; /* whose they are: another one while an IKE SA is rekeyed; NULL: none */
+	bool update;
+	bool addresses;
+	uint16_t refuse; /* the answer; 0: none */
+	const char *why;
+	enum ike_counter counter;
+};
+
+/* ST_NOMEM: no answer for now.  Nothing is changed yet. */
+MUST enum status move_judge(struct ike *ike, struct ike_sa *sa, const struct rx *rx,
+			    struct move *ret);
+void move_put_answer(struct ike *ike, const struct ike_sa *sa, const struct rx *rx,
+		     const struct move *m, struct wire_out *o);
+void move_commit(struct ike *ike, struct ike_sa *sa, const struct rx *rx, const struct move *m);
+
+/* Our host's addresses are these from now on (network.c). */
 void network_changed(struct ike *ike, const struct ip *own, size_t n);
+void network_timer(struct ike *ike);
+/* Looks up how the peer is reached, beginning with its address number `candidate`. */
+void network_look_up(struct ike *ike, struct ike_sa *sa, size_t candidate);
+/* False: the look-up was not about an SA. */
+bool network_resolved(struct ike *ike, uint64_t lookup, const struct ike_address *addrs, size_t n);
+bool network_has(const struct ike *ike, const struct ip *ip);
 
 /* ---- the engine (engine.c) --------------------------------------------------------------- */
 
@@ -1434,6 +1598,8 @@ struct ike {
 	struct policy_table *claims; /* prefix -> peer that has it up */
 	struct ip own[IKE_MAX_OWN]; /* our host's addresses, as far as we were told */
 	size_t n_own;
+	struct timer network; /* SAs that have to hear of them */
+	struct map moving_by_lookup;
 	struct map sa_by_spi;
 	struct map half_open; /* by IKE_SA_INIT request */
 	struct map jobs;

@@ -18,6 +18,28 @@ enum ike_limit {
 	/* Addresses of our own host that are known; more are ignored.  A laptop has a handful, a
 	 * gateway with many is told to listen on some. */
 	IKE_MAX_OWN = 32,
+	/* Of them, those that a peer is told.  And those that we remember of a peer, the one in use
+	 * included: RFC 4555 has no bound, and each is tried when nothing else answers. */
+	IKE_MAX_TOLD = 8,
+	IKE_MAX_PEER_ADDRESSES = 8,
+	/* IKE SAs that hear of our new addresses in a second, when there are as many. */
+	IKE_TOLD_PER_S = 200,
+	/* COOKIE2: between 8 and 64 octets (RFC 4555 section 4.2.5). */
+	IKE_COOKIE2_LEN = 16,
+	IKE_COOKIE2_MIN = 8,
+	IKE_COOKIE2_MAX = 64,
+	/* Moves of a peer at once, and the seconds after which it may make one more: somebody
+	 * between two networks changes a few times in a row; who goes on like that costs us a
+	 * check and the data plane a change for each. */
+	IKE_MOVES_BURST = 8,
+	IKE_MOVE_S = 2,
+	/* Tries to reach a peer where it moved to, before it is taken to be where it was: nobody
+	 * else shall have our questions for longer. */
+	IKE_CHECK_TRIES = 3,
+	/* Updates that a peer refuses before the SA is replaced. */
+	IKE_UPDATE_TRIES = 5,
+	/* Other pairs of addresses that a request goes to with each try without an answer. */
+	IKE_TRY_PAIRS = 4,
 	/* Addresses tried for one name; more are ignored. */
 	IKE_MAX_ADDRESSES = 8,
 	/* Answers with COOKIE or INVALID_KE_PAYLOAD one IKE_SA_INIT attempt follows before it

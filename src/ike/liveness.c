@@ -205,6 +205,7 @@ void sa_suspect(struct ike *ike, struct ike_sa *sa)
 	event_emit(ike, IKE_EV_SUSPECT, (struct event_about){ .sa = sa, .reason = IKE_R_NO_ANSWER },
 		   "no answer from %s for %lld ms", endpoint_text(&sa->path.remote, ep),
 		   (long long)dur_to_ms(mono_since(ike->now.mono, sa->last_in)));
+	(void)mobike_try_others(ike, sa);
 }
 
 void sa_heard(struct ike *ike, struct ike_sa *sa)

@@ -4,8 +4,6 @@
  */
 #include "ike/internal.h"
 
-enum { NATD_LEN = 20 };
-
 /* SHA-1(SPIi | SPIr | address | port). */
 static enum status natd_hash(struct ike *ike, uint64_t spi_i, uint64_t spi_r,
 			     const struct endpoint *e, uint8_t ret[NATD_LEN])
@@ -31,9 +29,9 @@ static void natd_put_one(struct ike *ike, const struct ike_sa *sa, uint16_t type
 		wire_put_notify(o, WIRE_PROTO_NONE, bytes_of(NULL, 0), type, BYTES_OF(hash));
 }
 
-void natd_put(struct ike *ike, const struct ike_sa *sa, struct wire_out *o)
+void natd_put(struct ike *ike, const struct ike_sa *sa, const struct path *path, struct wire_out *o)
 {
-	struct endpoint source = sa->path.local;
+	struct endpoint source = path->local;
 
 	/* Port 0 is nobody's: the peer concludes that a NAT is in between and encapsulates, which
 	 * is what a data plane without raw ESP needs (section 2.23 allows it at any time). A peer
@@ -41,13 +39,30 @@ void natd_put(struct ike *ike, const struct ike_sa *sa, struct wire_out *o)
 	if (ike->conf->force_encap)
 		source.port = 0;
 	natd_put_one(ike, sa, WIRE_N_NAT_DETECTION_SOURCE_IP, &source, o);
-	natd_put_one(ike, sa, WIRE_N_NAT_DETECTION_DESTINATION_IP, &sa->path.remote, o);
+	natd_put_one(ike, sa, WIRE_N_NAT_DETECTION_DESTINATION_IP, &path->remote, o);
+}
+
+/* Where translation is forbidden nothing is done about it (RFC 4555 section 3.9), but for a data
+ * plane that needs UDP all the same. */
+bool natd_wanted(const struct ike *ike, const struct ike_peer_conf *conf)
+{
+	return !conf->mobike || conf->nats_allowed || ike->conf->force_encap;
 }
 
 bool natd_present(const struct wire_payloads *p)
 {
 	return wire_find_notify(p, WIRE_N_NAT_DETECTION_SOURCE_IP) &&
 	       wire_find_notify(p, WIRE_N_NAT_DETECTION_DESTINATION_IP);
+}
+
+bool natd_seen(const struct wire_payloads *p, uint8_t ret[static NATD_LEN])
+{
+	const struct wire_notify *n = wire_find_notify(p, WIRE_N_NAT_DETECTION_DESTINATION_IP);
+
+	if (!n || n->data.n != NATD_LEN)
+		return false;
+	memcpy(ret, n->data.p, NATD_LEN);
+	return true;
 }
 
 static bool any_match(const struct wire_payloads *p, uint16_t type, const uint8_t *hash)
@@ -76,6 +91,7 @@ enum status natd_check(struct ike *ike, const struct wire_payloads *p, uint64_t 
 		st = natd_hash(ike, spi_i, spi_r, &pretended, forced);
 	if (st)
 		return st;
+	path->natt = true;
 	path->forced = any_match(p, WIRE_N_NAT_DETECTION_SOURCE_IP, forced);
 	path->nat_remote = !path->forced && !any_match(p, WIRE_N_NAT_DETECTION_SOURCE_IP, there);
 	path->nat_local = !any_match(p, WIRE_N_NAT_DETECTION_DESTINATION_IP, here);
@@ -130,14 +146,29 @@ void fragmentation_put(struct wire_out *o)
  */
 void path_after_init(const struct ike *ike, struct path *path, const struct ike_datagram *d)
 {
-	bool floated = d->local.port == ike->conf->nat_port && !path->encap;
+	bool floats = d->local.port == ike->conf->nat_port && !path->floated;
 
 	path->local = d->local;
-	path->encap = d->local.port == ike->conf->nat_port;
+	path->floated = d->local.port == ike->conf->nat_port;
 	if (path->nat_remote) {
 		path->remote = d->remote;
-	} else if (floated) {
+	} else if (floats) {
 		path->remote.port = d->remote.port;
 		path->nat_remote = d->remote.port != 4500;
 	}
+	path->encap = path_encap(ike, path);
+}
+
+struct path path_of(const struct ike *ike, const struct endpoint *local,
+		    const struct endpoint *remote)
+{
+	bool floated = local->port == ike->conf->nat_port;
+
+	return (struct path){ .local = *local, .remote = *remote, .floated = floated };
+}
+
+bool path_encap(const struct ike *ike, const struct path *path)
+{
+	return path->floated && (path->always || path->forced || path->nat_local ||
+				 path->nat_remote || ike->conf->force_encap);
 }

@@ -314,6 +314,18 @@ void peer_connect(struct ike *ike, struct peer *p)
 		attempts_over(ike, p);
 }
 
+void peer_renew(struct ike *ike, struct peer *p)
+{
+	struct section *s = p->section;
+
+	if (!s || p->removed || p->conf->n_addresses == 0)
+		return;
+	s->renew = true;
+	s->failures = 0;
+	heap_disarm(&ike->timers, &s->retry);
+	peer_connect(ike, p);
+}
+
 static void next_address(struct ike *ike, struct peer *p)
 {
 	init_i_start(ike, p, &p->section->addrs[p->section->next_addr++].a);

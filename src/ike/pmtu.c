@@ -111,5 +111,5 @@ size_t path_overhead(const struct path *path)
 {
 	enum { IP4 = 20, IP6 = 40, UDP = 8, MARKER = 4 };
 
-	return (path->remote.ip.family == 6 ? IP6 : IP4) + UDP + (path->encap ? MARKER : 0);
+	return (path->remote.ip.family == 6 ? IP6 : IP4) + UDP + (path->floated ? MARKER : 0);
 }

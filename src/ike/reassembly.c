@@ -281,9 +281,7 @@ static bool is_authentic(struct ike *ike, struct ike_sa *sa, struct arena *ar,
 bool fragment_repeated(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
 		       uint64_t hash)
 {
-	struct path back = { .local = d->local,
-			     .remote = d->remote,
-			     .encap = d->local.port == ike->conf->nat_port };
+	struct path back = path_of(ike, &d->local, &d->remote);
 	enum wire_fault fault;
 	struct wire_ike_msg msg;
 	struct arena ar;

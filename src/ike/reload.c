@@ -82,7 +82,8 @@ static unsigned compare(const struct ike_peer_conf *a, const struct ike_peer_con
 	    memcmp(a->own_digest, b->own_digest, sizeof(a->own_digest)) != 0)
 		ch |= CH_OURS;
 	if (!proposals_eq(&a->ike, &b->ike) || !proposals_eq(&a->esp, &b->esp) ||
-	    a->port != b->port || a->fragmentation != b->fragmentation)
+	    a->port != b->port || a->fragmentation != b->fragmentation || a->mobike != b->mobike ||
+	    a->nats_allowed != b->nats_allowed)
 		ch |= CH_TERMS;
 	if (names != a->n_addresses || names != b->n_addresses)
 		ch |= CH_NAMES;

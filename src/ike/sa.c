@@ -123,6 +123,7 @@ enum status sa_new_from(struct ike *ike, struct ike_sa *old, bool initiator, uin
 		return ST_NOMEM;
 	sa->initiator = initiator;
 	sa->called = old->called;
+	sa->mobike = old->mobike;
 	sa->spi_i = spi_i;
 	sa->spi_r = spi_r;
 	sa->state = SA_RIVAL;
@@ -205,6 +206,7 @@ void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to)
 	while (!list_empty(&from->leaving))
 		child_inherit(CONTAINER_OF(from->leaving.next, struct child, node), to);
 	to->path = from->path;
+	moving_inherit(ike, from, to);
 	to->remote_id = from->remote_id;
 	to->cred = from->cred;
 	from->remote_id = (struct policy_ident){ 0 };
@@ -347,24 +349,6 @@ void sa_only(struct ike *ike, struct ike_sa *sa)
 	}
 }
 
-void sa_moved(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
-	      const struct endpoint *remote)
-{
-	if (sa->state != SA_UP ||
-	    (endpoint_eq(&sa->path.remote, remote) && endpoint_eq(&sa->path.local, local)))
-		return;
-	/* RFC 7296 section 2.23: only where a NAT may have changed the mapping, only for
-	 * authenticated packets (the caller's promise), never off the NAT-traversal port, and never
-	 * when we are the one behind the NAT. */
-	if (!sa->path.encap || !sa->path.nat_remote || sa->path.nat_local ||
-	    local->port != ike->conf->nat_port || local->ip.family != sa->path.local.ip.family)
-		return;
-	sa->path.remote = *remote;
-	sa->path.limit = 0; /* another path */
-	list_for_each(n, &sa->children)
-		child_move(ike, CONTAINER_OF(n, struct child, node));
-}
-
 /* ---- ending ------------------------------------------------------------------------------- */
 
 void handshake_free(struct ike *ike, struct ike_sa *sa)
@@ -434,7 +418,8 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 	heap_disarm(&ike->timers, &sa->life.timer);
 	slot_leave(ike, sa);
 	if (was_up)
-		admit_seen(ike, &sa->path.remote.ip);
+		admit_seen(ike, &moving_traffic(sa)->remote.ip);
+	moving_free(ike, sa);
 	handshake_free(ike, sa);
 	keys_done(&sa->keys, ike->mem);
 	reassembly_drop(ike, sa, false);

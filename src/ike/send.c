@@ -130,7 +130,7 @@ static void send_one(struct outbox *ob, const struct path *path, struct bytes da
 		return;
 	it->out.u.send.local = path->local;
 	it->out.u.send.remote = path->remote;
-	it->out.u.send.marker = path->encap;
+	it->out.u.send.marker = path->floated;
 	it->out.u.send.df = dont_fragment(path, data);
 	if (arena_dup(&it->mem, data, &it->out.u.send.data)) {
 		list_del(&it->node);
@@ -195,19 +195,33 @@ static void note_large(struct ike *ike, struct ike_sa *sa)
 		list_add_tail(&ike->large, &sa->large);
 }
 
+static uint8_t max_tries(const struct ike *ike, const struct ike_sa *sa)
+{
+	if (sa->state == SA_DELETING)
+		return IKE_DELETE_TRIES;
+	return (uint8_t)(moving_tries(sa) ? moving_tries(sa) : ike->conf->retransmit_tries);
+}
+
+/* Where no address of the peer is reached nothing is sent. */
+static void send_in_flight(struct ike *ike, const struct ike_sa *sa)
+{
+	if (!moving_away(sa))
+		send_now(ike, &sa->path, sa->win.request);
+}
+
 void send_request(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct bytes owned)
 {
 	mem_free(ike->mem, (void *)(uintptr_t)sa->win.request.p);
 	sa->win.request = owned;
 	sa->win.request_exchange = exchange;
-	sa->win.max_tries = (uint8_t)(sa->state == SA_DELETING ? IKE_DELETE_TRIES
-							       : ike->conf->retransmit_tries);
+	sa->win.max_tries = max_tries(ike, sa);
+	mobike_sent(sa, MOVING_NOTHING);
 	sa->win.next_send++;
 	first_try(ike, sa);
 	note_large(ike, sa);
 	sa->last_out = ike->now.mono;
 	trace_emit(ike, T_TX, sa->id, exchange, sa->win.next_send - 1, owned.n, 0);
-	send_now(ike, &sa->path, owned);
+	send_in_flight(ike, sa);
 }
 
 void send_response(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct bytes owned)
@@ -359,7 +373,7 @@ static void gave_up(struct ike *ike, struct ike_sa *sa)
 	/* What last_error says then is what init_i.c made of the answer. */
 	bool hint = sa->state == SA_I_INIT && sa->hs->hint && peer_last_error(sa->peer)[0];
 
-	if (rekey_unanswered(ike, sa))
+	if (moving_back(ike, sa) || rekey_unanswered(ike, sa))
 		return;
 	endpoint_text(&sa->path.remote, ep);
 	if (sa->state == SA_DELETING) {
@@ -383,7 +397,28 @@ static void again(struct ike *ike, struct ike_sa *sa)
 	count(ike, C_TX_RETRANSMITS);
 	trace_emit(ike, T_RETRANSMIT, sa->id, sa->win.request_exchange, sa->win.next_send - 1,
 		   sa->win.tries, 0);
-	send_now(ike, &sa->path, sa->win.request);
+	send_in_flight(ike, sa);
+	if (sa->suspect)
+		mobike_try_others(ike, sa);
+}
+
+void request_moves(struct ike *ike, struct ike_sa *sa)
+{
+	if (!sa->win.request.n)
+		return;
+	/* The headers may be longer there. */
+	if (fragment_again(ike, sa, path_limit(ike, &sa->path) - path_overhead(&sa->path),
+			   &sa->win.request) == ST_NOMEM)
+		count(ike, C_NO_MEMORY);
+	note_large(ike, sa);
+	sa->win.max_tries = max_tries(ike, sa);
+	first_try(ike, sa);
+	again(ike, sa);
+}
+
+void send_request_along(struct ike *ike, const struct ike_sa *sa, const struct path *path)
+{
+	send_now(ike, path, sa->win.request);
 }
 
 /* The schedule begins, again, when these tries are over. */
@@ -418,6 +453,10 @@ void retransmit_timer(struct ike *ike, struct ike_sa *sa)
 			info_delete(ike, sa, 0);
 		else
 			sa_remove(ike, sa, "deleted; no memory for telling the peer");
+		return;
+	}
+	if (moving_away(sa) && sa->state == SA_UP) {
+		first_try(ike, sa); /* no try counts */
 		return;
 	}
 	if (sa->win.quick) {

@@ -142,6 +142,8 @@ struct node {
 	bool late_results; /* results of cancelled jobs are handed in all the same */
 	bool bugs_allowed; /* else an IKE_EV_BUG event ends the process */
 	bool looks; /* its data plane looks for silence, as time passes */
+	bool roams; /* its engine knows its addresses, which change */
+	unsigned unsent; /* from an address that it has not: the kernel refuses */
 	bool unplugged; /* nothing that it sends or that is sent to it arrives */
 
 	/* The n-th job, operation or store (from 0) fails; -1: none. */
@@ -227,6 +229,12 @@ struct node *world_node(struct world *w, const char *name, const char *const *ad
 struct node *world_node_bare(struct world *w, const char *name, const char *const *addresses,
 			     struct test_conf *conf);
 enum status node_start(struct node *n);
+
+/* The machine has these addresses from now on, in order of preference, and tells its engine. What
+ * is under way to another one is lost when it comes. */
+void node_network(struct node *n, const char *const *addresses);
+/* The same with one or two of them (NULL: none). */
+void node_moves(struct node *n, const char *address, const char *second);
 
 /* The machine loses everything it knew and starts again, with other randomness. */
 void node_restart(struct node *n);

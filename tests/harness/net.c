@@ -113,6 +113,10 @@ void world_send(struct world *w, struct node *n, const struct ike_out *o)
 	struct endpoint src = o->u.send.local;
 	struct packet *p;
 
+	if (n->roams && !node_owns(n, &src.ip)) {
+		n->unsent++;
+		return;
+	}
 	check_send(n, o);
 	if (n->unplugged)
 		return;

@@ -26,6 +26,8 @@ static bool in_udp(const struct node *n, dp_child_id id)
 
 static void send_esp(struct node *n, struct dp_fake_packet *out)
 {
+	if (n->roams && !node_owns(n, &out->local.ip))
+		return;
 	if (!in_udp(n, out->child))
 		out->local.port = out->remote.port = 0;
 	world_send_esp(n->w, &out->local, &out->remote, bytes_of(out->data, out->n));
@@ -47,6 +49,8 @@ void dp_submit(struct node *n, const struct dp_op *op, struct pending *p)
 	if (op->kind == DP_CHILD_ADD)
 		copy.u.child.encap = true;
 	tell_time(n);
+	if (op->kind == DP_CHILD_ADDRESS)
+		copy.u.address.encap = true;
 	st = n->dp->ops->submit(n->dp, &copy);
 	if (st != ST_OK)
 		harness_fail("%s: the data plane refuses operation %llu: %s", n->name,

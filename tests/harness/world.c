@@ -63,6 +63,37 @@ void world_free(struct world *w)
 	mem_libc.free(NULL, w);
 }
 
+static void set_addresses(struct node *n, const char *const *addresses)
+{
+	for (n->n_addresses = 0; addresses[n->n_addresses]; n->n_addresses++) {
+		if (n->n_addresses == NODE_ADDRESSES)
+			harness_fail("%s: too many addresses", n->name);
+		n->address[n->n_addresses] = test_ip(addresses[n->n_addresses]);
+	}
+}
+
+static void tell_network(struct node *n)
+{
+	if (n->ike && n->roams)
+		ike_network(n->ike, n->w->now, n->address, n->n_addresses);
+}
+
+void node_network(struct node *n, const char *const *addresses)
+{
+	set_addresses(n, addresses);
+	n->roams = true;
+	tell_network(n);
+	if (n->ike)
+		node_drain(n);
+}
+
+void node_moves(struct node *n, const char *address, const char *second)
+{
+	const char *const addresses[] = { address, second, NULL };
+
+	node_network(n, addresses);
+}
+
 struct node *world_node_bare(struct world *w, const char *name, const char *const *addresses,
 			     struct test_conf *conf)
 {
@@ -80,11 +111,7 @@ struct node *world_node_bare(struct world *w, const char *name, const char *cons
 	test_mem_init(&n->mem);
 	list_init(&n->held);
 	list_init(&n->ready);
-	for (; addresses[n->n_addresses]; n->n_addresses++) {
-		if (n->n_addresses == NODE_ADDRESSES)
-			harness_fail("%s: too many addresses", name);
-		n->address[n->n_addresses] = test_ip(addresses[n->n_addresses]);
-	}
+	set_addresses(n, addresses);
 	w->node[w->n_nodes++] = n;
 	return n;
 }

@@ -1,0 +1,333 @@
+/*
+ * move_r.c - MOBIKE (RFC 4555): what the peer's messages say of its addresses.
+ *
+ * Where it is comes from the IP header of its request and from nowhere else (section 3.5), so it
+ * cannot send our packets to a third party without sending from there; and who cannot be there is
+ * found out by a question (COOKIE2, section 3.7).  What else it says it has are hints: who decides
+ * tries them when nothing answers.
+ *
+ * A request is judged, answered and carried out, in this order.
+ */
+#include "ike/internal.h"
+
+/* ---- what it has beside -------------------------------------------------------------------- */
+
+/* No other host is there. */
+static bool is_nobodys(const struct ip *ip)
+{
+	static const struct prefix none[] = {
+		{ { 4, { 0 } }, 8 },          { { 4, { 127 } }, 8 },
+		{ { 4, { 224 } }, 4 },        { { 4, { 255, 255, 255, 255 } }, 32 },
+		{ { 6, { 0 } }, 128 },        { { 6, { [15] = 1 } }, 128 },
+		{ { 6, { [0] = 0xff } }, 8 }, { { 6, { [10] = 0xff, [11] = 0xff } }, 96 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(none); i++)
+		if (prefix_has(&none[i], ip))
+			return true;
+	return false;
+}
+
+/* The one that it uses comes first. */
+static void add_address(struct ike *ike, struct moving *m, const struct ip *ip)
+{
+	for (size_t i = 0; i < m->n_peer; i++)
+		if (ip_eq(&m->peer[i], ip))
+			return;
+	if (m->n_peer < ARRAY_LEN(m->peer))
+		m->peer[m->n_peer++] = *ip;
+	else
+		count(ike, C_MOVE_ADDRESSES);
+}
+
+/* Family 0: none that could be one. */
+static struct ip additional(struct ike *ike, const struct wire_notify *n)
+{
+	size_t len = n->type == WIRE_N_ADDITIONAL_IP4_ADDRESS ? 4 : 16;
+	struct ip ip = { 0 };
+
+	if (n->data.n == len)
+		ip = ip_from_raw(n->data);
+	if (ip.family && !is_nobodys(&ip))
+		return ip;
+	count(ike, C_MOVE_MALFORMED);
+	return (struct ip){ 0 };
+}
+
+static bool is_additional(const struct wire_notify *n)
+{
+	return n->type == WIRE_N_ADDITIONAL_IP4_ADDRESS || n->type == WIRE_N_ADDITIONAL_IP6_ADDRESS;
+}
+
+static bool has_additional(const struct wire_payloads *p)
+{
+	return wire_find_notify(p, WIRE_N_ADDITIONAL_IP4_ADDRESS) ||
+	       wire_find_notify(p, WIRE_N_ADDITIONAL_IP6_ADDRESS);
+}
+
+/* The list takes the place of what there was (section 3.6). */
+static void learn(struct ike *ike, struct moving *m, const struct ip *used,
+		  const struct wire_payloads *p)
+{
+	m->n_peer = 0;
+	add_address(ike, m, used);
+	for (size_t i = 0; i < p->n_notifies; i++) {
+		struct ip ip;
+
+		if (!is_additional(&p->notifies[i]))
+			continue;
+		ip = additional(ike, &p->notifies[i]);
+		if (ip.family)
+			add_address(ike, m, &ip);
+	}
+}
+
+/* Who decides will need memory when it has to move, which is no time to be without. */
+void mobike_agree(struct ike *ike, struct ike_sa *sa, const struct ike_peer_conf *conf,
+		  const struct wire_payloads *p)
+{
+	struct moving *m;
+
+	sa->mobike = conf->mobike && mobike_supported(p);
+	if (!sa->mobike || (!sa->called && !has_additional(p)))
+		return;
+	m = moving_get(ike, sa);
+	if (!m)
+		return;
+	learn(ike, m, &sa->path.remote.ip, p);
+	m->has_natd = sa->hs->has_natd;
+	memcpy(m->natd, sa->hs->natd, sizeof(m->natd));
+}
+
+/* ---- judging ------------------------------------------------------------------------------- */
+
+/* A request may come on an IKE SA whose place another one takes: the peer did not know of that yet,
+ * or knows more than we.  NULL: what it says is of no use any more. */
+static struct ike_sa *holder(struct ike_sa *sa)
+{
+	struct ike_sa *other = sa->state == SA_RIVAL ? sa->predecessor : sa->successor;
+
+	if (sa->state == SA_UP)
+		return sa;
+	if (!other || other->state != SA_UP)
+		return NULL;
+	/* Section 3.5: it has said something newer on the new one. */
+	return sa->state != SA_RIVAL && other->moving && other->moving->updated ? NULL : other;
+}
+
+static bool elsewhere(const struct ike_sa *sa, const struct ike_datagram *d)
+{
+	return !endpoint_eq(&sa->path.local, &d->local) ||
+	       !endpoint_eq(&sa->path.remote, &d->remote);
+}
+
+static unsigned moves_now(const struct ike *ike, const struct moving *m)
+{
+	int64_t more = mono_since(ike->now.mono, m->counted).ns / dur_s(IKE_MOVE_S).ns;
+
+	return m->moves + more < IKE_MOVES_BURST ? m->moves + (unsigned)more : IKE_MOVES_BURST;
+}
+
+static void count_move(const struct ike *ike, struct moving *m)
+{
+	unsigned now = moves_now(ike, m);
+
+	if (now == IKE_MOVES_BURST)
+		m->counted = ike->now.mono;
+	else
+		m->counted = mono_add(m->counted, dur_s((now - m->moves) * IKE_MOVE_S));
+	m->moves = (uint8_t)(now - 1);
+}
+
+/* NULL: the SA may go where the request came from. */
+static const char *unacceptable(const struct ike *ike, const struct ike_sa *sa, const struct rx *rx,
+				enum ike_counter *ret_counter)
+{
+	const struct ike_datagram *d = rx->d;
+
+	*ret_counter = C_MOVE_UNACCEPTABLE;
+	if (sa->called)
+		return "we called, so we decide where it goes";
+	if (!sa->peer->conf->nats_allowed && !wire_find_notify(rx->inner, WIRE_N_NO_NATS_ALLOWED))
+		return "it does not say what its addresses are (NO_NATS_ALLOWED), and nat = no";
+	if (is_nobodys(&d->remote.ip) || !d->remote.port || network_has(ike, &d->remote.ip))
+		return "it cannot be there";
+	if (ike->conf->force_encap && d->local.port != ike->conf->nat_port)
+		return "our data plane needs UDP, which this port has not";
+	*ret_counter = C_MOVE_LIMITED;
+	if (elsewhere(sa, d) && !moves_now(ike, sa->moving))
+		return "it moves too often";
+	return NULL;
+}
+
+static bool about_addresses(const struct wire_payloads *p)
+{
+	return has_additional(p) || wire_find_notify(p, WIRE_N_NO_ADDITIONAL_ADDRESSES);
+}
+
+enum status move_judge(struct ike *ike, struct ike_sa *sa, const struct rx *rx, struct move *ret)
+{
+	struct path path = path_of(ike, &rx->d->local, &rx->d->remote);
+	struct move m = {
+		.update = wire_find_notify(rx->inner, WIRE_N_UPDATE_SA_ADDRESSES) != NULL,
+		.addresses = about_addresses(rx->inner),
+	};
+
+	*ret = (struct move){ 0 };
+	if (!m.update && !m.addresses)
+		return ST_OK;
+	if (!sa->mobike) {
+		count(ike, C_MOVE_UNASKED);
+		return ST_OK;
+	}
+	m.sa = holder(sa);
+	if (!m.sa)
+		return ST_OK;
+	if (!moving_get(ike, m.sa))
+		return ST_NOMEM;
+	if (!mobike_nat_free(rx->inner, &path)) {
+		m.refuse = WIRE_N_UNEXPECTED_NAT_DETECTED;
+		m.counter = C_MOVE_TRANSLATED;
+		m.why = "its addresses were changed on the way, which it does not allow";
+	} else if (m.update) {
+		m.why = unacceptable(ike, m.sa, rx, &m.counter);
+		m.refuse = m.why ? WIRE_N_UNACCEPTABLE_ADDRESSES : 0;
+	}
+	*ret = m;
+	return ST_OK;
+}
+
+/* ---- answering ----------------------------------------------------------------------------- */
+
+static void put_cookie(struct ike *ike, const struct wire_payloads *p, struct wire_out *o)
+{
+	const struct wire_notify *n = wire_find_notify(p, WIRE_N_COOKIE2);
+
+	if (!n)
+		return;
+	if (n->data.n >= IKE_COOKIE2_MIN && n->data.n <= IKE_COOKIE2_MAX)
+		wire_put_notify(o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_COOKIE2, n->data);
+	else
+		count(ike, C_MOVE_MALFORMED);
+}
+
+/* Sections 3.7 and 3.8: the cookie, and what we see of the addresses that this very request has. */
+void move_put_answer(struct ike *ike, const struct ike_sa *sa, const struct rx *rx,
+		     const struct move *m, struct wire_out *o)
+{
+	struct path path = path_of(ike, &rx->d->local, &rx->d->remote);
+
+	if (!sa->mobike)
+		return;
+	if (m->refuse)
+		wire_put_notify(o, WIRE_PROTO_NONE, bytes_of(NULL, 0), m->refuse,
+				bytes_of(NULL, 0));
+	else if (natd_present(rx->inner) && natd_wanted(ike, sa->peer->conf))
+		natd_put(ike, sa, &path, o);
+	put_cookie(ike, rx->inner, o);
+}
+
+/* ---- carrying out -------------------------------------------------------------------------- */
+
+static void refused(struct ike *ike, const struct rx *rx, const struct move *m)
+{
+	char here[ENDPOINT_TEXT_MAX], was[ENDPOINT_TEXT_MAX], there[ENDPOINT_TEXT_MAX];
+
+	count(ike, m->counter);
+	/* Once, and not again for each that follows. */
+	if (m->counter == C_MOVE_LIMITED && m->sa->moving->limited)
+		return;
+	m->sa->moving->limited = m->counter == C_MOVE_LIMITED;
+	event_emit(ike, IKE_EV_REFUSED, (struct event_about){ .sa = m->sa, .reason = IKE_R_PATH },
+		   "the peer, at %s until now, wants to be at %s, towards our %s, and may not: %s",
+		   endpoint_text(&m->sa->path.remote, was), endpoint_text(&rx->d->remote, there),
+		   endpoint_text(&rx->d->local, here), m->why);
+}
+
+/* `asked`: the SA that the request came on; the hashes of NAT detection have its SPIs. */
+static void relocate(struct ike *ike, struct ike_sa *sa, struct ike_sa *asked, const struct rx *rx)
+{
+	bool moves = elsewhere(sa, rx->d);
+	struct path to = sa->path;
+
+	to.local = rx->d->local;
+	to.remote = rx->d->remote;
+	to.floated = to.local.port == ike->conf->nat_port;
+	if (natd_wanted(ike, sa->peer->conf) &&
+	    natd_check(ike, rx->inner, asked->spi_i, asked->spi_r, &to.local, &to.remote, &to))
+		count(ike, C_NO_MEMORY);
+	if (natd_present(rx->inner) || !to.floated)
+		to.encap = path_encap(ike, &to);
+	if (moves)
+		count_move(ike, sa->moving);
+	sa->moving->limited = false;
+	moving_to(ike, sa, &to, "the peer moved");
+	sa->moving->updated = sa == asked;
+	agenda_soon(ike, sa);
+	if (moves)
+		request_moves(ike, sa);
+	if (sa != asked) {
+		asked->path = to;
+		request_moves(ike, asked);
+	}
+}
+
+/* Who was called has other addresses: if the one in use is not one of them any more, another one
+ * has to be. */
+static void look_elsewhere(struct ike *ike, struct ike_sa *sa)
+{
+	const struct moving *m = sa->moving;
+
+	for (size_t i = 0; i < m->n_peer; i++)
+		if (ip_eq(&m->peer[i], &sa->path.remote.ip))
+			return;
+	network_look_up(ike, sa, 1);
+}
+
+void move_commit(struct ike *ike, struct ike_sa *sa, const struct rx *rx, const struct move *m)
+{
+	if (m->refuse) {
+		refused(ike, rx, m);
+		return;
+	}
+	if (m->addresses)
+		learn(ike, m->sa->moving, &rx->d->remote.ip, rx->inner);
+	if (m->update)
+		relocate(ike, m->sa, sa, rx);
+	else if (m->addresses && m->sa->called)
+		look_elsewhere(ike, m->sa);
+}
+
+/* RFC 7296 section 2.23, RFC 4555 section 3.8: only where a NAT may have changed the mapping, only
+ * for authenticated packets (the caller's promise), never off the NAT-traversal port, and never
+ * when we are the one behind the NAT. */
+static bool may_be_mapping(const struct ike *ike, const struct ike_sa *sa,
+			   const struct endpoint *local)
+{
+	return sa->path.encap && sa->path.nat_remote && !sa->path.nat_local &&
+	       local->port == ike->conf->nat_port && local->ip.family == sa->path.local.ip.family &&
+	       sa->peer->conf->nats_allowed;
+}
+
+void sa_moved(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
+	      const struct endpoint *remote)
+{
+	struct path to = sa->path;
+
+	if (sa->state != SA_UP || endpoint_eq(&sa->path.remote, remote) ||
+	    !may_be_mapping(ike, sa, local))
+		return;
+	to.remote = *remote;
+	if (sa->mobike) {
+		/* Who decides knows best; it may be asked to show that it is there. */
+		if (sa->called || !moving_get(ike, sa))
+			return;
+		if (!moves_now(ike, sa->moving)) {
+			count(ike, C_MOVE_LIMITED);
+			return;
+		}
+		count_move(ike, sa->moving);
+	}
+	moving_to(ike, sa, &to, "the peer's NAT has given it another address or port");
+	agenda_soon(ike, sa);
+}
