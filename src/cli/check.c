@@ -49,7 +49,7 @@ static void print_json(const struct conf_errors *errs, const struct conf *conf)
 	json_decref(o);
 }
 
-static void print_good(const struct conf *conf)
+static void print_good(const struct conf *conf, const struct conf_creds *creds)
 {
 	char buf[256];
 	struct text name = TEXT_OF(buf);
@@ -58,20 +58,22 @@ static void print_good(const struct conf *conf)
 	if (conf->n_networks) {
 		cli_add(&name, conf->networks->name);
 		printf(", %s of network %s",
-		       conf->networks->role.v == CONF_ROLE_HUB ? "hub" : "site", buf);
+		       conf_role_name((int)conf_creds_network(creds, 0)->role), buf);
 	}
 	if (conf->n_peers || !conf->n_networks)
 		printf(", %zu peer%s", conf->n_peers, conf->n_peers == 1 ? "" : "s");
 	putchar('\n');
 }
 
-static enum cli_exit report(const struct cli *cli, const struct conf_errors *errs,
-			    const struct conf *conf)
+static enum cli_exit report(const struct cli *cli, const struct cli_conf *c)
 {
+	const struct conf_errors *errs = &c->errs;
+	const struct conf *conf = c->conf;
+
 	if (cli->json)
 		print_json(errs, conf);
 	else if (conf)
-		print_good(conf);
+		print_good(conf, c->creds);
 	else
 		cli_print_errors(errs);
 	return conf ? CLI_OK : CLI_FAILED;
@@ -109,7 +111,7 @@ enum cli_exit cli_check(const struct cli *cli)
 		code = cli_complain(cli, CLI_FAILED,
 				    st == ST_NOMEM ? "out of memory" : "libcrypto cannot be used");
 	else
-		code = report(cli, &c.errs, c.conf);
+		code = report(cli, &c);
 	cli_conf_close(&c);
 	return code;
 }

@@ -70,7 +70,10 @@ static void add_site(struct text *t, const struct join *j)
 
 	text_add(t, "    hubs    = ");
 	add_list(t, hubs_of(j, &hubs));
-	text_add(t, "\n    protect = ");
+	text_add(t, "\n");
+	if (j->bundle->manifest.role == PKI_ENDPOINT && !j->cli->protect.n)
+		return;
+	text_add(t, "    protect = ");
 	add_list(t, j->cli->protect.n ? &j->cli->protect : texts(&protect, prefixes, n));
 	text_add(t, "\n");
 }
@@ -111,12 +114,14 @@ static void write_conf(struct text *t, const struct join *j, const char *identit
 static enum status check_options(const struct join *j, struct text *why)
 {
 	const struct cli *c = j->cli;
-	bool hub = j->bundle->manifest.role == PKI_HUB;
+	const enum pki_role role = j->bundle->manifest.role;
+	const bool hub = role == PKI_HUB;
 
 	if (hub && (c->protect.n || c->hubs.n))
 		text_add(why, "the bundle is a hub's: --protect and --hub are for sites");
 	else if (!hub && (c->domain.n || c->topology))
-		text_add(why, "the bundle is a site's: --domain and --topology are for hubs");
+		text_fmt(why, "the bundle is %s %s's: --domain and --topology are for hubs",
+			 role == PKI_ENDPOINT ? "an" : "a", pki_role_name(role));
 	else if (!hub && !c->hubs.n && !j->bundle->manifest.hubs.n)
 		text_add(why, "the bundle names no hub: --hub NAME says where it is");
 	else if (c->topology && strcmp(c->topology, "star") && strcmp(c->topology, "dynamic"))

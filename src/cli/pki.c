@@ -284,7 +284,7 @@ static void print_delivery(const struct cli *cli, const struct pki_delivery *d,
 {
 	struct pki_blocks b = pki_blocks_of_row(&d->issued);
 
-	if (d->issued.role == PKI_SITE && d->hubs.n == 0)
+	if (d->issued.role != PKI_HUB && d->hubs.n == 0)
 		fprintf(stderr, "warren: note: the bundle names no hub: sign a hub first, or give "
 				"--hubs\n");
 	if (cli->json) {
@@ -307,7 +307,9 @@ static struct pki_grant grant_of(const struct pki_args *a)
 {
 	return (struct pki_grant){
 		.id = a->has_id ? &a->id : NULL,
-		.role = a->hub ? PKI_HUB : PKI_SITE,
+		.role = a->hub        ? PKI_HUB
+			: a->endpoint ? PKI_ENDPOINT
+				      : PKI_SITE,
 		.blocks = a->blocks,
 		.as_requested = a->as_requested,
 		.hubs = a->has_hubs ? &a->hubs : NULL,
@@ -577,18 +579,18 @@ static const struct pki_command commands[] = {
 	  "on a site: make its key, and a request for the authority",
 	  OPTIONS("--id", "--prefix", "--out", "--key", "--key-type"), OPTIONS("--id") },
 	{ "sign", "REQUEST", cmd_sign,
-	  "REQUEST {--prefix PREFIX,... | --as-requested | --hub} [--hubs HOST,...] [--id ID] "
-	  "[--days N] [--out FILE] [--cert FILE] [--force] [--renew] [--dir DIR]",
+	  "REQUEST {--prefix PREFIX,... | --as-requested | --hub | --endpoint} [--hubs HOST,...] "
+	  "[--id ID] [--days N] [--out FILE] [--cert FILE] [--force] [--renew] [--dir DIR]",
 	  "sign a request: writes a bundle for the site",
-	  OPTIONS("--prefix", "--as-requested", "--hub", "--hubs", "--id", "--days", "--out",
-		  "--cert", "--force", "--renew", "--dir"),
+	  OPTIONS("--prefix", "--as-requested", "--hub", "--endpoint", "--hubs", "--id", "--days",
+		  "--out", "--cert", "--force", "--renew", "--dir"),
 	  OPTIONS() },
 	{ "site", NULL, cmd_site,
-	  "--id ID {--prefix PREFIX,... | --hub} [--hubs HOST,...] [--days N] [--out DIR] "
-	  "[--key FILE] [--key-type TYPE] [--force] [--renew] [--dir DIR]",
+	  "--id ID {--prefix PREFIX,... | --hub | --endpoint} [--hubs HOST,...] [--days N] "
+	  "[--out DIR] [--key FILE] [--key-type TYPE] [--force] [--renew] [--dir DIR]",
 	  "key, certificate and bundle in one step, for a lab",
-	  OPTIONS("--id", "--prefix", "--hub", "--hubs", "--days", "--out", "--key", "--key-type",
-		  "--force", "--renew", "--dir"),
+	  OPTIONS("--id", "--prefix", "--hub", "--endpoint", "--hubs", "--days", "--out", "--key",
+		  "--key-type", "--force", "--renew", "--dir"),
 	  OPTIONS("--id") },
 	{ "show", "FILE", cmd_show, "FILE", "what a bundle, certificate or request says, checked",
 	  OPTIONS(), OPTIONS() },

@@ -138,6 +138,7 @@ static const struct option {
 	{ "--cert", set_cert, 0 },
 	{ "--key-type", set_key_type, 0 },
 	{ "--hub", NULL, offsetof(struct pki_args, hub) },
+	{ "--endpoint", NULL, offsetof(struct pki_args, endpoint) },
 	{ "--as-requested", NULL, offsetof(struct pki_args, as_requested) },
 	{ "--force", NULL, offsetof(struct pki_args, force) },
 	{ "--renew", NULL, offsetof(struct pki_args, renew) },
@@ -298,6 +299,10 @@ bool pki_args_read(const struct pki_command *c, int argc, char **argv, struct pk
 	*ret_args = (struct pki_args){ .dir = PKI_DEFAULT_DIR };
 	if (!read_all(&l) || !check_required(&l))
 		return false;
+	if (ret_args->hub && ret_args->endpoint) {
+		text_add(why, "--hub and --endpoint: it is one or the other");
+		return false;
+	}
 	/* As many as fit were taken, so this cannot be too many. */
 	return pki_blocks_of_prefixes(ret_args->prefix, ret_args->n_prefixes, &ret_args->blocks) ==
 	       ST_OK;

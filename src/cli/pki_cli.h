@@ -26,7 +26,7 @@ struct pki_args {
 	bool has_hubs;
 	struct pki_hubs hubs;
 	unsigned days;
-	bool hub, as_requested, force, renew;
+	bool hub, endpoint, as_requested, force, renew;
 };
 
 struct pki_command {

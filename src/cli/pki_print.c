@@ -223,7 +223,8 @@ void pki_print_bundle(const struct cli *cli, const struct pki_bundle *b, const c
 		return;
 	}
 	serial_text(m, serial);
-	printf("bundle of a %s of the network %s\n", pki_role_name(m->role), m->network);
+	printf("bundle of %s %s of the network %s\n", m->role == PKI_ENDPOINT ? "an" : "a",
+	       pki_role_name(m->role), m->network);
 	pki_line("identity", m->id.text);
 	pki_line_blocks("prefixes", &b->blocks);
 	pki_line_blocks("domain", &domain);

@@ -77,13 +77,13 @@ static void not_for(const struct conf_network *n, const char *key, struct conf_p
 {
 	if (given(at))
 		conf_error_add(errs, at, "%s is for a %s, and the role in network \"%s\" is %s",
-			       key, role, n->name, n->role.v == CONF_ROLE_HUB ? "hub" : "site");
+			       key, role, n->name, conf_role_name(n->role.v));
 }
 
 static void check_hub(const struct conf_network *n, struct conf_errors *errs)
 {
-	not_for(n, "hubs", n->hubs.at, "site", errs);
-	not_for(n, "port", n->port.at, "site", errs);
+	not_for(n, "hubs", n->hubs.at, "site or endpoint", errs);
+	not_for(n, "port", n->port.at, "site or endpoint", errs);
 	if (!given(n->domain.list.at))
 		conf_error_add(errs, n->at,
 			       "network \"%s\" lacks domain, all addresses of the network, which "
@@ -91,8 +91,12 @@ static void check_hub(const struct conf_network *n, struct conf_errors *errs)
 			       n->name);
 }
 
-static void check_site(const struct conf *c, const struct conf_network *n, struct conf_errors *errs)
+/* A site, or an endpoint. */
+static void check_spoke(const struct conf *c, const struct conf_network *n,
+			struct conf_errors *errs)
 {
+	if (n->role.v == CONF_ROLE_ENDPOINT)
+		not_for(n, "protect", n->protect.list.at, "site or hub", errs);
 	not_for(n, "topology", n->topology.at, "hub", errs);
 	for (const struct conf_member *m = n->members; m; m = m->next)
 		not_for(n, "member", m->at, "hub", errs);
@@ -234,8 +238,8 @@ static enum status check_network(struct conf *c, struct conf_network *n, struct 
 		check_certs(n, errs);
 	if (n->role.v == CONF_ROLE_HUB)
 		check_hub(n, errs);
-	else if (n->role.v == CONF_ROLE_SITE)
-		check_site(c, n, errs);
+	else if (n->role.v != CONF_NO_WORD)
+		check_spoke(c, n, errs);
 	check_prefixes(n, errs);
 	check_life(&n->life, errs);
 	return check_members(c, n, errs);

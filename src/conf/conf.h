@@ -194,7 +194,11 @@ struct conf_peer {
 enum conf_role {
 	CONF_ROLE_SITE,
 	CONF_ROLE_HUB,
+	CONF_ROLE_ENDPOINT, /* nothing behind it: its hub gives it an inner address */
 };
+
+/* "site", "hub", "endpoint" */
+const char *conf_role_name(int role);
 
 enum conf_topology {
 	CONF_TOPOLOGY_STAR,
@@ -220,7 +224,7 @@ struct conf_network {
 	struct conf_network *next;
 	const char *name;
 	struct conf_pos at;
-	struct conf_word role; /* enum conf_role */
+	struct conf_word role; /* enum conf_role; as written, see conf_network_creds */
 	struct conf_text identity; /* bundle; the key beside it, see conf_creds.h */
 	struct conf_text
 		certificate; /* instead of a bundle: all three, from the top level or here */
@@ -228,7 +232,7 @@ struct conf_network {
 	struct conf_list trust;
 	struct conf_ident local_id; /* default: the bundle's, or the certificate's only name */
 	struct conf_text crl;
-	struct conf_list hubs; /* SITE; names or addresses in order of preference */
+	struct conf_list hubs; /* SITE, ENDPOINT; names or addresses in order of preference */
 	struct conf_num port; /* the hubs' */
 	struct conf_ts protect; /* what is behind us: prefixes, all protocols */
 	struct conf_ts domain; /* HUB: required.  SITE: instead of the bundle's */

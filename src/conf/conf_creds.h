@@ -45,19 +45,22 @@ void conf_creds_free(struct conf_creds *c); /* takes NULL; the store keeps what 
  * Checked: bundle as docs/protocol/bundle.md section 4, except the dates, which the daemon judges
  * by its clock (`not_after`); its network's name is the section's; a hub's bundle for role = hub;
  * key and certificate belong together; `protect` lies in the certificate's blocks (if it has any);
- * `domain` lies in the anchor's blocks (if it has any), a hub's also in those of its certificate:
- * sites refuse what a hub offers beyond that.
+ * an endpoint's bundle or certificate without blocks makes an endpoint of who says neither role nor
+ * protect; `domain` lies in the anchor's blocks (if it has any), a hub's also in those of its
+ * certificate: sites refuse what a hub offers beyond that.
  */
 struct conf_network_creds {
+	enum conf_role role; /* effective */
 	struct conf_peer_creds auth; /* by certificate; `trust` with the CRL */
 	struct policy_ident local_id;
 	bool bundle; /* there is one */
 	wall_t not_before, not_after; /* of our certificate, or of both in a bundle */
 	/* Effective: the section's, or our certificate's blocks, as prefixes unless that would be
-	 * more than 64.  A HUB's is only what its section says: its blocks are the whole domain. */
+	 * more than 64.  A HUB's is only what its section says: its blocks are the whole domain. An
+	 * ENDPOINT has none. */
 	struct wire_ts_list protect;
 	struct wire_ts_list domain; /* effective: the section's, or the anchor's; n 0: not known */
-	const char *const *hubs; /* SITE; effective: the section's, or the bundle's */
+	const char *const *hubs; /* SITE, ENDPOINT; effective: the section's, or the bundle's */
 	size_t n_hubs;
 	const struct policy_ident *hub_ids; /* those of `hubs` as identities */
 };

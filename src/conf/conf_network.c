@@ -75,28 +75,25 @@ static enum status ident_of(struct conf_creds *c, const struct pki_id *id, struc
 	return arena_dup(&c->ar, data, &ret->data);
 }
 
-static const char *role_name(int role)
-{
-	return role == CONF_ROLE_HUB ? "hub" : "site";
-}
-
 /* ---- the bundle ---------------------------------------------------------------------------- */
 
 static void check_manifest(struct conf_creds *c, const struct conf_network *n,
 			   const struct pki_manifest *m)
 {
-	int role = m->role == PKI_HUB ? CONF_ROLE_HUB : CONF_ROLE_SITE;
+	const char *said = pki_role_name(m->role);
 
 	if (strcmp(m->network, n->name) != 0)
 		conf_error_add(c->errs, n->identity.at,
 			       "identity %s is a bundle of network \"%s\", and stands in network "
 			       "\"%s\"",
 			       n->identity.s, m->network, n->name);
-	if (n->role.v != CONF_NO_WORD && n->role.v != role)
+	/* An endpoint with a rule in the hub's file is a site; a site that travels an endpoint. */
+	if (n->role.v != CONF_NO_WORD && (n->role.v == CONF_ROLE_HUB) != (m->role == PKI_HUB))
 		conf_error_add(c->errs, n->identity.at,
-			       "identity %s is the bundle of a %s, and the role in network \"%s\" "
+			       "identity %s is the bundle of %s %s, and the role in network \"%s\" "
 			       "is %s",
-			       n->identity.s, role_name(role), n->name, role_name(n->role.v));
+			       n->identity.s, m->role == PKI_ENDPOINT ? "an" : "a", said, n->name,
+			       conf_role_name(n->role.v));
 }
 
 /* "x.key" for "x.warren", in the arena; NULL in `*ret` when it is no such name. */
@@ -373,6 +370,15 @@ static bool inside(struct conf_creds *c, const struct conf_ts *what, const char 
 	return all;
 }
 
+/* What is behind us nobody said: nothing is. */
+static void settle_role(const struct conf_network *n, const struct facts *f,
+			struct conf_network_creds *ret)
+{
+	bool endpoint = !given(n->role.at) && !given(n->protect.list.at) && f->blocks.n == 0;
+
+	ret->role = endpoint ? CONF_ROLE_ENDPOINT : (enum conf_role)n->role.v;
+}
+
 /* A hub's blocks are the domain: what is behind the hub itself has to be said. */
 static enum status settle_protect(struct conf_creds *c, const struct conf_network *n,
 				  const struct facts *f, struct conf_network_creds *ret)
@@ -391,7 +397,7 @@ static enum status settle_protect(struct conf_creds *c, const struct conf_networ
 				     f->from);
 		return ST_OK;
 	}
-	if (n->role.v == CONF_ROLE_HUB)
+	if (ret->role != CONF_ROLE_SITE)
 		return ST_OK;
 	ret->protect = blocks;
 	if (blocks.n == 0)
@@ -415,7 +421,7 @@ static enum status settle_domain(struct conf_creds *c, const struct conf_network
 		return st;
 	if (inside(c, &n->domain, "domain", &ret->domain, "the authority's address blocks",
 		   f->from) &&
-	    n->role.v == CONF_ROLE_HUB)
+	    ret->role == CONF_ROLE_HUB)
 		(void)inside(c, &n->domain, "domain", &blocks,
 			     "the address blocks of this hub's certificate", f->from);
 	ret->domain = n->domain.ts;
@@ -488,12 +494,13 @@ enum status creds_network(struct conf_creds *c, const struct conf_network *n,
 		st = load_certs(c, n, &f, &good, ret);
 	if (st != ST_OK || !good)
 		return st;
+	settle_role(n, &f, ret);
 	st = settle_id(c, n, &f, ret);
 	if (st == ST_OK)
 		st = settle_domain(c, n, &f, ret);
 	if (st == ST_OK)
 		st = settle_protect(c, n, &f, ret);
-	if (st == ST_OK && n->role.v != CONF_ROLE_HUB)
+	if (st == ST_OK && ret->role != CONF_ROLE_HUB)
 		st = settle_hubs(c, n, &f, ret);
 	return st;
 }

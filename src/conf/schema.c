@@ -6,7 +6,7 @@
 
 static const char *const log_words[] = { "error", "warning", "info", "debug", NULL };
 static const char *const start_words[] = { "traffic", "up", "listen", NULL };
-static const char *const role_words[] = { "site", "hub", NULL };
+static const char *const role_words[] = { "site", "hub", "endpoint", NULL };
 static const char *const topology_words[] = { "star", "dynamic", NULL };
 static const char *const expired_words[] = { "end", "keep", NULL };
 static const char *const childless_words[] = { "allow", "force", "never", NULL };
@@ -188,7 +188,8 @@ const struct conf_key conf_keys[] = {
 	  .doc = "whether there is no tunnel without the post-quantum pre-shared key" },
 
 	{ NET(role), CONF_T_WORD, NET_AT(role), .def = "site", .change = CONF_REAUTH,
-	  .words = role_words, .doc = "what we are in the network" },
+	  .words = role_words,
+	  .doc = "what we are in the network; not given: by our certificate, site or endpoint" },
 	{ NET(identity), CONF_T_PATH, NET_AT(identity), .change = CONF_REAUTH,
 	  .doc = "our bundle, x.warren; the private key is x.key beside it" },
 	{ NET(certificate), CONF_T_PATH, NET_AT(certificate), .change = CONF_REAUTH,
@@ -235,6 +236,11 @@ const struct conf_key conf_keys[] = {
 };
 
 const size_t conf_n_keys = ARRAY_LEN(conf_keys);
+
+const char *conf_role_name(int role)
+{
+	return role_words[role];
+}
 
 const char *conf_change_name(enum conf_change c)
 {

@@ -137,7 +137,7 @@ static enum status cert_facts(const struct conf_network *n, struct text *why,
 }
 
 /* What the section says stands in place of what the certificates do.  A hub's certificate has the
- * blocks of the whole domain, which are not behind it. */
+ * blocks of the whole domain, which are not behind it, and behind an endpoint is nothing. */
 static enum status section_facts(const struct conf_network *n, struct guarding_facts *f)
 {
 	enum status st = ST_OK;
@@ -146,7 +146,7 @@ static enum status section_facts(const struct conf_network *n, struct guarding_f
 		guard_prefixes_done(&f->domain);
 		st = guarding_add_ts(&f->domain, &n->domain.ts);
 	}
-	if (n->protect.ts.n || n->role.v == CONF_ROLE_HUB)
+	if (n->protect.ts.n || n->role.v != CONF_ROLE_SITE)
 		guard_prefixes_done(&f->local);
 	return st == ST_OK ? guarding_add_ts(&f->local, &n->protect.ts) : st;
 }

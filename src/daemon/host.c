@@ -147,7 +147,7 @@ static void log_started(struct host *h)
 	text_add(&t, "warrend " WARREN_VERSION " started: ");
 	for (size_t i = 0; i < h->conf->n_networks; i++)
 		text_fmt(&t, "%s of network %s, ",
-			 h->conf->networks[i].role.v == CONF_ROLE_HUB ? "hub" : "site",
+			 conf_role_name((int)conf_creds_network(h->creds, i)->role),
 			 h->conf->networks[i].name);
 	if (h->conf->n_peers)
 		text_fmt(&t, "%zu peer%s, ", h->conf->n_peers, h->conf->n_peers == 1 ? "" : "s");

@@ -392,16 +392,14 @@ static bool any_of(const struct wire_ts_list *l, uint8_t family)
 /* Hosts behind us, or sites that reach each other through us. */
 static bool forwards(const struct warn *w, uint8_t family)
 {
-	const struct conf_network *n = w->conf->networks;
-
 	for (const struct conf_peer *p = w->conf->peers; p; p = p->next)
 		if (list_behind_us(&p->local_ts.ts, w->own, family))
 			return true;
-	for (size_t i = 0; i < w->conf->n_networks; i++, n = n->next) {
+	for (size_t i = 0; i < w->conf->n_networks; i++) {
 		const struct conf_network_creds *c = conf_creds_network(w->creds, i);
 
 		if (list_behind_us(&c->protect, w->own, family) ||
-		    (n->role.v == CONF_ROLE_HUB && any_of(&c->domain, family)))
+		    (c->role == CONF_ROLE_HUB && any_of(&c->domain, family)))
 			return true;
 	}
 	return false;

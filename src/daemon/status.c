@@ -166,11 +166,17 @@ static void put_strings(json_t *o, const char *key, const char *const *v, size_t
 	put(o, key, list);
 }
 
+const char *status_role(const struct ike_peer_conf *c)
+{
+	if (c->role == IKE_ROLE_MEMBERS)
+		return conf_role_name(CONF_ROLE_HUB);
+	return conf_role_name(c->ts_local.n ? CONF_ROLE_SITE : CONF_ROLE_ENDPOINT);
+}
+
 static void put_site(json_t *o, const struct host *h, const struct ike_peer_conf *c)
 {
 	json_t *hub = NULL; /* not connected */
 
-	put_text(o, "role", "site");
 	put_strings(o, "hubs", c->addresses, c->n_addresses);
 	put_ts(o, "protect", &c->ts_local);
 	put_ts(o, "domain", &c->domain);
@@ -197,7 +203,6 @@ static const char *topology_name(const struct host *h, const char *name)
 
 static void put_hub(json_t *o, const struct host *h, const struct ike_peer_conf *c)
 {
-	put_text(o, "role", "hub");
 	put_text(o, "topology", topology_name(h, c->name));
 	put_ts(o, "domain", &c->domain);
 	put_num(o, "rules", c->n_rules);
@@ -216,6 +221,7 @@ static json_t *networks_json(const struct host *h)
 			continue;
 		o = json_object();
 		put_text(o, "name", c->name);
+		put_text(o, "role", status_role(c));
 		put_ident(o, "local_id", &c->local_id);
 		if (c->role == IKE_ROLE_HUB)
 			put_site(o, h, c);
@@ -418,7 +424,7 @@ static const char *peer_kind(const struct ike_peer_info *p)
 /* What only networks have. */
 static void put_network(json_t *o, const struct host *h, const struct ike_peer_conf *c)
 {
-	put_text(o, "role", c->role == IKE_ROLE_MEMBERS ? "hub" : "site");
+	put_text(o, "role", status_role(c));
 	put_ts(o, "domain", &c->domain);
 	if (c->role == IKE_ROLE_HUB)
 		put_ts(o, "protect", &c->ts_local);

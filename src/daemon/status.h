@@ -8,6 +8,9 @@
 
 json_t *status_json(const struct host *h);
 
+/* What we are in a network: "site", "hub", "endpoint". */
+const char *status_role(const struct ike_peer_conf *network);
+
 /* One page of the peers, in the order of their ids. */
 struct status_page {
 	const char *match; /* only these: a name, or a pattern with '*'; NULL: all */

@@ -253,6 +253,22 @@ static enum status put_site(struct arena *ar, const struct conf_network_creds *c
 	return st;
 }
 
+static bool has_family(const struct wire_ts_list *l, uint8_t family)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->ts[i].start.family == family)
+			return true;
+	return l->n == 0; /* nobody has said what it is: perhaps */
+}
+
+static enum status put_endpoint(struct arena *ar, const struct conf_network_creds *creds,
+				struct ike_peer_conf *to)
+{
+	to->ask_v4 = has_family(&to->domain, 4);
+	to->ask_v6 = has_family(&to->domain, 6);
+	return put_site(ar, creds, to);
+}
+
 static size_t count_members(const struct conf_network *n)
 {
 	size_t count = 0;
@@ -304,7 +320,12 @@ static enum status put_network(struct arena *ar, const struct conf_network *from
 		st = copy_ts(ar, &creds->domain, &to->domain);
 	if (st != ST_OK)
 		return st;
-	return from->role.v == CONF_ROLE_HUB ? put_hub(ar, from, to) : put_site(ar, creds, to);
+	switch (creds->role) {
+	case CONF_ROLE_HUB: return put_hub(ar, from, to);
+	case CONF_ROLE_ENDPOINT: return put_endpoint(ar, creds, to);
+	case CONF_ROLE_SITE: break;
+	}
+	return put_site(ar, creds, to);
 }
 
 /* ---- ids --------------------------------------------------------------------------------- */

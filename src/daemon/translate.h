@@ -3,8 +3,9 @@
  *
  * Everything was checked before, by conf_open(): all that can fail here is memory.
  *
- * A network becomes one peer of the engine with the network's name: of role HUB for a site, of role
- * MEMBERS for a hub.  The peers of the file come first, in its order, then the networks.
+ * A network becomes one peer of the engine with the network's name: of role HUB for a site and for
+ * an endpoint, which asks for inner addresses of the domain's families; of role MEMBERS for a hub.
+ * The peers of the file come first, in its order, then the networks.
  *
  * Ids name peers across reloads.  Whoever has the name and role of a peer of the snapshot before
  * has its id; everybody else gets one that no snapshot of this chain had, since whatever was told

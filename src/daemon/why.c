@@ -149,7 +149,7 @@ static json_t *subject_json(struct why *w)
 	put_text(o, "subject", w->name);
 	put_text(o, "kind", kind_name(w->kind));
 	if (w->kind == WHY_SITE || w->kind == WHY_HUB)
-		put_text(o, "role", w->kind == WHY_HUB ? "hub" : "site");
+		put_text(o, "role", status_role(w->conf));
 	put_text(o, "state", w->state);
 	put_text(o, "last_error", w->last_error);
 	if (w->retry_in.ns >= 0)

@@ -19,9 +19,25 @@ static const char LABEL_MANIFEST[] = "WARREN MANIFEST";
 /* RSA below 2048 bits and SHA-1 are refused, as where a peer's certificate is verified. */
 enum { AUTH_LEVEL = 2 };
 
+static const char *const role_names[] = {
+	[PKI_SITE] = "site",
+	[PKI_HUB] = "hub",
+	[PKI_ENDPOINT] = "endpoint",
+};
+
 const char *pki_role_name(enum pki_role role)
 {
-	return role == PKI_HUB ? "hub" : "site";
+	return role_names[role];
+}
+
+enum status pki_role_parse(const char *name, enum pki_role *ret_role)
+{
+	for (unsigned i = PKI_SITE; i < ARRAY_LEN(role_names); i++)
+		if (strcmp(role_names[i], name) == 0) {
+			*ret_role = (enum pki_role)i;
+			return ST_OK;
+		}
+	return ST_INVAL;
 }
 
 /* ---- writing ------------------------------------------------------------------------------- */
@@ -332,9 +348,11 @@ static enum status check_blocks(struct reading *r)
 		pki_blocks_text(r->why, all);
 		return ST_INVAL;
 	}
-	if (own->n == 0)
-		return pki_refuse(r->why, "the certificate \"%s\" has no address blocks",
-				  r->cert_info.subject);
+	if ((own->n == 0) != (r->parts.m.role == PKI_ENDPOINT))
+		return pki_refuse(r->why, "the certificate \"%s\" of %s %s has%s address blocks",
+				  r->cert_info.subject,
+				  r->parts.m.role == PKI_ENDPOINT ? "an" : "a",
+				  pki_role_name(r->parts.m.role), own->n ? "" : " no");
 	if (pki_blocks_have(all, own))
 		return ST_OK;
 	text_add(r->why, "the certificate's address blocks ");

@@ -54,12 +54,15 @@ static enum status add_names(X509 *cert, const struct pki_id *id, struct text *w
 }
 
 /* RFC 3779 section 2.2.1 wants it critical; then every peer that does not know it would refuse us.
- * Those that do know it check it all the same. */
+ * Those that do know it check it all the same.  Without blocks there is no such extension. */
 static enum status add_blocks(X509 *cert, const struct pki_blocks *blocks, struct text *why)
 {
 	IPAddrBlocks *ext;
-	enum status st = blocks_to_ext(blocks, why, &ext);
+	enum status st;
 
+	if (blocks->n == 0)
+		return ST_OK;
+	st = blocks_to_ext(blocks, why, &ext);
 	if (st != ST_OK)
 		return st;
 	if (X509_add1_ext_i2d(cert, NID_sbgp_ipAddrBlock, ext, 0, X509V3_ADD_DEFAULT) != 1)

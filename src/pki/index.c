@@ -181,12 +181,6 @@ static bool take_serial(const char *s, char ret[static 2 * PKI_SERIAL_MAX + 1])
 	return true;
 }
 
-static bool take_role(const char *s, enum pki_role *ret)
-{
-	*ret = strcmp(s, "hub") == 0 ? PKI_HUB : PKI_SITE;
-	return strcmp(s, pki_role_name(*ret)) == 0;
-}
-
 static bool take_id(const char *s, struct pki_id *ret)
 {
 	char unused[160];
@@ -209,12 +203,17 @@ static bool take_prefix(const char *s, struct prefix *ret)
 	return prefix_parse(s, ret) == ST_OK && strcmp(prefix_text(ret, text), s) == 0;
 }
 
-/* `s` is cut up; at least one. */
-static bool take_prefixes(char *s, struct prefix ret[static PKI_BLOCKS_MAX], size_t *ret_n)
+/* `s` is cut up; at least one, unless it is an endpoint's. */
+static bool take_prefixes(char *s, enum pki_role role, struct prefix ret[static PKI_BLOCKS_MAX],
+			  size_t *ret_n)
 {
 	size_t n = 0;
 	char *word;
 
+	if (role == PKI_ENDPOINT) {
+		*ret_n = 0;
+		return *s == '\0';
+	}
 	while ((word = strsep(&s, ",")) != NULL)
 		if (n == PKI_BLOCKS_MAX || !take_prefix(word, &ret[n++]))
 			return false;
@@ -232,15 +231,16 @@ static const char *take_row(char *line, struct pki_issued *row)
 			return "number of fields";
 	if (line)
 		return "number of fields";
-	return !take_serial(field[0], row->serial)                         ? "serial number"
-	       : !take_role(field[1], &row->role)                          ? "role"
-	       : !take_id(field[2], &row->id)                              ? "identity"
-	       : !take_time(field[3], &row->not_before)                    ? "first date"
-	       : !take_time(field[4], &row->not_after)                     ? "last date"
-	       : !take_revoked(field[5], &row->revoked)                    ? "date of revocation"
-	       : !take_hash(field[6], row->key_hash)                       ? "hash of the key"
-	       : !take_prefixes(field[7], row->prefixes, &row->n_prefixes) ? "list of prefixes"
-									   : NULL;
+	return !take_serial(field[0], row->serial)             ? "serial number"
+	       : pki_role_parse(field[1], &row->role) != ST_OK ? "role"
+	       : !take_id(field[2], &row->id)                  ? "identity"
+	       : !take_time(field[3], &row->not_before)        ? "first date"
+	       : !take_time(field[4], &row->not_after)         ? "last date"
+	       : !take_revoked(field[5], &row->revoked)        ? "date of revocation"
+	       : !take_hash(field[6], row->key_hash)           ? "hash of the key"
+	       : !take_prefixes(field[7], row->role, row->prefixes, &row->n_prefixes)
+		       ? "list of prefixes"
+		       : NULL;
 }
 
 /* The next line as a string; false at the end, or when it has no line feed or a NUL inside. */

@@ -70,6 +70,11 @@ static enum status choose_blocks(struct issue *s)
 {
 	const struct pki_blocks *all = &s->ca->info.cert.blocks;
 
+	if (s->grant->role == PKI_ENDPOINT && (s->grant->blocks.n || s->grant->as_requested))
+		return pki_refuse(s->why,
+				  "an endpoint has no prefixes: its hub gives it an address");
+	if (s->grant->role == PKI_ENDPOINT)
+		return ST_OK;
 	if (s->grant->blocks.n > 0)
 		s->blocks = s->grant->blocks;
 	else if (s->grant->as_requested && s->request.blocks.n > 0)

@@ -170,7 +170,7 @@ static enum status take_head(struct cur *c, struct pki_manifest *m, struct text 
 	if (!c->err && version != MANIFEST_VERSION)
 		return pki_refuse(why, "manifest of version %u; this warren reads version %d",
 				  version, MANIFEST_VERSION);
-	if (c->err || (role != PKI_SITE && role != PKI_HUB))
+	if (c->err || role < PKI_SITE || role > PKI_ENDPOINT)
 		return broken(why, "role");
 	m->role = role;
 	return id_from_data(id_type, id, why, &m->id);

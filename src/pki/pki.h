@@ -167,9 +167,12 @@ void pki_time_text(struct text *t, wall_t at);
 enum pki_role {
 	PKI_SITE = 1,
 	PKI_HUB = 2,
+	PKI_ENDPOINT = 3, /* nothing behind it, no blocks: its hub gives it an address */
 };
 
 const char *pki_role_name(enum pki_role role);
+/* Of one of these names. */
+MUST enum status pki_role_parse(const char *name, enum pki_role *ret_role);
 
 struct pki_manifest {
 	char network[PKI_NAME_MAX + 1];
@@ -256,7 +259,8 @@ const struct pki_issued *pki_ca_issued(const struct pki_ca *ca, size_t *ret_n);
 struct pki_grant {
 	const struct pki_id *id; /* NULL: whoever the request names */
 	enum pki_role role;
-	struct pki_blocks blocks; /* empty: see as_requested; a hub then gets the whole domain */
+	/* Empty: see as_requested; a hub then gets the whole domain, an endpoint never has any. */
+	struct pki_blocks blocks;
 	bool as_requested;
 	const struct pki_hubs *hubs; /* NULL: the hubs in the index, without this one */
 	unsigned days; /* 0: PKI_SITE_DAYS, or until the authority's own end */

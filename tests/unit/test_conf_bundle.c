@@ -121,6 +121,7 @@ static int make_world(void **state)
 	issue(ca, "hub2", "192.0.2.1", small);
 	issue(ca, "site-b", "site-b.example", site_of("10.2.0.0/16,10.3.0.0/16,fd00:2::/32"));
 	issue(ca, "site-c", "c@site.example", site_of("10.4.0.0/16"));
+	issue(ca, "laptop", "laptop.example", (struct pki_grant){ .role = PKI_ENDPOINT });
 	once.days = 1;
 	issue(ca, "short", "short.example", once);
 	issue(lab, "lab-b", "site-b.example", site_of("10.2.0.0/16"));
@@ -319,7 +320,7 @@ static void key_elsewhere(void **state)
 /* R01: the files of DESIGN section 5 as they are, but for the directory. */
 static void examples(void **state)
 {
-	static const char *const file[] = { "hub.conf", "site.conf" };
+	static const char *const file[] = { "hub.conf", "site.conf", "endpoint.conf" };
 	struct opened o;
 
 	(void)state;
@@ -337,6 +338,38 @@ static void examples(void **state)
 		*at = '@';
 		memmove(at + 1, at + strlen("/etc/warren"), strlen(at + strlen("/etc/warren")) + 1);
 		good(&o, text);
+		close_conf(&o);
+	}
+}
+
+/* U1: who has no blocks and says nothing of what is behind him is an endpoint; who says so, too. */
+static void endpoint(void **state)
+{
+	static const struct {
+		const char *text;
+		enum conf_role role;
+		const char *protect;
+	} row[] = {
+		{ "network \"corp\" { identity = \"@/laptop.warren\" }", CONF_ROLE_ENDPOINT, "" },
+		{ "network \"corp\" { identity = \"@/laptop.warren\" ; role = endpoint }",
+		  CONF_ROLE_ENDPOINT, "" },
+		{ "network \"corp\" { identity = \"@/site-b.warren\" ; role = endpoint }",
+		  CONF_ROLE_ENDPOINT, "" },
+		{ "network \"corp\" { identity = \"@/laptop.warren\" ; protect = \"10.7.0.0/16\" }",
+		  CONF_ROLE_SITE, "10.7.0.0/16" },
+		{ "network \"corp\" { identity = \"@/site-b.warren\" }", CONF_ROLE_SITE,
+		  "10.2.0.0/15 fd00:2::/32" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct opened o;
+		const struct conf_network_creds *n = good(&o, row[i].text);
+
+		assert_int_equal(n->role, row[i].role);
+		assert_ts(&n->protect, row[i].protect);
+		assert_ts(&n->domain, "10.0.0.0/8 fd00::/8");
+		assert_int_equal(n->n_hubs, 2);
 		close_conf(&o);
 	}
 }
@@ -397,6 +430,17 @@ static void misfits(void **state)
 		  "\"10.1.0.0/16\" }",
 		  { { 1, 29,
 		      "is the bundle of a hub, and the role in network \"corp\" is site" } } },
+		{ HUB("laptop", "domain = \"10.2.0.0/16\""),
+		  { { 1, 12,
+		      "is the bundle of an endpoint, and the role in network \"corp\" is hub" } } },
+		{ "network \"corp\" { identity = \"@/hub1.warren\" ; hubs = \"h\" ; role = "
+		  "endpoint }",
+		  { { 1, 29,
+		      "is the bundle of a hub, and the role in network \"corp\" is endpoint" } } },
+		{ "network \"corp\" { identity = \"@/laptop.warren\" ; role = site }",
+		  { { 1, 9,
+		      "network \"corp\" lacks protect, what is behind us, and the certificate "
+		      "in" } } },
 		{ CORP("protect = { \"10.2.0.0/16\", \"10.4.0.0/16\", \"10.0.0.0/8\" }"),
 		  { { 3, 28,
 		      "protect \"10.4.0.0/16\" is not inside the certificate's address blocks" },
@@ -517,9 +561,6 @@ static void certificates(void **state)
 	static const struct want two_names[] = { { 1, 15,
 						   "not exactly one name, so network \"n\" "
 						   "needs local_id" },
-						 { 2, 9,
-						   "network \"n\" lacks protect, what is behind "
-						   "us, and the certificate in" },
 						 { 0, 0, NULL } };
 	static const struct want outside[] = { { 3, 11, "not inside the certificate's address" },
 					       { 0, 0, NULL } };
@@ -877,6 +918,7 @@ int main(void)
 		cmocka_unit_test(own_values),
 		cmocka_unit_test(key_elsewhere),
 		cmocka_unit_test(examples),
+		cmocka_unit_test(endpoint),
 		cmocka_unit_test(expired),
 		cmocka_unit_test(misfits),
 		cmocka_unit_test(damaged),

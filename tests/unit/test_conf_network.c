@@ -87,7 +87,7 @@ static void value_errors(void **state)
 {
 	static const struct row row[] = {
 		{ SITE("role = spoke"),
-		  { { 3, 8, "role \"spoke\" is unknown, accepted: site or hub" } } },
+		  { { 3, 8, "role \"spoke\" is unknown, accepted: site, hub or endpoint" } } },
 		{ HUB("topology = mesh"),
 		  { { 3, 12, "topology \"mesh\" is unknown, accepted: star or dynamic" } } },
 		{ SITE("protect = { \"10.1.0.0/16[tcp/80]\", \"10.1.0.1-10.1.0.4\", "
@@ -127,13 +127,20 @@ static void role_errors(void **state)
 		{ SITE("role = hub"),
 		  { { 2, 9, "network \"corp\" lacks domain, all addresses of the network" } } },
 		{ HUB("hubs = \"h\" ; port = 501"),
-		  { { 3, 8, "hubs is for a site, and the role in network \"corp\" is hub" },
+		  { { 3, 8,
+		      "hubs is for a site or endpoint, and the role in network \"corp\" is hub" },
 		    { 3, 21, "port is for a site" } } },
 		{ SITE("topology = star ; member \"x\" { prefixes = \"10.1.0.0/16\" }"),
 		  { { 3, 12, "topology is for a hub, and the role in network \"corp\" is site" },
 		    { 3, 26, "member is for a hub" } } },
 		{ "certificate = \"/c\" ; key = \"/k\" ; trust = \"/t\"\nnetwork \"n\" { }\n",
 		  { { 2, 9, "network \"n\" has no hubs, and no bundle (identity) that names" } } },
+		{ SITE("role = endpoint ; protect = \"10.1.0.0/16\" ; topology = star"),
+		  { { 3, 29,
+		      "protect is for a site or hub, and the role in network \"corp\" is "
+		      "endpoint" },
+		    { 3, 56,
+		      "topology is for a hub, and the role in network \"corp\" is endpoint" } } },
 		/* A wrong role is one error, not many. */
 		{ SITE("role = spoke ; hubs = \"h\" ; topology = star"),
 		  { { 3, 8, "role \"spoke\" is unknown" } } },

@@ -565,15 +565,18 @@ static enum status parse_index(const char *s, struct index *x)
 static void index_as_text(void **state)
 {
 	static const char text[] =
-		HEAD ROW "42ff\thub\t192.0.2.1\t0\t9223372036854775807\t7\t" HASH64 "\t0.0.0.0/0\n";
+		HEAD ROW "42ff\thub\t192.0.2.1\t0\t9223372036854775807\t7\t" HASH64 "\t0.0.0.0/0\n"
+			 "43\tendpoint\tlaptop\t1\t2\t-\t" HASH64 "\t\n";
 	struct pki_blob again;
 	struct index x;
 
 	(void)state;
 	assert_int_equal(parse_index(text, &x), ST_OK);
-	assert_int_equal(x.n, 2);
+	assert_int_equal(x.n, 3);
 	assert_int_equal(x.row[0].n_prefixes, 2);
 	assert_int_equal(x.row[1].role, PKI_HUB);
+	assert_int_equal(x.row[2].role, PKI_ENDPOINT);
+	assert_int_equal(x.row[2].n_prefixes, 0);
 	assert_true(x.row[1].revoked.s == 7);
 	assert_int_equal(index_print(&x, &again), ST_OK);
 	assert_int_equal(again.n, strlen(text));
@@ -616,6 +619,7 @@ static void bad_index(void **state)
 		{ HEAD "41\tsite\ta\t1\t2\t-\t" HASH64 "\t10.0.0.1/8\n", "prefixes" },
 		{ HEAD "41\tsite\ta\t1\t2\t-\t" HASH64 "\t10.0.0.1\n", "prefixes" },
 		{ HEAD "41\tsite\ta\t1\t2\t-\t" HASH64 "\t\n", "prefixes" },
+		{ HEAD "41\tendpoint\ta\t1\t2\t-\t" HASH64 "\t10.0.0.0/8\n", "prefixes" },
 		{ HEAD "41\tsite\ta\t1\t2\t-\t" HASH64 "\t10.0.0.0/8\tmore\n", "fields" },
 	};
 

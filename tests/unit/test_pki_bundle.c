@@ -456,6 +456,26 @@ static void as_authority(struct pki_manifest *m, struct cert_plan *p)
 	p->id = NULL;
 }
 
+static void as_endpoint(struct pki_manifest *m, struct cert_plan *p)
+{
+	(void)p;
+	m->role = PKI_ENDPOINT;
+}
+
+static void no_blocks(struct pki_manifest *m, struct cert_plan *p)
+{
+	static const struct pki_blocks none;
+
+	(void)m;
+	p->blocks = &none;
+}
+
+static void as_nobody(struct pki_manifest *m, struct cert_plan *p)
+{
+	(void)p;
+	m->role = (enum pki_role)4;
+}
+
 /* Made with the authority's key, past all that pki_ca_sign() would say. */
 static struct pki_blob forged(struct pki_ca *ca, const struct forgery *f)
 {
@@ -509,6 +529,9 @@ static void forgeries(void **state)
 		{ "domain is not the trust anchor's address blocks", more_domain, NULL, NULL },
 		{ "number of prefixes", no_domain, NULL, NULL },
 		{ "no identity", as_authority, NULL, NULL },
+		{ "the manifest's role cannot be read", as_nobody, NULL, NULL },
+		{ "of an endpoint has address blocks", as_endpoint, NULL, NULL },
+		{ "of a site has no address blocks", no_blocks, NULL, NULL },
 		/* S1: blocks outside the authority's */
 		{ "the certificate's address blocks 11.0.0.0/8 lie outside the trust anchor's, "
 		  "10.0.0.0/8",

@@ -189,6 +189,36 @@ static void prefixes_of_others(void **state)
 	drop_dir(dir);
 }
 
+/* An endpoint has an identity and no prefix, whoever asks for one; its certificate is valid below
+ * an authority that has them. */
+static void endpoints(void **state)
+{
+	char *dir = new_ca("10.0.0.0/8,fd00::/8");
+	struct pki_ca *ca = open_ca(dir);
+	struct pki_grant g = { .role = PKI_ENDPOINT, .blocks = blocks("10.2.0.0/16") };
+	const struct pki_issued *row;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(sign_only(ca, "laptop.example", g, T0), ST_INVAL);
+	assert_reason("an endpoint has no prefixes: its hub gives it an address");
+	g.blocks.n = 0;
+	g.as_requested = true;
+	assert_int_equal(sign_only(ca, "laptop.example", g, T0), ST_INVAL);
+	assert_reason("an endpoint has no prefixes");
+	g.as_requested = false;
+	assert_int_equal(sign_only(ca, "laptop.example", g, T0), ST_OK);
+	assert_int_equal(sign_only(ca, "phone.example", g, T0), ST_OK);
+	pki_ca_close(ca);
+	ca = open_ca(dir); /* what was written is read */
+	row = pki_ca_issued(ca, &n);
+	assert_int_equal(n, 2);
+	assert_int_equal(row[1].role, PKI_ENDPOINT);
+	assert_int_equal(row[1].n_prefixes, 0);
+	pki_ca_close(ca);
+	drop_dir(dir);
+}
+
 /* R05: a request that names somebody else is not signed by accident. */
 static void identities_of_others(void **state)
 {
@@ -502,6 +532,7 @@ int main(void)
 		cmocka_unit_test(broken_directory),
 		cmocka_unit_test(issued),
 		cmocka_unit_test(prefixes_of_others),
+		cmocka_unit_test(endpoints),
 		cmocka_unit_test(identities_of_others),
 		cmocka_unit_test(what_a_site_wishes),
 		cmocka_unit_test(hubs_of_a_site),

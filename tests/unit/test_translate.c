@@ -205,6 +205,41 @@ static void site(void **state)
 	stop(&r);
 }
 
+/* Which families it asks for is the domain's to say; of one that nobody knows, perhaps both. */
+static void endpoint(void **state)
+{
+	static const struct {
+		const char *more;
+		bool v4, v6;
+	} row[] = {
+		{ "", true, true },
+		{ "domain = \"10.0.0.0/8\"", true, false },
+		{ "domain = \"fd00::/16\"", false, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct running r = { 0 };
+		const struct ike_peer_conf *p;
+		char buf[256];
+
+		snprintf(
+			buf, sizeof(buf),
+			"network \"corp\" { identity = \"@/site.warren\" ; role = endpoint\n%s }\n",
+			row[i].more);
+		load(&r, buf);
+		p = peer(&r, "corp");
+		assert_int_equal(p->role, IKE_ROLE_HUB);
+		assert_int_equal(p->start, IKE_START_UP);
+		assert_int_equal(p->ts_local.n, 0);
+		assert_ts(&p->ts_remote, "0.0.0.0/0 ::/0");
+		assert_int_equal(p->ask_v4, row[i].v4);
+		assert_int_equal(p->ask_v6, row[i].v6);
+		assert_int_equal(p->ask[0].family, 0);
+		stop(&r);
+	}
+}
+
 static void hub(void **state)
 {
 	struct running r = { 0 };
@@ -310,8 +345,8 @@ static void many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(site),      cmocka_unit_test(hub),  cmocka_unit_test(ids),
-		cmocka_unit_test(not_taken), cmocka_unit_test(many),
+		cmocka_unit_test(site), cmocka_unit_test(endpoint),  cmocka_unit_test(hub),
+		cmocka_unit_test(ids),  cmocka_unit_test(not_taken), cmocka_unit_test(many),
 	};
 
 	return cmocka_run_group_tests(tests, make_world, remove_world);
