@@ -94,6 +94,7 @@
 	X(C_MOVE_TRIED, "ike.move.tried") /* requests sent to another pair of addresses */         \
 	X(C_UNREACHABLE, "ike.unreachable")                                                        \
 	X(C_SILENT_PEER, "ike.silent") /* traffic without an answer, told by the data plane */     \
+	X(C_HURRY_LIMITED, "ike.hurry_limited") /* not asked, there are so many already */         \
 	X(C_SUSPECT, "ike.suspect") /* and none to us either */                                    \
 	X(C_ALIVE, "ike.alive_again") /* it did answer */                                          \
 	X(C_DEAD, "ike.dead")                                                                      \

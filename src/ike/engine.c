@@ -135,16 +135,20 @@ void ike_free(struct ike *ike)
 
 /* ---- datagrams ---------------------------------------------------------------------------- */
 
+bool per_second_take(const struct ike *ike, struct per_second *s, unsigned max)
+{
+	if (mono_since(ike->now.mono, s->since).ns >= dur_s(1).ns)
+		*s = (struct per_second){ ike->now.mono, 0 };
+	if (s->n >= max)
+		return false;
+	s->n++;
+	return true;
+}
+
 bool stray_allowed(struct ike *ike)
 {
-	if (mono_since(ike->now.mono, ike->stray_second).ns >= dur_s(1).ns) {
-		ike->stray_second = ike->now.mono;
-		ike->stray_answers = 0;
-	}
-	if (ike->stray_answers < IKE_STRAY_ANSWERS_PER_S) {
-		ike->stray_answers++;
+	if (per_second_take(ike, &ike->strays, IKE_STRAY_ANSWERS_PER_S))
 		return true;
-	}
 	count(ike, C_STRAY_LIMITED);
 	return false;
 }

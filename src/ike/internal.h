@@ -37,6 +37,12 @@ enum timer_kind {
 	TIMER_NETWORK,
 };
 
+/* How often something happened in the second under way. */
+struct per_second {
+	mono_t since;
+	unsigned n;
+};
+
 /* ---- outputs (out.c) --------------------------------------------------------------------- */
 
 /*
@@ -612,6 +618,9 @@ void liveness_asked(struct ike *ike, struct ike_sa *sa);
 void liveness_measure(struct ike *ike, struct ike_sa *sa);
 /* How soon a request that is to tell goes out again. */
 dur_t liveness_wait(const struct ike_sa *sa);
+/* The request in flight has gone out so often that it is time to be suspicious, although nobody is
+ * known to wait for the peer. */
+void liveness_unanswered(struct ike *ike, struct ike_sa *sa);
 
 /* The peer does not answer although it should: nothing is given up, the request in flight runs
  * through its schedule (section 2.4), but other ways are tried meanwhile. */
@@ -1298,6 +1307,12 @@ struct section {
 	bool trapped; /* the data plane watches for traffic */
 	uint64_t trap_op; /* what asked it to */
 	bool renew; /* connect although an SA is up, to replace it */
+	/* Connect although an SA is up, which does not answer: dropped when it does.  Its name and
+	 * address come last. */
+	bool beside;
+	size_t first_name; /* names are tried from this one on */
+	struct ip avoid; /* family 0: none */
+	mono_t calm_until; /* nothing is made beside an SA again so soon */
 	bool lookup_only; /* the look-up in flight is only to know the peer's addresses */
 	unsigned failures;
 	uint64_t resolve; /* look-up in flight, 0: none */
@@ -1327,6 +1342,15 @@ void peer_trap_failed(struct ike *ike, uint64_t op);
 /* Its names have changed: what is known of its addresses is forgotten. */
 void peer_forget_addresses(struct ike *ike, struct peer *p);
 void peer_resolved(struct ike *ike, uint64_t resolve, const struct ike_address *addrs, size_t n);
+/* Connects beside an SA that does not answer, elsewhere if there is an elsewhere; `others`: other
+ * ways are tried with that SA. */
+void peer_beside(struct ike *ike, const struct ike_sa *sa, bool others);
+/* It answers: what was begun for its sake ends. */
+void peer_answers(struct ike *ike, const struct ike_sa *sa);
+/* Which of its names is tried. */
+size_t peer_name_index(const struct peer *p);
+/* Whether the attempt is not the last that can be made before a pause. */
+bool peer_has_more(const struct peer *p);
 /* An attempt of ours failed before it was up: next address, next name, or later. */
 void peer_attempt_failed(struct ike *ike, struct peer *p, const char *why);
 void peer_sa_up(struct ike *ike, const struct ike_sa *sa);
@@ -1632,8 +1656,8 @@ struct ike {
 		size_t n;
 		uint8_t hashes[IKE_MAX_ANCHORS * IKE_ANCHOR_LEN];
 	} certreq; /* what a responder asks for while it does not know whom */
-	mono_t stray_second;
-	unsigned stray_answers;
+	struct per_second strays; /* answers and events about what nobody vouches for */
+	struct per_second hurries; /* probes that are to tell soon */
 	bool shutdown;
 	uint8_t *buf; /* IKE_MAX_MESSAGE bytes, for building */
 	uint64_t faults[WIRE_FAULTS];
@@ -1644,6 +1668,9 @@ static inline void count(struct ike *ike, enum ike_counter c)
 {
 	ike->counters[c]++;
 }
+
+/* Whether one more of at most `max` in a second may happen now. */
+bool per_second_take(const struct ike *ike, struct per_second *s, unsigned max);
 
 /* A message for an existing SA (dispatch.c). */
 void sa_input(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,

@@ -189,22 +189,41 @@ enum ike_limit {
 	IKE_STRAY_ANSWERS_PER_S = 10,
 	/* Tries for a DELETE: nobody waits longer for the farewell. */
 	IKE_DELETE_TRIES = 3,
-	/* A request that is to tell soon whether the peer is still there goes out so many times
-	 * more, on top of its schedule: what is lost by chance must not look like a peer that is
-	 * gone.  The wait after each is twice the round-trip time, within bounds; with the usual
-	 * one, and DP_SILENCE_MS before, an unanswered packet is suspicious in less than a second.
-	 */
-	IKE_QUICK_TRIES = 1,
+	/* A request that is to tell soon whether the peer is still there goes out so many times,
+	 * on top of its schedule, before it is suspicious that no answer comes: what is lost by
+	 * chance must not look like a peer that is gone.  The wait after each is twice the
+	 * round-trip time, within bounds; with the usual one, and DP_SILENCE_MS before, an
+	 * unanswered packet is suspicious in less than a second. */
+	IKE_QUICK_TRIES = 2,
 	IKE_QUICK_WAIT_MS = 200,
 	IKE_QUICK_WAIT_MIN_MS = 100,
+	IKE_QUICK_WAIT_MAX_MS = 2000, /* that suspicions without ground lead to */
+	/* So many more follow, faster than the schedule by IKE_SOON: who is back shall not have to
+	 * wait for the next of its tries. */
+	IKE_QUICK_MORE = 2,
+	IKE_SOON = 4,
+	/* Such requests that are begun in a second: a hub whose uplink fails would ask thousands
+	 * of peers at once.  The data plane tells again. */
+	IKE_HURRIES_PER_S = 500,
 	/* Tries of an ordinary request without an answer that are as suspicious. */
 	IKE_SUSPECT_TRIES = 3,
+	/* Milliseconds after which, at most, a peer that does not answer is called anew where it
+	 * was, when there is no other address: all who are connected to it do so.  Not drawn when
+	 * there is another address. */
+	IKE_BESIDE_MS = 250,
+	/* Tries for IKE_SA_INIT there while others are left, so that one dead address does not
+	 * hide a living one. */
+	IKE_BESIDE_TRIES = 3,
+	/* Seconds for which nothing is made beside an SA after that was made, or was no use since
+	 * the peer answered. */
+	IKE_CALM_S = 10,
+	IKE_CALM_FALSE_S = 3,
 	/* Reconnect back-off of a peer with start = up: doubles from the first to the last,
 	   seconds, give or take a quarter. */
 	IKE_RETRY_FIRST_S = 1,
 	IKE_RETRY_LAST_S = 60,
-	/* Seconds that we keep an SA in whose place we made another: what the other end sends until it
-	 * knows that we have that one comes on the old one. */
+	/* Seconds that we keep an SA in whose place we made another: what the other end sends until
+	 * it knows that we have that one comes on the old one. */
 	IKE_HANDOVER_S = 3,
 	/* SAs that a reload looks at in a second, when there are as many: what is over by the new
 	 * lifetimes is rekeyed one after the other. */

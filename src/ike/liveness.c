@@ -153,11 +153,20 @@ void liveness_measure(struct ike *ike, struct ike_sa *sa)
 	int64_t ns = wait.ns - mono_since(sa->retransmit.due, ike->now.mono).ns;
 	int64_t units = ns / RTT_UNIT_NS + 1;
 
-	if (sa->win.tries || sa->win.quick > 1 || ns < 0)
+	if (sa->state != SA_UP || sa->win.tries || sa->win.quick > 1 || ns < 0)
 		return;
 	if (sa->rtt)
 		units = (7 * (int64_t)sa->rtt + units) / 8;
 	sa->rtt = (uint16_t)(units > UINT16_MAX ? UINT16_MAX : units < 1 ? 1 : units);
+}
+
+/* It was suspected for nothing: the next time we wait longer, until answers are quicker again. */
+static void more_patience(struct ike_sa *sa)
+{
+	int64_t ms = dur_to_ms(liveness_wait(sa));
+
+	if (ms < IKE_QUICK_WAIT_MAX_MS)
+		sa->rtt = (uint16_t)(dur_ms(ms).ns / RTT_UNIT_NS);
 }
 
 /* ---- suspicion ---------------------------------------------------------------------------- */
@@ -167,6 +176,10 @@ static void ask_in_a_hurry(struct ike *ike, struct ike_sa *sa)
 {
 	if (sa->suspect)
 		return;
+	if (!per_second_take(ike, &ike->hurries, IKE_HURRIES_PER_S)) {
+		count(ike, C_HURRY_LIMITED);
+		return;
+	}
 	if (!sa->win.request.n) {
 		sa->hurry = true;
 		info_probe(ike, sa);
@@ -194,9 +207,12 @@ void liveness_silent(struct ike *ike, const struct dp_report *r)
 	ask_in_a_hurry(ike, c->sa);
 }
 
-void sa_suspect(struct ike *ike, struct ike_sa *sa)
+/* Other addresses of the peer are tried with this very SA (MOBIKE), others of the section with a new
+ * one. */
+static void suspect(struct ike *ike, struct ike_sa *sa, bool connect)
 {
 	char ep[ENDPOINT_TEXT_MAX];
+	bool others;
 
 	if (sa->suspect || sa->state != SA_UP)
 		return;
@@ -205,7 +221,20 @@ void sa_suspect(struct ike *ike, struct ike_sa *sa)
 	event_emit(ike, IKE_EV_SUSPECT, (struct event_about){ .sa = sa, .reason = IKE_R_NO_ANSWER },
 		   "no answer from %s for %lld ms", endpoint_text(&sa->path.remote, ep),
 		   (long long)dur_to_ms(mono_since(ike->now.mono, sa->last_in)));
-	(void)mobike_try_others(ike, sa);
+	others = mobike_try_others(ike, sa);
+	if (connect)
+		peer_beside(ike, sa, others);
+}
+
+void sa_suspect(struct ike *ike, struct ike_sa *sa)
+{
+	suspect(ike, sa, true);
+}
+
+/* Nobody waits for it; but what is always to be up is to be up when somebody does. */
+void liveness_unanswered(struct ike *ike, struct ike_sa *sa)
+{
+	suspect(ike, sa, sa->peer && sa->peer->conf->start == IKE_START_UP);
 }
 
 void sa_heard(struct ike *ike, struct ike_sa *sa)
@@ -216,7 +245,9 @@ void sa_heard(struct ike *ike, struct ike_sa *sa)
 	if (!sa->suspect)
 		return;
 	sa->suspect = false;
+	more_patience(sa);
 	count(ike, C_ALIVE);
 	event_emit(ike, IKE_EV_ALIVE, (struct event_about){ .sa = sa },
 		   "answers again, after %lld ms", (long long)ms);
+	peer_answers(ike, sa);
 }

@@ -102,10 +102,16 @@ bool peer_connecting(const struct peer *p)
 	return p->section && (p->section->resolve || p->section->connecting);
 }
 
+/* Something is to be made although there is something. */
+static bool again(const struct section *s)
+{
+	return s->renew || s->beside;
+}
+
 /* It has a child, and nothing says that it should have another. */
 static bool content(const struct peer *p)
 {
-	return peer_has_child(p) && !p->section->renew;
+	return peer_has_child(p) && !again(p->section);
 }
 
 dur_t jitter(struct ike *ike, dur_t d)
@@ -220,8 +226,6 @@ static enum status know_addresses(struct ike *ike, struct peer *p, const struct 
 	struct section *s = p->section;
 
 	peer_forget_addresses(ike, p);
-	if (n > IKE_MAX_ADDRESSES)
-		n = IKE_MAX_ADDRESSES;
 	s->addrs = n ? mem_new(ike->mem, n * sizeof(*s->addrs)) : NULL;
 	if (n && !s->addrs)
 		return ST_NOMEM;
@@ -233,6 +237,23 @@ static enum status know_addresses(struct ike *ike, struct peer *p, const struct 
 		peer_index_address(ike, a);
 	}
 	return ST_OK;
+}
+
+/* As many as we take, with the one that does not answer behind the others. */
+static size_t in_order(const struct section *s, const struct ike_address *addrs, size_t n,
+		       struct ike_address ret[IKE_MAX_ADDRESSES])
+{
+	size_t k = 0;
+
+	if (n > IKE_MAX_ADDRESSES)
+		n = IKE_MAX_ADDRESSES;
+	for (size_t i = 0; i < n; i++)
+		if (!ip_eq(&addrs[i].remote, &s->avoid))
+			ret[k++] = addrs[i];
+	for (size_t i = 0; i < n; i++)
+		if (ip_eq(&addrs[i].remote, &s->avoid))
+			ret[k++] = addrs[i];
+	return n;
 }
 
 /* ---- connecting --------------------------------------------------------------------------- */
@@ -257,6 +278,20 @@ static void attempts_over(struct ike *ike, struct peer *p)
 	drop_stale(ike, p);
 }
 
+size_t peer_name_index(const struct peer *p)
+{
+	const struct section *s = p->section;
+
+	return (s->first_name + s->next_name - 1) % p->conf->n_addresses;
+}
+
+bool peer_has_more(const struct peer *p)
+{
+	const struct section *s = p->section;
+
+	return s->next_addr < s->n_addrs || s->next_name < p->conf->n_addresses;
+}
+
 static bool resolve_next(struct ike *ike, struct peer *p)
 {
 	struct section *s = p->section;
@@ -273,7 +308,8 @@ static bool resolve_next(struct ike *ike, struct peer *p)
 	}
 	set_resolve(ike, s, ++ike->last_resolve);
 	it->out.u.resolve.id = s->resolve;
-	it->out.u.resolve.name = p->conf->addresses[s->next_name++];
+	s->next_name++;
+	it->out.u.resolve.name = p->conf->addresses[peer_name_index(p)];
 	outbox_commit(ike, &ob);
 	return true;
 }
@@ -293,6 +329,13 @@ static bool ask_for_child(struct ike *ike, struct peer *p)
 	return false;
 }
 
+/* In their order. */
+static void all_names(struct section *s)
+{
+	s->first_name = 0;
+	s->avoid = (struct ip){ 0 };
+}
+
 void peer_connect(struct ike *ike, struct peer *p)
 {
 	struct section *s = p->section;
@@ -306,8 +349,10 @@ void peer_connect(struct ike *ike, struct peer *p)
 	if (peer_connecting(p) || content(p))
 		return;
 	heap_disarm(&ike->timers, &s->retry);
-	if (!s->renew && ask_for_child(ike, p))
+	if (!again(s) && ask_for_child(ike, p))
 		return;
+	if (!s->beside)
+		all_names(s);
 	s->next_name = 0;
 	s->next_addr = s->n_addrs;
 	if (!resolve_next(ike, p))
@@ -337,7 +382,7 @@ static void unreachable(struct ike *ike, struct peer *p)
 	struct text t = TEXT_OF(buf);
 
 	text_fmt(&t, "\"%s\" has no address that can be reached from here",
-		 p->conf->addresses[p->section->next_name - 1]);
+		 p->conf->addresses[peer_name_index(p)]);
 	event_emit(ike, IKE_EV_UNREACHABLE,
 		   (struct event_about){ .peer = p, .reason = IKE_R_NO_ANSWER }, "%s", buf);
 	peer_attempt_failed(ike, p, buf);
@@ -347,6 +392,7 @@ void peer_resolved(struct ike *ike, uint64_t resolve, const struct ike_address *
 {
 	struct map_node *found =
 		map_find(&ike->peer_by_resolve, resolve_hash(ike, resolve), same_resolve, &resolve);
+	struct ike_address ordered[IKE_MAX_ADDRESSES];
 	struct section *s;
 	bool lookup_only;
 	enum status st;
@@ -357,7 +403,8 @@ void peer_resolved(struct ike *ike, uint64_t resolve, const struct ike_address *
 	}
 	s = CONTAINER_OF(found, struct section, by_resolve);
 	lookup_only = s->lookup_only;
-	st = know_addresses(ike, s->peer, addrs, n);
+	n = in_order(s, addrs, n, ordered);
+	st = know_addresses(ike, s->peer, ordered, n);
 	if (st)
 		count(ike, C_NO_MEMORY);
 	if (lookup_only)
@@ -389,7 +436,7 @@ void peer_timer(struct ike *ike, struct timer *t)
 	struct section *s = CONTAINER_OF(t, struct section, retry);
 
 	watch(ike, s->peer);
-	if (s->wanted || s->renew)
+	if (s->wanted || again(s))
 		peer_connect(ike, s->peer);
 }
 
@@ -407,7 +454,7 @@ void peer_start(struct ike *ike, struct peer *p)
 	struct section *s = p->section;
 
 	watch(ike, p);
-	if (s->wanted || s->renew) {
+	if (s->wanted || again(s)) {
 		/* One that waits for its turn goes on waiting, unless something is new. */
 		if (!s->retry.armed)
 			peer_connect(ike, p);
@@ -415,6 +462,82 @@ void peer_start(struct ike *ike, struct peer *p)
 		s->next_name = 0;
 		s->lookup_only = resolve_next(ike, p);
 	}
+}
+
+/* ---- beside an SA that does not answer ------------------------------------------------------ */
+
+/* What was wanted has been made, or is of no use any more.  `calm`: so soon it is not begun again,
+ * lest whoever keeps an SA from answering could have us go to and fro. */
+static void not_again(struct ike *ike, struct section *s, dur_t calm)
+{
+	if (s->beside)
+		s->calm_until = mono_add(ike->now.mono, calm);
+	s->renew = s->beside = false;
+	all_names(s);
+}
+
+/* Another one does. */
+static bool served(const struct ike_sa *sa)
+{
+	list_for_each(n, &sa->peer->sas) {
+		const struct ike_sa *other = CONTAINER_OF(n, const struct ike_sa, peer_node);
+
+		if (other != sa && other->state == SA_UP && other->n_children && !other->suspect)
+			return true;
+	}
+	return false;
+}
+
+static bool elsewhere(const struct peer *p)
+{
+	return p->conf->n_addresses > 1 || p->section->n_addrs > 1;
+}
+
+static dur_t at_most(struct ike *ike, dur_t d)
+{
+	uint8_t raw[2];
+
+	ike->crypto.ops->random(ike->crypto.ctx, raw, sizeof(raw));
+	return (dur_t){ d.ns / UINT16_MAX * load_be16(raw) };
+}
+
+void peer_beside(struct ike *ike, const struct ike_sa *sa, bool others)
+{
+	struct peer *p = sa->peer;
+	struct section *s = p->section;
+	mono_t when = ike->now.mono;
+
+	if (!s || p->removed || ike->shutdown || p->conf->start == IKE_START_LISTEN ||
+	    p->conf->n_addresses == 0 || peer_connecting(p) || again(s) || served(sa))
+		return;
+	s->beside = true;
+	s->first_name = sa->called ? sa->name_index + 1u : 0;
+	s->avoid = sa->path.remote.ip;
+	if (!elsewhere(p))
+		when = mono_add(when, at_most(ike, dur_ms(IKE_BESIDE_MS)));
+	if (others)
+		when = mono_add(when, dur_ms(IKE_BESIDE_MS));
+	if (mono_before(when, s->calm_until))
+		when = mono_add(s->calm_until, at_most(ike, dur_ms(IKE_BESIDE_MS)));
+	if (mono_before(ike->now.mono, when))
+		heap_arm(&ike->timers, &s->retry, when);
+	else
+		peer_connect(ike, p);
+}
+
+void peer_answers(struct ike *ike, const struct ike_sa *sa)
+{
+	struct section *s = sa->peer->section;
+
+	if (!s || !s->beside)
+		return;
+	not_again(ike, s, dur_s(IKE_CALM_FALSE_S));
+	if (!sa->n_children)
+		return; /* still wanted */
+	heap_disarm(&ike->timers, &s->retry);
+	set_resolve(ike, s, 0);
+	if (s->connecting)
+		sa_delete(ike, s->connecting, "the other IKE SA answers again");
 }
 
 /* ---- what happens to its SAs -------------------------------------------------------------- */
@@ -427,7 +550,7 @@ void peer_sa_up(struct ike *ike, const struct ike_sa *sa)
 	if (sa->n_children) {
 		peer_error(ike, p, "");
 		if (s) {
-			s->renew = false;
+			not_again(ike, s, dur_s(IKE_CALM_S));
 			heap_disarm(&ike->timers, &s->retry);
 		}
 		return;
@@ -437,7 +560,7 @@ void peer_sa_up(struct ike *ike, const struct ike_sa *sa)
 		return;
 	/* An SA that protects nothing is not what was wanted. */
 	if (s && !p->removed && !peer_connecting(p) &&
-	    (!peer_has_child(p) || (s->renew && sa->called)))
+	    (!peer_has_child(p) || (again(s) && sa->called)))
 		attempts_over(ike, p);
 }
 
@@ -503,7 +626,7 @@ void peer_child_gone(struct ike *ike, struct peer *p)
 
 	if (!s || p->removed || peer_has_child(p))
 		return;
-	s->renew = false; /* there is nothing left to be renewed */
+	not_again(ike, s, (dur_t){ 0 }); /* there is nothing left to be renewed */
 	watch(ike, p);
 	if (s->wanted && !ike->shutdown && !s->retry.armed && !peer_connecting(p))
 		pause_then_retry(ike, s);
@@ -526,7 +649,7 @@ void peer_down(struct ike *ike, struct peer *p, const char *why)
 	struct section *s = p->section;
 
 	if (s) {
-		s->wanted = s->lookup_only = s->renew = false;
+		s->wanted = s->lookup_only = s->renew = s->beside = false;
 		heap_disarm(&ike->timers, &s->retry);
 		set_resolve(ike, s, 0);
 		list_for_each_safe(n, &s->instances) {

@@ -108,7 +108,7 @@ enum status sa_new(struct ike *ike, bool initiator, struct peer *peer, const str
 		sa_set_peer(sa, peer);
 		/* only our own attempts know whom they want */
 		peer->section->connecting = sa;
-		sa->name_index = (uint16_t)(peer->section->next_name - 1);
+		sa->name_index = (uint16_t)peer_name_index(peer);
 	}
 	*ret_sa = sa;
 	return ST_OK;

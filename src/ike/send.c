@@ -177,13 +177,21 @@ dur_t retransmit_total(const struct ike_conf *conf)
 	return sum;
 }
 
+/* The wait after that try.  Who is called because an SA does not answer may be back any moment. */
+static dur_t wait_after(const struct ike *ike, const struct ike_sa *sa, unsigned tries)
+{
+	dur_t d = retransmit_after(ike->conf, tries);
+	bool soon = (sa->state == SA_I_INIT || sa->state == SA_I_AUTH) && sa->peer->section->beside;
+
+	return soon ? (dur_t){ d.ns / IKE_SOON } : d;
+}
+
 /* The timer of a request that goes out for the first time, or for the first time as it is now. */
 static void first_try(struct ike *ike, struct ike_sa *sa)
 {
 	sa->win.tries = 0;
 	sa->win.quick = 0;
-	heap_arm(&ike->timers, &sa->retransmit,
-		 mono_add(ike->now.mono, retransmit_after(ike->conf, 0)));
+	heap_arm(&ike->timers, &sa->retransmit, mono_add(ike->now.mono, wait_after(ike, sa, 0)));
 }
 
 /* Whether news of its path concern the request in flight. */
@@ -197,9 +205,14 @@ static void note_large(struct ike *ike, struct ike_sa *sa)
 
 static uint8_t max_tries(const struct ike *ike, const struct ike_sa *sa)
 {
+	unsigned max = moving_tries(sa) ? moving_tries(sa) : ike->conf->retransmit_tries;
+
 	if (sa->state == SA_DELETING)
 		return IKE_DELETE_TRIES;
-	return (uint8_t)(moving_tries(sa) ? moving_tries(sa) : ike->conf->retransmit_tries);
+	if (sa->state == SA_I_INIT && sa->peer->section->beside && peer_has_more(sa->peer) &&
+	    max > IKE_BESIDE_TRIES)
+		max = IKE_BESIDE_TRIES;
+	return (uint8_t)max;
 }
 
 /* Where no address of the peer is reached nothing is sent. */
@@ -421,17 +434,27 @@ void send_request_along(struct ike *ike, const struct ike_sa *sa, const struct p
 	send_now(ike, path, sa->win.request);
 }
 
+/* The wait after so many tries on top of the schedule. */
+static dur_t quick_wait(const struct ike *ike, const struct ike_sa *sa, unsigned n)
+{
+	if (n <= IKE_QUICK_TRIES)
+		return liveness_wait(sa);
+	return (dur_t){ retransmit_after(ike->conf, n - IKE_QUICK_TRIES - 1).ns / IKE_SOON };
+}
+
 /* The schedule begins, again, when these tries are over. */
 static void again_soon(struct ike *ike, struct ike_sa *sa)
 {
-	if (sa->win.quick++ < IKE_QUICK_TRIES) {
-		heap_arm(&ike->timers, &sa->retransmit, mono_add(ike->now.mono, liveness_wait(sa)));
-		again(ike, sa);
-		return;
-	}
-	first_try(ike, sa);
+	unsigned n = sa->win.quick++;
+
+	if (n < IKE_QUICK_TRIES + IKE_QUICK_MORE)
+		heap_arm(&ike->timers, &sa->retransmit,
+			 mono_add(ike->now.mono, quick_wait(ike, sa, n + 1)));
+	else
+		first_try(ike, sa);
 	again(ike, sa);
-	sa_suspect(ike, sa);
+	if (n == IKE_QUICK_TRIES)
+		sa_suspect(ike, sa);
 }
 
 void request_tells(struct ike *ike, struct ike_sa *sa)
@@ -477,8 +500,10 @@ void retransmit_timer(struct ike *ike, struct ike_sa *sa)
 		   wire_exchange_name(sa->win.request_exchange), sa->win.tries + 1u,
 		   (unsigned)sa->win.max_tries);
 	heap_arm(&ike->timers, &sa->retransmit,
-		 mono_add(ike->now.mono, retransmit_after(ike->conf, sa->win.tries)));
+		 mono_add(ike->now.mono, wait_after(ike, sa, sa->win.tries)));
 	again(ike, sa);
+	if (sa->win.tries == IKE_SUSPECT_TRIES)
+		liveness_unanswered(ike, sa);
 }
 
 enum status msg_decrypt(struct ike *ike, const struct crypto_key *key, struct arena *ar,

@@ -40,7 +40,7 @@ static const struct cred *newest_cred(const struct peer *p)
 static struct ike_peer_info peer_info(const struct peer *p, struct now now)
 {
 	const struct section *s = p->section;
-	bool waits = s && s->retry.armed && (s->wanted || s->renew);
+	bool waits = s && s->retry.armed && (s->wanted || s->renew || s->beside);
 
 	return (struct ike_peer_info){
 		.id = p->id,
