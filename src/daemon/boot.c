@@ -225,7 +225,7 @@ static enum status make_plan(const char *file, const char *state, struct guard_p
 			     bool *ret_whole)
 {
 	struct boot b = { 0 };
-	const struct guarding_source source = { network_facts, &b };
+	const struct guarding_source source = { network_facts, NULL, &b };
 	struct conf *conf = NULL;
 	char buf[WHY_MAX];
 	struct text why = TEXT_OF(buf);

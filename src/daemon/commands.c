@@ -1,4 +1,5 @@
 /* commands.c - what the control socket can ask of the daemon. */
+#include "daemon/inner.h"
 #include "daemon/leases.h"
 #include "daemon/reload.h"
 #include "daemon/status.h"
@@ -172,8 +173,13 @@ static json_t *cmd_rekey(struct host *h, json_t *request, struct text *error)
 
 static json_t *cmd_down(struct host *h, json_t *request, struct text *error)
 {
-	if (json_object_get(request, "peer"))
-		return command_peer(h, IKE_CMD_DOWN, request, "there is no such peer", error);
+	if (json_object_get(request, "peer")) {
+		json_t *done =
+			command_peer(h, IKE_CMD_DOWN, request, "there is no such peer", error);
+
+		inner_review(h);
+		return done;
+	}
 	host_shutdown(h, "command down");
 	return or_no_memory(json_object(), error);
 }

@@ -5,6 +5,7 @@
 
 #include "daemon/host.h"
 #include "daemon/hostnet.h"
+#include "daemon/inner.h"
 
 /* How long until another try, after something of the block could not be put right. */
 #define RETRY_S 1
@@ -118,6 +119,13 @@ static enum status network_facts(void *ctx, const struct conf *conf, size_t inde
 	return st == ST_OK ? guarding_add_ts(&ret->local, &c->protect) : st;
 }
 
+static enum status given(void *ctx, const char *section, struct guard_prefixes *ret)
+{
+	const struct known *k = ctx;
+
+	return inner_given(k->h, section, ret);
+}
+
 /* ---- addresses --------------------------------------------------------------------------- */
 
 /* The host's addresses where the guard needs them, and the routes into the device.  Takes `own`. */
@@ -126,7 +134,7 @@ static enum status attach_to(struct host *h, const struct conf *conf,
 			     struct text *why)
 {
 	struct known k = { h, creds };
-	const struct guarding_source source = { network_facts, &k };
+	const struct guarding_source source = { network_facts, given, &k };
 	struct guarding *g = h->guarding;
 	struct ip *src = calloc(g->plan.domain.n + 1, sizeof(*src));
 	enum status st = src ? guard_host(g->guard, own->v, own->n, why) : ST_NOMEM;
@@ -176,7 +184,7 @@ static enum status attach_again(struct host *h, bool anyway, struct text *why)
 enum status guarding_start(struct host *h, struct text *why)
 {
 	struct known k = { h, h->creds };
-	const struct guarding_source source = { network_facts, &k };
+	const struct guarding_source source = { network_facts, given, &k };
 	enum status st;
 
 	h->guarding = calloc(1, sizeof(*h->guarding));
@@ -246,7 +254,7 @@ static enum status make_plan(struct host *h, const struct conf *conf,
 			     const struct conf_creds *creds, struct guard_plan *ret)
 {
 	struct known k = { h, creds };
-	const struct guarding_source source = { network_facts, &k };
+	const struct guarding_source source = { network_facts, given, &k };
 
 	return guarding_plan(conf, &source, ret);
 }

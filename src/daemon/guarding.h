@@ -27,6 +27,7 @@ struct guarding;
 struct guarding_facts {
 	struct guard_prefixes domain;
 	struct guard_prefixes local;
+	struct guard_prefixes given; /* to this host, by its gateway */
 };
 
 void guarding_facts_done(struct guarding_facts *f);
@@ -34,6 +35,8 @@ void guarding_facts_done(struct guarding_facts *f);
 struct guarding_source {
 	enum status (*network)(void *ctx, const struct conf *conf, size_t index,
 			       struct guarding_facts *ret_facts);
+	/* What the gateway of that section gave; NULL where there can be nothing. */
+	enum status (*given)(void *ctx, const char *section, struct guard_prefixes *ret_given);
 	void *ctx;
 };
 
@@ -42,9 +45,9 @@ struct guarding_source {
 MUST enum status guarding_plan(const struct conf *conf, const struct guarding_source *source,
 			       struct guard_plan *ret_plan);
 
-/* The preferred source for each prefix of plan->domain: the first of the host's addresses that lies
- * in what its peer or network has as local; the first peer or network that has the prefix decides.
- * `ret_src` has plan->domain.n places. */
+/* The preferred source for each prefix of plan->domain: the first of the host's addresses that its
+ * peer or network gave us, or that lies in what that has as local; the first peer or network that
+ * has the prefix decides. `ret_src` has plan->domain.n places. */
 MUST enum status guarding_sources(const struct conf *conf, const struct guarding_source *source,
 				  const struct guard_plan *plan, const struct ip *own, size_t n_own,
 				  struct ip *ret_src);

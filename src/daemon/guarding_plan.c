@@ -10,6 +10,7 @@ void guarding_facts_done(struct guarding_facts *f)
 {
 	guard_prefixes_done(&f->domain);
 	guard_prefixes_done(&f->local);
+	guard_prefixes_done(&f->given);
 }
 
 enum status guarding_add_ts(struct guard_prefixes *l, const struct wire_ts_list *ts)
@@ -37,10 +38,20 @@ static enum status peer_facts(const struct conf_peer *peer, struct guarding_fact
 
 typedef enum status facts_fn(void *ctx, const struct guarding_facts *f);
 
-static enum status use(enum status st, struct guarding_facts *f, facts_fn *fn, void *ctx)
+struct every {
+	const struct guarding_source *source;
+	facts_fn *fn;
+	void *ctx;
+};
+
+/* Takes `f`, if it could be had. */
+static enum status use(const struct every *e, const char *section, enum status st,
+		       struct guarding_facts *f)
 {
+	if (st == ST_OK && e->source->given)
+		st = e->source->given(e->source->ctx, section, &f->given);
 	if (st == ST_OK)
-		st = fn(ctx, f);
+		st = e->fn(e->ctx, f);
 	guarding_facts_done(f);
 	return st;
 }
@@ -48,17 +59,19 @@ static enum status use(enum status st, struct guarding_facts *f, facts_fn *fn, v
 static enum status each(const struct conf *conf, const struct guarding_source *source, facts_fn *fn,
 			void *ctx)
 {
+	const struct every e = { source, fn, ctx };
+	const struct conf_network *n = conf->networks;
 	enum status st = ST_OK;
 
 	for (const struct conf_peer *p = conf->peers; p && st == ST_OK; p = p->next) {
 		struct guarding_facts f = { 0 };
 
-		st = use(peer_facts(p, &f), &f, fn, ctx);
+		st = use(&e, p->name, peer_facts(p, &f), &f);
 	}
-	for (size_t i = 0; i < conf->n_networks && st == ST_OK; i++) {
+	for (size_t i = 0; i < conf->n_networks && st == ST_OK; i++, n = n->next) {
 		struct guarding_facts f = { 0 };
 
-		st = use(source->network(source->ctx, conf, i, &f), &f, fn, ctx);
+		st = use(&e, n->name, source->network(source->ctx, conf, i, &f), &f);
 	}
 	return st;
 }
@@ -79,7 +92,9 @@ static enum status into_plan(void *ctx, const struct guarding_facts *f)
 	struct guard_plan *p = ctx;
 	enum status st = append(&p->domain, &f->domain);
 
-	return st == ST_OK ? append(&p->local, &f->local) : st;
+	if (st == ST_OK)
+		st = append(&p->local, &f->local);
+	return st == ST_OK ? append(&p->given, &f->given) : st;
 }
 
 enum status guarding_plan(const struct conf *conf, const struct guarding_source *source,
@@ -127,10 +142,17 @@ static struct ip source_in(const struct sources *s, const struct guard_prefixes 
 	return (struct ip){ 0 };
 }
 
+static struct ip source_of(const struct sources *s, const struct guarding_facts *f, uint8_t family)
+{
+	struct ip given = source_in(s, &f->given, family);
+
+	return given.family ? given : source_in(s, &f->local, family);
+}
+
 static enum status into_sources(void *ctx, const struct guarding_facts *f)
 {
 	struct sources *s = ctx;
-	const struct ip four = source_in(s, &f->local, 4), six = source_in(s, &f->local, 6);
+	const struct ip four = source_of(s, f, 4), six = source_of(s, f, 6);
 
 	for (size_t i = 0; i < f->domain.n && s->plan->domain.n; i++) {
 		const struct prefix *at = bsearch(&f->domain.v[i], s->plan->domain.v,

@@ -4,6 +4,7 @@
 
 #include "daemon/confine.h"
 #include "daemon/hostnet.h"
+#include "daemon/inner.h"
 #include "daemon/leases.h"
 #include "daemon/translate.h"
 
@@ -99,6 +100,8 @@ static enum status start_network(struct host *h, struct conf_errors *errs, struc
 		st = underlay_open(h->conf, errs, &h->underlay);
 	if (st == ST_OK)
 		st = start_device(h, why);
+	if (st == ST_OK)
+		st = inner_start(h, why);
 	if (st == ST_OK)
 		st = ctl_server_new(&h->loop, h->conf->control.s, commands_handle, h, why, &h->ctl);
 	if (st == ST_OK)
@@ -206,6 +209,7 @@ void host_shutdown(struct host *h, const char *reason)
 
 static void stop_watching(struct host *h)
 {
+	inner_stop(h);
 	for (size_t i = 0; i < HOST_SIGNALS; i++)
 		plat_signal_free(h->signals[i]);
 	plat_timer_free(h->deadline);
@@ -235,6 +239,7 @@ static void free_network(struct host *h)
 	guarding_free(h);
 	dataplane_free(h->dp);
 	plat_tun_close(&h->tun);
+	inner_free(h);
 	underlay_free(h->underlay);
 	plat_nl_free(h->nl);
 }

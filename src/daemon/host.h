@@ -39,6 +39,7 @@ enum host_counter {
 	HOST_NET_LOOKS, /* at what follows from addresses, links and routes */
 	HOST_NET_PUT_OFF, /* there was more news than looks */
 	HOST_CLOCK_SET, /* the wall clock jumped, or the machine slept */
+	HOST_INNER_FAILED, /* what a gateway gave could not be put to use */
 	HOST_COUNTERS,
 };
 
@@ -73,6 +74,7 @@ struct host {
 	struct journal *journal;
 	struct crypto_openssl *crypto;
 	struct ike *ike;
+	struct inner *inner; /* what gateways gave us */
 	struct leases *leases; /* NULL: nobody is given addresses */
 	struct plat_timer *deadline;
 	struct roam *roam;

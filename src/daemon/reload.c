@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "daemon/guarding.h"
+#include "daemon/inner.h"
 #include "daemon/leases.h"
 #include "daemon/translate.h"
 
@@ -218,6 +219,7 @@ static enum status adopt(struct host *h, struct fresh *f, struct text *why)
 	if (st != ST_OK)
 		return st;
 	leases_follow(h);
+	inner_review(h);
 	st = signer_commit(h->signer, why);
 	if (st != ST_OK)
 		lost_signer(h, why->p);

@@ -4,6 +4,7 @@
 
 #include "daemon/host.h"
 #include "daemon/hostnet.h"
+#include "daemon/inner.h"
 #include "plat/loop.h"
 
 struct roam {
@@ -141,6 +142,7 @@ static void tell_engine(struct host *h, bool routes)
 static void look(struct host *h, unsigned news)
 {
 	h->counters[HOST_NET_LOOKS]++;
+	inner_network(h);
 	guarding_network(h, news & PLAT_WATCH_LINK);
 	if (h->stopping) /* without a device */
 		return;

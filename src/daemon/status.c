@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "daemon/inner.h"
 #include "daemon/leases.h"
 
 /* Texts of identities, proposals and selectors for people; longer ones end in "...". */
@@ -102,6 +103,7 @@ static bool host_counter(const void *host, size_t index, const char **ret_name, 
 		[HOST_NET_LOOKS] = "host.net.looks",
 		[HOST_NET_PUT_OFF] = "host.net.put_off",
 		[HOST_CLOCK_SET] = "host.clock.set",
+		[HOST_INNER_FAILED] = "host.inner.failed",
 	};
 	const struct host *h = host;
 
@@ -292,6 +294,7 @@ json_t *status_json(const struct host *h)
 	put(o, "block", guarding_json(h));
 	put(o, "networks", networks_json(h));
 	put(o, "signer", signer_json(h));
+	put(o, "inner", inner_json(h));
 	if (h->leases)
 		put(o, "store", leases_status_json(h));
 	return o;

@@ -2,6 +2,7 @@
  * wiring.c - inputs to the engine, its outputs to the world (the core contract of ike.h).
  */
 #include "daemon/host.h"
+#include "daemon/inner.h"
 #include "daemon/learn.h"
 #include "daemon/leases.h"
 #include "daemon/reload.h"
@@ -66,7 +67,7 @@ static void carry_out(struct host *h, const struct ike_out *o)
 	case IKE_OUT_CANCEL: jobs_cancel(h->jobs, o->u.cancel); break;
 	case IKE_OUT_RESOLVE: lookups_start(h->lookups, o->u.resolve.id, o->u.resolve.name); break;
 	case IKE_OUT_STORE: leases_store(h, o->u.store.id, &o->u.store.op); break;
-	case IKE_OUT_INNER: break;
+	case IKE_OUT_INNER: inner_out(h, o->u.inner); break;
 	case IKE_OUT_EVENT: event_out(h, o->u.event); break;
 	case IKE_OUT_TRACE: obs_log_trace(&h->log, host_time(), &o->u.trace); break;
 	case IKE_OUT_KEYS:

@@ -129,10 +129,12 @@ static enum status copy_plan(const struct guard_plan *from, struct guard_plan *r
 	enum status st;
 
 	*ret = *from;
-	ret->domain = ret->local = (struct guard_prefixes){ 0 };
+	ret->domain = ret->local = ret->given = (struct guard_prefixes){ 0 };
 	st = copy_prefixes(&from->domain, &ret->domain);
 	if (st == ST_OK)
 		st = copy_prefixes(&from->local, &ret->local);
+	if (st == ST_OK)
+		st = copy_prefixes(&from->given, &ret->given);
 	if (st != ST_OK)
 		guard_plan_done(ret);
 	return st;

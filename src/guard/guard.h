@@ -11,6 +11,9 @@
  *	local         throw (go on with the next     our own sites, and what never leaves a link:
  *	              rule), metric 3                multicast, link-local, limited broadcast
  *
+ * An address that a gateway gave this very host, which is in the device, is like a site to the
+ *rules and the filter, but has no `throw`: once the device is gone it is anybody's in the domain.
+ *
  * Longest prefix wins, so what is ours inside the domain stays ours; of one prefix in both it is
  * the domain's.  A route of `main`, however specific, never competes.  Encrypted packets carry the
  * mark and are looked up as if we were not there.
@@ -88,6 +91,8 @@ bool guard_prefixes_eq(const struct guard_prefixes *a, const struct guard_prefix
 struct guard_plan {
 	struct guard_prefixes domain;
 	struct guard_prefixes local; /* our own sites; may lie inside the domain */
+	struct guard_prefixes given; /* the host's own addresses in the device; never kept in files,
+				      * since the device goes with the daemon */
 	char device[GUARD_DEVICE_MAX]; /* name of the tunnel */
 	uint16_t ports[2]; /* UDP ports of IKE, ours */
 };
@@ -107,9 +112,9 @@ struct guard_ranges {
 
 struct guard_shape {
 	struct guard_ranges domain; /* addresses for which the longest prefix is the domain's */
-	struct guard_ranges local; /* ... is a site's */
+	struct guard_ranges local; /* ... is a site's, or ours in the device */
 	struct guard_prefixes throws; /* local ones and links' own talk, inside the domain */
-	struct guard_prefixes sites; /* those of `throws` that are local */
+	struct guard_prefixes sites; /* those of `throws` that are local, and what was given */
 	struct guard_prefixes outer; /* prefixes of the domain that lie in no other one of it */
 };
 

@@ -78,6 +78,7 @@ void guard_plan_done(struct guard_plan *p)
 {
 	guard_prefixes_done(&p->domain);
 	guard_prefixes_done(&p->local);
+	guard_prefixes_done(&p->given);
 	*p = (struct guard_plan){ 0 };
 }
 
@@ -85,6 +86,7 @@ void guard_plan_normalise(struct guard_plan *p)
 {
 	guard_prefixes_sort(&p->domain);
 	guard_prefixes_sort(&p->local);
+	guard_prefixes_sort(&p->given);
 }
 
 bool guard_device_ok(const char *name)
@@ -104,6 +106,7 @@ bool guard_device_ok(const char *name)
  */
 enum side {
 	SIDE_DOMAIN, /* of one prefix in several the first counts */
+	SIDE_GIVEN,
 	SIDE_LOCAL,
 	SIDE_LINK,
 };
@@ -176,7 +179,7 @@ static void emit(struct sweep *s, const struct ip *last)
 		return;
 	if (s->status == ST_OK && top->side == SIDE_DOMAIN)
 		s->status = range_add(&s->out->domain, &s->at, last);
-	if (s->status == ST_OK && top->side == SIDE_LOCAL)
+	if (s->status == ST_OK && (top->side == SIDE_LOCAL || top->side == SIDE_GIVEN))
 		s->status = range_add(&s->out->local, &s->at, last);
 	s->at = ip_next(last);
 	s->over = ip_cmp(&s->at, last) < 0;
@@ -197,9 +200,10 @@ static void note(struct sweep *s, const struct entry *e)
 
 	if (s->status == ST_OK && e->side == SIDE_DOMAIN && s->domains == 0)
 		s->status = guard_prefixes_add(&out->outer, &e->p);
-	if (s->status == ST_OK && e->side != SIDE_DOMAIN && s->domains > 0)
+	if (s->status == ST_OK && e->side > SIDE_GIVEN && s->domains > 0)
 		s->status = guard_prefixes_add(&out->throws, &e->p);
-	if (s->status == ST_OK && e->side == SIDE_LOCAL && s->domains > 0)
+	if (s->status == ST_OK && (e->side == SIDE_LOCAL || e->side == SIDE_GIVEN) &&
+	    s->domains > 0)
 		s->status = guard_prefixes_add(&out->sites, &e->p);
 }
 
@@ -241,6 +245,8 @@ static size_t collect(const struct guard_plan *p, struct entry *v)
 		v[n++] = (struct entry){ p->domain.v[i], SIDE_DOMAIN };
 	for (size_t i = 0; i < p->local.n; i++)
 		v[n++] = (struct entry){ p->local.v[i], SIDE_LOCAL };
+	for (size_t i = 0; i < p->given.n; i++)
+		v[n++] = (struct entry){ p->given.v[i], SIDE_GIVEN };
 	for (size_t i = 0; i < ARRAY_LEN(link_talk); i++) {
 		v[n].side = SIDE_LINK;
 		n += prefix_parse(link_talk[i], &v[n].p) == ST_OK;
@@ -250,7 +256,8 @@ static size_t collect(const struct guard_plan *p, struct entry *v)
 
 enum status guard_shape_of(const struct guard_plan *p, struct guard_shape *ret_shape)
 {
-	struct entry *v = calloc(p->domain.n + p->local.n + ARRAY_LEN(link_talk), sizeof(*v));
+	struct entry *v =
+		calloc(p->domain.n + p->local.n + p->given.n + ARRAY_LEN(link_talk), sizeof(*v));
 	struct guard_shape out = { 0 };
 	enum status st;
 	size_t n;

@@ -105,12 +105,12 @@ struct addr_visit {
 static int on_addr(const struct nlmsghdr *nlh, void *ctx)
 {
 	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *a[IFA_FLAGS + 1];
+	const struct nlattr *a[IFA_PROTO + 1];
 	struct addr_visit *v = ctx;
 	struct plat_addr addr;
 	uint32_t flags;
 
-	nl_attrs(nlh, sizeof(*ifa), a, IFA_FLAGS);
+	nl_attrs(nlh, sizeof(*ifa), a, IFA_PROTO);
 	flags = a[IFA_FLAGS] ? nl_u32(a[IFA_FLAGS]) : ifa->ifa_flags;
 	/* On a point-to-point link IFA_ADDRESS is the other end's (IPv4). */
 	addr.ip = nl_ip(a[IFA_LOCAL] ? a[IFA_LOCAL] : a[IFA_ADDRESS]);
@@ -119,6 +119,7 @@ static int on_addr(const struct nlmsghdr *nlh, void *ctx)
 	addr.scope = ifa->ifa_scope;
 	addr.tentative = flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED);
 	addr.deprecated = flags & IFA_F_DEPRECATED;
+	addr.protocol = a[IFA_PROTO] ? mnl_attr_get_u8(a[IFA_PROTO]) : 0;
 	if (addr.ip.family == 0)
 		return MNL_CB_OK;
 	return v->fn(v->ctx, &addr) ? MNL_CB_OK : MNL_CB_STOP;
@@ -148,4 +149,52 @@ enum status plat_addr_each(struct plat_nl *nl, plat_addr_fn *fn, void *ctx, stru
 	text_add(why, "cannot list the addresses");
 	nl_why(nl, why);
 	return st;
+}
+
+static struct nlmsghdr *addr_request(struct plat_nl *nl, void *buf, uint16_t type, uint16_t flags,
+				     int ifindex, const struct ip *ip)
+{
+	struct nlmsghdr *nlh = nl_begin(nl, buf, type, flags);
+	struct ifaddrmsg *ifa = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifa));
+
+	ifa->ifa_family = nl_af(ip->family);
+	ifa->ifa_prefixlen = (uint8_t)ip_bits(ip);
+	ifa->ifa_scope = RT_SCOPE_UNIVERSE;
+	ifa->ifa_index = (uint32_t)ifindex;
+	nl_put_ip(nlh, IFA_LOCAL, ip);
+	nl_put_ip(nlh, IFA_ADDRESS, ip);
+	return nlh;
+}
+
+static enum status addr_talk(struct plat_nl *nl, struct nlmsghdr *nlh, const char *what,
+			     int ifindex, const struct ip *ip, struct text *why)
+{
+	char name[IP_TEXT_MAX];
+
+	if (nl_talk(nl, nlh, NULL, NULL) == ST_OK)
+		return ST_OK;
+	text_fmt(why, "device %d: cannot %s address %s", ifindex, what, ip_text(ip, name));
+	nl_why(nl, why);
+	return ST_IO;
+}
+
+enum status plat_addr_add(struct plat_nl *nl, int ifindex, const struct ip *ip, uint8_t protocol,
+			  struct text *why)
+{
+	char buf[NL_REQUEST];
+	struct nlmsghdr *nlh =
+		addr_request(nl, buf, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, ifindex, ip);
+
+	/* Duplicates cannot be looked for where there is no link. */
+	mnl_attr_put_u32(nlh, IFA_FLAGS, IFA_F_NODAD);
+	mnl_attr_put_u8(nlh, IFA_PROTO, protocol);
+	return addr_talk(nl, nlh, "add", ifindex, ip, why);
+}
+
+enum status plat_addr_del(struct plat_nl *nl, int ifindex, const struct ip *ip, struct text *why)
+{
+	char buf[NL_REQUEST];
+	struct nlmsghdr *nlh = addr_request(nl, buf, RTM_DELADDR, 0, ifindex, ip);
+
+	return addr_talk(nl, nlh, "delete", ifindex, ip, why);
 }

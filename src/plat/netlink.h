@@ -47,7 +47,14 @@ struct plat_addr {
 	uint8_t scope; /* RT_SCOPE_… */
 	bool tentative; /* nothing may be sent from it, yet or ever: somebody else may have it */
 	bool deprecated; /* about to go: for nothing new, while there is another (RFC 4862) */
+	uint8_t protocol; /* whose doing it is; 0: nobody said, or the kernel is older than 5.18 */
 };
+
+/* The address of one host, on a device where nobody else can have it: usable at once. */
+MUST enum status plat_addr_add(struct plat_nl *nl, int ifindex, const struct ip *ip,
+			       uint8_t protocol, struct text *why);
+MUST enum status plat_addr_del(struct plat_nl *nl, int ifindex, const struct ip *ip,
+			       struct text *why);
 
 /* Returning false stops a dump.  A visitor must not use the handle.  NULL: the list changed while
  * it was read; forget what was shown, it begins anew. */

@@ -85,7 +85,7 @@ static enum status some_network(void *ctx, const struct conf *conf, size_t index
 static void check_plan(const struct conf *conf, const char *want)
 {
 	static const char *const nets[] = { "10.64.0.0/10", "10.66.0.0/16" };
-	const struct guarding_source source = { some_network, (void *)(uintptr_t)nets };
+	const struct guarding_source source = { some_network, NULL, (void *)(uintptr_t)nets };
 	const struct ip own[] = { ip("192.0.2.1"), ip("10.1.0.1"), ip("10.66.0.1"),
 				  ip("fd00:1::1") };
 	struct guard_plan p;
@@ -102,6 +102,43 @@ static void check_plan(const struct conf *conf, const char *want)
 	plan_text(&p, src, &t);
 	assert_string_equal(buf, want);
 	guard_plan_done(&p);
+}
+
+static enum status some_gift(void *ctx, const char *section, struct guard_prefixes *ret)
+{
+	struct prefix p;
+
+	(void)ctx;
+	if (strcmp(section, "b") != 0)
+		return ST_OK;
+	assert_int_equal(prefix_parse("10.2.99.5", &p), ST_OK);
+	return guard_prefixes_add(ret, &p);
+}
+
+/* What a gateway gave is what packets to what is behind it are sent from, also where an address of
+ * our own would do. */
+static void test_guarding_given(void **state)
+{
+	const struct guarding_source source = { NULL, some_gift, NULL };
+	const struct ip own[] = { ip("10.1.0.1"), ip("10.2.99.5") };
+	struct conf_errors errs;
+	struct conf *conf = parse(&errs, PEER("b", "\"10.1.0.0/16\"", "\"10.2.0.0/16\"")
+						 PEER("c", "\"10.1.0.0/16\"", "\"10.3.0.0/16\""));
+	struct guard_plan p;
+	struct ip src[2];
+	char buf[256];
+	struct text t = TEXT_OF(buf);
+
+	(void)state;
+	assert_int_equal(guarding_plan(conf, &source, &p), ST_OK);
+	assert_int_equal(p.given.n, 1);
+	assert_int_equal(guarding_sources(conf, &source, &p, own, ARRAY_LEN(own), src), ST_OK);
+	plan_text(&p, src, &t);
+	assert_string_equal(buf, "10.2.0.0/16 src 10.2.99.5, 10.3.0.0/16 src 10.1.0.1 - "
+				 "10.1.0.0/16");
+	guard_plan_done(&p);
+	conf_unref(conf);
+	conf_errors_done(&errs);
 }
 
 static void test_guarding_plan(void **state)
@@ -688,6 +725,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_guarding_plan),
+		cmocka_unit_test(test_guarding_given),
 		cmocka_unit_test(test_inner_mtu),
 		cmocka_unit_test(test_translate),
 		cmocka_unit_test(test_roam_pace),

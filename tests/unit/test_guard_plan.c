@@ -93,6 +93,44 @@ static void test_shapes(void **state)
 	}
 }
 
+/* Addresses that a gateway gave this host: the rules and the filter take them for a site's, but
+ * once the device is gone nothing leads packets to them past the domain.  They are in no file. */
+static void test_given(void **state)
+{
+	struct guard_plan p = plan_of("10.0.0.0/8 fd00::/16", "10.1.0.0/16"), q;
+	char b[4][512], *text;
+	struct text t[4] = { TEXT_OF(b[0]), TEXT_OF(b[1]), TEXT_OF(b[2]), TEXT_OF(b[3]) };
+	struct text why = TEXT_OF(b[0]);
+	struct guard_shape s;
+	struct prefix x;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(prefix_parse("10.99.0.5", &x), ST_OK);
+	assert_int_equal(guard_prefixes_add(&p.given, &x), ST_OK);
+	assert_int_equal(prefix_parse("192.0.2.5", &x), ST_OK); /* outside the domain */
+	assert_int_equal(guard_prefixes_add(&p.given, &x), ST_OK);
+	assert_int_equal(guard_shape_of(&p, &s), ST_OK);
+	ranges_text(&t[0], &s.domain);
+	ranges_text(&t[1], &s.local);
+	prefixes_text(&t[2], &s.throws);
+	prefixes_text(&t[3], &s.sites);
+	assert_string_equal(b[0], "10.0.0.0-10.0.255.255 10.2.0.0-10.99.0.4 "
+				  "10.99.0.6-10.255.255.255 "
+				  "fd00::-fd00:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+	assert_string_equal(b[1], "10.1.0.0-10.1.255.255 10.99.0.5-10.99.0.5 192.0.2.5-192.0.2.5");
+	assert_string_equal(b[2], "10.1.0.0/16");
+	assert_string_equal(b[3], "10.1.0.0/16 10.99.0.5/32");
+	guard_shape_done(&s);
+	assert_int_equal(guard_plan_text(&p, &why, &text, &n), ST_OK);
+	assert_int_equal(guard_plan_parse(bytes_of(text, n), &why, &q), ST_OK);
+	assert_int_equal(q.given.n, 0);
+	assert_int_equal(q.local.n, 1);
+	free(text);
+	guard_plan_done(&q);
+	guard_plan_done(&p);
+}
+
 /* Length of the longest prefix that has the address, -1: none. */
 static int longest(const struct guard_prefixes *l, const struct ip *a)
 {
@@ -476,6 +514,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shapes),
+		cmocka_unit_test(test_given),
 		cmocka_unit_test(test_shapes_random),
 		cmocka_unit_test(test_ranges_have),
 		cmocka_unit_test(test_normalise),

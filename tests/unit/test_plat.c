@@ -644,6 +644,53 @@ static void test_addresses(void **state)
 	assert_ok(plat_addr_each(n->nl, count_addr, &s, &n->why), n->why);
 }
 
+struct given {
+	const struct ip *want;
+	int ifindex;
+	unsigned n;
+	struct plat_addr found;
+};
+
+static bool find_addr(void *ctx, const struct plat_addr *a)
+{
+	struct given *g = ctx;
+
+	if (!a) {
+		g->n = 0;
+	} else if (a->ifindex == g->ifindex && ip_eq(&a->ip, g->want)) {
+		g->n++;
+		g->found = *a;
+	}
+	return true;
+}
+
+/* Usable at once, recognised as ours, and gone without a trace. */
+static void test_give_addresses(void **state)
+{
+	static const char *const rows[] = { "10.99.0.5", "fd00:99::5" };
+	struct net *n = need_net(state);
+
+	tun_up(n, 1400);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct ip a = ip(rows[i]);
+		struct given g = { &a, n->tun.ifindex, 0, { 0 } };
+
+		assert_ok(plat_addr_add(n->nl, n->tun.ifindex, &a, 222, &n->why), n->why);
+		assert_ok(plat_addr_each(n->nl, find_addr, &g, &n->why), n->why);
+		assert_int_equal(g.n, 1);
+		assert_int_equal(g.found.len, ip_bits(&a));
+		assert_false(g.found.tentative);
+		assert_int_equal(g.found.protocol, 222);
+		assert_int_equal(plat_addr_add(n->nl, n->tun.ifindex, &a, 222, &n->why), ST_IO);
+		assert_int_equal(plat_nl_errno(n->nl), EEXIST);
+		assert_non_null(strstr(n->buf, rows[i]));
+		assert_ok(plat_addr_del(n->nl, n->tun.ifindex, &a, &n->why), n->why);
+		assert_ok(plat_addr_each(n->nl, find_addr, &g, &n->why), n->why);
+		assert_int_equal(plat_addr_del(n->nl, n->tun.ifindex, &a, &n->why), ST_IO);
+		assert_int_equal(plat_nl_errno(n->nl), EADDRNOTAVAIL);
+	}
+}
+
 struct nested {
 	struct plat_nl *nl;
 	enum status status;
@@ -1110,6 +1157,7 @@ int main(void)
 		IN_NS(test_tun_device),
 		IN_NS(test_tun_queues),
 		IN_NS(test_addresses),
+		IN_NS(test_give_addresses),
 		IN_NS(test_nested_request),
 		IN_NS(test_routes),
 		IN_NS(test_route_error),

@@ -1,0 +1,350 @@
+#include "daemon/inner.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* What one gateway gave. */
+struct gift {
+	struct list node;
+	ike_peer_id peer;
+	bool up; /* the SA that it came by is there, or its successor */
+	bool said; /* that an address of it cannot be had */
+	struct arena mem; /* of all that follows */
+	struct ike_inner in;
+};
+
+struct inner {
+	struct list gifts;
+};
+
+enum {
+	WHY_MAX = 512,
+	GIFT_MAX = 65536, /* bytes; the engine takes no more of a peer than fits */
+};
+
+/* ---- gifts --------------------------------------------------------------------------------- */
+
+static struct gift *gift_of(struct list *n)
+{
+	return CONTAINER_OF(n, struct gift, node);
+}
+
+static struct gift *find(const struct host *h, ike_peer_id peer)
+{
+	list_for_each(n, &h->inner->gifts)
+		if (gift_of(n)->peer == peer)
+			return gift_of(n);
+	return NULL;
+}
+
+static void gift_free(struct gift *g)
+{
+	if (!g)
+		return;
+	arena_done(&g->mem);
+	free(g);
+}
+
+/* NULL sets `*ok` to false. */
+static const void *dup_bytes(struct arena *ar, const void *p, size_t n, bool *ok)
+{
+	struct bytes copy = { 0 };
+
+	*ok = *ok && arena_dup(ar, bytes_of(p, n), &copy) == ST_OK;
+	return copy.p;
+}
+
+static bool dup_gift(struct arena *ar, const struct ike_inner *in, struct ike_inner *ret)
+{
+	const char **domains = arena_new(ar, (in->n_domains + 1) * sizeof(*domains));
+	bool ok = domains;
+
+	*ret = *in;
+	ret->peer_name = dup_bytes(ar, in->peer_name, strlen(in->peer_name) + 1, &ok);
+	ret->addresses =
+		dup_bytes(ar, in->addresses, in->n_addresses * sizeof(*in->addresses), &ok);
+	ret->dns = dup_bytes(ar, in->dns, in->n_dns * sizeof(*in->dns), &ok);
+	ret->subnets = dup_bytes(ar, in->subnets, in->n_subnets * sizeof(*in->subnets), &ok);
+	for (size_t i = 0; ok && i < in->n_domains; i++)
+		domains[i] = dup_bytes(ar, in->domains[i], strlen(in->domains[i]) + 1, &ok);
+	ret->domains = domains;
+	return ok;
+}
+
+static struct gift *gift_new(const struct ike_inner *in)
+{
+	struct gift *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return NULL;
+	arena_init(&g->mem, &mem_libc, GIFT_MAX);
+	g->peer = in->peer;
+	g->up = true;
+	if (dup_gift(&g->mem, in, &g->in))
+		return g;
+	gift_free(g);
+	return NULL;
+}
+
+static bool given_by(const struct gift *g, const struct ip *ip)
+{
+	for (size_t i = 0; i < g->in.n_addresses; i++)
+		if (ip_eq(&g->in.addresses[i].ip, ip))
+			return true;
+	return false;
+}
+
+static bool is_given(const struct host *h, const struct ip *ip)
+{
+	list_for_each(n, &h->inner->gifts)
+		if (given_by(gift_of(n), ip))
+			return true;
+	return false;
+}
+
+enum status inner_given(const struct host *h, const char *section, struct guard_prefixes *ret)
+{
+	enum status st = ST_OK;
+
+	if (!h->inner)
+		return ST_OK;
+	list_for_each(n, &h->inner->gifts) {
+		const struct ike_inner *in = &gift_of(n)->in;
+
+		for (size_t i = 0; strcmp(in->peer_name, section) == 0 && i < in->n_addresses;
+		     i++) {
+			const struct prefix host = prefix_of(&in->addresses[i].ip, 128);
+
+			if (st == ST_OK)
+				st = guard_prefixes_add(ret, &host);
+		}
+	}
+	return st;
+}
+
+/* ---- addresses on the device --------------------------------------------------------------- */
+
+/* One that is there already may be anybody's doing, and does as well. */
+static void add_address(struct host *h, struct gift *g, const struct ip *ip)
+{
+	char buf[WHY_MAX];
+	struct text why = TEXT_OF(buf);
+
+	if (plat_addr_add(h->nl, h->tun.ifindex, ip, GUARD_PROTOCOL, &why) == ST_OK ||
+	    plat_nl_errno(h->nl) == EEXIST)
+		return;
+	if (!g->said)
+		host_log(h, OBS_ERROR, g->in.peer_name, buf);
+	g->said = true;
+	h->counters[HOST_INNER_FAILED]++;
+}
+
+static void del_address(struct host *h, const struct ip *ip)
+{
+	char buf[WHY_MAX];
+	struct text why = TEXT_OF(buf);
+
+	if (plat_addr_del(h->nl, h->tun.ifindex, ip, &why) == ST_OK ||
+	    plat_nl_errno(h->nl) == EADDRNOTAVAIL || plat_nl_errno(h->nl) == ENODEV)
+		return;
+	host_log(h, OBS_WARNING, NULL, buf);
+}
+
+static void add_addresses(struct host *h, struct gift *g)
+{
+	for (size_t i = 0; i < g->in.n_addresses; i++)
+		add_address(h, g, &g->in.addresses[i].ip);
+}
+
+/* `g` is in the list no more, and the routes have heard of that. */
+static void del_addresses(struct host *h, const struct gift *g)
+{
+	for (size_t i = 0; i < g->in.n_addresses; i++)
+		if (!is_given(h, &g->in.addresses[i].ip))
+			del_address(h, &g->in.addresses[i].ip);
+}
+
+static bool same_addresses(const struct gift *a, const struct gift *b)
+{
+	if (a->in.n_addresses != b->in.n_addresses)
+		return false;
+	for (size_t i = 0; i < a->in.n_addresses; i++)
+		if (!given_by(b, &a->in.addresses[i].ip))
+			return false;
+	return true;
+}
+
+/* ---- giving and taking --------------------------------------------------------------------- */
+
+/* `now` takes the place of `before`; either may be NULL.  Between what is new and what is old the
+ * routes change over. */
+static void replace(struct host *h, struct gift *before, struct gift *now)
+{
+	bool same = before && now && same_addresses(before, now);
+
+	if (now) {
+		add_addresses(h, now);
+		list_add_tail(&h->inner->gifts, &now->node);
+	}
+	if (before)
+		list_del(&before->node);
+	if (!same)
+		guarding_follow(h);
+	if (before)
+		del_addresses(h, before);
+	gift_free(before);
+}
+
+struct search {
+	const char *name;
+	bool wanted;
+};
+
+static bool on_peer(void *ctx, const struct ike_peer_info *p)
+{
+	struct search *s = ctx;
+
+	if (strcmp(p->name, s->name) != 0)
+		return true;
+	s->wanted = strcmp(p->state, "down") != 0 && (p->conf->ask_v4 || p->conf->ask_v6);
+	return false;
+}
+
+/* Whether that network is to be connected again: nobody took it down. */
+static bool is_wanted(const struct host *h, const struct gift *g)
+{
+	struct search s = { .name = g->in.peer_name };
+
+	ike_each_peer(h->ike, plat_now(), g->peer - 1, on_peer, &s);
+	return s.wanted;
+}
+
+void inner_out(struct host *h, const struct ike_inner *in)
+{
+	struct gift *before = find(h, in->peer), *now;
+
+	if (!in->up) {
+		if (before)
+			before->up = false;
+		inner_review(h);
+		return;
+	}
+	now = gift_new(in);
+	if (!now) {
+		h->counters[HOST_INNER_FAILED]++;
+		host_log(h, OBS_ERROR, in->peer_name, "its inner addresses: out of memory");
+		return;
+	}
+	replace(h, before, now);
+}
+
+void inner_review(struct host *h)
+{
+	list_for_each_safe(n, &h->inner->gifts)
+		if (!gift_of(n)->up && !is_wanted(h, gift_of(n)))
+			replace(h, gift_of(n), NULL);
+}
+
+/* A device that went down loses its addresses of IPv6. */
+void inner_network(struct host *h)
+{
+	if (!h->inner)
+		return;
+	list_for_each(n, &h->inner->gifts)
+		add_addresses(h, gift_of(n));
+}
+
+/* ---- coming and going ---------------------------------------------------------------------- */
+
+enum { STALE_MAX = 64 };
+
+struct stale {
+	int ifindex;
+	struct ip v[STALE_MAX];
+	size_t n;
+};
+
+static bool on_addr(void *ctx, const struct plat_addr *a)
+{
+	struct stale *s = ctx;
+
+	if (!a)
+		s->n = 0;
+	else if (a->ifindex == s->ifindex && a->protocol == GUARD_PROTOCOL && s->n < STALE_MAX)
+		s->v[s->n++] = a->ip;
+	return true;
+}
+
+/* A device that outlives its daemon has them. */
+static enum status del_stale(struct host *h, struct text *why)
+{
+	struct stale s = { .ifindex = h->tun.ifindex };
+	enum status st = plat_addr_each(h->nl, on_addr, &s, why);
+
+	for (size_t i = 0; st == ST_OK && i < s.n; i++)
+		del_address(h, &s.v[i]);
+	return st;
+}
+
+enum status inner_start(struct host *h, struct text *why)
+{
+	struct inner *in = calloc(1, sizeof(*in));
+
+	if (!in)
+		return ST_NOMEM;
+	list_init(&in->gifts);
+	h->inner = in;
+	return del_stale(h, why);
+}
+
+/* While the routes and the device are still there. */
+void inner_stop(struct host *h)
+{
+	if (!h->inner || !h->nl)
+		return;
+	list_for_each_safe(n, &h->inner->gifts)
+		replace(h, gift_of(n), NULL);
+}
+
+void inner_free(struct host *h)
+{
+	free(h->inner);
+	h->inner = NULL;
+}
+
+/* ---- status -------------------------------------------------------------------------------- */
+
+static json_t *ips_json(const struct ip *v, size_t n)
+{
+	json_t *list = json_array();
+	char buf[IP_TEXT_MAX];
+
+	for (size_t i = 0; list && i < n; i++)
+		json_array_append_new(list, json_string(ip_text(&v[i], buf)));
+	return list;
+}
+
+static json_t *gift_json(const struct gift *g)
+{
+	json_t *addresses = json_array(), *domains = json_array(), *subnets = json_array();
+	char buf[PREFIX_TEXT_MAX];
+
+	for (size_t i = 0; i < g->in.n_addresses; i++)
+		json_array_append_new(addresses, json_string(ip_text(&g->in.addresses[i].ip, buf)));
+	for (size_t i = 0; i < g->in.n_domains; i++)
+		json_array_append_new(domains, json_string(g->in.domains[i]));
+	for (size_t i = 0; i < g->in.n_subnets; i++)
+		json_array_append_new(subnets, json_string(prefix_text(&g->in.subnets[i], buf)));
+	return json_pack("{s:s, s:b, s:o, s:o, s:o, s:o}", "peer", g->in.peer_name, "up", g->up,
+			 "addresses", addresses, "dns", ips_json(g->in.dns, g->in.n_dns),
+			 "dns_domains", domains, "subnets", subnets);
+}
+
+json_t *inner_json(const struct host *h)
+{
+	json_t *list = json_array();
+
+	list_for_each(n, &h->inner->gifts)
+		json_array_append_new(list, gift_json(gift_of(n)));
+	return list;
+}

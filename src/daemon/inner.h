@@ -1,0 +1,38 @@
+/*
+ * inner.h - what gateways gave us (IKE_OUT_INNER), in use on this host: addresses on the device,
+ * the preferred source of the routes, name servers (resolved.h).
+ *
+ * An address is there before a route names it as its source, and goes after it.  It stays when the
+ * SA that it came by is lost: who comes back gets the same again, and connections go on.  It goes
+ * when the gateway gives another, when the operator takes the network down, when the configuration
+ * asks for none any more, and with the daemon.
+ *
+ * Name servers for some domains stay as long as the address: those names are not asked for
+ * elsewhere while the tunnel is away.  Name servers for everything do not: without them the gateway
+ * itself could not be found.  Nor do those for a domain that has the gateway's name in it.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "daemon/host.h"
+
+struct inner;
+
+/* Takes away what an earlier daemon left on the device. */
+MUST enum status inner_start(struct host *h, struct text *why);
+void inner_stop(struct host *h);
+void inner_free(struct host *h);
+
+/* IKE_OUT_INNER */
+void inner_out(struct host *h, const struct ike_inner *in);
+/* Somebody may have taken addresses away. */
+void inner_network(struct host *h);
+/* Another configuration is in force, or the operator took a peer down. */
+void inner_review(struct host *h);
+
+/* The addresses that the gateway of that section gave, as prefixes of one host each. */
+MUST enum status inner_given(const struct host *h, const char *section, struct guard_prefixes *ret);
+
+/* Of `status`. */
+json_t *inner_json(const struct host *h);
