@@ -345,6 +345,9 @@ static const struct body_row body_rows[] = {
 	{ WIRE_P_CP, WIRE_F_CP, "01 000000 0001" },
 	{ WIRE_P_CP, WIRE_OK, "01 000000 8001 0000" },
 	{ WIRE_P_CP, WIRE_F_CP, "01 000000 0001 ffff 00" },
+	/* and one that is longer than its definition; of others that is nobody's business */
+	{ WIRE_P_CP, WIRE_F_CP, "01 000000 0001 0005 0a00000100" },
+	{ WIRE_P_CP, WIRE_OK, "01 000000 5ba0 0005 0a00000100" },
 	/* a puzzle's solution: four keys of one length, at least one byte each */
 	{ WIRE_P_PS, WIRE_F_PS, "" },
 	{ WIRE_P_PS, WIRE_F_PS, "010203" },

@@ -3,6 +3,7 @@
  * header and at least as long as the table in parse.c asks for; the figures leave that header out.
  */
 #include "wire/ike/chain.h"
+#include "wire/ike/cp.h"
 
 /*
  *	+-------------------------------+-------------------------------+
@@ -337,6 +338,8 @@ enum status wire_decode_ts(struct chain *ch, uint8_t type, struct bytes body)
  *	+-+-----------------------------+-------------------------------+
  *	~                             Value                             ~
  *	+---------------------------------------------------------------+
+ *
+ * What the values mean is read by wire_cfg_parse().
  */
 enum status wire_decode_cp(struct chain *ch, uint8_t type, struct bytes body)
 {
@@ -347,8 +350,12 @@ enum status wire_decode_cp(struct chain *ch, uint8_t type, struct bytes body)
 	cur_take(&c, 3);
 	ch->out.cp.attributes = bytes_of(c.p, cur_left(&c));
 	while (!c.err && cur_left(&c)) {
-		cur_u16(&c);
-		cur_take(&c, cur_u16(&c));
+		unsigned attribute = cur_u16(&c) & 0x7fff;
+		size_t n = cur_u16(&c);
+
+		cur_take(&c, n);
+		if (!c.err && !wire_cfg_length_ok(attribute, n))
+			return chain_fail(ch, WIRE_F_CP);
 	}
 	return c.err ? chain_fail(ch, WIRE_F_CP) : ST_OK;
 }

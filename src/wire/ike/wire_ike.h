@@ -322,7 +322,7 @@ struct wire_ts_list {
 
 struct wire_cp {
 	uint8_t type;
-	struct bytes attributes; /* checked to be a well-formed attribute list */
+	struct bytes attributes; /* a well-formed list with lengths that may be, see cp.h */
 };
 
 /* A decoded chain.  `present` has WIRE_BIT(type) of every known payload that occurred; the value
