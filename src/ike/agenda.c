@@ -57,6 +57,9 @@ void sa_want_rekey(struct ike *ike, struct ike_sa *sa)
 
 void sa_want_child(struct ike *ike, struct ike_sa *sa)
 {
+	/* Of a peer that may have nothing but what we lease to it. */
+	if (!sa->peer->conf->ts_remote.n)
+		return;
 	sa->more.on = true;
 	agenda_soon(ike, sa);
 }

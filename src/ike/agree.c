@@ -73,7 +73,7 @@ static enum status narrow_member(struct ike *ike, struct arena *ar, const struct
 	struct wire_ts_list allowed;
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text by = TEXT_OF(buf);
-	enum status st = member_authorise(ar, who->peer->conf, &who->id, who->cred, &by, &allowed);
+	enum status st = member_authorise(ar, who->peer, &who->id, who->cred, &by, &allowed);
 
 	a->reason = IKE_R_AUTHORISATION;
 	if (st == ST_REFUSE) {
@@ -101,14 +101,18 @@ static enum status grant_selectors(struct ike *ike, struct arena *ar, const stru
 				   struct text *why)
 {
 	const struct ike_peer_conf *conf = who->peer->conf;
+	struct wire_ts_list allowed;
 	enum status st;
 
 	a->notify = WIRE_N_TS_UNACCEPTABLE;
 	a->reason = IKE_R_SELECTORS;
-	if (conf->role == IKE_ROLE_MEMBERS)
+	if (conf->role == IKE_ROLE_MEMBERS) {
 		st = narrow_member(ike, ar, who, &in->ts_i, a, why);
-	else
-		st = policy_ts_narrow(ar, &in->ts_i, &conf->ts_remote, why, &a->c.ts_remote);
+	} else {
+		st = fixed_authorise(ar, who->peer, &who->id, &allowed);
+		if (!st)
+			st = policy_ts_narrow(ar, &in->ts_i, &allowed, why, &a->c.ts_remote);
+	}
 	if (st)
 		return st;
 	a->reason = IKE_R_SELECTORS;

@@ -32,6 +32,7 @@ static enum status make(struct ike *ike, struct ike_sa *sa, struct arena *ar, si
 		mem_free(ike->mem, at);
 		return ST_NOMEM;
 	}
+	list_init(&at->waiting);
 	at->sa = sa;
 	at->generation = sa->generation;
 	*slot = at;
@@ -108,6 +109,7 @@ void attempt_end(struct ike *ike, struct attempt *at)
 		return;
 	if (at->job)
 		cancel(ike, at);
+	list_del(&at->waiting);
 	if (at->for_request) {
 		/* Its answer follows, if there is one. */
 		ike->asked_from = at->asked_from;
@@ -119,6 +121,18 @@ void attempt_end(struct ike *ike, struct attempt *at)
 	agenda_soon(ike, at->sa);
 	arena_done(&at->mem);
 	mem_free(ike->mem, at);
+}
+
+bool attempt_resume(struct ike *ike, struct attempt *at, bool fits)
+{
+	if (at->for_request)
+		ike->asked_from = at->asked_from;
+	if (fits && at->generation == at->sa->generation)
+		return true;
+	count(ike, C_BUG);
+	sa_fail(ike, at->sa, IKE_EV_BUG, IKE_R_INTERNAL,
+		"a result does not belong to the SA's state");
+	return false;
 }
 
 void attempt_result(struct ike *ike, uint64_t job, const struct crypto_result *r)
@@ -134,14 +148,7 @@ void attempt_result(struct ike *ike, uint64_t job, const struct crypto_result *r
 	map_remove(&ike->jobs, n);
 	ike->n_jobs[at->job_kind]--;
 	at->job = 0;
-	if (at->for_request)
-		ike->asked_from = at->asked_from;
 	trace_emit(ike, T_JOB_DONE, at->sa->id, job, r->kind, r->status, 0);
-	if (at->generation != at->sa->generation || r->kind != at->job_kind) {
-		count(ike, C_BUG);
-		sa_fail(ike, at->sa, IKE_EV_BUG, IKE_R_INTERNAL,
-			"a job's result does not belong to the SA's state");
-		return;
-	}
-	at->step(ike, at, r);
+	if (attempt_resume(ike, at, r->kind == at->job_kind))
+		at->step(ike, at, r);
 }

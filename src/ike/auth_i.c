@@ -1,13 +1,13 @@
 /*
  * auth_i.c - IKE_AUTH, initiator (RFC 7296 section 1.2).
  *
- *	HDR, SK {IDi, [CERT,] [CERTREQ,] [IDr,] AUTH, SAi2, TSi, TSr}  -->
- *			    <--  HDR, SK {IDr, [CERT,] AUTH, SAr2, TSi, TSr}
+ *	HDR, SK {IDi, [CERT,] [CERTREQ,] [IDr,] AUTH, [CP,] SAi2, TSi, TSr}  -->
+ *			    <--  HDR, SK {IDr, [CERT,] AUTH, [CP,] SAr2, TSi, TSr}
  *
  * Without SA, TSi and TSr when the IKE SA is to begin childless (RFC 6023), with the notifies of
  * ppk.c when there is a PPK.
  */
-#include "ike/internal.h"
+#include "ike/inner.h"
 
 /* ---- the request -------------------------------------------------------------------------- */
 
@@ -38,6 +38,7 @@ static enum status put_child(struct attempt *at, struct wire_out *o)
 {
 	const struct ike_sa *sa = at->sa;
 	const struct ike_peer_conf *conf = sa->peer->conf;
+	const struct wire_ts_list *local = inner_i_wanted(conf);
 	struct wire_sa offer;
 	uint8_t spi[4];
 	enum status st;
@@ -47,7 +48,7 @@ static enum status put_child(struct attempt *at, struct wire_out *o)
 	if (st)
 		return st;
 	wire_put_sa(o, &offer);
-	wire_put_ts(o, WIRE_P_TSI, conf->ts_local.ts, conf->ts_local.n);
+	wire_put_ts(o, WIRE_P_TSI, local->ts, local->n);
 	wire_put_ts(o, WIRE_P_TSR, conf->ts_remote.ts, conf->ts_remote.n);
 	return ST_OK;
 }
@@ -84,6 +85,7 @@ static enum status build(struct ike *ike, struct attempt *at, const struct crypt
 	if (asks_for_id(conf))
 		wire_put_id(&o, WIRE_P_IDR, conf->remote_id.type, conf->remote_id.data);
 	auth_put(&o, own);
+	inner_i_put(sa->peer, &o);
 	if (!childless(sa))
 		st = put_child(at, &o);
 	if (!st && sa->hs->ppk.d.n)
@@ -220,9 +222,18 @@ static struct asked asked(const struct ike_sa *sa)
 			       .ts_remote = &conf->ts_remote };
 }
 
-/* NULL: `ret_reason` and `why` say why not. */
-static struct child *make_child(struct ike *ike, const struct attempt *at, struct outbox *ob,
-				enum ike_reason *ret_reason, struct text *why)
+/* What an answer gives us; everything of it can fail before anything changes. */
+struct given {
+	bool offered; /* a child: its payloads are there */
+	struct inner *inner;
+	struct child *child;
+	struct outbox ob;
+	enum ike_reason reason; /* why not */
+	char why[IKE_EVENT_TEXT_MAX];
+};
+
+static enum ike_reason make_child(struct ike *ike, const struct attempt *at, struct given *g,
+				  struct text *why)
 {
 	const struct auth_i *l = at->locals;
 	struct ike_sa *sa = at->sa;
@@ -231,17 +242,16 @@ static struct child *make_child(struct ike *ike, const struct attempt *at, struc
 				   .initiator = true };
 	struct asked want = asked(sa);
 	struct child_params c = { 0 };
-	struct child *child;
+	enum ike_reason reason;
 
-	*ret_reason = agree_accept(&who, &want, &at->inner, &c, why);
-	if (*ret_reason)
-		return NULL;
-	if (child_make(ike, sa, sa->peer, &c, &seed, ob, &child)) {
-		*ret_reason = IKE_R_INTERNAL;
+	if (g->inner)
+		want.ts_local = inner_i_got(g->inner);
+	reason = agree_accept(&who, &want, &at->inner, &c, why);
+	if (!reason && child_make(ike, sa, sa->peer, &c, &seed, &g->ob, &g->child)) {
+		reason = IKE_R_INTERNAL;
 		text_add(why, "out of memory");
-		return NULL;
 	}
-	return child;
+	return reason;
 }
 
 static void explain_no_child(struct ike *ike, const struct ike_sa *sa,
@@ -253,32 +263,64 @@ static void explain_no_child(struct ike *ike, const struct ike_sa *sa,
 	agree_refused(sa->peer->conf, &want, p, why);
 }
 
+/* The inner addresses that we asked for, and the child, if there is to be one. */
+static void take(struct ike *ike, const struct attempt *at, struct given *g)
+{
+	const uint64_t child_payloads =
+		WIRE_BIT(WIRE_P_SA) | WIRE_BIT(WIRE_P_TSI) | WIRE_BIT(WIRE_P_TSR);
+	const struct auth_i *l = at->locals;
+	const struct ike_sa *sa = at->sa;
+	struct text why = TEXT_OF(g->why);
+
+	outbox_init(&g->ob, ike->mem);
+	g->offered = !childless(sa) && (at->inner.present & child_payloads) == child_payloads;
+	if (!childless(sa) && !g->offered) {
+		g->reason = IKE_R_PEER_SAID;
+		explain_no_child(ike, sa, &at->inner, &why);
+		return;
+	}
+	if (inner_i_asks(sa->peer->conf))
+		g->reason = inner_i_read(ike, at, cred_of(l->cred), &g->inner, &why);
+	if (g->inner)
+		inner_i_emit(sa->peer, g->inner, &g->ob);
+	if (!g->reason && g->offered)
+		g->reason = make_child(ike, at, g, &why);
+	if (!g->reason && g->ob.failed) {
+		g->reason = IKE_R_INTERNAL;
+		text_add(&why, "out of memory");
+	}
+}
+
+static void given_commit(struct ike *ike, struct ike_sa *sa, struct given *g)
+{
+	if (g->reason) {
+		outbox_drop(&g->ob);
+		inner_i_free(ike, g->inner);
+		inner_i_refused(sa->peer);
+		return;
+	}
+	outbox_commit(ike, &g->ob);
+	if (g->inner)
+		inner_i_commit(ike, sa->peer, g->inner);
+	if (g->child)
+		child_link(ike, g->child);
+	else
+		sa_want_child(ike, sa);
+}
+
 /* The peer is who it should be: the SA is up, with its child if there is one. */
 static void authenticated(struct ike *ike, struct attempt *at, const struct policy_ident *id,
 			  struct cred *cred)
 {
-	const uint64_t child_payloads =
-		WIRE_BIT(WIRE_P_SA) | WIRE_BIT(WIRE_P_TSI) | WIRE_BIT(WIRE_P_TSR);
 	struct ike_sa *sa = at->sa;
 	struct auth_i *l = at->locals;
-	char buf[IKE_EVENT_TEXT_MAX];
-	struct text why = TEXT_OF(buf);
-	enum ike_reason reason = IKE_R_PEER_SAID;
-	struct child *child = NULL;
-	struct outbox ob;
-	bool wanted = !childless(sa);
-	bool offered = wanted && (at->inner.present & child_payloads) == child_payloads;
 	uint32_t child_spi = sa->hs->child_spi;
 	mono_t asked_by = life_read(ike, &at->inner);
+	struct given g = { 0 };
 
-	buf[0] = 0;
 	if (l->ppk)
 		keys_use_d(&sa->keys, &sa->hs->ppk.d);
-	outbox_init(&ob, ike->mem);
-	if (offered)
-		child = make_child(ike, at, &ob, &reason, &why);
-	else if (wanted)
-		explain_no_child(ike, sa, &at->inner, &why);
+	take(ike, at, &g);
 
 	/* commit */
 	sa->ppk = l->ppk;
@@ -287,23 +329,22 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 	sa->auth_remote = auth_name(ike, l->how);
 	mobike_agree(ike, sa, sa->peer->conf, &at->inner);
 	attempt_end(ike, at);
-	if (!child && wanted) {
-		outbox_drop(&ob);
-		peer_error(ike, sa->peer, buf);
-		event_emit(ike, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason },
-			   "%s", buf);
+	if (g.reason) {
+		peer_error(ike, sa->peer, g.why);
+		event_emit(ike, IKE_EV_REFUSED,
+			   (struct event_about){ .sa = sa, .reason = g.reason }, "%s", g.why);
 	}
 	sa_established(ike, sa);
 	life_asked(ike, sa, asked_by);
-	if (child) {
-		outbox_commit(ike, &ob);
-		child_link(ike, child);
-	}
-	if (!wanted)
-		sa_want_child(ike, sa);
+	given_commit(ike, sa, &g);
 	sa_settle(ike, sa);
-	/* The responder has a child that we have not: without a word it would send into a hole. */
-	if (offered && !child && sa->state == SA_UP && child_disown(ike, sa, child_spi))
+	if (!g.reason || sa->state != SA_UP)
+		return;
+	/* The responder has a child that we have not: without a word it would send into a hole. And
+	 * an SA in which we have no address is of no use (section 3.15.4). */
+	if (!inner_i_ready(sa->peer))
+		sa_delete(ike, sa, "no inner address");
+	else if (g.offered && child_disown(ike, sa, child_spi))
 		sa_delete(ike, sa, "its child was refused");
 }
 

@@ -1,13 +1,14 @@
 /*
  * auth_r.c - IKE_AUTH, responder (RFC 7296 section 1.2).
  *
- * Steps: who is it (peer by identity), is it really (job), our own proof (job), the child, the
- * answer.  A refusal says AUTHENTICATION_FAILED to the peer and everything to the operator.
+ * Steps: who is it (peer by identity), is it really (job), its inner addresses if it asks for some
+ * (stored), our own proof (job), the child, the answer.  A refusal says AUTHENTICATION_FAILED to
+ * the peer and everything to the operator.
  *
  * A section that stands for many (a pattern, a network) only judges: what comes up belongs to the
  * instance for that identity.
  */
-#include "ike/internal.h"
+#include "ike/inner.h"
 
 struct auth_r {
 	ike_peer_id section; /* whose trust anchors, keys and rules it is judged by */
@@ -15,6 +16,7 @@ struct auth_r {
 	struct bytes cred; /* empty: no certificate */
 	bool childless; /* it asks for no child (RFC 6023) */
 	bool ppk; /* a PPK is in the keys */
+	struct inner_request *inner; /* NULL: it asks for no inner address */
 	char how[24];
 };
 
@@ -231,11 +233,11 @@ struct answer {
 	struct outbox ob;
 };
 
-/* HDR, SK {IDr, [CERT,] AUTH, (SAr2, TSi, TSr | N)} */
+/* HDR, SK {IDr, [CERT,] AUTH, [CP,] (SAr2, TSi, TSr | N)} */
 static enum status build(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf,
-			 const struct crypto_result *own, const struct agreement *a,
-			 struct bytes *ret_owned)
+			 const struct crypto_result *own, struct answer *answer)
 {
+	const struct agreement *a = &answer->agreed;
 	const struct auth_r *l = at->locals;
 	struct wire_out o;
 	enum status st;
@@ -246,12 +248,12 @@ static enum status build(struct ike *ike, struct attempt *at, const struct ike_p
 		for (size_t i = 0; i < conf->n_certs; i++)
 			wire_put_cert(&o, WIRE_CERT_X509, conf->certs[i]);
 	auth_put(&o, own);
-	if (l->childless) {
-		st = ST_OK;
-	} else if (a->notify) {
+	if (l->inner && !l->inner->refused)
+		inner_r_put(answer->peer, &answer->id, l->inner, &o);
+	if (a->notify) {
 		wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), a->notify,
 				bytes_of(NULL, 0));
-	} else {
+	} else if (!l->childless) {
 		st = agree_put_choice(&o, &at->mem, &a->c, a->number);
 		if (st)
 			return st;
@@ -264,7 +266,7 @@ static enum status build(struct ike *ike, struct attempt *at, const struct ike_p
 				bytes_of(NULL, 0));
 	if (mobike_supported(&at->inner))
 		mobike_put_first(ike, conf, &at->sa->path, &o);
-	return msg_end(ike, at->sa, &o, ret_owned);
+	return msg_end(ike, at->sa, &o, &answer->message);
 }
 
 static enum status make_child(struct ike *ike, struct ike_sa *sa, struct answer *a)
@@ -305,6 +307,8 @@ static enum status prepare_child(struct ike *ike, struct attempt *at, struct ans
 	struct text why = TEXT_OF(a->agreed.why);
 	enum status st;
 
+	if (l->inner && inner_r_refuses(&who, l->inner, &a->agreed))
+		return ST_OK;
 	if (l->childless)
 		return ST_OK;
 	if (a->peer->conf->childless == IKE_CHILDLESS_FORCE) {
@@ -320,10 +324,14 @@ static enum status prepare_child(struct ike *ike, struct attempt *at, struct ans
 	st = agree_grant(ike, &at->mem, &who, &at->inner, false, &a->agreed);
 	if (st == ST_OK)
 		return make_child(ike, at->sa, a);
-	if (st == ST_REFUSE)
+	if (st != ST_REFUSE)
+		return st;
+	if (!l->inner && inner_r_required(&at->mem, &who, &a->agreed))
+		count(ike, C_CP_REQUIRED);
+	else
 		count(ike,
 		      a->agreed.notify == WIRE_N_TS_UNACCEPTABLE ? C_TS_REFUSED : C_NO_PROPOSAL);
-	return st == ST_REFUSE ? ST_OK : st;
+	return ST_OK;
 }
 
 /* Everything that can fail, before anything changes. */
@@ -339,7 +347,7 @@ static enum status prepare(struct ike *ike, struct attempt *at, struct peer *sec
 	if (l->ppk)
 		keys_use_d(&at->sa->keys, &at->sa->hs->ppk.d);
 	st = prepare_child(ike, at, a);
-	return st ? st : build(ike, at, section->conf, own, &a->agreed, &a->message);
+	return st ? st : build(ike, at, section->conf, own, a);
 }
 
 static void abandon(struct ike *ike, struct answer *a)
@@ -360,7 +368,7 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 	struct ike_sa *sa = at->sa;
 	struct auth_r *l = at->locals;
 	bool fresh = wire_find_notify(&at->inner, WIRE_N_INITIAL_CONTACT) != NULL;
-	bool childless = l->childless;
+	bool wanted = !l->childless || a->agreed.notify;
 
 	sa->remote_id = a->id;
 	sa->cred = a->cred;
@@ -372,6 +380,7 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 		instance_link(ike, a->peer);
 	sa_set_peer(sa, a->peer);
 	sa_established(ike, sa);
+	lease_use(ike, sa);
 	if (a->agreed.conflict[0]) {
 		count(ike, C_CONFLICT);
 		event_emit(ike, IKE_EV_CONFLICT,
@@ -381,7 +390,7 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 	if (a->child) {
 		outbox_commit(ike, &a->ob);
 		child_link(ike, a->child);
-	} else if (!childless) {
+	} else if (wanted) {
 		peer_error(ike, a->peer, a->agreed.why);
 		event_emit(ike, IKE_EV_REFUSED,
 			   (struct event_about){ .sa = sa, .reason = a->agreed.reason },
@@ -437,14 +446,49 @@ static enum ike_reason unwelcome(struct attempt *at, const struct ike_peer_conf 
 	return IKE_R_NONE;
 }
 
-static void judged(struct ike *ike, struct attempt *at, const struct crypto_result *r)
+static void lease(struct ike *ike, struct attempt *at, struct peer *section);
+
+/* The addresses that it waited for are stored, or not. */
+static void stored(struct ike *ike, struct attempt *at, enum status st)
+{
+	struct auth_r *l = at->locals;
+	struct peer *section = still(ike, at);
+
+	if (!section) {
+		refuse(ike, at->sa, NULL, C_ID_UNKNOWN, IKE_R_IDENTITY, stale);
+		return;
+	}
+	if (st)
+		inner_r_not_stored(ike, l->inner);
+	lease(ike, at, section);
+}
+
+/* Then our own proof, when it has the inner addresses that it asks for, or is to have none. */
+static void lease(struct ike *ike, struct attempt *at, struct peer *section)
 {
 	const struct auth_r *l = at->locals;
+	const struct handshake *hs = at->sa->hs;
+	struct policy_ident id = { at->inner.id_i.type, at->inner.id_i.data };
+	enum status st = ST_OK;
+
+	if (l->inner && !l->inner->refused)
+		st = inner_r_lease(ike, at, section, &id, l->inner, stored);
+	if (!st)
+		st = auth_job_own(ike, at, section->conf, l->ppk ? &hs->ppk.pr : &hs->keys.pr,
+				  false, signed_own);
+	if (st && st != ST_AGAIN)
+		refuse(ike, at->sa, section, C_NO_MEMORY, IKE_R_INTERNAL, "out of memory");
+}
+
+static void judged(struct ike *ike, struct attempt *at, const struct crypto_result *r)
+{
+	struct auth_r *l = at->locals;
 	struct ike_sa *sa = at->sa;
 	struct peer *section = still(ike, at);
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text why = TEXT_OF(buf);
 	enum ike_reason reason;
+	enum status st;
 
 	if (!section) {
 		refuse(ike, sa, NULL, C_ID_UNKNOWN, IKE_R_IDENTITY, stale);
@@ -461,9 +505,11 @@ static void judged(struct ike *ike, struct attempt *at, const struct crypto_resu
 		       reason, buf);
 		return;
 	}
-	if (auth_job_own(ike, at, section->conf, l->ppk ? &sa->hs->ppk.pr : &sa->hs->keys.pr, false,
-			 signed_own))
+	st = inner_r_read(ike, at, section, &l->inner);
+	if (st)
 		refuse(ike, sa, section, C_NO_MEMORY, IKE_R_INTERNAL, "out of memory");
+	else
+		lease(ike, at, section);
 }
 
 static enum status judge(struct ike *ike, struct attempt *at, const struct ike_peer_conf *conf)

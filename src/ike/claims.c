@@ -150,7 +150,7 @@ static enum status grants_of(struct resolving *r, const struct peer *holder,
 		if (sa->n_children)
 			cred = sa->cred;
 	}
-	return member_authorise(r->ar, holder->conf, &holder->ident, cred, &ignored, ret);
+	return member_authorise(r->ar, holder, &holder->ident, cred, &ignored, ret);
 }
 
 /* Whether the claimant was granted `p` as something smaller than what the holder was granted. */

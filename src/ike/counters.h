@@ -73,6 +73,15 @@
 	X(C_HASH_URL, "ike.rx.hash_and_url") /* a certificate that is somewhere else */            \
 	X(C_TS_REFUSED, "ike.refused.selectors")                                                   \
 	X(C_CONFLICT, "ike.conflicts") /* a prefix that another identity has up */                 \
+	X(C_CP_IGNORED, "ike.cp.ignored") /* a CP that does not belong there, or a value of one */ \
+	X(C_CP_REQUIRED, "ike.refused.cp_required") /* it should have asked for an address */      \
+	X(C_POOL_EXHAUSTED, "ike.refused.pool_exhausted")                                          \
+	X(C_NOT_STORED, "ike.refused.not_stored") /* no address, since the store failed */         \
+	X(C_INNER_REFUSED, "ike.refused.inner_address") /* that a gateway gave, or none */         \
+	X(C_LEASE_GIVEN, "ike.lease.given") /* new or changed ones */                              \
+	X(C_LEASE_EXPIRED, "ike.lease.expired") /* ended, so that others could have it */          \
+	X(C_LEASE_UNFIT, "ike.lease.unfit") /* stored ones that fit no pool */                     \
+	X(C_STORE_FAILED, "ike.store.failed")                                                      \
 	X(C_PEER_REFUSED, "ike.refused.by_peer")                                                   \
 	X(C_NO_CHILD_SA, "ike.refused.no_additional_sas")                                          \
 	X(C_NOT_NOW,                                                                               \

@@ -5,7 +5,7 @@
  * (job), the child.  The request stays in flight until the answer was made use of: whatever lacked
  * memory, or a job that failed, is tried again when the peer repeats its answer.
  */
-#include "ike/internal.h"
+#include "ike/inner.h"
 
 /* ---- the request -------------------------------------------------------------------------- */
 
@@ -61,7 +61,7 @@ static struct asked asked(struct ike *ike, const struct ike_sa *sa, const struct
 	return (struct asked){ .offer = offer,
 			       .ke = true,
 			       .spi = sa->create->spi,
-			       .ts_local = old ? &old->ts_local : &conf->ts_local,
+			       .ts_local = old ? &old->ts_local : inner_i_local(sa->peer),
 			       .ts_remote = old ? &old->ts_remote : &conf->ts_remote };
 }
 

@@ -3,7 +3,7 @@
  *
  * Each sets ike->now, does its work, and pays what is owed to the data plane.
  */
-#include "ike/internal.h"
+#include "ike/inner.h"
 
 struct ike_conf *ike_conf_ref(struct ike_conf *conf)
 {
@@ -23,6 +23,8 @@ static void enter(struct ike *ike, struct now now)
 	life_clock(ike);
 	if (!list_empty(&ike->owed))
 		child_pay_owed(ike);
+	if (ike->inner_owed)
+		inner_i_pay(ike);
 }
 
 /* All that the entry led to is committed: SAs do what comes next. */
@@ -52,6 +54,8 @@ static void init_tables(struct ike *ike, const uint64_t key[2])
 	list_init(&ike->in_order);
 	list_init(&ike->patterns);
 	list_init(&ike->owed);
+	list_init(&ike->pools);
+	map_init(&ike->stores, ike->mem, key);
 	list_init(&ike->auth_names);
 	list_init(&ike->todo);
 	list_init(&ike->large);
@@ -106,6 +110,7 @@ void ike_free(struct ike *ike)
 		return;
 	drop_sas(ike);
 	peers_free(ike);
+	stores_free(ike);
 	outbox_drop(&ike->out);
 	ike->stateless.full = false;
 	ike_next(ike, &out); /* frees the output handed out last */
@@ -316,6 +321,18 @@ void ike_network(struct ike *ike, struct now now, const struct ip *own, size_t n
 	leave(ike);
 }
 
+void ike_stored(struct ike *ike, struct now now, uint64_t id, enum status st)
+{
+	enter(ike, now);
+	lease_stored(ike, id, st);
+	leave(ike);
+}
+
+enum status ike_lease_load(struct ike *ike, const struct ike_lease *l)
+{
+	return lease_load(ike, l);
+}
+
 enum status ike_reconfigure(struct ike *ike, struct now now, struct ike_conf *conf)
 {
 	enum status st;
@@ -406,7 +423,7 @@ static enum status about_child(struct ike *ike, const struct ike_cmd *cmd)
 /* A hub cannot ask for what its member wants. */
 static enum status more_children(struct ike *ike, struct peer *p)
 {
-	if (!p || p->conf->role == IKE_ROLE_MEMBERS)
+	if (!p || p->conf->role == IKE_ROLE_MEMBERS || !p->conf->ts_remote.n)
 		return ST_INVAL;
 	list_for_each(n, &p->sas) {
 		struct ike_sa *sa = CONTAINER_OF(n, struct ike_sa, peer_node);

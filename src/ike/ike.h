@@ -547,6 +547,8 @@ struct ike_peer_info {
 	const char *state; /* "up", "connecting", "down", "waiting" */
 	const char *last_error; /* "" when the last attempt went well */
 	dur_t retry_in; /* when the next attempt is due; negative: none is planned */
+	struct ip inner[2]; /* addresses that are leased to it, or that it gave us */
+	size_t n_inner;
 };
 
 /* Read-only visits, for status; the visitor must not change the engine, other visits are fine.
@@ -600,6 +602,17 @@ struct ike_load_info {
 };
 
 struct ike_load_info ike_load(const struct ike *ike);
+
+/* The pool of a section, both families together. */
+struct ike_pool_info {
+	size_t size; /* addresses that may be given out, */
+	size_t left; /* and are nobody's */
+	size_t leases; /* identities that have some of the others, */
+	size_t in_use; /* and an SA */
+};
+
+/* False: that peer is no section with a pool. */
+bool ike_pool(const struct ike *ike, ike_peer_id peer, struct ike_pool_info *ret);
 
 struct ike_totals {
 	size_t sas, half_open, children;

@@ -1,7 +1,7 @@
 /*
  * info.c - INFORMATIONAL exchanges (RFC 7296 section 1.4): probes and deletes, both ways.
  */
-#include "ike/internal.h"
+#include "ike/inner.h"
 
 /* ---- ours --------------------------------------------------------------------------------- */
 
@@ -232,6 +232,7 @@ enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	if (wr_len(&w))
 		wire_put_delete(&o, WIRE_PROTO_ESP, 4, wr_bytes_of(&w));
 	move_put_answer(ike, sa, rx, &move, &o);
+	inner_r_info(ike, sa, rx->inner, &o);
 	st = msg_end(ike, sa, &o, &owned);
 	if (st)
 		return st;

@@ -19,6 +19,8 @@ struct ike_sa;
 struct attempt;
 struct child;
 struct create;
+struct inner;
+struct leases;
 struct moving;
 struct peer;
 struct reassembly;
@@ -478,7 +480,9 @@ struct cred {
 struct life {
 	struct timer timer;
 	mono_t proven; /* IKE_AUTH, also of an SA whose place this one took */
-	mono_t asked; /* the peer wants us to prove it again until then; MONO_NEVER: it does not */
+	/* The peer wants us to prove it again until then, or, where it called, we want it of the
+	 * peer; MONO_NEVER: nobody does. */
+	mono_t asked;
 	mono_t certs_due; /* as of when the wall clock was last trusted */
 	wall_t certs; /* the first of its certificates ends; 0: it has none */
 	uint16_t draw;
@@ -666,6 +670,8 @@ void life_put_first(const struct ike *ike, const struct ike_peer_conf *conf,
 /* MONO_NEVER: there is none. */
 mono_t life_read(const struct ike *ike, const struct wire_payloads *p);
 void life_asked(struct ike *ike, struct ike_sa *sa, mono_t by);
+/* The peer, who called, shall prove again who it is, within that time. */
+void life_demand(struct ike *ike, struct ike_sa *sa, dur_t within);
 
 /* ---- sending (send.c) -------------------------------------------------------------------- */
 
@@ -776,6 +782,7 @@ void reassembly_timer(struct ike *ike, struct timer *t);
  * does whoever changes its state under them.
  */
 typedef void attempt_step(struct ike *ike, struct attempt *at, const struct crypto_result *r);
+typedef void inner_step(struct ike *ike, struct attempt *at, enum status st);
 
 struct attempt {
 	struct arena mem;
@@ -785,6 +792,8 @@ struct attempt {
 	uint64_t job; /* 0: none in flight */
 	enum crypto_job_kind job_kind;
 	attempt_step *step;
+	struct list waiting; /* for what is being stored: then `stored` goes on */
+	inner_step *stored;
 	bool for_request; /* handles a request of the peer; else a response, or our own start */
 	bool aside; /* the SA does not wait for it: a better answer may come meanwhile */
 	struct path asked_from; /* `for_request`: ike->asked_from while it is worked on */
@@ -805,6 +814,9 @@ MUST enum status attempt_job(struct ike *ike, struct attempt *at, struct crypto_
 			     attempt_step *step);
 void attempt_end(struct ike *ike, struct attempt *at);
 void attempt_result(struct ike *ike, uint64_t job, const struct crypto_result *r);
+/* What it waited for is over: true when it may go on, now.  Else, or when the result is not one
+ * that `fits`, its SA is given up. */
+bool attempt_resume(struct ike *ike, struct attempt *at, bool fits);
 
 /* ---- exchange table (table.c) ------------------------------------------------------------ */
 
@@ -1320,6 +1332,9 @@ struct section {
 	struct known_address *addrs; /* owned */
 	size_t n_addrs;
 	size_t next_addr;
+	struct leases *leases; /* owned; NULL: it never had a pool (inner.h) */
+	struct inner *inner; /* owned: what the peer gave us; NULL: nothing yet */
+	bool inner_owed; /* that it is gone was not told */
 };
 
 void peers_free(struct ike *ike);
@@ -1435,10 +1450,13 @@ const char *what_is_revoked(const struct ike_peer_conf *conf,
 			    const uint8_t (*ids)[CRYPTO_REVOCATION_ID], size_t n);
 const char *cred_revoked(const struct ike_peer_conf *conf, const struct cred *cred);
 
-/* What an identity may source: see policy_authorise(). */
-MUST enum status member_authorise(struct arena *ar, const struct ike_peer_conf *conf,
+/* What that identity, of peer `p`, may source: see policy_authorise(). */
+MUST enum status member_authorise(struct arena *ar, const struct peer *p,
 				  const struct policy_ident *id, const struct cred *cred,
 				  struct text *by, struct wire_ts_list *ret_allowed);
+/* The same of a `peer`: its selectors, and what we leased to it. */
+MUST enum status fixed_authorise(struct arena *ar, const struct peer *p,
+				 const struct policy_ident *id, struct wire_ts_list *ret_allowed);
 
 /*
  * Takes out of `*ts` whatever prefix another identity has up: who has it keeps it until its SA
@@ -1459,6 +1477,9 @@ bool hub_accepted(const struct ike_peer_conf *conf, const struct policy_ident *i
 /* What it answered as TSr, or what an SA has: is it the hub's and the network's? */
 bool hub_may_source(const struct ike_peer_conf *conf, const struct cred *cred,
 		    const struct wire_ts_list *ts, struct text *why);
+/* The same of an inner address that it gives us. */
+bool hub_may_give(const struct ike_peer_conf *conf, const struct cred *cred,
+		  const struct wire_ts_list *ts, struct text *why);
 
 /* ---- configurations (reload.c) ----------------------------------------------------------- */
 
@@ -1640,8 +1661,12 @@ struct ike {
 	} reassembling[2]; /* [1]: of callers who have proved nothing */
 	bool fragments; /* some peer that may call us takes fragments */
 	struct list owed; /* children whose deletion the data plane has not been told */
+	struct list pools; /* of all sections that have, or had, one */
+	struct map stores; /* operations of the store that somebody waits for */
+	bool store_fails; /* the newest result of the store */
+	bool inner_owed; /* some section's is */
 	size_t n_sas, n_half_open, n_children;
-	uint64_t last_sa, last_child, last_job, last_op, last_resolve, last_instance;
+	uint64_t last_sa, last_child, last_job, last_op, last_resolve, last_store, last_instance;
 	struct outbox out;
 	struct out_item *current; /* handed out last */
 	struct {

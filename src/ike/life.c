@@ -240,10 +240,13 @@ static mono_t before_certs(const struct life *l, const struct ike_life *conf)
 	return (mono_t){ due.ns - ahead.ns };
 }
 
-/* Until then they shall prove who they are again: by our configuration. */
+/* Until then they shall prove who they are again: by our configuration, or because somebody asked.
+ */
 static mono_t wanted_by(const struct life *l, const struct ike_life *conf)
 {
-	return mono_min(after(l->proven, conf->reauth, PARTS), before_certs(l, conf));
+	mono_t by = mono_min(after(l->proven, conf->reauth, PARTS), before_certs(l, conf));
+
+	return mono_min(by, l->asked);
 }
 
 /* From then on nobody believes it any more. */
@@ -260,7 +263,7 @@ static mono_t proof_ends(const struct life *l, const struct ike_life *conf)
 static mono_t proves_at(const struct ike_sa *sa)
 {
 	const struct life *l = &sa->life;
-	mono_t by = mono_min(wanted_by(l, &sa->peer->conf->life), l->asked);
+	mono_t by = wanted_by(l, &sa->peer->conf->life);
 	mono_t least = mono_add(l->proven, dur_s(IKE_REAUTH_MIN_S));
 	mono_t at;
 
@@ -349,9 +352,17 @@ static mono_t keys_end(const struct ike_sa *sa)
 	return after(sa->established, sa->peer->conf->life.ike_hard, PARTS);
 }
 
+/* That the peer asked us is no reason to end what it made with us. */
+static mono_t demand_ends(const struct ike_sa *sa)
+{
+	return sa->called ? MONO_NEVER : mono_add(sa->life.asked, dur_s(IKE_REAUTH_GRACE_MIN_S));
+}
+
 mono_t life_hard(const struct ike_sa *sa)
 {
-	return mono_min(keys_end(sa), proof_ends(&sa->life, &sa->peer->conf->life));
+	mono_t proof = proof_ends(&sa->life, &sa->peer->conf->life);
+
+	return mono_min(keys_end(sa), mono_min(proof, demand_ends(sa)));
 }
 
 mono_t life_renewal(const struct ike_sa *sa)
@@ -392,6 +403,15 @@ void life_asked(struct ike *ike, struct ike_sa *sa, mono_t by)
 	if (by.ns == MONO_NEVER.ns || !sa->called || sa->state != SA_UP || sa->life.replaced)
 		return;
 	sa->life.asked = by;
+	life_look(ike, sa);
+}
+
+void life_demand(struct ike *ike, struct ike_sa *sa, dur_t within)
+{
+	if (sa->called || sa->state != SA_UP)
+		return;
+	sa->life.asked = mono_min(sa->life.asked, mono_add(ike->now.mono, within));
+	sa->life.tell = true;
 	life_look(ike, sa);
 }
 

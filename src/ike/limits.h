@@ -108,6 +108,16 @@ enum ike_limit {
 	IKE_MAX_AT_ADDRESS = 16,
 	/* Sections that a refusal names, of those whose values the peer might have meant. */
 	IKE_MAX_EXPLAINED = 4,
+	/* Who gets no inner address pauses as after so many failures: for as long as there is. */
+	IKE_ADDRESS_FAILURES = 8,
+	/* Seconds in which the owner of an inner address that is of no pool any more has to come
+	 * for another one. */
+	IKE_STRAY_S = 60,
+	/* Leases whose time is over that one request may end to find an address that is free:
+	 * others than the first are of the other family only. */
+	IKE_RECLAIM_MAX = 16,
+	/* Events about stored leases that do not fit: the counter has all of them. */
+	IKE_UNFIT_EVENTS = 16,
 	/* Prefixes of one selector (an address range takes up to 62 of IPv4), and of all selectors
 	 * of a member's child: each is a route and an entry in the table of claims. */
 	IKE_MAX_TS_PREFIXES = 64,

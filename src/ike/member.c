@@ -5,7 +5,7 @@
  * An instance costs little, since a hub has thousands: one block of memory with its name and
  * identity behind it.  It is made when IKE_AUTH commits and goes with its last SA.
  */
-#include "ike/internal.h"
+#include "ike/inner.h"
 
 /* ---- instances ---------------------------------------------------------------------------- */
 
@@ -171,11 +171,14 @@ const char *cred_revoked(const struct ike_peer_conf *conf, const struct cred *cr
 		    : NULL;
 }
 
-enum status member_authorise(struct arena *ar, const struct ike_peer_conf *conf,
-			     const struct policy_ident *id, const struct cred *cred,
-			     struct text *by, struct wire_ts_list *ret_allowed)
+enum status member_authorise(struct arena *ar, const struct peer *p, const struct policy_ident *id,
+			     const struct cred *cred, struct text *by,
+			     struct wire_ts_list *ret_allowed)
 {
-	struct policy_authority a = { 0 };
+	const struct ike_peer_conf *conf = p->conf;
+	struct ip leased[INNER_FAMILIES];
+	struct policy_authority a = { .leased = leased,
+				      .n_leased = lease_addresses(p, id, leased) };
 
 	if (cred) {
 		a.has_blocks = cred->has_blocks;
@@ -188,6 +191,28 @@ enum status member_authorise(struct arena *ar, const struct ike_peer_conf *conf,
 			a.granted = &conf->rules[i].prefixes;
 		}
 	return policy_authorise(ar, &a, &conf->domain, by, ret_allowed);
+}
+
+enum status fixed_authorise(struct arena *ar, const struct peer *p, const struct policy_ident *id,
+			    struct wire_ts_list *ret_allowed)
+{
+	const struct wire_ts_list *said = &p->conf->ts_remote;
+	struct ip leased[INNER_FAMILIES];
+	size_t n = lease_addresses(p, id, leased);
+	struct wire_ts *ts;
+
+	*ret_allowed = *said;
+	if (n == 0)
+		return ST_OK;
+	ts = arena_new(ar, (said->n + n) * sizeof(*ts));
+	if (!ts)
+		return ST_NOMEM;
+	if (said->n)
+		memcpy(ts, said->ts, said->n * sizeof(*ts));
+	for (size_t i = 0; i < n; i++)
+		ts[said->n + i] = policy_host_ts(&leased[i]);
+	*ret_allowed = (struct wire_ts_list){ ts, said->n + n, 0 };
+	return ST_OK;
 }
 
 /* ---- hubs, as a site sees them ------------------------------------------------------------- */
@@ -218,22 +243,35 @@ bool hub_accepted(const struct ike_peer_conf *conf, const struct policy_ident *i
 	return false;
 }
 
+/* `did`: what it did with the selectors. */
+static bool is_hubs(const struct ike_peer_conf *conf, const struct cred *cred,
+		    const struct wire_ts_list *ts, const char *did, struct text *why)
+{
+	bool inside = !conf->domain.n || policy_ts_subset(ts, &conf->domain);
+
+	if (inside &&
+	    !(cred && cred->has_blocks && !policy_blocks_cover(cred->blocks, cred->n_blocks, ts)))
+		return true;
+	text_fmt(why, "the hub %s ", did);
+	policy_ts_list_text(why, ts);
+	if (inside) {
+		text_add(why, ", which is not inside its certificate's address blocks ");
+		policy_blocks_text(why, cred->blocks, cred->n_blocks);
+	} else {
+		text_add(why, ", which is not inside the domain ");
+		policy_ts_list_text(why, &conf->domain);
+	}
+	return false;
+}
+
 bool hub_may_source(const struct ike_peer_conf *conf, const struct cred *cred,
 		    const struct wire_ts_list *ts, struct text *why)
 {
-	if (conf->domain.n && !policy_ts_subset(ts, &conf->domain)) {
-		text_add(why, "the hub answered ");
-		policy_ts_list_text(why, ts);
-		text_add(why, ", which is not inside the domain ");
-		policy_ts_list_text(why, &conf->domain);
-		return false;
-	}
-	if (cred && cred->has_blocks && !policy_blocks_cover(cred->blocks, cred->n_blocks, ts)) {
-		text_add(why, "the hub answered ");
-		policy_ts_list_text(why, ts);
-		text_add(why, ", which is not inside its certificate's address blocks ");
-		policy_blocks_text(why, cred->blocks, cred->n_blocks);
-		return false;
-	}
-	return true;
+	return is_hubs(conf, cred, ts, "answered", why);
+}
+
+bool hub_may_give(const struct ike_peer_conf *conf, const struct cred *cred,
+		  const struct wire_ts_list *ts, struct text *why)
+{
+	return is_hubs(conf, cred, ts, "gave", why);
 }

@@ -10,7 +10,7 @@
  *
  * Instances have no wish: whoever is behind a pattern comes to us.
  */
-#include "ike/internal.h"
+#include "ike/inner.h"
 
 static bool same_id(const struct map_node *n, const void *key)
 {
@@ -154,7 +154,7 @@ static enum status trap_op(struct ike *ike, const struct peer *p, enum dp_op_kin
 		/* The selectors belong to the configuration, which the peer keeps alive longer than
 		 * the host needs to drain outputs. */
 		op->u.trap.peer = p->id;
-		op->u.trap.ts_local = p->conf->ts_local;
+		op->u.trap.ts_local = *inner_i_wanted(p->conf);
 		op->u.trap.ts_remote = p->conf->ts_remote;
 	} else {
 		op->u.peer = p->id;
@@ -321,7 +321,7 @@ static bool ask_for_child(struct ike *ike, struct peer *p)
 	list_for_each(n, &p->sas) {
 		struct ike_sa *sa = CONTAINER_OF(n, struct ike_sa, peer_node);
 
-		if (sa->state != SA_UP || sa->only_one || sa->stale)
+		if (sa->state != SA_UP || sa->only_one || sa->stale || !inner_i_ready(p))
 			continue;
 		sa_want_child(ike, sa);
 		return true;
@@ -700,6 +700,8 @@ void peer_free(struct ike *ike, struct peer *p)
 	list_del(&p->section->pattern_node);
 	list_del(&p->node);
 	ike_conf_unref(p->section->owner);
+	leases_free(ike, p->section);
+	inner_i_free(ike, p->section->inner);
 	mem_free(ike->mem, p->section);
 	mem_free(ike->mem, p->last_error);
 	mem_free(ike->mem, p);

@@ -14,7 +14,7 @@
  *
  * Everything that can fail comes before anything changes: a reload is done or it is not.
  */
-#include "ike/internal.h"
+#include "ike/inner.h"
 
 /* What differs between two configurations of one section. */
 enum change {
@@ -26,6 +26,7 @@ enum change {
 	CH_TIMERS = 1 << 5,
 	CH_START = 1 << 6,
 	CH_LIFE = 1 << 7,
+	CH_INNER = 1 << 8, /* inner addresses that we ask for */
 };
 
 /* ---- comparing ---------------------------------------------------------------------------- */
@@ -70,6 +71,14 @@ static bool life_eq(const struct ike_life *a, const struct ike_life *b)
 	       a->reauth.ns == b->reauth.ns && a->outlive_certs == b->outlive_certs;
 }
 
+static bool same_texts(const char *const *a, size_t n_a, const char *const *b, size_t n_b)
+{
+	for (size_t i = 0; i < n_a && i < n_b; i++)
+		if (strcmp(a[i], b[i]) != 0)
+			return false;
+	return n_a == n_b;
+}
+
 static unsigned compare(const struct ike_peer_conf *a, const struct ike_peer_conf *b)
 {
 	size_t names = same_names(a, b);
@@ -91,6 +100,11 @@ static unsigned compare(const struct ike_peer_conf *a, const struct ike_peer_con
 		ch |= CH_SELECTORS;
 	if (a->dpd_delay.ns != b->dpd_delay.ns || a->keepalive.ns != b->keepalive.ns)
 		ch |= CH_TIMERS;
+	if (a->ask_v4 != b->ask_v4 || a->ask_v6 != b->ask_v6 || !ip_eq(&a->ask[0], &b->ask[0]) ||
+	    !ip_eq(&a->ask[1], &b->ask[1]) ||
+	    (inner_i_asks(b) &&
+	     !same_texts(a->dns_domains, a->n_dns_domains, b->dns_domains, b->n_dns_domains)))
+		ch |= CH_INNER;
 	if (!life_eq(&a->life, &b->life))
 		ch |= CH_LIFE;
 	if (a->start != b->start)
@@ -132,23 +146,23 @@ static bool still_allowed(struct ike *ike, const struct child *c, struct text *w
 {
 	const struct ike_sa *sa = c->sa;
 	const struct ike_peer_conf *conf = sa->peer->conf;
-	struct wire_ts_list remote = conf->ts_remote;
+	struct wire_ts_list remote;
 	struct arena ar;
+	enum status st;
 	bool ok = true;
 
 	arena_init(&ar, ike->mem, IKE_MESSAGE_ARENA);
-	if (conf->role == IKE_ROLE_MEMBERS) {
-		enum status st =
-			member_authorise(&ar, conf, &sa->remote_id, sa->cred, why, &remote);
-
-		/* Without memory for asking, what was allowed stays so until the next time. */
-		ok = st != ST_REFUSE;
-		if (st == ST_NOMEM) {
-			count(ike, C_NO_MEMORY);
-			remote = c->ts_remote;
-		}
+	if (conf->role == IKE_ROLE_MEMBERS)
+		st = member_authorise(&ar, sa->peer, &sa->remote_id, sa->cred, why, &remote);
+	else
+		st = fixed_authorise(&ar, sa->peer, &sa->remote_id, &remote);
+	/* Without memory for asking, what was allowed stays so until the next time. */
+	ok = st != ST_REFUSE;
+	if (st == ST_NOMEM) {
+		count(ike, C_NO_MEMORY);
+		remote = c->ts_remote;
 	}
-	ok = ok && policy_ts_subset(&c->ts_local, &conf->ts_local) &&
+	ok = ok && policy_ts_subset(&c->ts_local, inner_i_local(sa->peer)) &&
 	     policy_ts_subset(&c->ts_remote, &remote);
 	if (ok && conf->role == IKE_ROLE_HUB)
 		ok = hub_may_source(conf, sa->cred, &c->ts_remote, why);
@@ -227,7 +241,8 @@ static bool would_differ(const struct ike_sa *sa, unsigned changes)
 {
 	const struct section *s = sa->peer->section;
 
-	if (changes & (CH_OURS | CH_TERMS | CH_SELECTORS))
+	if (changes & (CH_OURS | CH_TERMS | CH_SELECTORS) ||
+	    (changes & CH_INNER && (inner_i_asks(sa->peer->conf) || s->inner)))
 		return true;
 	return changes & CH_NAMES && sa->name_index >= s->same_names;
 }
@@ -262,6 +277,8 @@ static void rejudge(struct ike *ike, struct ike_sa *sa, unsigned changes)
 	if (changes & CH_LIFE)
 		life_reconfigured(ike, sa);
 	outside = check_children(ike, sa);
+	if (sa->state == SA_UP && lease_is_stray(sa))
+		life_demand(ike, sa, dur_s(IKE_STRAY_S));
 	if (sa->state != SA_UP || !can_renew(sa))
 		return;
 	sa->stale = outside || !suites_allowed(sa) || (conf->ppk_required && !sa->ppk);
@@ -280,7 +297,7 @@ static void rejudge_all(struct ike *ike, struct peer *p, unsigned changes)
 /* Our own attempt asks for what nobody wants any more: once more, from the beginning. */
 static bool restart_attempt(struct ike *ike, struct peer *p, unsigned changes)
 {
-	const unsigned any = CH_JUDGE | CH_OURS | CH_TERMS | CH_NAMES | CH_SELECTORS;
+	const unsigned any = CH_JUDGE | CH_OURS | CH_TERMS | CH_NAMES | CH_SELECTORS | CH_INNER;
 	struct section *s = p->section;
 	bool looking = s->resolve && !s->lookup_only;
 	bool connecting = s->connecting;
@@ -298,7 +315,7 @@ static void resume(struct ike *ike, struct peer *p)
 	unsigned changes = s->changes;
 	bool again;
 
-	if (changes & CH_SELECTORS || p->conf->start == IKE_START_LISTEN ||
+	if (changes & (CH_SELECTORS | CH_INNER) || p->conf->start == IKE_START_LISTEN ||
 	    p->conf->n_addresses == 0)
 		peer_untrap(ike, p);
 	rejudge_all(ike, p, changes);
@@ -328,6 +345,7 @@ static void retire(struct ike *ike, struct peer *p)
 {
 	peer_untrap(ike, p);
 	p->removed = true;
+	leases_close(ike, p->section);
 	peer_unnumber(ike, p);
 	if (!p->under)
 		peer_unindex(ike, p);
@@ -349,6 +367,8 @@ struct reload {
 
 static void give_up(struct ike *ike, struct reload *r)
 {
+	list_for_each(n, &ike->peers)
+		leases_forget(CONTAINER_OF(n, struct peer, node)->section);
 	list_for_each_safe(n, &r->added)
 		peer_free(ike, CONTAINER_OF(n, struct peer, node));
 	offers_done(ike, &r->offers);
@@ -364,12 +384,16 @@ static enum status prepare(struct ike *ike, struct reload *r)
 
 		if (p) {
 			p->section->next = &r->conf->peers[i];
+			if (leases_prepare(ike, p->section, p->section->next))
+				return ST_NOMEM;
 			continue;
 		}
 		p = peer_new(ike, r->conf, &r->conf->peers[i]);
 		if (!p)
 			return ST_NOMEM;
 		list_add_tail(&r->added, &p->node);
+		if (leases_prepare(ike, p->section, p->conf))
+			return ST_NOMEM;
 	}
 	return offers_collect(ike, r->conf, &r->offers);
 }
@@ -393,6 +417,7 @@ static void adopt(struct ike *ike, struct peer *p, struct ike_conf *conf)
 	p->name = p->conf->name;
 	list_for_each(n, &s->instances)
 		CONTAINER_OF(n, struct peer, node)->conf = p->conf;
+	leases_commit(ike, s);
 	ike_conf_unref(old);
 }
 
@@ -401,6 +426,7 @@ static void link_peer(struct ike *ike, struct peer *p)
 	list_del(&p->node);
 	list_add_tail(&ike->peers, &p->node);
 	peer_number(ike, p);
+	leases_commit(ike, p->section);
 }
 
 /* How it is found by those who call us; a hub is not. */
@@ -480,6 +506,7 @@ static void commit(struct ike *ike, struct reload *r)
 	list_for_each_safe(n, &r->added)
 		link_peer(ike, CONTAINER_OF(n, struct peer, node));
 	index_all(ike, r->conf);
+	leases_settle(ike);
 	ike_conf_unref(old);
 }
 

@@ -1,7 +1,7 @@
 /*
  * sa.c - the life of an IKE SA from its first byte of state to its last.
  */
-#include "ike/internal.h"
+#include "ike/inner.h"
 
 const char *sa_state_name(enum sa_state s)
 {
@@ -426,6 +426,7 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 	reassembly_drop(ike, sa, true);
 	list_del(&sa->large);
 	window_done(&sa->win, ike->mem);
+	lease_sa_gone(ike, sa);
 	mem_free(ike->mem, (void *)(uintptr_t)sa->remote_id.data.p);
 	mem_free(ike->mem, sa->cred);
 	map_remove(&ike->sa_by_spi, &sa->by_spi);
@@ -436,8 +437,10 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 	ike->n_sas--;
 	ike->n_half_open -= sa_half_open(sa);
 	mem_free_secret(ike->mem, sa, sizeof(*sa));
-	if (peer)
-		peer_sa_gone(ike, peer, was_up);
+	if (!peer)
+		return;
+	inner_i_gone(ike, peer);
+	peer_sa_gone(ike, peer, was_up);
 }
 
 /* The responder may have accepted our IKE_AUTH already and hold an SA that nobody wants.  If it has
@@ -472,6 +475,7 @@ void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why)
 	create_yield(ike, sa);
 	sa_set_state(ike, sa, SA_DELETING);
 	remove_children(ike, sa, why);
+	inner_i_gone(ike, sa->peer);
 	liveness_end(ike, sa);
 	heap_disarm(&ike->timers, &sa->reap);
 	heap_disarm(&ike->timers, &sa->life.timer);

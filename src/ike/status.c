@@ -1,7 +1,7 @@
 /*
  * status.c - read-only views for status, and counters.
  */
-#include "ike/internal.h"
+#include "ike/inner.h"
 
 static const char *section_state(const struct peer *p)
 {
@@ -41,8 +41,7 @@ static struct ike_peer_info peer_info(const struct peer *p, struct now now)
 {
 	const struct section *s = p->section;
 	bool waits = s && s->retry.armed && (s->wanted || s->renew || s->beside);
-
-	return (struct ike_peer_info){
+	struct ike_peer_info info = {
 		.id = p->id,
 		.name = p->name,
 		.conf = p->conf,
@@ -51,6 +50,20 @@ static struct ike_peer_info peer_info(const struct peer *p, struct now now)
 		.last_error = peer_last_error(p),
 		.retry_in = waits ? mono_since(s->retry.due, now.mono) : (dur_t){ -1 },
 	};
+
+	info.n_inner = inner_i_addresses(p, info.inner);
+	/* Leases are of whoever is up: others are a matter of the pool. */
+	if (!info.n_inner && !list_empty(&p->sas))
+		info.n_inner =
+			lease_addresses(p, p->under ? &p->ident : &p->conf->remote_id, info.inner);
+	return info;
+}
+
+bool ike_pool(const struct ike *ike, ike_peer_id peer, struct ike_pool_info *ret)
+{
+	const struct peer *p = peer_by_id(ike, peer);
+
+	return p && p->section && leases_info(p->section, ret);
 }
 
 static const struct list *first_above(const struct ike *ike, ike_peer_id after)
@@ -82,7 +95,7 @@ enum status ike_peer_authority(const struct ike *ike, ike_peer_id peer, struct a
 
 	if (!p || p->section || p->conf->role != IKE_ROLE_MEMBERS)
 		return ST_INVAL;
-	return member_authorise(ar, p->conf, &p->ident, newest_cred(p), by, ret_allowed);
+	return member_authorise(ar, p, &p->ident, newest_cred(p), by, ret_allowed);
 }
 
 static dur_t until(struct now now, mono_t at)

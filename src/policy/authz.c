@@ -5,13 +5,19 @@
  * There are two sources, and a peer's word is neither.  A rule of our own file says what the
  * operator here grants; where one names the identity it is all that counts.  Else the address
  * blocks of its certificate count, for which its authority answered (RFC 3779).  Either is cut to
- * the domain of the network: nobody speaks for addresses that are none of its business.
+ * the domain of the network: nobody speaks for addresses that are none of its business.  An inner
+ * address that we leased to it is its own as well (RFC 7296 section 2.19).
  */
 #include "policy/policy.h"
 
 struct wire_ts policy_range_ts(const struct ip_range *r)
 {
 	return (struct wire_ts){ .port_end = 65535, .start = r->first, .end = r->last };
+}
+
+struct wire_ts policy_host_ts(const struct ip *ip)
+{
+	return policy_range_ts(&(struct ip_range){ *ip, *ip });
 }
 
 static bool blocks_have(const struct ip_range *blocks, size_t n, const struct wire_ts *ts)
@@ -44,17 +50,25 @@ void policy_blocks_text(struct text *t, const struct ip_range *blocks, size_t n)
 	}
 }
 
-/* The i-th selector of whoever has the say. */
-static struct wire_ts granted(const struct policy_authority *a, size_t i)
-{
-	return a->rule ? a->granted->ts[i] : policy_range_ts(&a->blocks[i]);
-}
-
-static size_t n_granted(const struct policy_authority *a)
+/* Without what we leased. */
+static size_t n_said(const struct policy_authority *a)
 {
 	if (a->rule)
 		return a->granted->n;
 	return a->has_blocks ? a->n_blocks : 0;
+}
+
+static size_t n_granted(const struct policy_authority *a)
+{
+	return n_said(a) + a->n_leased;
+}
+
+/* The i-th selector of whoever has the say. */
+static struct wire_ts granted(const struct policy_authority *a, size_t i)
+{
+	if (i >= n_said(a))
+		return policy_host_ts(&a->leased[i - n_said(a)]);
+	return a->rule ? a->granted->ts[i] : policy_range_ts(&a->blocks[i]);
 }
 
 /* Visits all that both the authority and the domain have; `ret` NULL only counts. */
@@ -102,6 +116,18 @@ static size_t without_inner(struct wire_ts *ts, size_t n)
 	return kept;
 }
 
+static void say_leases(struct text *t, const struct policy_authority *a)
+{
+	char buf[IP_TEXT_MAX];
+
+	for (size_t i = 0; i < a->n_leased; i++)
+		text_fmt(t, "%s%s",
+			 i                      ? ", "
+			 : a->rule || n_said(a) ? " and our lease "
+						: "our lease ",
+			 ip_text(&a->leased[i], buf));
+}
+
 static void say_authority(struct text *t, const struct policy_authority *a)
 {
 	if (a->rule) {
@@ -112,10 +138,11 @@ static void say_authority(struct text *t, const struct policy_authority *a)
 			policy_ts_list_text(t, a->granted);
 		else
 			text_add(t, "without prefixes");
-		return;
+	} else if (n_said(a)) {
+		text_add(t, "certificate blocks ");
+		policy_blocks_text(t, a->blocks, a->n_blocks);
 	}
-	text_add(t, "certificate blocks ");
-	policy_blocks_text(t, a->blocks, a->n_blocks);
+	say_leases(t, a);
 }
 
 static void say_nothing(struct text *t, const struct policy_authority *a,

@@ -137,15 +137,19 @@ struct policy_authority {
 	bool has_blocks;
 	const struct ip_range *blocks;
 	size_t n_blocks;
+	const struct ip *leased; /* by us, on top of either */
+	size_t n_leased;
 };
 
 /* What that identity may source inside `domain`, in the order of the authority, nothing twice.
- * ST_REFUSE: nothing.  `by` gets the authority, `certificate blocks 10.2.0.0/16` or
- * `member rule "*.branch" 10.3.0.0/16`, or why there is none. */
+ * ST_REFUSE: nothing.  `by` gets the authority, `certificate blocks 10.2.0.0/16`,
+ * `member rule "*.branch" 10.3.0.0/16`, `our lease 10.9.0.7`, or why there is none. */
 MUST enum status policy_authorise(struct arena *ar, const struct policy_authority *a,
 				  const struct wire_ts_list *domain, struct text *by,
 				  struct wire_ts_list *ret_allowed);
 
+/* One address as a selector for all protocols. */
+struct wire_ts policy_host_ts(const struct ip *ip);
 /* A range as a selector for all protocols. */
 struct wire_ts policy_range_ts(const struct ip_range *r);
 /* Whether every selector lies in one of the blocks, which are canonical; false for none. */
