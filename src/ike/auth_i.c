@@ -342,7 +342,7 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 		return;
 	/* The responder has a child that we have not: without a word it would send into a hole. And
 	 * an SA in which we have no address is of no use (section 3.15.4). */
-	if (!inner_i_ready(sa->peer))
+	if (inner_i_asks(sa->peer->conf))
 		sa_delete(ike, sa, "no inner address");
 	else if (g.offered && child_disown(ike, sa, child_spi))
 		sa_delete(ike, sa, "its child was refused");

@@ -257,6 +257,11 @@ static bool has_any(const struct lease *l)
 	return l->has[INNER_4] || l->has[INNER_6];
 }
 
+static bool has_any_but_strays(const struct lease *l)
+{
+	return (l->has[INNER_4] && !l->stray[INNER_4]) || (l->has[INNER_6] && !l->stray[INNER_6]);
+}
+
 /* What is nobody's to give is nobody's to keep, once its SAs are gone. */
 static void shed_strays(struct ike *ike, struct leases *in, struct lease *l)
 {
@@ -661,11 +666,14 @@ void lease_sa_gone(struct ike *ike, const struct ike_sa *sa)
 	make_idle(ike, in, l);
 	if (l->storing)
 		return; /* he is coming back with another one */
-	shed_strays(ike, in, l);
-	if (has_any(l))
+	if (has_any_but_strays(l)) {
+		shed_strays(ike, in, l);
 		store_aside(ike, in, l, IKE_STORE_LEASE_PUT);
-	else
-		unlink_lease(ike, in, l);
+	} else {
+		/* Should the pool come back before our next start, the store has it still. */
+		store_aside(ike, in, l, IKE_STORE_LEASE_PUT);
+		lease_drop(ike, in, l);
+	}
 }
 
 bool lease_is_stray(const struct ike_sa *sa)

@@ -149,6 +149,35 @@ void test_conf_addresses(struct test_conf *c, struct ike_peer_conf *p, const cha
 	p->n_addresses = n;
 }
 
+void test_conf_pool(struct test_conf *c, struct ike_peer_conf *p, const char *words)
+{
+	struct wire_ts_list ts = test_conf_ts(c, words);
+	struct ip_range *r = take(c, ts.n * sizeof(*r));
+
+	for (size_t i = 0; i < ts.n; i++)
+		r[i] = (struct ip_range){ ts.ts[i].start, ts.ts[i].end };
+	p->pool = r;
+	p->n_pool = ts.n;
+	p->lease_keep = dur_s(DAY);
+}
+
+void test_conf_dns(struct test_conf *c, struct ike_peer_conf *p, const char *servers,
+		   const char *domains)
+{
+	struct ip *dns = take(c, 8 * sizeof(*dns));
+	const char **names = take(c, 8 * sizeof(*names));
+	size_t n = 0, m = 0;
+
+	for (const char *w; n < 8 && (w = next_word(c, &servers));)
+		dns[n++] = test_ip(w);
+	for (const char *w; m < 8 && (w = next_word(c, &domains));)
+		names[m++] = w;
+	p->dns = dns;
+	p->n_dns = n;
+	p->dns_domains = names;
+	p->n_dns_domains = m;
+}
+
 struct ike_peer_conf *test_conf_peer(struct test_conf *c, ike_peer_id id, const char *name,
 				     const char *address, const char *local_id,
 				     const char *remote_id, crypto_ref psk)

@@ -57,5 +57,11 @@ struct policy_ident test_conf_ident(struct test_conf *c, const char *word);
 void test_conf_addresses(struct test_conf *c, struct ike_peer_conf *p, const char *words);
 struct bytes test_conf_dup(struct test_conf *c, struct bytes b);
 
+/* It gives out these addresses, "10.99.0.0/24 fd00:99::/64", which are kept for a day. */
+void test_conf_pool(struct test_conf *c, struct ike_peer_conf *p, const char *words);
+/* And these name servers, which resolve these names. */
+void test_conf_dns(struct test_conf *c, struct ike_peer_conf *p, const char *servers,
+		   const char *domains);
+
 struct ip test_ip(const char *text);
 struct endpoint test_endpoint(const char *ip, uint16_t port);

@@ -4,10 +4,12 @@
 
 #define HUB_ADDRESS "192.0.2.1"
 #define DOMAIN "10.0.0.0/8"
+#define DOMAINS DOMAIN " fd00::/8"
+#define POOL "10.99.0.0/24 fd00:99::/64"
 
 void star_init(struct star *s, uint64_t seed)
 {
-	*s = (struct star){ .w = world_new(seed), .ch = test_conf_new() };
+	*s = (struct star){ .w = world_new(seed), .ch = test_conf_new(), .domain = DOMAIN };
 	s->ph = test_conf_peer(s->ch, STAR_PEER, "corp", NULL, "hub.example", "%any", 0);
 	test_conf_cert_blocks(s->ch, s->ph, STAR_HUB_KEY, STAR_CA, STAR_CA, DOMAIN);
 	s->ph->role = IKE_ROLE_MEMBERS;
@@ -36,7 +38,6 @@ struct star_site star_site(struct star *s, unsigned number, const char *blocks, 
 	struct policy_ident hub;
 	char name[32], prefix[32];
 
-	(void)s;
 	snprintf(name, sizeof(name), "site-%u.example", number);
 	snprintf(prefix, sizeof(prefix), "10.%u.0.0/16", number);
 	site.p = test_conf_peer(site.c, STAR_PEER, "corp", HUB_ADDRESS, name, "%any", 0);
@@ -49,7 +50,7 @@ struct star_site star_site(struct star *s, unsigned number, const char *blocks, 
 	site.p->start = IKE_START_UP;
 	site.p->hub_ids = (const void *)test_conf_dup(site.c, bytes_of(&hub, sizeof(hub))).p;
 	site.p->n_hub_ids = 1;
-	site.p->domain = test_conf_ts(site.c, DOMAIN);
+	site.p->domain = test_conf_ts(site.c, s->domain);
 	site.p->ts_local = test_conf_ts(site.c, protect ? protect : prefix);
 	site.p->ts_remote = test_conf_ts(site.c, "0.0.0.0/0 ::/0");
 	return site;
@@ -66,6 +67,33 @@ struct node *star_start(struct star *s, const struct star_site *site)
 		harness_fail("there is no site %u", site->number);
 	snprintf(address, sizeof(address), "192.0.2.%u", 10 + site->number);
 	return world_node(s->w, names[site->number], at, site->c);
+}
+
+void star_pool(struct star *s, const char *words)
+{
+	s->domain = DOMAINS;
+	test_conf_cert_blocks(s->ch, s->ph, STAR_HUB_KEY, STAR_CA, STAR_CA, DOMAINS);
+	s->ph->domain = s->ph->ts_local = test_conf_ts(s->ch, DOMAINS);
+	test_conf_pool(s->ch, s->ph, words ? words : POOL);
+}
+
+struct star_site star_endpoint(struct star *s, unsigned number)
+{
+	struct star_site site = star_site(s, number, "-", "");
+
+	site.p->ask_v4 = site.p->ask_v6 = true;
+	return site;
+}
+
+struct node *star_roam(struct star *s, unsigned number)
+{
+	struct star_site site = star_endpoint(s, number);
+	struct node *n = star_start(s, &site);
+
+	world_run(s->w);
+	if (!star_is_up(s, n, number) || !n->got.up)
+		harness_fail("endpoint %u does not join", number);
+	return n;
 }
 
 struct node *star_join(struct star *s, unsigned number)

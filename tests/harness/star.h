@@ -25,6 +25,7 @@ struct star {
 	struct test_conf *ch;
 	struct ike_peer_conf *ph; /* the hub's members; changed before star_hub() */
 	struct node *hub;
+	const char *domain;
 };
 
 /* A site before it starts, for the test to change. */
@@ -43,6 +44,14 @@ void star_done(struct star *s);
 struct star_site star_site(struct star *s, unsigned number, const char *blocks,
 			   const char *protect);
 struct node *star_start(struct star *s, const struct star_site *site);
+/* One that has nothing behind it and asks for inner addresses of both families; for a hub that has
+ * star_pool(). */
+struct star_site star_endpoint(struct star *s, unsigned number);
+/* An ordinary one of these, connected. */
+struct node *star_roam(struct star *s, unsigned number);
+/* Before star_hub(): the domain is 10.0.0.0/8 and fd00::/8, and inner addresses are of `words`;
+ * NULL: of 10.99.0.0/24 and fd00:99::/64. */
+void star_pool(struct star *s, const char *words);
 /* An ordinary one, connected. */
 struct node *star_join(struct star *s, unsigned number);
 
