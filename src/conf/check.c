@@ -231,6 +231,21 @@ void check_hosts(const struct conf *c, const struct conf_list *hosts, const char
 	}
 }
 
+void check_steer(const struct conf_steer *s, struct conf_errors *errs)
+{
+	for (size_t i = 0; i < s->redirect_to.n; i++) {
+		const struct conf_text *t = &s->redirect_to.v[i];
+		struct ip ip;
+
+		if (ip_parse(t->s, &ip) == ST_OK && ip_is_any(&ip))
+			conf_error_add(errs, t->at, "redirect_to \"%s\" is nobody's", t->s);
+	}
+	if (s->redirect_above.v && s->redirect_to.n == 0)
+		conf_error_add(errs, s->redirect_above.at,
+			       "redirect_above without redirect_to: there is nowhere to send "
+			       "anybody");
+}
+
 static void check_peer(const struct conf *c, struct conf_peer *p, struct conf_errors *errs)
 {
 	bool psk = given(p->psk.at) || given(p->psk_file.at);
@@ -248,6 +263,7 @@ static void check_peer(const struct conf *c, struct conf_peer *p, struct conf_er
 			       p->name);
 	check_ts(p, errs);
 	check_hosts(c, &p->address, "address", ", accepted for any: no address", errs);
+	check_steer(&p->steer, errs);
 	check_life(&p->life, errs);
 	check_ppk(p, errs);
 }

@@ -84,6 +84,7 @@ static void check_hub(const struct conf_network *n, struct conf_errors *errs)
 {
 	not_for(n, "hubs", n->hubs.at, "site or endpoint", errs);
 	not_for(n, "port", n->port.at, "site or endpoint", errs);
+	not_for(n, "redirect", n->steer.redirect.at, "site or endpoint", errs);
 	if (!given(n->domain.list.at))
 		conf_error_add(errs, n->at,
 			       "network \"%s\" lacks domain, all addresses of the network, which "
@@ -98,6 +99,9 @@ static void check_spoke(const struct conf *c, const struct conf_network *n,
 	if (n->role.v == CONF_ROLE_ENDPOINT)
 		not_for(n, "protect", n->protect.list.at, "site or hub", errs);
 	not_for(n, "topology", n->topology.at, "hub", errs);
+	not_for(n, "redirect_to", n->steer.redirect_to.at, "hub", errs);
+	not_for(n, "redirect_above", n->steer.redirect_above.at, "hub", errs);
+	not_for(n, "redirect_wait", n->steer.redirect_wait.at, "hub", errs);
 	for (const struct conf_member *m = n->members; m; m = m->next)
 		not_for(n, "member", m->at, "hub", errs);
 	if (!given(n->hubs.at) && !given(n->identity.at))
@@ -241,6 +245,7 @@ static enum status check_network(struct conf *c, struct conf_network *n, struct 
 	else if (n->role.v != CONF_NO_WORD)
 		check_spoke(c, n, errs);
 	check_prefixes(n, errs);
+	check_steer(&n->steer, errs);
 	check_life(&n->life, errs);
 	return check_members(c, n, errs);
 }

@@ -152,6 +152,21 @@ enum conf_routability {
 	CONF_ROUTABILITY_NO,
 };
 
+/* What becomes of a tunnel on its way: to another gateway (RFC 5685), in packets of another size.
+ */
+struct conf_steer {
+	struct conf_word redirect; /* enum conf_redirect: when we called */
+	struct conf_list redirect_to; /* who calls us; names or addresses */
+	struct conf_num redirect_above;
+	struct conf_dur redirect_wait;
+	struct conf_word mtu_probes; /* enum conf_yes */
+};
+
+enum conf_redirect {
+	CONF_REDIRECT_NO,
+	CONF_REDIRECT_FOLLOW,
+};
+
 enum conf_auth {
 	CONF_AUTH_PSK,
 	CONF_AUTH_CERT,
@@ -183,6 +198,7 @@ struct conf_peer {
 	struct conf_word mobike; /* enum conf_yes */
 	struct conf_word return_routability; /* enum conf_routability */
 	struct conf_word nat; /* enum conf_yes */
+	struct conf_steer steer;
 	struct conf_life life;
 	struct conf_word childless; /* enum conf_childless */
 	struct conf_text ppk_id; /* RFC 8784; with it either ppk or ppk_file */
@@ -246,6 +262,7 @@ struct conf_network {
 	struct conf_word mobike; /* enum conf_yes */
 	struct conf_word return_routability; /* enum conf_routability */
 	struct conf_word nat; /* enum conf_yes */
+	struct conf_steer steer;
 	struct conf_life life;
 	struct conf_word childless; /* enum conf_childless */
 };

@@ -137,6 +137,8 @@ MUST enum status check_conf(struct conf *c, struct conf_errors *errs);
 MUST enum status check_networks(struct conf *c, struct conf_errors *errs);
 /* Addresses, of a hub or peer, that no socket can reach.  `what` is their key; `instead` what to
  * write in place of one that is nobody's. */
+/* Other gateways. */
+void check_steer(const struct conf_steer *s, struct conf_errors *errs);
 void check_hosts(const struct conf *c, const struct conf_list *hosts, const char *what,
 		 const char *instead, struct conf_errors *errs);
 /* Hard limits lie above soft ones. */

@@ -11,6 +11,7 @@ static const char *const topology_words[] = { "star", "dynamic", NULL };
 static const char *const expired_words[] = { "end", "keep", NULL };
 static const char *const childless_words[] = { "allow", "force", "never", NULL };
 static const char *const routability_words[] = { "before", "after", "no", NULL };
+static const char *const redirect_words[] = { "no", "follow", NULL };
 static const char *const yes_words[] = { "no", "yes", NULL };
 
 #define TOP(member) CONF_TOP, #member
@@ -42,6 +43,22 @@ static const char *const yes_words[] = { "no", "yes", NULL };
 	{ scope, "nat", CONF_T_WORD, .offset = offsetof(struct what, nat), .def = "yes",           \
 	  .change = CONF_REAUTH, .words = yes_words,                                               \
 	  .doc = "whether there may be address translation on the way" }
+#define STEER(scope, what, follow)                                                                 \
+	{ scope, "redirect", CONF_T_WORD, .offset = offsetof(struct what, steer.redirect),         \
+	  .def = follow, .change = CONF_HOT, .words = redirect_words,                              \
+	  .doc = "whether the other end may send us on to another gateway" },                      \
+	{ scope, "redirect_to", CONF_T_HOSTS, .offset = offsetof(struct what, steer.redirect_to),  \
+	  .change = CONF_HOT, .doc = "other gateways that who calls us is sent on to" },           \
+	{ scope, "redirect_above", CONF_T_NUM,                                                     \
+	  .offset = offsetof(struct what, steer.redirect_above), .def = "0", .min = 0,             \
+	  .max = 1000000, .change = CONF_HOT,                                                      \
+	  .doc = "IKE SAs from which on newcomers are sent on; 0: always" },                       \
+	{ scope, "redirect_wait", CONF_T_DUR, .offset = offsetof(struct what, steer.redirect_wait), \
+	  .def = "1m", .min = 1000, .max = 3600000, .change = CONF_HOT,                            \
+	  .doc = "time that somebody who is sent on has for leaving" },                            \
+	{ scope, "mtu_probes", CONF_T_WORD, .offset = offsetof(struct what, steer.mtu_probes),     \
+	  .def = "yes", .change = CONF_HOT, .words = yes_words,                                    \
+	  .doc = "whether it is tried out how large packets may be" }
 #define LIFE(scope, what)                                                                          \
 	{ scope, "ike_rekey", CONF_T_DUR, LIFE_AT(what, ike_rekey), .def = "4h", .min = LIFE_MIN,  \
 	  .max = LIFE_MAX, .zero = true, .change = CONF_HOT,                                       \
@@ -174,6 +191,7 @@ const struct conf_key conf_keys[] = {
 	  .change = CONF_REAUTH, .words = yes_words,
 	  .doc = "whether large IKE messages go in fragments" },
 	MOVING(CONF_PEER, conf_peer),
+	STEER(CONF_PEER, conf_peer, "no"),
 	LIFE(CONF_PEER, conf_peer),
 	{ PEER(childless), CONF_T_WORD, PEER_AT(childless), .def = "allow", .change = CONF_HOT,
 	  .words = childless_words, .doc = "whether the IKE SA may begin without an ESP SA" },
@@ -226,6 +244,7 @@ const struct conf_key conf_keys[] = {
 	  .change = CONF_REAUTH, .words = yes_words,
 	  .doc = "whether large IKE messages go in fragments" },
 	MOVING(CONF_NETWORK, conf_network),
+	STEER(CONF_NETWORK, conf_network, "follow"),
 	LIFE(CONF_NETWORK, conf_network),
 	{ NET(childless), CONF_T_WORD, NET_AT(childless), .def = "allow", .change = CONF_HOT,
 	  .words = childless_words, .doc = "whether the IKE SA may begin without an ESP SA" },

@@ -34,6 +34,7 @@
 enum host_counter {
 	HOST_TX_FAILED, /* the kernel refused a datagram */
 	HOST_TX_FULL, /* a send buffer was full */
+	HOST_TX_TOO_BIG, /* a probe of the path MTU that is larger than the device's */
 	HOST_LOOKUP_FAILED,
 	HOST_KEYLOG_FAILED,
 	HOST_NET_LOOKS, /* at what follows from addresses, links and routes */

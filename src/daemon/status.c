@@ -98,6 +98,7 @@ static bool host_counter(const void *host, size_t index, const char **ret_name, 
 	static const char *const names[HOST_COUNTERS] = {
 		[HOST_TX_FAILED] = "host.tx.failed",
 		[HOST_TX_FULL] = "host.tx.full",
+		[HOST_TX_TOO_BIG] = "host.tx.too_big",
 		[HOST_LOOKUP_FAILED] = "host.lookup.failed",
 		[HOST_KEYLOG_FAILED] = "host.keylog.failed",
 		[HOST_NET_LOOKS] = "host.net.looks",
@@ -384,6 +385,10 @@ static json_t *sa_json(const struct ike_sa_info *sa, json_t *children)
 	put_endpoint(o, "remote", &sa->remote);
 	put_suite(o, &sa->suite);
 	put_ident(o, "remote_id", &sa->remote_id);
+	if (sa->path_mtu) {
+		put_num(o, "path_mtu", sa->path_mtu);
+		put(o, "path_mtu_probed", json_boolean(sa->path_mtu_probed));
+	}
 	put(o, "nat_local", json_boolean(sa->nat_local));
 	put(o, "nat_remote", json_boolean(sa->nat_remote));
 	put_text(o, "auth_local", sa->auth_local);

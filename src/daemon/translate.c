@@ -98,8 +98,8 @@ static enum status copy_ts(struct arena *ar, const struct wire_ts_list *from,
 
 /* ---- peers ------------------------------------------------------------------------------- */
 
-static enum status put_addresses(struct arena *ar, const struct conf_list *from,
-				 struct ike_peer_conf *to)
+static enum status put_hosts(struct arena *ar, const struct conf_list *from,
+			     const char *const **ret_v, size_t *ret_n)
 {
 	const char **v = arena_new(ar, from->n * sizeof(*v));
 
@@ -107,8 +107,8 @@ static enum status put_addresses(struct arena *ar, const struct conf_list *from,
 		return ST_NOMEM;
 	for (size_t i = 0; i < from->n; i++)
 		v[i] = from->v[i].s;
-	to->addresses = v;
-	to->n_addresses = from->n;
+	*ret_v = v;
+	*ret_n = from->n;
 	return ST_OK;
 }
 
@@ -199,9 +199,21 @@ static enum ike_routability routability_of(enum conf_routability r)
 	return IKE_ROUTABILITY_NO;
 }
 
+static enum status put_steer(struct arena *ar, const struct conf_steer *from,
+			     struct ike_peer_conf *to)
+{
+	to->follow = from->redirect.v == CONF_REDIRECT_FOLLOW;
+	to->redirect_above = from->redirect_above.v;
+	to->redirect_wait = from->redirect_wait.v;
+	to->mtu_probes = from->mtu_probes.v == CONF_YES;
+	return put_hosts(ar, &from->redirect_to, &to->redirect_to, &to->n_redirect_to);
+}
+
 static enum status put_peer(struct arena *ar, const struct conf_peer *from,
 			    const struct conf_peer_creds *creds, struct ike_peer_conf *to)
 {
+	enum status st;
+
 	to->name = from->name;
 	to->role = IKE_ROLE_FIXED;
 	to->port = (uint16_t)from->port.v;
@@ -222,7 +234,8 @@ static enum status put_peer(struct arena *ar, const struct conf_peer *from,
 	to->childless = childless_of((enum conf_childless)from->childless.v);
 	put_ppk(from, creds, to);
 	put_auth(from->auth == CONF_AUTH_PSK ? IKE_AUTH_PSK : IKE_AUTH_CERT, creds, to);
-	return put_addresses(ar, &from->address, to);
+	st = put_hosts(ar, &from->address, &to->addresses, &to->n_addresses);
+	return st == ST_OK ? put_steer(ar, &from->steer, to) : st;
 }
 
 /* ---- networks ---------------------------------------------------------------------------- */
@@ -318,6 +331,8 @@ static enum status put_network(struct arena *ar, const struct conf_network *from
 	put_auth(IKE_AUTH_CERT, &creds->auth, to);
 	if (st == ST_OK)
 		st = copy_ts(ar, &creds->domain, &to->domain);
+	if (st == ST_OK)
+		st = put_steer(ar, &from->steer, to);
 	if (st != ST_OK)
 		return st;
 	switch (creds->role) {

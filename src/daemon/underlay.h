@@ -45,6 +45,7 @@ struct underlay_send {
 	bool marker;
 	bool keepalive;
 	bool df; /* never to be fragmented by IP, but by our own stack */
+	bool probe; /* nor by that: ST_DROP */
 	struct bytes data;
 };
 

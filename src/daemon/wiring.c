@@ -12,13 +12,17 @@
 static void send_out(struct host *h, const struct ike_out *o)
 {
 	struct underlay_send m = { o->u.send.local,     o->u.send.remote, o->u.send.marker,
-				   o->u.send.keepalive, o->u.send.df,     o->u.send.data };
+				   o->u.send.keepalive, o->u.send.df,     o->u.send.probe,
+				   o->u.send.data };
 	char buf[256];
 	struct text why = TEXT_OF(buf);
 	enum status st = underlay_send(h->underlay, &m, &why);
 
 	if (st == ST_AGAIN) {
 		h->counters[HOST_TX_FULL]++;
+	} else if (st == ST_DROP) {
+		/* Larger than the way out; the error queue says by how much. */
+		h->counters[HOST_TX_TOO_BIG]++;
 	} else if (st != ST_OK) {
 		h->counters[HOST_TX_FAILED]++;
 		host_log(h, OBS_DEBUG, NULL, buf);
@@ -132,7 +136,9 @@ static void on_icmp(void *host, const struct plat_icmp *icmp)
 	/* No obstacle: the engine cuts smaller. */
 	ike_dp(h->ike, plat_now(),
 	       &(struct dp_report){ .kind = DP_REPORT_PMTU,
-				    .u.pmtu = { .remote = icmp->remote, .mtu = icmp->mtu } });
+				    .u.pmtu = { .remote = icmp->remote,
+						.mtu = icmp->mtu,
+						.ours = !icmp->text } });
 	wiring_drain(h);
 }
 

@@ -101,6 +101,12 @@
 	X(C_MOVE_COOKIE, "ike.move.cookie2") /* another one than we sent came back */              \
 	X(C_MOVE_REFUSED, "ike.move.by_peer_refused")                                              \
 	X(C_MOVE_TRIED, "ike.move.tried") /* requests sent to another pair of addresses */         \
+	/* path MTU (RFC 8899) */                                                                  \
+	X(C_MTU_SEARCHES, "ike.mtu.searches")                                                      \
+	X(C_MTU_PROBES, "ike.mtu.probes")                                                          \
+	X(C_MTU_LOST, "ike.mtu.probes_lost")                                                       \
+	X(C_MTU_NO_PLACE, "ike.mtu.no_place") /* too many searches at once */                      \
+	X(C_MTU_FALLBACK, "ike.mtu.fallback") /* made small for a peer that takes no fragments */  \
 	X(C_UNREACHABLE, "ike.unreachable")                                                        \
 	X(C_SILENT_PEER, "ike.silent") /* traffic without an answer, told by the data plane */     \
 	X(C_HURRY_LIMITED, "ike.hurry_limited") /* not asked, there are so many already */         \

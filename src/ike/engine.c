@@ -59,6 +59,7 @@ static void init_tables(struct ike *ike, const uint64_t key[2])
 	list_init(&ike->auth_names);
 	list_init(&ike->todo);
 	list_init(&ike->large);
+	list_init(&ike->searches);
 	list_init(&ike->reassembling[0].list);
 	list_init(&ike->reassembling[1].list);
 	path_mtus_init(ike, key);
@@ -270,7 +271,9 @@ void ike_dp(struct ike *ike, struct now now, const struct dp_report *r)
 	else if (r->kind == DP_REPORT_SILENT)
 		liveness_silent(ike, r);
 	else if (r->kind == DP_REPORT_PMTU)
-		path_mtu_learn(ike, &r->u.pmtu.remote.ip, r->u.pmtu.mtu);
+		path_mtu_learn(ike, &r->u.pmtu.remote.ip, r->u.pmtu.mtu, r->u.pmtu.ours);
+	else if (r->kind == DP_REPORT_PROBE)
+		mtu_search_wanted(ike, r);
 	else
 		child_report(ike, r);
 	leave(ike);

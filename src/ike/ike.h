@@ -149,6 +149,15 @@ struct ike_peer_conf {
 	struct bytes ppk_id;
 	bool ppk_required; /* no SA without it */
 	wall_t not_after; /* of our certificates; 0: without, or not known */
+	/* RFC 5685.  As initiator: go where the gateway sends us.  As responder: where callers are
+	 * sent in turn, when there are so many IKE SAs (0: always), and how long they have for it.
+	 */
+	bool follow;
+	const char *const *redirect_to; /* names or address texts; may be none */
+	size_t n_redirect_to;
+	size_t redirect_above;
+	dur_t redirect_wait;
+	bool mtu_probes; /* path MTUs are searched for by probes (RFC 8899) */
 	bool fragmentation; /* large messages go in fragments if the peer takes them (RFC 7383) */
 	bool mobike; /* either end may change its addresses (RFC 4555) */
 	bool nats_allowed; /* else whoever changes addresses on the way is an attacker */
@@ -527,6 +536,10 @@ struct ike_sa_info {
 	struct policy_ident remote_id; /* as authenticated */
 	bool nat_local, nat_remote;
 	bool ppk; /* a post-quantum pre-shared key is in its keys */
+	/* IP packets to the peer that get through in one piece: as probes found, or as ICMP says;
+	 * 0: nothing is known. */
+	uint16_t path_mtu;
+	bool path_mtu_probed;
 	bool mobike; /* both ends agreed to move (RFC 4555) */
 	bool decides; /* we are the one who decides about its addresses: we called */
 	bool checking; /* the peer has not shown yet that it is at its new address */

@@ -142,8 +142,11 @@ static void children_deleted(struct ike *ike, struct ike_sa *sa)
 enum status info_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 {
 	const struct wire_notify *n = info_fatal(rx->inner);
+	bool probe = sa->win.probe, whole = !sa->win.cut;
 
 	request_done(ike, sa);
+	if (probe && sa->state == SA_UP)
+		mtu_search_answered(ike, sa, whole);
 	if (sa->state == SA_UP && n) {
 		info_fatal_event(ike, sa, n);
 		sa_remove(ike, sa, "given up by the peer");

@@ -96,6 +96,8 @@ struct window {
 	uint8_t quick;
 	bool in_progress : 1; /* request next_recv is being worked on (a job is outstanding) */
 	bool deleting : 1; /* the request in flight is our DELETE of the IKE SA */
+	bool probe : 1; /* it is there to see whether its size gets through (mtu_search.c) */
+	bool cut : 1; /* such a request, which goes in fragments by now: it did not */
 };
 
 enum window_class {
@@ -226,13 +228,18 @@ void wish_granted(struct wish *w);
 
 /* ---- path MTU (pmtu.c) ------------------------------------------------------------------- */
 
-/* A remote address whose path MTU we were told. */
+/* A remote address of whose path MTU we know something. */
 struct path_mtu {
 	struct map_node by_addr;
 	struct list node; /* oldest first */
 	struct ip ip;
 	uint16_t mtu;
+	uint16_t
+		told; /* what ICMP, or our own stack, said last; 0: nothing since the last search */
+	uint16_t most; /* what the data plane would send at most, when we searched */
+	bool searched; /* `mtu` is what came of that */
 	mono_t until;
+	mono_t doubted; /* for want of an answer to anything, last time */
 };
 
 struct path_mtus {
@@ -244,12 +251,51 @@ struct path_mtus {
 void path_mtus_init(struct ike *ike, const uint64_t key[2]);
 void path_mtus_done(struct ike *ike);
 /* The path to `remote` carries IP packets of `mtu` bytes: requests under way that are larger go
- * again, smaller. */
-void path_mtu_learn(struct ike *ike, const struct ip *remote, uint16_t mtu);
+ * again, smaller.  `ours`: our own stack says so, and is right. */
+void path_mtu_learn(struct ike *ike, const struct ip *remote, uint16_t mtu, bool ours);
+/* A search came to that: counts until the next one, or until ICMP says something smaller. NULL: no
+ * memory for keeping it. */
+struct path_mtu *path_mtu_searched(struct ike *ike, const struct ip *remote, uint16_t mtu);
+/* NULL: nothing is known. */
+struct path_mtu *path_mtu_of(const struct ike *ike, const struct ip *remote);
+/* What was known was known of another way, or is to be known no more. */
+void path_mtu_forget(struct ike *ike, const struct ip *remote);
 /* The largest IP packet a fragment may be in on that path. */
 size_t path_limit(struct ike *ike, const struct path *path);
 /* What IP and UDP put around an IKE message there. */
 size_t path_overhead(const struct path *path);
+
+/* ---- the search for a path MTU (mtu_search.c) -------------------------------------------- */
+
+struct mtu_search {
+	struct list node; /* of ike->searches */
+	struct ike_sa *sa;
+	struct ip remote;
+	uint16_t most; /* nobody wants to send more */
+	uint16_t good; /* gets through, as far as we know */
+	uint16_t bad; /* does not; or nobody cares */
+	uint16_t size; /* of the probe in flight, or of the next one */
+	uint8_t tries; /* of that size, in vain */
+	bool stalled; /* there is reason to believe that it does not */
+	bool named; /* ICMP says that it does, and nothing larger */
+	bool proven; /* a probe of ours of size `good` was answered */
+	bool told; /* the data plane goes by what is known so far */
+};
+
+/* DP_REPORT_PROBE */
+void mtu_search_wanted(struct ike *ike, const struct dp_report *r);
+/* Traffic has no answer: is it its size? */
+void mtu_search_doubt(struct ike *ike, struct ike_sa *sa);
+/* The window is free: the next probe.  False: no memory. */
+bool mtu_search_go_on(struct ike *ike, struct ike_sa *sa);
+/* A probe was answered: `whole`, or when it was in pieces. */
+void mtu_search_answered(struct ike *ike, struct ike_sa *sa, bool whole);
+/* It goes on with another SA, which took the place of `from`. */
+void mtu_search_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to);
+/* It has another path. */
+void mtu_search_moved(struct ike *ike, struct ike_sa *sa);
+/* Nothing comes of it: the SA is no more what it was. */
+void mtu_search_end(struct ike *ike, struct ike_sa *sa);
 
 /* ---- children (child.c) ------------------------------------------------------------------ */
 
@@ -516,6 +562,7 @@ struct ike_sa {
 	bool untold : 1; /* or our addresses since the peer was told */
 	bool suspect : 1; /* the peer does not answer; see liveness.c */
 	bool hurry : 1; /* the next probe is to tell soon */
+	bool searching : 1; /* for the path MTU: there is a struct mtu_search */
 	struct peer *peer; /* NULL: not known yet */
 	struct path path;
 	struct window win;
@@ -706,6 +753,10 @@ void request_moves(struct ike *ike, struct ike_sa *sa);
 void send_request_along(struct ike *ike, const struct ike_sa *sa, const struct path *path);
 /* The request in flight is larger than its path can carry: goes again, smaller. */
 void shrink_request(struct ike *ike, struct ike_sa *sa);
+/* A request that is there for its size, IP headers and all: `type` with as many zeros as it takes,
+ * not above `size`. `ret_size`: what it came to.  ST_NOMEM: nothing was sent. */
+MUST enum status send_probe(struct ike *ike, struct ike_sa *sa, uint16_t type, uint16_t size,
+			    uint16_t *ret_size);
 /* The request in flight is to tell soon whether the peer is still there. */
 void request_tells(struct ike *ike, struct ike_sa *sa);
 /* What the request in flight was for is over: as few tries for it as for a DELETE. */
@@ -1655,6 +1706,8 @@ struct ike {
 	struct list todo; /* SAs that may have something to do */
 	struct list large; /* SAs with a request in flight that could go in smaller packets */
 	struct path_mtus path_mtus;
+	struct list searches;
+	size_t n_searches;
 	struct budget {
 		struct list list; /* of reassemblies, oldest first */
 		size_t bytes;

@@ -76,6 +76,24 @@ enum ike_limit {
 	 */
 	IKE_MAX_PATHS = 256,
 	IKE_PATH_KEEP_S = 600,
+	/* Searches for a path MTU at once: each is a message now and then.  Who finds no place is
+	 * asked for again by the data plane. */
+	IKE_MAX_SEARCHES = 64,
+	/* Probes of one size that are lost until it counts as too large (RFC 8899 section 5.1.2 has
+	 * three; what is believed too small for a while does less harm than a window that waits).
+	 */
+	IKE_SEARCH_TRIES = 2,
+	/* How near the result comes. */
+	IKE_SEARCH_STEP = 16,
+	/* The largest that is probed: charon takes no IKE message above 10000 bytes. */
+	IKE_SEARCH_MAX = 9216,
+	/* How long a probe is waited for: so many round trips, within bounds: it meets full queues.
+	 */
+	IKE_SEARCH_RTTS = 4,
+	IKE_SEARCH_WAIT_MIN_MS = 500,
+	IKE_SEARCH_WAIT_MAX_MS = 2000,
+	/* Seconds until silence is a reason to doubt a path MTU again. */
+	IKE_SEARCH_DOUBT_S = 60,
 	/* Cookie data an initiator echoes: RFC 7296 section 2.6 allows 1 to 64. */
 	IKE_MAX_COOKIE = 64,
 	/* Trust anchors a CERTREQ names, and the length of a name (section 3.7): it is a hint, and

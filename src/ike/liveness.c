@@ -153,7 +153,7 @@ void liveness_measure(struct ike *ike, struct ike_sa *sa)
 	int64_t ns = wait.ns - mono_since(sa->retransmit.due, ike->now.mono).ns;
 	int64_t units = ns / RTT_UNIT_NS + 1;
 
-	if (sa->state != SA_UP || sa->win.tries || sa->win.quick > 1 || ns < 0)
+	if (sa->state != SA_UP || sa->win.tries || sa->win.quick > 1 || sa->win.probe || ns < 0)
 		return;
 	if (sa->rtt)
 		units = (7 * (int64_t)sa->rtt + units) / 8;
@@ -204,6 +204,7 @@ void liveness_silent(struct ike *ike, const struct dp_report *r)
 	if (!c || c->sa->state != SA_UP)
 		return;
 	count(ike, C_SILENT_PEER);
+	mtu_search_doubt(ike, c->sa);
 	ask_in_a_hurry(ike, c->sa);
 }
 

@@ -142,7 +142,7 @@ void moving_to(struct ike *ike, struct ike_sa *sa, const struct path *to, const 
 	}
 	sa->path = *to;
 	if (elsewhere)
-		sa->path.limit = 0;
+		mtu_search_moved(ike, sa);
 	follow(ike, sa, &before, why);
 	if (sa->state == SA_UP)
 		liveness_begin(ike, sa);
@@ -176,6 +176,7 @@ bool moving_back(struct ike *ike, struct ike_sa *sa)
 	sa->path = m->settled;
 	m->checking = m->held = m->check = false;
 	m->several = true;
+	mtu_search_moved(ike, sa);
 	follow(ike, sa, &before, "nobody answers there");
 	liveness_begin(ike, sa);
 	request_moves(ike, sa);

@@ -224,6 +224,7 @@ void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to)
 	to->was_up = from->was_up;
 	from->was_up = false; /* it ends without a word */
 	liveness_end(ike, from);
+	mtu_search_inherit(ike, from, to);
 	heap_disarm(&ike->timers, &from->life.timer);
 	sa_set_state(ike, to, SA_UP);
 	life_inherit(ike, from, to);
@@ -407,6 +408,7 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 		sa_remove(ike, rival, why);
 	sa_end_attempts(ike, sa);
 	create_end(ike, sa);
+	mtu_search_end(ike, sa);
 	unrelate(ike, sa);
 	remove_children(ike, sa, why);
 	if (was_up)

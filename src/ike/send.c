@@ -122,7 +122,7 @@ static bool dont_fragment(const struct path *path, struct bytes msg)
 	       msg.n + path_overhead(path) > IKE_PACKET_SMALL;
 }
 
-static void send_one(struct outbox *ob, const struct path *path, struct bytes data)
+static void send_one(struct outbox *ob, const struct path *path, struct bytes data, bool probe)
 {
 	struct out_item *it = outbox_add(ob, IKE_OUT_SEND);
 
@@ -131,7 +131,8 @@ static void send_one(struct outbox *ob, const struct path *path, struct bytes da
 	it->out.u.send.local = path->local;
 	it->out.u.send.remote = path->remote;
 	it->out.u.send.marker = path->floated;
-	it->out.u.send.df = dont_fragment(path, data);
+	it->out.u.send.df = probe || dont_fragment(path, data);
+	it->out.u.send.probe = probe;
 	if (arena_dup(&it->mem, data, &it->out.u.send.data)) {
 		list_del(&it->node);
 		arena_done(&it->mem);
@@ -143,7 +144,7 @@ static void send_one(struct outbox *ob, const struct path *path, struct bytes da
 void send_bytes(struct outbox *ob, const struct path *path, struct bytes data)
 {
 	while (data.n && !ob->failed)
-		send_one(ob, path, msgs_next(&data));
+		send_one(ob, path, msgs_next(&data), false);
 }
 
 /* A datagram that could not be queued is a datagram lost: retransmission repairs it. */
@@ -222,7 +223,7 @@ static void send_in_flight(struct ike *ike, const struct ike_sa *sa)
 		send_now(ike, &sa->path, sa->win.request);
 }
 
-void send_request(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct bytes owned)
+static void keep_request(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct bytes owned)
 {
 	mem_free(ike->mem, (void *)(uintptr_t)sa->win.request.p);
 	sa->win.request = owned;
@@ -230,10 +231,16 @@ void send_request(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct b
 	sa->win.max_tries = max_tries(ike, sa);
 	mobike_sent(sa, MOVING_NOTHING);
 	sa->win.next_send++;
+	sa->win.probe = sa->win.cut = false;
 	first_try(ike, sa);
 	note_large(ike, sa);
 	sa->last_out = ike->now.mono;
 	trace_emit(ike, T_TX, sa->id, exchange, sa->win.next_send - 1, owned.n, 0);
+}
+
+void send_request(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct bytes owned)
+{
+	keep_request(ike, sa, exchange, owned);
 	send_in_flight(ike, sa);
 }
 
@@ -271,6 +278,7 @@ void request_done(struct ike *ike, struct ike_sa *sa)
 	mem_free(ike->mem, (void *)(uintptr_t)sa->win.request.p);
 	sa->win.request = bytes_of(NULL, 0);
 	list_del(&sa->large);
+	sa->win.probe = sa->win.cut = false;
 	reassembly_drop(ike, sa, true);
 	heap_disarm(&ike->timers, &sa->retransmit);
 	agenda_soon(ike, sa);
@@ -313,10 +321,103 @@ static bool probe_smaller(struct ike *ike, struct ike_sa *sa)
 	return limit;
 }
 
+/* ---- probes of a path MTU ----------------------------------------------------------------- */
+
+/* How many zeros the notify has. */
+static enum status fill(const struct ike_sa *sa, uint16_t size, size_t *ret_n)
+{
+	const size_t notify = WIRE_PAYLOAD_HDR_LEN + 4;
+	struct crypto_cipher_info ci;
+	size_t around, n;
+
+	if (crypto_cipher_info(sa->keys.cipher, &ci))
+		return ST_BUG;
+	around = path_overhead(&sa->path) + WIRE_IKE_HDR_LEN + WIRE_PAYLOAD_HDR_LEN + ci.iv_len +
+		 ci.icv_len;
+	n = size > around ? (size - around) / ci.block * ci.block : 0;
+	if (n < notify + 1)
+		return ST_INVAL;
+	*ret_n = n - notify - 1; /* a byte for the pad length */
+	return ST_OK;
+}
+
+static void put_zeros(struct wire_out *o, uint16_t type, size_t n)
+{
+	static const uint8_t zeros[IKE_SEARCH_MAX];
+
+	wire_put_notify(o, WIRE_PROTO_NONE, bytes_of(NULL, 0), type, bytes_of(zeros, n));
+}
+
+/* Longer than an ordinary round trip: full queues are what it measures as well. */
+static dur_t probe_wait(const struct ike_sa *sa)
+{
+	dur_t wait = { IKE_SEARCH_RTTS / 2 * liveness_wait(sa).ns };
+
+	if (wait.ns < dur_ms(IKE_SEARCH_WAIT_MIN_MS).ns)
+		wait = dur_ms(IKE_SEARCH_WAIT_MIN_MS);
+	return wait.ns < dur_ms(IKE_SEARCH_WAIT_MAX_MS).ns ? wait : dur_ms(IKE_SEARCH_WAIT_MAX_MS);
+}
+
+enum status send_probe(struct ike *ike, struct ike_sa *sa, uint16_t type, uint16_t size,
+		       uint16_t *ret_size)
+{
+	struct bytes msg, owned;
+	struct outbox ob;
+	struct wire_out o;
+	size_t n;
+	enum status st = fill(sa, size < IKE_SEARCH_MAX ? size : IKE_SEARCH_MAX, &n);
+
+	if (st)
+		return st;
+	msg_begin_sk(ike, sa, WIRE_INFORMATIONAL, false, sa->win.next_send, &o);
+	put_zeros(&o, type, n);
+	st = seal(ike, sa, &o, &msg);
+	if (!st)
+		st = mem_dup(ike->mem, msg, &owned);
+	if (st)
+		return st;
+	keep_request(ike, sa, WIRE_INFORMATIONAL, owned);
+	sa->win.probe = true;
+	heap_arm(&ike->timers, &sa->retransmit, mono_add(ike->now.mono, probe_wait(sa)));
+	*ret_size = (uint16_t)(owned.n + path_overhead(&sa->path));
+	outbox_init(&ob, ike->mem);
+	send_one(&ob, &sa->path, owned, true);
+	if (ob.failed)
+		count(ike, C_NO_MEMORY);
+	outbox_commit(ike, &ob);
+	return ST_OK;
+}
+
+/* It did not get through, or its answer did not.  From now on it is a request like any other, and
+ * goes in pieces that every path carries, so that the window does not wait for the rest of the
+ * search.  Who has the whole of it takes them for a repetition (RFC 7383 section 2.6.1). */
+static void cut_probe(struct ike *ike, struct ike_sa *sa)
+{
+	size_t max = IKE_PACKET_SMALL - path_overhead(&sa->path);
+	enum status st = fragment_again(ike, sa, max, &sa->win.request);
+
+	if (st && st != ST_DROP) {
+		count(ike, C_NO_MEMORY);
+		heap_arm(&ike->timers, &sa->retransmit,
+			 mono_add(ike->now.mono, ike->conf->retransmit_timeout));
+		return;
+	}
+	sa->win.cut = true;
+	first_try(ike, sa);
+	count(ike, C_TX_RETRANSMITS);
+	trace_emit(ike, T_RETRANSMIT, sa->id, sa->win.request_exchange, sa->win.next_send - 1, 0,
+		   0);
+	send_now(ike, &sa->path, sa->win.request);
+}
+
 void shrink_request(struct ike *ike, struct ike_sa *sa)
 {
 	size_t max = path_limit(ike, &sa->path) - path_overhead(&sa->path);
 
+	if (sa->win.probe && !sa->win.cut) {
+		cut_probe(ike, sa);
+		return;
+	}
 	if (fragment_again(ike, sa, max, &sa->win.request))
 		return;
 	first_try(ike, sa);
@@ -423,6 +524,7 @@ void request_moves(struct ike *ike, struct ike_sa *sa)
 	if (fragment_again(ike, sa, path_limit(ike, &sa->path) - path_overhead(&sa->path),
 			   &sa->win.request) == ST_NOMEM)
 		count(ike, C_NO_MEMORY);
+	sa->win.cut = sa->win.probe; /* it says nothing about either path */
 	note_large(ike, sa);
 	sa->win.max_tries = max_tries(ike, sa);
 	first_try(ike, sa);
@@ -461,6 +563,9 @@ void request_tells(struct ike *ike, struct ike_sa *sa)
 {
 	if (sa->win.quick)
 		return;
+	/* No answer to that would be no news. */
+	if (sa->win.probe && !sa->win.cut)
+		cut_probe(ike, sa);
 	sa->win.quick = 1;
 	heap_arm(&ike->timers, &sa->retransmit, mono_add(ike->now.mono, liveness_wait(sa)));
 }
@@ -480,6 +585,10 @@ void retransmit_timer(struct ike *ike, struct ike_sa *sa)
 	}
 	if (moving_away(sa) && sa->state == SA_UP) {
 		first_try(ike, sa); /* no try counts */
+		return;
+	}
+	if (sa->win.probe && !sa->win.cut) {
+		cut_probe(ike, sa);
 		return;
 	}
 	if (sa->win.quick) {

@@ -104,8 +104,9 @@ static dur_t until(struct now now, mono_t at)
 								   : mono_since(at, now.mono);
 }
 
-static struct ike_sa_info sa_info(const struct ike_sa *sa, struct now now)
+static struct ike_sa_info sa_info(const struct ike *ike, const struct ike_sa *sa, struct now now)
 {
+	const struct path_mtu *mtu = path_mtu_of(ike, &sa->path.remote.ip);
 	bool up = sa->state == SA_UP;
 
 	return (struct ike_sa_info){
@@ -127,6 +128,8 @@ static struct ike_sa_info sa_info(const struct ike_sa *sa, struct now now)
 		.mobike = sa->mobike,
 		.decides = sa->called,
 		.checking = sa->moving && sa->moving->checking,
+		.path_mtu = mtu ? mtu->mtu : 0,
+		.path_mtu_probed = mtu && mtu->searched,
 		.rekey_in = until(now, up ? life_soft(sa) : MONO_NEVER),
 		.reauth_in = until(now, up ? life_renewal(sa) : MONO_NEVER),
 		.end_in = until(now, up ? life_hard(sa) : MONO_NEVER),
@@ -139,7 +142,8 @@ static struct ike_sa_info sa_info(const struct ike_sa *sa, struct now now)
 void ike_each_sa(const struct ike *ike, struct now now, ike_sa_fn *fn, void *ctx)
 {
 	list_for_each(n, &ike->sas) {
-		struct ike_sa_info info = sa_info(CONTAINER_OF(n, const struct ike_sa, node), now);
+		struct ike_sa_info info =
+			sa_info(ike, CONTAINER_OF(n, const struct ike_sa, node), now);
 
 		if (!fn(ctx, &info))
 			return;
@@ -155,7 +159,7 @@ void ike_each_sa_of(const struct ike *ike, struct now now, ike_peer_id peer, ike
 		return;
 	list_for_each(n, &p->sas) {
 		struct ike_sa_info info =
-			sa_info(CONTAINER_OF(n, const struct ike_sa, peer_node), now);
+			sa_info(ike, CONTAINER_OF(n, const struct ike_sa, peer_node), now);
 
 		if (!fn(ctx, &info))
 			return;

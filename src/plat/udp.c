@@ -401,6 +401,8 @@ enum status plat_udp_send(int fd, const struct plat_udp_out *out, bool fragment,
 	if (fragment)
 		set_df(fd, family, false);
 	n = transmit(fd, &msg);
+	if (n < 0 && errno == EMSGSIZE && out->whole)
+		return ST_DROP;
 	if (n < 0 && errno == EMSGSIZE && !fragment) {
 		fragment = true;
 		set_df(fd, family, false);

@@ -59,6 +59,7 @@ struct plat_udp_out {
 	struct endpoint to;
 	struct bytes head;
 	struct bytes data;
+	bool whole; /* in no more than one IP packet, or not at all: ST_DROP */
 };
 
 /*

@@ -140,6 +140,29 @@ static inline void deliver_any(struct world *w)
 	world_deliver(w, world_packet(w, 0));
 }
 
+enum { FAT_CERT = 1900 }; /* bytes, as with an RSA-4096 key and signature */
+
+/* `n` certificates in all; the engine carries those behind the first without reading them. */
+static inline void fat_certs(struct test_conf *c, struct ike_peer_conf *p, size_t n)
+{
+	uint8_t buf[FAT_CERT];
+
+	for (size_t i = p->n_certs; i < n; i++) {
+		for (size_t k = 0; k < sizeof(buf); k++)
+			buf[k] = (uint8_t)(k * 7 + i);
+		p->certs[i] = test_conf_dup(c, BYTES_OF(buf));
+	}
+	p->n_certs = n;
+}
+
+/* Both ends have so many certificates. */
+static inline void fat_pair(struct pair *p, size_t n)
+{
+	pair_certs(p);
+	fat_certs(p->ca, p->pa, n);
+	fat_certs(p->cb, p->pb, n);
+}
+
 /* A state that cmocka hands to setup and teardown. */
 static inline int setup_pair(void **state)
 {

@@ -6,38 +6,11 @@
 #include "exchange/exchange.h"
 
 enum {
-	CERT = 1900, /* bytes of a certificate with an RSA-4096 key and signature */
 	IP4 = 28, /* IP and UDP */
 	IP6 = 48,
 };
 
 /* ---- helpers ------------------------------------------------------------------------------- */
-
-/* `n` certificates in all; the engine carries those behind the first without reading them. */
-static void fat(struct test_conf *c, struct ike_peer_conf *p, size_t n)
-{
-	uint8_t buf[CERT];
-
-	for (size_t i = p->n_certs; i < n; i++) {
-		for (size_t k = 0; k < sizeof(buf); k++)
-			buf[k] = (uint8_t)(k * 7 + i);
-		p->certs[i] = test_conf_dup(c, BYTES_OF(buf));
-	}
-	p->n_certs = n;
-}
-
-/* Both ends have so many certificates. */
-static void fat_pair(struct pair *p, size_t n)
-{
-	pair_certs(p);
-	fat(p->ca, p->pa, n);
-	fat(p->cb, p->pb, n);
-}
-
-static size_t ip_size(const struct packet *p)
-{
-	return p->n + (p->dst.ip.family == 4 ? IP4 : IP6);
-}
 
 static bool is_fragment(const struct packet *p)
 {
@@ -73,8 +46,9 @@ static size_t check_fragments(struct world *w, const struct node *n, uint8_t exc
 		_assert_int_equal(packet_msgid(p), msgid, file, line);
 		_assert_int_equal(number_of(p), i + 1, file, line);
 		_assert_int_equal(total_of(p), total, file, line);
-		_assert_true(ip_size(p) <= max, "small enough", file, line);
-		_assert_true(i + 1 == total || ip_size(p) + 16 > max, "not too small", file, line);
+		_assert_true(packet_ip_size(p) <= max, "small enough", file, line);
+		_assert_true(i + 1 == total || packet_ip_size(p) + 16 > max, "not too small", file,
+			     line);
 		_assert_true(ip_eq(&p->src.ip, &n->address[p->src.ip.family == 4 ? 0 : 1]),
 			     "from that node", file, line);
 		_assert_int_equal(packet_ike(p).p[28] != WIRE_P_NONE, i == 0, file, line);
@@ -111,7 +85,7 @@ static void S2_large_messages_go_in_fragments(void **state)
 	next_notifies(p->w, WIRE_N_IKEV2_FRAGMENTATION_SUPPORTED);
 	deliver(p->w, p->b, WIRE_IKE_SA_INIT, RESPONSE, 0);
 	n = fragments_are_under_way(p->w, p->a, WIRE_IKE_AUTH, REQUEST, 1, 1280);
-	assert_in_range(n, 7 * CERT / 1280 + 1, 12);
+	assert_in_range(n, 7 * FAT_CERT / 1280 + 1, 12);
 	assert_int_equal(node_counter(p->a, "ike.tx.fragments"), n);
 	deliver_all_under_way(p->w);
 	assert_int_equal(node_counter(p->b, "ike.rx.fragments"), n);
@@ -144,9 +118,9 @@ static void nobody_is_forced(void **state)
 		assert_false(packet_notifies(p.w, world_packet(p.w, 0),
 					     WIRE_N_IKEV2_FRAGMENTATION_SUPPORTED));
 		deliver(p.w, p.b, WIRE_IKE_SA_INIT, RESPONSE, 0);
-		assert_true(ip_size(world_packet(p.w, 0)) > 7 * CERT);
+		assert_true(packet_ip_size(world_packet(p.w, 0)) > 7 * FAT_CERT);
 		deliver(p.w, p.a, WIRE_IKE_AUTH, REQUEST, 1);
-		assert_true(ip_size(world_packet(p.w, 0)) > 7 * CERT);
+		assert_true(packet_ip_size(world_packet(p.w, 0)) > 7 * FAT_CERT);
 		deliver(p.w, p.b, WIRE_IKE_AUTH, RESPONSE, 1);
 		assert_true(pair_is_up(&p));
 		pair_done(&p);
@@ -377,7 +351,7 @@ static size_t lose_larger(struct world *w, size_t max)
 	for (size_t i = 0; i < world_packets(w);) {
 		struct packet *p = world_packet(w, i);
 
-		if (ip_size(p) > max && ++lost)
+		if (packet_ip_size(p) > max && ++lost)
 			world_drop(w, p);
 		else
 			i++;
@@ -442,7 +416,7 @@ static void response_follows(void **state)
 	size_t first, n;
 
 	pair_certs(p);
-	fat(p->cb, p->pb, 8);
+	fat_certs(p->cb, p->pb, 8);
 	pair_start(p);
 	connect(p->a);
 	deliver(p->w, p->a, WIRE_IKE_SA_INIT, REQUEST, 0);
@@ -551,7 +525,7 @@ static void never_too_many(void **state)
 	deliver(p->w, p->a, WIRE_IKE_SA_INIT, REQUEST, 0);
 	deliver(p->w, p->b, WIRE_IKE_SA_INIT, RESPONSE, 0);
 	assert_in_range(world_packets(p->w), 48, 64);
-	assert_in_range(ip_size(world_packet(p->w, 0)), 297, 400);
+	assert_in_range(packet_ip_size(world_packet(p->w, 0)), 297, 400);
 	world_run(p->w);
 	assert_int_equal(node_counter(p->a, "ike.rx.fragment_limit"), 0);
 	assert_int_equal(node_counter(p->b, "ike.rx.fragment_limit"), 0);

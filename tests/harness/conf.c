@@ -201,6 +201,8 @@ struct ike_peer_conf *test_conf_peer(struct test_conf *c, ike_peer_id id, const 
 		.fragmentation = true,
 		.nats_allowed = true,
 		.return_routability = IKE_ROUTABILITY_BEFORE,
+		.mtu_probes = true,
+		.redirect_wait = dur_s(60),
 	};
 	if (address)
 		test_conf_addresses(c, p, address);

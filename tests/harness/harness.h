@@ -37,6 +37,7 @@ enum {
 	NODE_LEASES = 64,
 	NODE_GOT = 8, /* of each kind, of an inner configuration */
 	NAT_MAPPINGS = 8,
+	WORLD_WAYS = 4,
 };
 
 /* A datagram under way, as a router would see it. */
@@ -46,6 +47,7 @@ struct packet {
 	struct endpoint src; /* port 0 at both ends: ESP without UDP */
 	struct endpoint dst;
 	bool esp;
+	bool df; /* not to be fragmented by routers */
 	uint8_t *data; /* UDP payload, non-ESP marker included; without UDP the ESP packet */
 	size_t n;
 };
@@ -204,6 +206,13 @@ struct world {
 		struct ip ip;
 	} names[WORLD_NAMES]; /* a name with several addresses has several rows */
 	size_t n_names;
+	/* What is too large for the way to an address disappears, without a word about it. */
+	struct {
+		struct ip to;
+		uint16_t mtu;
+	} way[WORLD_WAYS];
+	size_t n_ways;
+	unsigned swallowed; /* so many did */
 	struct world_keys *keys;
 	size_t n_keys;
 	struct dp_fake_packet *esp; /* room for one, used again and again */
@@ -286,6 +295,11 @@ uint8_t packet_exchange(const struct packet *p);
 uint32_t packet_msgid(const struct packet *p);
 bool packet_is_response(const struct packet *p);
 
+/* IP packets with DF and more bytes than that do not get to the address; 0: all do. */
+void world_path_mtu(struct world *w, const char *to, uint16_t mtu);
+/* Of the IP packet that it is in. */
+size_t packet_ip_size(const struct packet *p);
+
 /* Everything from `inside` leaves with address `outside` and ports from `first_port` on. */
 void world_nat(struct world *w, const char *inside, const char *outside, uint16_t first_port);
 /* The box forgets its mappings: the next packet of every flow gets another port. */
@@ -301,6 +315,8 @@ enum status node_command(struct node *n, enum ike_cmd_kind kind, ike_peer_id pee
 /* A packet from `src` to `dst` arrives at the node's protected side: an ESP datagram in the queue,
  * an ACQUIRE, or nothing, as the data plane sees fit. */
 void node_packet(struct node *n, const char *src, const char *dst);
+/* One of so many bytes, which its sender does not want cut. */
+void node_packet_of(struct node *n, const char *src, const char *dst, size_t size);
 void node_report(struct node *n, const struct dp_report *r);
 /* Hands over bytes as a datagram from `src` to the node's first address, same port rules. */
 void node_input(struct node *n, struct endpoint src, uint16_t port, struct bytes data);

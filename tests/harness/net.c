@@ -103,6 +103,8 @@ static void check_send(const struct node *n, const struct ike_out *o)
 		harness_fail("%s: sends to nowhere", n->name);
 	if (o->u.send.keepalive ? o->u.send.data.n != 0 : o->u.send.data.n == 0)
 		harness_fail("%s: datagram without sense", n->name);
+	if (o->u.send.probe && !o->u.send.df)
+		harness_fail("%s: a probe that may be fragmented", n->name);
 	if (!o->u.send.keepalive && o->u.send.marker != (port == c->conf.nat_port))
 		harness_fail("%s: non-ESP marker on the wrong port", n->name);
 }
@@ -125,6 +127,7 @@ void world_send(struct world *w, struct node *n, const struct ike_out *o)
 		p = packet_new(src, o->u.send.remote, false, bytes_of(&keepalive, 1));
 	else
 		p = packet_new(src, o->u.send.remote, o->u.send.marker, o->u.send.data);
+	p->df = o->u.send.df;
 	enqueue(w, p);
 	n->sent++;
 	trace_packet(w, p);
@@ -138,7 +141,7 @@ void world_send_esp(struct world *w, const struct endpoint *local, const struct 
 
 	nat_out(&w->nat, &src);
 	p = packet_new(src, *remote, false, data);
-	p->esp = true;
+	p->esp = p->df = true;
 	enqueue(w, p);
 }
 
@@ -154,6 +157,7 @@ struct packet *packet_keep(const struct packet *p)
 
 	copy->id = p->id;
 	copy->esp = p->esp;
+	copy->df = p->df;
 	return copy;
 }
 
@@ -259,12 +263,44 @@ static void input(struct node *n, struct endpoint local, struct endpoint remote,
 		dp_input(n, &local, &remote, data);
 }
 
+/* ---- ways that are narrow ------------------------------------------------------------------ */
+
+void world_path_mtu(struct world *w, const char *to, uint16_t mtu)
+{
+	struct ip ip = test_ip(to);
+	size_t i = 0;
+
+	while (i < w->n_ways && !ip_eq(&w->way[i].to, &ip))
+		i++;
+	if (i == WORLD_WAYS)
+		harness_fail("too many narrow ways");
+	w->way[i].to = ip;
+	w->way[i].mtu = mtu;
+	if (i == w->n_ways)
+		w->n_ways++;
+}
+
+size_t packet_ip_size(const struct packet *p)
+{
+	return p->n + (p->dst.ip.family == 4 ? 20 : 40) + (p->dst.port ? 8 : 0);
+}
+
+static bool swallows(const struct world *w, const struct packet *p)
+{
+	for (size_t i = 0; i < w->n_ways; i++)
+		if (ip_eq(&w->way[i].to, &p->dst.ip))
+			return w->way[i].mtu && p->df && packet_ip_size(p) > w->way[i].mtu;
+	return false;
+}
+
 void world_hand_over(struct world *w, const struct packet *p)
 {
 	struct endpoint dst = p->dst;
 	struct node *n = owner(w, &dst);
 
-	if (n)
+	if (swallows(w, p))
+		w->swallowed++;
+	else if (n)
 		input(n, dst, p->src, bytes_of(p->data, p->n));
 }
 

@@ -493,6 +493,158 @@ static void put_vnet(uint8_t type, uint16_t hdr_len, uint16_t size, uint16_t sta
 	memcpy(vnet + 8, &off, 2);
 }
 
+/* ---- who asks for probes ------------------------------------------------------------------- */
+
+static void found(struct dut *d, uint16_t mtu)
+{
+	struct dp_op op = { .kind = DP_PATH_MTU };
+
+	op.u.path_mtu.remote = d->remote[0].ip;
+	op.u.path_mtu.mtu = mtu;
+	assert_int_equal(dut_op(d, op), ST_OK);
+}
+
+/* Nothing was reported, or just this. */
+static void asked(struct dut *d, bool stalled, uint16_t now)
+{
+	struct dp_report r;
+
+	assert_true(d->dp->ops->report(d->dp, &r));
+	assert_int_equal(r.kind, DP_REPORT_PROBE);
+	assert_true(r.u.probe.id == 1);
+	assert_int_equal(r.u.probe.stalled, stalled);
+	assert_int_equal(r.u.probe.now, now);
+	assert_false(d->dp->ops->report(d->dp, &r));
+}
+
+static void not_asked(struct dut *d)
+{
+	struct dp_report r;
+
+	assert_false(d->dp->ops->report(d->dp, &r));
+}
+
+/* What 1400 bytes of the device come to outside. */
+enum { MOST = 28 + 16 + 1404 + 16 };
+
+static void syn_asks_for_probes(void **state)
+{
+	struct dut *d = *state;
+
+	turn_out(d, udp4(buf, 1000, 1, 2, 1));
+	not_asked(d);
+	turn_out(d, bytes_of(buf, tcp4(buf, 1, 2, 1, 0x10, 0, 1000)));
+	not_asked(d);
+	turn_out(d, bytes_of(buf, syn(buf, 1, 2, 1460)));
+	asked(d, false, MOST);
+	/* Nobody answers: again, but not at once. */
+	a_second_later(d);
+	turn_out(d, udp4(buf, 1300, 1, 2, 1));
+	not_asked(d);
+	queue_of(d)->now_ns += dur_ms(DP_PROBE_INTERVAL_MS).ns;
+	turn_out(d, udp4(buf, 1300, 1, 2, 1));
+	asked(d, false, MOST);
+}
+
+/* What was found holds until something else is, but is looked at again when there is traffic. */
+static void found_mtu_is_questioned(void **state)
+{
+	struct dut *d = *state;
+	struct queue *q = queue_of(d);
+
+	found(d, 1400);
+	q->now_ns = user_clock_ns() + dur_s(DP_PMTU_EXPIRY_S - 1).ns;
+	turn_out(d, udp4(buf, 1300, 1, 2, 1));
+	not_asked(d);
+	q->now_ns += dur_s(2).ns;
+	turn_out(d, udp4(buf, 100, 1, 2, 1));
+	not_asked(d);
+	turn_out(d, udp4(buf, 1300, 1, 2, 1));
+	asked(d, false, 1400);
+	q->now_ns += dur_s(100 * DP_PMTU_EXPIRY_S).ns;
+	turn_out(d, with_df(udp4(buf, 1390, 1, 2, 1)));
+	assert_true(counted(d, "tx.too_big") == 1);
+}
+
+/* S2: what ICMP says is looked into as soon as there is any traffic. */
+static void icmp_is_questioned(void **state)
+{
+	struct dut *d = *state;
+	struct dp_report r;
+
+	found(d, MOST);
+	narrow(d, 600);
+	assert_true(d->dp->ops->report(d->dp, &r));
+	assert_int_equal(r.kind, DP_REPORT_PMTU);
+	assert_false(r.u.pmtu.ours);
+	turn_out(d, udp4(buf, 60, 1, 2, 1));
+	asked(d, false, 600);
+	/* The same word again is no news. */
+	narrow(d, 600);
+	turn_out(d, udp4(buf, 60, 1, 2, 1));
+	not_asked(d);
+	found(d, MOST);
+	turn_out(d, udp4(buf, 60, 1, 2, 1));
+	not_asked(d);
+}
+
+static void segment(struct dut *d, uint32_t seq, size_t payload)
+{
+	turn_out(d, bytes_of(buf, tcp4(buf, 1, 2, seq, 0x10, 0, payload)));
+}
+
+/* A large segment for the third time, with nothing of its flow in between. */
+static void stalls_are_noticed(void **state)
+{
+	struct dut *d = *state;
+
+	found(d, MOST);
+	for (int i = 0; i < 3; i++) {
+		segment(d, 1000, 1300);
+		segment(d, 2300, 1300);
+	}
+	not_asked(d);
+	for (int i = 0; i < 5; i++)
+		segment(d, 5000, 500); /* not because of its size */
+	not_asked(d);
+	segment(d, 2300, 1300);
+	not_asked(d);
+	turn_out(d, udp4(buf, 1300, 1, 2, 1)); /* of another flow */
+	segment(d, 2300, 1300);
+	asked(d, true, MOST);
+	for (int i = 0; i < 5; i++)
+		segment(d, 2300, 1300);
+	not_asked(d);
+	queue_of(d)->now_ns += dur_ms(DP_PROBE_INTERVAL_MS).ns;
+	segment(d, 2300, 1300);
+	asked(d, true, MOST);
+	assert_true(counted(d, "pmtu.stalled") == 2);
+}
+
+/* Another source address may be another way; the same one is the same. */
+static void another_way_is_unknown(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op op = { .kind = DP_CHILD_ADDRESS };
+	const struct path *p;
+
+	queue_of(d)->u->socket[0].local.ip = (struct ip){ .family = 4 };
+	found(d, 1300);
+	op.u.address.id = 1;
+	op.u.address.local = d->local;
+	op.u.address.remote = d->remote[0];
+	op.u.address.encap = true;
+	assert_int_equal(dut_op(d, op), ST_OK);
+	p = atomic_load(&ops_child(queue_of(d)->u, 1)->path);
+	assert_int_equal(pmtu_outer(queue_of(d), p), 1300);
+	op.u.address.local.ip.b[3]++;
+	assert_int_equal(dut_op(d, op), ST_OK);
+	p = atomic_load(&ops_child(queue_of(d)->u, 1)->path);
+	assert_int_equal(pmtu_outer(queue_of(d), p), 65535);
+	turn_out(d, udp4(buf, 1300, 1, 2, 1));
+	asked(d, false, MOST);
+}
+
 /* ---- a socket that refuses ----------------------------------------------------------------- */
 
 static size_t segment_size(const struct msghdr *h, bool *ret_gso)
@@ -1399,6 +1551,11 @@ int main(void)
 		STEP(without_df_it_is_cut),
 		STEP(ip6_gets_1280_through),
 		STEP(mss_is_clamped),
+		STEP(syn_asks_for_probes),
+		STEP(found_mtu_is_questioned),
+		STEP(icmp_is_questioned),
+		STEP(stalls_are_noticed),
+		STEP(another_way_is_unknown),
 		STEP(the_stack_says_too_big),
 		STEP(a_batch_is_sealed_when_the_path_is_learnt),
 		STEP(icmp_is_not_about_the_next_packet),

@@ -99,7 +99,7 @@ static void check_addresses(const char *any, const char *from, const char *to)
 {
 	struct sock a = udp(any, false), b = udp(any, true);
 	struct plat_udp_out out = {
-		ip(from), { ip(to), b.local.port }, bytes_str("12"), bytes_str("345")
+		ip(from), { ip(to), b.local.port }, bytes_str("12"), bytes_str("345"), false
 	};
 	char buf[256];
 	struct text why = TEXT_OF(buf);
@@ -160,7 +160,7 @@ static void test_udp_errors(void **state)
 {
 	struct sock a = udp("127.0.0.1", true), gone = udp("127.0.0.1", false),
 		    b = udp("127.0.0.1", false);
-	struct plat_udp_out out = { a.local.ip, gone.local, { 0 }, bytes_str("x") };
+	struct plat_udp_out out = { a.local.ip, gone.local, { 0 }, bytes_str("x"), false };
 	char buf[256];
 	struct text why = TEXT_OF(buf);
 
@@ -325,7 +325,7 @@ static void test_poll_after_error(void **state)
 {
 	struct listener l = { .sock = udp("127.0.0.1", false) };
 	struct sock gone = udp("127.0.0.1", false), other = udp("127.0.0.1", false);
-	struct plat_udp_out out = { l.sock.local.ip, gone.local, { 0 }, bytes_str("x") };
+	struct plat_udp_out out = { l.sock.local.ip, gone.local, { 0 }, bytes_str("x"), false };
 	char buf[256];
 	struct text why = TEXT_OF(buf);
 
@@ -1053,7 +1053,7 @@ static void test_tun_packets(void **state)
 	struct plat_udp_conf c = { .ns = n->ns,
 				   .local = { ip("0.0.0.0"), 7000 },
 				   .mark = PLAT_MARK };
-	struct plat_udp_out out = { ip("10.9.0.1"), { ip("10.2.0.9"), 7000 }, { 0 }, { 0 } };
+	struct plat_udp_out out = { ip("10.9.0.1"), { ip("10.2.0.9"), 7000 }, { 0 }, { 0 }, false };
 	struct sock s;
 	uint8_t pkt[256];
 
@@ -1119,6 +1119,17 @@ static void test_udp_fragments(void **state)
 	while (plat_udp_icmp(a.fd, &icmp)) /* of the second try that found it too big */
 		assert_int_equal(icmp.mtu, 1500);
 	check_too_big(&a, &b, &out);
+	/* One that is to be whole is lost, and told of as well. */
+	out.whole = true;
+	assert_int_equal(plat_udp_send(a.fd, &out, false, &n->why), ST_DROP);
+	assert_true(plat_udp_icmp(a.fd, &icmp));
+	assert_int_equal(icmp.mtu, 1500);
+	while (plat_udp_icmp(a.fd, &icmp)) /* of its second try */
+		assert_int_equal(icmp.mtu, 1500);
+	out.data = bytes_of(big, 100);
+	assert_ok(plat_udp_send(a.fd, &out, false, &n->why), n->why);
+	receive(&b);
+	assert_int_equal(in.n, 100);
 	close(a.fd);
 	close(b.fd);
 }

@@ -123,6 +123,7 @@ static const struct name notifies[] = {
 	{ WIRE_N_USE_PPK, "USE_PPK" },
 	{ WIRE_N_PPK_IDENTITY, "PPK_IDENTITY" },
 	{ WIRE_N_NO_PPK_AUTH, "NO_PPK_AUTH" },
+	{ WIRE_N_PATH_PROBE, "PATH_PROBE" },
 };
 
 const char *wire_notify_name(unsigned type)

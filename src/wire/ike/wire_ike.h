@@ -184,6 +184,8 @@ enum wire_notify_type {
 	WIRE_N_USE_PPK = 16435, /* RFC 8784 */
 	WIRE_N_PPK_IDENTITY = 16436,
 	WIRE_N_NO_PPK_AUTH = 16437,
+	/* Private use: docs/protocol/path-mtu.md. */
+	WIRE_N_PATH_PROBE = 41100,
 };
 
 /* Upper bounds of what one message may hold (see also ike/limits.h); more is malformed. */
