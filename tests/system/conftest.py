@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lib import lab as labs, matrix, star as stars, topo  # noqa: E402  pylint: disable=wrong-import-position
 from lib.badcerts import World
 from lib.pki import Pki  # noqa: E402  pylint: disable=wrong-import-position
+from lib.roads import Roads  # noqa: E402  pylint: disable=wrong-import-position
 
 
 def pytest_configure(config):
@@ -80,6 +81,12 @@ def narrow(lab):
 @pytest.fixture
 def natted(lab):
     return topo.Natted(lab)
+
+
+@pytest.fixture
+def roads(lab):
+    """A gateway that travels."""
+    return Roads(lab)
 
 
 @pytest.fixture

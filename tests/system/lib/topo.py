@@ -24,6 +24,7 @@ the other site is the tunnel's business.
 import dataclasses
 
 from .capture import Capture
+from .nat import Nat
 
 
 @dataclasses.dataclass
@@ -128,50 +129,21 @@ class Natted(TwoSites):
     """See the last drawing: `site a` has a private outer address; gw-b sees nat's 192.0.2.1."""
 
     def _underlay(self):
-        self.nat = self.lab.netns("nat")
         self.a.outer4, self.public_a = "192.168.1.2", "192.0.2.1"
+        self.box = Nat(self.lab, "nat", self.u, "ua", "192.168.1", "192.0.2", "20000-20999",
+                       offload=self.offload)
+        self.nat = self.box.ns
         self.lab.veth(self.a.gw, "wan", self.nat, "in", offload=self.offload)
         addresses(self.a.gw, "wan", "192.168.1.2/24")
-        addresses(self.nat, "in", "192.168.1.1/24")
+        self.box.plug()
         default_route(self.a.gw, "wan", "192.168.1.1")
-        self.lab.veth(self.nat, "out", self.u, "ua", offload=self.offload)
-        addresses(self.nat, "out", "192.0.2.1/24")
-        addresses(self.u, "ua", "192.0.2.254/24")
-        default_route(self.nat, "out", "192.0.2.254")
         self._wan(self.b, "ub", self.mtu_b)
-        _forwarding(self.nat)
-        self.masquerade()
 
     def forget(self, ports):
-        """Lose all mappings, and hand out ports of another range from now on: taking the device
-        down makes masquerade drop its connections."""
-        self.nat.ip("link", "set", "out", "down")
-        self.masquerade(ports)
-        self.nat.ip("link", "set", "out", "up")
-        default_route(self.nat, "out", "192.0.2.254")
+        self.box.forget(ports)
 
     def masquerade(self, ports="20000-20999", udp_timeout=None):
-        """Source ports are rewritten always, so 4500 never survives by chance.
-
-        udp_timeout is the router's patience with a quiet mapping in seconds. The input drop keeps
-        early packets of the other side from taking our port in the connection table.
-        """
-        self.nat.run("nft", "flush", "ruleset")
-        self.nat.nft(f"""
-            table ip nat {{
-                chain post {{
-                    type nat hook postrouting priority 100; policy accept;
-                    oifname "out" meta l4proto udp masquerade to :{ports}
-                    oifname "out" masquerade
-                }}
-                chain input {{
-                    type filter hook input priority 0; policy accept;
-                    iifname "out" udp dport {{ 500, 4500, {ports} }} drop
-                }}
-            }}""")
-        if udp_timeout:
-            self.nat.sysctl("net.netfilter.nf_conntrack_udp_timeout", udp_timeout)
-            self.nat.sysctl("net.netfilter.nf_conntrack_udp_timeout_stream", udp_timeout)
+        self.box.masquerade(ports, udp_timeout)
 
 
 def addresses(ns, dev, *cidrs):

@@ -96,3 +96,81 @@ def _receive(listener, deadline, result):
             result["size"] = total
     except OSError as error:
         result["error"] = str(error)
+
+
+class Ongoing:
+    """A copy that goes on until it is told to end, as a context manager: one connection, a block
+    every few milliseconds. At the end both sides' digests are held against each other."""
+
+    _PACE = 0.01
+    _SMALL = 1 << 13
+
+    def __init__(self, src_host, dst_host, address, deadline=60):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with dst_host.enter():
+            self._listener = socket.socket(family, socket.SOCK_STREAM)
+        with src_host.enter():
+            self._sender = socket.socket(family, socket.SOCK_STREAM)
+        for sock in (self._listener, self._sender):
+            sock.settimeout(deadline)
+        self._listener.bind((address, 0))
+        self._listener.listen(1)
+        self._end = threading.Event()
+        self._deadline = deadline
+        self._hosts = src_host, dst_host
+        self.sent, self.arrived, self.errors = 0, 0, []
+        self._threads = [threading.Thread(target=self._run, args=(part,))
+                         for part in (self._send, self._receive)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        self.passed()
+        return self
+
+    def __exit__(self, kind, *exc):
+        self._end.set()
+        for thread in self._threads:
+            thread.join(2 * self._deadline)
+        self._sender.close()
+        self._listener.close()
+        if kind is None:
+            assert not self.errors, self.errors
+            assert self.arrived == self.sent
+            until(lambda: _ended(*self._hosts), "both ends of the connection to be closed")
+
+    def passed(self, size=1 << 16):
+        """Until so much more has arrived."""
+        target = self.arrived + size
+
+        def arrived():
+            return self.errors or self.arrived >= target
+        until(arrived, f"{size} bytes more of the copy to arrive", 2 * self._deadline)
+        assert not self.errors, self.errors
+
+    def _run(self, part):
+        try:
+            part()
+        except (OSError, AssertionError) as error:
+            self.errors.append(f"{part.__name__} after {self.sent}/{self.arrived} bytes: {error}")
+
+    def _send(self):
+        block, digest = os.urandom(self._SMALL), hashlib.sha256()
+        self._sender.connect(self._listener.getsockname()[:2])
+        while not self._end.wait(self._PACE):
+            block = hashlib.sha256(block).digest() + block[32:]
+            digest.update(block)
+            self._sender.sendall(block)
+            self.sent += len(block)
+        self._sender.shutdown(socket.SHUT_WR)
+        assert self._sender.recv(32) == digest.digest(), "the receiver's SHA-256 differs"
+
+    def _receive(self):
+        conn, _ = self._listener.accept()
+        with conn:
+            conn.settimeout(self._deadline)
+            digest = hashlib.sha256()
+            while part := conn.recv(_BLOCK):
+                digest.update(part)
+                self.arrived += len(part)
+            conn.sendall(digest.digest())
