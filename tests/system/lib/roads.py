@@ -115,10 +115,10 @@ class Roads(TwoSites):
         self.leave(old)
         return self.join(new, families)
 
-    def prefer(self, dev, metric):
-        """Another metric for the routes of a network that we are in."""
+    def prefer(self, dev, metric, family):
+        """Another metric for the route of a network that we are in."""
         road = self.roads[dev]
-        for gateway in road.gateways:
+        for gateway in (g for g in road.gateways if (":" in g) == (family == 6)):
             self._route("add", dev, gateway, metric)
             self._route("del", dev, gateway, road.metric)
         road.metric = metric
