@@ -73,6 +73,16 @@ void hostnet_addrs_done(struct own_addrs *a)
 	*a = (struct own_addrs){ 0 };
 }
 
+/* An address is told of before it has its route. */
+bool hostnet_is_ours(struct plat_nl *nl, const struct ip *ip)
+{
+	char ignored[8];
+	struct text why = TEXT_OF(ignored);
+	struct plat_path path;
+
+	return plat_route_get(nl, ip, PLAT_MARK, &why, &path) == ST_OK && path.local;
+}
+
 /* ---- outer addresses --------------------------------------------------------------------- */
 
 /* A network of the host's, not its own address alone; halves of everything say nothing. */
@@ -113,11 +123,13 @@ static enum rank rank_of(struct plat_nl *nl, const struct hostnet_outer *o,
 {
 	if (a->ifindex == o->device || !running(nl, a->ifindex, last) || !o->bound(o->ctx, &a->ip))
 		return UNFIT;
-	if (!a->deprecated && o->in_use(o->ctx, &a->ip))
-		return IN_USE;
 	if (!o->in_use(o->ctx, &a->ip) && likely_inner(o, &a->ip))
 		return UNFIT;
-	return a->deprecated ? DEPRECATED : PREFERRED;
+	if (!hostnet_is_ours(nl, &a->ip))
+		return UNFIT;
+	if (a->deprecated)
+		return DEPRECATED;
+	return o->in_use(o->ctx, &a->ip) ? IN_USE : PREFERRED;
 }
 
 static bool any_of_family(const struct ip *v, size_t n, uint8_t family)

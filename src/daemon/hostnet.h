@@ -19,6 +19,9 @@ struct own_addrs {
 	size_t n;
 };
 
+/* Whether what is sent to an address arrives at this host. */
+bool hostnet_is_ours(struct plat_nl *nl, const struct ip *ip);
+
 MUST enum status hostnet_addrs(struct plat_nl *nl, struct text *why, struct own_addrs *ret_addrs);
 void hostnet_addrs_done(struct own_addrs *a);
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "daemon/hostnet.h"
 #include "plat/resolve.h"
 #include "plat/process.h"
 #include "plat/udp.h"
@@ -81,6 +82,10 @@ static bool find_source(struct lookups *l, const struct ip *to, struct text *why
 	from = underlay_source(l->u, &path.src);
 	if (from.family == 0) {
 		text_fmt(why, "%s: no listening socket of its family", ip_text(to, buf));
+		return false;
+	}
+	if (!hostnet_is_ours(l->nl, &from)) {
+		text_fmt(why, "%s cannot be used yet", ip_text(&from, buf));
 		return false;
 	}
 	*ret = from;

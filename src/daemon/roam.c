@@ -115,7 +115,8 @@ static enum status outer_addresses(struct host *h, struct text *why, struct ip *
 	return hostnet_outer(h->nl, &o, why, ret, ret_n);
 }
 
-/* With the same addresses another route may still be news. */
+/* With the same addresses another route may still be news; that of an address is, since until then
+ * its look-up was in vain. */
 static void tell_engine(struct host *h, bool routes)
 {
 	struct roam *r = h->roam;
@@ -147,7 +148,7 @@ static void look(struct host *h, unsigned news)
 	if (h->stopping) /* without a device */
 		return;
 	follow_mtu(h);
-	tell_engine(h, news & (PLAT_WATCH_MAIN | PLAT_WATCH_RULES));
+	tell_engine(h, news & (PLAT_WATCH_MAIN | PLAT_WATCH_RULES | PLAT_WATCH_LOCAL));
 }
 
 static void look_soon(struct host *h)
@@ -199,8 +200,8 @@ static void on_clock(void *host)
 
 enum status roam_start(struct host *h, struct text *why)
 {
-	static const unsigned what =
-		PLAT_WATCH_LINKS | PLAT_WATCH_ADDRS | PLAT_WATCH_RULES | PLAT_WATCH_MAIN;
+	static const unsigned what = PLAT_WATCH_LINKS | PLAT_WATCH_ADDRS | PLAT_WATCH_RULES |
+				     PLAT_WATCH_MAIN | PLAT_WATCH_LOCAL;
 	struct roam *r = calloc(1, sizeof(*r));
 	enum status st;
 

@@ -174,9 +174,11 @@ void wiring_resolved(void *host, uint64_t id, const char *name, const struct ike
 	if (n == 0) {
 		char buf[640];
 		struct text text = TEXT_OF(buf);
+		struct ip ip;
 
 		text_fmt(&text, "cannot reach %s: %s", name, why);
-		host_log(h, OBS_WARNING, NULL, buf);
+		/* While we move from one network to another no address can be reached. */
+		host_log(h, ip_parse(name, &ip) == ST_OK ? OBS_INFO : OBS_WARNING, NULL, buf);
 		h->counters[HOST_LOOKUP_FAILED]++;
 	}
 	journal_lookup(h->journal, host_time(), name, addrs, n, why);

@@ -94,6 +94,7 @@ void plat_route_text(struct text *t, const struct plat_route *r);
 struct plat_path {
 	struct ip src; /* family 0: the host has no address for it */
 	int ifindex;
+	bool local; /* `dst` is the host's own */
 	uint32_t mtu; /* of the route if it has one, else of the device */
 };
 
@@ -152,6 +153,9 @@ enum plat_watch_what {
 	PLAT_WATCH_ROUTES = 8, /* of tables above 255 */
 	PLAT_WATCH_LINK = 16, /* the one of plat_watch_link(); cannot be asked for alone */
 	PLAT_WATCH_MAIN = 32, /* routes of the table main */
+	/* Routes of the table local.  A new address is heard of before it has its own; only then
+	 * what is sent to it arrives. */
+	PLAT_WATCH_LOCAL = 64,
 };
 
 struct plat_watch;

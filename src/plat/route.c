@@ -175,6 +175,7 @@ static int on_path(const struct nlmsghdr *nlh, void *ctx)
 
 	nl_attrs(nlh, sizeof(*rtm), a, RTA_METRICS);
 	ret->src = nl_ip(a[RTA_PREFSRC]);
+	ret->local = rtm->rtm_type == RTN_LOCAL;
 	ret->ifindex = (int)nl_u32(a[RTA_OIF]);
 	ret->mtu = path_mtu(a[RTA_METRICS]);
 	return MNL_CB_OK;

@@ -12,7 +12,7 @@
 /* Bursts (thousands of routes at once) fit; what does not is told as "everything". */
 #define WATCH_BUFFER (1 << 20)
 
-#define ALL_ROUTES (PLAT_WATCH_ROUTES | PLAT_WATCH_MAIN)
+#define ALL_ROUTES (PLAT_WATCH_ROUTES | PLAT_WATCH_MAIN | PLAT_WATCH_LOCAL)
 
 struct plat_watch {
 	int fd;
@@ -31,21 +31,37 @@ static const struct {
 	{ ALL_ROUTES, RTNLGRP_IPV6_ROUTE },
 };
 
-/* A router with a full table hears of a route a thousand times a second, and the table `local`
- * repeats what is said of addresses: of routes only those of the table main, or what says that its
- * table has a number above 255 (RT_TABLE_COMPAT), are let through.  BPF loads in network order. */
+/* RT_TABLE_COMPAT: the number is above 255. */
+static const struct {
+	unsigned what;
+	uint8_t table;
+} tables[] = {
+	{ PLAT_WATCH_ROUTES, RT_TABLE_COMPAT },
+	{ PLAT_WATCH_MAIN, RT_TABLE_MAIN },
+	{ PLAT_WATCH_LOCAL, RT_TABLE_LOCAL },
+};
+
+/* One of the tables that are watched; another one of them where this one is not. */
+static unsigned table_of(unsigned what, size_t i)
+{
+	while (!(tables[i].what & what))
+		i = (i + 1) % ARRAY_LEN(tables);
+	return tables[i].table;
+}
+
+/* A router with a full table hears of a route a thousand times a second: only those of the tables
+ * that count are let through.  BPF loads in network order. */
 static bool filter_routes(int fd, unsigned what)
 {
-	const unsigned high = what & PLAT_WATCH_ROUTES ? RT_TABLE_COMPAT : RT_TABLE_MAIN;
-	const unsigned main = what & PLAT_WATCH_MAIN ? RT_TABLE_MAIN : RT_TABLE_COMPAT;
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 1, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 3),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 4),
 		BPF_STMT(BPF_LD | BPF_B | BPF_ABS,
 			 NLMSG_HDRLEN + offsetof(struct rtmsg, rtm_table)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, high, 1, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, main, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, table_of(what, 0), 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, table_of(what, 1), 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, table_of(what, 2), 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
 		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
@@ -138,8 +154,9 @@ static unsigned route_kind(const struct plat_watch *w, const struct nlmsghdr *h)
 
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*rtm)))
 		return 0;
-	if (rtm->rtm_table == RT_TABLE_MAIN)
-		return PLAT_WATCH_MAIN;
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+		if (tables[i].table == rtm->rtm_table && tables[i].what != PLAT_WATCH_ROUTES)
+			return tables[i].what;
 	if (!w->table)
 		return PLAT_WATCH_ROUTES;
 	nl_attrs(h, sizeof(struct rtmsg), a, RTA_TABLE);

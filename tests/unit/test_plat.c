@@ -813,6 +813,7 @@ static void test_route_from(void **state)
 	assert_ok(plat_route_get_from(n->nl, &to, &mine, 0, &n->why, &p), n->why);
 	assert_true(ip_eq(&p.src, &mine));
 	assert_int_equal(p.ifindex, n->tun.ifindex);
+	assert_false(p.local);
 	assert_int_equal(plat_route_get_from(n->nl, &to, &other, 0, &n->why, &p), ST_IO);
 	assert_non_null(strstr(n->buf, "no route to 10.9.0.77 from 10.9.0.2"));
 }
@@ -1012,9 +1013,10 @@ static void test_watch_all_routes(void **state)
 {
 	struct net *n = need_net(state);
 	struct plat_route r = route(PLAT_ROUTE_UNREACHABLE, "fd00:2::/64", 0);
-	struct plat_watch *w;
+	struct plat_watch *w, *local;
 
 	assert_ok(plat_watch_new(n->ns, PLAT_WATCH_ROUTES | PLAT_WATCH_MAIN, &n->why, &w), n->why);
+	assert_ok(plat_watch_new(n->ns, PLAT_WATCH_LOCAL, &n->why, &local), n->why);
 	r.table = 254;
 	assert_ok(plat_route_add(n->nl, &r, &n->why), n->why);
 	assert_int_equal(plat_watch_read(w), PLAT_WATCH_MAIN);
@@ -1024,7 +1026,13 @@ static void test_watch_all_routes(void **state)
 	r.table = 99;
 	assert_ok(plat_route_add(n->nl, &r, &n->why), n->why);
 	assert_int_equal(plat_watch_read(w), 0);
+	assert_int_equal(plat_watch_read(local), 0);
+	tun_up(n, 1400);
+	give_address(n, "warren9", "10.9.0.1");
+	assert_int_equal(plat_watch_read(local), PLAT_WATCH_LOCAL);
+	assert_true(path(n, "10.9.0.1", 0).local);
 	plat_watch_free(w);
+	plat_watch_free(local);
 }
 
 /* More news than the socket holds: everything may have changed. */
