@@ -381,6 +381,9 @@ static json_t *sa_json(const struct ike_sa_info *sa, json_t *children)
 	put_until(o, "reauth_in_s", sa->reauth_in);
 	put_until(o, "end_in_s", sa->end_in);
 	put(o, "ppk", json_boolean(sa->ppk));
+	put(o, "mobike", json_boolean(sa->mobike));
+	put(o, "decides", json_boolean(sa->decides));
+	put(o, "checking", json_boolean(sa->checking));
 	put_endpoint(o, "local", &sa->local);
 	put_endpoint(o, "remote", &sa->remote);
 	put_suite(o, &sa->suite);

@@ -2,6 +2,7 @@
 a stream of packets go on (R06, U1). What is lost and how long it takes is printed, not asserted:
 the machine that runs the tests is shared."""
 
+import signal
 import time
 
 import pytest
@@ -168,3 +169,160 @@ def test_default_route_moves(roads, record_property, family):
               f"the tunnel to be in {want}")
     after, _, _ = _ends(left, right)
     assert after == spis
+
+
+@pytest.mark.parametrize("mobike", [True, False], ids=["mobike", "plain"])
+@pytest.mark.parametrize("mover", ["site", "peer"])
+def test_nat_forgets(roads, record_property, mobike, mover):
+    """The NAT box is restarted: its mappings are gone, the next ones have other ports. Whoever has
+    something to say first: the site's packets show the new mapping at once (RFC 7296 section 2.23,
+    also RFC 4555 section 3.8); what the peer sends is lost until the site says anything."""
+    net = roads
+    net.join("home", (4,))
+    left, right = _pair(net, a={"keepalive": "2s"}, b={"mobike": mobike})
+    spis, ours, _ = _ends(left, right)
+    before = right.peers()["a"]["ike_sas"][0]["remote"]
+    assert ours["mobike"] == mobike
+    box = net.roads["home"].nat
+    src, dst = (net.a, net.b) if mover == "site" else (net.b, net.a)
+    with net.watched("home") as captures:
+        with (transfer.Ongoing(net.a.host, net.b.host, net.b.host4) as copy,
+              Pulse(src.host, src.host4, dst.host, dst.host4) as pulse):
+            began = time.monotonic()
+            box.forget("21000-21999")
+            usable = time.monotonic()
+            pulse.beats()
+            copy.passed()
+            _report(record_property, f"forgetful NAT, {mover} first", pulse, began, usable)
+    assert_nothing_in_clear(captures)
+    after, _, theirs = _ends(left, right)
+    assert after == spis
+    assert theirs["remote"] != before
+    assert 21000 <= int(theirs["remote"].rsplit(":", 1)[1]) <= 21999
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_hub_moves(roads, record_property, family):
+    """The end that was called gets a second uplink, and says so; then the first one breaks. The
+    other end finds the second by itself (RFC 4555 sections 3.6 and 3.10)."""
+    net = roads
+    net.join("wifi", (family,))
+    left, right = _pair(net, a={"address": net.b.outer(family)})
+    spis, _, _ = _ends(left, right)
+    net.second_uplink()
+    second = {4: "198.51.101.1", 6: "2001:db8:7::1"}[family]
+    until(lambda: second in right.status()["addresses"], "b to know its new address")
+
+    def change():
+        net.lose_first_uplink()
+        return time.monotonic()
+
+    # Site b's first device is the one that is lost: its far end is watched until then.
+    with net.watched("wifi", second=True) as captures:
+        with (transfer.Ongoing(net.a.host, net.b.host, net.b.host4) as copy,
+              Pulse(net.a.host, net.a.host6, net.b.host, net.b.host6) as pulse):
+            began = time.monotonic()
+            usable = change()
+            pulse.beats()
+            copy.passed()
+            _report(record_property, f"the hub moves, IPv{family}", pulse, began, usable)
+    assert_nothing_in_clear(captures)
+    after, ours, _ = _ends(left, right)
+    assert after == spis
+    assert _host(ours["remote"]) == second
+
+
+def test_tentative_address_is_not_used(roads):
+    """An IPv6 address for which duplicates are still being looked for is none; neither is one that
+    turned out to be somebody else's. One that is deprecated goes as soon as there is another."""
+    net = roads
+    net.join("wifi", (6,))
+    left, right = _pair(net, a={"address": net.b.outer6})
+    spis, _, _ = _ends(left, right)
+    gw = net.a.gw
+    gw.sysctl("net.ipv6.conf.all.accept_dad", 1)
+    gw.sysctl("net.ipv6.conf.wifi.accept_dad", 1)
+    gw.sysctl("net.ipv6.conf.wifi.dad_transmits", 3)
+    ours = net.roads["wifi"].address(6)
+    # The router has it: what we find is that it is taken.
+    net.u.ip("addr", "add", "2001:db8:1::66/64", "dev", "uwifi", "nodad")
+    gw.ip("addr", "add", "2001:db8:1::66/64", "dev", "wifi")
+    until(lambda: "dadfailed" in gw.ip("addr", "show", "dev", "wifi").stdout, "the duplicate")
+    assert left.status()["addresses"] == [ours]
+    # This one is free, which takes three seconds to find out.
+    gw.ip("addr", "add", "2001:db8:1::77/64", "dev", "wifi")
+    assert "tentative" in gw.ip("addr", "show", "dev", "wifi").stdout
+    assert "2001:db8:1::77" not in left.status()["addresses"]
+    until(lambda: "2001:db8:1::77" in left.status()["addresses"], "the end of the search")
+    assert "tentative" not in gw.ip("addr", "show", "dev", "wifi", "to", "2001:db8:1::77").stdout
+    # A lifetime that is over but for using it up.
+    gw.ip("addr", "change", f"{ours}/64", "dev", "wifi", "preferred_lft", "0", "valid_lft", "600")
+    until(lambda: _host(left.wait_up("b")["local"]) == "2001:db8:1::77", "the other address")
+    assert left.status()["addresses"] == ["2001:db8:1::77"]
+    assert _ends(left, right)[0] == spis
+    # The only one there is: better than none.
+    gw.ip("addr", "change", "2001:db8:1::77/64", "dev", "wifi", "preferred_lft", "0", "valid_lft",
+          "600")
+    until(lambda: left.status()["addresses"], "deprecated ones, since there are no others")
+    net.a.host.ping(net.b.host4)
+
+
+def test_inner_addresses_are_not_told(roads):
+    """Neither those of the sites behind us, nor what is on the tunnel's device, nor of a device that
+    is down; all of them where `listen` does not say less."""
+    net = roads
+    net.join("wifi")
+    left, _ = _pair(net)
+    left.wait_up("b")
+    assert set(left.status()["addresses"]) == {net.roads["wifi"].address(4),
+                                               net.roads["wifi"].address(6)}
+    net.join("lte", metric=9)
+    until(lambda: len(left.status()["addresses"]) == 4, "both networks' addresses")
+    net.leave("lte")
+    until(lambda: len(left.status()["addresses"]) == 2, "those of one network")
+    net.a.gw.ip("addr", "add", "203.0.113.99/32", "dev", left.device)
+    before = left.counters()["host.net.looks"]
+    net.a.gw.ip("addr", "add", "203.0.113.98/32", "dev", "lo")
+    left.wait_counter("host.net.looks", before)
+    until(lambda: "203.0.113.98" in left.status()["addresses"], "an address of no uplink's")
+    assert "203.0.113.99" not in left.status()["addresses"]
+
+
+def test_while_stopped(roads):
+    """What happened while the daemon could not look is found when it can: it sees a network as it
+    is, not as it was told. (A machine that sleeps is the same with longer nights.)"""
+    net = roads
+    net.join("wifi")
+    left, right = _pair(net)
+    spis, _, _ = _ends(left, right)
+    left.proc.send(signal.SIGSTOP)
+    net.move("wifi", "home", (4,))
+    for number in range(40):            # and more news than anybody has to say
+        net.a.gw.ip("addr", "add", f"10.1.200.{number + 1}/32", "dev", "lan")
+    net.move("home", "lte", (4,))
+    left.proc.send(signal.SIGCONT)
+    until(lambda: net.a.host.ping(net.b.host4, count=1, wait=1, check=False), "an answer")
+    after, ours, _ = _ends(left, right)
+    assert after == spis
+    assert _host(ours["local"]) == net.roads["lte"].address(4)
+
+
+def test_many_news(roads):
+    """A router on the same host changes its routes without end: looks are bounded, nothing is
+    forgotten, and the daemon stays idle enough to answer."""
+    net = roads
+    net.join("wifi", (4,))
+    left, right = _pair(net)
+    _ends(left, right)
+    before = left.counters()["host.net.looks"]
+    began = time.monotonic()
+    gw = net.a.gw
+    batch = "".join(f"route add 172.20.{i}.0/24 dev wifi\nroute del 172.20.{i}.0/24 dev wifi\n"
+                    for i in range(250))
+    for _ in range(8):
+        gw.run("ip", "-batch", "-", input=batch)
+    net.move("wifi", "lte", (4,))
+    until(lambda: _host(left.wait_up("b")["local"]) == net.roads["lte"].address(4), "the move")
+    looks = left.counters()["host.net.looks"] - before
+    assert left.counters()["host.net.put_off"] > 0
+    assert looks <= 16 + 8 * (time.monotonic() - began + 1), looks

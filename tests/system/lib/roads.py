@@ -142,14 +142,15 @@ class Roads(TwoSites):
     # ---- what the underlay saw
 
     @contextlib.contextmanager
-    def watched(self, *devs):
-        """Captures at the far ends of the networks named, and at site b; a list of them."""
+    def watched(self, *devs, second=False):
+        """Captures at the far ends of the networks named, and at site b; a list of them. second: at
+        its second uplink instead of the first."""
         with contextlib.ExitStack() as stack:
             places = [(road.far, road.far_dev) for road in map(self.roads.get, devs)]
             # Without a carrier nothing can be captured, neither a beginning nor an end.
             self._carrier(devs, "up")
             captures = [stack.enter_context(Capture(self.lab, *place))
-                        for place in places + [(self.u, "ub")]]
+                        for place in places + [(self.u, "ub2" if second else "ub")]]
             self._carrier(set(devs) - self.joined, "down")
             yield captures
             self._carrier(devs, "up")
