@@ -383,6 +383,11 @@ size_t dp_fake_children(const struct dp *dp)
 	return n;
 }
 
+void dp_fake_forget(struct dp *dp)
+{
+	fake_of(dp)->n_ops = 0;
+}
+
 void dp_fake_fail(struct dp *dp, unsigned nth, enum status st)
 {
 	fake_of(dp)->fail = (struct script){ nth, st };

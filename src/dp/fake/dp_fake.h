@@ -47,6 +47,8 @@ const struct dp_fake_op *dp_fake_op(const struct dp *dp, size_t i);
 /* How many operations of this kind there were. */
 size_t dp_fake_ops_of(const struct dp *dp, enum dp_op_kind kind);
 size_t dp_fake_children(const struct dp *dp);
+/* For runs so long that keeping all operations costs too much: those so far are forgotten. */
+void dp_fake_forget(struct dp *dp);
 /* What DP_PATH_MTU said last of that address; 0: nothing. */
 uint16_t dp_fake_path_mtu(const struct dp *dp, const struct ip *remote);
 

@@ -1,0 +1,147 @@
+/*
+ * Each site asks the next one, by its number, through the hub, and is answered.  Packets are
+ * numbered, and their contents follow from who asks whom what, so that nothing can be changed,
+ * repeated or ascribed to somebody else without being noticed.
+ *
+ *	IPv4 header | UDP header | mark (8) | from (4) | to (4) | number (8) | kind (4) | sum (8)
+ */
+#include "check.h"
+
+enum {
+	IP_LEN = 20,
+	BODY = IP_LEN + 8,
+	MARK_LEN = 8,
+	AT_FROM = BODY + MARK_LEN,
+	AT_TO = AT_FROM + 4,
+	AT_NUMBER = AT_TO + 4,
+	AT_KIND = AT_NUMBER + 8,
+	AT_SUM = AT_KIND + 4,
+	PROTO_UDP = 17,
+	QUESTION = 1,
+	ANSWER = 2,
+	PORT = 7777,
+};
+
+static const uint8_t mark[MARK_LEN] = { 'i', 'n', ' ', 'c', 'l', 'e', 'a', 'r' };
+
+bool app_readable(struct bytes b)
+{
+	return b.n >= MARK_LEN && memmem(b.p, b.n, mark, MARK_LEN);
+}
+
+static uint16_t checksum(const uint8_t *p, size_t n)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i + 1 < n; i += 2)
+		sum += load_be16(p + i);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+static uint64_t sum_of(const uint8_t *p)
+{
+	static const uint64_t key[2] = { 0x61707073, 0x73756d };
+
+	return siphash(key, bytes_of(p + BODY, AT_SUM - BODY));
+}
+
+static void write_packet(uint8_t *p, const struct machine *from, const struct machine *to,
+			 uint64_t number, uint32_t kind)
+{
+	memset(p, 0, INNER_LEN);
+	p[0] = 0x45;
+	store_be16(p + 2, INNER_LEN);
+	p[8] = 64;
+	p[9] = PROTO_UDP;
+	memcpy(p + 12, from->inside.b, 4);
+	memcpy(p + 16, to->inside.b, 4);
+	store_be16(p + 10, checksum(p, IP_LEN));
+	store_be16(p + 20, PORT);
+	store_be16(p + 22, PORT);
+	store_be16(p + 24, INNER_LEN - IP_LEN);
+	memcpy(p + BODY, mark, MARK_LEN);
+	store_be32(p + AT_FROM, from->number);
+	store_be32(p + AT_TO, to->number);
+	store_be64(p + AT_NUMBER, number);
+	store_be32(p + AT_KIND, kind);
+	store_be64(p + AT_SUM, sum_of(p));
+}
+
+static struct machine *by_number(const struct sim *s, uint32_t number)
+{
+	for (unsigned i = 0; i < s->sc->hubs; i++)
+		if (s->machine[i].number == number)
+			return &s->machine[i];
+	return number >= 1 && number <= s->sc->sites ? &s->machine[s->sc->hubs + number - 1] : NULL;
+}
+
+struct machine *app_sender(const struct machine *at, struct bytes inner, struct machine **ret_to)
+{
+	const struct sim *s = at->s;
+	struct machine *from, *to;
+
+	if (inner.n != INNER_LEN || inner.p[9] != PROTO_UDP)
+		return NULL;
+	from = by_number(s, load_be32(inner.p + AT_FROM));
+	to = by_number(s, load_be32(inner.p + AT_TO));
+	if (load_be64(inner.p + AT_SUM) != sum_of(inner.p) || !from || !to ||
+	    memcmp(inner.p + 12, from->inside.b, 4) != 0 ||
+	    memcmp(inner.p + 16, to->inside.b, 4) != 0 || checksum(inner.p, IP_LEN) != 0)
+		check_failed(s, at, from, "a packet was changed on its way");
+	*ret_to = to;
+	return from;
+}
+
+static void send_packet(struct machine *m, struct machine *to, uint64_t number, uint32_t kind)
+{
+	uint8_t p[INNER_LEN];
+
+	write_packet(p, m, to, number, kind);
+	plane_out(m, BYTES_OF(p));
+}
+
+void app_ask(struct machine *m)
+{
+	const struct range *pause = &m->s->sc->traffic;
+
+	heap_arm(&m->s->timers, &m->ask,
+		 mono_add(m->s->now.mono, (dur_t){ dice_in(&m->dice, pause) }));
+	if (!m->ike || m->leaving)
+		return;
+	m->s->counts.asked++;
+	send_packet(m, m->app.partner, ++m->app.asked, QUESTION);
+}
+
+/* False: it was here before.  What fell out of the window has been under way for hours. */
+static bool first_time(struct esp_window *w, uint64_t number)
+{
+	if (esp_window_test(w, number) != ESP_OK)
+		return false;
+	esp_window_set(w, number);
+	return true;
+}
+
+void app_input(struct machine *m, struct bytes inner)
+{
+	struct machine *to, *from = app_sender(m, inner, &to);
+	uint64_t number = load_be64(inner.p + AT_NUMBER);
+	bool question = load_be32(inner.p + AT_KIND) == QUESTION;
+
+	if (!from)
+		return; /* an error of the network */
+	if (to != m)
+		check_failed(m->s, m, from, "a packet for %s came out here", to->name);
+	if (from->app.partner != m && m->app.partner != from)
+		check_failed(m->s, m, from, "a packet that nobody sent");
+	if (!first_time(question ? &m->app.questions : &m->app.answers, number))
+		check_failed(m->s, m, from, "packet %llu came out twice",
+			     (unsigned long long)number);
+	if (question) {
+		send_packet(m, from, number, ANSWER);
+		return;
+	}
+	m->s->counts.answered++;
+	check_answered(m);
+}

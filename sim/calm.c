@@ -1,0 +1,260 @@
+/* What must hold when nothing has gone wrong for a while: both ends agree, and nothing is left over
+ * of what was. */
+#include "check.h"
+
+#include <stdlib.h>
+
+enum {
+	CHECK_S = 10,
+	/* On top of the bound of black holes: what SAs need that one end has given up and the other
+	 * does not know of, and then the pauses of a rekey that met another. */
+	QUIET_S = 300,
+	SAS_MAX = 8,
+	CHILDREN_MAX = 8,
+};
+
+struct child_view {
+	uint32_t in, out;
+	bool installed;
+};
+
+struct sa_view {
+	const struct machine *with;
+	uint64_t spi_i, spi_r;
+	bool initiator, established;
+	struct endpoint local, remote;
+	size_t n_children;
+	struct child_view child[CHILDREN_MAX];
+};
+
+struct view {
+	struct machine *m;
+	struct sa_view *sa;
+	size_t n, max;
+};
+
+/* ---- looking ------------------------------------------------------------------------------- */
+
+static bool view_child(void *ctx, const struct ike_child_info *info)
+{
+	struct sa_view *sa = ctx;
+
+	if (sa->n_children < CHILDREN_MAX)
+		sa->child[sa->n_children] =
+			(struct child_view){ info->spi_in, info->spi_out, info->installed };
+	sa->n_children++;
+	return true;
+}
+
+static bool view_sa(void *ctx, const struct ike_sa_info *info)
+{
+	struct view *v = ctx;
+	struct sa_view *sa = &v->sa[v->n];
+
+	if (v->n++ >= v->max)
+		return true;
+	*sa = (struct sa_view){
+		.with = sim_by_name(v->m->s, info->remote_id.data),
+		.spi_i = info->spi_i,
+		.spi_r = info->spi_r,
+		.initiator = info->initiator,
+		.established = info->established,
+		.local = info->local,
+		.remote = info->remote,
+	};
+	ike_each_child(v->m->ike, v->m->s->now, info, view_child, sa);
+	return true;
+}
+
+static int by_machine(const void *a, const void *b)
+{
+	const struct sa_view *x = a, *y = b;
+
+	return x->with < y->with ? -1 : x->with > y->with;
+}
+
+/* All SAs of a hub, in the order of the machines at their other ends. */
+static struct view hub_view(struct machine *hub)
+{
+	struct view v = { .m = hub };
+
+	if (!hub->ike)
+		return v;
+	v.max = ike_totals(hub->ike).sas + ike_totals(hub->ike).half_open + 1;
+	v.sa = sim_alloc(v.max * sizeof(*v.sa));
+	ike_each_sa(hub->ike, hub->s->now, view_sa, &v);
+	if (v.n > v.max)
+		check_failed(hub->s, hub, NULL, "more SAs than it says");
+	qsort(v.sa, v.n, sizeof(*v.sa), by_machine);
+	return v;
+}
+
+/* The SAs with that machine. */
+static const struct sa_view *with(const struct view *v, const struct machine *m, size_t *ret_n)
+{
+	size_t lo = 0, hi = v->n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (v->sa[mid].with < m)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (*ret_n = 0; lo + *ret_n < v->n && v->sa[lo + *ret_n].with == m; ++*ret_n)
+		continue;
+	return &v->sa[lo];
+}
+
+/* ---- agreement ----------------------------------------------------------------------------- */
+
+/* NULL, or what is not so. */
+static const char *differ(const struct sa_view *a, const struct sa_view *b)
+{
+	if (!a->established || !b->established)
+		return "one end is not up";
+	if (a->spi_i != b->spi_i || a->spi_r != b->spi_r)
+		return "they have other IKE SAs";
+	if (a->initiator == b->initiator)
+		return "both are the original initiator, or none is";
+	if (a->n_children != 1 || b->n_children != 1)
+		return "they do not have one child each";
+	if (a->child[0].in != b->child[0].out || a->child[0].out != b->child[0].in)
+		return "they have other children";
+	if (!a->child[0].installed || !b->child[0].installed)
+		return "a child is not installed";
+	if (!endpoint_eq(&a->local, &b->remote) || !endpoint_eq(&a->remote, &b->local))
+		return "they have other addresses";
+	return NULL;
+}
+
+static const char *disagreement(struct machine *site, const struct view *hubs)
+{
+	struct sa_view own[SAS_MAX];
+	struct view v = { .m = site, .sa = own, .max = SAS_MAX };
+	const struct sa_view *theirs = NULL;
+	size_t n_theirs = 0;
+
+	if (!site->ike)
+		return "it does not run";
+	ike_each_sa(site->ike, site->s->now, view_sa, &v);
+	if (v.n != 1)
+		return v.n ? "the site has several IKE SAs" : "the site has no IKE SA";
+	for (unsigned i = 0; i < site->s->sc->hubs; i++) {
+		size_t n;
+		const struct sa_view *sa = with(&hubs[i], site, &n);
+
+		n_theirs += n;
+		if (n && own[0].with == hubs[i].m)
+			theirs = sa;
+	}
+	if (n_theirs != 1 || !theirs)
+		return n_theirs ? "hubs have several IKE SAs with it"
+				: "no hub has an IKE SA with it";
+	return differ(&own[0], theirs);
+}
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+/* Tables that grew stay as they are, answers are kept for minutes, and paths and callers are
+ * remembered: a leak of a day is more than that. */
+static void check_memory(struct machine *m)
+{
+	if (!m->base_blocks) {
+		m->base_blocks = m->mem.live;
+		m->base_bytes = m->mem.live_bytes;
+	} else if (m->mem.live > m->base_blocks + m->base_blocks / 2 + 64 ||
+		   m->mem.live_bytes > m->base_bytes + m->base_bytes / 2 + 65536) {
+		check_failed(m->s, m, NULL, "%zu blocks, %zu bytes; in the first calm %zu, %zu",
+			     m->mem.live, m->mem.live_bytes, m->base_blocks, m->base_bytes);
+	}
+}
+
+static void check_hub(const struct machine *hub, const struct view *v)
+{
+	struct ike_totals t = ike_totals(hub->ike);
+
+	for (size_t i = 0; i < v->n; i++)
+		if (!v->sa[i].with)
+			check_failed(hub->s, hub, NULL, "an IKE SA with nobody");
+	if (t.half_open)
+		check_failed(hub->s, hub, NULL, "%zu half-open SAs", t.half_open);
+}
+
+/* ---- a calm -------------------------------------------------------------------------------- */
+
+void check_calm(struct sim *s)
+{
+	fault_end_all(s);
+	s->phase = PHASE_CALM;
+	s->calm_until = mono_add(s->now.mono, (dur_t){ s->bound.ns + dur_s(QUIET_S).ns });
+	for (unsigned i = 0; i < s->n; i++)
+		s->machine[i].settled = false;
+}
+
+static unsigned settle(struct sim *s, const struct view *hubs, bool last)
+{
+	unsigned missing = 0;
+
+	for (unsigned i = s->sc->hubs; i < s->n; i++) {
+		struct machine *m = &s->machine[i];
+		const char *what;
+
+		if (m->settled)
+			continue;
+		what = disagreement(m, hubs);
+		if (what && last)
+			check_failed(s, m, &s->machine[0], "%s, although all was calm for %lld s",
+				     what,
+				     (long long)((s->bound.ns + dur_s(QUIET_S).ns) / 1000000000));
+		m->settled = !what;
+		missing += !m->settled;
+	}
+	return missing;
+}
+
+static void look_for_agreement(struct sim *s)
+{
+	struct view hubs[SCENARIO_HUBS];
+	bool last = mono_before(s->calm_until, s->now.mono);
+	bool over;
+
+	for (unsigned i = 0; i < s->sc->hubs; i++)
+		hubs[i] = hub_view(&s->machine[i]);
+	over = settle(s, hubs, last) == 0;
+	for (unsigned i = 0; i < s->sc->hubs; i++) {
+		if (over)
+			check_hub(&s->machine[i], &hubs[i]);
+		mem_libc.free(NULL, hubs[i].sa);
+	}
+	if (!over)
+		return;
+	for (unsigned i = 0; i < s->n; i++)
+		check_memory(&s->machine[i]);
+	s->counts.checks++;
+	s->phase = PHASE_FAULTS;
+}
+
+void check_timer(struct sim *s)
+{
+	heap_arm(&s->timers, &s->check, mono_add(s->now.mono, dur_s(CHECK_S)));
+	for (unsigned i = s->sc->hubs; i < s->n; i++)
+		check_black_hole(&s->machine[i]);
+	if (s->phase == PHASE_CALM)
+		look_for_agreement(s);
+}
+
+void check_left(struct sim *s)
+{
+	for (unsigned i = 0; i < s->n; i++) {
+		struct machine *m = &s->machine[i];
+		struct ike_totals t = ike_totals(m->ike);
+
+		if (t.sas || t.half_open || t.children || m->children.count)
+			check_failed(s, m, NULL,
+				     "%zu SAs, %zu half-open ones, %zu children, %zu in "
+				     "the data plane after all said farewell",
+				     t.sas, t.half_open, t.children, m->children.count);
+	}
+}

@@ -1,0 +1,46 @@
+/*
+ * check.h - what must hold in every run.
+ *
+ * Always:
+ *	1  an ESP packet that a machine accepts was sealed by the machine that its engine takes the
+ *	   other end for, and its contents are what an application behind that end may send;
+ *	2  nothing is accepted twice: neither a packet of the wire nor one of an application;
+ *	3  nothing of an application can be read on the wire;
+ *	4  the two ends of a child have each other's keys and selectors;
+ *	5  an engine never reports a bug, and keeps the contract of ike.h;
+ *	6  a question between two sites is answered again, at the latest, scenario_bound() after
+ *	   they and their hub run and have working lines.
+ *
+ * In each calm, when scenario_bound() and what SAs need to go quietly has passed:
+ *	7  each site has one IKE SA with one hub, which has that one with it, and no other; one
+ *child in it, installed at both ends; nothing is half-open; 8  machines hold as much memory as in
+ *the first calm, give or take tables that grew; and in the end all say farewell, no SA is left
+ *anywhere, and all memory is given back.
+ */
+#pragma once
+
+#include "sim.h"
+
+/* Prints what, when, what happened last at these machines (NULL: none), how to see it again; ends
+ * the process. */
+__attribute__((noreturn, format(printf, 4, 5))) void check_failed(const struct sim *s,
+								  const struct machine *a,
+								  const struct machine *b,
+								  const char *fmt, ...);
+
+/* The way between a machine and the internet works, or does not, or is another one. */
+void check_line(struct machine *m);
+
+void check_child_added(struct machine *m, const struct dp_child *c);
+void check_child_gone(struct machine *m, dp_child_id id);
+/* `m` accepted that on a child: rules 1 and 2. */
+void check_accepted(struct machine *m, dp_child_id id, struct payload *p, struct bytes inner);
+void check_event(struct machine *m, const struct ike_event *e);
+void check_answered(struct machine *m);
+void check_black_hole(struct machine *m);
+
+void check_timer(struct sim *s);
+/* All trouble ends and none begins until everything has settled. */
+void check_calm(struct sim *s);
+/* Nothing is left anywhere. */
+void check_left(struct sim *s);

@@ -1,0 +1,417 @@
+/* An engine, its configuration, and its outputs carried out as the daemon would. */
+#include "check.h"
+
+#include <stdio.h>
+
+enum {
+	CA = 100,
+	SITE_KEYS = 1000, /* private key of site n: this and its number */
+	HUB_KEYS = 10,
+	DEADLINE_SPINS = 64,
+};
+
+/* ---- configuration ------------------------------------------------------------------------- */
+
+static void configure_host(struct test_conf *c, const struct scenario *sc)
+{
+	/* conf/schema.c has the same. */
+	c->conf.retransmit_timeout = sc->retransmit;
+	c->conf.retransmit_tries = sc->tries;
+	c->conf.half_open_cookie = 32;
+	c->conf.half_open_puzzle = 1024;
+	c->conf.half_open_max = 4096;
+	c->conf.half_open_prefix = 8;
+	c->conf.init_rate_cookie = 1000;
+	c->conf.puzzle_max = 18;
+	c->conf.puzzle_solve = 20;
+	c->conf.force_encap = true; /* as with dp/user */
+	c->conf.keys = false;
+}
+
+static void configure_network(struct ike_peer_conf *p, const struct scenario *sc)
+{
+	p->dpd_delay = sc->dpd;
+	p->keepalive = sc->keepalive;
+	p->life.child_soft = sc->rekey;
+	p->life.child_hard.ns = sc->rekey.ns / 10 * 11;
+	p->life.ike_soft = sc->ike_rekey;
+	p->life.ike_hard.ns = sc->ike_rekey.ns / 10 * 11;
+	p->life.reauth = sc->reauth;
+}
+
+static void hub_addresses(const struct sim *s, char *buf, size_t cap)
+{
+	struct text t = { buf, 0, cap };
+	char ip[IP_TEXT_MAX];
+
+	buf[0] = '\0';
+	for (unsigned i = 0; i < s->sc->hubs; i++)
+		text_fmt(&t, "%s%s", i ? " " : "", ip_text(&s->machine[i].address, ip));
+}
+
+static struct test_conf *hub_conf(const struct machine *m)
+{
+	struct test_conf *c = test_conf_new();
+	struct ike_peer_conf *p = test_conf_peer(c, PEER_ID, "corp", NULL, m->name, "%any", 0);
+
+	test_conf_cert_blocks(c, p, HUB_KEYS + (m->number & 0xff), CA, CA, "10.0.0.0/8");
+	p->role = IKE_ROLE_MEMBERS;
+	p->domain = p->ts_local = test_conf_ts(c, "10.0.0.0/8");
+	p->ts_remote = test_conf_ts(c, "0.0.0.0/0 ::/0");
+	configure_network(p, m->s->sc);
+	return c;
+}
+
+static struct test_conf *site_conf(const struct machine *m)
+{
+	struct test_conf *c = test_conf_new();
+	char hubs[SCENARIO_HUBS * IP_TEXT_MAX], prefix[PREFIX_TEXT_MAX];
+	struct prefix own = prefix_of(&m->inside, 24);
+	struct ike_peer_conf *p;
+
+	hub_addresses(m->s, hubs, sizeof(hubs));
+	p = test_conf_peer(c, PEER_ID, "corp", NULL, m->name, "%any", 0);
+	test_conf_addresses(c, p, hubs);
+	test_conf_cert_blocks(c, p, SITE_KEYS + m->number, CA, CA, prefix_text(&own, prefix));
+	p->role = IKE_ROLE_HUB;
+	p->start = IKE_START_UP;
+	p->domain = test_conf_ts(c, "10.0.0.0/8");
+	p->ts_local = test_conf_ts(c, prefix);
+	p->ts_remote = test_conf_ts(c, "0.0.0.0/0 ::/0");
+	configure_network(p, m->s->sc);
+	return c;
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+static struct ip ip4(unsigned a, unsigned b, unsigned c, unsigned d)
+{
+	const uint8_t raw[4] = { (uint8_t)a, (uint8_t)b, (uint8_t)c, (uint8_t)d };
+
+	return ip_from_raw(BYTES_OF(raw));
+}
+
+void machine_init(struct machine *m, struct sim *s, unsigned index)
+{
+	static const uint64_t key[2] = { 1, 2 };
+
+	m->s = s;
+	m->hub = index < s->sc->hubs;
+	m->number = m->hub ? HUB_NUMBERS + index : index - s->sc->hubs + 1;
+	if (m->hub)
+		snprintf(m->name, sizeof(m->name), "hub-%u.example", index + 1);
+	else
+		snprintf(m->name, sizeof(m->name), "site-%u.example", m->number);
+	m->inside = ip4(10, m->number >> 8, m->number & 0xff, 1);
+	m->dice = dice_of(s->seed, 2, index);
+	m->jobs = s->sc->jobs;
+	m->good = MONO_NEVER;
+	m->deadline.kind = T_ENGINE;
+	m->interval.kind = T_PLANE;
+	m->back.kind = T_RETURN;
+	m->ask.kind = T_APP;
+	list_init(&m->pending);
+	list_init(&m->ready);
+	map_init(&m->children, &mem_libc, key);
+	map_init(&m->spis, &mem_libc, key);
+	esp_window_init(&m->app.questions, ESP_WINDOW_MAX, true);
+	esp_window_init(&m->app.answers, ESP_WINDOW_MAX, true);
+	test_mem_init(&m->mem);
+	line_init(&m->line, s, index);
+	sim_set_address(s, m,
+			m->hub ? &(struct ip){ 4, { 192, 0, 2, (uint8_t)(index + 1) } }
+			       : &(struct ip){ 4,
+					       { 198, (uint8_t)(18 + (m->number >> 16)),
+						 (uint8_t)(m->number >> 8), (uint8_t)m->number } });
+}
+
+/* Hubs first: sites have their addresses in their configuration. */
+static void configure(struct machine *m)
+{
+	m->conf = m->hub ? hub_conf(m) : site_conf(m);
+	configure_host(m->conf, m->s->sc);
+}
+
+void machine_start(struct machine *m)
+{
+	uint64_t seed = m->s->seed * 1000003 + m->number * 1009 + m->starts++;
+	const uint64_t key[2] = { seed, ~seed };
+
+	if (!m->conf)
+		configure(m);
+	if (crypto_fake_new(&mem_libc, seed, &m->fake) != ST_OK)
+		check_failed(m->s, m, NULL, "no memory for the provider");
+	crypto_fake_qcd(m->fake, m->number);
+	m->crypto = crypto_fake_ops(m->fake);
+	plane_new(m);
+	if (ike_new(&m->mem.alloc, &m->crypto, key, &m->conf->conf, m->s->now, &m->ike) != ST_OK)
+		check_failed(m->s, m, NULL, "the engine does not start");
+	log_add(m, "starts", NULL, 0, 0);
+	check_line(m);
+	ike_network(m->ike, m->s->now, &m->address, 1);
+	machine_drain(m);
+}
+
+static void pending_free(struct pending *p)
+{
+	heap_disarm(&p->m->s->timers, &p->timer);
+	list_del(&p->link);
+	crypto_job_free(p->job);
+	mem_libc.free(NULL, p);
+}
+
+static void pending_free_all(struct list *l)
+{
+	list_for_each_safe(it, l)
+		pending_free(CONTAINER_OF(it, struct pending, link));
+}
+
+void machine_stop(struct machine *m)
+{
+	if (!m->ike)
+		return;
+	log_add(m, "stops", NULL, 0, 0);
+	ike_free(m->ike);
+	m->ike = NULL;
+	m->leaving = 0;
+	pending_free_all(&m->pending);
+	pending_free_all(&m->ready);
+	heap_disarm(&m->s->timers, &m->deadline);
+	heap_disarm(&m->s->timers, &m->back);
+	plane_free(m);
+	crypto_fake_free(m->fake);
+	m->fake = NULL;
+	while (m->children.count)
+		check_child_gone(m,
+				 CONTAINER_OF(map_any(&m->children), struct child_note, by_id)->id);
+	if (m->mem.live)
+		check_failed(m->s, m, NULL, "a leak of %zu blocks, %zu bytes; the oldest is %ld",
+			     m->mem.live, m->mem.live_bytes, test_mem_oldest(&m->mem));
+	check_line(m);
+}
+
+void machine_done(struct machine *m)
+{
+	machine_stop(m);
+	if (m->conf)
+		ike_conf_unref(&m->conf->conf);
+	map_done(&m->children);
+	map_done(&m->spis);
+}
+
+/* ---- outputs ------------------------------------------------------------------------------- */
+
+static struct pending *pending_new(struct machine *m, unsigned kind, uint64_t id)
+{
+	struct pending *p = sim_alloc(sizeof(*p));
+
+	p->timer.kind = T_ANSWER;
+	p->m = m;
+	p->kind = kind;
+	p->id = id;
+	list_add_tail(&m->ready, &p->link);
+	return p;
+}
+
+/* Answered later; at once without a delay. */
+static void delay(struct pending *p, dur_t d)
+{
+	if (d.ns <= 0)
+		return;
+	list_del(&p->link);
+	list_add_tail(&p->m->pending, &p->link);
+	heap_arm(&p->m->s->timers, &p->timer, mono_add(p->m->s->now.mono, d));
+}
+
+static void out_job(struct machine *m, const struct ike_out *o)
+{
+	struct pending *p = pending_new(m, PENDING_JOB, o->u.job.id);
+
+	p->job = o->u.job.job;
+	m->s->counts.jobs++;
+	if (m->jobs.hi)
+		delay(p, (dur_t){ dice_in(&m->dice, &m->jobs) });
+}
+
+static void cancel(struct list *l, uint64_t id)
+{
+	list_for_each_safe(it, l) {
+		struct pending *p = CONTAINER_OF(it, struct pending, link);
+
+		if (p->kind == PENDING_JOB && p->id == id)
+			pending_free(p);
+	}
+}
+
+static void out_resolve(struct machine *m, const struct ike_out *o)
+{
+	struct pending *p = pending_new(m, PENDING_NAME, o->u.resolve.id);
+
+	if (ip_parse(o->u.resolve.name, &p->name) != ST_OK)
+		p->name.family = 0;
+}
+
+void machine_report_later(struct machine *m, const struct dp_report *r)
+{
+	pending_new(m, PENDING_REPORT, 0)->report = *r;
+}
+
+/* What ike.h promises of SEND. */
+static void check_send(const struct machine *m, const struct ike_out *o)
+{
+	const struct ike_conf *c = &m->conf->conf;
+	uint16_t port = o->u.send.local.port;
+
+	if ((port != c->port && port != c->nat_port) || !o->u.send.remote.port ||
+	    o->u.send.local.ip.family != o->u.send.remote.ip.family)
+		check_failed(m->s, m, NULL, "a datagram from or to nowhere");
+	if (o->u.send.keepalive ? o->u.send.data.n != 0 : o->u.send.data.n == 0)
+		check_failed(m->s, m, NULL, "a datagram without sense");
+	if (!o->u.send.keepalive && o->u.send.marker != (port == c->nat_port))
+		check_failed(m->s, m, NULL, "a non-ESP marker on the wrong port");
+}
+
+static void out_send(struct machine *m, const struct ike_out *o)
+{
+	static const uint8_t keepalive = 0xff;
+	struct bytes data = o->u.send.keepalive ? bytes_of(&keepalive, 1) : o->u.send.data;
+
+	check_send(m, o);
+	if (!o->u.send.keepalive && data.n > 24)
+		log_add(m, "sends to", sim_by_address(m->s, &o->u.send.remote.ip),
+			(uint64_t)data.p[18] << 8 | data.p[19], load_be32(data.p + 20));
+	/* An address that is not there any more. */
+	if (!ip_eq(&o->u.send.local.ip, &m->address))
+		return;
+	net_send(m, &o->u.send.local, &o->u.send.remote, o->u.send.marker, false, data);
+}
+
+static void carry_out(struct machine *m, const struct ike_out *o)
+{
+	switch (o->kind) {
+	case IKE_OUT_SEND: out_send(m, o); break;
+	case IKE_OUT_DP: plane_submit(m, o->u.dp, pending_new(m, PENDING_DONE, o->u.dp->op)); break;
+	case IKE_OUT_JOB: out_job(m, o); break;
+	case IKE_OUT_CANCEL:
+		cancel(&m->ready, o->u.cancel);
+		cancel(&m->pending, o->u.cancel);
+		break;
+	case IKE_OUT_RESOLVE: out_resolve(m, o); break;
+	case IKE_OUT_EVENT: check_event(m, o->u.event); break;
+	case IKE_OUT_STORE:
+	case IKE_OUT_INNER:
+	case IKE_OUT_KEYS: check_failed(m->s, m, NULL, "an output that nobody asked for");
+	case IKE_OUT_TRACE:
+	case IKE_OUT_NONE: break;
+	}
+}
+
+/* ---- answers ------------------------------------------------------------------------------- */
+
+static void answer_job(struct machine *m, struct pending *p)
+{
+	struct crypto_result r;
+
+	crypto_fake_run(m->fake, p->job, &r);
+	ike_job_done(m->ike, m->s->now, p->id, &r);
+	crypto_result_done(&r);
+}
+
+static void answer_done(struct machine *m, const struct pending *p)
+{
+	struct dp_report r = { .kind = DP_REPORT_DONE };
+
+	r.u.done.op = p->id;
+	r.u.done.status = p->status;
+	r.u.done.counters = p->counters;
+	ike_dp(m->ike, m->s->now, &r);
+}
+
+static void answer_name(struct machine *m, const struct pending *p)
+{
+	const struct ike_address a = { p->name, m->address };
+
+	ike_resolved(m->ike, m->s->now, p->id, &a, p->name.family == m->address.family);
+}
+
+static void answer(struct pending *p)
+{
+	struct machine *m = p->m;
+
+	list_del(&p->link);
+	switch (p->kind) {
+	case PENDING_JOB: answer_job(m, p); break;
+	case PENDING_DONE: answer_done(m, p); break;
+	case PENDING_NAME: answer_name(m, p); break;
+	case PENDING_REPORT: ike_dp(m->ike, m->s->now, &p->report); break;
+	}
+	pending_free(p);
+}
+
+void machine_answer(struct pending *p)
+{
+	struct machine *m = p->m;
+
+	answer(p);
+	machine_drain(m);
+}
+
+static void drain_outputs(struct machine *m)
+{
+	struct ike_out o;
+
+	for (ike_next(m->ike, &o); o.kind != IKE_OUT_NONE; ike_next(m->ike, &o)) {
+		digest_output(&m->s->hash, m->name, &o);
+		carry_out(m, &o);
+	}
+}
+
+void machine_drain(struct machine *m)
+{
+	mono_t due;
+
+	drain_outputs(m);
+	while (!list_empty(&m->ready)) {
+		answer(CONTAINER_OF(m->ready.next, struct pending, link));
+		drain_outputs(m);
+	}
+	due = ike_deadline(m->ike);
+	if (due.ns == MONO_NEVER.ns)
+		heap_disarm(&m->s->timers, &m->deadline);
+	else if (!m->deadline.armed || m->deadline.due.ns != due.ns)
+		heap_arm(&m->s->timers, &m->deadline, due);
+}
+
+/* ---- inputs -------------------------------------------------------------------------------- */
+
+void machine_input(struct machine *m, const struct endpoint *local, const struct endpoint *remote,
+		   struct bytes data)
+{
+	const struct ike_datagram d = { .local = *local, .remote = *remote, .data = data };
+
+	if (data.n > 24)
+		log_add(m, "hears from", sim_by_address(m->s, &remote->ip),
+			(uint64_t)data.p[18] << 8 | data.p[19], load_be32(data.p + 20));
+	ike_input(m->ike, m->s->now, &d);
+	machine_drain(m);
+}
+
+void machine_deadline(struct machine *m)
+{
+	for (int i = 0; !mono_before(m->s->now.mono, ike_deadline(m->ike)); i++) {
+		if (i == DEADLINE_SPINS)
+			check_failed(m->s, m, NULL, "the deadline stays in the past");
+		ike_timer(m->ike, m->s->now);
+		machine_drain(m);
+	}
+	machine_drain(m);
+}
+
+void machine_command(struct machine *m, enum ike_cmd_kind kind)
+{
+	const struct ike_cmd cmd = { .kind = kind, .peer = PEER_ID };
+
+	if (ike_command(m->ike, m->s->now, &cmd) != ST_OK)
+		log_add(m, "refuses command", NULL, kind, 0);
+	machine_drain(m);
+}

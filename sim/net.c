@@ -1,0 +1,161 @@
+/* Lines: what one machine sends reaches another, later, twice, or not at all. */
+#include "check.h"
+
+enum {
+	LATE_MAX_MS = 80, /* what is reordered is so much later, at most */
+	HUB_RATE = 1250000000,
+	HEADERS = 28, /* IP and UDP */
+};
+
+void line_init(struct line *l, const struct sim *s, unsigned index)
+{
+	const struct scenario *sc = s->sc;
+
+	l->dice = dice_of(s->seed, 1, index);
+	if (index < sc->hubs) {
+		l->delay = dur_ms(1);
+		l->rate = HUB_RATE;
+		return;
+	}
+	l->delay.ns = dice_in(&l->dice, &sc->delay);
+	l->jitter.ns = dice_in(&l->dice, &sc->jitter);
+	l->loss = dice_in(&l->dice, &sc->loss);
+	l->duplicates = dice_in(&l->dice, &sc->duplicates);
+	l->reordering = dice_in(&l->dice, &sc->reordering);
+	l->rate = dice_in(&l->dice, &sc->bandwidth);
+}
+
+/* ---- datagrams ----------------------------------------------------------------------------- */
+
+static struct payload *payload_new(struct machine *from, bool marker, bool esp, struct bytes data)
+{
+	size_t head = marker ? 4 : 0;
+	struct payload *p = sim_alloc(sizeof(*p) + head + data.n);
+
+	p->refs = 1;
+	p->from = from;
+	p->esp = esp;
+	p->n = head + data.n;
+	if (data.n)
+		memcpy(p->data + head, data.p, data.n);
+	return p;
+}
+
+static void payload_unref(struct payload *p)
+{
+	if (--p->refs == 0)
+		mem_libc.free(NULL, p);
+}
+
+static void datagram_free(struct datagram *d)
+{
+	list_del(&d->link);
+	payload_unref(d->payload);
+	mem_libc.free(NULL, d);
+}
+
+static void post(struct sim *s, const struct endpoint *src, const struct endpoint *dst,
+		 struct payload *p, mono_t at)
+{
+	struct datagram *d = sim_alloc(sizeof(*d));
+
+	d->timer.kind = T_DATAGRAM;
+	d->src = *src;
+	d->dst = *dst;
+	d->payload = p;
+	p->refs++;
+	list_add_tail(&s->datagrams, &d->link);
+	heap_arm(&s->timers, &d->timer, at);
+}
+
+/* ---- a line -------------------------------------------------------------------------------- */
+
+/* When it is through a queue that is empty at `*free`; false: it does not fit. */
+static bool pass_queue(const struct sim *s, mono_t *free, int64_t rate, size_t n, mono_t *at)
+{
+	mono_t begin = mono_before(*at, *free) ? *free : *at;
+
+	if (mono_since(begin, *at).ns > s->sc->queue.ns)
+		return false;
+	*free = *at = mono_add(begin, (dur_t){ (int64_t)(n + HEADERS) * 1000000000 / rate });
+	return true;
+}
+
+/* One way along a line, up or down. */
+static bool pass(const struct sim *s, struct line *l, bool up, size_t n, mono_t *at)
+{
+	const struct range jitter = { 0, l->jitter.ns };
+	const struct range late = { 0, (int64_t)LATE_MAX_MS * 1000000 };
+
+	if (up ? l->mute : l->deaf)
+		return false;
+	if (!pass_queue(s, up ? &l->up_free : &l->down_free, l->rate, n, at))
+		return false;
+	if (dice_ppm(&l->dice, l->loss) || dice_ppm(&l->dice, l->more_loss))
+		return false;
+	*at = mono_add(*at, l->delay);
+	*at = mono_add(*at, (dur_t){ dice_in(&l->dice, &jitter) });
+	if (dice_ppm(&l->dice, l->reordering))
+		*at = mono_add(*at, (dur_t){ dice_in(&l->dice, &late) });
+	return true;
+}
+
+static void carry(struct sim *s, const struct endpoint *src, const struct endpoint *dst,
+		  struct payload *p)
+{
+	struct machine *to = sim_by_address(s, &dst->ip);
+	mono_t at = s->now.mono;
+
+	if (!to || !pass(s, &p->from->line, true, p->n, &at) ||
+	    !pass(s, &to->line, false, p->n, &at)) {
+		s->counts.lost++;
+		return;
+	}
+	post(s, src, dst, p, at);
+}
+
+void net_send(struct machine *from, const struct endpoint *src, const struct endpoint *dst,
+	      bool marker, bool esp, struct bytes data)
+{
+	struct sim *s = from->s;
+	struct payload *p = payload_new(from, marker, esp, data);
+
+	s->counts.datagrams++;
+	s->counts.bytes += p->n + HEADERS;
+	s->counts.esp += esp;
+	if (app_readable(bytes_of(p->data, p->n)))
+		check_failed(s, from, NULL, "something of an application leaves in clear");
+	carry(s, src, dst, p);
+	if (dice_ppm(&from->line.dice, from->line.duplicates))
+		carry(s, src, dst, p);
+	payload_unref(p);
+}
+
+void net_arrive(struct datagram *d)
+{
+	struct payload *p = d->payload;
+	struct machine *to = sim_by_address(p->from->s, &d->dst.ip);
+	struct bytes data = bytes_of(p->data, p->n);
+
+	if (!to || !to->ike || to->line.deaf || p->from->line.mute) {
+		p->from->s->counts.lost++;
+	} else if (d->dst.port != to->conf->conf.nat_port) {
+		machine_input(to, &d->dst, &d->src, data);
+	} else if (p->esp) {
+		plane_input(to, &d->dst, &d->src, p);
+	} else if (p->n > 4) {
+		/* RFC 3948 section 2.2; one byte alone is a keepalive */
+		machine_input(to, &d->dst, &d->src, bytes_of(data.p + 4, data.n - 4));
+	}
+	datagram_free(d);
+}
+
+void net_free(struct sim *s)
+{
+	list_for_each_safe(it, &s->datagrams) {
+		struct datagram *d = CONTAINER_OF(it, struct datagram, link);
+
+		heap_disarm(&s->timers, &d->timer);
+		datagram_free(d);
+	}
+}

@@ -1,0 +1,118 @@
+/* A machine's data plane: dp/fake, by the clock of the world. */
+#include "check.h"
+
+#include "wire/ip/wire_ip.h"
+
+void plane_new(struct machine *m)
+{
+	if (dp_fake_new(&mem_libc, &m->dp) != ST_OK)
+		check_failed(m->s, m, NULL, "no memory for the data plane");
+}
+
+void plane_free(struct machine *m)
+{
+	if (m->dp)
+		m->dp->ops->free(m->dp);
+	m->dp = NULL;
+	heap_disarm(&m->s->timers, &m->interval);
+}
+
+void plane_send(struct machine *m)
+{
+	struct dp_fake_packet *out = m->s->packet;
+
+	while (dp_fake_next_out(m->dp, out))
+		net_send(m, &out->local, &out->remote, false, true, bytes_of(out->data, out->n));
+}
+
+static void reports(struct machine *m, uint64_t op, struct pending *p)
+{
+	struct dp_report r;
+
+	while (m->dp->ops->report(m->dp, &r)) {
+		if (r.kind != DP_REPORT_DONE) {
+			machine_report_later(m, &r);
+			if (!m->interval.armed)
+				heap_arm(&m->s->timers, &m->interval,
+					 mono_add(m->s->now.mono, dur_ms(DP_ACQUIRE_INTERVAL_MS)));
+			continue;
+		}
+		if (!p || r.u.done.op != op)
+			check_failed(m->s, m, NULL, "an answer to no operation");
+		p->counters = r.u.done.counters;
+		p->status = r.u.done.status;
+	}
+}
+
+void plane_submit(struct machine *m, const struct dp_op *op, struct pending *p)
+{
+	enum status st = m->dp->ops->submit(m->dp, op);
+
+	if (st != ST_OK)
+		check_failed(m->s, m, NULL, "the data plane refuses an operation: %s",
+			     status_name(st));
+	dp_fake_forget(m->dp);
+	/* Packets that waited for this child, which may be gone by the end of these outputs. */
+	plane_send(m);
+	reports(m, op->op, p);
+	if (op->kind == DP_CHILD_ADD && p->status == ST_OK)
+		check_child_added(m, &op->u.child);
+	if (op->kind == DP_CHILD_DEL)
+		check_child_gone(m, op->u.id);
+}
+
+void plane_interval(struct machine *m)
+{
+	dp_fake_interval(m->dp);
+	reports(m, 0, NULL);
+	machine_drain(m);
+}
+
+void plane_out(struct machine *m, struct bytes inner)
+{
+	dp_fake_out(m->dp, inner);
+	plane_send(m);
+	reports(m, 0, NULL);
+	machine_drain(m);
+}
+
+/* As a router does (RFC 1812 section 5.2.1). */
+static void forward(struct machine *m, uint8_t *inner, size_t n)
+{
+	uint32_t sum = (uint32_t)load_be16(inner + 10) + 0x100;
+
+	if (inner[8] <= 1)
+		return;
+	inner[8]--;
+	store_be16(inner + 10, (uint16_t)(sum + (sum >> 16)));
+	dp_fake_out(m->dp, bytes_of(inner, n));
+}
+
+static bool is_ours(const struct machine *m, const uint8_t *inner)
+{
+	return memcmp(inner + 16, m->inside.b, 3) == 0;
+}
+
+void plane_input(struct machine *m, const struct endpoint *local, const struct endpoint *remote,
+		 struct payload *p)
+{
+	struct dp_fake_packet *in = m->s->packet;
+	uint8_t inner[INNER_LEN];
+
+	(void)dp_fake_in(m->dp, local, remote, bytes_of(p->data, p->n));
+	while (dp_fake_next_in(m->dp, in)) {
+		if (in->n != INNER_LEN)
+			check_failed(m->s, m, p->from, "a packet of %zu bytes came out", in->n);
+		memcpy(inner, in->data, in->n);
+		check_accepted(m, in->child, p, BYTES_OF(inner));
+		if (is_ours(m, inner))
+			app_input(m, BYTES_OF(inner));
+		else if (m->hub)
+			forward(m, inner, in->n);
+		else
+			check_failed(m->s, m, p->from, "a packet for somebody else came out");
+	}
+	plane_send(m);
+	reports(m, 0, NULL);
+	machine_drain(m);
+}

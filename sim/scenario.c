@@ -1,0 +1,410 @@
+#include "scenario.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ike/limits.h"
+
+/* ---- units --------------------------------------------------------------------------------- */
+
+enum unit {
+	U_TIME,
+	U_SHARE, /* parts of a million */
+	U_RATE, /* bytes in a second */
+	U_NUMBER,
+};
+
+struct unit_word {
+	enum unit unit;
+	const char *word;
+	int64_t factor;
+};
+
+/* Of one unit, largest first: as they are written. */
+static const struct unit_word unit_words[] = {
+	{ U_TIME, "d", 86400000000000 },
+	{ U_TIME, "h", 3600000000000 },
+	{ U_TIME, "m", 60000000000 },
+	{ U_TIME, "s", 1000000000 },
+	{ U_TIME, "ms", 1000000 },
+	{ U_TIME, "us", 1000 },
+	{ U_SHARE, "%", 10000 },
+	{ U_RATE, "Gbit", 125000000 },
+	{ U_RATE, "Mbit", 125000 },
+	{ U_RATE, "kbit", 125 },
+	{ U_NUMBER, "", 1 },
+};
+
+/* A number with at most three decimals, times 1000. */
+static bool thousandths(const char **at, const char *end, int64_t *ret)
+{
+	const char *p = *at;
+	int64_t v = 0;
+	int decimals = -1;
+
+	for (; p < end && ((*p >= '0' && *p <= '9') || (*p == '.' && decimals < 0)); p++) {
+		if (*p == '.') {
+			decimals = 0;
+			continue;
+		}
+		if (v > INT64_MAX / 100000 || decimals == 3)
+			return false;
+		v = v * 10 + (*p - '0');
+		decimals += decimals >= 0;
+	}
+	if (p == *at)
+		return false;
+	for (int i = decimals < 0 ? 0 : decimals; i < 3; i++)
+		v *= 10;
+	*at = p;
+	*ret = v;
+	return true;
+}
+
+static bool value(const char *word, size_t n, enum unit unit, int64_t *ret)
+{
+	const char *at = word;
+	int64_t v;
+
+	if (!thousandths(&at, word + n, &v))
+		return false;
+	if (v == 0 && at == word + n) {
+		*ret = 0;
+		return true;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(unit_words); i++) {
+		const struct unit_word *u = &unit_words[i];
+
+		if (u->unit != unit || strlen(u->word) != (size_t)(word + n - at) ||
+		    memcmp(u->word, at, strlen(u->word)) != 0)
+			continue;
+		if (u->factor < 1000 ? v % 1000 != 0 && v * u->factor % 1000 != 0
+				     : v > INT64_MAX / u->factor)
+			return false;
+		*ret = u->factor < 1000 ? v * u->factor / 1000 : v * (u->factor / 1000);
+		return true;
+	}
+	return false;
+}
+
+static bool range_of(const char *word, enum unit unit, struct range *ret)
+{
+	const char *dots = strstr(word, "..");
+	struct range r;
+
+	if (!value(word, dots ? (size_t)(dots - word) : strlen(word), unit, &r.lo))
+		return false;
+	r.hi = r.lo;
+	if (dots && !value(dots + 2, strlen(dots + 2), unit, &r.hi))
+		return false;
+	*ret = r;
+	return r.lo <= r.hi;
+}
+
+static void value_text(struct text *t, enum unit unit, int64_t v)
+{
+	if (v == 0) {
+		text_add(t, "0");
+		return;
+	}
+	/* The largest unit in which it has no decimals, else the last one. */
+	for (size_t i = 0; i < ARRAY_LEN(unit_words); i++) {
+		const struct unit_word *u = &unit_words[i];
+
+		if (u->unit != unit)
+			continue;
+		if (v % u->factor == 0) {
+			text_fmt(t, "%lld%s", (long long)(v / u->factor), u->word);
+			return;
+		}
+		if (unit == U_SHARE) {
+			text_fmt(t, "%lld.%04lld%%", (long long)(v / u->factor),
+				 (long long)(v % u->factor));
+			return;
+		}
+	}
+	text_fmt(t, "%lld", (long long)v);
+}
+
+static void range_text(struct text *t, enum unit unit, const struct range *r)
+{
+	value_text(t, unit, r->lo);
+	if (r->hi == r->lo)
+		return;
+	text_add(t, "..");
+	value_text(t, unit, r->hi);
+}
+
+/* ---- what a line may say ------------------------------------------------------------------- */
+
+enum shape {
+	S_RANGE,
+	S_DUR, /* also an int64_t */
+	S_UNSIGNED,
+};
+
+static const struct setting {
+	const char *word;
+	enum shape shape;
+	enum unit unit;
+	size_t offset;
+	int64_t max;
+} settings[] = {
+#define AT(member) offsetof(struct scenario, member)
+	{ "hubs", S_UNSIGNED, U_NUMBER, AT(hubs), SCENARIO_HUBS },
+	{ "sites", S_UNSIGNED, U_NUMBER, AT(sites), SCENARIO_SITES },
+	{ "lasts", S_DUR, U_TIME, AT(lasts), 0 },
+	{ "delay", S_RANGE, U_TIME, AT(delay), 0 },
+	{ "jitter", S_RANGE, U_TIME, AT(jitter), 0 },
+	{ "loss", S_RANGE, U_SHARE, AT(loss), 1000000 },
+	{ "duplicates", S_RANGE, U_SHARE, AT(duplicates), 1000000 },
+	{ "reordering", S_RANGE, U_SHARE, AT(reordering), 1000000 },
+	{ "bandwidth", S_RANGE, U_RATE, AT(bandwidth), 0 },
+	{ "queue", S_DUR, U_TIME, AT(queue), 0 },
+	{ "jobs", S_RANGE, U_TIME, AT(jobs), 0 },
+	{ "dpd", S_DUR, U_TIME, AT(dpd), 0 },
+	{ "keepalive", S_DUR, U_TIME, AT(keepalive), 0 },
+	{ "retransmit", S_DUR, U_TIME, AT(retransmit), 0 },
+	{ "tries", S_UNSIGNED, U_NUMBER, AT(tries), 20 },
+	{ "rekey", S_DUR, U_TIME, AT(rekey), 0 },
+	{ "ike-rekey", S_DUR, U_TIME, AT(ike_rekey), 0 },
+	{ "reauth", S_DUR, U_TIME, AT(reauth), 0 },
+	{ "traffic", S_RANGE, U_TIME, AT(traffic), 0 },
+	{ "bound", S_DUR, U_TIME, AT(bound), 0 },
+#undef AT
+};
+
+static const struct act_word {
+	const char *word;
+	bool span; /* `for` */
+	bool by;
+	enum unit unit; /* of `by` */
+} act_words[ACTS] = {
+	[ACT_CUT] = { "cut", true, false, U_TIME },
+	[ACT_DEAFEN] = { "deafen", true, false, U_TIME },
+	[ACT_MUTE] = { "mute", true, false, U_TIME },
+	[ACT_LOSE] = { "lose", true, true, U_SHARE },
+	[ACT_CRASH] = { "crash", true, false, U_TIME },
+	[ACT_RESTART] = { "restart", true, false, U_TIME },
+	[ACT_SLOW] = { "slow", true, true, U_TIME },
+	[ACT_CALM] = { "calm", false, false, U_TIME },
+};
+
+static const char *const whom_words[WHOMS] = {
+	[WHOM_SITE] = "site", [WHOM_SITES] = "sites", [WHOM_HUB] = "hub",
+	[WHOM_HUBS] = "hubs", [WHOM_ANY] = "any",     [WHOM_ALL] = "all",
+};
+
+void scenario_init(struct scenario *sc)
+{
+	/* conf/schema.c has the same defaults. */
+	*sc = (struct scenario){
+		.name = "unnamed",
+		.hubs = 1,
+		.delay = { 5000000, 40000000 },
+		.bandwidth = { 1250000, 125000000 },
+		.queue = dur_ms(200),
+		.dpd = dur_s(30),
+		.keepalive = dur_s(20),
+		.retransmit = dur_s(2),
+		.tries = 6,
+		.rekey = dur_s(3600),
+		.ike_rekey = dur_s(4 * 3600),
+		.traffic = { 10000000000, 30000000000 },
+	};
+}
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+enum { WORDS_MAX = 12, WORD_MAX = 48 };
+
+struct line {
+	char word[WORDS_MAX][WORD_MAX];
+	unsigned n, at;
+};
+
+static bool split(const char *p, const char *end, struct line *ret)
+{
+	*ret = (struct line){ 0 };
+	while (p < end && *p != '#') {
+		size_t n = 0;
+
+		if (*p == ' ' || *p == '\t' || *p == '\r') {
+			p++;
+			continue;
+		}
+		while (p + n < end && !strchr(" \t\r#", p[n]))
+			n++;
+		if (ret->n == WORDS_MAX || n >= WORD_MAX)
+			return false;
+		memcpy(ret->word[ret->n++], p, n);
+		p += n;
+	}
+	return true;
+}
+
+static const char *next(struct line *l)
+{
+	return l->at < l->n ? l->word[l->at++] : "";
+}
+
+static bool read_setting(struct line *l, const struct setting *s, struct scenario *sc)
+{
+	uint8_t *to = (uint8_t *)sc + s->offset;
+	struct range r;
+
+	if (!range_of(next(l), s->unit, &r) || (s->max && r.hi > s->max))
+		return false;
+	if (s->shape != S_RANGE && r.lo != r.hi)
+		return false;
+	if (s->shape == S_RANGE)
+		*(struct range *)(void *)to = r;
+	else if (s->shape == S_DUR)
+		((dur_t *)(void *)to)->ns = r.lo;
+	else
+		*(unsigned *)(void *)to = (unsigned)r.lo;
+	return true;
+}
+
+static bool read_act(struct line *l, struct fault *f)
+{
+	const char *word = next(l);
+
+	for (f->act = 0; f->act < ACTS; f->act++)
+		if (strcmp(act_words[f->act].word, word) == 0)
+			break;
+	if (f->act == ACTS || f->act == ACT_CALM)
+		return f->act == ACT_CALM;
+	word = next(l);
+	for (f->whom = 0; f->whom < WHOMS; f->whom++)
+		if (strcmp(whom_words[f->whom], word) == 0)
+			return true;
+	return false;
+}
+
+static bool read_fault(struct line *l, bool once, struct scenario *sc)
+{
+	struct fault f = { .once = once };
+	struct range period;
+	bool span = false, by = false;
+
+	if (!range_of(next(l), U_TIME, &period) || period.lo != period.hi || !read_act(l, &f))
+		return false;
+	f.period.ns = period.lo;
+	if (!once && period.lo <= 0)
+		return false;
+	while (l->at < l->n) {
+		const char *word = next(l);
+
+		if (strcmp(word, "for") == 0 && !span)
+			span = range_of(next(l), U_TIME, &f.span);
+		else if (strcmp(word, "by") == 0 && !by)
+			by = range_of(next(l), act_words[f.act].unit, &f.by);
+		else
+			return false;
+	}
+	if (span != act_words[f.act].span || by != act_words[f.act].by ||
+	    sc->n_faults == SCENARIO_FAULTS)
+		return false;
+	sc->fault[sc->n_faults++] = f;
+	return true;
+}
+
+static bool read_line(struct line *l, struct scenario *sc)
+{
+	const char *word = next(l);
+
+	if (strcmp(word, "every") == 0 || strcmp(word, "at") == 0)
+		return read_fault(l, word[0] == 'a', sc);
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+		if (strcmp(settings[i].word, word) == 0)
+			return read_setting(l, &settings[i], sc);
+	return false;
+}
+
+enum status scenario_parse(const char *text, struct text *why, struct scenario *sc)
+{
+	unsigned number = 1;
+
+	for (const char *p = text; *p; number++) {
+		const char *end = strchr(p, '\n') ? strchr(p, '\n') : p + strlen(p);
+		struct line l;
+
+		if (!split(p, end, &l) || (l.n && (!read_line(&l, sc) || l.at != l.n))) {
+			text_fmt(why, "line %u: not understood: %.*s", number, (int)(end - p), p);
+			return ST_INVAL;
+		}
+		p = *end ? end + 1 : end;
+	}
+	if (sc->sites && sc->hubs && sc->lasts.ns > 0)
+		return ST_OK;
+	text_add(why, "it needs `hubs`, `sites` and `lasts`");
+	return ST_INVAL;
+}
+
+/* ---- writing ------------------------------------------------------------------------------- */
+
+void scenario_fault_text(const struct fault *f, struct text *t)
+{
+	const struct act_word *a = &act_words[f->act];
+
+	text_add(t, f->once ? "at " : "every ");
+	value_text(t, U_TIME, f->period.ns);
+	text_fmt(t, " %s", a->word);
+	if (f->act != ACT_CALM)
+		text_fmt(t, " %s", whom_words[f->whom]);
+	if (a->by) {
+		text_add(t, " by ");
+		range_text(t, a->unit, &f->by);
+	}
+	if (a->span) {
+		text_add(t, " for ");
+		range_text(t, U_TIME, &f->span);
+	}
+	text_add(t, "\n");
+}
+
+void scenario_text(const struct scenario *sc, struct text *t)
+{
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+		const struct setting *s = &settings[i];
+		const uint8_t *from = (const uint8_t *)sc + s->offset;
+		struct range r;
+
+		if (s->shape == S_RANGE)
+			r = *(const struct range *)(const void *)from;
+		else if (s->shape == S_DUR)
+			r.lo = r.hi = ((const dur_t *)(const void *)from)->ns;
+		else
+			r.lo = r.hi = *(const unsigned *)(const void *)from;
+		if (r.hi == 0)
+			continue;
+		text_fmt(t, "%s ", s->word);
+		range_text(t, s->unit, &r);
+		text_add(t, "\n");
+	}
+	for (unsigned i = 0; i < sc->n_faults; i++)
+		scenario_fault_text(&sc->fault[i], t);
+}
+
+/* ---- the bound ----------------------------------------------------------------------------- */
+
+/*
+ * The worst that the timers of the engine add up to, one after the other: a request goes out that
+ * is still under way when the network heals, the peer counts as dead after all its retransmissions,
+ * and the pause before the next attempt is the longest there is.  Then the other end has to come to
+ * the same conclusion.  Losses while all is well cost a retransmission or two on top.
+ */
+dur_t scenario_bound(const struct scenario *sc)
+{
+	int64_t wait = sc->retransmit.ns, sum = 0;
+
+	if (sc->bound.ns)
+		return sc->bound;
+	for (unsigned i = 0; i <= sc->tries; i++) {
+		sum += wait;
+		wait = wait / 10 * 18;
+	}
+	return (dur_t){ sc->dpd.ns + sum + (int64_t)IKE_RETRY_LAST_S * 1250000000 +
+			3 * (sc->traffic.hi + sc->jobs.hi + sc->retransmit.ns * 3) };
+}

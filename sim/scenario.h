@@ -1,0 +1,95 @@
+/*
+ * scenario.h - what happens in a run of the simulator, as text and as values.
+ *
+ * A scenario is a short text: one thing a line, `#` begins a comment; docs/simulator.md has all
+ * words.  What is not said has the default of the daemon, or that of a good network.
+ *
+ *	sites   200                     # around one hub
+ *	lasts   24h
+ *	delay   5ms..60ms               # each way; each line draws its own
+ *	loss    0.1%
+ *	traffic 20s..40s                # each site asks its partner, through the hub, and is
+ *answered
+ *
+ *	every 5m  cut    site  for 5s..3m
+ *	every 8h  crash  hub   for 5s..60s
+ *	at 12h    crash  sites for 10m
+ */
+#pragma once
+
+#include "base/base.h"
+
+/* Both ends included: nanoseconds, parts of a million, bytes in a second, or plain numbers. */
+struct range {
+	int64_t lo, hi;
+};
+
+enum act {
+	ACT_CUT, /* nothing gets through on its line */
+	ACT_DEAFEN, /* nothing gets to it */
+	ACT_MUTE, /* nothing that it sends gets anywhere */
+	ACT_LOSE, /* so much is lost on its line */
+	ACT_CRASH, /* it forgets everything but what its disk has, and is gone for the time */
+	ACT_RESTART, /* the same after an orderly farewell */
+	ACT_SLOW, /* its slow cryptography takes that long */
+	ACT_CALM, /* nothing new happens, all trouble is over; in the end everything must be well */
+	ACTS,
+};
+
+enum whom {
+	WHOM_SITE, /* one, drawn each time */
+	WHOM_SITES, /* all */
+	WHOM_HUB, /* one */
+	WHOM_HUBS,
+	WHOM_ANY, /* one of all */
+	WHOM_ALL,
+	WHOMS,
+};
+
+struct fault {
+	bool once; /* at `period`; else each time after half to one and a half of it */
+	dur_t period;
+	enum act act;
+	enum whom whom;
+	struct range span; /* for how long */
+	struct range by;
+};
+
+enum {
+	SCENARIO_FAULTS = 48,
+	SCENARIO_SITES = 20000,
+	SCENARIO_HUBS = 4,
+};
+
+struct scenario {
+	char name[64];
+	unsigned hubs, sites;
+	dur_t lasts;
+	/* lines */
+	struct range delay, jitter; /* one way */
+	struct range loss, duplicates, reordering; /* parts of a million */
+	struct range bandwidth; /* bytes in a second */
+	dur_t queue; /* what waits longer is dropped */
+	/* machines */
+	struct range jobs; /* time that slow cryptography takes */
+	dur_t dpd, keepalive;
+	dur_t retransmit;
+	unsigned tries;
+	dur_t rekey, ike_rekey, reauth;
+	struct range traffic; /* pause between questions of one site; hi 0: none */
+	dur_t bound; /* of a black hole; 0: by the timers of the machines */
+	struct fault fault[SCENARIO_FAULTS];
+	unsigned n_faults;
+};
+
+/* Without sites and time. */
+void scenario_init(struct scenario *sc);
+/* ST_INVAL: `why` says which line and what about it. */
+MUST enum status scenario_parse(const char *text, struct text *why, struct scenario *sc);
+/* The text that is read as this one. */
+void scenario_text(const struct scenario *sc, struct text *t);
+/* One line of it. */
+void scenario_fault_text(const struct fault *f, struct text *t);
+
+/* How long two machines may fail to reach each other once everything between them works. */
+dur_t scenario_bound(const struct scenario *sc);

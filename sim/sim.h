@@ -1,0 +1,303 @@
+/*
+ * sim.h - hundreds to thousands of IKE engines in one process, on a virtual network and clock.
+ *
+ * A `machine` is a hub or a site: the real engine (ike.h) with the fake provider, the data plane
+ * of tests (dp/fake, real ESP), a disk, applications, and a line to the internet.  Time is a heap
+ *of timers; nothing else moves.  All randomness comes from the seed, drawn from dice of their own
+ *for each line, machine and fault, so that taking a fault out of a scenario leaves the others as
+ * they were.  No pointer, no reading of a clock and no floating point decides anything: equal
+ * scenario and seed, equal run, and `hash` has every output of every engine.
+ *
+ *	scenario.c	what happens, as text
+ *	world.c		begin, loop and end of a run
+ *	machine.c	an engine, and its outputs carried out as the daemon would
+ *	plane.c		its data plane; a hub forwards as its kernel does
+ *	apps.c		questions and answers between sites, in numbered packets
+ *	net.c		lines: delay, jitter, loss, copies, reordering, bandwidth, queues
+ *	fault.c		what goes wrong, when and for how long
+ *	check.c		what must hold, always and when all is calm
+ *	log.c		what happened last at each machine
+ *
+ * What must hold is listed in check.h.
+ */
+#pragma once
+
+#include "crypto/fake/crypto_fake.h"
+#include "dp/fake/dp_fake.h"
+#include "harness/conf.h"
+#include "harness/digest.h"
+#include "harness/mem.h"
+#include "ike/ike.h"
+#include "scenario.h"
+
+/* ---- chance -------------------------------------------------------------------------------- */
+
+struct dice {
+	uint64_t state;
+};
+
+struct dice dice_of(uint64_t seed, uint64_t what, uint64_t which);
+uint64_t dice_roll(struct dice *d);
+/* 0 to n - 1 */
+uint64_t dice_below(struct dice *d, uint64_t n);
+int64_t dice_in(struct dice *d, const struct range *r);
+/* With a chance of `ppm` in a million. */
+bool dice_ppm(struct dice *d, int64_t ppm);
+
+/* ---- timers -------------------------------------------------------------------------------- */
+
+enum timer_kind {
+	T_ENGINE, /* machine.deadline */
+	T_PLANE, /* machine.interval */
+	T_APP, /* machine.ask */
+	T_ANSWER, /* a pending */
+	T_DATAGRAM,
+	T_FAULT, /* begins */
+	T_TROUBLE, /* ends */
+	T_RETURN, /* machine.back: it starts again */
+	T_CHECK,
+};
+
+/* ---- the network --------------------------------------------------------------------------- */
+
+/* What is on the wire; copies share it. */
+struct payload {
+	unsigned refs;
+	struct machine *from;
+	bool esp;
+	bool taken; /* its receiver accepted it once */
+	size_t n;
+	uint8_t data[]; /* of the UDP datagram */
+};
+
+struct datagram {
+	struct timer timer;
+	struct list link; /* of all under way */
+	struct endpoint src, dst;
+	struct payload *payload;
+};
+
+/* One machine's way to the internet. */
+struct line {
+	struct dice dice;
+	dur_t delay, jitter;
+	int64_t loss, duplicates, reordering; /* parts of a million */
+	int64_t rate; /* bytes in a second */
+	mono_t up_free, down_free; /* when its queues are empty */
+	/* Troubles in force; several may be at once. */
+	unsigned deaf, mute;
+	int64_t more_loss;
+};
+
+/* ---- machines ------------------------------------------------------------------------------ */
+
+enum {
+	LOG_LINES = 40,
+	LOG_TEXT = 120,
+	PEER_ID = 1, /* of the network, in everybody's configuration */
+	HUB_NUMBERS = 0xff00, /* 10.255.0.0/24 is the first hub's own */
+};
+
+struct log_line {
+	mono_t at;
+	const char *what; /* a constant; %s is `with`, the numbers are a and b */
+	const struct machine *with;
+	uint64_t a, b;
+	char text[LOG_TEXT]; /* of an event */
+};
+
+/* An output that wants an answer. */
+struct pending {
+	struct timer timer;
+	struct list link; /* machine.pending */
+	struct machine *m;
+	enum {
+		PENDING_JOB,
+		PENDING_DONE,
+		PENDING_NAME,
+		PENDING_REPORT,
+	} kind;
+	uint64_t id;
+	struct crypto_job *job;
+	enum status status;
+	struct dp_counters counters;
+	struct ip name;
+	struct dp_report report;
+};
+
+/* A child that was installed in a machine's data plane, and that is not deleted yet. */
+struct child_note {
+	struct map_node by_id, by_spi;
+	dp_child_id id;
+	dp_peer_id peer;
+	struct machine *with; /* whom the engine takes the other end for; NULL: not known yet */
+	uint32_t spi_in, spi_out;
+	uint64_t key_in, key_out; /* digests */
+	uint64_t ts_local, ts_remote;
+};
+
+/* Who a machine talks to. */
+struct app {
+	struct machine *partner;
+	uint64_t asked; /* number of the last question */
+	mono_t answered; /* when the last answer came */
+	struct esp_window questions; /* of the machine whose partner we are: seen */
+	struct esp_window answers; /* seen */
+};
+
+struct machine {
+	struct sim *s;
+	unsigned number; /* of sites from 1 on, of hubs from HUB_NUMBERS on */
+	bool hub;
+	char name[24]; /* its identity */
+	struct map_node by_address;
+	struct ip address;
+	struct ip inside; /* where its applications are */
+	struct line line;
+	struct dice dice;
+	/* the host */
+	struct test_conf *conf;
+	struct test_mem mem;
+	struct crypto_fake *fake;
+	struct crypto crypto;
+	struct ike *ike;
+	struct dp *dp;
+	unsigned starts; /* since the beginning: another seed each time */
+	struct timer deadline, interval, back;
+	struct list pending, ready;
+	struct map children, spis; /* of child_note */
+	unsigned down; /* troubles that keep it from running */
+	unsigned leaving; /* an orderly farewell is under way */
+	struct range jobs; /* time they take now */
+	unsigned slow;
+	/* applications */
+	struct timer ask;
+	struct app app;
+	/* check.c */
+	mono_t good; /* it runs and its line works since then; MONO_NEVER: it does not */
+	bool settled; /* agreed with its hub in this calm */
+	size_t base_blocks, base_bytes; /* memory when all was calm first */
+	struct log_line log[LOG_LINES];
+	unsigned logged;
+};
+
+/* ---- the world ----------------------------------------------------------------------------- */
+
+struct trouble {
+	struct timer timer;
+	struct list link; /* sim.troubles */
+	const struct fault *fault;
+	struct machine *m;
+	int64_t by;
+};
+
+struct planned {
+	struct timer timer;
+	struct sim *s;
+	const struct fault *fault;
+	struct dice dice;
+};
+
+struct sim_counts {
+	uint64_t events, datagrams, bytes, lost, esp, jobs;
+	uint64_t asked, answered, late;
+	uint64_t faults, checks, sas;
+};
+
+struct sim {
+	const struct scenario *sc;
+	uint64_t seed;
+	const char *replay; /* how this run is made again */
+	bool verbose;
+	struct now now;
+	struct heap timers;
+	struct machine *machine; /* hubs first */
+	unsigned n;
+	struct map addresses;
+	struct list datagrams, troubles;
+	struct planned planned[SCENARIO_FAULTS];
+	dur_t bound;
+	enum {
+		PHASE_FAULTS, /* as the scenario has it */
+		PHASE_CALM, /* until everything has settled */
+		PHASE_LEAVING, /* all sites say farewell */
+	} phase;
+	mono_t calm_until; /* it must have settled by then */
+	unsigned unsettled;
+	struct timer check;
+	struct dp_fake_packet *packet; /* room for one */
+	uint64_t hash;
+	struct sim_counts counts;
+};
+
+/* The world begins at 1000 s of monotonic time; the wall clock is that of the harness. */
+#define SIM_BEGIN ((mono_t){ 1000000000000 })
+#define SIM_WALL 1700000000
+
+void *sim_alloc(size_t n);
+
+/* world.c: one run from the beginning to the end, which ends the process if anything is wrong. */
+struct sim_counts sim_run(const struct scenario *sc, uint64_t seed, const char *replay,
+			  bool verbose, uint64_t *ret_hash);
+struct machine *sim_by_address(const struct sim *s, const struct ip *ip);
+/* Of that identity; NULL: nobody's. */
+struct machine *sim_by_name(const struct sim *s, struct bytes name);
+void sim_no_address(struct sim *s, struct machine *m);
+void sim_set_address(struct sim *s, struct machine *m, const struct ip *ip);
+
+/* machine.c */
+void machine_init(struct machine *m, struct sim *s, unsigned index);
+void machine_done(struct machine *m);
+void machine_start(struct machine *m);
+/* It loses everything that it had not stored. */
+void machine_stop(struct machine *m);
+void machine_input(struct machine *m, const struct endpoint *local, const struct endpoint *remote,
+		   struct bytes data);
+void machine_report_later(struct machine *m, const struct dp_report *r);
+void machine_command(struct machine *m, enum ike_cmd_kind kind);
+void machine_deadline(struct machine *m);
+void machine_answer(struct pending *p);
+/* Carries out whatever the engine wants, and looks at the clock anew. */
+void machine_drain(struct machine *m);
+
+/* plane.c */
+void plane_new(struct machine *m);
+void plane_free(struct machine *m);
+void plane_submit(struct machine *m, const struct dp_op *op, struct pending *p);
+void plane_send(struct machine *m);
+void plane_input(struct machine *m, const struct endpoint *local, const struct endpoint *remote,
+		 struct payload *p);
+void plane_interval(struct machine *m);
+/* A packet from its applications. */
+void plane_out(struct machine *m, struct bytes inner);
+
+/* apps.c */
+enum { INNER_LEN = 20 + 8 + 40 };
+void app_ask(struct machine *m);
+void app_input(struct machine *m, struct bytes inner);
+/* Whose applications sent it, as its contents say; ends the run if it was changed on the way. */
+struct machine *app_sender(const struct machine *at, struct bytes inner, struct machine **ret_to);
+/* Whether something of an application can be read in these bytes. */
+bool app_readable(struct bytes b);
+
+/* net.c */
+void line_init(struct line *l, const struct sim *s, unsigned index);
+void net_send(struct machine *from, const struct endpoint *src, const struct endpoint *dst,
+	      bool marker, bool esp, struct bytes data);
+void net_arrive(struct datagram *d);
+void net_free(struct sim *s);
+
+/* fault.c */
+void fault_plan(struct sim *s);
+void fault_begin(struct planned *p);
+void fault_end(struct trouble *t);
+/* Everything is mended. */
+void fault_end_all(struct sim *s);
+void fault_back(struct machine *m);
+
+/* log.c: printed only when something is wrong */
+void log_add(struct machine *m, const char *what, const struct machine *with, uint64_t a,
+	     uint64_t b);
+void log_event(struct machine *m, const struct ike_event *e);
+void log_text(struct machine *m, const char *what, const char *text);
+void log_print(const struct machine *m);

@@ -1,0 +1,233 @@
+/* A run from the beginning to the end. */
+#include "check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void *sim_alloc(size_t n)
+{
+	void *p = mem_libc.alloc(NULL, n);
+
+	if (!p) {
+		fputs("sim: out of memory\n", stderr);
+		abort();
+	}
+	return p;
+}
+
+/* ---- chance -------------------------------------------------------------------------------- */
+
+/* SplitMix64 (Steele, Lea, Flood 2014). */
+uint64_t dice_roll(struct dice *d)
+{
+	uint64_t z = d->state += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	return z ^ z >> 31;
+}
+
+struct dice dice_of(uint64_t seed, uint64_t what, uint64_t which)
+{
+	uint8_t in[16];
+	const uint64_t key[2] = { seed, 0x64696365 };
+
+	store_be64(in, what);
+	store_be64(in + 8, which);
+	return (struct dice){ siphash(key, BYTES_OF(in)) };
+}
+
+uint64_t dice_below(struct dice *d, uint64_t n)
+{
+	return n ? dice_roll(d) % n : 0;
+}
+
+int64_t dice_in(struct dice *d, const struct range *r)
+{
+	return r->lo + (int64_t)dice_below(d, (uint64_t)(r->hi - r->lo) + 1);
+}
+
+bool dice_ppm(struct dice *d, int64_t ppm)
+{
+	return ppm > 0 && dice_below(d, 1000000) < (uint64_t)ppm;
+}
+
+/* ---- who is where -------------------------------------------------------------------------- */
+
+static bool at_address(const struct map_node *n, const void *key)
+{
+	return ip_eq(&CONTAINER_OF(n, const struct machine, by_address)->address, key);
+}
+
+static uint64_t address_hash(const struct sim *s, const struct ip *ip)
+{
+	return map_hash(&s->addresses, ip_raw(ip));
+}
+
+struct machine *sim_by_address(const struct sim *s, const struct ip *ip)
+{
+	struct map_node *n = map_find(&s->addresses, address_hash(s, ip), at_address, ip);
+
+	return n ? CONTAINER_OF(n, struct machine, by_address) : NULL;
+}
+
+void sim_set_address(struct sim *s, struct machine *m, const struct ip *ip)
+{
+	if (m->address.family)
+		map_remove(&s->addresses, &m->by_address);
+	m->address = *ip;
+	if (ip->family)
+		map_insert(&s->addresses, &m->by_address, address_hash(s, ip));
+}
+
+struct machine *sim_by_name(const struct sim *s, struct bytes name)
+{
+	unsigned number = 0;
+	size_t i = 0;
+
+	while (i < name.n && name.p[i] != '-')
+		i++;
+	for (i++; i < name.n && name.p[i] >= '0' && name.p[i] <= '9'; i++)
+		number = number * 10 + (unsigned)(name.p[i] - '0');
+	if (number && name.n > 4 && memcmp(name.p, "hub-", 4) == 0 && number <= s->sc->hubs)
+		return &s->machine[number - 1];
+	if (number && name.n > 5 && memcmp(name.p, "site-", 5) == 0 && number <= s->sc->sites)
+		return &s->machine[s->sc->hubs + number - 1];
+	return NULL;
+}
+
+/* ---- the loop ------------------------------------------------------------------------------ */
+
+#define OWNER(t, type, member) CONTAINER_OF(t, struct type, member)
+
+static void serve(struct sim *s, struct timer *t)
+{
+	switch ((enum timer_kind)t->kind) {
+	case T_ENGINE: machine_deadline(OWNER(t, machine, deadline)); break;
+	case T_PLANE: plane_interval(OWNER(t, machine, interval)); break;
+	case T_APP: app_ask(OWNER(t, machine, ask)); break;
+	case T_ANSWER: machine_answer(OWNER(t, pending, timer)); break;
+	case T_DATAGRAM: net_arrive(OWNER(t, datagram, timer)); break;
+	case T_FAULT: fault_begin(OWNER(t, planned, timer)); break;
+	case T_TROUBLE: fault_end(OWNER(t, trouble, timer)); break;
+	case T_RETURN: fault_back(OWNER(t, machine, back)); break;
+	case T_CHECK: check_timer(s); break;
+	}
+}
+
+static void set_time(struct sim *s, mono_t t)
+{
+	s->now.mono = t;
+	s->now.wall.s = SIM_WALL + (t.ns - SIM_BEGIN.ns) / 1000000000;
+}
+
+/* One event; false: none is left before that time. */
+static bool step(struct sim *s, mono_t until)
+{
+	mono_t t = heap_next_due(&s->timers);
+
+	if (mono_before(until, t))
+		return false;
+	if (mono_before(s->now.mono, t))
+		set_time(s, t);
+	serve(s, heap_pop_due(&s->timers, s->now.mono));
+	s->counts.events++;
+	return true;
+}
+
+static void run_until_calm(struct sim *s)
+{
+	check_calm(s);
+	while (s->phase == PHASE_CALM)
+		if (!step(s, MONO_NEVER))
+			check_failed(s, NULL, NULL, "nobody waits for anything any more");
+}
+
+static void run_until(struct sim *s, mono_t until)
+{
+	while (step(s, until))
+		continue;
+	set_time(s, until);
+}
+
+/* ---- beginning and end --------------------------------------------------------------------- */
+
+static struct sim *sim_new(const struct scenario *sc, uint64_t seed)
+{
+	static const uint64_t key[2] = { 3, 4 };
+	struct sim *s = sim_alloc(sizeof(*s));
+
+	s->sc = sc;
+	s->seed = seed;
+	s->n = sc->hubs + sc->sites;
+	s->machine = sim_alloc(s->n * sizeof(*s->machine));
+	s->packet = sim_alloc(sizeof(*s->packet));
+	s->now = (struct now){ .mono = SIM_BEGIN, .wall = { SIM_WALL }, .wall_ok = true };
+	s->bound = scenario_bound(sc);
+	s->check.kind = T_CHECK;
+	list_init(&s->datagrams);
+	list_init(&s->troubles);
+	map_init(&s->addresses, &mem_libc, key);
+	return s;
+}
+
+static void sim_free(struct sim *s)
+{
+	net_free(s);
+	for (unsigned i = 0; i < s->n; i++)
+		machine_done(&s->machine[i]);
+	map_done(&s->addresses);
+	mem_libc.free(NULL, s->packet);
+	mem_libc.free(NULL, s->machine);
+	mem_libc.free(NULL, s);
+}
+
+static void find_partners(struct sim *s)
+{
+	struct machine *site = s->machine + s->sc->hubs;
+
+	for (unsigned i = 0; i < s->sc->sites; i++) {
+		/* With one site alone, its hub. */
+		site[i].app.partner =
+			s->sc->sites == 1 ? s->machine : &site[(i + 1) % s->sc->sites];
+		if (s->sc->traffic.hi)
+			app_ask(&site[i]);
+	}
+}
+
+static void farewell(struct sim *s)
+{
+	s->phase = PHASE_LEAVING;
+	for (unsigned i = s->sc->hubs; i < s->n; i++) {
+		heap_disarm(&s->timers, &s->machine[i].ask);
+		s->machine[i].leaving = 1;
+		machine_command(&s->machine[i], IKE_CMD_SHUTDOWN);
+	}
+	run_until(s, mono_add(s->now.mono, s->bound));
+	check_left(s);
+}
+
+struct sim_counts sim_run(const struct scenario *sc, uint64_t seed, const char *replay,
+			  bool verbose, uint64_t *ret_hash)
+{
+	struct sim *s = sim_new(sc, seed);
+	struct sim_counts counts;
+
+	s->replay = replay;
+	s->verbose = verbose;
+	for (unsigned i = 0; i < s->n; i++)
+		machine_init(&s->machine[i], s, i);
+	for (unsigned i = 0; i < s->n; i++)
+		machine_start(&s->machine[i]);
+	find_partners(s);
+	check_timer(s);
+	run_until_calm(s);
+	fault_plan(s);
+	run_until(s, mono_add(SIM_BEGIN, sc->lasts));
+	run_until_calm(s);
+	farewell(s);
+	counts = s->counts;
+	*ret_hash = s->hash;
+	sim_free(s);
+	return counts;
+}
