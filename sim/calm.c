@@ -171,15 +171,15 @@ static void check_memory(struct machine *m)
 	}
 }
 
-static void check_hub(const struct machine *hub, const struct view *v)
+/* Of a hub: NULL, or what is left over. */
+static const char *left_over(const struct machine *hub, const struct view *v)
 {
-	struct ike_totals t = ike_totals(hub->ike);
-
+	if (!hub->ike)
+		return "it does not run";
 	for (size_t i = 0; i < v->n; i++)
 		if (!v->sa[i].with)
-			check_failed(hub->s, hub, NULL, "an IKE SA with nobody");
-	if (t.half_open)
-		check_failed(hub->s, hub, NULL, "%zu half-open SAs", t.half_open);
+			return "an IKE SA with nobody";
+	return ike_totals(hub->ike).half_open ? "half-open SAs" : NULL;
 }
 
 /* ---- a calm -------------------------------------------------------------------------------- */
@@ -193,41 +193,44 @@ void check_calm(struct sim *s)
 		s->machine[i].settled = false;
 }
 
-static unsigned settle(struct sim *s, const struct view *hubs, bool last)
+/* It is so, or will be before the calm has to be over. */
+static bool settled(struct machine *m, const char *what)
 {
-	unsigned missing = 0;
+	struct sim *s = m->s;
 
-	for (unsigned i = s->sc->hubs; i < s->n; i++) {
+	if (what && mono_before(s->calm_until, s->now.mono))
+		check_failed(s, m, m->hub ? NULL : &s->machine[0],
+			     "%s, although all was calm for %lld s", what,
+			     (long long)((s->bound.ns + dur_s(QUIET_S).ns) / 1000000000));
+	return !what;
+}
+
+/* Sites that agreed once in this calm are not asked again: by then they may have begun to rekey. */
+static bool all_settled(struct sim *s, const struct view *hubs)
+{
+	bool all = true;
+
+	for (unsigned i = 0; i < s->n; i++) {
 		struct machine *m = &s->machine[i];
-		const char *what;
 
-		if (m->settled)
-			continue;
-		what = disagreement(m, hubs);
-		if (what && last)
-			check_failed(s, m, &s->machine[0], "%s, although all was calm for %lld s",
-				     what,
-				     (long long)((s->bound.ns + dur_s(QUIET_S).ns) / 1000000000));
-		m->settled = !what;
-		missing += !m->settled;
+		if (!m->settled)
+			m->settled =
+				settled(m, m->hub ? left_over(m, &hubs[i]) : disagreement(m, hubs));
+		all &= m->settled;
 	}
-	return missing;
+	return all;
 }
 
 static void look_for_agreement(struct sim *s)
 {
 	struct view hubs[SCENARIO_HUBS];
-	bool last = mono_before(s->calm_until, s->now.mono);
 	bool over;
 
 	for (unsigned i = 0; i < s->sc->hubs; i++)
 		hubs[i] = hub_view(&s->machine[i]);
-	over = settle(s, hubs, last) == 0;
-	for (unsigned i = 0; i < s->sc->hubs; i++) {
-		if (over)
-			check_hub(&s->machine[i], &hubs[i]);
+	over = all_settled(s, hubs);
+	for (unsigned i = 0; i < s->sc->hubs; i++)
 		mem_libc.free(NULL, hubs[i].sa);
-	}
 	if (!over)
 		return;
 	for (unsigned i = 0; i < s->n; i++)

@@ -207,7 +207,7 @@ void check_accepted(struct machine *m, dp_child_id id, struct payload *p, struct
 static bool is_good(const struct machine *m)
 {
 	return m->ike && !m->leaving && !m->line.deaf && !m->line.mute && !m->line.more_loss &&
-	       !m->slow;
+	       !m->slow && !m->moving;
 }
 
 void check_line(struct machine *m)

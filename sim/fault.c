@@ -63,6 +63,10 @@ static void begin(struct trouble *t)
 		m->slow++;
 		m->jobs = (struct range){ t->by, t->by };
 		break;
+	case ACT_MOVE:
+		if (m->moving++ == 0)
+			machine_move(m, false);
+		break;
 	case ACT_CALM:
 	case ACTS: break;
 	}
@@ -89,6 +93,10 @@ static void end(struct trouble *t)
 	case ACT_SLOW:
 		if (--m->slow == 0)
 			m->jobs = m->s->sc->jobs;
+		break;
+	case ACT_MOVE:
+		if (--m->moving == 0)
+			machine_move(m, true);
 		break;
 	case ACT_CALM:
 	case ACTS: break;

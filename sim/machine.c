@@ -32,6 +32,9 @@ static void configure_network(struct ike_peer_conf *p, const struct scenario *sc
 {
 	p->dpd_delay = sc->dpd;
 	p->keepalive = sc->keepalive;
+	p->mobike = sc->mobike;
+	p->nats_allowed = true;
+	p->return_routability = IKE_ROUTABILITY_BEFORE;
 	p->life.child_soft = sc->rekey;
 	p->life.child_hard.ns = sc->rekey.ns / 10 * 11;
 	p->life.ike_soft = sc->ike_rekey;
@@ -91,9 +94,16 @@ static struct ip ip4(unsigned a, unsigned b, unsigned c, unsigned d)
 	return ip_from_raw(BYTES_OF(raw));
 }
 
+/* So many addresses are a site's own, one after the other. */
+static struct ip site_address(unsigned number, unsigned nth)
+{
+	return ip4(11 + nth % 64, number >> 16, number >> 8 & 0xff, number & 0xff);
+}
+
 void machine_init(struct machine *m, struct sim *s, unsigned index)
 {
 	static const uint64_t key[2] = { 1, 2 };
+	struct ip at;
 
 	m->s = s;
 	m->hub = index < s->sc->hubs;
@@ -108,6 +118,7 @@ void machine_init(struct machine *m, struct sim *s, unsigned index)
 	m->good = MONO_NEVER;
 	m->deadline.kind = T_ENGINE;
 	m->interval.kind = T_PLANE;
+	m->silence.kind = T_SILENCE;
 	m->back.kind = T_RETURN;
 	m->ask.kind = T_APP;
 	list_init(&m->pending);
@@ -118,11 +129,8 @@ void machine_init(struct machine *m, struct sim *s, unsigned index)
 	esp_window_init(&m->app.answers, ESP_WINDOW_MAX, true);
 	test_mem_init(&m->mem);
 	line_init(&m->line, s, index);
-	sim_set_address(s, m,
-			m->hub ? &(struct ip){ 4, { 192, 0, 2, (uint8_t)(index + 1) } }
-			       : &(struct ip){ 4,
-					       { 198, (uint8_t)(18 + (m->number >> 16)),
-						 (uint8_t)(m->number >> 8), (uint8_t)m->number } });
+	at = m->hub ? ip4(192, 0, 2, index + 1) : site_address(m->number, 0);
+	sim_set_address(s, m, &at);
 }
 
 /* Hubs first: sites have their addresses in their configuration. */
@@ -130,6 +138,12 @@ static void configure(struct machine *m)
 {
 	m->conf = m->hub ? hub_conf(m) : site_conf(m);
 	configure_host(m->conf, m->s->sc);
+}
+
+static void tell_network(struct machine *m)
+{
+	ike_network(m->ike, m->s->now, &m->address, m->address.family != 0);
+	machine_drain(m);
 }
 
 void machine_start(struct machine *m)
@@ -148,8 +162,19 @@ void machine_start(struct machine *m)
 		check_failed(m->s, m, NULL, "the engine does not start");
 	log_add(m, "starts", NULL, 0, 0);
 	check_line(m);
-	ike_network(m->ike, m->s->now, &m->address, 1);
-	machine_drain(m);
+	tell_network(m);
+}
+
+void machine_move(struct machine *m, bool somewhere)
+{
+	struct ip none = { 0 }, next;
+
+	if (somewhere)
+		next = site_address(m->number, ++m->moves);
+	sim_set_address(m->s, m, somewhere ? &next : &none);
+	log_add(m, "has another address", NULL, m->moves, somewhere);
+	if (m->ike)
+		tell_network(m);
 }
 
 static void pending_free(struct pending *p)

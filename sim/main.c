@@ -1,45 +1,92 @@
 /*
- * warren-sim - runs scenarios (docs/simulator.md).
+ * warren-sim - runs scenarios; docs/simulator.md.
  *
- *	warren-sim [-v] [--seed N] SCENARIO
+ *	warren-sim [-v] [--seed N] [--twice] SCENARIO
+ *	warren-sim --seeds A..B SCENARIO	one after the other, each in a process of its own
+ *	warren-sim --list FILE			lines of a seed and a scenario
+ *	warren-sim --print --seed N random	what is drawn
+ *
+ * SCENARIO is a file, the name of one of sim/scenarios, or `random`: a small world drawn from the
+ * seed.  With several runs the output is TAP; of a random world that fails, what still fails with
+ * less in it is printed as a scenario.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "sim.h"
 
 enum { TEXT_MAX = 65536 };
 
+struct options {
+	const char *program;
+	bool verbose, twice, print;
+	uint64_t first, last; /* seeds */
+	bool many;
+	const char *list;
+	const char *scenario;
+};
+
 static void usage(void)
 {
-	fputs("usage: warren-sim [-v] [--seed N] SCENARIO\n", stderr);
+	fputs("usage: warren-sim [-v] [--print] [--twice] [--seed N] SCENARIO\n"
+	      "       warren-sim --seeds A..B SCENARIO\n"
+	      "       warren-sim --list FILE\n",
+	      stderr);
 	exit(2);
 }
 
-static void read_scenario(const char *path, struct scenario *sc)
-{
-	static char text[TEXT_MAX];
-	char buf[256];
-	struct text why = TEXT_OF(buf);
-	FILE *f = fopen(path, "r");
-	size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
-	const char *slash = strrchr(path, '/');
+/* ---- scenarios ----------------------------------------------------------------------------- */
 
-	if (!f || n == sizeof(text) - 1) {
-		fprintf(stderr, "warren-sim: cannot read %s\n", path);
+static void read_text(const char *path, char text[TEXT_MAX])
+{
+	FILE *f = fopen(path, "r");
+	size_t n = f ? fread(text, 1, TEXT_MAX - 1, f) : 0;
+
+	if (!f || n == TEXT_MAX - 1) {
+		fprintf(stderr, "warren-sim: cannot read %s: %s\n", path, strerror(errno));
 		exit(2);
 	}
 	fclose(f);
 	text[n] = '\0';
+}
+
+static void load(const char *name, uint64_t seed, struct scenario *sc)
+{
+	static char text[TEXT_MAX];
+	const char *slash = strrchr(name, '/');
+	char path[4096], buf[256];
+	struct text why = TEXT_OF(buf);
+
+	if (strcmp(name, "random") == 0) {
+		random_scenario(seed, sc);
+		return;
+	}
+	snprintf(path, sizeof(path), slash ? "%s" : SIM_SCENARIOS "/%s.sim", name);
+	read_text(path, text);
 	scenario_init(sc);
-	snprintf(sc->name, sizeof(sc->name), "%s", slash ? slash + 1 : path);
+	snprintf(sc->name, sizeof(sc->name), "%.60s", slash ? slash + 1 : name);
 	if (scenario_parse(text, &why, sc) != ST_OK) {
 		fprintf(stderr, "%s: %s\n", path, buf);
 		exit(2);
 	}
 }
+
+static void print(FILE *to, const struct scenario *sc)
+{
+	static char buf[TEXT_MAX];
+	struct text t = TEXT_OF(buf);
+
+	scenario_text(sc, &t);
+	fputs(buf, to);
+}
+
+/* ---- one run ------------------------------------------------------------------------------- */
 
 static void report(const struct scenario *sc, const struct sim_counts *c, uint64_t seed,
 		   uint64_t hash, double seconds)
@@ -54,31 +101,203 @@ static void report(const struct scenario *sc, const struct sim_counts *c, uint64
 	       (unsigned long long)c->answered, (unsigned long long)c->asked);
 }
 
-int main(int argc, char **argv)
+static uint64_t run(const struct options *o, const struct scenario *sc, const char *name,
+		    uint64_t seed)
 {
-	static struct scenario sc;
 	struct sim_counts counts;
-	uint64_t seed = 1, hash;
-	bool verbose = false;
-	char replay[512];
-	clock_t began;
-	int i = 1;
+	clock_t began = clock();
+	uint64_t hash;
+	char replay[4096];
 
-	for (; i < argc && argv[i][0] == '-'; i++) {
-		if (strcmp(argv[i], "-v") == 0)
-			verbose = true;
-		else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
-			seed = strtoull(argv[++i], NULL, 10);
+	snprintf(replay, sizeof(replay), "%s --seed %llu %s", o->program, (unsigned long long)seed,
+		 name);
+	counts = sim_run(sc, seed, replay, o->verbose, &hash);
+	report(sc, &counts, seed, hash, (double)(clock() - began) / CLOCKS_PER_SEC);
+	return hash;
+}
+
+static void single(const struct options *o)
+{
+	struct scenario sc;
+	uint64_t hash;
+
+	load(o->scenario, o->first, &sc);
+	if (o->print) {
+		print(stdout, &sc);
+		return;
+	}
+	hash = run(o, &sc, o->scenario, o->first);
+	if (o->twice && run(o, &sc, o->scenario, o->first) != hash) {
+		fputs("warren-sim: two runs are not the same\n", stderr);
+		exit(1);
+	}
+}
+
+/* ---- many ---------------------------------------------------------------------------------- */
+
+/* In a process of its own; false: it failed. */
+static bool apart(const struct options *o, const struct scenario *sc, const char *name,
+		  uint64_t seed, bool quiet)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		int null = quiet ? open("/dev/null", O_WRONLY) : -1;
+
+		if (null >= 0) {
+			dup2(null, 1);
+			dup2(null, 2);
+		}
+		fputs("# ", stdout);
+		run(o, sc, name, seed);
+		exit(0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+		perror("warren-sim");
+		exit(2);
+	}
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* What is left fails as well. */
+static void shrink(const struct options *o, struct scenario *sc, const char *name, uint64_t seed)
+{
+	for (unsigned i = 0; i < sc->n_faults;) {
+		struct scenario less = *sc;
+
+		less.n_faults--;
+		memmove(&less.fault[i], &less.fault[i + 1],
+			(less.n_faults - i) * sizeof(less.fault[0]));
+		if (apart(o, &less, name, seed, true))
+			i++;
+		else
+			*sc = less;
+	}
+	for (unsigned sites = 1; sites < sc->sites; sites++) {
+		struct scenario less = *sc;
+
+		less.sites = sites;
+		if (apart(o, &less, name, seed, true))
+			continue;
+		*sc = less;
+		break;
+	}
+	fprintf(stderr, "\nthis fails as well, with seed %llu:\n", (unsigned long long)seed);
+	print(stderr, sc);
+}
+
+static bool one_of(const struct options *o, const char *name, uint64_t seed, unsigned number)
+{
+	struct scenario sc;
+	bool good;
+
+	load(name, seed, &sc);
+	good = apart(o, &sc, name, seed, false);
+	printf("%sok %u - %s seed %llu\n", good ? "" : "not ", number, name,
+	       (unsigned long long)seed);
+	if (!good && strcmp(name, "random") == 0)
+		shrink(o, &sc, name, seed);
+	return good;
+}
+
+static bool seeds(const struct options *o)
+{
+	unsigned number = 0;
+	bool good = true;
+
+	for (uint64_t seed = o->first; seed <= o->last; seed++)
+		good &= one_of(o, o->scenario, seed, ++number);
+	printf("1..%u\n", number);
+	return good;
+}
+
+static bool listed(const struct options *o)
+{
+	static char text[TEXT_MAX];
+	unsigned number = 0;
+	bool good = true;
+	char *save = NULL;
+
+	read_text(o->list, text);
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		unsigned long long seed;
+		char name[256];
+
+		line[strcspn(line, "#")] = '\0';
+		if (sscanf(line, "%llu %255s", &seed, name) == 2)
+			good &= one_of(o, name, seed, ++number);
+	}
+	printf("1..%u\n", number);
+	return good;
+}
+
+/* ---- the command line ---------------------------------------------------------------------- */
+
+static uint64_t number(const char *word, const char **end)
+{
+	char *stop;
+	uint64_t v = strtoull(word, &stop, 10);
+
+	if (stop == word || *word == '-')
+		usage();
+	*end = stop;
+	return v;
+}
+
+static void read_seeds(struct options *o, const char *word)
+{
+	const char *end;
+
+	o->many = true;
+	o->first = number(word, &end);
+	if (strncmp(end, "..", 2) != 0)
+		usage();
+	o->last = number(end + 2, &end);
+	if (*end)
+		usage();
+}
+
+static void read_options(struct options *o, int argc, char **argv)
+{
+	const char *end;
+
+	*o = (struct options){ .program = argv[0], .first = 1 };
+	for (int i = 1; i < argc; i++) {
+		const char *word = argv[i];
+
+		if (strcmp(word, "-v") == 0)
+			o->verbose = true;
+		else if (strcmp(word, "--twice") == 0)
+			o->twice = true;
+		else if (strcmp(word, "--print") == 0)
+			o->print = true;
+		else if (strcmp(word, "--seed") == 0 && i + 1 < argc)
+			o->first = number(argv[++i], &end);
+		else if (strcmp(word, "--seeds") == 0 && i + 1 < argc)
+			read_seeds(o, argv[++i]);
+		else if (strcmp(word, "--list") == 0 && i + 1 < argc)
+			o->list = argv[++i];
+		else if (word[0] != '-' && !o->scenario)
+			o->scenario = word;
 		else
 			usage();
 	}
-	if (i + 1 != argc)
+	if (!o->list == !o->scenario)
 		usage();
-	read_scenario(argv[i], &sc);
-	snprintf(replay, sizeof(replay), "%s --seed %llu %s", argv[0], (unsigned long long)seed,
-		 argv[i]);
-	began = clock();
-	counts = sim_run(&sc, seed, replay, verbose, &hash);
-	report(&sc, &counts, seed, hash, (double)(clock() - began) / CLOCKS_PER_SEC);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+
+	read_options(&o, argc, argv);
+	if (o.list)
+		return !listed(&o);
+	if (o.many)
+		return !seeds(&o);
+	single(&o);
 	return 0;
 }

@@ -15,14 +15,25 @@ void plane_free(struct machine *m)
 		m->dp->ops->free(m->dp);
 	m->dp = NULL;
 	heap_disarm(&m->s->timers, &m->interval);
+	heap_disarm(&m->s->timers, &m->silence);
+}
+
+/* Looked for not before it may be so: a look walks all peers. */
+static void watch_silence(struct machine *m)
+{
+	if (!m->silence.armed)
+		heap_arm(&m->s->timers, &m->silence,
+			 mono_add(m->s->now.mono, dur_ms(DP_SILENCE_MS)));
 }
 
 void plane_send(struct machine *m)
 {
 	struct dp_fake_packet *out = m->s->packet;
 
-	while (dp_fake_next_out(m->dp, out))
+	while (dp_fake_next_out(m->dp, out)) {
+		watch_silence(m);
 		net_send(m, &out->local, &out->remote, false, true, bytes_of(out->data, out->n));
+	}
 }
 
 static void reports(struct machine *m, uint64_t op, struct pending *p)
@@ -46,8 +57,10 @@ static void reports(struct machine *m, uint64_t op, struct pending *p)
 
 void plane_submit(struct machine *m, const struct dp_op *op, struct pending *p)
 {
-	enum status st = m->dp->ops->submit(m->dp, op);
+	enum status st;
 
+	dp_fake_time(m->dp, m->s->now.mono);
+	st = m->dp->ops->submit(m->dp, op);
 	if (st != ST_OK)
 		check_failed(m->s, m, NULL, "the data plane refuses an operation: %s",
 			     status_name(st));
@@ -61,6 +74,19 @@ void plane_submit(struct machine *m, const struct dp_op *op, struct pending *p)
 		check_child_gone(m, op->u.id);
 }
 
+void plane_silence(struct machine *m)
+{
+	mono_t due;
+
+	dp_fake_time(m->dp, m->s->now.mono);
+	dp_fake_look(m->dp);
+	due = dp_fake_deadline(m->dp);
+	if (due.ns != MONO_NEVER.ns)
+		heap_arm(&m->s->timers, &m->silence, due);
+	reports(m, 0, NULL);
+	machine_drain(m);
+}
+
 void plane_interval(struct machine *m)
 {
 	dp_fake_interval(m->dp);
@@ -70,6 +96,7 @@ void plane_interval(struct machine *m)
 
 void plane_out(struct machine *m, struct bytes inner)
 {
+	dp_fake_time(m->dp, m->s->now.mono);
 	dp_fake_out(m->dp, inner);
 	plane_send(m);
 	reports(m, 0, NULL);
@@ -99,6 +126,7 @@ void plane_input(struct machine *m, const struct endpoint *local, const struct e
 	struct dp_fake_packet *in = m->s->packet;
 	uint8_t inner[INNER_LEN];
 
+	dp_fake_time(m->dp, m->s->now.mono);
 	(void)dp_fake_in(m->dp, local, remote, bytes_of(p->data, p->n));
 	while (dp_fake_next_in(m->dp, in)) {
 		if (in->n != INNER_LEN)

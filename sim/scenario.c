@@ -169,6 +169,7 @@ static const struct setting {
 	{ "rekey", S_DUR, U_TIME, AT(rekey), 0 },
 	{ "ike-rekey", S_DUR, U_TIME, AT(ike_rekey), 0 },
 	{ "reauth", S_DUR, U_TIME, AT(reauth), 0 },
+	{ "mobike", S_UNSIGNED, U_NUMBER, AT(mobike), 1 },
 	{ "traffic", S_RANGE, U_TIME, AT(traffic), 0 },
 	{ "bound", S_DUR, U_TIME, AT(bound), 0 },
 #undef AT
@@ -187,6 +188,7 @@ static const struct act_word {
 	[ACT_CRASH] = { "crash", true, false, U_TIME },
 	[ACT_RESTART] = { "restart", true, false, U_TIME },
 	[ACT_SLOW] = { "slow", true, true, U_TIME },
+	[ACT_MOVE] = { "move", true, false, U_TIME },
 	[ACT_CALM] = { "calm", false, false, U_TIME },
 };
 
@@ -210,6 +212,7 @@ void scenario_init(struct scenario *sc)
 		.tries = 6,
 		.rekey = dur_s(3600),
 		.ike_rekey = dur_s(4 * 3600),
+		.mobike = 1,
 		.traffic = { 10000000000, 30000000000 },
 	};
 }

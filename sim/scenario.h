@@ -32,6 +32,7 @@ enum act {
 	ACT_CRASH, /* it forgets everything but what its disk has, and is gone for the time */
 	ACT_RESTART, /* the same after an orderly farewell */
 	ACT_SLOW, /* its slow cryptography takes that long */
+	ACT_MOVE, /* it has no address for the time, and then another one */
 	ACT_CALM, /* nothing new happens, all trouble is over; in the end everything must be well */
 	ACTS,
 };
@@ -76,6 +77,7 @@ struct scenario {
 	dur_t retransmit;
 	unsigned tries;
 	dur_t rekey, ike_rekey, reauth;
+	unsigned mobike; /* 0: no */
 	struct range traffic; /* pause between questions of one site; hi 0: none */
 	dur_t bound; /* of a black hole; 0: by the timers of the machines */
 	struct fault fault[SCENARIO_FAULTS];

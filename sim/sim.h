@@ -49,6 +49,7 @@ bool dice_ppm(struct dice *d, int64_t ppm);
 enum timer_kind {
 	T_ENGINE, /* machine.deadline */
 	T_PLANE, /* machine.interval */
+	T_SILENCE, /* machine.silence */
 	T_APP, /* machine.ask */
 	T_ANSWER, /* a pending */
 	T_DATAGRAM,
@@ -163,10 +164,12 @@ struct machine {
 	struct ike *ike;
 	struct dp *dp;
 	unsigned starts; /* since the beginning: another seed each time */
-	struct timer deadline, interval, back;
+	struct timer deadline, interval, silence, back;
 	struct list pending, ready;
 	struct map children, spis; /* of child_note */
 	unsigned down; /* troubles that keep it from running */
+	unsigned moving; /* troubles that keep it without an address */
+	unsigned moves; /* addresses that it had */
 	unsigned leaving; /* an orderly farewell is under way */
 	struct range jobs; /* time they take now */
 	unsigned slow;
@@ -256,6 +259,8 @@ void machine_input(struct machine *m, const struct endpoint *local, const struct
 void machine_report_later(struct machine *m, const struct dp_report *r);
 void machine_command(struct machine *m, enum ike_cmd_kind kind);
 void machine_deadline(struct machine *m);
+/* It is at its next address, or at none. */
+void machine_move(struct machine *m, bool somewhere);
 void machine_answer(struct pending *p);
 /* Carries out whatever the engine wants, and looks at the clock anew. */
 void machine_drain(struct machine *m);
@@ -268,8 +273,12 @@ void plane_send(struct machine *m);
 void plane_input(struct machine *m, const struct endpoint *local, const struct endpoint *remote,
 		 struct payload *p);
 void plane_interval(struct machine *m);
+void plane_silence(struct machine *m);
 /* A packet from its applications. */
 void plane_out(struct machine *m, struct bytes inner);
+
+/* random.c */
+void random_scenario(uint64_t seed, struct scenario *sc);
 
 /* apps.c */
 enum { INNER_LEN = 20 + 8 + 40 };

@@ -105,6 +105,7 @@ static void serve(struct sim *s, struct timer *t)
 	switch ((enum timer_kind)t->kind) {
 	case T_ENGINE: machine_deadline(OWNER(t, machine, deadline)); break;
 	case T_PLANE: plane_interval(OWNER(t, machine, interval)); break;
+	case T_SILENCE: plane_silence(OWNER(t, machine, silence)); break;
 	case T_APP: app_ask(OWNER(t, machine, ask)); break;
 	case T_ANSWER: machine_answer(OWNER(t, pending, timer)); break;
 	case T_DATAGRAM: net_arrive(OWNER(t, datagram, timer)); break;

@@ -1,0 +1,83 @@
+/* Small worlds, drawn from a seed: a few sites, an hour or so, and some kinds of trouble. */
+#include "sim.h"
+
+#define S(n) ((int64_t)(n)*1000000000)
+#define MS(n) ((int64_t)(n)*1000000)
+
+/* A value between nothing and `most`; nothing at all half of the time. */
+static int64_t some(struct dice *d, int64_t most)
+{
+	const struct range r = { 0, most };
+
+	return dice_below(d, 2) ? dice_in(d, &r) : 0;
+}
+
+/* What a fault may be like at its worst. */
+static const struct kind {
+	enum act act;
+	enum whom whom;
+	int64_t often; /* its period at the least */
+	int64_t longest;
+	struct range by;
+} kinds[] = {
+	{ ACT_CUT, WHOM_SITE, S(60), S(300), { 0, 0 } },
+	{ ACT_CUT, WHOM_SITES, S(600), S(600), { 0, 0 } },
+	{ ACT_CUT, WHOM_HUB, S(600), S(300), { 0, 0 } },
+	{ ACT_DEAFEN, WHOM_ANY, S(60), S(200), { 0, 0 } },
+	{ ACT_MUTE, WHOM_ANY, S(60), S(200), { 0, 0 } },
+	{ ACT_LOSE, WHOM_SITE, S(60), S(600), { 50000, 500000 } },
+	{ ACT_LOSE, WHOM_HUB, S(300), S(300), { 10000, 300000 } },
+	{ ACT_CRASH, WHOM_SITE, S(60), S(120), { 0, 0 } },
+	{ ACT_CRASH, WHOM_HUB, S(300), S(120), { 0, 0 } },
+	{ ACT_CRASH, WHOM_ALL, S(1200), S(60), { 0, 0 } },
+	{ ACT_RESTART, WHOM_SITE, S(60), S(60), { 0, 0 } },
+	{ ACT_RESTART, WHOM_HUB, S(300), S(60), { 0, 0 } },
+	{ ACT_SLOW, WHOM_ANY, S(120), S(600), { 50000000, 8000000000 } },
+	{ ACT_MOVE, WHOM_SITE, S(30), S(60), { 0, 0 } },
+	{ ACT_MOVE, WHOM_SITES, S(300), S(30), { 0, 0 } },
+};
+
+static void draw_fault(struct dice *d, struct scenario *sc)
+{
+	const struct kind *k = &kinds[dice_below(d, ARRAY_LEN(kinds))];
+	struct fault *f = &sc->fault[sc->n_faults++];
+	const struct range often = { k->often, 10 * k->often };
+
+	*f = (struct fault){ .act = k->act, .whom = k->whom, .by = k->by };
+	/* In whole milliseconds, as it is written. */
+	f->period.ns = dice_in(d, &often) / MS(1) * MS(1);
+	f->span.hi = (some(d, k->longest) + MS(1)) / MS(1) * MS(1);
+}
+
+static int64_t whole_ms(int64_t ns)
+{
+	return ns / MS(1) * MS(1);
+}
+
+void random_scenario(uint64_t seed, struct scenario *sc)
+{
+	struct dice d = dice_of(seed, 100, 0);
+	unsigned n_faults = 1 + (unsigned)dice_below(&d, 6);
+	const struct range rekey = { S(20), S(1200) };
+
+	scenario_init(sc);
+	memcpy(sc->name, "random", sizeof("random"));
+	sc->sites = 1 + (unsigned)dice_below(&d, 8);
+	sc->lasts.ns = S(600 + (int64_t)dice_below(&d, 5400));
+	sc->delay = (struct range){ MS(1), MS(1 + (int64_t)dice_below(&d, 300)) };
+	sc->jitter.hi = whole_ms(some(&d, MS(50)));
+	sc->loss.hi = some(&d, 30000);
+	sc->duplicates.hi = some(&d, 20000);
+	sc->reordering.hi = some(&d, 50000);
+	sc->jobs.hi = whole_ms(some(&d, MS(300)));
+	sc->traffic = (struct range){ S(1), S(1 + (int64_t)dice_below(&d, 40)) };
+	sc->mobike = dice_below(&d, 4) != 0;
+	if (dice_below(&d, 2)) {
+		sc->rekey.ns = whole_ms(dice_in(&d, &rekey));
+		sc->ike_rekey.ns = whole_ms(dice_in(&d, &rekey));
+	}
+	if (!dice_below(&d, 4))
+		sc->reauth.ns = whole_ms(dice_in(&d, &rekey));
+	while (n_faults--)
+		draw_fault(&d, sc);
+}
