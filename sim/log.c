@@ -2,9 +2,13 @@
 
 #include "sim.h"
 
-static double log_seconds(mono_t at)
+static void print_line(const struct machine *m, const struct log_line *l)
 {
-	return (double)(at.ns - SIM_BEGIN.ns) / 1e9;
+	fprintf(stderr, "%14.6f %s: %s %s", (double)(l->at.ns - SIM_BEGIN.ns) / 1e9, m->name,
+		l->what, l->with ? l->with->name : "");
+	if (l->a || l->b)
+		fprintf(stderr, " %llx %llu", (unsigned long long)l->a, (unsigned long long)l->b);
+	fprintf(stderr, " %s\n", l->text);
 }
 
 static struct log_line *line_new(struct machine *m)
@@ -25,6 +29,8 @@ void log_add(struct machine *m, const char *what, const struct machine *with, ui
 	l->with = with;
 	l->a = a;
 	l->b = b;
+	if (m->s->verbose)
+		print_line(m, l);
 }
 
 void log_event(struct machine *m, const struct ike_event *e)
@@ -38,8 +44,7 @@ void log_event(struct machine *m, const struct ike_event *e)
 	l->b = e->child;
 	text_add(&t, e->text);
 	if (m->s->verbose)
-		fprintf(stderr, "%14.6f %s: %s: %s\n", log_seconds(m->s->now.mono), m->name,
-			l->what, e->text);
+		print_line(m, l);
 }
 
 void log_text(struct machine *m, const char *what, const char *text)
@@ -52,8 +57,7 @@ void log_text(struct machine *m, const char *what, const char *text)
 	l->a = l->b = 0;
 	text_add(&t, text);
 	if (m->s->verbose)
-		fprintf(stderr, "%14.6f %s: %s: %s\n", log_seconds(m->s->now.mono), m->name, what,
-			text);
+		print_line(m, l);
 }
 
 void log_print(const struct machine *m)
@@ -61,11 +65,6 @@ void log_print(const struct machine *m)
 	unsigned first = m->logged > LOG_LINES ? m->logged - LOG_LINES : 0;
 
 	fprintf(stderr, "\nlast at %s:\n", m->name);
-	for (unsigned i = first; i < m->logged; i++) {
-		const struct log_line *l = &m->log[i % LOG_LINES];
-
-		fprintf(stderr, "%16.6f  %s %s %llx %llu %s\n", log_seconds(l->at), l->what,
-			l->with ? l->with->name : "", (unsigned long long)l->a,
-			(unsigned long long)l->b, l->text);
-	}
+	for (unsigned i = first; i < m->logged; i++)
+		print_line(m, &m->log[i % LOG_LINES]);
 }

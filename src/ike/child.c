@@ -406,9 +406,8 @@ void child_replace(struct ike *ike, struct child *c, const struct child *by, boo
 {
 	mono_t due = mono_add(ike->now.mono, dur_s(IKE_REPLACED_S));
 
-	/* Its lifetime may end before. */
-	if (!c->timer.armed || mono_before(due, c->timer.due))
-		heap_arm(&ike->timers, &c->timer, due);
+	/* Its lifetime may end before; that its keys are due means nothing any more. */
+	heap_arm(&ike->timers, &c->timer, mono_min(due, life_child_hard(c)));
 	c->state = CHILD_REPLACED;
 	c->successor = by->id;
 	c->ours = ours;

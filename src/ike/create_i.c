@@ -446,7 +446,8 @@ static void commit(struct ike *ike, struct ike_sa *sa, struct child *c, struct c
 		sa->create->rival.noted ? child_by_id(ike, sa->create->rival.child) : NULL;
 
 	child_link(ike, c);
-	if (sa->create->kind == CREATE_CHILD)
+	/* One more; or in the place of one that the peer deleted meanwhile, and that was missed. */
+	if (!old)
 		wish_granted(&sa->more);
 	request_done(ike, sa);
 	create_end(ike, sa);

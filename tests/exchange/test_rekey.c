@@ -126,6 +126,65 @@ static void each_datagram_lost(void **state)
 		}
 }
 
+/* The keys of the old child are due at the other end as well before a has the answer: b leaves it
+ * alone, since a knows no other one yet. */
+static void answer_lost_until_the_old_ones_end(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	pair_init(&p, 970);
+	p.pa->start = IKE_START_UP;
+	p.pa->life.child_soft = p.pb->life.child_soft = dur_s(100);
+	p.pa->life.child_hard = p.pb->life.child_hard = dur_s(200);
+	p.ca->conf.retransmit_tries = 6;
+	pair_up(&p);
+	while (!world_packets(p.w))
+		assert_true(world_timer(p.w));
+	assert_int_equal(packet_exchange(world_packet(p.w, 0)), WIRE_CREATE_CHILD_SA);
+	world_deliver(p.w, world_packet_to(p.w, p.b));
+	world_drop_all(p.w);
+	/* b wants to rekey it in the last twentieth of its time. */
+	for (unsigned i = 0; i < 3; i++) {
+		world_advance(p.w, dur_s(7));
+
+		assert_null(world_packet_to(p.w, p.a));
+		world_drop_all(p.w);
+	}
+	world_live(p.w, dur_s(30));
+	assert_true(pair_is_up(&p));
+	assert_int_equal(node_events(p.a, IKE_EV_CHILD_DOWN), 0);
+	pair_done(&p);
+}
+
+/* b has waited long enough and deletes the old child before a has the answer: what a misses then is
+ * what the answer brings. */
+static void answer_after_the_old_one(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	pair_init(&p, 971);
+	p.pa->start = IKE_START_UP;
+	p.ca->conf.retransmit_tries = 7;
+	pair_up(&p);
+	command(p.a, IKE_CMD_REKEY_CHILD);
+	world_deliver(p.w, world_packet_to(p.w, p.b));
+	while (!node_events(p.a, IKE_EV_CHILD_DOWN)) {
+		struct packet *to_a;
+
+		world_drop_all(p.w);
+		assert_true(world_timer(p.w));
+		to_a = world_packet_to(p.w, p.a);
+		if (to_a)
+			world_deliver(p.w, to_a);
+	}
+	world_live(p.w, dur_s(60));
+	assert_int_equal(node_events(p.a, IKE_EV_DEAD), 0);
+	assert_true(pair_is_up(&p));
+	pair_done(&p);
+}
+
 /* ---- peers that cannot ------------------------------------------------------------------------
  */
 
@@ -169,6 +228,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_after_the_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(always_at_once, setup, teardown),
 		cmocka_unit_test(each_datagram_lost),
+		cmocka_unit_test(answer_lost_until_the_old_ones_end),
+		cmocka_unit_test(answer_after_the_old_one),
 		cmocka_unit_test_setup_teardown(nobody_answers, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused_for_ever, setup, teardown),
 	};
