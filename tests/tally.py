@@ -5,6 +5,7 @@ tally.py tap PROGRAM [ARG...]     -> runs it (the wrapper of `meson test`) with 
 tally.py meson testlog.json CODE  -> one line "passed failed skipped" (cases, not programs);
                                      CODE is the exit status of what wrote the file
 tally.py junit results.xml CODE   -> the same
+tally.py lines FILE CODE          -> the same, of TAP; without any case the whole of it is one
 tally.py total FILE               -> adds the lines up, prints "N passed, N failed, N skipped",
                                      exits 1 when anything failed or nothing ran
 
@@ -82,6 +83,11 @@ def junit(path, reasons):
     return passed, failed, skipped
 
 
+def lines(path, reasons):
+    passed, failed, skipped = tap_cases(open(path, encoding="utf-8").read(), reasons)
+    return (passed, failed, skipped) if passed + failed + skipped else (1, 0, 0)
+
+
 def count(how, path, code):
     reasons = collections.Counter()
     try:
@@ -113,7 +119,7 @@ def main():
         return tap(sys.argv[2:])
     if what == "total":
         return total(path)
-    return count({"meson": meson, "junit": junit}[what], path, int(sys.argv[3]))
+    return count({"meson": meson, "junit": junit, "lines": lines}[what], path, int(sys.argv[3]))
 
 
 sys.exit(main())
