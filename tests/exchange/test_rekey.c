@@ -137,7 +137,7 @@ static void answer_lost_until_the_old_ones_end(void **state)
 	p.pa->start = IKE_START_UP;
 	p.pa->life.child_soft = p.pb->life.child_soft = dur_s(100);
 	p.pa->life.child_hard = p.pb->life.child_hard = dur_s(200);
-	p.ca->conf.retransmit_tries = 6;
+	p.ca->conf.retransmit_timeout = dur_s(10);
 	pair_up(&p);
 	while (!world_packets(p.w))
 		assert_true(world_timer(p.w));
@@ -151,7 +151,7 @@ static void answer_lost_until_the_old_ones_end(void **state)
 		assert_null(world_packet_to(p.w, p.a));
 		world_drop_all(p.w);
 	}
-	world_live(p.w, dur_s(30));
+	world_live(p.w, dur_s(40));
 	assert_true(pair_is_up(&p));
 	assert_int_equal(node_events(p.a, IKE_EV_CHILD_DOWN), 0);
 	pair_done(&p);
