@@ -183,14 +183,14 @@ enum { NATD_LEN = 20 };
 struct path {
 	struct endpoint local;
 	struct endpoint remote;
-	bool floated; /* on the NAT-traversal port: marker in front of IKE */
-	bool encap; /* and ESP in UDP */
-	bool always; /* on that port from the first message on, so whatever NATs there are */
-	bool natt; /* the other end does NAT traversal */
-	bool nat_local; /* a NAT changes our address */
-	bool nat_remote; /* a NAT (or a foreign peer that pretends one) changes theirs */
-	bool forced; /* no NAT, but the peer asks for encapsulation as natd_put() does */
-	bool fragments; /* both ends take fragments (RFC 7383) */
+	bool floated : 1; /* on the NAT-traversal port: marker in front of IKE */
+	bool encap : 1; /* and ESP in UDP */
+	bool always : 1; /* on that port from the first message on, so whatever NATs there are */
+	bool natt : 1; /* the other end does NAT traversal */
+	bool nat_local : 1; /* a NAT changes our address */
+	bool nat_remote : 1; /* a NAT (or a foreign peer that pretends one) changes theirs */
+	bool forced : 1; /* no NAT, but the peer asks for encapsulation as natd_put() does */
+	bool fragments : 1; /* both ends take fragments (RFC 7383) */
 	/* Largest IP packet for fragments, as far as our tries in vain, or the sizes that the peer
 	 * chose, tell; 0: nothing is known.  See path_limit(). */
 	uint16_t limit;
@@ -329,17 +329,17 @@ struct child {
 	struct timer timer; /* UP: its lifetime; else how long it may stay */
 	enum dp_op_kind op_kind : 8; /* of `op` */
 	enum child_state state : 8;
-	bool maker; /* we began the exchange that made it */
-	bool installed;
-	bool in_dp; /* the data plane has it, or will have */
-	bool sends; /* the data plane is to send on it, */
-	bool told; /* and was told so */
-	bool strayed; /* the data plane does not know yet where its SA has moved to */
-	bool waits; /* of IKE_AUTH: until the peer has our answer, or its other SA ends */
-	bool ours; /* REPLACED: we asked for the successor, so we delete it */
-	bool lingers; /* leaving because it was replaced */
-	bool announced; /* the operator heard of it */
-	bool claims; /* its remote prefixes are in the table of claims */
+	bool maker : 1; /* we began the exchange that made it */
+	bool installed : 1;
+	bool in_dp : 1; /* the data plane has it, or will have */
+	bool sends : 1; /* the data plane is to send on it, */
+	bool told : 1; /* and was told so */
+	bool strayed : 1; /* the data plane does not know yet where its SA has moved to */
+	bool waits : 1; /* of IKE_AUTH: until the peer has our answer, or its other SA ends */
+	bool ours : 1; /* REPLACED: we asked for the successor, so we delete it */
+	bool lingers : 1; /* leaving because it was replaced */
+	bool announced : 1; /* the operator heard of it */
+	bool claims : 1; /* its remote prefixes are in the table of claims */
 };
 
 /* What was negotiated; views may be temporary, child_new() copies. */
