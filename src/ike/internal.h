@@ -1617,6 +1617,9 @@ bool mobike_translated(const struct ike_peer_conf *conf, const struct path *path
 /* We decide, and that is where the SA goes. */
 void mobike_go(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
 	       const struct endpoint *remote, const char *why);
+/* The peer has not deleted the IKE SA that its rekey replaced: it may not know the new one yet, and
+ * have nothing but the old one to learn from where we are. */
+void mobike_old_too(struct ike *ike, const struct ike_sa *sa);
 /* Whether a request about moving has to go out now, ahead of what else there is; `unproven`: the
  * peer may not know this IKE SA yet. */
 bool mobike_wants(const struct ike *ike, const struct ike_sa *sa, bool unproven);

@@ -126,9 +126,7 @@ static bool is_private(const struct ip *ip)
 	return false;
 }
 
-/* The peer has not deleted the IKE SA that its rekey replaced: it may not know the new one, and
- * have nothing but the old one to learn from where we are. */
-static void old_one_too(struct ike *ike, const struct ike_sa *sa)
+void mobike_old_too(struct ike *ike, const struct ike_sa *sa)
 {
 	struct ike_sa *old = sa->predecessor;
 
@@ -136,9 +134,10 @@ static void old_one_too(struct ike *ike, const struct ike_sa *sa)
 		return;
 	old->path = sa->path;
 	request_moves(ike, old);
-	if (!moving_get(ike, old))
-		return;
-	old->moving->update.on = true;
+	if (!sa->called)
+		old->announce = sa->mobike;
+	else if (moving_get(ike, old))
+		old->moving->update.on = true;
 	agenda_soon(ike, old);
 }
 
@@ -160,7 +159,7 @@ static void going(struct ike *ike, struct ike_sa *sa, const struct path *to, con
 {
 	moving_to(ike, sa, to, why);
 	sa->moving->update = (struct wish){ .on = true };
-	old_one_too(ike, sa);
+	mobike_old_too(ike, sa);
 	agenda_soon(ike, sa);
 }
 
@@ -188,6 +187,8 @@ bool mobike_wants(const struct ike *ike, const struct ike_sa *sa, bool unproven)
 
 	if (m && wish_due(ike, &m->update))
 		return true;
+	if (sa->state == SA_REPLACED)
+		return sa->announce;
 	if (unproven || sa->state != SA_UP)
 		return false;
 	/* While we look where it goes there may be something better to say in a moment. */

@@ -118,13 +118,25 @@ static bool has_to_show(const struct ike_sa *sa, const struct path *to)
 	       !ip_eq(&to->remote.ip, &known->remote.ip);
 }
 
-static void question(struct ike_sa *sa, bool check)
+/* What is held goes on from an address that we still have. */
+static void hold_from(struct moving *m, const struct path *to)
+{
+	bool ours = m->sa->called || endpoint_eq(&to->remote, &m->sa->path.remote);
+
+	if (ours && to->local.ip.family == m->settled.local.ip.family)
+		m->settled.local = to->local;
+}
+
+static void question(struct ike_sa *sa, const struct path *to)
 {
 	struct moving *m = sa->moving;
+	bool check = has_to_show(sa, to);
 
 	if (check && !m->checking)
 		m->settled = sa->path;
 	m->checking = check;
+	if (check)
+		hold_from(m, to);
 	m->held = check && sa->peer->conf->return_routability == IKE_ROUTABILITY_BEFORE;
 	/* Who decides asks with its update. */
 	m->check = check && !sa->called;
@@ -136,7 +148,7 @@ void moving_to(struct ike *ike, struct ike_sa *sa, const struct path *to, const 
 	bool elsewhere = !same_place(to, &sa->path);
 
 	if (elsewhere && sa->moving) {
-		question(sa, has_to_show(sa, to));
+		question(sa, to);
 		sa->moving->several = sa->win.request.n;
 		sa->moving->away = false;
 	}

@@ -120,6 +120,7 @@ static void go(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
 	to.local = *local;
 	to.remote = *remote;
 	moving_to(ike, sa, &to, why);
+	mobike_old_too(ike, sa);
 	request_moves(ike, sa);
 	sa->announce |= sa->mobike;
 	/* Without MOBIKE it follows at best, to where it is asked from. */
