@@ -9,7 +9,7 @@ import pytest
 
 from lib import topo, transfer
 from lib.pulse import Pulse
-from lib.roads import assert_nothing_in_clear
+from lib.roads import assert_nothing_in_clear, host_of, report
 from lib.wait import until
 from lib.warren import Warrend, psk_peer
 
@@ -37,16 +37,6 @@ def _pair(net, a=None, b=None):
     return left, right
 
 
-def _report(record_property, name, pulse, began, usable):
-    """Prints and keeps what a move cost."""
-    line = (f"{name}: traffic flowed {pulse.flowing(usable) * 1000:.1f} ms after the new address "
-            f"was usable, round trip {pulse.round_trip() * 1000:.1f} ms; "
-            f"{pulse.lost(began, time.monotonic())} of {len(pulse.sent)} packets lost, "
-            f"{(usable - began) * 1000:.0f} ms without a network")
-    record_property("move", line)
-    print(line)
-
-
 class Travel:
     """A copy and a pulse between the sites, watched by captures in the networks named."""
 
@@ -61,11 +51,10 @@ class Travel:
         with net.watched(*networks) as captures:
             with (transfer.Ongoing(net.a.host, net.b.host, net.b.host4) as copy,
                   Pulse(net.b.host, net.b.host6, net.a.host, net.a.host6) as pulse):
-                began = time.monotonic()
-                usable = change()
-                pulse.beats()
-                copy.passed()
-                _report(self._record, name, pulse, began, usable)
+                with report(self._record, name, pulse) as moment:
+                    moment.usable = change()
+                    pulse.beats()
+                    copy.passed()
         assert_nothing_in_clear(captures)
 
 
@@ -76,10 +65,6 @@ def _ends(left, right):
     return (ours["spi_i"], ours["spi_r"]), ours, theirs
 
 
-def _host(endpoint):
-    return endpoint.rsplit(":", 1)[0].strip("[]")
-
-
 @pytest.mark.parametrize("move", MOVES)
 def test_moves(roads, record_property, move):
     """From one network into another, without any in between: the IKE SA stays, the copy goes on."""
@@ -88,14 +73,13 @@ def test_moves(roads, record_property, move):
     net.join(old, families)
     left, right = _pair(net)
     spis, ours, _ = _ends(left, right)
-    assert _host(ours["local"]) == net.roads[old].address(families[0])
+    assert host_of(ours["local"]) == net.roads[old].address(families[0])
     Travel(net, left, right, record_property).go(
         move, lambda: net.move(old, new, families), old, new)
     after, ours, theirs = _ends(left, right)
     assert after == spis, "the same IKE SA"
-    assert _host(ours["local"]) == net.roads[new].address(families[0])
-    assert _host(theirs["remote"]) == (net.roads[new].public if families == (4,) else
-                                       net.roads[new].address(6))
+    assert host_of(ours["local"]) == net.roads[new].address(families[0])
+    assert host_of(theirs["remote"]) == net.roads[new].seen(families[0])
     assert ours["nat_local"] == bool(net.roads[new].nat) == theirs["nat_remote"]
 
 
@@ -114,8 +98,8 @@ def test_other_family(roads, record_property, old, new, family, told):
         f"{old}-{new}", lambda: net.move(old, new, (family,)), old, new)
     after, ours, theirs = _ends(left, right)
     assert after == spis
-    assert _host(ours["local"]) == net.roads[new].address(family) == _host(theirs["remote"])
-    assert _host(ours["remote"]) == net.b.outer(family)
+    assert host_of(ours["local"]) == net.roads[new].address(family) == host_of(theirs["remote"])
+    assert host_of(ours["remote"]) == net.b.outer(family)
 
 
 @pytest.mark.parametrize("family", [4, 6])
@@ -147,7 +131,7 @@ def test_address_replaced(roads, record_property, family, gap):
         f"replaced {family} {'gap' if gap else 'overlap'}", change, "wifi")
     after, ours, _ = _ends(left, right)
     assert after == spis
-    assert _host(ours["local"]) == new.split("/")[0]
+    assert host_of(ours["local"]) == new.split("/")[0]
 
 
 @pytest.mark.parametrize("family", [4, 6])
@@ -159,13 +143,13 @@ def test_default_route_moves(roads, record_property, family):
     net.join("lte", (family,), metric=200)
     left, right = _pair(net)
     spis, ours, _ = _ends(left, right)
-    assert _host(ours["local"]) == net.roads["wifi"].address(family)
+    assert host_of(ours["local"]) == net.roads["wifi"].address(family)
     travel = Travel(net, left, right, record_property)
     for dev, metric in (("lte", 50), ("lte", 300)):
         travel.go(f"metric {metric}", lambda dev=dev, metric=metric: net.prefer(dev, metric, family),
                   "wifi", "lte")
         want = "lte" if metric == 50 else "wifi"
-        until(lambda: _host(left.wait_up("b")["local"]) == net.roads[want].address(family),
+        until(lambda: host_of(left.wait_up("b")["local"]) == net.roads[want].address(family),
               f"the tunnel to be in {want}")
     after, _, _ = _ends(left, right)
     assert after == spis
@@ -186,11 +170,10 @@ def test_nat_forgets(roads, record_property, mobike, talks):
     src, dst = (net.a, net.b) if talks == "site" else (net.b, net.a)
     with net.watched("home") as captures:
         with Pulse(src.host, src.host4, dst.host, dst.host4) as pulse:
-            began = time.monotonic()
-            net.roads["home"].nat.forget("21000-21999")
-            usable = time.monotonic()
-            pulse.beats()
-            _report(record_property, f"forgetful NAT, {talks} talks", pulse, began, usable)
+            with report(record_property, f"forgetful NAT, {talks} talks", pulse) as moment:
+                net.roads["home"].nat.forget("21000-21999")
+                moment.usable = time.monotonic()
+                pulse.beats()
     assert_nothing_in_clear(captures)
     after, _, theirs = _ends(left, right)
     assert after == spis
@@ -210,23 +193,18 @@ def test_hub_moves(roads, record_property, family):
     second = {4: "198.51.101.1", 6: "2001:db8:7::1"}[family]
     until(lambda: second in right.status()["addresses"], "b to know its new address")
 
-    def change():
-        net.lose_first_uplink()
-        return time.monotonic()
-
     # Site b's first device is the one that is lost: its far end is watched until then.
     with net.watched("wifi", second=True) as captures:
         with (transfer.Ongoing(net.a.host, net.b.host, net.b.host4) as copy,
               Pulse(net.a.host, net.a.host6, net.b.host, net.b.host6) as pulse):
-            began = time.monotonic()
-            usable = change()
-            pulse.beats()
-            copy.passed()
-            _report(record_property, f"the hub moves, IPv{family}", pulse, began, usable)
+            with report(record_property, f"the hub moves, IPv{family}", pulse) as moment:
+                moment.usable = net.lose_first_uplink()
+                pulse.beats()
+                copy.passed()
     assert_nothing_in_clear(captures)
     after, ours, _ = _ends(left, right)
     assert after == spis
-    assert _host(ours["remote"]) == second
+    assert host_of(ours["remote"]) == second
 
 
 def test_tentative_address_is_not_used(roads):
@@ -254,7 +232,7 @@ def test_tentative_address_is_not_used(roads):
     assert "tentative" not in gw.ip("addr", "show", "dev", "wifi", "to", "2001:db8:1::77").stdout
     # A lifetime that is over but for using it up.
     gw.ip("addr", "change", f"{ours}/64", "dev", "wifi", "preferred_lft", "0", "valid_lft", "600")
-    until(lambda: _host(left.wait_up("b")["local"]) == "2001:db8:1::77", "the other address")
+    until(lambda: host_of(left.wait_up("b")["local"]) == "2001:db8:1::77", "the other address")
     assert left.status()["addresses"] == ["2001:db8:1::77"]
     assert _ends(left, right)[0] == spis
     # The only one there is: better than none.
@@ -301,7 +279,7 @@ def test_while_stopped(roads):
     until(lambda: net.a.host.ping(net.b.host4, count=1, wait=1, check=False), "an answer")
     after, ours, _ = _ends(left, right)
     assert after == spis
-    assert _host(ours["local"]) == net.roads["lte"].address(4)
+    assert host_of(ours["local"]) == net.roads["lte"].address(4)
 
 
 def test_many_news(roads):
@@ -319,7 +297,7 @@ def test_many_news(roads):
     for _ in range(8):
         gw.run("ip", "-batch", "-", input=batch)
     net.move("wifi", "lte", (4,))
-    until(lambda: _host(left.wait_up("b")["local"]) == net.roads["lte"].address(4), "the move")
+    until(lambda: host_of(left.wait_up("b")["local"]) == net.roads["lte"].address(4), "the move")
     looks = left.counters()["host.net.looks"] - before
     assert left.counters()["host.net.put_off"] > 0
     assert looks <= 16 + 8 * (time.monotonic() - began + 1), looks

@@ -18,6 +18,7 @@ taken at the far end of the device, which stays up.
 import contextlib
 import dataclasses
 import time
+import types
 
 from .capture import Capture
 from .nat import Nat
@@ -40,6 +41,10 @@ class Road:
     def address(self, family):
         """Ours, of that family."""
         return next(a.split("/")[0] for a in self.ours if (":" in a) == (family == 6))
+
+    def seen(self, family):
+        """Where others see us come from."""
+        return self.public if family == 4 else self.address(6)
 
 
 _PLAIN = {
@@ -158,6 +163,25 @@ class Roads(TwoSites):
     def _carrier(self, devs, state):
         for dev in devs:
             self.a.gw.ip("link", "set", dev, state)
+
+
+@contextlib.contextmanager
+def report(record_property, name, pulse):
+    """Prints and keeps what a move cost, which is made in between: whoever makes it says in the
+    value given when the new network was usable."""
+    began, moment = time.monotonic(), types.SimpleNamespace(usable=None)
+    yield moment
+    line = (f"{name}: traffic flowed {pulse.flowing(moment.usable) * 1000:.1f} ms after the new "
+            f"address was usable, round trip {pulse.round_trip() * 1000:.1f} ms; "
+            f"{pulse.lost(began, time.monotonic())} of {len(pulse.sent)} packets lost, "
+            f"{(moment.usable - began) * 1000:.0f} ms until it was usable")
+    record_property("move", line)
+    print(line)
+
+
+def host_of(endpoint):
+    """The address of "192.0.2.1:4500", "[2001:db8::1]:4500"."""
+    return endpoint.rsplit(":", 1)[0].strip("[]")
 
 
 def assert_nothing_in_clear(captures):

@@ -120,7 +120,8 @@ class Charon:
         self._secrets.append(text)
 
     def connection(self, name, local, remote, local_id, remote_id, local_ts, remote_ts, cert=None,
-                   ike=IKE, esp=ESP, start="none", dpd="0s", extra="", child_extra="", auth=None):
+                   ike=IKE, esp=ESP, start="none", dpd="0s", extra="", child_extra="", auth=None,
+                   mobike="no"):
         """cert: a Leaf to sign with, or None for PSK. auth: how both sides sign, where more than
         the kind of key is to decide. The child has the connection's name."""
         auth = auth or ("pubkey" if cert else "psk")
@@ -131,7 +132,7 @@ class Charon:
         remote_addrs = {remote}
         proposals = {ike}
         dpd_delay = {dpd}
-        mobike = no
+        mobike = {mobike}
         rekey_time = 0s
         {extra}
         local {{
