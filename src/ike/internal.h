@@ -1638,6 +1638,9 @@ bool mobike_answer(struct ike *ike, struct ike_sa *sa, const struct wire_payload
 /* The peer does not answer: the request in flight goes to other pairs of addresses as well, with
  * each try to others.  False: there are none. */
 bool mobike_try_others(struct ike *ike, struct ike_sa *sa);
+/* What else the peer may be at, in the order in which to try it: what is inside the tunnel comes
+ * last.  NULL: there are no more. */
+const struct ip *mobike_peer(const struct ike_sa *sa, size_t i);
 /* The peer's port at one of its addresses. */
 struct endpoint mobike_peer_at(const struct ike_sa *sa, const struct ip *ip);
 

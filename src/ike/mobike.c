@@ -285,6 +285,33 @@ struct endpoint mobike_peer_at(const struct ike_sa *sa, const struct ip *ip)
 	return e;
 }
 
+/* Its tunnel leads there. */
+static bool is_inside(const struct ike_sa *sa, const struct ip *ip)
+{
+	list_for_each(n, &sa->children) {
+		const struct wire_ts_list *ts =
+			&CONTAINER_OF(n, const struct child, node)->ts_remote;
+
+		for (size_t i = 0; i < ts->n; i++)
+			if (ip->family == ts->ts[i].start.family &&
+			    !ip_eq(&ts->ts[i].start, &ts->ts[i].end) &&
+			    ip_cmp(&ts->ts[i].start, ip) <= 0 && ip_cmp(ip, &ts->ts[i].end) <= 0)
+				return true;
+	}
+	return false;
+}
+
+const struct ip *mobike_peer(const struct ike_sa *sa, size_t i)
+{
+	const struct moving *m = sa->moving;
+
+	for (int inside = 0; inside < 2; inside++)
+		for (size_t k = 0; k < m->n_peer; k++)
+			if (is_inside(sa, &m->peer[k]) == inside && i-- == 0)
+				return &m->peer[k];
+	return NULL;
+}
+
 /* All that there are, the present one first. */
 struct pairs {
 	struct ip local[1 + IKE_MAX_OWN], remote[1 + IKE_MAX_PEER_ADDRESSES];
@@ -308,8 +335,8 @@ static void pairs_of(const struct ike *ike, const struct ike_sa *sa, struct pair
 	add(ret->remote, &ret->n_remote, &sa->path.remote.ip);
 	for (size_t i = 0; sa->called && i < ike->n_own; i++)
 		add(ret->local, &ret->n_local, &ike->own[i]);
-	for (size_t i = 0; i < sa->moving->n_peer; i++)
-		add(ret->remote, &ret->n_remote, &sa->moving->peer[i]);
+	for (size_t i = 0; mobike_peer(sa, i); i++)
+		add(ret->remote, &ret->n_remote, mobike_peer(sa, i));
 }
 
 /* True when it went there. */

@@ -47,11 +47,7 @@ static void set_lookup(struct ike *ike, struct moving *m, uint64_t lookup)
 /* Address number 0 is the one in use. */
 static const struct ip *candidate(const struct ike_sa *sa, size_t i)
 {
-	const struct moving *m = sa->moving;
-
-	if (i == 0)
-		return &sa->path.remote.ip;
-	return i <= m->n_peer ? &m->peer[i - 1] : NULL;
+	return i == 0 ? &sa->path.remote.ip : mobike_peer(sa, i - 1);
 }
 
 static bool ask(struct ike *ike, struct moving *m, const struct ip *ip)
