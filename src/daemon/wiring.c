@@ -178,7 +178,7 @@ void wiring_resolved(void *host, uint64_t id, const char *name, const struct ike
 
 		text_fmt(&text, "cannot reach %s: %s", name, why);
 		/* While we move from one network to another no address can be reached. */
-		host_log(h, ip_parse(name, &ip) == ST_OK ? OBS_INFO : OBS_WARNING, NULL, buf);
+		host_log(h, ip_parse(name, &ip) == ST_OK ? OBS_DEBUG : OBS_WARNING, NULL, buf);
 		h->counters[HOST_LOOKUP_FAILED]++;
 	}
 	journal_lookup(h->journal, host_time(), name, addrs, n, why);

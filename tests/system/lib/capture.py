@@ -36,6 +36,8 @@ class Packet:
     dport: int = 0
     payload: bytes = b""                # after the UDP header, or after the IP header
     fragment: bool = False              # any fragment, the first included
+    later: bool = False                 # of one: not the first
+    ident: int = 0
     df: bool = False
     kind: str = "clear"
 
@@ -106,7 +108,7 @@ def read_pcap(path):
     order = "<" if data[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
     nano = data[:4] in (b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d")
     assert struct.unpack(order + "I", data[20:24])[0] == 1, "not an Ethernet capture"
-    packets, at, frame = [], 24, 0
+    packets, at, frame, first = [], 24, 0, {}
     while at + 16 <= len(data):
         sec, frac, size, _ = struct.unpack(order + "IIII", data[at:at + 16])
         raw = data[at + 16:at + 16 + size]
@@ -114,15 +116,25 @@ def read_pcap(path):
         kind = struct.unpack("!H", raw[12:14])[0] if len(raw) >= 14 else 0
         if kind in (ETH_IPV4, ETH_IPV6):
             when = sec + frac / (1e9 if nano else 1e6)
-            packets.append(classify(parse_ip(Packet(when, frame, raw[14:]))))
+            packets.append(_one_of(first, classify(parse_ip(Packet(when, frame, raw[14:])))))
     return packets
+
+
+def _one_of(first, packet):
+    """A later fragment is what its first one was."""
+    key = packet.src, packet.dst, packet.proto, packet.ident
+    if packet.later:
+        packet.kind = first.get(key, packet.kind)
+    elif packet.fragment:
+        first[key] = packet.kind
+    return packet
 
 
 def parse_ip(packet):
     """Fill in a Packet's fields from its data; trailing Ethernet padding is cut off."""
     data = packet.data
     if data[0] >> 4 == 4:
-        total, flags = struct.unpack("!H2xH", data[2:8])
+        total, packet.ident, flags = struct.unpack("!HHH", data[2:8])
         data = packet.data = data[:total]
         packet.proto = data[9]
         packet.df, packet.fragment = bool(flags & 0x4000), bool(flags & 0x3FFF)
@@ -133,6 +145,7 @@ def parse_ip(packet):
         packet.src, packet.dst = _addr(data[8:24]), _addr(data[24:40])
         at, first = _skip_extensions(packet, data)
         packet.df = True
+    packet.later = not first
     packet.payload = data[at:]
     if packet.proto in (UDP, TCP) and first and len(data) >= at + 8:
         packet.sport, packet.dport = struct.unpack("!HH", data[at:at + 4])
@@ -145,6 +158,7 @@ def _skip_extensions(packet, data):
     while proto in (0, 43, 44, 60) and len(data) >= at + 8:
         if proto == 44:
             packet.fragment, size = True, 8
+            packet.ident = struct.unpack("!I", data[at + 4:at + 8])[0]
             first = not struct.unpack("!H", data[at + 2:at + 4])[0] & 0xFFF8
         else:
             size = (data[at + 1] + 1) * 8
