@@ -59,7 +59,8 @@ static void read_text(const char *path, char text[TEXT_MAX])
 static void load(const char *name, uint64_t seed, struct scenario *sc)
 {
 	static char text[TEXT_MAX];
-	const char *slash = strrchr(name, '/');
+	const char *slash = strrchr(name, '/'), *dot = strrchr(name, '.');
+	bool file = dot && strcmp(dot, ".sim") == 0;
 	char path[4096], buf[256];
 	struct text why = TEXT_OF(buf);
 
@@ -67,7 +68,7 @@ static void load(const char *name, uint64_t seed, struct scenario *sc)
 		random_scenario(seed, sc);
 		return;
 	}
-	snprintf(path, sizeof(path), slash ? "%s" : SIM_SCENARIOS "/%s.sim", name);
+	snprintf(path, sizeof(path), file ? "%s" : SIM_SCENARIOS "/%s.sim", name);
 	read_text(path, text);
 	scenario_init(sc);
 	snprintf(sc->name, sizeof(sc->name), "%.60s", slash ? slash + 1 : name);

@@ -367,20 +367,28 @@ void scenario_fault_text(const struct fault *f, struct text *t)
 	text_add(t, "\n");
 }
 
+static struct range setting_of(const struct scenario *sc, const struct setting *s)
+{
+	const uint8_t *from = (const uint8_t *)sc + s->offset;
+	int64_t v;
+
+	if (s->shape == S_RANGE)
+		return *(const struct range *)(const void *)from;
+	v = s->shape == S_DUR ? ((const dur_t *)(const void *)from)->ns
+			      : *(const unsigned *)(const void *)from;
+	return (struct range){ v, v };
+}
+
 void scenario_text(const struct scenario *sc, struct text *t)
 {
+	struct scenario usual;
+
+	scenario_init(&usual);
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
 		const struct setting *s = &settings[i];
-		const uint8_t *from = (const uint8_t *)sc + s->offset;
-		struct range r;
+		struct range r = setting_of(sc, s), u = setting_of(&usual, s);
 
-		if (s->shape == S_RANGE)
-			r = *(const struct range *)(const void *)from;
-		else if (s->shape == S_DUR)
-			r.lo = r.hi = ((const dur_t *)(const void *)from)->ns;
-		else
-			r.lo = r.hi = *(const unsigned *)(const void *)from;
-		if (r.hi == 0)
+		if (r.lo == u.lo && r.hi == u.hi)
 			continue;
 		text_fmt(t, "%s ", s->word);
 		range_text(t, s->unit, &r);

@@ -178,6 +178,8 @@ struct machine {
 	struct app app;
 	/* check.c */
 	mono_t good; /* it runs and its line works since then; MONO_NEVER: it does not */
+	ike_sa_id unfinished; /* of a hub: the oldest IKE SA that is not up, or of nobody */
+	mono_t unfinished_since;
 	bool settled; /* agreed with its hub in this calm */
 	size_t base_blocks, base_bytes; /* memory when all was calm first */
 	struct log_line log[LOG_LINES];
@@ -225,6 +227,7 @@ struct sim {
 		PHASE_CALM, /* until everything has settled */
 		PHASE_LEAVING, /* all sites say farewell */
 	} phase;
+	mono_t calm_since;
 	mono_t calm_until; /* it must have settled by then */
 	unsigned unsettled;
 	struct timer check;

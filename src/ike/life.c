@@ -432,7 +432,10 @@ void life_inherit(struct ike *ike, const struct ike_sa *from, struct ike_sa *to)
 	l->certs_due = from->life.certs_due;
 	l->tell = from->life.tell;
 	l->draw = life_draw(ike);
-	life_look(ike, to);
+	if (from->life.replaced)
+		life_replaced(ike, to); /* by one that came up while this one was made */
+	else
+		life_look(ike, to);
 }
 
 /* When it is the turn of something with that draw, after news for all: at once, unless there are so

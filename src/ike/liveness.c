@@ -109,6 +109,18 @@ void liveness_counted(struct ike *ike, struct ike_sa *sa, const struct dp_counte
 	act(ike, sa);
 }
 
+/* The peer has come with another one since: that it is heard does not say that it still has this. */
+static bool is_outdated(const struct ike_sa *sa)
+{
+	list_for_each(n, &sa->peer->sas) {
+		const struct ike_sa *other = CONTAINER_OF(n, const struct ike_sa, peer_node);
+
+		if (other->state == SA_UP && other->id > sa->id)
+			return true;
+	}
+	return false;
+}
+
 /* ESP is a sign of life too (section 2.4), and keeps a mapping as well, so the data plane is asked
  * before the peer is. */
 void liveness_timer(struct ike *ike, struct ike_sa *sa)
@@ -120,7 +132,7 @@ void liveness_timer(struct ike *ike, struct ike_sa *sa)
 	if (mono_before(ike->now.mono, due))
 		return;
 	sa->counting = true;
-	if (list_empty(&sa->children))
+	if (list_empty(&sa->children) || is_outdated(sa))
 		liveness_counted(ike, sa, NULL);
 	else
 		child_query(ike, CONTAINER_OF(sa->children.prev, struct child, node));

@@ -84,6 +84,57 @@ static bool asks(struct pair *p, const struct packet *k)
 	       k == world_packet_to(p->w, p->a);
 }
 
+/* The old SA is being rekeyed when the new one comes up: its successor goes as it would have. */
+static void while_it_is_rekeyed(void **state)
+{
+	struct pair *p = *state;
+	struct packet *rekey;
+
+	pair_up(p);
+	assert_int_equal(node_command(p->a, IKE_CMD_REKEY_SA, PAIR_PEER), ST_OK);
+	rekey = packet_keep(world_packet(p->w, 0));
+	assert_int_equal(packet_exchange(rekey), WIRE_CREATE_CHILD_SA);
+	world_drop(p->w, world_packet(p->w, 0));
+	another_key(p);
+	world_run(p->w);
+	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 2);
+	world_hand_over(p->w, rekey);
+	packet_free(rekey);
+	world_run(p->w);
+	assert_int_equal(node_events(p->a, IKE_EV_SA_REKEYED), 1);
+	both_ways(p);
+	world_live(p->w, dur_s(30));
+	assert_true(pair_is_up(p));
+}
+
+/* Nothing that a says about the end of the old SA gets through.  That a is heard on the new one
+ * does not keep the old one alive. */
+static void the_farewell_is_lost(void **state)
+{
+	struct pair *p = *state;
+	uint64_t old;
+
+	p->pb->dpd_delay = dur_s(30);
+	pair_up(p);
+	old = node_sa(p->a).info.spi_i;
+	another_key(p);
+	world_run(p->w);
+	for (int i = 0; i < 20; i++) {
+		struct packet *k;
+
+		world_advance(p->w, dur_s(5));
+		while ((k = world_packet(p->w, 0)))
+			if (load_be64(packet_ike(k).p) == old)
+				world_drop(p->w, k);
+			else
+				world_deliver(p->w, k);
+		both_ways(p);
+	}
+	assert_int_equal(ike_totals(p->a->ike).sas, 1);
+	assert_int_equal(ike_totals(p->b->ike).sas, 1);
+	assert_true(pair_is_up(p));
+}
+
 static void rekey_first(struct node *n)
 {
 	struct dp_report r = { .kind = DP_REPORT_EXPIRE };
@@ -151,10 +202,9 @@ static void sent_on_its_successor(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		pair_test(at_every_moment),
-		cmocka_unit_test(the_answer_is_late),
-		pair_test(sent_on_the_old_child),
-		pair_test(sent_on_its_successor),
+		pair_test(at_every_moment),       cmocka_unit_test(the_answer_is_late),
+		pair_test(while_it_is_rekeyed),   pair_test(the_farewell_is_lost),
+		pair_test(sent_on_the_old_child), pair_test(sent_on_its_successor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
