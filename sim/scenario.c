@@ -29,6 +29,7 @@ static const struct unit_word unit_words[] = {
 	{ U_TIME, "ms", 1000000 },
 	{ U_TIME, "us", 1000 },
 	{ U_SHARE, "%", 10000 },
+	{ U_SHARE, "ppm", 1 },
 	{ U_RATE, "Gbit", 125000000 },
 	{ U_RATE, "Mbit", 125000 },
 	{ U_RATE, "kbit", 125 },
@@ -115,11 +116,6 @@ static void value_text(struct text *t, enum unit unit, int64_t v)
 			continue;
 		if (v % u->factor == 0) {
 			text_fmt(t, "%lld%s", (long long)(v / u->factor), u->word);
-			return;
-		}
-		if (unit == U_SHARE) {
-			text_fmt(t, "%lld.%04lld%%", (long long)(v / u->factor),
-				 (long long)(v % u->factor));
 			return;
 		}
 	}
