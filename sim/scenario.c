@@ -22,18 +22,12 @@ struct unit_word {
 
 /* Of one unit, largest first: as they are written. */
 static const struct unit_word unit_words[] = {
-	{ U_TIME, "d", 86400000000000 },
-	{ U_TIME, "h", 3600000000000 },
-	{ U_TIME, "m", 60000000000 },
-	{ U_TIME, "s", 1000000000 },
-	{ U_TIME, "ms", 1000000 },
-	{ U_TIME, "us", 1000 },
-	{ U_SHARE, "%", 10000 },
-	{ U_SHARE, "ppm", 1 },
-	{ U_RATE, "Gbit", 125000000 },
-	{ U_RATE, "Mbit", 125000 },
-	{ U_RATE, "kbit", 125 },
-	{ U_NUMBER, "", 1 },
+	{ U_TIME, "d", 86400000000000 }, { U_TIME, "h", 3600000000000 },
+	{ U_TIME, "m", 60000000000 },    { U_TIME, "s", 1000000000 },
+	{ U_TIME, "ms", 1000000 },       { U_TIME, "us", 1000 },
+	{ U_SHARE, "%", 10000 },         { U_SHARE, "ppm", 1 },
+	{ U_RATE, "Gbit", 125000000 },   { U_RATE, "Mbit", 125000 },
+	{ U_RATE, "kbit", 125 },         { U_NUMBER, "", 1 },
 };
 
 /* A number with at most three decimals, times 1000. */

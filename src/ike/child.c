@@ -343,7 +343,7 @@ void child_pay_owed(struct ike *ike)
 
 bool child_tell_sends(struct ike *ike, struct child *c)
 {
-	uint64_t op;
+	uint64_t op = 0;
 
 	if (!c->sends || c->told || !c->in_dp)
 		return true;
@@ -366,7 +366,7 @@ static void send_on(struct ike *ike, struct child *c)
 /* Never sends again. Without the operation it has to go at once. */
 static void quiet(struct ike *ike, struct child *c)
 {
-	uint64_t op;
+	uint64_t op = 0;
 
 	c->lingers = c->in_dp && tell(ike, c, DP_CHILD_QUIET, &op);
 	if (c->lingers)

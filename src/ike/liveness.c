@@ -109,7 +109,8 @@ void liveness_counted(struct ike *ike, struct ike_sa *sa, const struct dp_counte
 	act(ike, sa);
 }
 
-/* The peer has come with another one since: that it is heard does not say that it still has this. */
+/* The peer has come with another one since: that it is heard does not say that it still has this
+ * one. */
 static bool is_outdated(const struct ike_sa *sa)
 {
 	list_for_each(n, &sa->peer->sas) {
