@@ -13,6 +13,7 @@
 	X(C_TX_REFRAGMENTED, "ike.tx.refragmented") /* messages cut smaller than before */         \
 	X(C_TX_KEEPALIVES, "ike.tx.keepalives")                                                    \
 	/* dropped before any SA was found */                                                      \
+	X(C_NO_PORT, "ike.rx.no_port") /* from port 0 */                                           \
 	X(C_UNKNOWN_SPI, "ike.rx.unknown_spi")                                                     \
 	X(C_BAD_INIT, "ike.rx.bad_init") /* IKE_SA_INIT with impossible SPIs, flags or id */       \
 	X(C_HALF_OPEN_FULL, "ike.rx.half_open_full")                                               \

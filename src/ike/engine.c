@@ -236,6 +236,11 @@ static void input(struct ike *ike, const struct ike_datagram *d)
 	struct wire_hdr h = { 0 };
 
 	count(ike, C_RX_DATAGRAMS);
+	/* Whatever the answer would be, it could not be sent there. */
+	if (!d->remote.port) {
+		count(ike, C_NO_PORT);
+		return;
+	}
 	if (wire_ike_parse_hdr(d->data, &h, &fault)) {
 		ike->faults[fault]++;
 		/* Noise that happens to have a high version there is not worth an answer. */

@@ -221,8 +221,8 @@ void liveness_silent(struct ike *ike, const struct dp_report *r)
 	ask_in_a_hurry(ike, c->sa);
 }
 
-/* Other addresses of the peer are tried with this very SA (MOBIKE), others of the section with a new
- * one. */
+/* Other addresses of the peer are tried with this very SA (MOBIKE), others of the section with a
+ * new one. */
 static void suspect(struct ike *ike, struct ike_sa *sa, bool connect)
 {
 	char ep[ENDPOINT_TEXT_MAX];

@@ -258,9 +258,10 @@ static void relocate(struct ike *ike, struct ike_sa *sa, struct ike_sa *asked, c
 		count(ike, C_NO_MEMORY);
 	if (natd_present(rx->inner) || !to.floated)
 		to.encap = path_encap(ike, &to);
-	if (moves)
+	if (moves) {
 		count_move(ike, sa->moving);
-	sa->moving->limited = false;
+		sa->moving->limited = false;
+	}
 	moving_to(ike, sa, &to, "the peer moved");
 	sa->moving->updated = sa == asked;
 	agenda_soon(ike, sa);

@@ -516,6 +516,9 @@ void script_put_auth_request(struct script *s)
 	script_put_auth(s);
 	script_put_sa(s, s->esp, s->spi_esp);
 	script_put_ts(s, s->ts_i, s->ts_r);
+	if (s->mobike)
+		wire_put_notify(&s->out, 0, bytes_of(NULL, 0), WIRE_N_MOBIKE_SUPPORTED,
+				bytes_of(NULL, 0));
 }
 
 /* ---- IKE_SA_INIT --------------------------------------------------------------------------- */

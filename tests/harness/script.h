@@ -58,6 +58,7 @@ struct script {
 	uint32_t spi_esp;
 	bool nat_detection;
 	bool use_ppk; /* says USE_PPK in IKE_SA_INIT (RFC 8784); off */
+	bool mobike; /* says MOBIKE_SUPPORTED in IKE_AUTH; off */
 	bool fragmentation; /* says in IKE_SA_INIT that it takes fragments; off */
 	struct bytes cookie;
 	struct bytes solution; /* of the puzzle that came with it, or with IKE_SA_INIT's answer */
