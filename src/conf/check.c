@@ -165,14 +165,6 @@ static void check_ppk(struct conf_peer *p, struct conf_errors *errs)
 
 /* ---- one peer ---- */
 
-static bool has_family(const struct wire_ts_list *l, uint8_t family)
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (l->ts[i].start.family == family)
-			return true;
-	return false;
-}
-
 /* Routing knows prefixes only. */
 static void check_ranges(const struct conf_ts *ts, struct conf_errors *errs)
 {
@@ -195,12 +187,13 @@ static void check_ts(const struct conf_peer *p, struct conf_errors *errs)
 	check_ranges(&p->remote_ts, errs);
 	if (l->n == 0 || r->n == 0)
 		return;
-	if ((has_family(l, 4) && has_family(r, 4)) || (has_family(l, 6) && has_family(r, 6)))
+	if ((policy_ts_has_family(l, 4) && policy_ts_has_family(r, 4)) ||
+	    (policy_ts_has_family(l, 6) && policy_ts_has_family(r, 6)))
 		return;
 	conf_error_add(errs, p->remote_ts.list.at,
 		       "remote_ts of peer \"%s\" is %s, its local_ts is %s: nothing can pass",
-		       p->name, has_family(r, 4) ? "IPv4" : "IPv6",
-		       has_family(l, 4) ? "IPv4" : "IPv6");
+		       p->name, policy_ts_has_family(r, 4) ? "IPv4" : "IPv6",
+		       policy_ts_has_family(l, 4) ? "IPv4" : "IPv6");
 }
 
 static bool listens(const struct conf *c, uint8_t family)
@@ -262,6 +255,7 @@ static void check_peer(const struct conf *c, struct conf_peer *p, struct conf_er
 			       "peer \"%s\" lacks local_id, our identity, here or at the top level",
 			       p->name);
 	check_ts(p, errs);
+	check_inner_peer(p, errs);
 	check_hosts(c, &p->address, "address", ", accepted for any: no address", errs);
 	check_steer(&p->steer, errs);
 	check_life(&p->life, errs);
@@ -384,6 +378,8 @@ enum status check_conf(struct conf *c, struct conf_errors *errs)
 	st = check_pairs(c, errs);
 	if (st == ST_OK)
 		st = check_networks(c, errs);
+	if (st == ST_OK)
+		st = check_pools(c, errs);
 	check_top(c, errs);
 	return st;
 }

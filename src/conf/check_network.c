@@ -72,8 +72,8 @@ static void check_certs(const struct conf_network *n, struct conf_errors *errs)
 
 /* ---- roles ------------------------------------------------------------------------------- */
 
-static void not_for(const struct conf_network *n, const char *key, struct conf_pos at,
-		    const char *role, struct conf_errors *errs)
+void check_not_for(const struct conf_network *n, const char *key, struct conf_pos at,
+		   const char *role, struct conf_errors *errs)
 {
 	if (given(at))
 		conf_error_add(errs, at, "%s is for a %s, and the role in network \"%s\" is %s",
@@ -82,9 +82,9 @@ static void not_for(const struct conf_network *n, const char *key, struct conf_p
 
 static void check_hub(const struct conf_network *n, struct conf_errors *errs)
 {
-	not_for(n, "hubs", n->hubs.at, "site or endpoint", errs);
-	not_for(n, "port", n->port.at, "site or endpoint", errs);
-	not_for(n, "redirect", n->steer.redirect.at, "site or endpoint", errs);
+	check_not_for(n, "hubs", n->hubs.at, "site or endpoint", errs);
+	check_not_for(n, "port", n->port.at, "site or endpoint", errs);
+	check_not_for(n, "redirect", n->steer.redirect.at, "site or endpoint", errs);
 	if (!given(n->domain.list.at))
 		conf_error_add(errs, n->at,
 			       "network \"%s\" lacks domain, all addresses of the network, which "
@@ -97,13 +97,13 @@ static void check_spoke(const struct conf *c, const struct conf_network *n,
 			struct conf_errors *errs)
 {
 	if (n->role.v == CONF_ROLE_ENDPOINT)
-		not_for(n, "protect", n->protect.list.at, "site or hub", errs);
-	not_for(n, "topology", n->topology.at, "hub", errs);
-	not_for(n, "redirect_to", n->steer.redirect_to.at, "hub", errs);
-	not_for(n, "redirect_above", n->steer.redirect_above.at, "hub", errs);
-	not_for(n, "redirect_wait", n->steer.redirect_wait.at, "hub", errs);
+		check_not_for(n, "protect", n->protect.list.at, "site or hub", errs);
+	check_not_for(n, "topology", n->topology.at, "hub", errs);
+	check_not_for(n, "redirect_to", n->steer.redirect_to.at, "hub", errs);
+	check_not_for(n, "redirect_above", n->steer.redirect_above.at, "hub", errs);
+	check_not_for(n, "redirect_wait", n->steer.redirect_wait.at, "hub", errs);
 	for (const struct conf_member *m = n->members; m; m = m->next)
-		not_for(n, "member", m->at, "hub", errs);
+		check_not_for(n, "member", m->at, "hub", errs);
 	if (!given(n->hubs.at) && !given(n->identity.at))
 		conf_error_add(errs, n->at,
 			       "network \"%s\" has no hubs, and no bundle (identity) that names "
@@ -157,6 +157,7 @@ static void check_prefixes(const struct conf_network *n, struct conf_errors *err
 	if (n->domain.ts.n == 0)
 		return;
 	check_inside(n, &n->protect, "protect", "it would not be protected", errs);
+	check_inside(n, &n->inner.pool, "pool", "nobody could use it", errs);
 	for (const struct conf_member *m = n->members; m; m = m->next)
 		check_inside(n, &m->prefixes, "prefixes", "nobody could have it", errs);
 }
@@ -246,6 +247,7 @@ static enum status check_network(struct conf *c, struct conf_network *n, struct 
 		check_spoke(c, n, errs);
 	check_prefixes(n, errs);
 	check_steer(&n->steer, errs);
+	check_inner_network(n, errs);
 	check_life(&n->life, errs);
 	return check_members(c, n, errs);
 }

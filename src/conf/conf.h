@@ -167,6 +167,21 @@ enum conf_redirect {
 	CONF_REDIRECT_FOLLOW,
 };
 
+/* Inner addresses that are given out.  `ts` of the pool: all protocols. */
+struct conf_inner {
+	struct conf_ts pool;
+	struct conf_dur lease_keep;
+	struct conf_list dns; /* IP addresses */
+	struct conf_list dns_domains; /* who asks: the only ones that it takes */
+};
+
+/* Inner addresses that we ask for. */
+struct conf_virtual {
+	bool ask;
+	struct ip want[2]; /* of IPv4, of IPv6; family 0: any, or none if the other is there */
+	struct conf_list list; /* as written */
+};
+
 enum conf_auth {
 	CONF_AUTH_PSK,
 	CONF_AUTH_CERT,
@@ -187,8 +202,10 @@ struct conf_peer {
 	struct conf_text key;
 	struct conf_list trust;
 	struct conf_text crl; /* of the authorities in `trust`, and taken from where that is */
-	struct conf_ts local_ts;
-	struct conf_ts remote_ts;
+	struct conf_ts local_ts; /* n 0: inner addresses only, which we ask for */
+	struct conf_ts remote_ts; /* n 0: inner addresses only, which we give */
+	struct conf_inner inner;
+	struct conf_virtual virtual_ip;
 	struct conf_proposals proposals;
 	struct conf_proposals esp_proposals;
 	struct conf_word start; /* enum conf_start; without an address it is LISTEN */
@@ -254,6 +271,7 @@ struct conf_network {
 	struct conf_ts domain; /* HUB: required.  SITE: instead of the bundle's */
 	struct conf_word topology; /* HUB */
 	struct conf_member *members; /* HUB */
+	struct conf_inner inner; /* HUB; its domains also ENDPOINT */
 	struct conf_proposals proposals;
 	struct conf_proposals esp_proposals;
 	struct conf_dur dpd_delay;
@@ -420,6 +438,9 @@ enum conf_type {
 	CONF_T_SECRET,
 	CONF_T_TS,
 	CONF_T_PREFIXES, /* as CONF_T_TS, but each is one prefix with all protocols */
+	CONF_T_RANGES, /* the same, and address ranges */
+	CONF_T_DOMAINS, /* list of DNS names */
+	CONF_T_VIRTUAL, /* `ask`, `no`, or addresses */
 	CONF_T_IKE,
 	CONF_T_ESP,
 	CONF_TYPES,

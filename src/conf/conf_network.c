@@ -388,6 +388,9 @@ static enum status settle_protect(struct conf_creds *c, const struct conf_networ
 
 	if (st != ST_OK)
 		return st;
+	/* Every other end would refuse an address that is not ours to give. */
+	(void)inside(c, &n->inner.pool, "pool", &blocks, "the address blocks of this hub's certificate",
+		     f->from);
 	if (given(n->protect.list.at)) {
 		ret->protect = n->protect.ts;
 		if (inside(c, &n->protect, "protect", &blocks, "the certificate's address blocks",

@@ -84,8 +84,12 @@ static struct shown shown_of(const struct conf_key *k, const void *base)
 		return (struct shown){ .text = &((const struct conf_ident *)at)->text };
 	case CONF_T_ADDRS:
 	case CONF_T_HOSTS:
+	case CONF_T_DOMAINS:
 	case CONF_T_PATHS: return (struct shown){ .list = at };
+	case CONF_T_VIRTUAL:
+		return (struct shown){ .list = &((const struct conf_virtual *)at)->list };
 	case CONF_T_TS:
+	case CONF_T_RANGES:
 	case CONF_T_PREFIXES: return (struct shown){ .list = &((const struct conf_ts *)at)->list };
 	case CONF_T_IKE:
 	case CONF_T_ESP:

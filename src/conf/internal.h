@@ -7,6 +7,7 @@
  *	schema.c  the rows
  *	check.c   defaults, inheritance, and what only shows between values
  *	check_network.c  the same for networks
+ *	check_inner.c  the same for inner addresses
  *	redact.c  the text without its secrets
  *	diff.c    what two configurations differ in
  *
@@ -89,7 +90,7 @@ struct reader {
 };
 
 /* Keys of one scope. */
-#define CONF_SCOPE_KEYS_MAX 48
+#define CONF_SCOPE_KEYS_MAX 64
 
 struct scope_state {
 	enum conf_scope scope;
@@ -141,6 +142,13 @@ MUST enum status check_networks(struct conf *c, struct conf_errors *errs);
 void check_steer(const struct conf_steer *s, struct conf_errors *errs);
 void check_hosts(const struct conf *c, const struct conf_list *hosts, const char *what,
 		 const char *instead, struct conf_errors *errs);
+/* A key that the network's role has no use for. */
+void check_not_for(const struct conf_network *n, const char *key, struct conf_pos at,
+		   const char *role, struct conf_errors *errs);
+/* Inner addresses; at last, all pools together. */
+void check_inner_network(const struct conf_network *n, struct conf_errors *errs);
+void check_inner_peer(const struct conf_peer *p, struct conf_errors *errs);
+MUST enum status check_pools(struct conf *c, struct conf_errors *errs);
 /* Hard limits lie above soft ones. */
 void check_life(const struct conf_life *l, struct conf_errors *errs);
 /* One that is there and too short; `at` is where it or its file was named. */

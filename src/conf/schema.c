@@ -59,6 +59,17 @@ static const char *const yes_words[] = { "no", "yes", NULL };
 	{ scope, "mtu_probes", CONF_T_WORD, .offset = offsetof(struct what, steer.mtu_probes),     \
 	  .def = "yes", .change = CONF_HOT, .words = yes_words,                                    \
 	  .doc = "whether it is tried out how large packets may be" }
+#define INNER(scope, what)                                                                         \
+	{ scope, "pool", CONF_T_RANGES, .offset = offsetof(struct what, inner.pool),               \
+	  .change = CONF_REAUTH, .doc = "inner addresses that we give to who asks for one" },      \
+	{ scope, "lease_keep", CONF_T_DUR, .offset = offsetof(struct what, inner.lease_keep),      \
+	  .def = "720h", .min = 60000, .max = 8760 * 3600000LL, .change = CONF_HOT,                \
+	  .doc = "how long who left keeps the address that it had" },                              \
+	{ scope, "dns", CONF_T_ADDRS, .offset = offsetof(struct what, inner.dns),                  \
+	  .change = CONF_HOT, .doc = "name servers for who gets an inner address" },               \
+	{ scope, "dns_domains", CONF_T_DOMAINS,                                                    \
+	  .offset = offsetof(struct what, inner.dns_domains), .change = CONF_HOT,                  \
+	  .doc = "names that only these servers resolve; who asks: the ones it takes" }
 #define LIFE(scope, what)                                                                          \
 	{ scope, "ike_rekey", CONF_T_DUR, LIFE_AT(what, ike_rekey), .def = "4h", .min = LIFE_MIN,  \
 	  .max = LIFE_MAX, .zero = true, .change = CONF_HOT,                                       \
@@ -170,9 +181,9 @@ const struct conf_key conf_keys[] = {
 	  .doc = "as at the top level, for this peer" },
 	{ PEER(crl), CONF_T_PATH, PEER_AT(crl), .change = CONF_HOT,
 	  .doc = "as at the top level, for this peer" },
-	{ PEER(local_ts), CONF_T_TS, PEER_AT(local_ts), .required = true, .change = CONF_REKEY,
+	{ PEER(local_ts), CONF_T_TS, PEER_AT(local_ts), .change = CONF_REKEY,
 	  .doc = "traffic selectors of our side: what the peer may send to" },
-	{ PEER(remote_ts), CONF_T_TS, PEER_AT(remote_ts), .required = true, .change = CONF_REKEY,
+	{ PEER(remote_ts), CONF_T_TS, PEER_AT(remote_ts), .change = CONF_REKEY,
 	  .doc = "traffic selectors of its side: what goes through the tunnel" },
 	{ PEER(proposals), CONF_T_IKE, PEER_AT(proposals), .change = CONF_REAUTH,
 	  .doc = "algorithms of the IKE SA, most preferred first" },
@@ -191,6 +202,9 @@ const struct conf_key conf_keys[] = {
 	  .change = CONF_REAUTH, .words = yes_words,
 	  .doc = "whether large IKE messages go in fragments" },
 	MOVING(CONF_PEER, conf_peer),
+	INNER(CONF_PEER, conf_peer),
+	{ PEER(virtual_ip), CONF_T_VIRTUAL, PEER_AT(virtual_ip), .def = "no",
+	  .change = CONF_REAUTH, .doc = "inner addresses that we ask the peer for" },
 	STEER(CONF_PEER, conf_peer, "no"),
 	LIFE(CONF_PEER, conf_peer),
 	{ PEER(childless), CONF_T_WORD, PEER_AT(childless), .def = "allow", .change = CONF_HOT,
@@ -244,6 +258,7 @@ const struct conf_key conf_keys[] = {
 	  .change = CONF_REAUTH, .words = yes_words,
 	  .doc = "whether large IKE messages go in fragments" },
 	MOVING(CONF_NETWORK, conf_network),
+	INNER(CONF_NETWORK, conf_network),
 	STEER(CONF_NETWORK, conf_network, "follow"),
 	LIFE(CONF_NETWORK, conf_network),
 	{ NET(childless), CONF_T_WORD, NET_AT(childless), .def = "allow", .change = CONF_HOT,
@@ -373,6 +388,11 @@ void schema_wants(const struct conf_key *k, struct text *t)
 			"one or more selectors such as { \"10.1.0.0/16\", \"10.2.0.1[tcp/80]\" }",
 		[CONF_T_PREFIXES] = "one or more prefixes (host bits zero) such as { "
 				    "\"10.1.0.0/16\", \"fd00:1::/48\" }",
+		[CONF_T_RANGES] = "one or more prefixes or ranges such as { \"10.9.0.0/16\", "
+				  "\"10.8.0.10-10.8.0.99\" }",
+		[CONF_T_DOMAINS] = "one or more DNS names such as { \"corp.example\" }",
+		[CONF_T_VIRTUAL] = "ask, no, or an IPv4 address, an IPv6 address or both, { "
+				   "\"...\", \"...\" }",
 		[CONF_T_IKE] = "one or more proposals such as { \"aes128gcm16-prfsha256-x25519\" }",
 		[CONF_T_ESP] = "one or more proposals such as { \"aes128gcm16-esn\" }",
 	};

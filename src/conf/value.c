@@ -451,6 +451,7 @@ static bool good_element(struct setter *st, const struct token *tok)
 	switch (st->k->type) {
 	case CONF_T_ADDRS: return is_ip(tok);
 	case CONF_T_HOSTS: return is_ip(tok) || is_host(tok->s);
+	case CONF_T_DOMAINS: return is_host(tok->s);
 	default: return is_path(st, tok);
 	}
 }
@@ -470,6 +471,11 @@ static enum status set_list(struct setter *st, const struct value *v, void *dst)
 	return ok ? set_texts(st, v, dst) : ST_OK;
 }
 
+static bool all_protocols(const struct wire_ts *ts)
+{
+	return ts->proto == 0 && ts->port_start == 0 && ts->port_end == UINT16_MAX;
+}
+
 static enum status set_ts(struct setter *st, const struct value *v, void *dst)
 {
 	struct wire_ts *ts = arena_new(st->ar, v->n * sizeof(*ts));
@@ -485,11 +491,41 @@ static enum status set_ts(struct setter *st, const struct value *v, void *dst)
 
 		if (got != ST_OK && complain(st, &v->elem[i], got, buf))
 			return ST_NOMEM;
+		if (got == ST_OK && st->k->type == CONF_T_RANGES && !all_protocols(&ts[i])) {
+			refuse_value(st, &v->elem[i], "has a protocol");
+			ok = false;
+		}
 		ok = !repeated(st, v, i) && ok && got == ST_OK;
 	}
 	if (!ok)
 		return ST_OK;
 	d->ts = (struct wire_ts_list){ .ts = ts, .n = v->n };
+	return set_texts(st, v, &d->list);
+}
+
+/* A word, or an address of each family. */
+static enum status set_virtual(struct setter *st, const struct value *v, void *dst)
+{
+	struct conf_virtual *d = dst;
+	bool ask = v->n == 1 && bytes_eq(v->elem[0].s, bytes_str("ask"));
+	bool no = v->n == 1 && bytes_eq(v->elem[0].s, bytes_str("no"));
+
+	*d = (struct conf_virtual){ .ask = ask, .list.at = v->at };
+	for (size_t i = 0; !ask && !no && i < v->n; i++) {
+		struct ip ip = { 0 }, *want;
+
+		if (v->elem[i].kind != TOK_STRING || ip_parse(str(&v->elem[i]), &ip) != ST_OK) {
+			refuse_value(st, &v->elem[i], "is none");
+			return ST_OK;
+		}
+		want = &d->want[ip.family == 6];
+		if (want->family) {
+			refuse_value(st, &v->elem[i], "is a second address of its family");
+			return ST_OK;
+		}
+		*want = ip;
+		d->ask = true;
+	}
 	return set_texts(st, v, &d->list);
 }
 
@@ -557,6 +593,7 @@ struct type_row {
 	bool list;
 	size_t at; /* of the member's position */
 	enum status (*set)(struct setter *st, const struct value *v, void *dst);
+	bool either; /* words and strings */
 };
 
 static const struct type_row type_rows[CONF_TYPES] = {
@@ -576,6 +613,10 @@ static const struct type_row type_rows[CONF_TYPES] = {
 	[CONF_T_SECRET] = { TOK_STRING, false, offsetof(struct conf_secret, at), set_secret },
 	[CONF_T_TS] = { TOK_STRING, true, offsetof(struct conf_ts, list.at), set_ts },
 	[CONF_T_PREFIXES] = { TOK_STRING, true, offsetof(struct conf_ts, list.at), set_prefixes },
+	[CONF_T_RANGES] = { TOK_STRING, true, offsetof(struct conf_ts, list.at), set_ts },
+	[CONF_T_DOMAINS] = { TOK_STRING, true, offsetof(struct conf_list, at), set_list },
+	[CONF_T_VIRTUAL] = { TOK_STRING, true, offsetof(struct conf_virtual, list.at), set_virtual,
+			     .either = true },
 	[CONF_T_IKE] = { TOK_STRING, true, offsetof(struct conf_proposals, list.at),
 			 set_proposals },
 	[CONF_T_ESP] = { TOK_STRING, true, offsetof(struct conf_proposals, list.at),
@@ -594,11 +635,11 @@ static bool right_shape(struct setter *st, const struct type_row *row, const str
 	if ((v->list && !row->list) || v->n == 0)
 		return false;
 	for (size_t i = 0; i < v->n; i++) {
-		if (v->elem[i].kind != row->kind)
+		if (v->elem[i].kind != row->kind && !row->either)
 			refuse(st, v->elem[i].at,
 			       row->kind == TOK_STRING ? "wants a string in double quotes"
 						       : "wants a word without quotes");
-		ok = ok && v->elem[i].kind == row->kind && !v->elem[i].bad;
+		ok = ok && (row->either || v->elem[i].kind == row->kind) && !v->elem[i].bad;
 	}
 	return ok;
 }

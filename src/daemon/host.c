@@ -120,7 +120,19 @@ static enum status start_keylog(struct host *h, struct text *why)
 	return obs_keylog_new(h->conf->keylog.s, why, &h->keylog);
 }
 
-static enum status start_engine(struct host *h)
+/* None of them is to be given to anybody else. */
+enum status host_reserve(struct host *h, struct ike_conf *conf, struct text *why)
+{
+	struct own_addrs own = { 0 };
+	enum status st = hostnet_addrs(h->nl, why, &own);
+
+	if (st == ST_OK)
+		st = translate_own(conf, own.v, own.n);
+	hostnet_addrs_done(&own);
+	return st;
+}
+
+static enum status start_engine(struct host *h, struct text *why)
 {
 	struct crypto ops;
 	uint64_t key[2];
@@ -130,6 +142,8 @@ static enum status start_engine(struct host *h)
 		st = jobs_new(&h->loop, h->store, h->signer, wiring_job_done, h, &h->jobs);
 	if (st == ST_OK)
 		st = lookups_new(&h->loop, h->nl, h->underlay, wiring_resolved, h, &h->lookups);
+	if (st == ST_OK)
+		st = host_reserve(h, h->ike_conf, why);
 	if (st != ST_OK)
 		return st;
 	h->ike_conf->force_encap = !dataplane_can(h->dp, DP_CAP_RAW_ESP);
@@ -172,7 +186,7 @@ enum status host_start(struct host *h, struct conf_errors *errs, struct text *wh
 	if (st == ST_OK)
 		st = dataplane_new(h->underlay, &h->tun, h->mtu, why, &h->dp);
 	if (st == ST_OK)
-		st = start_engine(h);
+		st = start_engine(h, why);
 	if (st == ST_OK)
 		st = wiring_start(h, why);
 	if (st == ST_OK)

@@ -101,6 +101,9 @@ MUST enum status host_check(struct host *h, const char *file, struct conf_errors
  * they have a place in the file, else in `why`. */
 MUST enum status host_start(struct host *h, struct conf_errors *errs, struct text *why);
 
+/* Pools of that configuration, which nobody uses yet, do not give out the host's own addresses. */
+MUST enum status host_reserve(struct host *h, struct ike_conf *conf, struct text *why);
+
 /* Deletes the SAs, then ends the loop; asked again, ends it at once. */
 void host_shutdown(struct host *h, const char *reason);
 

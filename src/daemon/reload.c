@@ -45,7 +45,7 @@ static enum status fresh_read(struct host *h, struct conf_errors *errs, struct t
 	st = conf_open(&mem_libc, &source, file, f->store, errs, &f->conf, &f->creds);
 	if (st == ST_OK)
 		st = translate(f->conf, f->creds, h->ike_conf, &f->ike_conf);
-	return st;
+	return st == ST_OK ? host_reserve(h, f->ike_conf, why) : st;
 }
 
 /* ---- what changes ------------------------------------------------------------------------ */

@@ -1,4 +1,5 @@
 #include "daemon/translate.h"
+#include "daemon/translate_inner.h"
 
 #include <stdlib.h>
 
@@ -234,7 +235,10 @@ static enum status put_peer(struct arena *ar, const struct conf_peer *from,
 	to->childless = childless_of((enum conf_childless)from->childless.v);
 	put_ppk(from, creds, to);
 	put_auth(from->auth == CONF_AUTH_PSK ? IKE_AUTH_PSK : IKE_AUTH_CERT, creds, to);
+	translate_virtual(from, to);
 	st = put_hosts(ar, &from->address, &to->addresses, &to->n_addresses);
+	if (st == ST_OK)
+		st = translate_inner(ar, &from->inner, to);
 	return st == ST_OK ? put_steer(ar, &from->steer, to) : st;
 }
 
@@ -266,19 +270,17 @@ static enum status put_site(struct arena *ar, const struct conf_network_creds *c
 	return st;
 }
 
-static bool has_family(const struct wire_ts_list *l, uint8_t family)
+/* Nobody may have said what it is: then perhaps. */
+static bool may_have_family(const struct wire_ts_list *l, uint8_t family)
 {
-	for (size_t i = 0; i < l->n; i++)
-		if (l->ts[i].start.family == family)
-			return true;
-	return l->n == 0; /* nobody has said what it is: perhaps */
+	return l->n == 0 || policy_ts_has_family(l, family);
 }
 
 static enum status put_endpoint(struct arena *ar, const struct conf_network_creds *creds,
 				struct ike_peer_conf *to)
 {
-	to->ask_v4 = has_family(&to->domain, 4);
-	to->ask_v6 = has_family(&to->domain, 6);
+	to->ask_v4 = may_have_family(&to->domain, 4);
+	to->ask_v6 = may_have_family(&to->domain, 6);
 	return put_site(ar, creds, to);
 }
 
@@ -331,6 +333,8 @@ static enum status put_network(struct arena *ar, const struct conf_network *from
 	put_auth(IKE_AUTH_CERT, &creds->auth, to);
 	if (st == ST_OK)
 		st = copy_ts(ar, &creds->domain, &to->domain);
+	if (st == ST_OK)
+		st = translate_inner(ar, &from->inner, to);
 	if (st == ST_OK)
 		st = put_steer(ar, &from->steer, to);
 	if (st != ST_OK)
@@ -453,5 +457,15 @@ enum status translate(struct conf *conf, const struct conf_creds *creds,
 		*ret_conf = &s->ike;
 	else
 		snapshot_free(&s->ike);
+	return st;
+}
+
+enum status translate_own(struct ike_conf *conf, const struct ip *own, size_t n)
+{
+	struct snapshot *s = CONTAINER_OF(conf, struct snapshot, ike);
+	enum status st = ST_OK;
+
+	for (size_t i = 0; i < conf->n_peers && st == ST_OK; i++)
+		st = translate_reserve(&s->ar, own, n, &s->peers[i]);
 	return st;
 }

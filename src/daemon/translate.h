@@ -20,3 +20,6 @@
  * holds a reference to `conf` and to the store of `creds`, and none to `creds` or `previous`. */
 MUST enum status translate(struct conf *conf, const struct conf_creds *creds,
 			   const struct ike_conf *previous, struct ike_conf **ret_conf);
+
+/* Before the engine has it: these are the host's own addresses, which nobody else gets. */
+MUST enum status translate_own(struct ike_conf *conf, const struct ip *own, size_t n);

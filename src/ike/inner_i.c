@@ -87,18 +87,10 @@ static const struct wire_ts_list all = { everything, 2, 0 };
 static const struct wire_ts_list all_v4 = { everything, 1, 0 };
 static const struct wire_ts_list all_v6 = { everything + 1, 1, 0 };
 
-static bool has_family(const struct wire_ts_list *l, uint8_t family)
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (l->ts[i].start.family == family)
-			return true;
-	return false;
-}
-
 const struct wire_ts_list *inner_i_wanted(const struct ike_peer_conf *conf)
 {
-	bool v4 = conf->ask_v4 || has_family(&conf->ts_local, 4);
-	bool v6 = conf->ask_v6 || has_family(&conf->ts_local, 6);
+	bool v4 = conf->ask_v4 || policy_ts_has_family(&conf->ts_local, 4);
+	bool v6 = conf->ask_v6 || policy_ts_has_family(&conf->ts_local, 6);
 
 	if (!inner_i_asks(conf))
 		return &conf->ts_local;

@@ -71,14 +71,6 @@ static bool life_eq(const struct ike_life *a, const struct ike_life *b)
 	       a->reauth.ns == b->reauth.ns && a->outlive_certs == b->outlive_certs;
 }
 
-static bool same_texts(const char *const *a, size_t n_a, const char *const *b, size_t n_b)
-{
-	for (size_t i = 0; i < n_a && i < n_b; i++)
-		if (strcmp(a[i], b[i]) != 0)
-			return false;
-	return n_a == n_b;
-}
-
 static unsigned compare(const struct ike_peer_conf *a, const struct ike_peer_conf *b)
 {
 	size_t names = same_names(a, b);
@@ -101,9 +93,7 @@ static unsigned compare(const struct ike_peer_conf *a, const struct ike_peer_con
 	if (a->dpd_delay.ns != b->dpd_delay.ns || a->keepalive.ns != b->keepalive.ns)
 		ch |= CH_TIMERS;
 	if (a->ask_v4 != b->ask_v4 || a->ask_v6 != b->ask_v6 || !ip_eq(&a->ask[0], &b->ask[0]) ||
-	    !ip_eq(&a->ask[1], &b->ask[1]) ||
-	    (inner_i_asks(b) &&
-	     !same_texts(a->dns_domains, a->n_dns_domains, b->dns_domains, b->n_dns_domains)))
+	    !ip_eq(&a->ask[1], &b->ask[1]))
 		ch |= CH_INNER;
 	if (!life_eq(&a->life, &b->life))
 		ch |= CH_LIFE;

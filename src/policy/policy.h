@@ -91,6 +91,8 @@ MUST enum status policy_ts_narrow(struct arena *ar, const struct wire_ts_list *o
 /* Whether every selector of `inner` lies inside one of `outer` (an initiator checks the answer). */
 bool policy_ts_subset(const struct wire_ts_list *inner, const struct wire_ts_list *outer);
 
+bool policy_ts_has_family(const struct wire_ts_list *l, uint8_t family);
+
 /* Prefixes that cover exactly the address range of a selector, at most `max`; the number of them,
  * or 0 when it would take more. */
 size_t policy_ts_prefixes(const struct wire_ts *ts, struct prefix *ret, size_t max);

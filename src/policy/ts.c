@@ -68,6 +68,14 @@ static bool ports_has(const struct wire_ts *outer, const struct wire_ts *inner)
 	return outer->port_start <= inner->port_start && inner->port_end <= outer->port_end;
 }
 
+bool policy_ts_has_family(const struct wire_ts_list *l, uint8_t family)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->ts[i].start.family == family)
+			return true;
+	return false;
+}
+
 bool policy_ts_has(const struct wire_ts *outer, const struct wire_ts *inner)
 {
 	return (outer->proto == 0 || outer->proto == inner->proto) && ports_has(outer, inner) &&

@@ -173,10 +173,10 @@ static void peer_errors(void **state)
 	static const struct row row[] = {
 		{ "peer \"b\" {\n}\n",
 		  { { 1, 6, "peer \"b\" lacks remote_id" },
-		    { 1, 6, "peer \"b\" lacks local_ts" },
-		    { 1, 6, "peer \"b\" lacks remote_ts" },
 		    { 1, 6, "peer \"b\" has no way to authenticate, accepted: psk, psk_file, or" },
-		    { 1, 6, "peer \"b\" lacks local_id" } } },
+		    { 1, 6, "peer \"b\" lacks local_id" },
+		    { 1, 6, "peer \"b\" lacks local_ts" },
+		    { 1, 6, "peer \"b\" lacks remote_ts" } } },
 		{ "peer {\n" TS "\nlocal_id = \"a\"\nremote_id = \"b\"\npsk = \"x\"\n}\n",
 		  { { 1, 1, "a peer lacks its name, expected peer \"name\" { ... }" } } },
 		{ "local_id = \"a\"\npeer \"\" {\n" TS "\nremote_id = \"b\"\npsk = \"x\"\n}\n",
@@ -203,7 +203,8 @@ static void peer_errors(void **state)
 		      "unknown key \"interface\", known here: address, port, local_id, "
 		      "remote_id, psk, psk_file, certificate, key, trust, crl, local_ts, "
 		      "remote_ts, proposals, esp_proposals, start, dpd_delay, keepalive, "
-		      "fragmentation, mobike, return_routability, nat, redirect, redirect_to, "
+		      "fragmentation, mobike, return_routability, nat, pool, lease_keep, dns, "
+		      "dns_domains, virtual_ip, redirect, redirect_to, "
 		      "redirect_above, redirect_wait, mtu_probes, "
 		      "ike_rekey, "
 		      "ike_lifetime, reauth, rekey, lifetime, rekey_bytes, lifetime_bytes, "

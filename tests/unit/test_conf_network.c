@@ -31,7 +31,8 @@ static void section_errors(void **state)
 		      "unknown key \"colour\", known here: role, identity, certificate, key, "
 		      "trust, local_id, crl, hubs, port, protect, domain, topology, proposals, "
 		      "esp_proposals, dpd_delay, keepalive, fragmentation, mobike, "
-		      "return_routability, nat, redirect, redirect_to, redirect_above, "
+		      "return_routability, nat, pool, lease_keep, dns, dns_domains, redirect, "
+		      "redirect_to, redirect_above, "
 		      "redirect_wait, mtu_probes, ike_rekey, "
 		      "ike_lifetime, reauth, "
 		      "rekey, "
@@ -59,10 +60,10 @@ static void section_errors(void **state)
 		  { { 4, 1, "a member inside member \"a\" of line 3: a \"}\" is missing" } } },
 		{ SITE("") "peer \"b\" {\nnetwork \"d\" { } }\n",
 		  { { 4, 6, "lacks remote_id" },
-		    { 4, 6, "lacks local_ts" },
-		    { 4, 6, "lacks remote_ts" },
 		    { 4, 6, "peer \"b\" has no way to authenticate" },
 		    { 4, 6, "lacks local_id" },
+		    { 4, 6, "lacks local_ts" },
+		    { 4, 6, "lacks remote_ts" },
 		    { 5, 1, "a network inside peer \"b\" of line 4" },
 		    { 5, 9, "network \"d\" is a second network (the first is in line 2)" } } },
 		{ "identity = \"/b.warren\"\nnetwork \"corp\" { role = hub ; domain = "

@@ -526,6 +526,8 @@ static const char *type_name(enum conf_type t)
 		[CONF_T_IKE] = "proposals",  [CONF_T_ESP] = "proposals",
 		[CONF_T_USER] = "name",      [CONF_T_PREFIXES] = "prefixes",
 		[CONF_T_TEXT] = "text",      [CONF_T_COUNT] = "count",
+		[CONF_T_RANGES] = "ranges",  [CONF_T_DOMAINS] = "names",
+		[CONF_T_VIRTUAL] = "addresses",
 	};
 
 	assert_non_null(type[t]);
