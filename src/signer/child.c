@@ -1,19 +1,15 @@
 #include "signer/internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "plat/child.h"
 #include "plat/process.h"
 #include "plat/sandbox.h"
 
-enum { FD = 3, WHY_MAX = 512 };
+enum { FD = PLAT_CHILD_FD };
 
 struct child {
 	struct service *service;
@@ -38,31 +34,6 @@ static enum status write_all(void *ctx, struct bytes frame)
 }
 
 /* ---- setting up ---------------------------------------------------------------------------- */
-
-/* Ctrl-C and systemd's SIGTERM mean the daemon; the signer ends when that has done its farewell. */
-static void ignore_signals(void)
-{
-	static const int ignored[] = {
-		SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
-		signal(ignored[i], SIG_IGN);
-}
-
-/* stderr stays, for a last word of the C library. */
-static enum status keep_only(int fd, struct text *why)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
-	    (fd != FD && dup3(fd, FD, O_CLOEXEC) < 0) || close_range(FD + 1, ~0u, 0) < 0) {
-		text_add(why, "cannot close what is open");
-		plat_errno(why, errno);
-		return ST_IO;
-	}
-	return ST_OK;
-}
 
 /* What libcrypto reads and sets up when it is first used has to happen outside the sandbox. */
 static enum status warm_up(struct text *why)
@@ -164,25 +135,15 @@ static enum status serve(struct child *c)
 	}
 }
 
-int signer_child(int fd, int parent)
+int signer_child(enum status st, struct text *why)
 {
 	struct child c = { .buf = malloc(SIGNER_FRAME_LEN + SIGNER_REQUEST_MAX) };
-	char buf[WHY_MAX];
-	struct text why = TEXT_OF(buf);
-	enum status st;
 
-	ignore_signals();
-	prctl(PR_SET_NAME, "warren-signer");
-	setsid();
-	/* Whoever was to be told of a failure may be gone already. */
-	if (getppid() != parent)
-		return EXIT_FAILURE;
-	st = keep_only(fd, &why);
 	if (st == ST_OK)
-		st = confine(&why);
+		st = confine(why);
 	if (st == ST_OK)
 		st = c.buf ? service_new(write_all, NULL, &c.service) : ST_NOMEM;
-	if (say_ready(st, buf) == ST_OK && st == ST_OK)
+	if (say_ready(st, why->p) == ST_OK && st == ST_OK)
 		st = serve(&c);
 	service_free(c.service);
 	free(c.buf);

@@ -184,5 +184,5 @@ MUST enum status service_frame(struct service *s, struct bytes frame);
 
 /* ---- child.c ------------------------------------------------------------------------------- */
 
-/* The signer's whole life; returns the exit code. `parent` is who forked it. */
-int signer_child(int fd, int parent);
+/* The signer's whole life: a plat_child_fn. */
+int signer_child(enum status st, struct text *why);

@@ -18,11 +18,11 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "plat/child.h"
 #include "plat/clock.h"
 #include "plat/process.h"
 
@@ -91,23 +91,6 @@ static enum status failed(struct text *why, const char *what)
 	return ST_IO;
 }
 
-static enum status spawn(struct signer *s, struct text *why)
-{
-	int pair[2], parent = getpid();
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return failed(why, "cannot make a socket");
-	s->pid = fork();
-	if (s->pid == 0) {
-		close(pair[0]);
-		/* No handlers at exit: they are the parent's. */
-		_exit(signer_child(pair[1], parent));
-	}
-	close(pair[1]);
-	s->fd = pair[0];
-	return s->pid < 0 ? failed(why, "cannot fork") : ST_OK;
-}
-
 static enum status watch(struct signer *s, struct text *why)
 {
 	struct epoll_event in = { .events = EPOLLIN };
@@ -133,7 +116,7 @@ enum status signer_fork(struct text *why, struct signer **ret_signer)
 	list_init(&s->held);
 	plat_random(key, sizeof(key));
 	map_init(&s->jobs, &mem_libc, key);
-	st = spawn(s, why);
+	st = plat_child_fork("warren-signer", SOCK_STREAM, signer_child, why, &s->fd, &s->pid);
 	if (st == ST_OK)
 		st = watch(s, why);
 	if (st == ST_OK)
@@ -143,23 +126,10 @@ enum status signer_fork(struct text *why, struct signer **ret_signer)
 	return st;
 }
 
-/* It closes the socket a moment before it is gone. */
-static void await_end(const struct signer *s)
-{
-	int pidfd = s->pid > 0 ? (int)syscall(SYS_pidfd_open, s->pid, 0) : -1;
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-
-	if (pidfd < 0)
-		return;
-	while (poll(&p, 1, END_MS) < 0 && errno == EINTR)
-		;
-	close(pidfd);
-}
-
 /* It ends by itself when the socket closes; its pid stays ours until it was waited for. */
 static void reap(struct signer *s)
 {
-	await_end(s);
+	plat_child_await(s->pid, END_MS);
 	if (s->pid > 0)
 		(void)waitpid(s->pid, NULL, WNOHANG);
 }
@@ -245,7 +215,7 @@ static enum status gone(struct signer *s, struct text *why)
 
 	s->gone = true;
 	text_add(why, "the signer process ended");
-	await_end(s);
+	plat_child_await(s->pid, END_MS);
 	if (s->pid > 0 && waitid(P_PID, (id_t)s->pid, &info, WEXITED | WNOHANG) == 0 &&
 	    info.si_pid == s->pid) {
 		s->pid = -1;
