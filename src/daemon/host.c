@@ -229,6 +229,7 @@ static void stop_watching(struct host *h)
 	plat_timer_free(h->deadline);
 	plat_timer_free(h->trim_timer);
 	plat_poll_free(h->signer_poll);
+	plat_poll_free(h->resolved_poll);
 	roam_stop(h);
 	guarding_stop(h);
 	underlay_stop(h->underlay);
@@ -273,6 +274,7 @@ void host_free(struct host *h)
 	conf_unref(h->conf);
 	conf_unref(h->conf_started);
 	crypto_store_free(h->store);
+	resolved_free(h->resolved);
 	signer_free(h->signer);
 	if (plat_loop_close(&h->loop) != ST_OK)
 		host_log(h, OBS_ERROR, NULL, "the event loop still has something in it");

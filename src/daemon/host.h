@@ -28,6 +28,7 @@
 #include "obs/obs.h"
 #include "plat/plat.h"
 #include "plat/sandbox.h"
+#include "resolved/resolved.h"
 #include "signer/signer.h"
 
 /* Counters of the daemon itself. */
@@ -52,6 +53,7 @@ struct host {
 	mono_t started;
 	uint64_t counters[HOST_COUNTERS];
 	struct signer *signer; /* main()'s first act; freed by host_free() */
+	struct resolved *resolved; /* its second; NULL: it failed, or that process is gone */
 
 	/* What host_check() made. */
 	struct conf *conf;
@@ -82,6 +84,7 @@ struct host {
 	struct trim trim;
 	struct plat_timer *trim_timer;
 	struct plat_poll *signer_poll;
+	struct plat_poll *resolved_poll;
 	struct plat_signal *signals[HOST_SIGNALS];
 
 	bool draining; /* wiring_drain() is at work further up the stack */

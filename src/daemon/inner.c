@@ -14,7 +14,10 @@ struct gift {
 };
 
 struct inner {
-	struct list gifts;
+	struct list gifts; /* in the order in which they came */
+	const struct gift *named; /* whose name servers are used */
+	enum resolved_state state; /* of that, as it was said */
+	char why[RESOLVED_TEXT_MAX];
 };
 
 enum {
@@ -174,6 +177,79 @@ static bool same_addresses(const struct gift *a, const struct gift *b)
 	return true;
 }
 
+/* ---- name servers -------------------------------------------------------------------------- */
+
+static const struct gift *with_names(const struct host *h)
+{
+	list_for_each(n, &h->inner->gifts)
+		if (gift_of(n)->up && gift_of(n)->in.n_dns)
+			return gift_of(n);
+	return NULL;
+}
+
+static void names_text(struct text *t, const struct ike_inner *in)
+{
+	char buf[IP_TEXT_MAX];
+
+	for (size_t i = 0; i < in->n_dns; i++)
+		text_fmt(t, "%s%s", i ? ", " : "", ip_text(&in->dns[i], buf));
+	for (size_t i = 0; i < in->n_domains; i++)
+		text_fmt(t, "%s%s", i ? ", " : " for ", in->domains[i]);
+}
+
+/* Each state once. */
+static void on_names(void *host, enum resolved_state state, const char *why)
+{
+	struct host *h = host;
+	struct inner *in = h->inner;
+	char servers[WHY_MAX], buf[2 * WHY_MAX + RESOLVED_TEXT_MAX];
+	struct text s = TEXT_OF(servers), t = TEXT_OF(buf);
+	bool same = state == in->state && strcmp(why, in->why) == 0;
+
+	in->state = state;
+	text_add(&(struct text){ in->why, 0, sizeof(in->why) }, why);
+	if (!in->named || (same && state != RESOLVED_SET))
+		return;
+	names_text(&s, &in->named->in);
+	if (state == RESOLVED_SET)
+		text_fmt(&t, "systemd-resolved asks %s", servers);
+	else if (state == RESOLVED_ABSENT)
+		text_fmt(&t,
+			 "there is no systemd-resolved (%s): the network's name servers, %s, are "
+			 "not used, and nothing is changed",
+			 why, servers);
+	else
+		text_fmt(&t, "systemd-resolved does not take the network's name servers, %s: %s",
+			 servers, why);
+	host_log(h, state == RESOLVED_SET ? OBS_INFO : OBS_WARNING, in->named->in.peer_name, buf);
+}
+
+static void follow_names(struct host *h)
+{
+	const struct gift *now = with_names(h);
+	struct resolved_wish w = { 0 };
+
+	if (now == h->inner->named || !h->resolved)
+		return;
+	h->inner->named = now;
+	if (now)
+		w = (struct resolved_wish){ now->in.dns, now->in.n_dns, now->in.domains,
+					    now->in.n_domains };
+	resolved_set(h->resolved, &w);
+}
+
+static void start_names(struct host *h, bool revert)
+{
+	char buf[WHY_MAX];
+	struct text why = TEXT_OF(buf);
+
+	if (!h->resolved)
+		return;
+	resolved_on_change(h->resolved, on_names, h);
+	if (resolved_device(h->resolved, h->tun.ifindex, revert, &why) != ST_OK)
+		host_log(h, OBS_WARNING, NULL, buf);
+}
+
 /* ---- giving and taking --------------------------------------------------------------------- */
 
 /* `now` takes the place of `before`; either may be NULL.  Between what is new and what is old the
@@ -190,6 +266,7 @@ static void replace(struct host *h, struct gift *before, struct gift *now)
 		list_del(&before->node);
 	if (!same)
 		guarding_follow(h);
+	follow_names(h);
 	if (before)
 		del_addresses(h, before);
 	gift_free(before);
@@ -226,6 +303,7 @@ void inner_out(struct host *h, const struct ike_inner *in)
 	if (!in->up) {
 		if (before)
 			before->up = false;
+		follow_names(h);
 		inner_review(h);
 		return;
 	}
@@ -276,13 +354,14 @@ static bool on_addr(void *ctx, const struct plat_addr *a)
 }
 
 /* A device that outlives its daemon has them. */
-static enum status del_stale(struct host *h, struct text *why)
+static enum status clean(struct host *h, struct text *why)
 {
 	struct stale s = { .ifindex = h->tun.ifindex };
 	enum status st = plat_addr_each(h->nl, on_addr, &s, why);
 
 	for (size_t i = 0; st == ST_OK && i < s.n; i++)
 		del_address(h, &s.v[i]);
+	start_names(h, s.n > 0);
 	return st;
 }
 
@@ -294,7 +373,7 @@ enum status inner_start(struct host *h, struct text *why)
 		return ST_NOMEM;
 	list_init(&in->gifts);
 	h->inner = in;
-	return del_stale(h, why);
+	return clean(h, why);
 }
 
 /* While the routes and the device are still there. */
@@ -338,6 +417,14 @@ static json_t *gift_json(const struct gift *g)
 	return json_pack("{s:s, s:b, s:o, s:o, s:o, s:o}", "peer", g->in.peer_name, "up", g->up,
 			 "addresses", addresses, "dns", ips_json(g->in.dns, g->in.n_dns),
 			 "dns_domains", domains, "subnets", subnets);
+}
+
+json_t *inner_names_json(const struct host *h)
+{
+	const enum resolved_state state =
+		h->resolved ? resolved_state(h->resolved) : RESOLVED_ABSENT;
+
+	return json_pack("{s:s, s:s}", "state", resolved_state_name(state), "text", h->inner->why);
 }
 
 json_t *inner_json(const struct host *h)

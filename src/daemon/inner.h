@@ -7,9 +7,9 @@
  * when the gateway gives another, when the operator takes the network down, when the configuration
  * asks for none any more, and with the daemon.
  *
- * Name servers for some domains stay as long as the address: those names are not asked for
- * elsewhere while the tunnel is away.  Name servers for everything do not: without them the gateway
- * itself could not be found.  Nor do those for a domain that has the gateway's name in it.
+ * Name servers go with the last IKE SA (RFC 8598 section 5 says so, and without them the gateway
+ * itself could not be found).  There is one device and so one set of name servers: that of the
+ * gateway that gave some first.
  */
 #pragma once
 
@@ -34,5 +34,6 @@ void inner_review(struct host *h);
 /* The addresses that the gateway of that section gave, as prefixes of one host each. */
 MUST enum status inner_given(const struct host *h, const char *section, struct guard_prefixes *ret);
 
-/* Of `status`. */
+/* Of `status`: what was given; what became of the name servers. */
 json_t *inner_json(const struct host *h);
+json_t *inner_names_json(const struct host *h);

@@ -111,7 +111,17 @@ static void fill_standard_fds(void)
 		close(fd);
 }
 
-/* The signer comes first: it must not inherit anything. */
+/* Without it name servers of a network are not used, and everything else works. */
+static void fork_resolved(struct host *h)
+{
+	char buf[512];
+	struct text why = TEXT_OF(buf);
+
+	if (resolved_fork(&why, &h->resolved) != ST_OK)
+		fprintf(stderr, "warrend: %s\n", buf);
+}
+
+/* Those that are processes of their own come first: they must not inherit anything. */
 static enum status prepare(struct host *h)
 {
 	char buf[512];
@@ -121,6 +131,8 @@ static enum status prepare(struct host *h)
 	fill_standard_fds();
 	if (st == ST_OK)
 		st = signer_fork(&why, &h->signer);
+	if (st == ST_OK)
+		fork_resolved(h);
 	if (st == ST_OK && (st = host_init(h)) != ST_OK)
 		text_add(&why, "cannot make an event loop");
 	if (st != ST_OK)

@@ -296,6 +296,7 @@ json_t *status_json(const struct host *h)
 	put(o, "networks", networks_json(h));
 	put(o, "signer", signer_json(h));
 	put(o, "inner", inner_json(h));
+	put(o, "names", inner_names_json(h));
 	if (h->leases)
 		put(o, "store", leases_status_json(h));
 	return o;

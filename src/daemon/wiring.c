@@ -203,6 +203,21 @@ static void on_signer(void *host)
 	host_shutdown(h, "no signer");
 }
 
+static void on_resolved(void *host)
+{
+	struct host *h = host;
+	char buf[256];
+	struct text why = TEXT_OF(buf);
+
+	if (resolved_pump(h->resolved, &why) == ST_OK)
+		return;
+	host_log(h, OBS_ERROR, NULL, buf);
+	plat_poll_free(h->resolved_poll);
+	h->resolved_poll = NULL;
+	resolved_free(h->resolved);
+	h->resolved = NULL;
+}
+
 static void on_signal(void *host, int signo)
 {
 	struct host *h = host;
@@ -227,6 +242,9 @@ enum status wiring_start(struct host *h, struct text *why)
 		st = plat_signal_new(&h->loop, signals[i], on_signal, h, &h->signals[i]);
 	if (st == ST_OK)
 		st = plat_poll_new(&h->loop, signer_fd(h->signer), on_signer, h, &h->signer_poll);
+	if (st == ST_OK && h->resolved)
+		st = plat_poll_new(&h->loop, resolved_fd(h->resolved), on_resolved, h,
+				   &h->resolved_poll);
 	if (st == ST_OK)
 		st = dataplane_start(h->dp, &h->loop, &fns);
 	underlay_on_icmp(h->underlay, on_icmp, h);

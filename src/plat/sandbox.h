@@ -72,6 +72,7 @@ MUST enum status plat_give_dir(const char *path, const char *const *ours,
 enum plat_seccomp {
 	PLAT_SECCOMP_DAEMON, /* sockets of the families it needs, threads, files by permission */
 	PLAT_SECCOMP_SIGNER, /* reads files, talks over what is open, computes */
+	PLAT_SECCOMP_BUS, /* connects to local sockets, and opens nothing else */
 };
 
 /* For all threads of the process. */

@@ -43,6 +43,11 @@ static const char daemon_calls[] =
 /* The control socket is removed by it. */
 static const char signer_calls[] = "unlink unlinkat";
 
+/* sd-bus, which has been loaded. */
+static const char bus_calls[] =
+	"connect getpeername getsockname getsockopt recv recvfrom recvmsg send sendmsg sendto "
+	"setsockopt shutdown";
+
 /* Of the sanitizers' runtimes: reports, the leak checker's thread that looks at the others. */
 static const char sanitizer_calls[] =
 	"arch_prctl clone getdents getdents64 ioctl mmap mprotect open openat personality prctl "
@@ -143,16 +148,20 @@ static int no_clone3(scmp_filter_ctx f)
 	return err ? err : add(f, SCMP_ACT_ERRNO(ENOSYS), "clone3", 0, NULL);
 }
 
+static int add_socket(scmp_filter_ctx f, int family)
+{
+	const struct scmp_arg_cmp a = { 0, SCMP_CMP_EQ, (uint64_t)family, 0 };
+
+	return add(f, SCMP_ACT_ALLOW, "socket", 1, &a);
+}
+
 static int add_sockets(scmp_filter_ctx f)
 {
 	static const int families[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK };
 	int err = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(families) && !err; i++) {
-		const struct scmp_arg_cmp a = { 0, SCMP_CMP_EQ, (uint64_t)families[i], 0 };
-
-		err = add(f, SCMP_ACT_ALLOW, "socket", 1, &a);
-	}
+	for (size_t i = 0; i < ARRAY_LEN(families) && !err; i++)
+		err = add_socket(f, families[i]);
 	return err;
 }
 
@@ -165,7 +174,26 @@ static int daemon_rules(scmp_filter_ctx f)
 	return err ? err : add_sockets(f);
 }
 
-/* Files are opened for reading only, memory never becomes code. */
+/* Memory never becomes code. */
+static int add_memory(scmp_filter_ctx f)
+{
+	int err = add_without(f, "mmap", 2, PROT_EXEC);
+
+	if (!err)
+		err = add_without(f, "mmap2", 2, PROT_EXEC);
+	return err ? err : add_without(f, "mprotect", 2, PROT_EXEC);
+}
+
+static int bus_rules(scmp_filter_ctx f)
+{
+	int err = add_all(f, SCMP_ACT_ALLOW, bus_calls);
+
+	if (!err)
+		err = add_socket(f, AF_UNIX);
+	return err || PLAT_SANITIZED ? err : add_memory(f);
+}
+
+/* Files are opened for reading only. */
 static int signer_rules(scmp_filter_ctx f)
 {
 	const uint64_t write = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND;
@@ -177,11 +205,7 @@ static int signer_rules(scmp_filter_ctx f)
 		err = add_without(f, "open", 1, write);
 	if (!err)
 		err = add_without(f, "openat", 2, write);
-	if (!err)
-		err = add_without(f, "mmap", 2, PROT_EXEC);
-	if (!err)
-		err = add_without(f, "mmap2", 2, PROT_EXEC);
-	return err ? err : add_without(f, "mprotect", 2, PROT_EXEC);
+	return err ? err : add_memory(f);
 }
 
 static int rules(scmp_filter_ctx f, enum plat_seccomp which)
@@ -199,7 +223,12 @@ static int rules(scmp_filter_ctx f, enum plat_seccomp which)
 		err = add_all(f, SCMP_ACT_ALLOW, sanitizer_calls);
 	if (err)
 		return err;
-	return which == PLAT_SECCOMP_DAEMON ? daemon_rules(f) : signer_rules(f);
+	switch (which) {
+	case PLAT_SECCOMP_DAEMON: return daemon_rules(f);
+	case PLAT_SECCOMP_SIGNER: return signer_rules(f);
+	case PLAT_SECCOMP_BUS: return bus_rules(f);
+	}
+	return -EINVAL;
 }
 
 /* Takes the filter. */

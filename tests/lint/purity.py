@@ -71,6 +71,7 @@ MODULES = {
     "guard": ["base", "plat"],
     "signer": ["base", "conf", "crypto", "crypto/openssl", "plat", "wire/ike"],
     "store": ["base"],
+    "resolved": ["base", "plat"],
     "ctl": ["base"],
     "cli": ["base", "conf", "ctl", "guard", "obs", "pki", "plat", "policy"],
     "daemon": ["*"],
