@@ -117,10 +117,14 @@ def key_needles(name, path):
                for number, line in enumerate(secret_lines(key, pem))}}
 
 
-def signer_of(daemon):
+def children_of(daemon):
+    """Name -> pid."""
     with open(f"/proc/{daemon.pid}/task/{daemon.pid}/children") as file:
-        child, = file.read().split()
-    return int(child)
+        return {status_of(pid)["Name"]: int(pid) for pid in file.read().split()}
+
+
+def signer_of(daemon):
+    return children_of(daemon)["warren-signer"]
 
 
 def must_not_have(daemon, needles, wanted_in_signer):
@@ -130,6 +134,8 @@ def must_not_have(daemon, needles, wanted_in_signer):
     assert total > 4 << 20, total
     found, _ = search(signer_of(daemon), needles)
     assert wanted_in_signer <= found, f"the signer has {sorted(found)} only"
+    found, _ = search(children_of(daemon)["warren-resolved"], needles)
+    assert not found, f"{sorted(found)} in the memory of who talks to systemd-resolved"
 
 
 def use_commands(daemon):
@@ -236,8 +242,21 @@ def daemon_ids():
     return int(known.split(":")[2]) if known else 65534
 
 
+def alone(pid, daemon):
+    """No network, no terminal, nothing open but its end of a pair of sockets; what is besides."""
+    assert os.readlink(f"/proc/{pid}/ns/net") != os.readlink(f"/proc/{daemon}/ns/net")
+    with open(f"/proc/{pid}/net/dev") as file:
+        assert [line.split(":")[0].strip() for line in file.readlines()[2:]] == ["lo"]
+    fds = {int(fd): os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+    assert fds.pop(0) == fds.pop(1) == "/dev/null"
+    fds.pop(2)
+    assert fds.pop(3).startswith("socket:[")
+    assert os.getsid(pid) == pid
+    return list(fds.values())
+
+
 def test_confined(two_sites):
-    """S4: both processes have what they need and no more, in every thread."""
+    """S4: all processes have what they need and no more, in every thread."""
     net = two_sites
     left, right = psk_pair(net)
     left.wait_up("b")
@@ -247,19 +266,11 @@ def test_confined(two_sites):
     assert status["Groups"].strip() == ""
     signer = signer_of(left)
     assert assert_confined(signer, 0, SIGNER_CAPS) == 1
-    assert status_of(signer)["Name"] == "warren-signer"
-    # No network, no terminal, nothing open but its end of the pair.
-    namespaces = [os.readlink(f"/proc/{pid}/ns/net") for pid in (left.pid, signer)]
-    assert namespaces[0] != namespaces[1]
-    with open(f"/proc/{signer}/net/dev") as file:
-        assert [line.split(":")[0].strip() for line in file.readlines()[2:]] == ["lo"]
-    fds = {int(fd): os.readlink(f"/proc/{signer}/fd/{fd}") for fd in os.listdir(f"/proc/{signer}/fd")}
-    assert fds.pop(0) == fds.pop(1) == "/dev/null"
-    fds.pop(2)
-    assert fds.pop(3).startswith("socket:[")
     # What it holds on to so that it can remove it.
-    assert list(fds.values()) in ([left.socket], []), fds
-    assert os.getsid(signer) == signer
+    assert alone(signer, left.pid) in ([left.socket], [])
+    resolved = children_of(left)["warren-resolved"]
+    assert assert_confined(resolved, 0, 0) == 1
+    assert alone(resolved, left.pid) == []
     net.a.host.ping(net.b.host4)
 
 
@@ -296,14 +307,17 @@ def test_signer_dies(two_sites):
 
 
 def test_daemon_dies(two_sites):
-    """The signer does not outlive it, however it ends, and takes the control socket away."""
+    """Its children do not outlive it, however it ends; the signer takes the control socket away.
+    """
     net = two_sites
     left, right = psk_pair(net)
     left.wait_up("b")
     for daemon, end in ((left, left.kill), (right, right.stop)):
-        signer = signer_of(daemon)
+        children = children_of(daemon)
+        assert sorted(children) == ["warren-resolved", "warren-signer"]
         end()
-        until(lambda pid=signer: not os.path.exists(f"/proc/{pid}"), "the signer to be gone")
+        for name, pid in children.items():
+            until(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), f"{name} to be gone")
         assert not os.path.exists(daemon.socket)
     left.start()
     assert left.state("b")
