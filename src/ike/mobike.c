@@ -158,6 +158,7 @@ static struct path placed(const struct path *path, const struct endpoint *local,
 static void going(struct ike *ike, struct ike_sa *sa, const struct path *to, const char *why)
 {
 	moving_to(ike, sa, to, why);
+	sa->moving->away = false;
 	sa->moving->update = (struct wish){ .on = true };
 	mobike_old_too(ike, sa);
 	agenda_soon(ike, sa);

@@ -150,7 +150,6 @@ void moving_to(struct ike *ike, struct ike_sa *sa, const struct path *to, const 
 	if (elsewhere && sa->moving) {
 		question(sa, to);
 		sa->moving->several = sa->win.request.n;
-		sa->moving->away = false;
 	}
 	sa->path = *to;
 	if (elsewhere)
