@@ -383,6 +383,40 @@ static void live_shortly(struct pair *p)
 	both_ways(p);
 }
 
+/* Both ends move (RFC 4555), alone and together, into a NAT and out of it, and while an SA is
+ * rekeyed; one of them has no network for a while. */
+static void on_the_move(struct pair *p)
+{
+	p->pa->mobike = p->pb->mobike = true;
+	p->pb->start = IKE_START_LISTEN;
+	test_conf_addresses(p->cb, p->pb, "");
+}
+
+static void live_on_the_move(struct pair *p)
+{
+	node_moves(p->a, "192.0.2.1", "2001:db8::1");
+	node_moves(p->b, "192.0.2.2", "2001:db8::2");
+	world_live(p->w, dur_s(5));
+	node_moves(p->a, "198.51.100.7", NULL);
+	both_ways(p);
+	(void)!node_command(p->a, IKE_CMD_REKEY_CHILD, PAIR_PEER);
+	node_moves(p->a, "2001:db8:7::7", NULL);
+	world_live(p->w, dur_s(20));
+	both_ways(p);
+	node_moves(p->b, "192.0.2.2", NULL);
+	node_moves(p->a, NULL, NULL);
+	world_live(p->w, dur_s(20));
+	world_nat(p->w, "10.99.0.5", "203.0.113.1", 40000);
+	(void)!node_command(p->b, IKE_CMD_REKEY_SA, PAIR_PEER);
+	node_moves(p->a, "10.99.0.5", "192.0.2.1");
+	world_live(p->w, dur_s(20));
+	both_ways(p);
+	world_nat_forget(p->w);
+	world_live(p->w, dur_s(30));
+	node_moves(p->a, "192.0.2.1", NULL);
+	both_ways(p);
+}
+
 static const struct life a_key = { 600, with_a_key, live_connected, 5, 4, "ike.sa.established" };
 static const struct life certificates = { 601, with_certificates, live_connected, 5,
 					  4,   "ike.cookie.sent" };
@@ -401,6 +435,7 @@ static const struct life anew = {
 	610, proven_again, live_proven_again, 8, 4, "ike.sa.established"
 };
 static const struct life by_limits = { 611, short_lived, live_shortly, 8, 8, "ike.sa.rekeyed" };
+static const struct life mobile = { 612, on_the_move, live_on_the_move, 5, 5, "ike.moved" };
 static const struct life rekeyed = {
 	608, with_certificates, live_rekeyed, 8, 8, "ike.child.rekeyed"
 };
@@ -656,11 +691,21 @@ static void meets_again(struct pair *p)
 	world_live(p->w, dur_s(3));
 }
 
+static void moves(struct pair *p)
+{
+	(void)!node_command(p->a, IKE_CMD_REKEY_SA, PAIR_PEER);
+	node_moves(p->a, "198.51.100.7", NULL);
+	world_live(p->w, dur_s(5));
+	node_moves(p->b, "192.0.2.2", "203.0.113.2");
+	world_live(p->w, dur_s(5));
+}
+
 /* The PPK is optional here, so the initiator proves itself both ways (RFC 8784 section 3). */
 static const struct life a_ppk = { 623, proven_again, meets_again, 0, 0, NULL };
 static const struct life a_puzzle = { 624, with_puzzles, meets_again, 0, 0, NULL };
 static const struct life a_new_sa = { 620, childless, rekeys_the_sa, 0, 0, NULL };
 static const struct life a_new_child = { 621, childless, rekeys_the_child, 0, 0, NULL };
+static const struct life a_move = { 625, on_the_move, moves, 0, 0, NULL };
 static const struct life a_narrow_path = { 622, in_fragments, narrows, 0, 0, NULL };
 
 /* The n-th allocation, call of the provider or job from when it was up; false: there are no more.
@@ -835,11 +880,13 @@ int main(int argc, char **argv)
 		each_fault(no_child),
 		each_fault(anew),
 		each_fault(by_limits),
+		each_fault(mobile),
 		one(everything_in_it_fails, a_ppk),
 		one(everything_in_it_fails, a_puzzle),
 		one(everything_in_it_fails, a_new_sa),
 		one(everything_in_it_fails, a_new_child),
 		one(everything_in_it_fails, a_narrow_path),
+		one(everything_in_it_fails, a_move),
 		pair_test(child_not_installed),
 		cmocka_unit_test(wanted_child_comes_back),
 		pair_test(slow_data_plane),
