@@ -9,12 +9,13 @@
  * A prefix inside another one is no conflict when it was granted so: the longest decides where a
  * packet goes, and who has 10.1.200.0/24 in its certificate has it also from within another's
  * 10.1.0.0/16.  But who was granted no less than the holder cannot cut its claim into pieces to be
- * the longer one: that would be taking.
+ * the longer one: that would be taking.  What the operator grants with a lease is the pool, not the
+ * one address of it that somebody asked for.
  *
  * The table is from prefix to peer.  A peer that has two children with one prefix, while one
  * replaces the other, has it once.
  */
-#include "ike/internal.h"
+#include "ike/inner.h"
 
 static bool list_has_prefix(const struct wire_ts_list *l, const struct prefix *p)
 {
@@ -153,16 +154,45 @@ static enum status grants_of(struct resolving *r, const struct peer *holder,
 	return member_authorise(r->ar, holder, &holder->ident, cred, &ignored, ret);
 }
 
+static bool is_lease(const struct resolving *r, const struct ip *ip)
+{
+	struct ip leased[INNER_FAMILIES];
+	size_t n = lease_addresses(r->claimant, r->id, leased);
+
+	for (size_t i = 0; i < n; i++)
+		if (ip_eq(&leased[i], ip))
+			return true;
+	return false;
+}
+
+/* As large as it was meant: an address that we leased is out of a range of the pool. */
+static struct wire_ts as_granted(const struct resolving *r, const struct wire_ts *ts)
+{
+	const struct ike_peer_conf *conf = r->claimant->conf;
+
+	if (!ip_eq(&ts->start, &ts->end) || !is_lease(r, &ts->start))
+		return *ts;
+	for (size_t i = 0; i < conf->n_pool; i++) {
+		struct wire_ts range = policy_range_ts(&conf->pool[i]);
+
+		if (policy_ts_has(&range, ts))
+			return range;
+	}
+	return *ts;
+}
+
 /* Whether the claimant was granted `p` as something smaller than what the holder was granted. */
 static bool carved_out(struct resolving *r, const struct peer *holder, const struct prefix *p)
 {
-	const struct wire_ts *ours = grant_of(r->granted, p), *theirs;
+	const struct wire_ts *grant = grant_of(r->granted, p), *theirs;
 	struct wire_ts_list granted;
+	struct wire_ts ours;
 
-	if (grants_of(r, holder, &granted))
+	if (!grant || grants_of(r, holder, &granted))
 		return false;
+	ours = as_granted(r, grant);
 	theirs = grant_of(&granted, p);
-	return ours && theirs && policy_ts_has(theirs, ours) && !policy_ts_has(ours, theirs);
+	return theirs && policy_ts_has(theirs, &ours) && !policy_ts_has(&ours, theirs);
 }
 
 /* NULL when the prefix is to be had. */

@@ -142,8 +142,8 @@ static bool is_host_address(const struct ip *ip)
 }
 
 /* NULL: it is acceptable. */
-static const char *wrong_with(const struct ike_sa *sa, const struct cred *cred, const struct ip *ip,
-			      struct text *more)
+static const char *wrong_with(const struct ike *ike, const struct ike_sa *sa,
+			      const struct cred *cred, const struct ip *ip, struct text *more)
 {
 	const struct ike_peer_conf *conf = sa->peer->conf;
 	const struct wire_ts ts = policy_host_ts(ip);
@@ -155,6 +155,8 @@ static const char *wrong_with(const struct ike_sa *sa, const struct cred *cred, 
 		return "which no host can have";
 	if (ip_eq(ip, &sa->path.local.ip) || ip_eq(ip, &sa->path.remote.ip))
 		return "which the tunnel itself goes through";
+	if (network_has(ike, ip))
+		return "which this host has already";
 	if (conf->role == IKE_ROLE_HUB && !hub_may_give(conf, cred, &one, more))
 		return "which is not its to give";
 	return NULL;
@@ -177,7 +179,7 @@ static enum ike_reason read_addresses(struct ike *ike, const struct ike_sa *sa,
 		const struct ip *ip = &cfg->addresses[i].ip;
 		char more[256], buf[IP_TEXT_MAX];
 		struct text t = TEXT_OF(more);
-		const char *wrong = wrong_with(sa, cred, ip, &t);
+		const char *wrong = wrong_with(ike, sa, cred, ip, &t);
 
 		if (wrong) {
 			text_fmt(why, "the peer gives us the inner address %s, %s%s%s",
@@ -292,6 +294,11 @@ static enum ike_reason read_domains(struct ike *ike, const struct ike_peer_conf 
 			got->domains[got->n_domains++] = name;
 		else
 			count(ike, C_CP_IGNORED);
+	}
+	/* Servers without a name would be asked for all of them. */
+	if (got->n_domains == 0 && conf->n_dns_domains && is_split(to)) {
+		ike->counters[C_CP_IGNORED] += got->n_dns;
+		got->n_dns = 0;
 	}
 	return IKE_R_NONE;
 }
