@@ -315,7 +315,7 @@ const struct ip *mobike_peer(const struct ike_sa *sa, size_t i)
 
 /* All that there are, the present one first. */
 struct pairs {
-	struct ip local[1 + IKE_MAX_OWN], remote[1 + IKE_MAX_PEER_ADDRESSES];
+	struct ip local[1 + IKE_MAX_OWN], remote[2 + IKE_MAX_PEER_ADDRESSES];
 	size_t n_local, n_remote;
 };
 
@@ -328,7 +328,8 @@ static void add(struct ip *v, size_t *n, const struct ip *ip)
 }
 
 /* Who was called tries other addresses of the peer only: where it is itself is not for it to
- * decide. */
+ * decide.  Where the peer was known to be is one of them as long as it has not shown that it is
+ * elsewhere: what it says of its addresses may have been changed on the way (section 5.1). */
 static void pairs_of(const struct ike *ike, const struct ike_sa *sa, struct pairs *ret)
 {
 	*ret = (struct pairs){ 0 };
@@ -338,6 +339,8 @@ static void pairs_of(const struct ike *ike, const struct ike_sa *sa, struct pair
 		add(ret->local, &ret->n_local, &ike->own[i]);
 	for (size_t i = 0; mobike_peer(sa, i); i++)
 		add(ret->remote, &ret->n_remote, mobike_peer(sa, i));
+	if (sa->moving->checking)
+		add(ret->remote, &ret->n_remote, &sa->moving->settled.remote.ip);
 }
 
 /* True when it went there. */
