@@ -869,12 +869,13 @@ static struct leases *by_name(const struct ike *ike, const char *name)
 	return NULL;
 }
 
-/* Where it belongs by the time it ended, from behind: the store has them in about that order. */
+/* Where it belongs by the time it ended, from behind: the store has them in that order. */
 static void insert_idle(struct leases *in, struct lease *l)
 {
-	struct list *at = in->idle.prev;
+	struct list *at;
 
 	list_del(&l->node);
+	at = in->idle.prev;
 	while (at != &in->idle && CONTAINER_OF(at, struct lease, node)->ended.s > l->ended.s)
 		at = at->prev;
 	list_add_tail(at->next, &l->node);

@@ -574,6 +574,25 @@ static void loaded(void **state)
 	has_addresses(one, "10.99.0.1/32 fd00:99::6/128");
 }
 
+/* What ended before our start ends for good in its turn: the oldest first, as if we had been there
+ * all the time. */
+static void loaded_end_in_turn(void **state)
+{
+	struct star *s = *state;
+
+	star_pool(s, "10.99.0.1-10.99.0.3");
+	star_hub(s);
+	node_kill(s->hub);
+	keep(s->hub, "corp", "site-1.example", "10.99.0.1", NULL, WORLD_WALL - 2 * 86400);
+	keep(s->hub, "corp", "site-2.example", "10.99.0.2", NULL, WORLD_WALL - 3 * 86400);
+	keep(s->hub, "corp", "site-3.example", "10.99.0.3", NULL, WORLD_WALL - 100);
+	assert_int_equal(node_start(s->hub), ST_OK);
+	has_addresses(star_roam(s, 4), "10.99.0.2/32");
+	has_addresses(star_roam(s, 5), "10.99.0.1/32");
+	assert_int_equal(node_counter(s->hub, "ike.lease.expired"), 2);
+	assert_non_null(node_lease(s->hub, "site-3.example"));
+}
+
 /* ---- SAs come and go ---------------------------------------------------------------------------
  */
 
@@ -975,6 +994,21 @@ static void pool_grows(void **state)
 	has_addresses(two, "10.99.0.2/32 fd00:99::2/128");
 }
 
+/* What an identity had before our start is nobody else's either. */
+static void loaded_and_pool_grows(void **state)
+{
+	struct star *s = *state;
+
+	star_pool(s, "10.99.0.1-10.99.0.3");
+	star_hub(s);
+	node_kill(s->hub);
+	keep(s->hub, "corp", "site-1.example", "10.99.0.1", NULL, WORLD_WALL - 100);
+	assert_int_equal(node_start(s->hub), ST_OK);
+	node_reconfigure(s->hub, with_pool(s, "10.99.0.1-10.99.0.9"));
+	has_addresses(star_roam(s, 2), "10.99.0.2/32");
+	has_addresses(star_roam(s, 1), "10.99.0.1/32");
+}
+
 /* An address that is of no pool any more: its owner keeps it, is asked to come again within a
  * minute, and gets another one beside it.  Who is not there loses it. */
 static void pool_moves(void **state)
@@ -1213,6 +1247,7 @@ int main(void)
 		star_test(the_oldest_first),
 		pair_test(no_clock),
 		star_test(loaded),
+		star_test(loaded_end_in_turn),
 		star_test(make_before_break),
 		star_test(gone_with_the_last),
 		star_test(later_children),
@@ -1226,6 +1261,7 @@ int main(void)
 		pair_test(informational),
 		cmocka_unit_test(informational_without),
 		star_test(pool_grows),
+		star_test(loaded_and_pool_grows),
 		star_test(pool_moves),
 		cmocka_unit_test(stray_for_too_long),
 		pair_test(pool_of_another_section),
