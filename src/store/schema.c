@@ -30,7 +30,8 @@ static const char *const statements[DB_STATEMENTS] = {
 	/* Takes what is in the way of a unique index along: another one's lease of an address. */
 	[DB_LEASE_PUT] = "INSERT OR REPLACE INTO lease VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
 	[DB_LEASE_DROP] = "DELETE FROM lease WHERE network = ?1 AND id_type = ?2 AND id_data = ?3",
-	[DB_LEASE_ALL] = "SELECT * FROM lease ORDER BY network, since, id_type, id_data",
+	/* As the engine lines them up: who has an SA, and so ends last, comes behind the others. */
+	[DB_LEASE_ALL] = "SELECT * FROM lease ORDER BY network, ended = 0, ended, id_type, id_data",
 };
 
 /* ---- versions ------------------------------------------------------------------------------ */

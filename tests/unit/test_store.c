@@ -291,6 +291,42 @@ static void all_of_a_record(void **state)
 	end();
 }
 
+/* The engine puts each behind the one before: ten thousand of them in another order would hold the
+ * daemon up at its start. */
+static void oldest_first(void **state)
+{
+	static const struct {
+		const char *who;
+		int64_t since, ended;
+	} rows[] = { { "up", 1, 0 },
+		     { "third", 2, 300 },
+		     { "first", 5, 100 },
+		     { "up too", 6, 0 },
+		     { "second", 9, 200 } };
+	static const char *const order[] = { "first", "second", "third", "up", "up too" };
+
+	(void)state;
+	begin();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct store_op op = op_of(STORE_LEASE_PUT, rows[i].who, (uint32_t)i + 1);
+
+		op.lease.since.s = rows[i].since;
+		op.lease.ended.s = rows[i].ended;
+		assert_int_equal(store_submit(w.store, i + 1, &op), ST_OK);
+	}
+	wait_results(ARRAY_LEN(rows));
+	reopen();
+	assert_int_equal(w.n_leases, ARRAY_LEN(order));
+	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+		const char *address = strrchr(w.leases[i], ' ');
+
+		assert_non_null(address);
+		assert_int_equal(address - w.leases[i], strlen(order[i]));
+		assert_memory_equal(w.leases[i], order[i], strlen(order[i]));
+	}
+	end();
+}
+
 static void bounds(void **state)
 {
 	static char name[STORE_NAME_MAX + 2], data[STORE_IDENT_MAX + 1];
@@ -920,6 +956,7 @@ int main(void)
 		WITH_DIR(survives),
 		WITH_DIR(address_has_one_owner),
 		WITH_DIR(all_of_a_record),
+		WITH_DIR(oldest_first),
 		WITH_DIR(bounds),
 		WITH_DIR(batches),
 		WITH_DIR(freed_at_work),
