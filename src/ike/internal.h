@@ -1560,6 +1560,8 @@ struct moving {
 						 * that it used first */
 	struct path settled;
 	struct wish update; /* we decide: UPDATE_SA_ADDRESSES has to go out (pending_update) */
+	struct endpoint left; /* where the peer was until it said that it had moved, */
+	mono_t left_until; /* and until when what comes from there was under way */
 	mono_t counted; /* when `moves` was last right */
 	uint8_t cookie[IKE_COOKIE2_LEN]; /* in the request in flight, if `asked` */
 	uint8_t natd[NATD_LEN]; /* our address as the peer saw it last */

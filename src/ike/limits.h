@@ -33,6 +33,9 @@ enum ike_limit {
 	 * check and the data plane a change for each. */
 	IKE_MOVES_BURST = 8,
 	IKE_MOVE_S = 2,
+	/* Seconds in which packets from where the peer was are no sign that it is back: they were
+	 * under way. */
+	IKE_LEFT_S = 5,
 	/* Tries to reach a peer where it moved to, before it is taken to be where it was: nobody
 	 * else shall have our questions for longer. */
 	IKE_CHECK_TRIES = 3,

@@ -261,6 +261,8 @@ static void relocate(struct ike *ike, struct ike_sa *sa, struct ike_sa *asked, c
 	if (moves) {
 		count_move(ike, sa->moving);
 		sa->moving->limited = false;
+		sa->moving->left = sa->path.remote;
+		sa->moving->left_until = mono_add(ike->now.mono, dur_s(IKE_LEFT_S));
 	}
 	moving_to(ike, sa, &to, "the peer moved");
 	sa->moving->updated = sa == asked;
@@ -310,25 +312,30 @@ static bool may_be_mapping(const struct ike *ike, const struct ike_sa *sa,
 	       sa->peer->conf->nats_allowed;
 }
 
+/* Who decides knows best; the other end may be asked to show that it is there. */
+static bool may_follow(struct ike *ike, struct ike_sa *sa, const struct endpoint *remote)
+{
+	struct moving *m = sa->called ? NULL : moving_get(ike, sa);
+
+	if (!m || (mono_before(ike->now.mono, m->left_until) && endpoint_eq(remote, &m->left)))
+		return false;
+	if (!moves_now(ike, m)) {
+		count(ike, C_MOVE_LIMITED);
+		return false;
+	}
+	count_move(ike, m);
+	return true;
+}
+
 void sa_moved(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
 	      const struct endpoint *remote)
 {
 	struct path to = sa->path;
 
 	if (sa->state != SA_UP || endpoint_eq(&sa->path.remote, remote) ||
-	    !may_be_mapping(ike, sa, local))
+	    !may_be_mapping(ike, sa, local) || (sa->mobike && !may_follow(ike, sa, remote)))
 		return;
 	to.remote = *remote;
-	if (sa->mobike) {
-		/* Who decides knows best; it may be asked to show that it is there. */
-		if (sa->called || !moving_get(ike, sa))
-			return;
-		if (!moves_now(ike, sa->moving)) {
-			count(ike, C_MOVE_LIMITED);
-			return;
-		}
-		count_move(ike, sa->moving);
-	}
 	moving_to(ike, sa, &to, "the peer's NAT has given it another address or port");
 	agenda_soon(ike, sa);
 }
