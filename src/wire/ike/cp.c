@@ -92,10 +92,13 @@ bool wire_cfg_name_ok(struct bytes name)
 static bool mask_length(struct bytes mask, uint8_t *ret)
 {
 	uint32_t m = load_be32(mask.p), inverse = ~m;
+	uint8_t n = 0;
 
 	if (inverse & (inverse + 1))
 		return false;
-	*ret = (uint8_t)__builtin_popcount(m);
+	for (; m; m <<= 1)
+		n++;
+	*ret = n;
 	return true;
 }
 
