@@ -106,6 +106,11 @@ void dataplane_stop(struct dataplane *d)
 	d->poll = NULL;
 }
 
+void dataplane_set_mtu(struct dataplane *d, uint16_t mtu)
+{
+	dp_user_set_mtu(d->dp, mtu);
+}
+
 void dataplane_submit(struct dataplane *d, const struct dp_op *op)
 {
 	enum status st = d->dp->ops->submit(d->dp, op);

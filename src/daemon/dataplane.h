@@ -30,6 +30,9 @@ MUST enum status dataplane_start(struct dataplane *d, uv_loop_t *loop,
 				 const struct dataplane_fns *fns);
 void dataplane_stop(struct dataplane *d);
 
+/* The device has another MTU. */
+void dataplane_set_mtu(struct dataplane *d, uint16_t mtu);
+
 /* A refusal is answered like any other result, by a report, at once. */
 void dataplane_submit(struct dataplane *d, const struct dp_op *op);
 

@@ -54,6 +54,7 @@ static void follow_mtu(struct host *h)
 	text_fmt(&t, "device %s: mtu %u -> %u, as the underlay's has changed", h->tun.name, h->mtu,
 		 mtu);
 	h->mtu = mtu;
+	dataplane_set_mtu(h->dp, mtu);
 	host_log(h, OBS_INFO, NULL, buf);
 }
 

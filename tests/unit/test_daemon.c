@@ -25,7 +25,7 @@
 /* Peers of a file in which only selectors matter. */
 static struct conf *parse(struct conf_errors *errs, const char *peers)
 {
-	char buf[4096];
+	static char buf[65536];
 	struct conf *c;
 
 	conf_errors_init(errs, &mem_libc);
@@ -436,6 +436,35 @@ static void test_mtu(void **state)
 	}
 }
 
+/* As many peers as there may be are asked one by one; where there are more, any device may be the
+ * way, and so may it be for a name. */
+static void test_mtu_of_many(void **state)
+{
+	static char text[65536];
+	struct net *n = need_net(state);
+
+	set_link(n, "warren0", "10.55.0.1", 1400);
+	for (unsigned peers = HOSTNET_PEERS_MAX; peers <= HOSTNET_PEERS_MAX + 1; peers++) {
+		struct text t = TEXT_OF(text);
+
+		for (unsigned i = 0; i < peers; i++)
+			text_fmt(
+				&t,
+				"peer \"p%u\" { address = \"127.0.0.1\" ; psk = \"secret secret\"\n"
+				"remote_id = \"p%u.example\" ; local_ts = \"10.1.0.0/16\"\n"
+				"remote_ts = \"10.2.%u.0/24\" }\n",
+				i, i, i);
+		conf_unref(n->conf);
+		conf_errors_done(&n->errs);
+		n->conf = parse(&n->errs, text);
+		/* The way to the peers is loopback; the only other device is narrow. */
+		assert_int_equal(hostnet_mtu(n->nl, n->conf, NULL, 0, 0),
+				 peers > HOSTNET_PEERS_MAX ? 1338 : 65470);
+	}
+	/* ... but for the tunnel itself, which is no way out of itself. */
+	assert_int_equal(hostnet_mtu(n->nl, n->conf, NULL, n->tun.ifindex, 0), 65470);
+}
+
 /* ---- how often the network is looked at ---------------------------------------------------- */
 
 /* As many at once as there are, then as many in a second; a pause fills it up again. */
@@ -731,6 +760,7 @@ int main(void)
 		cmocka_unit_test(test_roam_pace),
 		cmocka_unit_test(test_jobs),
 		IN_NS(test_mtu),
+		IN_NS(test_mtu_of_many),
 		IN_NS(test_underlay),
 		IN_NS(test_underlay_errors),
 		IN_NS(test_lookup),

@@ -481,6 +481,12 @@ static void mss_is_clamped(void **state)
 	turn_out(d, bytes_of(buf, n));
 	n = next_out(d, got);
 	check_syn(got, n, 500);
+	/* The device has another MTU now. */
+	dp_user_set_mtu(d->dp, 1100);
+	n = syn(buf, 1, 2, 1460);
+	turn_out(d, bytes_of(buf, n));
+	n = next_out(d, got);
+	check_syn(got, n, 1100 - 40);
 }
 
 static void put_vnet(uint8_t type, uint16_t hdr_len, uint16_t size, uint16_t start, uint16_t off)

@@ -56,6 +56,9 @@ struct dp_user_params {
 /* Takes over the descriptors (closes them in free) on success only. */
 MUST enum status dp_user_new(const struct dp_user_params *p, struct text *why, struct dp **ret_dp);
 
+/* The TUN has another MTU from now on. */
+void dp_user_set_mtu(struct dp *dp, uint16_t mtu);
+
 struct dp_user_datagram {
 	struct endpoint local;
 	struct endpoint remote;

@@ -342,7 +342,7 @@ struct user {
 	unsigned n_queues;
 	struct queue *queue;
 	bool tun_plain;
-	uint16_t mtu;
+	_Atomic uint16_t mtu; /* of the TUN */
 	size_t n_sockets;
 	struct dp_user_socket socket[DP_USER_MAX_SOCKETS];
 	_Atomic bool no_gso[DP_USER_MAX_SOCKETS]; /* the kernel refused UDP_SEGMENT */
@@ -362,6 +362,18 @@ struct user {
 	struct done **done_tail;
 	unsigned next_queue; /* round robin over rings */
 };
+
+/* The MTU of the TUN; the host may change it at any time. */
+static inline uint16_t tun_mtu(const struct queue *q)
+{
+	return atomic_load_explicit(&q->u->mtu, memory_order_relaxed);
+}
+
+/* The largest packet for a path that carries `max`. */
+static inline uint32_t tun_most(const struct queue *q, size_t max)
+{
+	return max < tun_mtu(q) ? (uint32_t)max : tun_mtu(q);
+}
 
 /* ---- small things -------------------------------------------------------------------------- */
 

@@ -222,7 +222,7 @@ static uint16_t as_u16(size_t n)
 /* What the device makes of its largest packet. */
 static void ask(struct queue *q, const struct child *c, const struct path *p, bool stalled)
 {
-	size_t most = outer_headers(&p->remote.ip) + esp_size(esp_out_shape(c->out), q->u->mtu);
+	size_t most = outer_headers(&p->remote.ip) + esp_size(esp_out_shape(c->out), tun_mtu(q));
 	const size_t now = current(p->pmtu, q->now_ns);
 	const struct dp_report r = { .kind = DP_REPORT_PROBE,
 				     .u.probe = { .id = c->id,

@@ -161,7 +161,7 @@ static void accepted(struct queue *q, const struct rx_packet *p, struct wire_ip 
 
 	if (!take_ecn(q, p, ip))
 		return;
-	wire_tcp_clamp_mss(p->esp.plain, ip, (uint32_t)(max < q->u->mtu ? max : q->u->mtu), false);
+	wire_tcp_clamp_mss(p->esp.plain, ip, tun_most(q, max), false);
 	tun_deliver(q, p->esp.plain, ip);
 }
 

@@ -255,7 +255,7 @@ static void send_by(struct queue *q, struct child *c, const struct vnet *v, uint
 		count(q, C_TX_BAD, 1);
 		return;
 	}
-	wire_tcp_clamp_mss(packet, ip, (uint32_t)(w.max < q->u->mtu ? w.max : q->u->mtu), false);
+	wire_tcp_clamp_mss(packet, ip, tun_most(q, w.max), false);
 	send_one(q, &w, packet, ip);
 }
 

@@ -329,3 +329,10 @@ enum status dp_user_new(const struct dp_user_params *p, struct text *why, struct
 	*ret_dp = &u->dp;
 	return ST_OK;
 }
+
+void dp_user_set_mtu(struct dp *dp, uint16_t mtu)
+{
+	struct user *u = CONTAINER_OF(dp, struct user, dp);
+
+	atomic_store_explicit(&u->mtu, mtu, memory_order_relaxed);
+}
