@@ -105,6 +105,22 @@ struct map_node *map_any(struct map *m)
 	return m->buckets[m->lowest];
 }
 
+struct map_node *map_next(const struct map *m, const struct map_node *n)
+{
+	size_t i = 0;
+
+	if (n && n->next)
+		return n->next;
+	if (!m->buckets)
+		return n ? NULL : m->first_bucket;
+	if (n)
+		i = (n->hash & m->mask) + 1;
+	for (; i <= m->mask; i++)
+		if (m->buckets[i])
+			return m->buckets[i];
+	return NULL;
+}
+
 uint64_t map_hash(const struct map *m, struct bytes key)
 {
 	return siphash(m->key, key);

@@ -41,6 +41,10 @@ struct map_node *map_find(const struct map *m, uint64_t hash, map_eq_fn *eq, con
 /* `n` must be in the map. */
 void map_remove(struct map *m, struct map_node *n);
 
+/* The one behind `n` (NULL: the first), in no order that means anything; NULL: there are no more.
+ * Nothing may be inserted or removed on the way. */
+struct map_node *map_next(const struct map *m, const struct map_node *n);
+
 /* Some node, or NULL when empty: for tearing down. */
 struct map_node *map_any(struct map *m);
 

@@ -46,10 +46,19 @@ static enum status dup_sockets(const struct underlay *u, struct dp_user_params *
 	return ST_OK;
 }
 
-enum status dataplane_new(const struct underlay *u, struct plat_tun *tun, uint16_t mtu,
-			  struct text *why, struct dataplane **ret_dataplane)
+static int device_of(void *uplinks, const struct endpoint *local, const struct endpoint *remote)
 {
-	struct dp_user_params p = { .mem = &mem_libc, .queues = tun->queues, .mtu = mtu };
+	return uplinks_device(uplinks, &local->ip, &remote->ip);
+}
+
+enum status dataplane_new(const struct underlay *u, struct uplinks *uplinks, struct plat_tun *tun,
+			  uint16_t mtu, struct text *why, struct dataplane **ret_dataplane)
+{
+	struct dp_user_params p = { .mem = &mem_libc,
+				    .queues = tun->queues,
+				    .mtu = mtu,
+				    .device = device_of,
+				    .device_ctx = uplinks };
 	struct dataplane *d = calloc(1, sizeof(*d));
 	enum status st;
 
@@ -109,6 +118,11 @@ void dataplane_stop(struct dataplane *d)
 void dataplane_set_mtu(struct dataplane *d, uint16_t mtu)
 {
 	dp_user_set_mtu(d->dp, mtu);
+}
+
+void dataplane_reroute(struct dataplane *d)
+{
+	dp_user_reroute(d->dp);
 }
 
 void dataplane_submit(struct dataplane *d, const struct dp_op *op)

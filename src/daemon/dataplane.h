@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "daemon/underlay.h"
+#include "daemon/uplinks.h"
 #include "dp/dp.h"
 #include "ike/ike.h"
 #include "plat/tun.h"
@@ -21,8 +22,9 @@ struct dataplane_fns {
 };
 
 /* Takes over the descriptors of `tun` on success; those of `u` are duplicated. */
-MUST enum status dataplane_new(const struct underlay *u, struct plat_tun *tun, uint16_t mtu,
-			       struct text *why, struct dataplane **ret_dataplane);
+MUST enum status dataplane_new(const struct underlay *u, struct uplinks *uplinks,
+			       struct plat_tun *tun, uint16_t mtu, struct text *why,
+			       struct dataplane **ret_dataplane);
 /* Stops its threads and closes the device: packets in it are gone. */
 void dataplane_free(struct dataplane *d);
 
@@ -32,6 +34,9 @@ void dataplane_stop(struct dataplane *d);
 
 /* The device has another MTU. */
 void dataplane_set_mtu(struct dataplane *d, uint16_t mtu);
+
+/* Devices of paths are others, perhaps. */
+void dataplane_reroute(struct dataplane *d);
 
 /* A refusal is answered like any other result, by a report, at once. */
 void dataplane_submit(struct dataplane *d, const struct dp_op *op);

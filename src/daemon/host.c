@@ -99,6 +99,8 @@ static enum status start_network(struct host *h, struct conf_errors *errs, struc
 	if (st == ST_OK)
 		st = underlay_open(h->conf, errs, &h->underlay);
 	if (st == ST_OK)
+		st = uplinks_new(h->nl, &h->uplinks);
+	if (st == ST_OK)
 		st = start_device(h, why);
 	if (st == ST_OK)
 		st = inner_start(h, why);
@@ -184,7 +186,7 @@ enum status host_start(struct host *h, struct conf_errors *errs, struct text *wh
 		st = confine(h, why);
 	/* Threads from here on: each begins with what is left. */
 	if (st == ST_OK)
-		st = dataplane_new(h->underlay, &h->tun, h->mtu, why, &h->dp);
+		st = dataplane_new(h->underlay, h->uplinks, &h->tun, h->mtu, why, &h->dp);
 	if (st == ST_OK)
 		st = start_engine(h, why);
 	if (st == ST_OK)
@@ -256,6 +258,7 @@ static void free_network(struct host *h)
 	plat_tun_close(&h->tun);
 	inner_free(h);
 	underlay_free(h->underlay);
+	uplinks_free(h->uplinks);
 	plat_nl_free(h->nl);
 }
 

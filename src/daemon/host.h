@@ -24,6 +24,7 @@
 #include "daemon/roam.h"
 #include "daemon/trim.h"
 #include "daemon/underlay.h"
+#include "daemon/uplinks.h"
 #include "ike/ike.h"
 #include "obs/obs.h"
 #include "plat/plat.h"
@@ -67,6 +68,7 @@ struct host {
 	struct plat_nl *nl;
 	struct guarding *guarding;
 	struct underlay *underlay;
+	struct uplinks *uplinks;
 	struct plat_tun tun;
 	uint16_t mtu;
 	struct ctl_server *ctl;

@@ -132,40 +132,40 @@ static enum rank rank_of(struct plat_nl *nl, const struct hostnet_outer *o,
 	return o->in_use(o->ctx, &a->ip) ? IN_USE : PREFERRED;
 }
 
-static bool any_of_family(const struct ip *v, size_t n, uint8_t family)
+static bool any_of_family(const struct outer_addr *v, size_t n, uint8_t family)
 {
 	for (size_t i = 0; i < n; i++)
-		if (v[i].family == family)
+		if (v[i].ip.family == family)
 			return true;
 	return false;
 }
 
-static bool known_already(const struct ip *v, size_t n, const struct ip *ip)
+static bool known_already(const struct outer_addr *v, size_t n, const struct ip *ip)
 {
 	for (size_t i = 0; i < n; i++)
-		if (ip_eq(&v[i], ip))
+		if (ip_eq(&v[i].ip, ip))
 			return true;
 	return false;
 }
 
 static size_t take_ranked(const struct collect *c, const uint8_t *rank, enum rank wanted,
-			  struct ip *ret, size_t n)
+			  struct outer_addr *ret, size_t n)
 {
 	const size_t better = n;
 
 	for (size_t i = 0; i < c->n && n < HOSTNET_OUTER_MAX; i++) {
-		const struct ip *ip = &c->v[i].ip;
+		const struct plat_addr *a = &c->v[i];
 
-		if (rank[i] != wanted || known_already(ret, n, ip) ||
-		    (wanted == DEPRECATED && any_of_family(ret, better, ip->family)))
+		if (rank[i] != wanted || known_already(ret, n, &a->ip) ||
+		    (wanted == DEPRECATED && any_of_family(ret, better, a->ip.family)))
 			continue;
-		ret[n++] = *ip;
+		ret[n++] = (struct outer_addr){ a->ip, a->ifindex, prefix_of(&a->ip, a->len) };
 	}
 	return n;
 }
 
 static enum status choose(struct plat_nl *nl, const struct hostnet_outer *o,
-			  const struct collect *c, struct ip *ret, size_t *ret_n)
+			  const struct collect *c, struct outer_addr *ret, size_t *ret_n)
 {
 	uint8_t *rank = calloc(c->n + 1, sizeof(*rank));
 	struct plat_link last = { 0 };
@@ -185,7 +185,7 @@ static enum status choose(struct plat_nl *nl, const struct hostnet_outer *o,
 }
 
 enum status hostnet_outer(struct plat_nl *nl, const struct hostnet_outer *o, struct text *why,
-			  struct ip *ret, size_t *ret_n)
+			  struct outer_addr *ret, size_t *ret_n)
 {
 	struct collect c = { 0 };
 	enum status st = plat_addr_each(nl, on_addr, &c, why);

@@ -25,7 +25,14 @@ bool hostnet_is_ours(struct plat_nl *nl, const struct ip *ip);
 MUST enum status hostnet_addrs(struct plat_nl *nl, struct text *why, struct own_addrs *ret_addrs);
 void hostnet_addrs_done(struct own_addrs *a);
 
-/* What of the host's addresses outer packets may be sent from. */
+/* One that outer packets may be sent from. */
+struct outer_addr {
+	struct ip ip;
+	int ifindex;
+	struct prefix link; /* whom that device reaches without a gateway */
+};
+
+/* What of the host's addresses these are. */
 struct hostnet_outer {
 	int device; /* ours: its addresses are inside the tunnel */
 	bool (*in_use)(void *ctx, const struct ip *ip); /* by an IKE SA */
@@ -41,7 +48,7 @@ struct hostnet_outer {
  * the others there are as many as fit.  `ret` has HOSTNET_OUTER_MAX places.
  */
 MUST enum status hostnet_outer(struct plat_nl *nl, const struct hostnet_outer *o, struct text *why,
-			       struct ip *ret, size_t *ret_n);
+			       struct outer_addr *ret, size_t *ret_n);
 
 /*
  * The MTU of the inner device: what fits into the smallest packet that the way to any peer takes

@@ -90,7 +90,7 @@ static bool find_source(struct lookups *l, const struct ip *to, struct text *why
 	}
 	*ret = from;
 	return ip_eq(&from, &path.src) ||
-	       plat_route_get_from(l->nl, to, &from, PLAT_MARK, why, &path) == ST_OK;
+	       plat_route_get_from(l->nl, to, &from, 0, PLAT_MARK, why, &path) == ST_OK;
 }
 
 /* Addresses that no route or no socket of ours leads to are left out; the obstacles are told. */

@@ -13,9 +13,11 @@ struct roam {
 	struct plat_timer *later;
 	struct plat_clock *clock;
 	struct roam_pace pace;
+	mono_t rerouted;
+	struct plat_timer *reroute;
 	unsigned news; /* not looked at yet */
 	bool told; /* the engine has `own` */
-	struct ip own[HOSTNET_OUTER_MAX];
+	struct outer_addr own[HOSTNET_OUTER_MAX];
 	size_t n_own;
 };
 
@@ -102,7 +104,8 @@ static bool bound(void *ctx, const struct ip *ip)
 	return ip_eq(&from, ip);
 }
 
-static enum status outer_addresses(struct host *h, struct text *why, struct ip *ret, size_t *ret_n)
+static enum status outer_addresses(struct host *h, struct text *why, struct outer_addr *ret,
+				   size_t *ret_n)
 {
 	struct looking l = { .h = h };
 	const struct guard_plan *plan = guarding_now(h);
@@ -116,12 +119,22 @@ static enum status outer_addresses(struct host *h, struct text *why, struct ip *
 	return hostnet_outer(h->nl, &o, why, ret, ret_n);
 }
 
+static bool same_outer(const struct roam *r, const struct outer_addr *own, size_t n)
+{
+	for (size_t i = 0; i < n && n == r->n_own; i++)
+		if (!ip_eq(&own[i].ip, &r->own[i].ip) || own[i].ifindex != r->own[i].ifindex ||
+		    own[i].link.len != r->own[i].link.len)
+			return false;
+	return n == r->n_own;
+}
+
 /* With the same addresses another route may still be news; that of an address is, since until then
  * its look-up was in vain. */
 static void tell_engine(struct host *h, bool routes)
 {
 	struct roam *r = h->roam;
-	struct ip own[HOSTNET_OUTER_MAX];
+	struct outer_addr own[HOSTNET_OUTER_MAX];
+	struct ip ips[HOSTNET_OUTER_MAX];
 	char buf[WHY_MAX];
 	struct text why = TEXT_OF(buf);
 	size_t n = 0;
@@ -130,12 +143,18 @@ static void tell_engine(struct host *h, bool routes)
 		host_log(h, OBS_ERROR, NULL, buf);
 		return;
 	}
-	if (r->told && !routes && n == r->n_own && memcmp(own, r->own, n * sizeof(*own)) == 0)
+	if (r->told && !routes && same_outer(r, own, n))
 		return;
-	memcpy(r->own, own, n * sizeof(*own));
+	for (size_t i = 0; i < n; i++) {
+		ips[i] = own[i].ip;
+		r->own[i] = own[i];
+	}
 	r->n_own = n;
 	r->told = true;
-	ike_network(h->ike, plat_now(), own, n);
+	uplinks_changed(h->uplinks, own, n);
+	if (uplinks_several(h->uplinks))
+		plat_timer_at(r->reroute, mono_add(r->rerouted, dur_s(ROAM_REROUTE_S)));
+	ike_network(h->ike, plat_now(), ips, n);
 	wiring_drain(h);
 }
 
@@ -177,6 +196,15 @@ static void on_news(void *host)
 	look_soon(h);
 }
 
+/* Ten thousand paths take a tenth of a second. */
+static void on_reroute(void *host)
+{
+	struct host *h = host;
+
+	dataplane_reroute(h->dp);
+	h->roam->rerouted = plat_mono();
+}
+
 static void on_later(void *host)
 {
 	look_soon(host);
@@ -215,6 +243,8 @@ enum status roam_start(struct host *h, struct text *why)
 	plat_watch_link(r->watch, h->tun.ifindex);
 	st = plat_timer_new(&h->loop, on_later, h, &r->later);
 	if (st == ST_OK)
+		st = plat_timer_new(&h->loop, on_reroute, h, &r->reroute);
+	if (st == ST_OK)
 		st = plat_clock_new(&h->loop, on_clock, h, &r->clock);
 	if (st == ST_OK)
 		st = plat_poll_new(&h->loop, plat_watch_fd(r->watch), on_news, h, &r->poll);
@@ -235,9 +265,10 @@ void roam_stop(struct host *h)
 		return;
 	plat_poll_free(r->poll);
 	plat_timer_free(r->later);
+	plat_timer_free(r->reroute);
 	plat_clock_free(r->clock);
 	r->poll = NULL;
-	r->later = NULL;
+	r->later = r->reroute = NULL;
 	r->clock = NULL;
 }
 
@@ -259,7 +290,7 @@ json_t *roam_json(const struct host *h)
 	for (size_t i = 0; list && i < h->roam->n_own; i++) {
 		char buf[IP_TEXT_MAX];
 
-		json_array_append_new(list, json_string(ip_text(&h->roam->own[i], buf)));
+		json_array_append_new(list, json_string(ip_text(&h->roam->own[i].ip, buf)));
 	}
 	return list;
 }

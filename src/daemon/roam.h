@@ -36,6 +36,7 @@ json_t *roam_json(const struct host *h);
 enum {
 	ROAM_LOOKS_AT_ONCE = 16,
 	ROAM_LOOKS_PER_S = 8,
+	ROAM_REROUTE_S = 2, /* between two looks at the devices that all paths leave by */
 };
 
 /* A bucket of looks; begins full. */

@@ -204,9 +204,11 @@ enum status underlay_send(struct underlay *u, const struct underlay_send *m, str
 {
 	/* RFC 3948 sections 2.2 (the non-ESP marker) and 2.3. */
 	static const uint8_t marker[4] = { 0 }, keepalive[1] = { 0xff };
-	struct plat_udp_out out = {
-		.from = m->local.ip, .to = m->remote, .data = m->data, .whole = m->probe
-	};
+	struct plat_udp_out out = { .from = m->local.ip,
+				    .ifindex = m->device,
+				    .to = m->remote,
+				    .data = m->data,
+				    .whole = m->probe };
 	size_t safe = m->remote.ip.family == 6 ? SAFE_6 : SAFE_4;
 	struct socket *s = socket_for(u, &m->local);
 	char buf[ENDPOINT_TEXT_MAX];

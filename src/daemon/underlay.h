@@ -47,6 +47,7 @@ struct underlay_send {
 	bool df; /* never to be fragmented by IP, but by our own stack */
 	bool probe; /* nor by that: ST_DROP */
 	struct bytes data;
+	int device; /* that it leaves by; 0: routing decides */
 };
 
 MUST enum status underlay_send(struct underlay *u, const struct underlay_send *s, struct text *why);

@@ -11,9 +11,13 @@
 
 static void send_out(struct host *h, const struct ike_out *o)
 {
-	struct underlay_send m = { o->u.send.local,     o->u.send.remote, o->u.send.marker,
-				   o->u.send.keepalive, o->u.send.df,     o->u.send.probe,
-				   o->u.send.data };
+	const struct endpoint *local = &o->u.send.local, *remote = &o->u.send.remote;
+	struct underlay_send m = {
+		*local,           *remote,
+		o->u.send.marker, o->u.send.keepalive,
+		o->u.send.df,     o->u.send.probe,
+		o->u.send.data,   uplinks_device(h->uplinks, &local->ip, &remote->ip)
+	};
 	char buf[256];
 	struct text why = TEXT_OF(buf);
 	enum status st = underlay_send(h->underlay, &m, &why);

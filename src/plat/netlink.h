@@ -95,14 +95,18 @@ struct plat_path {
 	struct ip src; /* family 0: the host has no address for it */
 	int ifindex;
 	bool local; /* `dst` is the host's own */
+	bool direct; /* without a gateway */
 	uint32_t mtu; /* of the route if it has one, else of the device */
 };
 
 MUST enum status plat_route_get(struct plat_nl *nl, const struct ip *dst, uint32_t mark,
 				struct text *why, struct plat_path *ret_path);
-/* The same with a packet from `src`, which must be an address of the host. */
+/* The same with a packet from `src`, which must be an address of the host, and out of `ifindex`,
+ * unless that is 0.  Where no route of that device leads to an IPv4 address, the kernel takes it
+ * for one on the link. */
 MUST enum status plat_route_get_from(struct plat_nl *nl, const struct ip *dst, const struct ip *src,
-				     uint32_t mark, struct text *why, struct plat_path *ret_path);
+				     int ifindex, uint32_t mark, struct text *why,
+				     struct plat_path *ret_path);
 
 /* ---- rules ------------------------------------------------------------------------------- */
 

@@ -170,11 +170,12 @@ static uint32_t path_mtu(const struct nlattr *metrics)
 static int on_path(const struct nlmsghdr *nlh, void *ctx)
 {
 	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *a[RTA_METRICS + 1];
+	const struct nlattr *a[RTA_VIA + 1];
 	struct plat_path *ret = ctx;
 
-	nl_attrs(nlh, sizeof(*rtm), a, RTA_METRICS);
+	nl_attrs(nlh, sizeof(*rtm), a, RTA_VIA);
 	ret->src = nl_ip(a[RTA_PREFSRC]);
+	ret->direct = !a[RTA_GATEWAY] && !a[RTA_VIA];
 	ret->local = rtm->rtm_type == RTN_LOCAL;
 	ret->ifindex = (int)nl_u32(a[RTA_OIF]);
 	ret->mtu = path_mtu(a[RTA_METRICS]);
@@ -193,11 +194,12 @@ static void no_route(struct text *why, const struct ip *dst, const struct ip *sr
 enum status plat_route_get(struct plat_nl *nl, const struct ip *dst, uint32_t mark,
 			   struct text *why, struct plat_path *ret_path)
 {
-	return plat_route_get_from(nl, dst, &(struct ip){ 0 }, mark, why, ret_path);
+	return plat_route_get_from(nl, dst, &(struct ip){ 0 }, 0, mark, why, ret_path);
 }
 
 enum status plat_route_get_from(struct plat_nl *nl, const struct ip *dst, const struct ip *src,
-				uint32_t mark, struct text *why, struct plat_path *ret_path)
+				int ifindex, uint32_t mark, struct text *why,
+				struct plat_path *ret_path)
 {
 	char buf[NL_REQUEST];
 	struct nlmsghdr *nlh = nl_begin(nl, buf, RTM_GETROUTE, 0);
@@ -210,6 +212,8 @@ enum status plat_route_get_from(struct plat_nl *nl, const struct ip *dst, const 
 	nl_put_ip(nlh, RTA_DST, dst);
 	rtm->rtm_src_len = src->family ? (uint8_t)ip_bits(src) : 0;
 	nl_put_ip(nlh, RTA_SRC, src);
+	if (ifindex)
+		mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)ifindex);
 	if (mark)
 		mnl_attr_put_u32(nlh, RTA_MARK, mark);
 	if (nl_talk(nl, nlh, on_path, &path) != ST_OK) {

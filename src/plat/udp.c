@@ -340,17 +340,18 @@ static void add_control(struct msghdr *msg, int level, int type, const void *dat
 	msg->msg_controllen = CMSG_SPACE(n);
 }
 
-static void set_source(struct msghdr *msg, const struct ip *from)
+static void set_source(struct msghdr *msg, const struct ip *from, int ifindex)
 {
 	if (from->family == 4) {
-		struct in_pktinfo pi = { 0 };
+		struct in_pktinfo pi = { .ipi_ifindex = ifindex };
 
 		memcpy(&pi.ipi_spec_dst, from->b, 4);
 		add_control(msg, IPPROTO_IP, IP_PKTINFO, &pi, sizeof(pi));
 	} else if (from->family == 6) {
-		struct in6_pktinfo pi = { 0 };
+		struct in6_pktinfo pi = { .ipi6_ifindex = (unsigned)ifindex };
 
-		memcpy(&pi.ipi6_addr, from->b, 16);
+		if (!ifindex)
+			memcpy(&pi.ipi6_addr, from->b, 16);
 		add_control(msg, IPPROTO_IPV6, IPV6_PKTINFO, &pi, sizeof(pi));
 	}
 }
@@ -394,7 +395,7 @@ enum status plat_udp_send(int fd, const struct plat_udp_out *out, bool fragment,
 	ssize_t n;
 	int err;
 
-	set_source(&msg, &out->from);
+	set_source(&msg, &out->from, out->ifindex);
 	if (msg.msg_controllen == 0)
 		msg.msg_control = NULL;
 	/* Another thread may send ESP in between: then one such packet may be fragmented. */

@@ -60,6 +60,9 @@ struct plat_udp_out {
 	struct bytes head;
 	struct bytes data;
 	bool whole; /* in no more than one IP packet, or not at all: ST_DROP */
+	/* The device that it leaves by; 0: routing decides.  Of IPv6 the kernel heeds it only where it
+	 * may choose the source itself, which `from` has to be then. */
+	int ifindex;
 };
 
 /*

@@ -301,3 +301,32 @@ def test_many_news(roads):
     looks = left.counters()["host.net.looks"] - before
     assert left.counters()["host.net.put_off"] > 0
     assert looks <= 16 + 8 * (time.monotonic() - began + 1), looks
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_uplink_dies_silently(roads, record_property, family):
+    """Wi-Fi and LTE are both there, the routes say Wi-Fi, and Wi-Fi leads nowhere any more without
+    saying so. Traffic shows that the peer is silent; it is tried from the other address, by the
+    other device, and the tunnel goes on there, though the routes still say Wi-Fi."""
+    net = roads
+    net.join("wifi", (family,), metric=100)
+    net.join("lte", (family,), metric=200)
+    left, right = _pair(net)
+    spis, ours, _ = _ends(left, right)
+    assert host_of(ours["local"]) == net.roads["wifi"].address(family)
+    with net.watched("wifi", "lte") as captures:
+        with (transfer.Ongoing(net.a.host, net.b.host, net.b.host4) as copy,
+              Pulse(net.a.host, net.a.host6, net.b.host, net.b.host6) as pulse):
+            with report(record_property, f"silent uplink, IPv{family}", pulse) as moment:
+                net.u.nft("""
+                    table netdev hole {
+                        chain in { type filter hook ingress device "uwifi" priority 0;
+                                   meta protocol { ip, ip6 } drop; }
+                    }""")
+                moment.usable = time.monotonic()
+                pulse.beats()
+                copy.passed()
+    assert_nothing_in_clear(captures)
+    after, ours, theirs = _ends(left, right)
+    assert after == spis
+    assert host_of(ours["local"]) == net.roads["lte"].address(family) == host_of(theirs["remote"])

@@ -40,6 +40,7 @@ struct entry {
 	struct map_node node;
 	uint32_t key;
 	bool in;
+	unsigned visits;
 };
 
 static bool entry_eq(const struct map_node *node, const void *key)
@@ -57,6 +58,25 @@ static uint64_t key_hash(const struct map *m, uint32_t key)
 }
 
 #define ENTRIES 500
+
+/* Each once. */
+static void visit_all(const struct map *m, size_t count)
+{
+	struct map_node *n = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		n = map_next(m, n);
+		assert_non_null(n);
+		CONTAINER_OF(n, struct entry, node)->visits++;
+	}
+	assert_null(map_next(m, n));
+	for (n = map_next(m, NULL); n; n = map_next(m, n)) {
+		struct entry *e = CONTAINER_OF(n, struct entry, node);
+
+		assert_int_equal(e->visits, 1);
+		e->visits = 0;
+	}
+}
 
 /* Random insertions and removals against a flag per key, while the allocator gives `left` blocks
  * and then refuses. */
@@ -89,9 +109,11 @@ static void map_against_flags(long left, bool collide)
 		count = e[k].in ? count + 1 : count - 1;
 		assert_int_equal(m.count, count);
 	}
+	visit_all(&m, count);
 	for (struct map_node *n; (n = map_any(&m)) != NULL; count--)
 		map_remove(&m, n);
 	assert_int_equal(count, 0);
+	assert_null(map_next(&m, NULL));
 	map_done(&m);
 	assert_int_equal(c.live, 0);
 }
@@ -269,11 +291,11 @@ static void list_keeps_order(void **state)
 	list_del(&n[1]);
 	list_del(&n[1]);
 	i = 0;
-	list_for_each (it, &head) {
+	list_for_each(it, &head) {
 		assert_ptr_equal(it, &n[i]);
 		i += i == 0 ? 2 : 1;
 	}
-	list_for_each_safe (it, &head)
+	list_for_each_safe(it, &head)
 		list_del(it);
 	assert_true(list_empty(&head));
 }

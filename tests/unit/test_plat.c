@@ -99,7 +99,7 @@ static void check_addresses(const char *any, const char *from, const char *to)
 {
 	struct sock a = udp(any, false), b = udp(any, true);
 	struct plat_udp_out out = {
-		ip(from), { ip(to), b.local.port }, bytes_str("12"), bytes_str("345"), false
+		ip(from), { ip(to), b.local.port }, bytes_str("12"), bytes_str("345"), false, 0
 	};
 	char buf[256];
 	struct text why = TEXT_OF(buf);
@@ -160,7 +160,7 @@ static void test_udp_errors(void **state)
 {
 	struct sock a = udp("127.0.0.1", true), gone = udp("127.0.0.1", false),
 		    b = udp("127.0.0.1", false);
-	struct plat_udp_out out = { a.local.ip, gone.local, { 0 }, bytes_str("x"), false };
+	struct plat_udp_out out = { a.local.ip, gone.local, { 0 }, bytes_str("x"), false, 0 };
 	char buf[256];
 	struct text why = TEXT_OF(buf);
 
@@ -325,7 +325,7 @@ static void test_poll_after_error(void **state)
 {
 	struct listener l = { .sock = udp("127.0.0.1", false) };
 	struct sock gone = udp("127.0.0.1", false), other = udp("127.0.0.1", false);
-	struct plat_udp_out out = { l.sock.local.ip, gone.local, { 0 }, bytes_str("x"), false };
+	struct plat_udp_out out = { l.sock.local.ip, gone.local, { 0 }, bytes_str("x"), false, 0 };
 	char buf[256];
 	struct text why = TEXT_OF(buf);
 
@@ -810,11 +810,12 @@ static void test_route_from(void **state)
 	give_address(n, "warren9:1", "10.8.0.1");
 	r.table = 254;
 	assert_ok(plat_route_add(n->nl, &r, &n->why), n->why);
-	assert_ok(plat_route_get_from(n->nl, &to, &mine, 0, &n->why, &p), n->why);
+	assert_ok(plat_route_get_from(n->nl, &to, &mine, 0, 0, &n->why, &p), n->why);
 	assert_true(ip_eq(&p.src, &mine));
 	assert_int_equal(p.ifindex, n->tun.ifindex);
 	assert_false(p.local);
-	assert_int_equal(plat_route_get_from(n->nl, &to, &other, 0, &n->why, &p), ST_IO);
+	assert_true(p.direct);
+	assert_int_equal(plat_route_get_from(n->nl, &to, &other, 0, 0, &n->why, &p), ST_IO);
 	assert_non_null(strstr(n->buf, "no route to 10.9.0.77 from 10.9.0.2"));
 }
 
@@ -1061,7 +1062,7 @@ static void test_tun_packets(void **state)
 	struct plat_udp_conf c = { .ns = n->ns,
 				   .local = { ip("0.0.0.0"), 7000 },
 				   .mark = PLAT_MARK };
-	struct plat_udp_out out = { ip("10.9.0.1"), { ip("10.2.0.9"), 7000 }, { 0 }, { 0 }, false };
+	struct plat_udp_out out = { ip("10.9.0.1"), { ip("10.2.0.9"), 7000 }, { 0 }, { 0 }, false, 0 };
 	struct sock s;
 	uint8_t pkt[256];
 

@@ -51,6 +51,10 @@ struct dp_user_params {
 	struct dp_user_socket sockets[DP_USER_MAX_SOCKETS];
 	uint16_t mtu; /* inner MTU of the TUN */
 	uint64_t hash_key[2]; /* random */
+	/* The number of the device that packets along a path leave by, asked for a new path and by
+	 * dp_user_reroute(); 0, or no function: routing decides. */
+	int (*device)(void *ctx, const struct endpoint *local, const struct endpoint *remote);
+	void *device_ctx;
 };
 
 /* Takes over the descriptors (closes them in free) on success only. */
@@ -58,6 +62,9 @@ MUST enum status dp_user_new(const struct dp_user_params *p, struct text *why, s
 
 /* The TUN has another MTU from now on. */
 void dp_user_set_mtu(struct dp *dp, uint16_t mtu);
+
+/* Routes have changed: takes as long as asking for the device of each child's path. */
+void dp_user_reroute(struct dp *dp);
 
 struct dp_user_datagram {
 	struct endpoint local;

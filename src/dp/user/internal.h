@@ -116,6 +116,7 @@ struct path {
 	struct endpoint local;
 	struct endpoint remote;
 	struct pmtu *pmtu;
+	_Atomic int device; /* 0: routing decides */
 	int8_t socket[DP_USER_MAX_QUEUES]; /* per queue, -1: none fits */
 };
 
@@ -343,6 +344,8 @@ struct user {
 	struct queue *queue;
 	bool tun_plain;
 	_Atomic uint16_t mtu; /* of the TUN */
+	int (*device)(void *ctx, const struct endpoint *local, const struct endpoint *remote);
+	void *device_ctx;
 	size_t n_sockets;
 	struct dp_user_socket socket[DP_USER_MAX_SOCKETS];
 	_Atomic bool no_gso[DP_USER_MAX_SOCKETS]; /* the kernel refused UDP_SEGMENT */
@@ -428,6 +431,8 @@ void sadb_done(struct user *u);
 /* ops.c */
 MUST enum status ops_submit(struct user *u, const struct dp_op *op);
 struct child *ops_child(const struct user *u, dp_child_id id);
+/* Every path is asked for its device again. */
+void ops_reroute(struct user *u);
 void ops_counters(const struct child *c, struct dp_counters *ret);
 void ops_free_all(struct user *u);
 

@@ -150,6 +150,12 @@ static int8_t pick_socket(const struct user *u, const struct endpoint *local, un
 	return best;
 }
 
+static int device_of(const struct user *u, const struct endpoint *local,
+		     const struct endpoint *remote)
+{
+	return u->device ? u->device(u->device_ctx, local, remote) : 0;
+}
+
 static void path_free(void *ctx, void *object)
 {
 	struct user *u = ctx;
@@ -179,6 +185,7 @@ static enum status path_new(struct user *u, const struct endpoint *local,
 	}
 	p->local = *local;
 	p->remote = *remote;
+	atomic_init(&p->device, device_of(u, local, remote));
 	for (unsigned i = 0; i < u->n_queues && i < ARRAY_LEN(p->socket); i++)
 		p->socket[i] = pick_socket(u, local, i);
 	*ret_path = p;
@@ -336,6 +343,17 @@ static enum status child_address(struct user *u, const struct dp_op *op)
 	p = atomic_exchange_explicit(&c->path, p, memory_order_acq_rel);
 	qsbr_retire(&u->qsbr, path_free, u, p);
 	return ST_OK;
+}
+
+void ops_reroute(struct user *u)
+{
+	for (struct map_node *n = map_next(&u->children, NULL); n; n = map_next(&u->children, n)) {
+		struct child *c = CONTAINER_OF(n, struct child, by_id);
+		struct path *p = atomic_load_explicit(&c->path, memory_order_relaxed);
+
+		atomic_store_explicit(&p->device, device_of(u, &p->local, &p->remote),
+				      memory_order_relaxed);
+	}
 }
 
 void ops_counters(const struct child *c, struct dp_counters *ret)

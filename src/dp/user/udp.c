@@ -142,17 +142,20 @@ static void put_cmsg(struct msghdr *h, int level, int type, const void *data, si
 	h->msg_controllen += CMSG_SPACE(n);
 }
 
-/* The source address, where the socket could have several. */
-static void put_source(struct msghdr *h, const struct ip *from)
+/* The source address and the device, where the socket could have several. */
+static void put_source(struct msghdr *h, const struct ip *from, int device)
 {
-	struct in_pktinfo i4 = { 0 };
-	struct in6_pktinfo i6 = { 0 };
+	struct in_pktinfo i4 = { .ipi_ifindex = device };
+	struct in6_pktinfo i6 = { .ipi6_ifindex = (unsigned)device };
 
 	if (from->family == 4) {
 		memcpy(&i4.ipi_spec_dst, from->b, 4);
 		put_cmsg(h, IPPROTO_IP, IP_PKTINFO, &i4, sizeof(i4));
 	} else {
-		memcpy(&i6.ipi6_addr, from->b, 16);
+		/* The kernel heeds the device only where it may choose the source, which is this
+		 * one: whoever named the device has seen to that. */
+		if (!device)
+			memcpy(&i6.ipi6_addr, from->b, 16);
 		put_cmsg(h, IPPROTO_IPV6, IPV6_PKTINFO, &i6, sizeof(i6));
 	}
 }
@@ -161,6 +164,7 @@ static void build(struct queue *q, const struct tx_message *m, struct mmsghdr *m
 		  struct udp_out *o)
 {
 	struct msghdr *h = &mm->msg_hdr;
+	int device = atomic_load_explicit(&m->path->device, memory_order_relaxed);
 	int ds = m->ds;
 	uint16_t size = (uint16_t)m->size;
 
@@ -170,8 +174,9 @@ static void build(struct queue *q, const struct tx_message *m, struct mmsghdr *m
 			      .msg_iov = &o->iov,
 			      .msg_iovlen = 1,
 			      .msg_control = o->control };
-	if (!ip_is_any(&m->path->local.ip) && ip_is_any(&q->u->socket[m->socket].local.ip))
-		put_source(h, &m->path->local.ip);
+	if (!ip_is_any(&m->path->local.ip) &&
+	    (device || ip_is_any(&q->u->socket[m->socket].local.ip)))
+		put_source(h, &m->path->local.ip, device);
 	if (ds && m->path->remote.ip.family == 4)
 		put_cmsg(h, IPPROTO_IP, IP_TOS, &ds, sizeof(ds));
 	else if (ds)

@@ -309,6 +309,8 @@ enum status dp_user_new(const struct dp_user_params *p, struct text *why, struct
 			    .n_queues = p->queues,
 			    .tun_plain = p->tun_plain,
 			    .mtu = p->mtu,
+			    .device = p->device,
+			    .device_ctx = p->device_ctx,
 			    .n_sockets = p->n_sockets,
 			    .host_event = -1 };
 	memcpy(u->socket, p->sockets, sizeof(u->socket));
@@ -335,4 +337,9 @@ void dp_user_set_mtu(struct dp *dp, uint16_t mtu)
 	struct user *u = CONTAINER_OF(dp, struct user, dp);
 
 	atomic_store_explicit(&u->mtu, mtu, memory_order_relaxed);
+}
+
+void dp_user_reroute(struct dp *dp)
+{
+	ops_reroute(CONTAINER_OF(dp, struct user, dp));
 }
