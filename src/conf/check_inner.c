@@ -6,10 +6,21 @@
 
 #include <stdlib.h>
 
+#include "wire/ike/cp.h"
+
 static bool overlap(const struct wire_ts *a, const struct wire_ts *b)
 {
 	return a->start.family == b->start.family && ip_cmp(&a->start, &b->end) <= 0 &&
 	       ip_cmp(&b->start, &a->end) <= 0;
+}
+
+/* Who asks takes no more, and a name that is left out would be asked for elsewhere. */
+static void check_number(const struct conf_list *l, size_t max, const char *key,
+			 struct conf_errors *errs)
+{
+	if (l->n > max)
+		conf_error_add(errs, l->v[max].at, "%s has %zu elements, accepted: at most %zu",
+			       key, l->n, max);
 }
 
 /* Only a pool makes sense of the rest. */
@@ -27,6 +38,8 @@ static void check_given(const struct conf_inner *in, const char *word, const cha
 				       "%s of %s \"%s\" is for whoever gets an inner address, and "
 				       "it has no pool to give one from",
 				       with[i].key, word, name);
+	check_number(&in->dns, WIRE_CFG_DNS, "dns", errs);
+	check_number(&in->dns_domains, WIRE_CFG_DOMAINS, "dns_domains", errs);
 	if (given(in->pool.list.at) && given(in->dns_domains.at) && !given(in->dns.at))
 		conf_error_add(errs, in->dns_domains.at,
 			       "%s \"%s\" has dns_domains and no dns, the servers that resolve "

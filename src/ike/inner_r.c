@@ -14,9 +14,11 @@
 #include "wire/ike/cp.h"
 
 enum {
-	/* Of a reply: addresses, name servers, names, subnets at their longest. */
-	REPLY_MAX = 4096,
 	REPLY_SUBNETS = 16,
+	/* Of a reply: addresses, name servers, names, subnets at their longest, what is about us.
+	 */
+	REPLY_MAX = INNER_FAMILIES * 21 + WIRE_CFG_DNS * 20 +
+		    WIRE_CFG_DOMAINS * (4 + WIRE_CFG_NAME_MAX) + REPLY_SUBNETS * 21 + 64,
 };
 
 /* ---- the request -------------------------------------------------------------------------- */

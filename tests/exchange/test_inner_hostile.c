@@ -88,6 +88,38 @@ static void names_of_others(void **state)
 	}
 }
 
+/* As many names and servers as there may be, each as long as it may be (RFC 1035 section 2.3.4). */
+static void longest_reply(void **state)
+{
+	static char text[WIRE_CFG_DOMAINS][WIRE_CFG_NAME_MAX + 1];
+	static const char *names[WIRE_CFG_DOMAINS];
+	struct pair *p = *state;
+	struct wire_cfg cfg;
+	struct script s;
+
+	for (size_t i = 0; i < WIRE_CFG_DOMAINS; i++) {
+		memset(text[i], 'x', WIRE_CFG_NAME_MAX);
+		text[i][0] = (char)('a' + i);
+		text[i][63] = text[i][127] = text[i][191] = '.';
+		names[i] = text[i];
+	}
+	test_conf_pool(p->cb, p->pb, "10.99.0.0/24 fd00:99::/64");
+	test_conf_dns(p->cb, p->pb, "::1 ::2 ::3 ::4 ::5 ::6 ::7 ::8", "");
+	p->pb->dns_domains = names;
+	p->pb->n_dns_domains = WIRE_CFG_DOMAINS;
+	pair_start_b(p);
+	script_init(&s, p->w, "192.0.2.1", p->b, true);
+	auth_with_cp(&s, WIRE_CFG_REQUEST,
+		     "0001 0000 0008 0000 000a 0000 0019 0000 0007 0000 000e 0000",
+		     "0.0.0.0/0 ::/0", "0.0.0.0/0 ::/0");
+	assert_true(s.in.present & WIRE_BIT(WIRE_P_CP));
+	assert_int_equal(wire_cfg_parse(s.in.cp.attributes, &cfg), ST_OK);
+	assert_int_equal(cfg.n_addresses, 2);
+	assert_int_equal(cfg.n_dns, WIRE_CFG_DNS);
+	assert_int_equal(cfg.n_domains, WIRE_CFG_DOMAINS);
+	script_done(&s);
+}
+
 /* ---- members -------------------------------------------------------------------------------- */
 
 /* An operator gave the whole of the domain as pool.  A lease inside what a site has by its
@@ -131,9 +163,8 @@ static void pool_in_a_site(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(not_to_be_given),
-		cmocka_unit_test(names_of_others),
-		star_test(address_of_a_site),
+		cmocka_unit_test(not_to_be_given), cmocka_unit_test(names_of_others),
+		pair_test(longest_reply),          star_test(address_of_a_site),
 		star_test(pool_in_a_site),
 	};
 

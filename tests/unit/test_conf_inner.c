@@ -48,6 +48,13 @@ static void network_errors(void **state)
 		    { 7, 48, "\"\" is none" },
 		    { 7, 52, "\".\" is none" },
 		    { 7, 57, "\"10.1.2.3\" is none" } } },
+		{ HUB("pool = \"10.9.0.0/16\" ; dns = \"10.0.0.53\"\n"
+		      "dns_domains = { \"a\", \"b\", \"c\", \"d\", \"e\", \"f\", \"g\", \"h\", "
+		      "\"i\", \"j\", \"k\", \"l\", \"m\", \"n\", \"o\", \"p\", \"q\" }"),
+		  { { 7, 97, "dns_domains has 17 elements, accepted: at most 16" } } },
+		{ HUB("pool = \"10.9.0.0/16\"\ndns = { \"::1\", \"::2\", \"::3\", \"::4\", "
+		      "\"::5\", \"::6\", \"::7\", \"::8\", \"::9\" }"),
+		  { { 7, 65, "dns has 9 elements, accepted: at most 8" } } },
 		{ HUB("lease_keep = 1h"),
 		  { { 6, 14, "lease_keep of network \"corp\" is for whoever" } } },
 		{ HUB("pool = \"10.9.0.0/16\" ; lease_keep = 59s"),
