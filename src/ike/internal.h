@@ -759,6 +759,8 @@ MUST enum status send_probe(struct ike *ike, struct ike_sa *sa, uint16_t type, u
 			    uint16_t *ret_size);
 /* The request in flight is to tell soon whether the peer is still there. */
 void request_tells(struct ike *ike, struct ike_sa *sa);
+/* How long its timer runs for its first try. */
+dur_t request_first_wait(const struct ike *ike, const struct ike_sa *sa);
 /* What the request in flight was for is over: as few tries for it as for a DELETE. */
 void hurry_request(struct ike *ike, struct ike_sa *sa);
 /* The request in flight was answered. */

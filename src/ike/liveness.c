@@ -162,11 +162,12 @@ dur_t liveness_wait(const struct ike_sa *sa)
  * was is what its timer still knows. */
 void liveness_measure(struct ike *ike, struct ike_sa *sa)
 {
-	dur_t wait = sa->win.quick ? liveness_wait(sa) : ike->conf->retransmit_timeout;
+	dur_t wait = sa->win.quick ? liveness_wait(sa) : request_first_wait(ike, sa);
 	int64_t ns = wait.ns - mono_since(sa->retransmit.due, ike->now.mono).ns;
 	int64_t units = ns / RTT_UNIT_NS + 1;
 
-	if (sa->state != SA_UP || sa->win.tries || sa->win.quick > 1 || sa->win.probe || ns < 0)
+	if ((sa->state != SA_UP && sa->state != SA_I_AUTH) || sa->win.tries || sa->win.quick > 1 ||
+	    sa->win.probe || ns < 0)
 		return;
 	if (sa->rtt)
 		units = (7 * (int64_t)sa->rtt + units) / 8;

@@ -187,6 +187,11 @@ static dur_t wait_after(const struct ike *ike, const struct ike_sa *sa, unsigned
 	return soon ? (dur_t){ d.ns / IKE_SOON } : d;
 }
 
+dur_t request_first_wait(const struct ike *ike, const struct ike_sa *sa)
+{
+	return wait_after(ike, sa, 0);
+}
+
 /* The timer of a request that goes out for the first time, or for the first time as it is now. */
 static void first_try(struct ike *ike, struct ike_sa *sa)
 {

@@ -124,6 +124,7 @@ static struct ike_sa_info sa_info(const struct ike *ike, const struct ike_sa *sa
 		.remote_id = sa->remote_id,
 		.nat_local = sa->path.nat_local,
 		.nat_remote = sa->path.nat_remote,
+		.suspect = up && sa->suspect,
 		.ppk = sa->ppk,
 		.mobike = sa->mobike,
 		.decides = sa->called,
