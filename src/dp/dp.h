@@ -139,6 +139,8 @@ enum dp_report_kind {
 	 * It may be traffic that nobody answers: then it comes again after pauses that double, as
 	 * long as more is sent and nothing is heard. */
 	DP_REPORT_SILENT,
+	DP_REPORT_UNREACHABLE, /* ICMP, which nothing vouches for, says that nobody is there;
+				* rate-limited by the data plane */
 	/* Packets above DP_PMTU_BASE are sent to where nobody has found out in the last
 	 * DP_PMTU_EXPIRY_S that such a size gets through; or the network said something smaller; or
 	 * it seems that they do not get through any more.  At most once per remote address and
@@ -180,6 +182,9 @@ struct dp_report {
 		struct {
 			dp_child_id id; /* of the peer */
 		} silent;
+		struct {
+			struct endpoint remote;
+		} unreachable;
 		struct {
 			dp_child_id id; /* one of those that send there */
 			uint16_t most; /* no larger outer packet is ever made */

@@ -85,6 +85,7 @@ static enum status build(struct ike *ike, struct attempt *at, const struct crypt
 	if (asks_for_id(conf))
 		wire_put_id(&o, WIRE_P_IDR, conf->remote_id.type, conf->remote_id.data);
 	auth_put(&o, own);
+	qcd_put(sa, &o);
 	inner_i_put(sa->peer, &o);
 	if (!childless(sa))
 		st = put_child(at, &o);
@@ -198,6 +199,7 @@ void auth_i_begin(struct ike *ike, struct attempt *at)
 	if (!can_go_on(ike, sa))
 		return;
 	sa->hs->child_spi = child_pick_spi(ike);
+	qcd_prepare(ike, sa, sa->peer->conf);
 	if (!sa->peer->conf->ppk || !sa->hs->peer_ppk)
 		sign(ike, at);
 	else if (ppk_job(ike, at, sa->peer->conf, mixed))
@@ -323,6 +325,7 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 	take(ike, at, &g);
 
 	/* commit */
+	qcd_take(ike, sa, &at->inner);
 	sa->ppk = l->ppk;
 	sa->remote_id = *id;
 	sa->cred = cred;

@@ -248,6 +248,7 @@ static enum status build(struct ike *ike, struct attempt *at, const struct ike_p
 		for (size_t i = 0; i < conf->n_certs; i++)
 			wire_put_cert(&o, WIRE_CERT_X509, conf->certs[i]);
 	auth_put(&o, own);
+	qcd_put(at->sa, &o);
 	if (l->inner && !l->inner->refused)
 		inner_r_put(answer->peer, &answer->id, l->inner, &o);
 	if (a->notify) {
@@ -592,6 +593,7 @@ static enum status request(struct ike *ike, struct ike_sa *sa, struct rx *rx, bo
 	memcpy(l->judged_by, section->conf->peer_digest, sizeof(l->judged_by));
 	l->childless = childless;
 	l->ppk = ppk;
+	qcd_prepare(ike, sa, section->conf);
 	st = ppk ? ppk_job(ike, at, section->conf, mixed) : judge(ike, at, section->conf);
 	if (st)
 		attempt_end(ike, at);

@@ -113,6 +113,14 @@
 	X(C_HURRY_LIMITED, "ike.hurry_limited") /* not asked, there are so many already */         \
 	X(C_SUSPECT, "ike.suspect") /* and none to us either */                                    \
 	X(C_ALIVE, "ike.alive_again") /* it did answer */                                          \
+	X(C_HINT_LIMITED, "ike.rx.hint_limited") /* not even read, or no reason to ask again */    \
+	X(C_QCD_SENT, "ike.qcd.sent") /* tokens for SAs that we do not know */                     \
+	X(C_QCD_LIMITED, "ike.qcd.limited") /* not given, there were so many */                    \
+	X(C_QCD_ACCEPTED, "ike.qcd.accepted") /* SAs ended by their token */                       \
+	X(C_QCD_WRONG, "ike.qcd.wrong")                                                            \
+	X(C_QCD_MALFORMED, "ike.qcd.malformed") /* given to us too short or too long to be kept */ \
+	X(C_INVALID_SPI, "ike.rx.invalid_spi") /* a peer does not know a child of ours */          \
+	X(C_INVALID_SPI_SENT, "ike.tx.invalid_spi")                                                \
 	X(C_DEAD, "ike.dead")                                                                      \
 	/* host */                                                                                 \
 	X(C_UNKNOWN_JOB, "ike.host.unknown_job")                                                   \

@@ -190,6 +190,8 @@ static void opened(struct ike *ike, struct ike_sa *sa, const struct ike_datagram
 	sa_heard(ike, sa);
 	if (sa->state == SA_UP)
 		children_answered(ike, sa);
+	if (sa->state == SA_UP && h->exchange == WIRE_INFORMATIONAL)
+		qcd_take(ike, sa, rx->inner);
 	if (class == WIN_RESPONSE)
 		mobike_answered(ike, sa, d);
 	if (class == WIN_NEW_REQUEST) {
@@ -275,7 +277,8 @@ void sa_input(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
 
 	trace_emit(ike, T_RX, sa->id, h->exchange, h->msgid, d->data.n,
 		   !!(h->flags & WIRE_FLAG_RESPONSE));
-	if (class == WIN_FORGED && fragment_repeated(ike, sa, d, hash))
+	if (hint_notice(ike, sa, d, h) ||
+	    (class == WIN_FORGED && fragment_repeated(ike, sa, d, hash)))
 		return;
 	if (life_over(ike, sa) || !admit(ike, sa, h, class))
 		return;

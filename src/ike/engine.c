@@ -63,6 +63,7 @@ static void init_tables(struct ike *ike, const uint64_t key[2])
 	list_init(&ike->reassembling[0].list);
 	list_init(&ike->reassembling[1].list);
 	path_mtus_init(ike, key);
+	qcd_init(ike, key);
 	admit_init(ike, key);
 	outbox_init(&ike->out, ike->mem);
 }
@@ -129,6 +130,7 @@ void ike_free(struct ike *ike)
 	map_done(&ike->sa_by_spi);
 	map_done(&ike->half_open);
 	map_done(&ike->jobs);
+	qcd_done(ike);
 	admit_done(ike);
 	map_done(&ike->child_by_id);
 	map_done(&ike->child_by_spi);
@@ -173,12 +175,22 @@ void stateless_send(struct ike *ike, const struct ike_datagram *d, struct bytes 
 	count(ike, C_TX_DATAGRAMS);
 }
 
+struct wire_hdr stray_header(const struct wire_hdr *h)
+{
+	struct wire_hdr answer = *h;
+
+	answer.version = WIRE_IKE_VERSION;
+	answer.flags = (uint8_t)(WIRE_FLAG_RESPONSE |
+				 (h->flags & WIRE_FLAG_INITIATOR ? 0 : WIRE_FLAG_INITIATOR));
+	return answer;
+}
+
 /* A request that no SA of ours takes is answered with an unprotected notify, sparingly and never in
  * answer to a response (RFC 7296 sections 1.5, 2.5). */
 static void stray(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
 		  uint16_t notify)
 {
-	struct wire_hdr answer = *h;
+	struct wire_hdr answer = stray_header(h);
 	struct wire_out o;
 	struct bytes msg;
 	uint8_t major = WIRE_IKE_VERSION >> 4;
@@ -186,9 +198,6 @@ static void stray(struct ike *ike, const struct ike_datagram *d, const struct wi
 	if (h->flags & WIRE_FLAG_RESPONSE || ike->silent || ike->stateless.full ||
 	    !stray_allowed(ike))
 		return;
-	answer.version = WIRE_IKE_VERSION;
-	answer.flags = (uint8_t)(WIRE_FLAG_RESPONSE |
-				 (h->flags & WIRE_FLAG_INITIATOR ? 0 : WIRE_FLAG_INITIATOR));
 	wire_ike_begin(&o, ike->stateless.buf, sizeof(ike->stateless.buf), &answer);
 	wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), notify,
 			notify == WIRE_N_INVALID_MAJOR_VERSION ? bytes_of(&major, 1)
@@ -222,7 +231,8 @@ static void for_sa(struct ike *ike, const struct ike_datagram *d, const struct w
 
 	if (!sa) {
 		count(ike, C_UNKNOWN_SPI);
-		stray(ike, d, h, WIRE_N_INVALID_IKE_SPI);
+		if (!hint_invalid_spi(ike, d, h) && !qcd_stranger(ike, d, h))
+			stray(ike, d, h, WIRE_N_INVALID_IKE_SPI);
 	} else if (!belongs(sa, h)) {
 		count(ike, C_WRONG_SPI);
 	} else {
@@ -275,6 +285,10 @@ void ike_dp(struct ike *ike, struct now now, const struct dp_report *r)
 		peer_acquire(ike, r);
 	else if (r->kind == DP_REPORT_SILENT)
 		liveness_silent(ike, r);
+	else if (r->kind == DP_REPORT_UNKNOWN_SPI)
+		hint_unknown_esp(ike, r);
+	else if (r->kind == DP_REPORT_UNREACHABLE)
+		hint_unreachable(ike, &r->u.unreachable.remote.ip);
 	else if (r->kind == DP_REPORT_PMTU)
 		path_mtu_learn(ike, &r->u.pmtu.remote.ip, r->u.pmtu.mtu, r->u.pmtu.ours);
 	else if (r->kind == DP_REPORT_PROBE)
@@ -309,7 +323,8 @@ void ike_timer(struct ike *ike, struct now now)
 void ike_job_done(struct ike *ike, struct now now, uint64_t job, const struct crypto_result *r)
 {
 	enter(ike, now);
-	attempt_result(ike, job, r);
+	if (!qcd_result(ike, job, r))
+		attempt_result(ike, job, r);
 	leave(ike);
 }
 

@@ -20,6 +20,7 @@ const char *ike_event_name(enum ike_event_kind kind)
 		[IKE_EV_UNREACHABLE] = "unreachable",
 		[IKE_EV_SUSPECT] = "suspect",
 		[IKE_EV_ALIVE] = "alive",
+		[IKE_EV_HINT] = "hint",
 		[IKE_EV_DEAD] = "dpd_dead",
 		[IKE_EV_DATAPLANE] = "dataplane",
 		[IKE_EV_BUG] = "bug",

@@ -142,6 +142,8 @@ struct ike_peer_conf {
 	enum ike_start start;
 	dur_t dpd_delay; /* 0: no dead-peer detection */
 	dur_t keepalive; /* NAT keepalive interval, 0: none */
+	bool silence; /* traffic without an answer makes us ask whether it is still there */
+	bool qcd; /* quick crash detection (RFC 6290), in both roles */
 	struct ike_life life;
 	enum ike_childless childless;
 	/* RFC 8784.  0: no PPK; the id is what follows its type. */
@@ -351,6 +353,7 @@ enum ike_event_kind {
 	IKE_EV_UNREACHABLE, /* no answer after all retransmissions */
 	IKE_EV_SUSPECT, /* an established peer does not answer any more; nothing is given up yet */
 	IKE_EV_ALIVE, /* and does again */
+	IKE_EV_HINT, /* something that nothing vouches for says that an SA is gone */
 	IKE_EV_DEAD, /* an established peer stopped answering */
 	IKE_EV_DATAPLANE, /* the data plane refused an operation */
 	IKE_EV_LOAD, /* newcomers are asked for more, or for less, than before */

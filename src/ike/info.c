@@ -242,6 +242,7 @@ enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	send_response(ike, sa, WIRE_INFORMATIONAL, owned);
 	move_commit(ike, sa, rx, &move);
 	life_asked(ike, sa, life_read(ike, rx->inner));
+	hint_child(ike, sa, rx->inner);
 	/* While we are leaving ourselves the peer's reasons are no news. */
 	if (refused && sa->state == SA_UP)
 		info_fatal_event(ike, sa, refused);

@@ -23,6 +23,7 @@ struct inner;
 struct leases;
 struct moving;
 struct peer;
+struct qcd_token;
 struct reassembly;
 struct rx;
 
@@ -497,6 +498,8 @@ struct handshake {
 	/* Initiator: our address as the responder saw it (NAT_DETECTION_DESTINATION_IP). */
 	uint8_t natd[NATD_LEN];
 	bool has_natd;
+	bool has_qcd;
+	uint8_t qcd[CRYPTO_QCD_LEN]; /* our token for this SA */
 	struct handshake_keys keys;
 	struct crypto_ppk_keys ppk; /* the same, and SK_d, with the PPK; empty: none is used */
 	struct bytes plain_auth; /* owned; initiator: AUTH without the PPK, of the same method */
@@ -563,6 +566,7 @@ struct ike_sa {
 	bool suspect : 1; /* the peer does not answer; see liveness.c */
 	bool hurry : 1; /* the next probe is to tell soon */
 	bool searching : 1; /* for the path MTU: there is a struct mtu_search */
+	bool token_due : 1; /* the peer has to get our QCD token */
 	struct peer *peer; /* NULL: not known yet */
 	struct path path;
 	struct window win;
@@ -595,6 +599,7 @@ struct ike_sa {
 	struct wish more; /* one more child */
 	struct policy_ident remote_id; /* owned, as authenticated */
 	struct cred *cred; /* owned; NULL: no certificate */
+	struct qcd_token *token; /* owned; the peer's, of an SA that we called; NULL: none */
 	const char *auth_local; /* of auth_name(): how each end proved who it is; "" before */
 	const char *auth_remote;
 };
@@ -661,6 +666,8 @@ void liveness_end(struct ike *ike, struct ike_sa *sa);
 void liveness_timer(struct ike *ike, struct ike_sa *sa);
 /* What the data plane says about a child of it; NULL: nothing. */
 void liveness_counted(struct ike *ike, struct ike_sa *sa, const struct dp_counters *c);
+/* Something that nothing vouches for says that it is gone. */
+void liveness_hint(struct ike *ike, struct ike_sa *sa);
 /* DP_REPORT_SILENT */
 void liveness_silent(struct ike *ike, const struct dp_report *r);
 /* A probe went out: whether it is to tell soon. */
@@ -678,6 +685,47 @@ void liveness_unanswered(struct ike *ike, struct ike_sa *sa);
 void sa_suspect(struct ike *ike, struct ike_sa *sa);
 /* An authentic message of the peer came. */
 void sa_heard(struct ike *ike, struct ike_sa *sa);
+
+/* ---- quick crash detection (qcd.c, RFC 6290) ------------------------------------------------- */
+
+void qcd_init(struct ike *ike, const uint64_t key[2]);
+void qcd_done(struct ike *ike);
+/* Asks for our token for an SA whose IKE_AUTH is next; it goes in where AUTH does. */
+void qcd_prepare(struct ike *ike, const struct ike_sa *sa, const struct ike_peer_conf *conf);
+void qcd_put(const struct ike_sa *sa, struct wire_out *o);
+/* The SA took the place of another one: the peer needs another token.  And: now. */
+void qcd_renew(struct ike *ike, struct ike_sa *sa);
+bool qcd_announce(struct ike *ike, struct ike_sa *sa);
+/* A request for an SA that we do not know.  False: it gets no token. */
+bool qcd_stranger(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h);
+/* False: no such job. */
+bool qcd_result(struct ike *ike, uint64_t job, const struct crypto_result *r);
+/* The peer's token in a protected message is kept. */
+void qcd_take(struct ike *ike, struct ike_sa *sa, const struct wire_payloads *in);
+void qcd_token_free(struct ike *ike, struct ike_sa *sa);
+
+enum qcd_verdict {
+	QCD_NONE, /* no token */
+	QCD_WRONG,
+	QCD_LOST, /* the right one: the SA is gone */
+};
+
+/* Of a message in the clear. */
+enum qcd_verdict qcd_judge(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
+			   const struct wire_payloads *p);
+
+/* ---- hints (hint.c) ------------------------------------------------------------------------ */
+
+/* A message in the clear for an SA that is up.  False: it is no word about its end. */
+bool hint_notice(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
+		 const struct wire_hdr *h);
+/* The same for none. */
+bool hint_invalid_spi(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h);
+/* In the SA the peer says that it does not know a child. */
+void hint_child(struct ike *ike, struct ike_sa *sa, const struct wire_payloads *in);
+/* DP_REPORT_UNKNOWN_SPI, DP_REPORT_UNREACHABLE */
+void hint_unknown_esp(struct ike *ike, const struct dp_report *r);
+void hint_unreachable(struct ike *ike, const struct ip *ip);
 
 /* ---- lifetimes (life.c) -------------------------------------------------------------------- */
 
@@ -761,6 +809,8 @@ MUST enum status send_probe(struct ike *ike, struct ike_sa *sa, uint16_t type, u
 void request_tells(struct ike *ike, struct ike_sa *sa);
 /* How long its timer runs for its first try. */
 dur_t request_first_wait(const struct ike *ike, const struct ike_sa *sa);
+/* Once more at once; its schedule begins again. */
+void request_now(struct ike *ike, struct ike_sa *sa);
 /* What the request in flight was for is over: as few tries for it as for a DELETE. */
 void hurry_request(struct ike *ike, struct ike_sa *sa);
 /* The request in flight was answered. */
@@ -1378,6 +1428,7 @@ struct section {
 	size_t first_name; /* names are tried from this one on */
 	struct ip avoid; /* family 0: none */
 	mono_t calm_until; /* nothing is made beside an SA again so soon */
+	mono_t lost_until; /* nor in place of one that the peer lost */
 	bool lookup_only; /* the look-up in flight is only to know the peer's addresses */
 	unsigned failures;
 	uint64_t resolve; /* look-up in flight, 0: none */
@@ -1415,6 +1466,8 @@ void peer_resolved(struct ike *ike, uint64_t resolve, const struct ike_address *
 void peer_beside(struct ike *ike, const struct ike_sa *sa, bool others);
 /* It answers: what was begun for its sake ends. */
 void peer_answers(struct ike *ike, const struct ike_sa *sa);
+/* It lost an SA, and is there: called anew at once. */
+void peer_lost(struct ike *ike, struct peer *p, const struct ip *at);
 /* Which of its names is tried. */
 size_t peer_name_index(const struct peer *p);
 /* Whether the attempt is not the last that can be made before a pause. */
@@ -1746,6 +1799,20 @@ struct ike {
 	} certreq; /* what a responder asks for while it does not know whom */
 	struct per_second strays; /* answers and events about what nobody vouches for */
 	struct per_second hurries; /* probes that are to tell soon */
+	bool any_qcd; /* a section that may be called gets tokens */
+	struct {
+		struct map jobs;
+		size_t n_strangers; /* of them */
+		mono_t began;
+		struct per_second answers, events;
+		mono_t second; /* of `by_source` */
+		uint8_t by_source[256];
+	} qcd;
+	struct {
+		struct per_second notices, invalid_spi; /* read */
+		struct per_second taken;
+		struct per_second unknown_esp;
+	} hints;
 	bool shutdown;
 	uint8_t *buf; /* IKE_MAX_MESSAGE bytes, for building */
 	uint64_t faults[WIRE_FAULTS];
@@ -1766,6 +1833,8 @@ void sa_input(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
 
 /* Whether one more unauthenticated answer may go out now. */
 bool stray_allowed(struct ike *ike);
+/* The header of an answer to a request that no SA takes. */
+struct wire_hdr stray_header(const struct wire_hdr *h);
 /* Sends `msg`, which lies in ike->stateless.buf, back where `d` came from. */
 void stateless_send(struct ike *ike, const struct ike_datagram *d, struct bytes msg);
 

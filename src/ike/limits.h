@@ -249,6 +249,31 @@ enum ike_limit {
 	 * the peer answered. */
 	IKE_CALM_S = 10,
 	IKE_CALM_FALSE_S = 3,
+	/* QCD tokens for SAs that we do not know (RFC 6290 section 8.1), in a second: in the first
+	 * minutes, in which ten thousand who were connected to us before find out, and later, when
+	 * hardly anybody has a reason to ask; and for one of 256 groups of sources (IPv6: /64),
+	 * so that a flood from anywhere leaves some to the others. */
+	IKE_QCD_FRESH_S = 600,
+	IKE_QCD_FRESH_PER_S = 1000,
+	IKE_QCD_PER_S = 20,
+	IKE_QCD_SOURCE_PER_S = 8,
+	/* Such tokens that are being computed. */
+	IKE_QCD_PENDING = 128,
+	/* Events about wrong ones. */
+	IKE_QCD_EVENTS_PER_S = 1,
+	/* Seconds in which a peer that loses SAs and proves it is called once. */
+	IKE_LOST_AGAIN_S = 2,
+	/* Words in the clear that an SA is gone: those that are read in a second (of each kind),
+	 * and those that make us ask; and seconds after a message of the peer in which they do
+	 * not. */
+	IKE_NOTICES_PER_S = 500,
+	IKE_HINTS_PER_S = 20,
+	IKE_HINT_AFTER_S = 1,
+	/* Packets for SPIs that we do not know that are looked at in a second: whose they may be is
+	 * found by walking over all SAs. */
+	IKE_UNKNOWN_ESP_PER_S = 4,
+	/* Age of a child, in seconds, from which on a peer that does not know it is believed. */
+	IKE_INVALID_SPI_AFTER_S = 10,
 	/* Reconnect back-off of a peer with start = up: doubles from the first to the last,
 	   seconds, give or take a quarter. */
 	IKE_RETRY_FIRST_S = 1,

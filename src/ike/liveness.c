@@ -204,6 +204,11 @@ static void ask_in_a_hurry(struct ike *ike, struct ike_sa *sa)
 	}
 }
 
+void liveness_hint(struct ike *ike, struct ike_sa *sa)
+{
+	ask_in_a_hurry(ike, sa);
+}
+
 void liveness_asked(struct ike *ike, struct ike_sa *sa)
 {
 	if (sa->hurry)
@@ -215,7 +220,7 @@ void liveness_silent(struct ike *ike, const struct dp_report *r)
 {
 	const struct child *c = child_by_id(ike, r->u.silent.id);
 
-	if (!c || c->sa->state != SA_UP)
+	if (!c || c->sa->state != SA_UP || !c->sa->peer->conf->silence)
 		return;
 	count(ike, C_SILENT_PEER);
 	mtu_search_doubt(ike, c->sa);

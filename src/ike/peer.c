@@ -540,6 +540,25 @@ void peer_answers(struct ike *ike, const struct ike_sa *sa)
 		sa_delete(ike, s->connecting, "the other IKE SA answers again");
 }
 
+/* One attempt may be under way already, and have had no answer as yet. */
+void peer_lost(struct ike *ike, struct peer *p, const struct ip *at)
+{
+	struct section *s = p->section;
+
+	if (p->removed || ike->shutdown || p->conf->start == IKE_START_LISTEN)
+		return;
+	if (s->connecting && s->connecting->state == SA_I_INIT &&
+	    ip_eq(&s->connecting->path.remote.ip, at))
+		request_now(ike, s->connecting);
+	if (mono_before(ike->now.mono, s->lost_until)) {
+		if (s->wanted && !peer_connecting(p))
+			heap_arm(&ike->timers, &s->retry, s->lost_until);
+		return;
+	}
+	s->lost_until = mono_add(ike->now.mono, dur_s(IKE_LOST_AGAIN_S));
+	peer_connect(ike, p);
+}
+
 /* ---- what happens to its SAs -------------------------------------------------------------- */
 
 void peer_sa_up(struct ike *ike, const struct ike_sa *sa)

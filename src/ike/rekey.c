@@ -335,6 +335,7 @@ static enum status finish(struct ike *ike, struct ike_sa *sa, struct attempt *at
 		return st;
 	}
 	made->suite = *suite;
+	qcd_take(ike, made, &at->inner);
 	if (ike->conf->keys)
 		keys_emit(ike, made);
 	attempt_end(ike, at);

@@ -460,7 +460,7 @@ static void index_all(struct ike *ike, const struct ike_conf *conf)
 	ike->certreq.wanted = false;
 	ike->certreq.n = 0;
 	ike->n_callable = 0;
-	ike->fragments = ike->any_ppk = ike->childless = false;
+	ike->fragments = ike->any_ppk = ike->childless = ike->any_qcd = false;
 	for (size_t i = 0; i < conf->n_peers; i++) {
 		const struct ike_peer_conf *c = &conf->peers[i];
 
@@ -470,6 +470,7 @@ static void index_all(struct ike *ike, const struct ike_conf *conf)
 		ike->fragments |= c->fragmentation;
 		ike->any_ppk |= c->ppk != 0;
 		ike->childless |= c->childless != IKE_CHILDLESS_NEVER;
+		ike->any_qcd |= c->qcd;
 		if (c->auth == IKE_AUTH_CERT)
 			add_anchors(ike, c->trust_hashes);
 	}

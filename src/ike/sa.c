@@ -228,6 +228,7 @@ void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to)
 	heap_disarm(&ike->timers, &from->life.timer);
 	sa_set_state(ike, to, SA_UP);
 	life_inherit(ike, from, to);
+	qcd_renew(ike, to);
 	liveness_begin(ike, to);
 	count(ike, C_SA_REKEYED);
 	text_fmt(&t, "took the place of %016llx/%016llx, ", (unsigned long long)from->spi_i,
@@ -431,6 +432,7 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 	lease_sa_gone(ike, sa);
 	mem_free(ike->mem, (void *)(uintptr_t)sa->remote_id.data.p);
 	mem_free(ike->mem, sa->cred);
+	qcd_token_free(ike, sa);
 	map_remove(&ike->sa_by_spi, &sa->by_spi);
 	not_connecting(sa);
 	list_del(&sa->node);

@@ -564,6 +564,14 @@ static void again_soon(struct ike *ike, struct ike_sa *sa)
 		sa_suspect(ike, sa);
 }
 
+void request_now(struct ike *ike, struct ike_sa *sa)
+{
+	if (!sa->win.request.n)
+		return;
+	first_try(ike, sa);
+	again(ike, sa);
+}
+
 void request_tells(struct ike *ike, struct ike_sa *sa)
 {
 	if (sa->win.quick)

@@ -199,6 +199,7 @@ struct ike_peer_conf *test_conf_peer(struct test_conf *c, ike_peer_id id, const 
 		.esp = test_conf_sa(c, WIRE_PROTO_ESP, "aes128gcm16-esn"),
 		.start = IKE_START_LISTEN,
 		.fragmentation = true,
+		.silence = true,
 		.nats_allowed = true,
 		.return_routability = IKE_ROUTABILITY_BEFORE,
 		.mtu_probes = true,
