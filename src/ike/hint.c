@@ -169,10 +169,12 @@ static void tell_inside(struct ike *ike, struct ike_sa *sa, struct bytes spi)
 	count(ike, C_INVALID_SPI_SENT);
 }
 
-/* No IKE SPI would mean anything to who gets it: they are zero (section 1.5). */
+/* No IKE SPI would mean anything to who gets it; section 1.5 allows zeros, which in front of a
+ * datagram mean something else on port 4500, and random ones. */
 static void tell_outside(struct ike *ike, const struct ike_datagram *d, struct bytes spi)
 {
-	const struct wire_hdr h = { .version = WIRE_IKE_VERSION,
+	const struct wire_hdr h = { .spi_i = sa_pick_spi(ike),
+				    .version = WIRE_IKE_VERSION,
 				    .exchange = WIRE_INFORMATIONAL,
 				    .flags = WIRE_FLAG_INITIATOR };
 	struct wire_out o;

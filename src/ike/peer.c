@@ -550,9 +550,12 @@ void peer_lost(struct ike *ike, struct peer *p, const struct ip *at)
 	if (s->connecting && s->connecting->state == SA_I_INIT &&
 	    ip_eq(&s->connecting->path.remote.ip, at))
 		request_now(ike, s->connecting);
+	if (peer_connecting(p) || content(p))
+		return;
 	if (mono_before(ike->now.mono, s->lost_until)) {
-		if (s->wanted && !peer_connecting(p))
+		if (s->wanted)
 			heap_arm(&ike->timers, &s->retry, s->lost_until);
+		s->lost_until = mono_add(s->lost_until, dur_s(IKE_LOST_AGAIN_S));
 		return;
 	}
 	s->lost_until = mono_add(ike->now.mono, dur_s(IKE_LOST_AGAIN_S));
