@@ -112,8 +112,21 @@ static const struct sa_view *with(const struct view *v, const struct machine *m,
 
 /* ---- agreement ----------------------------------------------------------------------------- */
 
-/* NULL, or what is not so. */
-static const char *differ(const struct sa_view *a, const struct sa_view *b)
+/* Where the site is, as its hub sees it.  Without a mapping nobody can say. */
+static bool is_seen_as(const struct machine *site, const struct sa_view *own,
+		       const struct endpoint *there)
+{
+	struct endpoint outside;
+
+	if (!site->nat)
+		return endpoint_eq(&own->local, there);
+	return !nat_seen_as(site->nat, &own->local, &own->remote, &outside) ||
+	       endpoint_eq(&outside, there);
+}
+
+/* The site's SA and the hub's: NULL, or what is not so. */
+static const char *differ(const struct machine *site, const struct sa_view *a,
+			  const struct sa_view *b)
 {
 	if (!a->established || !b->established)
 		return "one end is not up";
@@ -127,7 +140,7 @@ static const char *differ(const struct sa_view *a, const struct sa_view *b)
 		return "they have other children";
 	if (!a->child[0].installed || !b->child[0].installed)
 		return "a child is not installed";
-	if (!endpoint_eq(&a->local, &b->remote) || !endpoint_eq(&a->remote, &b->local))
+	if (!endpoint_eq(&a->remote, &b->local) || !is_seen_as(site, a, &b->remote))
 		return "they have other addresses";
 	return NULL;
 }
@@ -155,7 +168,7 @@ static const char *disagreement(struct machine *site, const struct view *hubs)
 	if (n_theirs != 1 || !theirs)
 		return n_theirs ? "hubs have several IKE SAs with it"
 				: "no hub has an IKE SA with it";
-	return differ(&own[0], theirs);
+	return differ(site, &own[0], theirs);
 }
 
 /* ---- memory -------------------------------------------------------------------------------- */

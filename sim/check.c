@@ -218,6 +218,12 @@ void check_line(struct machine *m)
 		m->good = m->s->now.mono;
 }
 
+void check_way(struct machine *m)
+{
+	m->good = MONO_NEVER;
+	check_line(m);
+}
+
 static mono_t later(mono_t a, mono_t b)
 {
 	return mono_before(a, b) ? b : a;

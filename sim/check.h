@@ -30,6 +30,8 @@ __attribute__((noreturn, format(printf, 4, 5))) void check_failed(const struct s
 
 /* The way between a machine and the internet works, or does not, or is another one. */
 void check_line(struct machine *m);
+/* It works still, or again, but is another one now. */
+void check_way(struct machine *m);
 
 void check_child_added(struct machine *m, const struct dp_child *c);
 void check_child_gone(struct machine *m, dp_child_id id);

@@ -67,6 +67,10 @@ static void begin(struct trouble *t)
 		if (m->moving++ == 0)
 			machine_move(m, false);
 		break;
+	case ACT_FORGET:
+		if (m->nat)
+			nat_forget(m->nat);
+		break;
 	case ACT_CALM:
 	case ACTS: break;
 	}
@@ -98,6 +102,7 @@ static void end(struct trouble *t)
 		if (--m->moving == 0)
 			machine_move(m, true);
 		break;
+	case ACT_FORGET:
 	case ACT_CALM:
 	case ACTS: break;
 	}

@@ -95,15 +95,48 @@ static struct ip ip4(unsigned a, unsigned b, unsigned c, unsigned d)
 }
 
 /* So many addresses are a site's own, one after the other. */
-static struct ip site_address(unsigned number, unsigned nth)
+static struct ip site_address(const struct machine *m)
 {
-	return ip4(11 + nth % 64, number >> 16, number >> 8 & 0xff, number & 0xff);
+	return ip4(11 + m->moves % 64, m->number >> 16, m->number >> 8 & 0xff, m->number & 0xff);
+}
+
+/* The box of the site before, as long as that has room. */
+static struct nat *next_nat(struct machine *m, const struct ip *outside)
+{
+	const struct scenario *sc = m->s->sc;
+	struct nat *before = m > m->s->machine && m->moves == 0 ? m[-1].nat : NULL;
+
+	if (before && nat_has_room(before) && dice_ppm(&m->dice, sc->nat_shared))
+		return before;
+	return nat_new(m->s, outside, &m->dice);
+}
+
+/* In another network than before. */
+static void machine_arrive(struct machine *m)
+{
+	struct ip at = m->hub ? ip4(192, 0, 2, m->number - HUB_NUMBERS + 1) : site_address(m);
+
+	if (!m->hub && dice_ppm(&m->dice, m->s->sc->nat)) {
+		m->nat = next_nat(m, &at);
+		m->address = nat_enter(m->nat, m);
+	} else {
+		m->address = at;
+		sim_settle(m->s, &m->place, &at);
+	}
+}
+
+static void machine_leave(struct machine *m)
+{
+	if (m->nat)
+		nat_leave(m->nat, m);
+	m->nat = NULL;
+	sim_unsettle(m->s, &m->place);
+	m->address.family = 0;
 }
 
 void machine_init(struct machine *m, struct sim *s, unsigned index)
 {
 	static const uint64_t key[2] = { 1, 2 };
-	struct ip at;
 
 	m->s = s;
 	m->hub = index < s->sc->hubs;
@@ -129,8 +162,8 @@ void machine_init(struct machine *m, struct sim *s, unsigned index)
 	esp_window_init(&m->app.answers, ESP_WINDOW_MAX, true);
 	test_mem_init(&m->mem);
 	line_init(&m->line, s, index);
-	at = m->hub ? ip4(192, 0, 2, index + 1) : site_address(m->number, 0);
-	sim_set_address(s, m, &at);
+	m->place.machine = m;
+	machine_arrive(m);
 }
 
 /* Hubs first: sites have their addresses in their configuration. */
@@ -167,11 +200,12 @@ void machine_start(struct machine *m)
 
 void machine_move(struct machine *m, bool somewhere)
 {
-	struct ip none = { 0 }, next;
-
-	if (somewhere)
-		next = site_address(m->number, ++m->moves);
-	sim_set_address(m->s, m, somewhere ? &next : &none);
+	if (somewhere) {
+		m->moves++;
+		machine_arrive(m);
+	} else {
+		machine_leave(m);
+	}
 	log_add(m, "has another address", NULL, m->moves, somewhere);
 	if (m->ike)
 		tell_network(m);
@@ -218,6 +252,7 @@ void machine_stop(struct machine *m)
 void machine_done(struct machine *m)
 {
 	machine_stop(m);
+	machine_leave(m);
 	if (m->conf)
 		ike_conf_unref(&m->conf->conf);
 	map_done(&m->children);
@@ -303,7 +338,7 @@ static void out_send(struct machine *m, const struct ike_out *o)
 
 	check_send(m, o);
 	if (!o->u.send.keepalive && data.n > 24)
-		log_add(m, "sends to", sim_by_address(m->s, &o->u.send.remote.ip),
+		log_add(m, "sends to", sim_who(m->s, &o->u.send.remote.ip),
 			(uint64_t)data.p[18] << 8 | data.p[19], load_be32(data.p + 20));
 	/* An address that is not there any more. */
 	if (!ip_eq(&o->u.send.local.ip, &m->address))
@@ -415,7 +450,7 @@ void machine_input(struct machine *m, const struct endpoint *local, const struct
 	const struct ike_datagram d = { .local = *local, .remote = *remote, .data = data };
 
 	if (data.n > 24)
-		log_add(m, "hears from", sim_by_address(m->s, &remote->ip),
+		log_add(m, "hears from", sim_who(m->s, &remote->ip),
 			(uint64_t)data.p[18] << 8 | data.p[19], load_be32(data.p + 20));
 	ike_input(m->ike, m->s->now, &d);
 	machine_drain(m);

@@ -100,18 +100,30 @@ static bool pass(const struct sim *s, struct line *l, bool up, size_t n, mono_t 
 	return true;
 }
 
+/* Whose line leads there. */
+static struct machine *owner(const struct sim *s, const struct endpoint *src, struct endpoint *dst)
+{
+	const struct place *p = sim_place(s, &dst->ip);
+
+	return !p ? NULL : p->machine ? p->machine : nat_in(p->nat, src, dst);
+}
+
 static void carry(struct sim *s, const struct endpoint *src, const struct endpoint *dst,
 		  struct payload *p)
 {
-	struct machine *to = sim_by_address(s, &dst->ip);
+	struct endpoint at_last = *dst;
+	struct machine *to;
 	mono_t at = s->now.mono;
 
-	if (!to || !pass(s, &p->from->line, true, p->n, &at) ||
-	    !pass(s, &to->line, false, p->n, &at)) {
+	if (!pass(s, &p->from->line, true, p->n, &at)) {
 		s->counts.lost++;
 		return;
 	}
-	post(s, src, dst, p, at);
+	to = owner(s, src, &at_last);
+	if (to && pass(s, &to->line, false, p->n, &at))
+		post(s, src, dst, p, at);
+	else
+		s->counts.lost++;
 }
 
 void net_send(struct machine *from, const struct endpoint *src, const struct endpoint *dst,
@@ -119,34 +131,46 @@ void net_send(struct machine *from, const struct endpoint *src, const struct end
 {
 	struct sim *s = from->s;
 	struct payload *p = payload_new(from, marker, esp, data);
+	struct endpoint outside = from->nat ? nat_out(from->nat, src, dst) : *src;
 
 	s->counts.datagrams++;
 	s->counts.bytes += p->n + HEADERS;
 	s->counts.esp += esp;
 	if (app_readable(bytes_of(p->data, p->n)))
 		check_failed(s, from, NULL, "something of an application leaves in clear");
-	carry(s, src, dst, p);
+	carry(s, &outside, dst, p);
 	if (dice_ppm(&from->line.dice, from->line.duplicates))
-		carry(s, src, dst, p);
+		carry(s, &outside, dst, p);
 	payload_unref(p);
+}
+
+/* The host's demultiplexing (RFC 3948 section 2.2); one byte alone is a keepalive. */
+static void deliver(struct machine *to, const struct endpoint *dst, const struct endpoint *src,
+		    struct payload *p)
+{
+	struct bytes data = bytes_of(p->data, p->n);
+
+	if (dst->port == to->conf->conf.port)
+		machine_input(to, dst, src, data);
+	else if (dst->port != to->conf->conf.nat_port)
+		return;
+	else if (p->esp)
+		plane_input(to, dst, src, p);
+	else if (p->n > 4)
+		machine_input(to, dst, src, bytes_of(data.p + 4, data.n - 4));
 }
 
 void net_arrive(struct datagram *d)
 {
 	struct payload *p = d->payload;
-	struct machine *to = sim_by_address(p->from->s, &d->dst.ip);
-	struct bytes data = bytes_of(p->data, p->n);
+	struct sim *s = p->from->s;
+	struct endpoint dst = d->dst;
+	struct machine *to = owner(s, &d->src, &dst);
 
-	if (!to || !to->ike || to->line.deaf || p->from->line.mute) {
-		p->from->s->counts.lost++;
-	} else if (d->dst.port != to->conf->conf.nat_port) {
-		machine_input(to, &d->dst, &d->src, data);
-	} else if (p->esp) {
-		plane_input(to, &d->dst, &d->src, p);
-	} else if (p->n > 4) {
-		/* RFC 3948 section 2.2; one byte alone is a keepalive */
-		machine_input(to, &d->dst, &d->src, bytes_of(data.p + 4, data.n - 4));
-	}
+	if (!to || !to->ike || to->line.deaf || p->from->line.mute)
+		s->counts.lost++;
+	else
+		deliver(to, &dst, &d->src, p);
 	datagram_free(d);
 }
 

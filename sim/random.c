@@ -34,6 +34,7 @@ static const struct kind {
 	{ ACT_RESTART, WHOM_HUB, S(300), S(60), { 0, 0 } },
 	{ ACT_SLOW, WHOM_ANY, S(120), S(600), { 50000000, 8000000000 } },
 	{ ACT_MOVE, WHOM_SITE, S(30), S(60), { 0, 0 } },
+	{ ACT_FORGET, WHOM_SITE, S(20), 0, { 0, 0 } },
 	{ ACT_MOVE, WHOM_SITES, S(300), S(30), { 0, 0 } },
 };
 
@@ -71,6 +72,11 @@ void random_scenario(uint64_t seed, struct scenario *sc)
 	sc->reordering.hi = some(&d, 50000);
 	sc->jobs.hi = whole_ms(some(&d, MS(300)));
 	sc->traffic = (struct range){ S(1), S(1 + (int64_t)dice_below(&d, 40)) };
+	if (dice_below(&d, 2)) {
+		sc->nat = 1000000 - some(&d, 900000);
+		sc->nat_shared = some(&d, 1000000);
+		sc->nat_timeout.hi = S(30 + (int64_t)dice_below(&d, 300));
+	}
 	sc->mobike = dice_below(&d, 4) != 0;
 	if (dice_below(&d, 2)) {
 		sc->rekey.ns = whole_ms(dice_in(&d, &rekey));

@@ -129,7 +129,7 @@ static void range_text(struct text *t, enum unit unit, const struct range *r)
 
 enum shape {
 	S_RANGE,
-	S_DUR, /* also an int64_t */
+	S_DUR, /* an int64_t */
 	S_UNSIGNED,
 };
 
@@ -150,6 +150,9 @@ static const struct setting {
 	{ "duplicates", S_RANGE, U_SHARE, AT(duplicates), 1000000 },
 	{ "reordering", S_RANGE, U_SHARE, AT(reordering), 1000000 },
 	{ "bandwidth", S_RANGE, U_RATE, AT(bandwidth), 0 },
+	{ "nat", S_DUR, U_SHARE, AT(nat), 1000000 },
+	{ "nat-shared", S_DUR, U_SHARE, AT(nat_shared), 1000000 },
+	{ "nat-timeout", S_RANGE, U_TIME, AT(nat_timeout), 0 },
 	{ "queue", S_DUR, U_TIME, AT(queue), 0 },
 	{ "jobs", S_RANGE, U_TIME, AT(jobs), 0 },
 	{ "dpd", S_DUR, U_TIME, AT(dpd), 0 },
@@ -179,6 +182,7 @@ static const struct act_word {
 	[ACT_RESTART] = { "restart", true, false, U_TIME },
 	[ACT_SLOW] = { "slow", true, true, U_TIME },
 	[ACT_MOVE] = { "move", true, false, U_TIME },
+	[ACT_FORGET] = { "forget", false, false, U_TIME },
 	[ACT_CALM] = { "calm", false, false, U_TIME },
 };
 
@@ -196,6 +200,7 @@ void scenario_init(struct scenario *sc)
 		.delay = { 5000000, 40000000 },
 		.bandwidth = { 1250000, 125000000 },
 		.queue = dur_ms(200),
+		.nat_timeout = { 30000000000, 300000000000 },
 		.dpd = dur_s(30),
 		.keepalive = dur_s(20),
 		.retransmit = dur_s(2),

@@ -33,6 +33,7 @@ enum act {
 	ACT_RESTART, /* the same after an orderly farewell */
 	ACT_SLOW, /* its slow cryptography takes that long */
 	ACT_MOVE, /* it has no address for the time, and then another one */
+	ACT_FORGET, /* the NAT in front of it forgets its mappings */
 	ACT_CALM, /* nothing new happens, all trouble is over; in the end everything must be well */
 	ACTS,
 };
@@ -70,6 +71,10 @@ struct scenario {
 	struct range delay, jitter; /* one way */
 	struct range loss, duplicates, reordering; /* parts of a million */
 	struct range bandwidth; /* bytes in a second */
+	/* sites */
+	int64_t nat,
+		nat_shared; /* parts of a million: behind a NAT; behind that of the one before */
+	struct range nat_timeout;
 	dur_t queue; /* what waits longer is dropped */
 	/* machines */
 	struct range jobs; /* time that slow cryptography takes */

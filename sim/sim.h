@@ -61,6 +61,16 @@ enum timer_kind {
 
 /* ---- the network --------------------------------------------------------------------------- */
 
+/* Who is reached at an address of the internet. */
+struct place {
+	struct map_node node;
+	struct ip ip;
+	struct machine *machine; /* either */
+	struct nat *nat; /* or */
+};
+
+enum { NAT_SHARE = 8 };
+
 /* What is on the wire; copies share it. */
 struct payload {
 	unsigned refs;
@@ -151,8 +161,9 @@ struct machine {
 	unsigned number; /* of sites from 1 on, of hubs from HUB_NUMBERS on */
 	bool hub;
 	char name[24]; /* its identity */
-	struct map_node by_address;
-	struct ip address;
+	struct place place; /* when it is not behind a NAT */
+	struct nat *nat;
+	struct ip address; /* its own; behind a NAT not that of the internet */
 	struct ip inside; /* where its applications are */
 	struct line line;
 	struct dice dice;
@@ -218,8 +229,8 @@ struct sim {
 	struct heap timers;
 	struct machine *machine; /* hubs first */
 	unsigned n;
-	struct map addresses;
-	struct list datagrams, troubles;
+	struct map addresses; /* of struct place */
+	struct list datagrams, troubles, nats;
 	struct planned planned[SCENARIO_FAULTS];
 	dur_t bound;
 	enum {
@@ -245,11 +256,13 @@ void *sim_alloc(size_t n);
 /* world.c: one run from the beginning to the end, which ends the process if anything is wrong. */
 struct sim_counts sim_run(const struct scenario *sc, uint64_t seed, const char *replay,
 			  bool verbose, uint64_t *ret_hash);
-struct machine *sim_by_address(const struct sim *s, const struct ip *ip);
+const struct place *sim_place(const struct sim *s, const struct ip *ip);
+void sim_settle(struct sim *s, struct place *p, const struct ip *ip);
+void sim_unsettle(struct sim *s, struct place *p);
+/* For people: who that is, or whose NAT. */
+const struct machine *sim_who(const struct sim *s, const struct ip *ip);
 /* Of that identity; NULL: nobody's. */
 struct machine *sim_by_name(const struct sim *s, struct bytes name);
-void sim_no_address(struct sim *s, struct machine *m);
-void sim_set_address(struct sim *s, struct machine *m, const struct ip *ip);
 
 /* machine.c */
 void machine_init(struct machine *m, struct sim *s, unsigned index);
@@ -298,6 +311,24 @@ void net_send(struct machine *from, const struct endpoint *src, const struct end
 	      bool marker, bool esp, struct bytes data);
 void net_arrive(struct datagram *d);
 void net_free(struct sim *s);
+
+/* nat.c: a box lives as long as somebody is inside */
+struct nat *nat_new(struct sim *s, const struct ip *outside, struct dice *d);
+bool nat_has_room(const struct nat *n);
+/* Returns the machine's address inside. */
+struct ip nat_enter(struct nat *n, struct machine *m);
+void nat_leave(struct nat *n, struct machine *m);
+void nat_free_all(struct sim *s);
+/* A reboot: all mappings are gone, and ports are others. */
+void nat_forget(struct nat *n);
+/* What goes out has that source from there on. */
+struct endpoint nat_out(struct nat *n, const struct endpoint *inside,
+			const struct endpoint *remote);
+/* NULL: it does not let that in.  Changes the destination. */
+struct machine *nat_in(struct nat *n, const struct endpoint *remote, struct endpoint *dst);
+/* False: it has no such mapping now. */
+bool nat_seen_as(const struct nat *n, const struct endpoint *inside, const struct endpoint *remote,
+		 struct endpoint *ret);
 
 /* fault.c */
 void fault_plan(struct sim *s);

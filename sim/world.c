@@ -54,9 +54,9 @@ bool dice_ppm(struct dice *d, int64_t ppm)
 
 /* ---- who is where -------------------------------------------------------------------------- */
 
-static bool at_address(const struct map_node *n, const void *key)
+static bool is_there(const struct map_node *n, const void *key)
 {
-	return ip_eq(&CONTAINER_OF(n, const struct machine, by_address)->address, key);
+	return ip_eq(&CONTAINER_OF(n, const struct place, node)->ip, key);
 }
 
 static uint64_t address_hash(const struct sim *s, const struct ip *ip)
@@ -64,20 +64,31 @@ static uint64_t address_hash(const struct sim *s, const struct ip *ip)
 	return map_hash(&s->addresses, ip_raw(ip));
 }
 
-struct machine *sim_by_address(const struct sim *s, const struct ip *ip)
+const struct place *sim_place(const struct sim *s, const struct ip *ip)
 {
-	struct map_node *n = map_find(&s->addresses, address_hash(s, ip), at_address, ip);
+	struct map_node *n = map_find(&s->addresses, address_hash(s, ip), is_there, ip);
 
-	return n ? CONTAINER_OF(n, struct machine, by_address) : NULL;
+	return n ? CONTAINER_OF(n, const struct place, node) : NULL;
 }
 
-void sim_set_address(struct sim *s, struct machine *m, const struct ip *ip)
+void sim_settle(struct sim *s, struct place *p, const struct ip *ip)
 {
-	if (m->address.family)
-		map_remove(&s->addresses, &m->by_address);
-	m->address = *ip;
-	if (ip->family)
-		map_insert(&s->addresses, &m->by_address, address_hash(s, ip));
+	p->ip = *ip;
+	map_insert(&s->addresses, &p->node, address_hash(s, ip));
+}
+
+void sim_unsettle(struct sim *s, struct place *p)
+{
+	if (p->ip.family)
+		map_remove(&s->addresses, &p->node);
+	p->ip.family = 0;
+}
+
+const struct machine *sim_who(const struct sim *s, const struct ip *ip)
+{
+	const struct place *p = sim_place(s, ip);
+
+	return p ? p->machine : NULL;
 }
 
 struct machine *sim_by_name(const struct sim *s, struct bytes name)
@@ -168,6 +179,7 @@ static struct sim *sim_new(const struct scenario *sc, uint64_t seed)
 	s->check.kind = T_CHECK;
 	list_init(&s->datagrams);
 	list_init(&s->troubles);
+	list_init(&s->nats);
 	map_init(&s->addresses, &mem_libc, key);
 	return s;
 }
@@ -177,6 +189,7 @@ static void sim_free(struct sim *s)
 	net_free(s);
 	for (unsigned i = 0; i < s->n; i++)
 		machine_done(&s->machine[i]);
+	nat_free_all(s);
 	map_done(&s->addresses);
 	mem_libc.free(NULL, s->packet);
 	mem_libc.free(NULL, s->machine);
