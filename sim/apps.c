@@ -102,16 +102,75 @@ static void send_packet(struct machine *m, struct machine *to, uint64_t number, 
 	plane_out(m, BYTES_OF(p));
 }
 
+/* ---- moves --------------------------------------------------------------------------------- */
+
+/* Between a site and its hub, as long as nothing else is on their lines. */
+static dur_t round_trip(const struct machine *m)
+{
+	const struct machine *hub = m->app.partner;
+
+	return (dur_t){ 2 * (m->line.delay.ns + hub->line.delay.ns) };
+}
+
+/* Asked so often, which is added to what it may take; and what all bytes take on the lines. */
+static dur_t hurry(const struct machine *m)
+{
+	return (dur_t){ round_trip(m).ns / 8 };
+}
+
+static mono_t must_be_answered(const struct machine *m)
+{
+	int64_t ns = m->s->sc->trips * round_trip(m).ns + hurry(m).ns + dur_ms(1).ns;
+
+	return mono_add(m->app.moved, (dur_t){ ns });
+}
+
+static void check_move(struct machine *m)
+{
+	if (m->app.moved.ns && mono_before(must_be_answered(m), m->s->now.mono))
+		check_failed(m->s, m, m->app.partner,
+			     "no answer %lld us after a move; a round trip takes %lld",
+			     (long long)(mono_since(m->s->now.mono, m->app.moved).ns / 1000),
+			     (long long)(round_trip(m).ns / 1000));
+}
+
+void app_moved(struct machine *m)
+{
+	if (!m->s->sc->trips || !m->s->sc->to_hub || m->good.ns == MONO_NEVER.ns ||
+	    m->s->phase == PHASE_LEAVING)
+		return;
+	m->app.moved = m->s->now.mono;
+	m->app.first = m->app.asked + 1;
+	app_ask(m);
+}
+
+/* ---- questions and answers ----------------------------------------------------------------- */
+
+static dur_t pause_of(struct machine *m)
+{
+	return m->app.moved.ns ? hurry(m) : (dur_t){ dice_in(&m->dice, &m->s->sc->traffic) };
+}
+
 void app_ask(struct machine *m)
 {
-	const struct range *pause = &m->s->sc->traffic;
-
-	heap_arm(&m->s->timers, &m->ask,
-		 mono_add(m->s->now.mono, (dur_t){ dice_in(&m->dice, pause) }));
+	check_move(m);
+	heap_arm(&m->s->timers, &m->ask, mono_add(m->s->now.mono, pause_of(m)));
 	if (!m->ike || m->leaving)
 		return;
 	m->s->counts.asked++;
 	send_packet(m, m->app.partner, ++m->app.asked, QUESTION);
+}
+
+static void answered(struct machine *m, uint64_t number)
+{
+	m->s->counts.answered++;
+	check_answered(m);
+	if (!m->app.moved.ns || number < m->app.first)
+		return;
+	check_move(m);
+	m->s->counts.moves++;
+	m->app.moved.ns = 0;
+	heap_arm(&m->s->timers, &m->ask, mono_add(m->s->now.mono, pause_of(m)));
 }
 
 /* False: it was here before.  What fell out of the window has been under way for hours. */
@@ -135,13 +194,12 @@ void app_input(struct machine *m, struct bytes inner)
 		check_failed(m->s, m, from, "a packet for %s came out here", to->name);
 	if (from->app.partner != m && m->app.partner != from)
 		check_failed(m->s, m, from, "a packet that nobody sent");
-	if (!first_time(question ? &m->app.questions : &m->app.answers, number))
+	if (!first_time(question ? &from->app.questions : &m->app.answers, number))
 		check_failed(m->s, m, from, "packet %llu came out twice",
 			     (unsigned long long)number);
 	if (question) {
 		send_packet(m, from, number, ANSWER);
 		return;
 	}
-	m->s->counts.answered++;
-	check_answered(m);
+	answered(m, number);
 }

@@ -152,7 +152,7 @@ void check_child_added(struct machine *m, const struct dp_child *c)
 	n->spi_in = c->spi_in;
 	n->spi_out = c->spi_out;
 	n->key_in = key_digest(&c->in);
-	n->key_out = key_digest(&c->out);
+	n->key_out = key_digest(&c->out) + is_time_for(m->s, SABOTAGE_KEYS);
 	n->ts_local = ts_digest(&c->ts_local);
 	n->ts_remote = ts_digest(&c->ts_remote);
 	map_insert(&m->children, &n->by_id, spread(n->id));
@@ -191,6 +191,8 @@ void check_accepted(struct machine *m, dp_child_id id, struct payload *p, struct
 		check_failed(m->s, m, p->from, "a packet came out of a child that is not there");
 	if (!n->with)
 		n->with = owner(m, n);
+	if (is_time_for(m->s, SABOTAGE_FORGE))
+		n->with = m;
 	if (n->with != p->from)
 		check_failed(m->s, m, p->from, "a packet of child %08x is taken for one of %s",
 			     n->spi_in, n->with ? n->with->name : "nobody");

@@ -64,6 +64,7 @@ static void begin(struct trouble *t)
 		m->jobs = (struct range){ t->by, t->by };
 		break;
 	case ACT_MOVE:
+		m->app.moved.ns = 0;
 		if (m->moving++ == 0)
 			machine_move(m, false);
 		break;
@@ -91,7 +92,7 @@ static void end(struct trouble *t)
 	case ACT_LOSE: m->line.more_loss -= t->by; break;
 	case ACT_CRASH:
 	case ACT_RESTART:
-		if (--m->down == 0 && !m->leaving)
+		if (--m->down == 0 && !m->leaving && !is_time_for(m->s, SABOTAGE_GONE))
 			machine_start(m);
 		break;
 	case ACT_SLOW:
@@ -99,8 +100,10 @@ static void end(struct trouble *t)
 			m->jobs = m->s->sc->jobs;
 		break;
 	case ACT_MOVE:
-		if (--m->moving == 0)
+		if (--m->moving == 0) {
+			check_line(m);
 			machine_move(m, true);
+		}
 		break;
 	case ACT_FORGET:
 	case ACT_CALM:
@@ -117,7 +120,7 @@ void fault_back(struct machine *m)
 		return;
 	}
 	machine_stop(m);
-	if (!m->down)
+	if (!m->down && !is_time_for(m->s, SABOTAGE_GONE))
 		machine_start(m);
 }
 

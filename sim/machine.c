@@ -34,7 +34,7 @@ static void configure_network(struct ike_peer_conf *p, const struct scenario *sc
 	p->keepalive = sc->keepalive;
 	p->mobike = sc->mobike;
 	p->nats_allowed = true;
-	p->return_routability = IKE_ROUTABILITY_BEFORE;
+	p->return_routability = (enum ike_routability)sc->routability;
 	p->life.child_soft = sc->rekey;
 	p->life.child_hard.ns = sc->rekey.ns / 10 * 11;
 	p->life.ike_soft = sc->ike_rekey;
@@ -209,6 +209,8 @@ void machine_move(struct machine *m, bool somewhere)
 	log_add(m, "has another address", NULL, m->moves, somewhere);
 	if (m->ike)
 		tell_network(m);
+	if (somewhere)
+		app_moved(m);
 }
 
 static void pending_free(struct pending *p)
@@ -453,6 +455,8 @@ void machine_input(struct machine *m, const struct endpoint *local, const struct
 		log_add(m, "hears from", sim_who(m->s, &remote->ip),
 			(uint64_t)data.p[18] << 8 | data.p[19], load_be32(data.p + 20));
 	ike_input(m->ike, m->s->now, &d);
+	if (is_time_for(m->s, SABOTAGE_LEAK))
+		(void)m->mem.alloc.alloc(m->mem.alloc.ctx, 8);
 	machine_drain(m);
 }
 

@@ -5,6 +5,7 @@
  *	warren-sim --seeds A..B SCENARIO	one after the other, each in a process of its own
  *	warren-sim --list FILE			lines of a seed and a scenario
  *	warren-sim --print --seed N random	what is drawn
+ *	warren-sim --sabotage SCENARIO		breaks each invariant once: is it found?
  *
  * SCENARIO is a file, the name of one of sim/scenarios, or `random`: a small world drawn from the
  * seed.  With several runs the output is TAP; of a random world that fails, what still fails with
@@ -27,7 +28,8 @@ struct options {
 	const char *program;
 	bool verbose, twice, print;
 	uint64_t first, last; /* seeds */
-	bool many;
+	bool many, sabotaged;
+	enum sabotage sabotage;
 	const char *list;
 	const char *scenario;
 };
@@ -36,7 +38,8 @@ static void usage(void)
 {
 	fputs("usage: warren-sim [-v] [--print] [--twice] [--seed N] SCENARIO\n"
 	      "       warren-sim --seeds A..B SCENARIO\n"
-	      "       warren-sim --list FILE\n",
+	      "       warren-sim --list FILE\n"
+	      "       warren-sim --sabotage SCENARIO\n",
 	      stderr);
 	exit(2);
 }
@@ -93,13 +96,15 @@ static void report(const struct scenario *sc, const struct sim_counts *c, uint64
 		   uint64_t hash, double seconds)
 {
 	printf("%s seed %llu hash %016llx: %u sites, %lld s in %.1f s; %llu events, %llu datagrams "
-	       "(%llu ESP, %llu lost), %llu faults, %llu SAs, %llu calms, answers %llu of %llu\n",
+	       "(%llu ESP, %llu lost), %llu faults, %llu SAs, %llu calms, %llu moves timed, "
+	       "answers %llu of %llu\n",
 	       sc->name, (unsigned long long)seed, (unsigned long long)hash, sc->sites,
 	       (long long)(sc->lasts.ns / 1000000000), seconds, (unsigned long long)c->events,
 	       (unsigned long long)c->datagrams, (unsigned long long)c->esp,
 	       (unsigned long long)c->lost, (unsigned long long)c->faults,
 	       (unsigned long long)c->sas, (unsigned long long)c->checks,
-	       (unsigned long long)c->answered, (unsigned long long)c->asked);
+	       (unsigned long long)c->moves, (unsigned long long)c->answered,
+	       (unsigned long long)c->asked);
 }
 
 static uint64_t run(const struct options *o, const struct scenario *sc, const char *name,
@@ -112,7 +117,7 @@ static uint64_t run(const struct options *o, const struct scenario *sc, const ch
 
 	snprintf(replay, sizeof(replay), "%s --seed %llu %s", o->program, (unsigned long long)seed,
 		 name);
-	counts = sim_run(sc, seed, replay, o->verbose, &hash);
+	counts = sim_run(&(struct sim_run){ sc, seed, replay, o->verbose, o->sabotage }, &hash);
 	report(sc, &counts, seed, hash, (double)(clock() - began) / CLOCKS_PER_SEC);
 	return hash;
 }
@@ -235,6 +240,29 @@ static bool listed(const struct options *o)
 	return good;
 }
 
+/* Each invariant is broken once, and has to be found broken. */
+static bool sabotaged(const struct options *o)
+{
+	static const char *const names[SABOTAGES] = { "nothing", "forge", "replay", "clear",
+						      "keys",    "hole",  "gone",   "leak" };
+	bool good = true;
+	struct scenario sc;
+
+	load(o->scenario, o->first, &sc);
+	for (unsigned i = SABOTAGE_NONE; i < SABOTAGES; i++) {
+		struct options with = *o;
+		bool found;
+
+		with.sabotage = i;
+		found = !apart(&with, &sc, o->scenario, o->first, true);
+		good &= found == (i != SABOTAGE_NONE);
+		printf("%sok %u - %s\n", found == (i != SABOTAGE_NONE) ? "" : "not ", i + 1,
+		       names[i]);
+	}
+	printf("1..%u\n", SABOTAGES);
+	return good;
+}
+
 /* ---- the command line ---------------------------------------------------------------------- */
 
 static uint64_t number(const char *word, const char **end)
@@ -275,6 +303,8 @@ static void read_options(struct options *o, int argc, char **argv)
 			o->twice = true;
 		else if (strcmp(word, "--print") == 0)
 			o->print = true;
+		else if (strcmp(word, "--sabotage") == 0)
+			o->sabotaged = true;
 		else if (strcmp(word, "--seed") == 0 && i + 1 < argc)
 			o->first = number(argv[++i], &end);
 		else if (strcmp(word, "--seeds") == 0 && i + 1 < argc)
@@ -297,6 +327,8 @@ int main(int argc, char **argv)
 	read_options(&o, argc, argv);
 	if (o.list)
 		return !listed(&o);
+	if (o.sabotaged)
+		return !sabotaged(&o);
 	if (o.many)
 		return !seeds(&o);
 	single(&o);

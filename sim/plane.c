@@ -96,6 +96,10 @@ void plane_interval(struct machine *m)
 
 void plane_out(struct machine *m, struct bytes inner)
 {
+	const struct endpoint here = { m->address, m->conf->conf.nat_port };
+
+	if (is_time_for(m->s, SABOTAGE_CLEAR))
+		net_send(m, &here, &here, false, true, inner);
 	dp_fake_time(m->dp, m->s->now.mono);
 	dp_fake_out(m->dp, inner);
 	plane_send(m);
@@ -108,7 +112,7 @@ static void forward(struct machine *m, uint8_t *inner, size_t n)
 {
 	uint32_t sum = (uint32_t)load_be16(inner + 10) + 0x100;
 
-	if (inner[8] <= 1)
+	if (inner[8] <= 1 || is_time_for(m->s, SABOTAGE_HOLE))
 		return;
 	inner[8]--;
 	store_be16(inner + 10, (uint16_t)(sum + (sum >> 16)));
@@ -133,6 +137,8 @@ void plane_input(struct machine *m, const struct endpoint *local, const struct e
 			check_failed(m->s, m, p->from, "a packet of %zu bytes came out", in->n);
 		memcpy(inner, in->data, in->n);
 		check_accepted(m, in->child, p, BYTES_OF(inner));
+		if (is_time_for(m->s, SABOTAGE_REPLAY))
+			check_accepted(m, in->child, p, BYTES_OF(inner));
 		if (is_ours(m, inner))
 			app_input(m, BYTES_OF(inner));
 		else if (m->hub)

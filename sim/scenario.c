@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ike/ike.h"
 #include "ike/limits.h"
 
 /* ---- units --------------------------------------------------------------------------------- */
@@ -131,7 +132,12 @@ enum shape {
 	S_RANGE,
 	S_DUR, /* an int64_t */
 	S_UNSIGNED,
+	S_WORD, /* an unsigned: which of `words` */
 };
+
+static const char *const yes_no[] = { "no", "yes", NULL };
+static const char *const routability[] = { "no", "before", "after", NULL };
+static const char *const partners[] = { "next", "hub", NULL };
 
 static const struct setting {
 	const char *word;
@@ -139,32 +145,36 @@ static const struct setting {
 	enum unit unit;
 	size_t offset;
 	int64_t max;
+	const char *const *words;
 } settings[] = {
 #define AT(member) offsetof(struct scenario, member)
-	{ "hubs", S_UNSIGNED, U_NUMBER, AT(hubs), SCENARIO_HUBS },
-	{ "sites", S_UNSIGNED, U_NUMBER, AT(sites), SCENARIO_SITES },
-	{ "lasts", S_DUR, U_TIME, AT(lasts), 0 },
-	{ "delay", S_RANGE, U_TIME, AT(delay), 0 },
-	{ "jitter", S_RANGE, U_TIME, AT(jitter), 0 },
-	{ "loss", S_RANGE, U_SHARE, AT(loss), 1000000 },
-	{ "duplicates", S_RANGE, U_SHARE, AT(duplicates), 1000000 },
-	{ "reordering", S_RANGE, U_SHARE, AT(reordering), 1000000 },
-	{ "bandwidth", S_RANGE, U_RATE, AT(bandwidth), 0 },
-	{ "nat", S_DUR, U_SHARE, AT(nat), 1000000 },
-	{ "nat-shared", S_DUR, U_SHARE, AT(nat_shared), 1000000 },
-	{ "nat-timeout", S_RANGE, U_TIME, AT(nat_timeout), 0 },
-	{ "queue", S_DUR, U_TIME, AT(queue), 0 },
-	{ "jobs", S_RANGE, U_TIME, AT(jobs), 0 },
-	{ "dpd", S_DUR, U_TIME, AT(dpd), 0 },
-	{ "keepalive", S_DUR, U_TIME, AT(keepalive), 0 },
-	{ "retransmit", S_DUR, U_TIME, AT(retransmit), 0 },
-	{ "tries", S_UNSIGNED, U_NUMBER, AT(tries), 20 },
-	{ "rekey", S_DUR, U_TIME, AT(rekey), 0 },
-	{ "ike-rekey", S_DUR, U_TIME, AT(ike_rekey), 0 },
-	{ "reauth", S_DUR, U_TIME, AT(reauth), 0 },
-	{ "mobike", S_UNSIGNED, U_NUMBER, AT(mobike), 1 },
-	{ "traffic", S_RANGE, U_TIME, AT(traffic), 0 },
-	{ "bound", S_DUR, U_TIME, AT(bound), 0 },
+	{ "hubs", S_UNSIGNED, U_NUMBER, AT(hubs), SCENARIO_HUBS, NULL },
+	{ "sites", S_UNSIGNED, U_NUMBER, AT(sites), SCENARIO_SITES, NULL },
+	{ "lasts", S_DUR, U_TIME, AT(lasts), 0, NULL },
+	{ "delay", S_RANGE, U_TIME, AT(delay), 0, NULL },
+	{ "jitter", S_RANGE, U_TIME, AT(jitter), 0, NULL },
+	{ "loss", S_RANGE, U_SHARE, AT(loss), 1000000, NULL },
+	{ "duplicates", S_RANGE, U_SHARE, AT(duplicates), 1000000, NULL },
+	{ "reordering", S_RANGE, U_SHARE, AT(reordering), 1000000, NULL },
+	{ "bandwidth", S_RANGE, U_RATE, AT(bandwidth), 0, NULL },
+	{ "nat", S_DUR, U_SHARE, AT(nat), 1000000, NULL },
+	{ "nat-shared", S_DUR, U_SHARE, AT(nat_shared), 1000000, NULL },
+	{ "nat-timeout", S_RANGE, U_TIME, AT(nat_timeout), 0, NULL },
+	{ "queue", S_DUR, U_TIME, AT(queue), 0, NULL },
+	{ "jobs", S_RANGE, U_TIME, AT(jobs), 0, NULL },
+	{ "dpd", S_DUR, U_TIME, AT(dpd), 0, NULL },
+	{ "keepalive", S_DUR, U_TIME, AT(keepalive), 0, NULL },
+	{ "retransmit", S_DUR, U_TIME, AT(retransmit), 0, NULL },
+	{ "tries", S_UNSIGNED, U_NUMBER, AT(tries), 20, NULL },
+	{ "rekey", S_DUR, U_TIME, AT(rekey), 0, NULL },
+	{ "ike-rekey", S_DUR, U_TIME, AT(ike_rekey), 0, NULL },
+	{ "reauth", S_DUR, U_TIME, AT(reauth), 0, NULL },
+	{ "mobike", S_WORD, U_NUMBER, AT(mobike), 0, yes_no },
+	{ "routability", S_WORD, U_NUMBER, AT(routability), 0, routability },
+	{ "partner", S_WORD, U_NUMBER, AT(to_hub), 0, partners },
+	{ "trips", S_UNSIGNED, U_NUMBER, AT(trips), 100, NULL },
+	{ "traffic", S_RANGE, U_TIME, AT(traffic), 0, NULL },
+	{ "bound", S_DUR, U_TIME, AT(bound), 0, NULL },
 #undef AT
 };
 
@@ -208,6 +218,7 @@ void scenario_init(struct scenario *sc)
 		.rekey = dur_s(3600),
 		.ike_rekey = dur_s(4 * 3600),
 		.mobike = 1,
+		.routability = IKE_ROUTABILITY_BEFORE,
 		.traffic = { 10000000000, 30000000000 },
 	};
 }
@@ -246,11 +257,25 @@ static const char *next(struct line *l)
 	return l->at < l->n ? l->word[l->at++] : "";
 }
 
+static bool read_word(struct line *l, const struct setting *s, unsigned *ret)
+{
+	const char *word = next(l);
+
+	for (unsigned i = 0; s->words[i]; i++)
+		if (strcmp(s->words[i], word) == 0) {
+			*ret = i;
+			return true;
+		}
+	return false;
+}
+
 static bool read_setting(struct line *l, const struct setting *s, struct scenario *sc)
 {
 	uint8_t *to = (uint8_t *)sc + s->offset;
 	struct range r;
 
+	if (s->shape == S_WORD)
+		return read_word(l, s, (unsigned *)(void *)to);
 	if (!range_of(next(l), s->unit, &r) || (s->max && r.hi > s->max))
 		return false;
 	if (s->shape != S_RANGE && r.lo != r.hi)
@@ -386,7 +411,10 @@ void scenario_text(const struct scenario *sc, struct text *t)
 		if (r.lo == u.lo && r.hi == u.hi)
 			continue;
 		text_fmt(t, "%s ", s->word);
-		range_text(t, s->unit, &r);
+		if (s->shape == S_WORD)
+			text_add(t, s->words[r.lo]);
+		else
+			range_text(t, s->unit, &r);
 		text_add(t, "\n");
 	}
 	for (unsigned i = 0; i < sc->n_faults; i++)

@@ -83,6 +83,9 @@ struct scenario {
 	unsigned tries;
 	dur_t rekey, ike_rekey, reauth;
 	unsigned mobike; /* 0: no */
+	unsigned routability; /* enum ike_routability */
+	unsigned to_hub; /* sites ask their hub and not each other */
+	unsigned trips; /* round trips within which traffic flows again after a move; 0: whatever */
 	struct range traffic; /* pause between questions of one site; hi 0: none */
 	dur_t bound; /* of a black hole; 0: by the timers of the machines */
 	struct fault fault[SCENARIO_FAULTS];

@@ -152,7 +152,9 @@ struct app {
 	struct machine *partner;
 	uint64_t asked; /* number of the last question */
 	mono_t answered; /* when the last answer came */
-	struct esp_window questions; /* of the machine whose partner we are: seen */
+	mono_t moved; /* it asks in a hurry since then; 0: it does not */
+	uint64_t first; /* question since then */
+	struct esp_window questions; /* of ours: seen by our partner */
 	struct esp_window answers; /* seen */
 };
 
@@ -217,12 +219,26 @@ struct planned {
 struct sim_counts {
 	uint64_t events, datagrams, bytes, lost, esp, jobs;
 	uint64_t asked, answered, late;
-	uint64_t faults, checks, sas;
+	uint64_t faults, checks, sas, moves;
+};
+
+/* Something that must not be is made so, for seeing that it is found. */
+enum sabotage {
+	SABOTAGE_NONE,
+	SABOTAGE_FORGE, /* a packet is taken for one of another site */
+	SABOTAGE_REPLAY, /* one is accepted twice */
+	SABOTAGE_CLEAR, /* one leaves as it is */
+	SABOTAGE_KEYS, /* an end of a child has other keys */
+	SABOTAGE_HOLE, /* a hub forwards nothing any more */
+	SABOTAGE_GONE, /* a site does not start again */
+	SABOTAGE_LEAK, /* of memory, a little each time */
+	SABOTAGES,
 };
 
 struct sim {
 	const struct scenario *sc;
 	uint64_t seed;
+	enum sabotage sabotage;
 	const char *replay; /* how this run is made again */
 	bool verbose;
 	struct now now;
@@ -253,9 +269,22 @@ struct sim {
 
 void *sim_alloc(size_t n);
 
+/* In the second half of a run. */
+static inline bool is_time_for(const struct sim *s, enum sabotage what)
+{
+	return s->sabotage == what && mono_since(s->now.mono, SIM_BEGIN).ns > s->sc->lasts.ns / 2;
+}
+
 /* world.c: one run from the beginning to the end, which ends the process if anything is wrong. */
-struct sim_counts sim_run(const struct scenario *sc, uint64_t seed, const char *replay,
-			  bool verbose, uint64_t *ret_hash);
+struct sim_run {
+	const struct scenario *sc;
+	uint64_t seed;
+	const char *replay; /* the command that makes it again */
+	bool verbose;
+	enum sabotage sabotage;
+};
+
+struct sim_counts sim_run(const struct sim_run *run, uint64_t *ret_hash);
 const struct place *sim_place(const struct sim *s, const struct ip *ip);
 void sim_settle(struct sim *s, struct place *p, const struct ip *ip);
 void sim_unsettle(struct sim *s, struct place *p);
@@ -299,6 +328,8 @@ void random_scenario(uint64_t seed, struct scenario *sc);
 /* apps.c */
 enum { INNER_LEN = 20 + 8 + 40 };
 void app_ask(struct machine *m);
+/* It is somewhere else: scenario.trips. */
+void app_moved(struct machine *m);
 void app_input(struct machine *m, struct bytes inner);
 /* Whose applications sent it, as its contents say; ends the run if it was changed on the way. */
 struct machine *app_sender(const struct machine *at, struct bytes inner, struct machine **ret_to);

@@ -202,8 +202,9 @@ static void find_partners(struct sim *s)
 
 	for (unsigned i = 0; i < s->sc->sites; i++) {
 		/* With one site alone, its hub. */
-		site[i].app.partner =
-			s->sc->sites == 1 ? s->machine : &site[(i + 1) % s->sc->sites];
+		site[i].app.partner = s->sc->sites == 1 || s->sc->to_hub
+					      ? s->machine
+					      : &site[(i + 1) % s->sc->sites];
 		if (s->sc->traffic.hi)
 			app_ask(&site[i]);
 	}
@@ -221,14 +222,14 @@ static void farewell(struct sim *s)
 	check_left(s);
 }
 
-struct sim_counts sim_run(const struct scenario *sc, uint64_t seed, const char *replay,
-			  bool verbose, uint64_t *ret_hash)
+struct sim_counts sim_run(const struct sim_run *run, uint64_t *ret_hash)
 {
-	struct sim *s = sim_new(sc, seed);
+	struct sim *s = sim_new(run->sc, run->seed);
 	struct sim_counts counts;
 
-	s->replay = replay;
-	s->verbose = verbose;
+	s->replay = run->replay;
+	s->verbose = run->verbose;
+	s->sabotage = run->sabotage;
 	for (unsigned i = 0; i < s->n; i++)
 		machine_init(&s->machine[i], s, i);
 	for (unsigned i = 0; i < s->n; i++)
@@ -237,7 +238,7 @@ struct sim_counts sim_run(const struct scenario *sc, uint64_t seed, const char *
 	check_timer(s);
 	run_until_calm(s);
 	fault_plan(s);
-	run_until(s, mono_add(SIM_BEGIN, sc->lasts));
+	run_until(s, mono_add(SIM_BEGIN, s->sc->lasts));
 	run_until_calm(s);
 	farewell(s);
 	counts = s->counts;
