@@ -108,19 +108,13 @@ static struct machine *owner(const struct sim *s, const struct endpoint *src, st
 	return !p ? NULL : p->machine ? p->machine : nat_in(p->nat, src, dst);
 }
 
+/* Up the line of who sends. */
 static void carry(struct sim *s, const struct endpoint *src, const struct endpoint *dst,
 		  struct payload *p)
 {
-	struct endpoint at_last = *dst;
-	struct machine *to;
 	mono_t at = s->now.mono;
 
-	if (!pass(s, &p->from->line, true, p->n, &at)) {
-		s->counts.lost++;
-		return;
-	}
-	to = owner(s, src, &at_last);
-	if (to && pass(s, &to->line, false, p->n, &at))
+	if (pass(s, &p->from->line, true, p->n, &at))
 		post(s, src, dst, p, at);
 	else
 		s->counts.lost++;
@@ -160,17 +154,34 @@ static void deliver(struct machine *to, const struct endpoint *dst, const struct
 		machine_input(to, dst, src, bytes_of(data.p + 4, data.n - 4));
 }
 
+/* Down the line of who receives; queues are passed in the order of arrival. */
+static bool goes_down(struct sim *s, struct datagram *d)
+{
+	struct endpoint dst = d->dst;
+	struct machine *to = owner(s, &d->src, &dst);
+	mono_t at = s->now.mono;
+
+	if (!to || d->payload->from->line.mute || !pass(s, &to->line, false, d->payload->n, &at))
+		return false;
+	d->down = true;
+	heap_arm(&s->timers, &d->timer, at);
+	return true;
+}
+
 void net_arrive(struct datagram *d)
 {
 	struct payload *p = d->payload;
 	struct sim *s = p->from->s;
 	struct endpoint dst = d->dst;
-	struct machine *to = owner(s, &d->src, &dst);
+	struct machine *to;
 
-	if (!to || !to->ike || to->line.deaf || p->from->line.mute)
-		s->counts.lost++;
-	else
+	if (!d->down && goes_down(s, d))
+		return;
+	to = d->down ? owner(s, &d->src, &dst) : NULL;
+	if (to && to->ike && !to->line.deaf)
 		deliver(to, &dst, &d->src, p);
+	else
+		s->counts.lost++;
 	datagram_free(d);
 }
 

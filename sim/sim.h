@@ -85,6 +85,7 @@ struct datagram {
 	struct timer timer;
 	struct list link; /* of all under way */
 	struct endpoint src, dst;
+	bool down; /* it is on the line of its receiver */
 	struct payload *payload;
 };
 
