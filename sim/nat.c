@@ -51,8 +51,8 @@ struct nat *nat_new(struct sim *s, const struct ip *outside, struct dice *d)
 	struct nat *n = sim_alloc(sizeof(*n));
 
 	n->s = s;
-	n->mapping = dice_below(d, DEPENDENCES);
-	n->filtering = dice_below(d, DEPENDENCES);
+	n->mapping = (enum dependence)dice_below(d, DEPENDENCES);
+	n->filtering = (enum dependence)dice_below(d, DEPENDENCES);
 	n->keeps_ports = dice_below(d, 2);
 	n->timeout.ns = dice_in(d, &s->sc->nat_timeout);
 	n->next_port = (uint16_t)(PORTS_FIRST + dice_below(d, 50000));
