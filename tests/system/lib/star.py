@@ -9,6 +9,7 @@ cheaper when there are many.
 """
 
 import hashlib
+import json
 import os
 
 from . import topo
@@ -53,6 +54,12 @@ class Authority:
                  *more)
         return self.path(identity)
 
+    def endpoint(self, identity, *more, hubs=HUB_OUTER):
+        """The bundle of somebody with nothing behind him; his key lies beside it."""
+        self.pki("site", "--id", identity, "--endpoint", "--hubs", hubs, "--dir", self.dir,
+                 "--out", self.out, *more)
+        return self.path(identity)
+
     def revoke(self, identity):
         self.pki("revoke", identity, "--dir", self.dir)
         return self.crl
@@ -84,6 +91,26 @@ class Member:
 
     def prefixes(self):
         return (self.lan4, self.lan6)
+
+
+class Endpoint:
+    """A host on the underlay with nothing behind it, and no address of the network."""
+
+    def __init__(self, star, number, identity=None):
+        self.identity = identity or f"road-{number}.example"
+        self.number = number
+        self.gw = star.lab.netns(f"road-{number}")
+        self.outer4, self.outer6 = f"192.0.2.{110 + number}", f"2001:db8::1:{number:x}"
+        star.plug(self.gw, self.outer4, self.outer6, f"e{number}")
+        self.daemon = None
+
+    def inner(self, device="warren0"):
+        """Its addresses on the device, as the kernel has them: [IPv4..., IPv6...]."""
+        listed = json.loads(self.gw.ip("-j", "addr", "show", "dev", device).stdout)[0]["addr_info"]
+        found = [item for item in listed if item["scope"] == "global"]
+        assert all(item["prefixlen"] == {"inet": 32, "inet6": 128}[item["family"]]
+                   for item in found), found
+        return [item["local"] for item in sorted(found, key=lambda item: item["family"])]
 
 
 class Star:
@@ -136,6 +163,16 @@ class Star:
         member.daemon = self.start_site(member, bundle, authority.name, **keys)
         member.daemon.wait_up(authority.name)
         return member
+
+    def endpoint(self, number, **kwargs):
+        return Endpoint(self, number, **kwargs)
+
+    def start_endpoint(self, road, bundle, name="corp", top=None, wait=True, **keys):
+        """The three-line file of an endpoint."""
+        network = {"hubs": [HUB_OUTER], **keys}
+        road.daemon = Warrend(self.lab, road.gw, {"identity": bundle, **(top or {})}, {}, wait,
+                              networks={name: (network, {})})
+        return road.daemon
 
     def hub_hash(self):
         with open(self.hub.conf, "rb") as file:

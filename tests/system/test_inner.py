@@ -1,0 +1,285 @@
+"""R06, U1: inner addresses. A hub gives them, an endpoint has them on its device and nowhere else
+uses them, and who had one has it again, whoever was restarted in between."""
+
+import ipaddress
+import json
+import re
+
+from lib.star import DOMAIN, HUB_OUTER
+from lib.wait import until
+
+POOL = ["10.99.0.0/24", "fd00:99::/64"]
+QUICK = {"retransmit_timeout": "200ms", "retransmit_tries": 3}
+
+
+def leases(hub):
+    """Identity -> what the hub says of its addresses."""
+    listed = json.loads(hub.cli("leases", "--json").stdout)["leases"]
+    assert len({lease["identity"] for lease in listed}) == len(listed), listed
+    return {lease["identity"]: lease for lease in listed}
+
+
+def road_up(star, corp, number, **keys):
+    """An endpoint from nothing to a tunnel."""
+    road = star.endpoint(number)
+    star.start_endpoint(road, corp.endpoint(road.identity), **keys)
+    road.daemon.wait_up("corp")
+    return road
+
+
+def in_pool(addresses):
+    assert [ipaddress.ip_address(address) in ipaddress.ip_network(net)
+            for address, net in zip(addresses, POOL, strict=True)] == [True, True], addresses
+
+
+def reaches(road, *hosts):
+    for host in hosts:
+        until(lambda host=host: road.gw.ping(host, count=1, wait=1, check=False),
+              f"{road.identity} to reach {host}")
+
+
+# ---- a hub's name and a bundle
+
+
+def test_endpoint(star, corp):
+    """It gets an address of each family, talks to hosts of sites and they to it, and the rest of
+    the world by the underlay as before."""
+    hub = star.start_hub(corp, pool=POOL)
+    site = star.join(corp, 1)
+    road = road_up(star, corp, 1)
+    inner = road.inner()
+    in_pool(inner)
+    road.gw.ping(site.host4)
+    road.gw.ping(site.host6)
+    for address in inner:
+        site.host.ping(address)
+    for family, host, address in (("-4", site.host4, inner[0]), ("-6", site.host6, inner[1])):
+        route, = json.loads(road.gw.ip("-j", family, "route", "get", host).stdout)
+        assert (route["dev"], route["prefsrc"]) == ("warren0", address)
+        # Also of a socket that has chosen its address.
+        route, = json.loads(road.gw.ip("-j", family, "route", "get", host, "from",
+                                       address).stdout)
+        assert route["dev"] == "warren0"
+    for family, host in (("-4", HUB_OUTER), ("-6", "2001:db8::1")):
+        route, = json.loads(road.gw.ip("-j", family, "route", "get", host).stdout)
+        assert route["dev"] == "wan"
+    lease = leases(hub)[road.identity]
+    assert [lease["v4"], lease["v6"]] == inner
+    assert (lease["network"], lease["state"]) == ("corp", "up")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", lease["since"]) and "ended" not in lease
+    # What it may send from is that and nothing else.
+    member = hub.peers()[road.identity]
+    assert member["authorised"] == [inner[0] + "/32", inner[1] + "/128"], member
+
+
+def test_leases_for_people(star, corp):
+    hub = star.start_hub(corp, pool=POOL)
+    assert json.loads(hub.cli("leases", "--json").stdout) == {"leases": []}
+    road = road_up(star, corp, 1)
+    lines = hub.cli("leases").stdout.splitlines()
+    assert lines[0].split() == ["NETWORK", "IDENTITY", "IPV4", "IPV6", "STATE", "SINCE"]
+    assert lines[1].split()[:5] == ["corp", road.identity, *road.inner(), "up"]
+    road.daemon.stop()
+    until(lambda: leases(hub)[road.identity]["state"] == "ended", "the lease to end")
+    assert re.search(rf"{road.identity} .* ended 20\d\d-", hub.cli("leases").stdout)
+
+
+def test_status(star, corp):
+    """Both ends say what they have."""
+    hub = star.start_hub(corp, pool=POOL)
+    road = road_up(star, corp, 1)
+    given, = road.daemon.status()["inner"]
+    assert given["addresses"] == road.inner()
+    assert (given["peer"], given["up"]) == ("corp", True)
+    assert sorted(given["subnets"]) == sorted(DOMAIN)
+    store = hub.status()["store"]
+    assert store["well"] and store["trouble"] == ""
+    assert store["file"] == f"{hub.state_dir}/store.db"
+    assert hub.counters()["store.done"] >= 1
+    assert "store" not in road.daemon.status()
+
+
+# ---- the same again
+
+
+def test_same_address_again(star, corp):
+    """After a restart of the endpoint, of the hub, after kill -9 of either; another identity gets
+    another one, also while the first is away."""
+    hub = star.start_hub(corp, pool=POOL, top=QUICK)
+    road = road_up(star, corp, 1, top=QUICK, dpd_delay="1s")
+    inner = road.inner()
+
+    def again():
+        road.daemon.wait_up("corp")
+        assert road.inner() == inner
+        until(lambda: leases(hub)[road.identity]["state"] == "up", "the lease to be up")
+
+    road.daemon.stop()
+    other = road_up(star, corp, 2, top=QUICK, dpd_delay="1s")
+    assert not set(other.inner()) & set(inner)
+    road.daemon.start()
+    again()
+    road.daemon.kill()
+    road.daemon.start()
+    again()
+    hub.stop()
+    hub.start()
+    again()
+    hub.kill()
+    hub.start()
+    again()
+    other.daemon.wait_up("corp")
+    assert not set(other.inner()) & set(inner)
+
+
+def test_lost_hub(star, corp):
+    """The address stays on the device while there is no SA, so that connections go on when there
+    is one again; nothing leaves in clear meanwhile."""
+    hub = star.start_hub(corp, pool=POOL, top=QUICK)
+    site = star.join(corp, 1)
+    road = road_up(star, corp, 1, top=QUICK, dpd_delay="1s")
+    inner = road.inner()
+    with star.capture() as capture:
+        hub.kill()
+        road.daemon.wait_no_sa("corp")
+        assert road.inner() == inner
+        for host in (site.host4, site.host6):
+            assert road.gw.ping(host, count=2, wait=1, check=False) == 0
+    assert not [packet for packet in capture.packets()
+                if {packet.src, packet.dst} & {*inner, site.host4, site.host6}]
+    hub.start()
+    site.daemon.wait_up("corp")
+    road.daemon.wait_up("corp")
+    assert road.inner() == inner
+    reaches(road, site.host4, site.host6)
+
+
+def test_taken_down(star, corp):
+    """The operator takes the network down: the addresses go, before or after the SA is lost."""
+    hub = star.start_hub(corp, pool=POOL, top=QUICK)
+    road = road_up(star, corp, 1, top=QUICK, dpd_delay="1s")
+    inner = road.inner()
+    road.daemon.cli("down", "corp")
+    until(lambda: road.inner() == [], "the addresses to go")
+    assert road.daemon.status()["inner"] == []
+    road.daemon.cli("up", "corp")
+    road.daemon.wait_up("corp")
+    assert road.inner() == inner
+    hub.kill()
+    road.daemon.wait_no_sa("corp")
+    assert road.inner() == inner
+    road.daemon.cli("down", "corp")
+    until(lambda: road.inner() == [], "the addresses to go")
+
+
+def test_section_removed(star, corp):
+    """A reload without the network."""
+    star.start_hub(corp, pool=POOL)
+    road = road_up(star, corp, 1)
+    bundle = corp.path(road.identity)
+    road.daemon.configure({"identity": bundle}, {"x": {
+        "local_id": "a.example", "remote_id": "b.example", "psk": "something", "start": "listen",
+        "local_ts": ["172.16.1.0/24"], "remote_ts": ["172.16.2.0/24"]}})
+    road.daemon.cli("reload")
+    until(lambda: road.inner() == [], "the addresses to go")
+
+
+# ---- who meddles
+
+
+def test_put_back(star, corp):
+    """Somebody takes an address away, or the device down for a moment."""
+    star.start_hub(corp, pool=POOL)
+    site = star.join(corp, 1)
+    road = road_up(star, corp, 1)
+    inner = road.inner()
+    for address, bits in zip(inner, ("/32", "/128")):
+        road.gw.ip("addr", "del", address + bits, "dev", "warren0")
+    until(lambda: road.inner() == inner, "the addresses to be put back")
+    reaches(road, site.host4, site.host6)
+    road.gw.ip("link", "set", "warren0", "down")
+    road.gw.ip("link", "set", "warren0", "up")
+    until(lambda: road.inner() == inner, "the addresses to be put back")
+    reaches(road, site.host4, site.host6)
+
+
+def test_left_behind(star, corp):
+    """What an earlier daemon left on a device that outlives it goes at the next start; what the
+    operator gave the device stays."""
+    star.start_hub(corp, pool=POOL)
+    road = star.endpoint(1)
+    road.gw.ip("tuntap", "add", "dev", "warren0", "mode", "tun")
+    road.gw.ip("addr", "add", "172.16.0.1/32", "dev", "warren0")
+    star.start_endpoint(road, corp.endpoint(road.identity))
+    road.daemon.wait_up("corp")
+    assert len(road.inner()) == 3
+    road.daemon.kill()
+    assert len(road.inner()) == 3
+    star.hub.kill()
+    road.daemon.start()
+    assert road.inner() == ["172.16.0.1"]
+
+
+def test_spoofed_to_inner(star, corp):
+    """S3: an endpoint's neighbour on the underlay sends to its inner address in clear, with a
+    source inside the domain: that is dropped and counted, as at any site."""
+    star.start_hub(corp, pool=POOL)
+    road = road_up(star, corp, 1)
+    inner = road.inner()
+    thief = star.endpoint(2)
+    for address, via in zip(inner, (road.outer4, road.outer6)):
+        thief.gw.ip("route", "add", address, "via", via, "dev", "wan")
+    thief.gw.ip("addr", "add", "10.1.0.77/32", "dev", "lo")
+    thief.gw.ip("addr", "add", "fd00:1::77/128", "dev", "lo", "nodad")
+    for source, address in (("10.1.0.77", inner[0]), ("fd00:1::77", inner[1])):
+        before = road.daemon.counters()["guard.in.clear"]
+        thief.gw.run("ping", "-n", "-c", "3", "-i", "0.05", "-W", "1", "-I", source, address,
+                     check=False)
+        assert road.daemon.counters()["guard.in.clear"] >= before + 3
+
+
+def test_inner_address_after_the_daemon(star, corp):
+    """S3: once the daemon is gone its inner address is anybody's in the domain, and what is sent to
+    it does not leave in clear."""
+    star.start_hub(corp, pool=POOL)
+    road = road_up(star, corp, 1)
+    inner = road.inner()
+    road.daemon.kill()
+    until(lambda: "warren0" not in road.gw.links(), "the device to go")
+    with star.capture() as capture:
+        for address in inner:
+            done = road.gw.run("ping", "-n", "-c", "2", "-i", "0.05", "-W", "1", address,
+                               check=False)
+            assert re.search(r"[Uu]nreachable", done.stdout + done.stderr), done.stdout
+    assert not [packet for packet in capture.packets() if packet.dst in inner]
+
+
+# ---- the pool
+
+
+def test_exhausted(star, corp):
+    """A pool of two with three who want one: the third is told, so is the operator, the others go
+    on; with a larger pool it comes up by itself."""
+    keys = {"pool": ["10.99.0.10-10.99.0.11", "fd00:99::/64"]}
+    hub = star.start_hub(corp, **keys)
+    site = star.join(corp, 1)
+    roads = [road_up(star, corp, number) for number in (1, 2)]
+    third = star.endpoint(3)
+    star.start_endpoint(third, corp.endpoint(third.identity), top=QUICK)
+    hub.wait_counter("ike.refused.pool_exhausted")
+    why = json.loads(hub.cli("why", third.identity, "--json").stdout)
+    notes = [note for subject in why["subjects"] for note in subject.get("notes", [])]
+    assert any("pool" in note["text"] for note in notes), why
+    third.daemon.wait_error("corp", "INTERNAL_ADDRESS_FAILURE")
+    assert third.inner() == []
+    for road in roads:
+        road.gw.ping(site.host4)
+        assert ipaddress.ip_address(road.inner()[0]) in (ipaddress.ip_address("10.99.0.10"),
+                                                         ipaddress.ip_address("10.99.0.11"))
+    hub.configure({"identity": corp.path("hub.example")}, {}, networks={
+        "corp": ({"role": "hub", "domain": list(DOMAIN), "pool": POOL}, {})})
+    hub.cli("reload")
+    third.daemon.cli("up", "corp")
+    third.daemon.wait_up("corp")
+    reaches(third, site.host4, site.host6)
+    assert len({road.inner()[0] for road in (*roads, third)}) == 3
