@@ -265,11 +265,3 @@ void inner_r_info(struct ike *ike, const struct ike_sa *sa, const struct wire_pa
 		/* Nothing of it was accepted (section 3.15.1). */
 		wire_put_cp(o, WIRE_CFG_ACK, bytes_of(NULL, 0));
 }
-
-void ike_each_lease(const struct ike *ike, uint64_t after, ike_lease_fn *fn, void *ctx)
-{
-	(void)ike;
-	(void)after;
-	(void)fn;
-	(void)ctx;
-}

@@ -1783,6 +1783,7 @@ struct ike {
 	bool inner_owed; /* some section's is */
 	size_t n_sas, n_half_open, n_children;
 	uint64_t last_sa, last_child, last_job, last_op, last_resolve, last_store, last_instance;
+	uint32_t last_pool;
 	struct outbox out;
 	struct out_item *current; /* handed out last */
 	struct {

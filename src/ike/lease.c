@@ -4,7 +4,7 @@
  * A lease is found by identity.  Those that nobody uses stand in a list, the one that ended first
  * in front: from there addresses are taken when none is free, and the time that its owner had is
  * over.  Addresses that are taken are bits of the pool, so a lease costs what its identity costs
- * and some 70 bytes, used or not.
+ * and some 100 bytes, used or not.
  *
  * What is new or changed is in the store before anybody uses it: whoever asks waits.  That somebody
  * went, or came back to what he had, is stored too, but nobody waits for that: should it get lost,
@@ -16,6 +16,7 @@
 
 struct lease {
 	struct map_node by_ident;
+	struct list order; /* of its section's `all` */
 	struct list node; /* of its section's `used` or `idle` */
 	struct store *storing; /* NULL: the store has it */
 	wall_t ended; /* idle: since when; 0: not known, the clock is not trusted yet */
@@ -27,6 +28,8 @@ struct lease {
 	bool stored_used; /* so does the store have it */
 	uint8_t id_type;
 	uint16_t n_id;
+	uint32_t number;
+	uint32_t since; /* seconds of 1970 as below */
 	uint8_t id[];
 };
 
@@ -37,6 +40,9 @@ struct leases {
 	struct policy_pool *next; /* while configurations change */
 	bool changes;
 	struct map by_ident;
+	uint32_t number;
+	uint32_t last; /* number of a lease */
+	struct list all; /* by number */
 	struct list used;
 	struct list idle; /* those that ended first in front */
 	size_t n_used;
@@ -161,6 +167,7 @@ static enum status put_op(struct ike *ike, const struct leases *in, const struct
 	if (kind == IKE_STORE_LEASE_PUT) {
 		op->lease.v4 = address(l, INNER_4);
 		op->lease.v6 = address(l, INNER_6);
+		op->lease.since = (wall_t){ l->since };
 		op->lease.ended = l->used ? (wall_t){ 0 } : l->ended;
 	}
 	it->out.u.store.id = ++ike->last_store;
@@ -220,6 +227,9 @@ static struct lease *lease_new(struct ike *ike, struct leases *in, const struct 
 	l->n_id = (uint16_t)id->data.n;
 	if (id->data.n)
 		memcpy(l->id, id->data.p, id->data.n);
+	l->number = ++in->last;
+	l->since = (uint32_t)now_or_unknown(ike).s;
+	list_add_tail(&in->all, &l->order);
 	list_init(&l->node);
 	map_insert(&in->by_ident, &l->by_ident, policy_ident_hash(in->by_ident.key, id));
 	make_idle(ike, in, l);
@@ -235,6 +245,7 @@ static void unlink_lease(struct ike *ike, struct leases *in, struct lease *l)
 		l->storing->lease = NULL;
 	}
 	map_remove(&in->by_ident, &l->by_ident);
+	list_del(&l->order);
 	list_del(&l->node);
 	mem_free(ike->mem, l);
 }
@@ -708,6 +719,8 @@ static struct leases *leases_new(struct ike *ike, struct section *s)
 	if (!in)
 		return NULL;
 	in->section = s;
+	in->number = ++ike->last_pool;
+	list_init(&in->all);
 	list_init(&in->used);
 	list_init(&in->idle);
 	map_init(&in->by_ident, ike->mem, ike->peer_by_ident.key);
@@ -898,6 +911,7 @@ static enum status load(struct ike *ike, struct leases *in, const struct ike_lea
 	}
 	for (unsigned f = 0; f < INNER_FAMILIES; f++)
 		set_address(l, f, &ip[f]);
+	l->since = (uint32_t)from->since.s;
 	if (from->ended.s) {
 		l->ended = from->ended;
 		insert_idle(in, l);
@@ -936,4 +950,33 @@ enum status lease_load(struct ike *ike, const struct ike_lease *from)
 	if (ike->counters[C_LEASE_UNFIT] <= IKE_UNFIT_EVENTS)
 		say_unfit(ike, from);
 	return st;
+}
+
+/* ---- looking ------------------------------------------------------------------------------- */
+
+/* False: the visitor has had enough. */
+static bool each(const struct leases *in, uint64_t after, ike_lease_fn *fn, void *ctx)
+{
+	list_for_each(n, &in->all) {
+		const struct lease *l = CONTAINER_OF(n, const struct lease, order);
+		const uint64_t number = (uint64_t)in->number << 32 | l->number;
+		const struct ike_lease info = { .peer = in->section->peer->name,
+						.identity = ident_of(l),
+						.v4 = address(l, INNER_4),
+						.v6 = address(l, INNER_6),
+						.since = { l->since },
+						.ended = l->used ? (wall_t){ 0 } : l->ended };
+
+		/* One that waits for the store is nobody's yet. */
+		if (number > after && !l->storing && !fn(ctx, number, &info))
+			return false;
+	}
+	return true;
+}
+
+void ike_each_lease(const struct ike *ike, uint64_t after, ike_lease_fn *fn, void *ctx)
+{
+	list_for_each(n, &ike->pools)
+		if (!each(CONTAINER_OF(n, const struct leases, node), after, fn, ctx))
+			return;
 }
