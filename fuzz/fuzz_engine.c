@@ -450,6 +450,67 @@ static void op_shut_down(struct pair *p, struct cur *c)
 	node_restart(n);
 }
 
+/* Into another network, into a NAT, into none. */
+static void op_network(struct pair *p, struct cur *c)
+{
+	static const char *const a[][2] = {
+		{ "192.0.2.1", "2001:db8::1" }, { "198.51.100.7", NULL }, { "10.99.0.5", NULL },
+		{ "2001:db8:7::7", NULL },      { NULL, NULL },           { "192.0.2.1", NULL },
+	};
+	static const char *const b[][2] = {
+		{ "192.0.2.2", "2001:db8::2" },
+		{ "192.0.2.2", "203.0.113.2" },
+		{ "203.0.113.2", NULL },
+		{ "2001:db8::2", NULL },
+	};
+	uint8_t x = cur_u8(c);
+
+	if (x & 1)
+		node_moves(p->b, b[x / 2 % ARRAY_LEN(b)][0], b[x / 2 % ARRAY_LEN(b)][1]);
+	else
+		node_moves(p->a, a[x / 2 % ARRAY_LEN(a)][0], a[x / 2 % ARRAY_LEN(a)][1]);
+	if (x & 128 && !p->w->nat.inside.family)
+		world_nat(p->w, "10.99.0.5", "203.0.113.1", 40000);
+}
+
+/* What a peer may say of addresses, in a message of its own, from wherever it likes. */
+static void op_mobike(struct pair *p, struct cur *c)
+{
+	static const uint16_t types[] = {
+		WIRE_N_UPDATE_SA_ADDRESSES,     WIRE_N_COOKIE2,
+		WIRE_N_ADDITIONAL_IP4_ADDRESS,  WIRE_N_ADDITIONAL_IP6_ADDRESS,
+		WIRE_N_NO_ADDITIONAL_ADDRESSES, WIRE_N_NO_NATS_ALLOWED,
+		WIRE_N_UNACCEPTABLE_ADDRESSES,  WIRE_N_UNEXPECTED_NAT_DETECTED,
+		WIRE_N_NAT_DETECTION_SOURCE_IP, WIRE_N_NAT_DETECTION_DESTINATION_IP,
+	};
+	struct packet *q = pick_packet(p, c), *made;
+	uint8_t buf[4 * 80], flags = cur_u8(c), from = cur_u8(c);
+	uint32_t msgid = (uint32_t)pick(c, 8);
+	struct wr w = wr_of(buf, sizeof(buf));
+	struct wire_hdr h;
+	enum wire_fault fault;
+
+	if (!q || q->esp || wire_ike_parse_hdr(packet_ike(q), &h, &fault) != ST_OK)
+		return;
+	for (size_t left = 1 + pick(c, 4); left; left--) {
+		uint16_t type = types[pick(c, ARRAY_LEN(types))];
+		struct bytes data = pick_bytes(c, 72);
+
+		wr_u8(&w, left > 1 ? WIRE_P_NOTIFY : WIRE_P_NONE);
+		wr_u8(&w, 0);
+		wr_u16(&w, (uint16_t)(8 + data.n));
+		wr_u16(&w, 0);
+		wr_u16(&w, type);
+		wr_put(&w, data);
+	}
+	set_insider(p);
+	made = packet_like(p->w, q, WIRE_INFORMATIONAL, flags & 1, h.msgid + msgid, WIRE_P_NOTIFY,
+			   wr_bytes_of(&w));
+	if (from & 1)
+		made->src.ip.b[3] ^= from;
+	world_deliver(p->w, made);
+}
+
 typedef void op_fn(struct pair *p, struct cur *c);
 
 /* The frequent ones stand several times. New ones go to the end: inputs name them by number. */
@@ -459,7 +520,8 @@ static op_fn *const ops[] = {
 	op_inject,        op_timer,         op_advance,       op_hold,    op_answer,    op_answer,
 	op_refuse,        op_starve,        op_feed,          op_fail_dp, op_command,   op_traffic,
 	op_restart,       op_reconfigure,   op_expire,        op_nat,     op_readdress, op_timer,
-	op_report,        op_fail_job,      op_shut_down,     op_rekey,   op_rekey,
+	op_report,        op_fail_job,      op_shut_down,     op_rekey,   op_rekey,     op_network,
+	op_network,       op_mobike,
 };
 
 /* ---- a run ----------------------------------------------------------------------------------- */
@@ -494,6 +556,10 @@ static void configure(struct pair *p, struct cur *c)
 		p->pb->remote_id = test_conf_ident(p->cb, "*.example");
 	if (bits & 512)
 		pair_network(p);
+	p->pa->mobike = p->pb->mobike = bits & 2048;
+	p->pa->nats_allowed = p->pb->nats_allowed = !(bits & 4096 && !(bits & 32));
+	p->pa->return_routability = p->pb->return_routability =
+		(enum ike_routability)(bits >> 13 & 3) % (IKE_ROUTABILITY_AFTER + 1);
 	pair_start(p);
 }
 
@@ -549,6 +615,10 @@ static void must_recover(struct pair *p, bool insider)
 {
 	heal(p->a);
 	heal(p->b);
+	if (p->a->roams)
+		node_moves(p->a, "192.0.2.1", "2001:db8::1");
+	if (p->b->roams)
+		node_moves(p->b, "192.0.2.2", "2001:db8::2");
 	if (insider)
 		start_over(p);
 	if (node_command(p->a, IKE_CMD_UP, PAIR_PEER) != ST_OK)

@@ -250,12 +250,29 @@ static void edit_notify(struct run *r, struct chain *ch)
 	item_insert(ch, pick(r->c, ch->n + 1), it);
 }
 
+/* About addresses (RFC 4555), of any length. */
+static void edit_mobike(struct run *r, struct chain *ch)
+{
+	struct item it = { .type = WIRE_P_NOTIFY };
+	uint8_t *body = ch->buf + CHAIN_MAX - 80;
+	size_t type = pick(r->c, 9);
+	struct bytes data = pick_bytes(r->c, 72);
+
+	store_be16(body, 0);
+	store_be16(body + 2, (uint16_t)(type < 7 ? WIRE_N_MOBIKE_SUPPORTED + type
+						 : WIRE_N_UNACCEPTABLE_ADDRESSES + type - 7));
+	if (data.n)
+		memcpy(body + 4, data.p, data.n);
+	it.body = bytes_of(body, 4 + data.n);
+	item_insert(ch, pick(r->c, ch->n + 1), it);
+}
+
 typedef void edit_fn(struct run *r, struct chain *ch);
 
 /* New ones go to the end: inputs name them by number. */
 static edit_fn *const edits[] = {
 	edit_byte,   edit_byte,     edit_byte, edit_remove, edit_repeat, edit_swap,     edit_splice,
-	edit_retype, edit_critical, edit_cut,  edit_add,    edit_notify, edit_exchange,
+	edit_retype, edit_critical, edit_cut,  edit_add,    edit_notify, edit_exchange, edit_mobike,
 };
 
 /* Last, and not in every message: what no chain of payloads looks like. */
@@ -490,11 +507,21 @@ static void op_renew(struct run *r)
 	node_reconfigure(r->evil, c);
 }
 
+static void op_network(struct run *r)
+{
+	static const char *const at[] = { "192.0.2.12", "198.51.100.7", "203.0.113.9", NULL };
+	uint8_t x = cur_u8(r->c);
+
+	if (x & 1)
+		node_moves(r->s.hub, "192.0.2.1", x & 2 ? "203.0.113.1" : NULL);
+	else
+		node_moves(r->evil, at[x / 2 % ARRAY_LEN(at)], NULL);
+}
+
 typedef void idle_fn(struct run *r);
 
-static idle_fn *const idle_ops[] = {
-	op_timer, op_time, op_command, op_traffic, op_timer, op_renew
-};
+static idle_fn *const idle_ops[] = { op_timer, op_time,  op_command, op_traffic,
+				     op_timer, op_renew, op_network };
 
 /* ---- a run ----------------------------------------------------------------------------------- */
 
@@ -538,6 +565,11 @@ static void begin(struct run *r, unsigned bits)
 		evil.c->conf.force_encap = true;
 	if (bits & 32)
 		r->s.ch->conf.half_open_cookie = 0;
+	for (size_t i = 0; i < r->s.ch->conf.n_peers; i++)
+		r->s.ch->peer[i].mobike = bits & 64;
+	evil.p->mobike = bits & 64;
+	if (bits & 128)
+		r->s.ch->peer[0].return_routability = IKE_ROUTABILITY_AFTER;
 	star_hub(&r->s);
 	r->honest = star_join(&r->s, HONEST);
 	r->evil = star_start(&r->s, &evil);
@@ -586,6 +618,8 @@ static void honest_talks(struct run *r)
 /* What was changed in a child's selectors or SPI shows to nobody: such SAs are replaced. */
 static void must_recover(struct run *r)
 {
+	if (r->evil->roams)
+		node_moves(r->evil, "192.0.2.12", NULL);
 	if (node_command(r->evil, IKE_CMD_DOWN, STAR_PEER) != ST_OK)
 		harness_fail("no farewell");
 	if (evil_id(r))
