@@ -217,6 +217,24 @@ static void ike_rekey(struct pair *p)
 	to_the_end(p);
 }
 
+/* MOBIKE (RFC 4555): the initiator goes from IPv4 to IPv4, and shows that it is there; then to
+ * IPv6, where the responder said that it is as well. */
+static void move(struct pair *p)
+{
+	p->pa->mobike = p->pb->mobike = true;
+	pair_start(p);
+	node_moves(p->a, "192.0.2.1", NULL);
+	node_moves(p->b, "192.0.2.2", "2001:db8::2");
+	assert_int_equal(node_command(p->a, IKE_CMD_UP, PAIR_PEER), ST_OK);
+	world_run(p->w);
+	world_note(p->w, "another network");
+	node_moves(p->a, "198.51.100.7", NULL);
+	world_run(p->w);
+	world_note(p->w, "one with IPv6 only");
+	node_moves(p->a, "2001:db8:7::7", NULL);
+	to_the_end(p);
+}
+
 static void collide(struct pair *p, enum ike_cmd_kind kind)
 {
 	begin(p);
@@ -262,6 +280,7 @@ static const struct {
 	{ "ike_rekey", ike_rekey },
 	{ "child_rekey_collision", child_rekey_collision },
 	{ "ike_rekey_collision", ike_rekey_collision },
+	{ "move", move },
 };
 
 /* ---- comparing ----------------------------------------------------------------------------- */
