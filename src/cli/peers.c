@@ -136,6 +136,13 @@ static const char *nat_text(const json_t *sa)
 	return here ? ", we are behind a NAT" : there ? ", it is behind a NAT" : "";
 }
 
+static const char *moving_text(const json_t *sa)
+{
+	if (cli_bool(sa, "checking"))
+		return ", it has to show yet that it is there";
+	return cli_bool(sa, "mobike") ? ", may move" : "";
+}
+
 static void print_sa(const json_t *sa)
 {
 	json_t *children = json_object_get(sa, "child_sas");
@@ -155,6 +162,7 @@ static void print_sa(const json_t *sa)
 	text_add(&t, " -> ");
 	cli_add(&t, cli_str(sa, "remote"));
 	text_add(&t, nat_text(sa));
+	text_add(&t, moving_text(sa));
 	text_add(&t, "\n    ");
 	cli_add(&t, cli_str(sa, "proposal"));
 	text_add(&t, ", we by ");

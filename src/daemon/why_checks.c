@@ -313,6 +313,10 @@ static bool is_called(const struct why *w)
 	return false;
 }
 
+static const char no_nats[] =
+	"an end has nat = no, and addresses are changed between the two: allow "
+	"it at both, or find who changes them";
+
 static void init_remedy(const struct why *w, struct text *t)
 {
 	if (w->kind == WHY_STRANGER && !is_called(w)) {
@@ -330,6 +334,7 @@ static void init_remedy(const struct why *w, struct text *t)
 		text_add(t, "it is let in when fewer call at once; if that does not end, somebody "
 			    "floods this host");
 		break;
+	case IKE_R_PATH: text_add(t, no_nats); break;
 	case IKE_R_INTERNAL: text_add(t, "this host: its memory, its log"); break;
 	default: text_add(t, "give both ends a proposal in common (`proposals`)"); break;
 	}
@@ -363,6 +368,8 @@ static void auth_remedy(const struct why *w, struct text *t)
 		text_add(t, "IKE_SA_INIT was answered, IKE_AUTH was not: it is larger and may go "
 			    "to UDP 4500. Let UDP 4500 through, and fragments of IP as well where "
 			    "an end takes none of IKE (fragmentation = yes at both, RFC 7383)");
+	else if (reason_of(w) == IKE_R_PATH)
+		text_add(t, no_nats);
 	else
 		text_add(t, "what the text names, of the following. Who was refused by its peer "
 			    "is told no reason (RFC 7296 section 2.21.2): then the \"warren why\" "
