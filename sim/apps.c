@@ -94,11 +94,13 @@ struct machine *app_sender(const struct machine *at, struct bytes inner, struct 
 	return from;
 }
 
-static void send_packet(struct machine *m, struct machine *to, uint64_t number, uint32_t kind)
+/* `from` is the machine itself, or another hub that it stands for. */
+static void send_packet(struct machine *m, const struct machine *from, const struct machine *to,
+			uint64_t number, uint32_t kind)
 {
 	uint8_t p[INNER_LEN];
 
-	write_packet(p, m, to, number, kind);
+	write_packet(p, from, to, number, kind);
 	plane_out(m, BYTES_OF(p));
 }
 
@@ -158,7 +160,7 @@ void app_ask(struct machine *m)
 	if (!m->ike || m->leaving)
 		return;
 	m->s->counts.asked++;
-	send_packet(m, m->app.partner, ++m->app.asked, QUESTION);
+	send_packet(m, m, m->app.partner, ++m->app.asked, QUESTION);
 }
 
 static void answered(struct machine *m, uint64_t number)
@@ -190,15 +192,15 @@ void app_input(struct machine *m, struct bytes inner)
 
 	if (!from)
 		return; /* an error of the network */
-	if (to != m)
+	if (to != m && !(to->hub && m->hub))
 		check_failed(m->s, m, from, "a packet for %s came out here", to->name);
-	if (from->app.partner != m && m->app.partner != from)
+	if (from->app.partner != to && to->app.partner != from)
 		check_failed(m->s, m, from, "a packet that nobody sent");
 	if (!first_time(question ? &from->app.questions : &m->app.answers, number))
 		check_failed(m->s, m, from, "packet %llu came out twice",
 			     (unsigned long long)number);
 	if (question) {
-		send_packet(m, from, number, ANSWER);
+		send_packet(m, to, from, number, ANSWER);
 		return;
 	}
 	answered(m, number);

@@ -214,10 +214,13 @@ static bool is_good(const struct machine *m)
 
 void check_line(struct machine *m)
 {
-	if (!is_good(m))
-		m->good = MONO_NEVER;
-	else if (m->good.ns == MONO_NEVER.ns)
-		m->good = m->s->now.mono;
+	bool good = is_good(m);
+
+	if (good == (m->good.ns != MONO_NEVER.ns))
+		return;
+	m->good = good ? m->s->now.mono : MONO_NEVER;
+	if (m->hub)
+		m->s->hubs_changed = m->s->now.mono;
 }
 
 void check_way(struct machine *m)
@@ -231,14 +234,24 @@ static mono_t later(mono_t a, mono_t b)
 	return mono_before(a, b) ? b : a;
 }
 
-/* Since when it and its partner should be able to talk; MONO_NEVER: they should not. */
+static bool any_hub(const struct sim *s)
+{
+	for (unsigned i = 0; i < s->sc->hubs; i++)
+		if (s->machine[i].good.ns != MONO_NEVER.ns)
+			return true;
+	return false;
+}
+
+/* Since when it and its partner should be able to talk; MONO_NEVER: they should not.  Several hubs
+ * do not forward to each other: there only a hub can be talked to, and any will do. */
 static mono_t should_work(const struct machine *m)
 {
-	mono_t since = later(m->good, m->app.partner->good);
+	const struct sim *s = m->s;
 
-	for (unsigned i = 0; i < m->s->sc->hubs; i++)
-		since = later(since, m->s->machine[i].good);
-	return since;
+	if (!any_hub(s))
+		return MONO_NEVER;
+	return later(later(m->good, s->hubs_changed),
+		     m->app.partner->hub ? m->good : m->app.partner->good);
 }
 
 void check_answered(struct machine *m)

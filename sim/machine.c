@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <stdio.h>
+#include <time.h>
 
 enum {
 	CA = 100,
@@ -291,6 +292,7 @@ static void out_job(struct machine *m, const struct ike_out *o)
 
 	p->job = o->u.job.job;
 	m->s->counts.jobs++;
+	m->load.jobs++;
 	if (m->jobs.hi)
 		delay(p, (dur_t){ dice_in(&m->dice, &m->jobs) });
 }
@@ -446,22 +448,39 @@ void machine_drain(struct machine *m)
 
 /* ---- inputs -------------------------------------------------------------------------------- */
 
+/* Nothing depends on it. */
+static uint64_t cpu(const struct machine *m)
+{
+	struct timespec t;
+
+	if (!m->s->measures || !m->hub)
+		return 0;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 void machine_input(struct machine *m, const struct endpoint *local, const struct endpoint *remote,
 		   struct bytes data)
 {
 	const struct ike_datagram d = { .local = *local, .remote = *remote, .data = data };
+	uint64_t began;
 
 	if (data.n > 24)
 		log_add(m, "hears from", sim_who(m->s, &remote->ip),
 			(uint64_t)data.p[18] << 8 | data.p[19], load_be32(data.p + 20));
+	began = cpu(m);
 	ike_input(m->ike, m->s->now, &d);
 	if (is_time_for(m->s, SABOTAGE_LEAK))
 		(void)m->mem.alloc.alloc(m->mem.alloc.ctx, 8);
 	machine_drain(m);
+	m->load.cpu_ns += cpu(m) - began;
 }
 
 void machine_deadline(struct machine *m)
 {
+	uint64_t began = cpu(m);
+
+	m->load.timers++;
 	for (int i = 0; !mono_before(m->s->now.mono, ike_deadline(m->ike)); i++) {
 		if (i == DEADLINE_SPINS)
 			check_failed(m->s, m, NULL, "the deadline stays in the past");
@@ -469,6 +488,7 @@ void machine_deadline(struct machine *m)
 		machine_drain(m);
 	}
 	machine_drain(m);
+	m->load.cpu_ns += cpu(m) - began;
 }
 
 void machine_command(struct machine *m, enum ike_cmd_kind kind)

@@ -3,6 +3,7 @@
  *
  *	warren-sim [-v] [--seed N] [--twice] SCENARIO
  *	warren-sim --seeds A..B SCENARIO	one after the other, each in a process of its own
+ *	warren-sim --hub SCENARIO		and what its first hub has to do in a second
  *	warren-sim --list FILE			lines of a seed and a scenario
  *	warren-sim --print --seed N random	what is drawn
  *	warren-sim --sabotage SCENARIO		breaks each invariant once: is it found?
@@ -26,7 +27,7 @@ enum { TEXT_MAX = 65536 };
 
 struct options {
 	const char *program;
-	bool verbose, twice, print;
+	bool verbose, twice, print, hub;
 	uint64_t first, last; /* seeds */
 	bool many, sabotaged;
 	enum sabotage sabotage;
@@ -36,7 +37,7 @@ struct options {
 
 static void usage(void)
 {
-	fputs("usage: warren-sim [-v] [--print] [--twice] [--seed N] SCENARIO\n"
+	fputs("usage: warren-sim [-v] [--print] [--twice] [--hub] [--seed N] SCENARIO\n"
 	      "       warren-sim --seeds A..B SCENARIO\n"
 	      "       warren-sim --list FILE\n"
 	      "       warren-sim --sabotage SCENARIO\n",
@@ -107,18 +108,37 @@ static void report(const struct scenario *sc, const struct sim_counts *c, uint64
 	       (unsigned long long)c->asked);
 }
 
+/* One JSON object, for tests/bench. */
+static void report_load(const struct scenario *sc, const struct load *l, double seconds)
+{
+	printf("{\"sites\": %u, \"seconds\": %.0f, \"messages_in\": %.1f, \"messages_out\": %.1f, "
+	       "\"bytes_in\": %.0f, \"bytes_out\": %.0f, \"timers\": %.1f, \"jobs\": %.2f, "
+	       "\"operations\": %.1f, \"cpu\": %.5f}\n",
+	       sc->sites, seconds, (double)l->datagrams_in / seconds,
+	       (double)l->datagrams_out / seconds, (double)l->bytes_in / seconds,
+	       (double)l->bytes_out / seconds, (double)l->timers / seconds,
+	       (double)l->jobs / seconds, (double)l->operations / seconds,
+	       (double)l->cpu_ns / 1e9 / seconds);
+}
+
 static uint64_t run(const struct options *o, const struct scenario *sc, const char *name,
 		    uint64_t seed)
 {
 	struct sim_counts counts;
+	struct load load = { 0 };
 	clock_t began = clock();
+	dur_t span = { 0 };
 	uint64_t hash;
 	char replay[4096];
 
 	snprintf(replay, sizeof(replay), "%s --seed %llu %s", o->program, (unsigned long long)seed,
 		 name);
-	counts = sim_run(&(struct sim_run){ sc, seed, replay, o->verbose, o->sabotage }, &hash);
+	counts = sim_run(&(struct sim_run){ sc, seed, replay, o->verbose, o->sabotage,
+					    o->hub ? &load : NULL, &span },
+			 &hash);
 	report(sc, &counts, seed, hash, (double)(clock() - began) / CLOCKS_PER_SEC);
+	if (o->hub)
+		report_load(sc, &load, (double)span.ns / 1e9);
 	return hash;
 }
 
@@ -299,6 +319,8 @@ static void read_options(struct options *o, int argc, char **argv)
 
 		if (strcmp(word, "-v") == 0)
 			o->verbose = true;
+		else if (strcmp(word, "--hub") == 0)
+			o->hub = true;
 		else if (strcmp(word, "--twice") == 0)
 			o->twice = true;
 		else if (strcmp(word, "--print") == 0)

@@ -130,6 +130,8 @@ void net_send(struct machine *from, const struct endpoint *src, const struct end
 	s->counts.datagrams++;
 	s->counts.bytes += p->n + HEADERS;
 	s->counts.esp += esp;
+	from->load.datagrams_out++;
+	from->load.bytes_out += p->n;
 	if (app_readable(bytes_of(p->data, p->n)))
 		check_failed(s, from, NULL, "something of an application leaves in clear");
 	carry(s, &outside, dst, p);
@@ -144,6 +146,8 @@ static void deliver(struct machine *to, const struct endpoint *dst, const struct
 {
 	struct bytes data = bytes_of(p->data, p->n);
 
+	to->load.datagrams_in++;
+	to->load.bytes_in += p->n;
 	if (dst->port == to->conf->conf.port)
 		machine_input(to, dst, src, data);
 	else if (dst->port != to->conf->conf.nat_port)

@@ -59,6 +59,7 @@ void plane_submit(struct machine *m, const struct dp_op *op, struct pending *p)
 {
 	enum status st;
 
+	m->load.operations++;
 	dp_fake_time(m->dp, m->s->now.mono);
 	st = m->dp->ops->submit(m->dp, op);
 	if (st != ST_OK)
@@ -119,9 +120,10 @@ static void forward(struct machine *m, uint8_t *inner, size_t n)
 	dp_fake_out(m->dp, bytes_of(inner, n));
 }
 
+/* Whatever is said to one of the hubs, each of them answers. */
 static bool is_ours(const struct machine *m, const uint8_t *inner)
 {
-	return memcmp(inner + 16, m->inside.b, 3) == 0;
+	return memcmp(inner + 16, m->inside.b, m->hub ? 2 : 3) == 0;
 }
 
 void plane_input(struct machine *m, const struct endpoint *local, const struct endpoint *remote,

@@ -151,6 +151,7 @@ static const struct setting {
 	{ "hubs", S_UNSIGNED, U_NUMBER, AT(hubs), SCENARIO_HUBS, NULL },
 	{ "sites", S_UNSIGNED, U_NUMBER, AT(sites), SCENARIO_SITES, NULL },
 	{ "lasts", S_DUR, U_TIME, AT(lasts), 0, NULL },
+	{ "arrival", S_RANGE, U_TIME, AT(arrival), 0, NULL },
 	{ "delay", S_RANGE, U_TIME, AT(delay), 0, NULL },
 	{ "jitter", S_RANGE, U_TIME, AT(jitter), 0, NULL },
 	{ "loss", S_RANGE, U_SHARE, AT(loss), 1000000, NULL },
@@ -359,9 +360,9 @@ enum status scenario_parse(const char *text, struct text *why, struct scenario *
 		}
 		p = *end ? end + 1 : end;
 	}
-	if (sc->sites && sc->hubs && sc->lasts.ns > 0)
+	if (sc->sites && sc->hubs && sc->lasts.ns > 0 && (sc->hubs == 1 || sc->to_hub))
 		return ST_OK;
-	text_add(why, "it needs `hubs`, `sites` and `lasts`");
+	text_add(why, "it needs `sites` and `lasts`, and with several `hubs` `partner hub`");
 	return ST_INVAL;
 }
 

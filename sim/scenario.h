@@ -67,6 +67,7 @@ struct scenario {
 	char name[64];
 	unsigned hubs, sites;
 	dur_t lasts;
+	struct range arrival; /* when a site starts first */
 	/* lines */
 	struct range delay, jitter; /* one way */
 	struct range loss, duplicates, reordering; /* parts of a million */

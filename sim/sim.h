@@ -159,6 +159,13 @@ struct app {
 	struct esp_window answers; /* seen */
 };
 
+/* What a machine has to do. */
+struct load {
+	uint64_t datagrams_in, bytes_in, datagrams_out, bytes_out; /* of UDP, headers left out */
+	uint64_t timers, jobs, operations;
+	uint64_t cpu_ns; /* of its engine, with cryptography that costs nothing */
+};
+
 struct machine {
 	struct sim *s;
 	unsigned number; /* of sites from 1 on, of hubs from HUB_NUMBERS on */
@@ -190,12 +197,13 @@ struct machine {
 	/* applications */
 	struct timer ask;
 	struct app app;
+	struct load load; /* since the first calm */
 	/* check.c */
 	mono_t good; /* it runs and its line works since then; MONO_NEVER: it does not */
 	ike_sa_id unfinished; /* of a hub: the oldest IKE SA that is not up, or of nobody */
 	mono_t unfinished_since;
 	bool settled; /* agreed with its hub in this calm */
-	size_t base_blocks, base_bytes; /* memory when all was calm first */
+	size_t base_blocks, base_bytes, base_sas; /* memory when all was calm first */
 	struct log_line log[LOG_LINES];
 	unsigned logged;
 };
@@ -241,7 +249,7 @@ struct sim {
 	uint64_t seed;
 	enum sabotage sabotage;
 	const char *replay; /* how this run is made again */
-	bool verbose;
+	bool verbose, measures;
 	struct now now;
 	struct heap timers;
 	struct machine *machine; /* hubs first */
@@ -250,6 +258,7 @@ struct sim {
 	struct list datagrams, troubles, nats;
 	struct planned planned[SCENARIO_FAULTS];
 	dur_t bound;
+	mono_t hubs_changed; /* when one of them became good, or was it no longer */
 	enum {
 		PHASE_FAULTS, /* as the scenario has it */
 		PHASE_CALM, /* until everything has settled */
@@ -283,6 +292,8 @@ struct sim_run {
 	const char *replay; /* the command that makes it again */
 	bool verbose;
 	enum sabotage sabotage;
+	struct load *hub; /* of the first hub, if wanted, since the first calm */
+	dur_t *measured; /* and for how long */
 };
 
 struct sim_counts sim_run(const struct sim_run *run, uint64_t *ret_hash);

@@ -222,23 +222,41 @@ static void farewell(struct sim *s)
 	check_left(s);
 }
 
+static void begin(struct machine *m)
+{
+	dur_t wait = { m->hub ? 0 : dice_in(&m->dice, &m->s->sc->arrival) };
+
+	if (wait.ns)
+		heap_arm(&m->s->timers, &m->back, mono_add(m->s->now.mono, wait));
+	else
+		machine_start(m);
+}
+
 struct sim_counts sim_run(const struct sim_run *run, uint64_t *ret_hash)
 {
 	struct sim *s = sim_new(run->sc, run->seed);
 	struct sim_counts counts;
+	mono_t measured;
 
 	s->replay = run->replay;
 	s->verbose = run->verbose;
+	s->measures = run->hub;
 	s->sabotage = run->sabotage;
 	for (unsigned i = 0; i < s->n; i++)
 		machine_init(&s->machine[i], s, i);
 	for (unsigned i = 0; i < s->n; i++)
-		machine_start(&s->machine[i]);
+		begin(&s->machine[i]);
 	find_partners(s);
 	check_timer(s);
 	run_until_calm(s);
+	s->machine[0].load = (struct load){ 0 };
+	measured = s->now.mono;
 	fault_plan(s);
 	run_until(s, mono_add(SIM_BEGIN, s->sc->lasts));
+	if (run->hub) {
+		*run->hub = s->machine[0].load;
+		*run->measured = mono_since(s->now.mono, measured);
+	}
 	run_until_calm(s);
 	farewell(s);
 	counts = s->counts;

@@ -8,26 +8,38 @@ static const char *const counter_names[COUNTERS] = {
 
 /* ---- children and traps -------------------------------------------------------------------- */
 
+static bool has_id(const struct map_node *n, const void *key)
+{
+	return CONTAINER_OF(n, const struct fake_child, by_id)->c.id == *(const dp_child_id *)key;
+}
+
+static bool has_spi(const struct map_node *n, const void *key)
+{
+	return CONTAINER_OF(n, const struct fake_child, by_spi)->c.spi_in == *(const uint32_t *)key;
+}
+
+static uint64_t id_hash(const struct fake *f, dp_child_id id)
+{
+	return map_hash(&f->child_by_id, bytes_of(&id, sizeof(id)));
+}
+
+static uint64_t spi_hash(const struct fake *f, uint32_t spi)
+{
+	return map_hash(&f->child_by_spi, bytes_of(&spi, sizeof(spi)));
+}
+
 static struct fake_child *child_by_id(const struct fake *f, dp_child_id id)
 {
-	list_for_each(n, &f->children) {
-		struct fake_child *c = CONTAINER_OF(n, struct fake_child, node);
+	struct map_node *n = map_find(&f->child_by_id, id_hash(f, id), has_id, &id);
 
-		if (c->c.id == id)
-			return c;
-	}
-	return NULL;
+	return n ? CONTAINER_OF(n, struct fake_child, by_id) : NULL;
 }
 
 struct fake_child *fake_child_by_spi(const struct fake *f, uint32_t spi)
 {
-	list_for_each(n, &f->children) {
-		struct fake_child *c = CONTAINER_OF(n, struct fake_child, node);
+	struct map_node *n = map_find(&f->child_by_spi, spi_hash(f, spi), has_spi, &spi);
 
-		if (c->c.spi_in == spi)
-			return c;
-	}
-	return NULL;
+	return n ? CONTAINER_OF(n, struct fake_child, by_spi) : NULL;
 }
 
 struct fake_trap *fake_trap_by_peer(const struct fake *f, dp_peer_id peer)
@@ -56,6 +68,10 @@ static void child_free(struct fake *f, struct fake_child *c)
 {
 	if (!c)
 		return;
+	if (!list_empty(&c->node)) {
+		map_remove(&f->child_by_id, &c->by_id);
+		map_remove(&f->child_by_spi, &c->by_spi);
+	}
 	list_del(&c->node);
 	esp_out_free(c->out);
 	esp_in_free(c->in);
@@ -132,6 +148,8 @@ static enum status child_add(struct fake *f, const struct dp_child *c)
 	fc->c = *c;
 	forget_secrets(&fc->c);
 	list_add_tail(&f->children, &fc->node);
+	map_insert(&f->child_by_id, &fc->by_id, id_hash(f, fc->c.id));
+	map_insert(&f->child_by_spi, &fc->by_spi, spi_hash(f, fc->c.spi_in));
 	if (c->outbound)
 		start_sending(f, fc);
 	return ST_OK;
@@ -458,6 +476,9 @@ static void fake_free(struct dp *dp)
 	fake_empty(f, &f->reports);
 	fake_empty(f, &f->to_network);
 	fake_empty(f, &f->to_host);
+	map_done(&f->peer_by_id);
+	map_done(&f->child_by_id);
+	map_done(&f->child_by_spi);
 	mem_free(f->mem, f->ops);
 	mem_free(f->mem, f);
 }
@@ -475,6 +496,7 @@ static const struct dp_ops ops = {
 
 enum status dp_fake_new(const struct alloc *mem, struct dp **ret_dp)
 {
+	static const uint64_t key[2] = { 1, 2 };
 	struct fake *f = mem_new(mem, sizeof(*f));
 
 	if (!f)
@@ -482,6 +504,9 @@ enum status dp_fake_new(const struct alloc *mem, struct dp **ret_dp)
 	f->dp.ops = &ops;
 	f->mem = mem;
 	list_init(&f->peers);
+	map_init(&f->peer_by_id, mem, key);
+	map_init(&f->child_by_id, mem, key);
+	map_init(&f->child_by_spi, mem, key);
 	list_init(&f->children);
 	list_init(&f->traps);
 	list_init(&f->paths);

@@ -17,6 +17,7 @@ struct fake_ways {
 /* Who has children; see silence.c. */
 struct fake_peer {
 	struct list node;
+	struct map_node by_id;
 	dp_peer_id id;
 	unsigned refs; /* children */
 	mono_t sent, heard;
@@ -29,6 +30,7 @@ struct fake_peer {
 
 struct fake_child {
 	struct list node;
+	struct map_node by_id, by_spi;
 	struct fake_peer *peer;
 	struct dp_child c; /* keys and selectors wiped */
 	uint64_t sends_since; /* order in which children began to send; 0 does not */
@@ -86,6 +88,7 @@ struct fake {
 	const struct alloc *mem;
 	mono_t now;
 	struct list peers;
+	struct map peer_by_id, child_by_id, child_by_spi;
 	struct list children;
 	struct list traps;
 	struct list paths;

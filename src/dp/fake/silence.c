@@ -1,15 +1,21 @@
 /* Traffic that nobody answers, by the clock of the test: dp.h's words, and nothing clever. */
 #include "dp/fake/internal.h"
 
+static bool has_id(const struct map_node *n, const void *key)
+{
+	return CONTAINER_OF(n, const struct fake_peer, by_id)->id == *(const dp_peer_id *)key;
+}
+
+static uint64_t id_hash(const struct fake *f, dp_peer_id id)
+{
+	return map_hash(&f->peer_by_id, bytes_of(&id, sizeof(id)));
+}
+
 static struct fake_peer *peer_find(const struct fake *f, dp_peer_id id)
 {
-	list_for_each(n, &f->peers) {
-		struct fake_peer *p = CONTAINER_OF(n, struct fake_peer, node);
+	struct map_node *n = map_find(&f->peer_by_id, id_hash(f, id), has_id, &id);
 
-		if (p->id == id)
-			return p;
-	}
-	return NULL;
+	return n ? CONTAINER_OF(n, struct fake_peer, by_id) : NULL;
 }
 
 struct fake_peer *fake_peer_ref(struct fake *f, dp_peer_id id)
@@ -23,6 +29,7 @@ struct fake_peer *fake_peer_ref(struct fake *f, dp_peer_id id)
 		p->id = id;
 		p->sent = p->heard = f->now;
 		list_add_tail(&f->peers, &p->node);
+		map_insert(&f->peer_by_id, &p->by_id, id_hash(f, id));
 	}
 	p->refs++;
 	return p;
@@ -32,6 +39,7 @@ void fake_peer_unref(struct fake *f, struct fake_peer *p)
 {
 	if (!p || --p->refs)
 		return;
+	map_remove(&f->peer_by_id, &p->by_id);
 	list_del(&p->node);
 	mem_free(f->mem, p);
 }
