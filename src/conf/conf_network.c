@@ -87,7 +87,7 @@ static void check_manifest(struct conf_creds *c, const struct conf_network *n,
 			       "identity %s is a bundle of network \"%s\", and stands in network "
 			       "\"%s\"",
 			       n->identity.s, m->network, n->name);
-	/* An endpoint with a rule in the hub's file is a site; a site that travels an endpoint. */
+	/* An endpoint with a rule in the hub's file is a site. */
 	if (n->role.v != CONF_NO_WORD && (n->role.v == CONF_ROLE_HUB) != (m->role == PKI_HUB))
 		conf_error_add(c->errs, n->identity.at,
 			       "identity %s is the bundle of %s %s, and the role in network \"%s\" "
@@ -371,12 +371,18 @@ static bool inside(struct conf_creds *c, const struct conf_ts *what, const char 
 }
 
 /* What is behind us nobody said: nothing is. */
-static void settle_role(const struct conf_network *n, const struct facts *f,
+static void settle_role(struct conf_creds *c, const struct conf_network *n, const struct facts *f,
 			struct conf_network_creds *ret)
 {
 	bool endpoint = !given(n->role.at) && !given(n->protect.list.at) && f->blocks.n == 0;
 
 	ret->role = endpoint ? CONF_ROLE_ENDPOINT : (enum conf_role)n->role.v;
+	/* The hub would give us those as well. */
+	if (ret->role == CONF_ROLE_ENDPOINT && f->blocks.n)
+		conf_error_add(c->errs, n->role.at,
+			       "the role in network \"%s\" is endpoint, and the certificate in %s "
+			       "has address blocks, which are a site's",
+			       n->name, f->from);
 }
 
 /* A hub's blocks are the domain: what is behind the hub itself has to be said. */
@@ -389,8 +395,8 @@ static enum status settle_protect(struct conf_creds *c, const struct conf_networ
 	if (st != ST_OK)
 		return st;
 	/* Every other end would refuse an address that is not ours to give. */
-	(void)inside(c, &n->inner.pool, "pool", &blocks, "the address blocks of this hub's certificate",
-		     f->from);
+	(void)inside(c, &n->inner.pool, "pool", &blocks,
+		     "the address blocks of this hub's certificate", f->from);
 	if (given(n->protect.list.at)) {
 		ret->protect = n->protect.ts;
 		if (inside(c, &n->protect, "protect", &blocks, "the certificate's address blocks",
@@ -497,7 +503,7 @@ enum status creds_network(struct conf_creds *c, const struct conf_network *n,
 		st = load_certs(c, n, &f, &good, ret);
 	if (st != ST_OK || !good)
 		return st;
-	settle_role(n, &f, ret);
+	settle_role(c, n, &f, ret);
 	st = settle_id(c, n, &f, ret);
 	if (st == ST_OK)
 		st = settle_domain(c, n, &f, ret);

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from lib import topo
 from lib.lab import run
 from lib.star import HUB, Authority
 from lib.wait import until
@@ -92,6 +93,25 @@ def test_site(star, corp):
         assert again.stdout.count("unchanged") == 3 and joiner.pid() == pid
         assert tree(joiner.dir) == files
         joiner.site.host.ping("10.1.0.1")
+    finally:
+        joiner.end()
+
+
+def test_endpoint(star, corp):
+    """The bundle of a laptop: a hub's name is all that its file has besides, and the laptop has
+    addresses of the network."""
+    star.start_hub(corp, pool=["10.99.0.0/24", "fd00:99::/64"], protect=["10.200.0.0/24"])
+    topo.addresses(star.hub_ns, "lo", "10.200.0.1/32")
+    joiner = Joiner(star, 1)
+    joiner.join(corp.endpoint("laptop.example"))
+    try:
+        until(lambda: joiner.state() == "up", "the laptop to be connected")
+        lines = [line for line in joiner.conf().splitlines() if not line.startswith("control")]
+        assert len(lines) == 4 and 'hubs    = { "192.0.2.1" }' in lines[2]
+        network, = json.loads(joiner.cli("status", "--json").stdout)["networks"]
+        assert network["role"] == "endpoint"
+        assert "endpoint" in joiner.cli("status").stdout
+        until(lambda: joiner.site.gw.ping("10.200.0.1", count=1, check=False), "the hub to answer")
     finally:
         joiner.end()
 

@@ -353,8 +353,6 @@ static void endpoint(void **state)
 		{ "network \"corp\" { identity = \"@/laptop.warren\" }", CONF_ROLE_ENDPOINT, "" },
 		{ "network \"corp\" { identity = \"@/laptop.warren\" ; role = endpoint }",
 		  CONF_ROLE_ENDPOINT, "" },
-		{ "network \"corp\" { identity = \"@/site-b.warren\" ; role = endpoint }",
-		  CONF_ROLE_ENDPOINT, "" },
 		{ "network \"corp\" { identity = \"@/laptop.warren\" ; protect = \"10.7.0.0/16\" }",
 		  CONF_ROLE_SITE, "10.7.0.0/16" },
 		{ "network \"corp\" { identity = \"@/site-b.warren\" }", CONF_ROLE_SITE,
@@ -436,7 +434,11 @@ static void misfits(void **state)
 		{ "network \"corp\" { identity = \"@/hub1.warren\" ; hubs = \"h\" ; role = "
 		  "endpoint }",
 		  { { 1, 29,
-		      "is the bundle of a hub, and the role in network \"corp\" is endpoint" } } },
+		      "is the bundle of a hub, and the role in network \"corp\" is endpoint" },
+		    { 1, 91, "has address blocks, which are a site's" } } },
+		{ "network \"corp\" { identity = \"@/site-b.warren\" ; role = endpoint }",
+		  { { 1, 80,
+		      "the role in network \"corp\" is endpoint, and the certificate in" } } },
 		{ "network \"corp\" { identity = \"@/laptop.warren\" ; role = site }",
 		  { { 1, 9,
 		      "network \"corp\" lacks protect, what is behind us, and the certificate "

@@ -53,6 +53,8 @@ static int make_world(void **state)
 	issue(ca, "hub.warren", "hub.key", "hub1.example", (struct pki_grant){ .role = PKI_HUB });
 	issue(ca, "site.warren", "site.key", "site.example",
 	      (struct pki_grant){ .role = PKI_SITE, .blocks = blocks("10.2.0.0/16,fd00:2::/32") });
+	issue(ca, "laptop.warren", "laptop.key", "laptop.example",
+	      (struct pki_grant){ .role = PKI_ENDPOINT });
 	pki_ca_close(ca);
 	drop_dir(ca_dir);
 	return 0;
@@ -60,7 +62,8 @@ static int make_world(void **state)
 
 static int remove_world(void **state)
 {
-	static const char *const name[] = { "hub.warren", "hub.key", "site.warren", "site.key" };
+	static const char *const name[] = { "hub.warren", "hub.key",       "site.warren",
+					    "site.key",   "laptop.warren", "laptop.key" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(name); i++)
@@ -223,10 +226,10 @@ static void endpoint(void **state)
 		const struct ike_peer_conf *p;
 		char buf[256];
 
-		snprintf(
-			buf, sizeof(buf),
-			"network \"corp\" { identity = \"@/site.warren\" ; role = endpoint\n%s }\n",
-			row[i].more);
+		snprintf(buf, sizeof(buf),
+			 "network \"corp\" { identity = \"@/laptop.warren\" ; role = endpoint\n%s "
+			 "}\n",
+			 row[i].more);
 		load(&r, buf);
 		p = peer(&r, "corp");
 		assert_int_equal(p->role, IKE_ROLE_HUB);
