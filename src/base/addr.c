@@ -35,6 +35,64 @@ bool ip_is_link_local(const struct ip *a)
 	return a->family == 6 && a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
 }
 
+bool ip_is_host(const struct ip *a)
+{
+	static const struct prefix none[] = {
+		{ { 4, { 0 } }, 8 },          { { 4, { 127 } }, 8 },
+		{ { 4, { 224 } }, 4 },        { { 4, { 255, 255, 255, 255 } }, 32 },
+		{ { 6, { 0 } }, 128 },        { { 6, { [15] = 1 } }, 128 },
+		{ { 6, { [0] = 0xff } }, 8 }, { { 6, { [10] = 0xff, [11] = 0xff } }, 96 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(none); i++)
+		if (prefix_has(&none[i], a))
+			return false;
+	return a->family != 0;
+}
+
+/* ---- names -------------------------------------------------------------------------------- */
+
+enum {
+	HOST_MAX = 253, /* RFC 1035 section 2.3.4, without the dot at the end */
+	LABEL_MAX = 63,
+};
+
+static bool is_label(struct bytes s)
+{
+	if (s.n == 0 || s.n > LABEL_MAX || s.p[0] == '-' || s.p[s.n - 1] == '-')
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		uint8_t c = s.p[i] | 0x20;
+
+		if (!(c >= 'a' && c <= 'z') && !(s.p[i] >= '0' && s.p[i] <= '9') && s.p[i] != '-' &&
+		    s.p[i] != '_')
+			return false;
+	}
+	return true;
+}
+
+bool host_name_ok(struct bytes s)
+{
+	struct bytes label = { NULL, 0 };
+	bool digits_only = true;
+
+	if (s.n > 1 && s.p[s.n - 1] == '.')
+		s.n--;
+	if (s.n > HOST_MAX)
+		return false;
+	for (size_t i = 0, start = 0; i <= s.n; i++) {
+		if (i < s.n && s.p[i] != '.')
+			continue;
+		label = bytes_of(s.p + start, i - start);
+		if (!is_label(label))
+			return false;
+		start = i + 1;
+	}
+	for (size_t i = 0; i < label.n; i++)
+		digits_only = digits_only && label.p[i] >= '0' && label.p[i] <= '9';
+	return !digits_only;
+}
+
 struct ip ip_next(const struct ip *a)
 {
 	struct ip r = *a;

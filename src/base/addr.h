@@ -71,6 +71,14 @@ static inline bool endpoint_eq(const struct endpoint *a, const struct endpoint *
 bool ip_is_any(const struct ip *a); /* 0.0.0.0 or :: */
 bool ip_is_link_local(const struct ip *a); /* 169.254.0.0/16 or fe80::/10 */
 
+/* One that some host may have: not of 0.0.0.0/8, loopback, multicast, broadcast, unspecified, nor
+ * IPv4 in the shape of IPv6. */
+bool ip_is_host(const struct ip *a);
+
+/* A name as RFC 1123 section 2.1 has it, with the underscore of the field, with or without the dot
+ * at the end.  A last label of digits would be a mistyped address. */
+bool host_name_ok(struct bytes name);
+
 /* `a` plus or minus one, wrapping; used to walk ranges. */
 struct ip ip_next(const struct ip *a);
 struct ip ip_prev(const struct ip *a);

@@ -15,8 +15,6 @@ enum {
 	SHOWN_MAX = 80, /* bytes of a wrong value in a message */
 	WHY_MAX = 640,
 	PSK_TEXT_MAX = 2 * CONF_PSK_MAX + 2,
-	HOST_MAX = 253,
-	HOST_LABEL_MAX = 63,
 	NAME_MAX_LEN = 15, /* IFNAMSIZ less its terminator */
 	USER_MAX_LEN = 31, /* UT_NAMESIZE less a terminator */
 	PATH_MAX_LEN = 4095,
@@ -401,44 +399,6 @@ static bool repeated(struct setter *st, const struct value *v, size_t i)
 	return false;
 }
 
-static bool is_label(struct bytes s)
-{
-	if (s.n == 0 || s.n > HOST_LABEL_MAX || s.p[0] == '-' || s.p[s.n - 1] == '-')
-		return false;
-	for (size_t i = 0; i < s.n; i++) {
-		uint8_t c = s.p[i] | 0x20;
-
-		if (!(c >= 'a' && c <= 'z') && !(s.p[i] >= '0' && s.p[i] <= '9') && s.p[i] != '-' &&
-		    s.p[i] != '_')
-			return false;
-	}
-	return true;
-}
-
-/* RFC 1123 section 2.1, with the underscore of the field.  A last label of digits would be a
- * mistyped address. */
-static bool is_host(struct bytes s)
-{
-	struct bytes label = { NULL, 0 };
-	bool digits_only = true;
-
-	if (s.n > 1 && s.p[s.n - 1] == '.')
-		s.n--;
-	if (s.n > HOST_MAX)
-		return false;
-	for (size_t i = 0, start = 0; i <= s.n; i++) {
-		if (i < s.n && s.p[i] != '.')
-			continue;
-		label = bytes_of(s.p + start, i - start);
-		if (!is_label(label))
-			return false;
-		start = i + 1;
-	}
-	for (size_t i = 0; i < label.n; i++)
-		digits_only = digits_only && label.p[i] >= '0' && label.p[i] <= '9';
-	return !digits_only;
-}
-
 static bool is_ip(const struct token *tok)
 {
 	struct ip ip;
@@ -450,8 +410,8 @@ static bool good_element(struct setter *st, const struct token *tok)
 {
 	switch (st->k->type) {
 	case CONF_T_ADDRS: return is_ip(tok);
-	case CONF_T_HOSTS: return is_ip(tok) || is_host(tok->s);
-	case CONF_T_DOMAINS: return is_host(tok->s);
+	case CONF_T_HOSTS: return is_ip(tok) || host_name_ok(tok->s);
+	case CONF_T_DOMAINS: return host_name_ok(tok->s);
 	default: return is_path(st, tok);
 	}
 }

@@ -448,6 +448,10 @@ static void judged(struct ike *ike, struct attempt *at, const struct crypto_resu
 		sa_reject(ike, sa, reason, buf);
 		return;
 	}
+	if (redirect_in_auth(&at->inner)) {
+		redirect_i_auth(ike, at, redirect_in_auth(&at->inner));
+		return;
+	}
 	if (mem_dup(ike->mem, id.data, &name) || (l->cred.n && mem_dup(ike->mem, l->cred, &cred)) ||
 	    peer_bind(ike, sa->peer, &id)) {
 		mem_free(ike->mem, (void *)(uintptr_t)name.p);

@@ -17,6 +17,7 @@ struct auth_r {
 	bool childless; /* it asks for no child (RFC 6023) */
 	bool ppk; /* a PPK is in the keys */
 	struct inner_request *inner; /* NULL: it asks for no inner address */
+	char gateway[IKE_GATEWAY_TEXT]; /* where it is sent on (RFC 5685); "": it is served here */
 	char how[24];
 };
 
@@ -251,7 +252,9 @@ static enum status build(struct ike *ike, struct attempt *at, const struct ike_p
 	qcd_put(at->sa, &o);
 	if (l->inner && !l->inner->refused)
 		inner_r_put(answer->peer, &answer->id, l->inner, &o);
-	if (a->notify) {
+	if (l->gateway[0]) {
+		steer_put(l->gateway, &o);
+	} else if (a->notify) {
 		wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), a->notify,
 				bytes_of(NULL, 0));
 	} else if (!l->childless) {
@@ -310,7 +313,7 @@ static enum status prepare_child(struct ike *ike, struct attempt *at, struct ans
 
 	if (l->inner && inner_r_refuses(&who, l->inner, &a->agreed))
 		return ST_OK;
-	if (l->childless)
+	if (l->childless || l->gateway[0])
 		return ST_OK;
 	if (a->peer->conf->childless == IKE_CHILDLESS_FORCE) {
 		count(ike, C_CHILDLESS);
@@ -370,7 +373,9 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 	struct auth_r *l = at->locals;
 	bool fresh = wire_find_notify(&at->inner, WIRE_N_INITIAL_CONTACT) != NULL;
 	bool wanted = !l->childless || a->agreed.notify;
+	char gateway[IKE_GATEWAY_TEXT];
 
+	memcpy(gateway, l->gateway, sizeof(gateway));
 	sa->remote_id = a->id;
 	sa->cred = a->cred;
 	sa->ppk = l->ppk;
@@ -391,7 +396,7 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 	if (a->child) {
 		outbox_commit(ike, &a->ob);
 		child_link(ike, a->child);
-	} else if (wanted) {
+	} else if (wanted && !gateway[0]) {
 		peer_error(ike, a->peer, a->agreed.why);
 		event_emit(ike, IKE_EV_REFUSED,
 			   (struct event_about){ .sa = sa, .reason = a->agreed.reason },
@@ -399,6 +404,8 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 	}
 	/* The answer leaves after the data plane was told: the peer may use the child at once. */
 	send_response(ike, sa, WIRE_IKE_AUTH, a->message);
+	if (gateway[0])
+		steer_told(ike, sa, gateway);
 	if (fresh)
 		sa_only(ike, sa);
 	sa_settle(ike, sa);
@@ -506,7 +513,8 @@ static void judged(struct ike *ike, struct attempt *at, const struct crypto_resu
 		       reason, buf);
 		return;
 	}
-	st = inner_r_read(ike, at, section, &l->inner);
+	steer_auth(ike, at, section, l->gateway);
+	st = l->gateway[0] ? ST_OK : inner_r_read(ike, at, section, &l->inner);
 	if (st)
 		refuse(ike, sa, section, C_NO_MEMORY, IKE_R_INTERNAL, "out of memory");
 	else

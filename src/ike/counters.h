@@ -102,6 +102,19 @@
 	X(C_MOVE_COOKIE, "ike.move.cookie2") /* another one than we sent came back */              \
 	X(C_MOVE_REFUSED, "ike.move.by_peer_refused")                                              \
 	X(C_MOVE_TRIED, "ike.move.tried") /* requests sent to another pair of addresses */         \
+	/* sent on to another gateway (RFC 5685): we, and whom we send */                          \
+	X(C_REDIRECTED, "ike.redirect.followed")                                                   \
+	X(C_REDIRECT_UNWANTED, "ike.redirect.unwanted") /* redirect = no */                        \
+	X(C_REDIRECT_UNASKED, "ike.redirect.unasked") /* we did not say that we can be sent on */  \
+	X(C_REDIRECT_MALFORMED, "ike.redirect.malformed")                                          \
+	X(C_REDIRECT_FORGED, "ike.redirect.forged") /* without the nonce of our request */         \
+	X(C_REDIRECT_LOOP, "ike.redirect.loop") /* too often in a short time */                    \
+	X(C_REDIRECT_HELD, "ike.redirect.held") /* so soon after that */                           \
+	X(C_REDIRECT_FAILED, "ike.redirect.failed") /* it led to nobody who serves us */           \
+	X(C_SENT_ON, "ike.redirect.sent")                                                          \
+	X(C_REDIRECT_UNSUPPORTED, "ike.redirect.unsupported") /* it cannot be sent on */           \
+	X(C_REDIRECT_PING_PONG, "ike.redirect.ping_pong") /* it comes from there, or from us */    \
+	X(C_NOT_LEFT, "ike.redirect.not_left") /* in time: ended by us */                          \
 	/* path MTU (RFC 8899) */                                                                  \
 	X(C_MTU_SEARCHES, "ike.mtu.searches")                                                      \
 	X(C_MTU_PROBES, "ike.mtu.probes")                                                          \

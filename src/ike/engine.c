@@ -60,6 +60,7 @@ static void init_tables(struct ike *ike, const uint64_t key[2])
 	list_init(&ike->todo);
 	list_init(&ike->large);
 	list_init(&ike->searches);
+	list_init(&ike->steers);
 	list_init(&ike->reassembling[0].list);
 	list_init(&ike->reassembling[1].list);
 	path_mtus_init(ike, key);
@@ -126,6 +127,7 @@ void ike_free(struct ike *ike)
 	auth_names_free(ike);
 	policy_table_free(ike->claims);
 	path_mtus_done(ike);
+	steers_free(ike);
 	map_done(&ike->moving_by_lookup);
 	map_done(&ike->sa_by_spi);
 	map_done(&ike->half_open);
@@ -478,7 +480,7 @@ static enum status command(struct ike *ike, const struct ike_cmd *cmd)
 	case IKE_CMD_DOWN_CHILD: return about_child(ike, cmd);
 	case IKE_CMD_NEW_CHILD: return more_children(ike, p);
 	case IKE_CMD_REDIRECT:
-	case IKE_CMD_REDIRECT_OFF: break;
+	case IKE_CMD_REDIRECT_OFF: return steer_command(ike, cmd);
 	}
 	return ST_INVAL;
 }

@@ -329,7 +329,8 @@ struct ike_cmd {
 };
 
 /* ST_INVAL: no such peer, SA or child, or none that could do it: no address to connect to, no IKE
- * SA that is up. */
+ * SA that is up; no such gateway.  REDIRECT: ST_REFUSE, that peer cannot be sent on, or there is
+ * nothing to end; ST_AGAIN, too many orders. */
 MUST enum status ike_command(struct ike *ike, struct now now, const struct ike_cmd *cmd);
 
 /* True when no SA is left (after SHUTDOWN). */
@@ -564,6 +565,13 @@ struct ike_peer_info {
 	const char *state; /* "up", "connecting", "down", "waiting" */
 	const char *last_error; /* "" when the last attempt went well */
 	dur_t retry_in; /* when the next attempt is due; negative: none is planned */
+	/* RFC 5685: where we were sent last, by whom, and how often in the last minutes; NULL:
+	 * never.
+	 * "": the configured addresses are what holds again. */
+	const char *gateway;
+	struct ip sent_by;
+	size_t sent_on;
+	dur_t held_in; /* for so long we go nowhere else; negative: we would */
 	struct ip inner[2]; /* addresses that are leased to it, or that it gave us */
 	size_t n_inner;
 };
@@ -593,6 +601,16 @@ void ike_each_lease(const struct ike *ike, uint64_t after, ike_lease_fn *fn, voi
  * our rules of now; in memory of `ar`.  ST_REFUSE: nothing, and why.  ST_INVAL: it is no member. */
 MUST enum status ike_peer_authority(const struct ike *ike, ike_peer_id peer, struct arena *ar,
 				    struct text *by, struct wire_ts_list *ret_allowed);
+
+/* An order to send callers on (IKE_CMD_REDIRECT). */
+struct ike_redirect_info {
+	ike_peer_id peer; /* 0: all */
+	const char *name; /* of it, "" */
+	const char *gateway;
+};
+
+typedef bool ike_redirect_fn(void *ctx, const struct ike_redirect_info *info);
+void ike_each_redirect(const struct ike *ike, ike_redirect_fn *fn, void *ctx);
 
 /* What newcomers are asked for (RFC 8019), see load.c. */
 enum ike_load {

@@ -40,6 +40,16 @@ bool info_ask(struct ike *ike, struct ike_sa *sa)
 	return !sa->probe;
 }
 
+bool info_redirect(struct ike *ike, struct ike_sa *sa, struct bytes data)
+{
+	struct wire_out o;
+
+	msg_begin_sk(ike, sa, WIRE_INFORMATIONAL, false, sa->win.next_send, &o);
+	wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_REDIRECT, data);
+	info_send(ike, sa, &o);
+	return sa->win.request.n;
+}
+
 bool info_lifetime(struct ike *ike, struct ike_sa *sa)
 {
 	struct wire_out o;
@@ -243,6 +253,7 @@ enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	move_commit(ike, sa, rx, &move);
 	life_asked(ike, sa, life_read(ike, rx->inner));
 	hint_child(ike, sa, rx->inner);
+	redirect_in_session(ike, sa, rx->inner);
 	/* While we are leaving ourselves the peer's reasons are no news. */
 	if (refused && sa->state == SA_UP)
 		info_fatal_event(ike, sa, refused);

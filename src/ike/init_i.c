@@ -53,6 +53,7 @@ enum status init_i_send(struct ike *ike, struct ike_sa *sa)
 		fragmentation_put(&o);
 	if (conf->ppk)
 		ppk_put_support(&o);
+	redirect_put_support(ike, sa, &o);
 	st = msg_end(ike, sa, &o, &owned);
 	if (st)
 		return st;

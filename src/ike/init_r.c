@@ -325,6 +325,7 @@ static enum status remember(struct ike *ike, struct ike_sa *sa, const struct ike
 		st = mem_dup(ike->mem, BYTES_OF(nonce), &hs->nonce_r);
 	hs->peer_hashes = sighash_read(&msg->clear);
 	hs->childless = ike->childless;
+	steer_read(hs, &msg->clear);
 	hs->peer_ppk = ike->any_ppk && ppk_supported(&msg->clear);
 	return st;
 }
@@ -413,6 +414,8 @@ static void parsed(struct ike *ike, const struct ike_datagram *d, const struct w
 		no_proposal(ike, d, &msg->hdr, &p->sa);
 		return;
 	}
+	if (steer_init(ike, d, msg, l->admission.proof))
+		return;
 	if (p->ke.group != l->suite.ke) {
 		/* Section 1.2: tell which one we would take; no state is kept. */
 		count(ike, C_INVALID_KE);

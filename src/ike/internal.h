@@ -505,6 +505,8 @@ struct handshake {
 	struct bytes plain_auth; /* owned; initiator: AUTH without the PPK, of the same method */
 	bool peer_ppk; /* both ends said USE_PPK */
 	bool childless; /* the responder takes an IKE_AUTH without a child (RFC 6023) */
+	bool redirects; /* responder: the other end can be sent on, */
+	struct ip sent_from; /* and was, by that gateway; family 0: it was not */
 	uint16_t peer_hashes; /* SIGNATURE_HASH_ALGORITHMS, bit per crypto_hash */
 	uint32_t tried_groups; /* bit per group number, for INVALID_KE_PAYLOAD */
 	uint8_t rounds;
@@ -567,6 +569,9 @@ struct ike_sa {
 	bool hurry : 1; /* the next probe is to tell soon */
 	bool searching : 1; /* for the path MTU: there is a struct mtu_search */
 	bool token_due : 1; /* the peer has to get our QCD token */
+	bool redirects : 1; /* who called said that it can be sent on (RFC 5685) */
+	bool steer : 1; /* it shall hear that it is (steer.c) */
+	bool sent_away : 1; /* it has; goes when `reap` is over, if not before */
 	struct peer *peer; /* NULL: not known yet */
 	struct path path;
 	struct window win;
@@ -960,7 +965,7 @@ bool table_expects(enum sa_state state, const struct wire_hdr *h, bool encrypted
 /* Checks a table like that: rows reachable, no row shadowed, handlers present. */
 MUST enum status table_validate(const struct exchange_row *rows, size_t n);
 
-exchange_fn init_i_cookie, init_i_invalid_ke, init_i_error, init_i_answer;
+exchange_fn redirect_i_init, init_i_cookie, init_i_invalid_ke, init_i_error, init_i_answer;
 exchange_fn auth_i_answer, auth_i_refused, auth_r_request, auth_r_childless, auth_r_eap;
 exchange_fn info_request, info_answer;
 exchange_fn create_request, create_answer, create_refused;
@@ -1110,6 +1115,8 @@ bool info_delete_children(struct ike *ike, struct ike_sa *sa);
 /* Seals and sends a request; without memory there is none in flight. */
 void info_send(struct ike *ike, struct ike_sa *sa, struct wire_out *o);
 bool info_ask(struct ike *ike, struct ike_sa *sa);
+/* REDIRECT with that data; the same. */
+bool info_redirect(struct ike *ike, struct ike_sa *sa, struct bytes data);
 /* What the peer holds against the SA as a whole, without a Delete payload (sections 2.21.2 and
  * 2.21.3); NULL: nothing. */
 const struct wire_notify *info_fatal(const struct wire_payloads *in);
@@ -1436,6 +1443,9 @@ struct section {
 	struct known_address *addrs; /* owned */
 	size_t n_addrs;
 	size_t next_addr;
+	struct steered *steered; /* owned; NULL: nobody ever sent us on (redirect.c) */
+	bool to_gateway; /* that one is looked up next, before any name */
+	bool at_gateway; /* what is looked up, or called */
 	struct leases *leases; /* owned; NULL: it never had a pool (inner.h) */
 	struct inner *inner; /* owned: what the peer gave us; NULL: nothing yet */
 	bool inner_owed; /* that it is gone was not told */
@@ -1464,6 +1474,8 @@ void peer_resolved(struct ike *ike, uint64_t resolve, const struct ike_address *
 /* Connects beside an SA that does not answer, elsewhere if there is an elsewhere; `others`: other
  * ways are tried with that SA. */
 void peer_beside(struct ike *ike, const struct ike_sa *sa, bool others);
+/* A gateway sent us on: what is under way ends, and the one that it named is called first. */
+void peer_steer(struct ike *ike, struct peer *p);
 /* It answers: what was begun for its sake ends. */
 void peer_answers(struct ike *ike, const struct ike_sa *sa);
 /* It lost an SA, and is there: called anew at once. */
@@ -1493,6 +1505,47 @@ dur_t jitter(struct ike *ike, dur_t d);
 bool peer_connecting(const struct peer *p);
 void peer_error(struct ike *ike, struct peer *p, const char *text);
 const char *peer_last_error(const struct peer *p); /* "" when there is none */
+
+/* ---- to another gateway: we (redirect.c) ------------------------------------------------- */
+
+/* In IKE_SA_INIT: that we can be sent on, and by whom we were. */
+void redirect_put_support(const struct ike *ike, struct ike_sa *sa, struct wire_out *o);
+/* The REDIRECT of an IKE_AUTH response that makes no child; NULL: there is none. */
+const struct wire_notify *redirect_in_auth(const struct wire_payloads *in);
+/* The responder is who it should be, and says that.  Ends the attempt. */
+void redirect_i_auth(struct ike *ike, struct attempt *at, const struct wire_notify *n);
+/* What a request of the peer says of it, answered already. */
+void redirect_in_session(struct ike *ike, struct ike_sa *sa, const struct wire_payloads *in);
+/* Where the section is to call first; NULL: its own names. */
+const char *redirect_gateway(const struct peer *p);
+/* An attempt there failed for good.  True: there is an SA that is good enough. */
+bool redirect_failed(struct ike *ike, struct peer *p);
+/* A new SA has its child. */
+void redirect_served(struct peer *p, const struct ike_sa *sa);
+/* Back to the configured names. */
+void redirect_forget(struct peer *p);
+void redirect_free(struct ike *ike, struct section *s);
+void redirect_info(const struct peer *p, struct now now, struct ike_peer_info *ret);
+
+/* ---- and those who call us (steer.c) ------------------------------------------------------ */
+
+/* What IKE_SA_INIT says of it. */
+void steer_read(struct handshake *hs, const struct wire_payloads *p);
+/* True: the newcomer was sent on, and is forgotten. */
+bool steer_init(struct ike *ike, const struct ike_datagram *d, const struct wire_ike_msg *msg,
+		enum proof proof);
+/* The attempt's peer has proved who it is: where it is sent; "": nowhere. */
+void steer_auth(struct ike *ike, const struct attempt *at, struct peer *section,
+		char ret_gateway[IKE_GATEWAY_TEXT]);
+void steer_put(const char *gateway, struct wire_out *o);
+void steer_told(struct ike *ike, struct ike_sa *sa, const char *gateway);
+/* In a session: whether it is to be told, and does so.  False: no memory. */
+bool steer_wants(const struct ike_sa *sa);
+bool steer_next(struct ike *ike, struct ike_sa *sa);
+MUST enum status steer_command(struct ike *ike, const struct ike_cmd *cmd);
+void steers_free(struct ike *ike);
+/* A section that stands for all who may call, as far as this goes; NULL: there is none. */
+const struct ike_peer_conf *steer_common(const struct ike_conf *conf);
 
 /* ---- who is meant (lookup.c) ------------------------------------------------------------- */
 
@@ -1771,6 +1824,10 @@ struct ike {
 	struct path_mtus path_mtus;
 	struct list searches;
 	size_t n_searches;
+	struct list steers; /* orders to send callers on */
+	size_t n_steers;
+	size_t steer_turn;
+	const struct ike_peer_conf *steer_common;
 	struct budget {
 		struct list list; /* of reassemblies, oldest first */
 		size_t bytes;
@@ -1789,7 +1846,7 @@ struct ike {
 	struct {
 		bool full;
 		struct ike_out out;
-		uint8_t buf[160];
+		uint8_t buf[640]; /* REDIRECT has a host name and a nonce in it */
 	} stateless; /* one answer that needs no memory */
 	struct cookies cookies;
 	struct admit admit;

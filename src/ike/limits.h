@@ -97,6 +97,22 @@ enum ike_limit {
 	IKE_SEARCH_WAIT_MAX_MS = 2000,
 	/* Seconds until silence is a reason to doubt a path MTU again. */
 	IKE_SEARCH_DOUBT_S = 60,
+	/* Redirects that are followed (RFC 5685 section 7), in so many seconds; then none is for so
+	 * many, as after one that leads to nobody. */
+	IKE_MAX_REDIRECTS = 5,
+	IKE_REDIRECT_PERIOD_S = 300,
+	IKE_REDIRECT_HOLD_S = 300,
+	/* Tries for IKE_SA_INIT where we were sent: the configured addresses are still there. */
+	IKE_REDIRECT_TRIES = 3,
+	/* A gateway as text: a host name of 253 characters, perhaps with a dot at its end. */
+	IKE_GATEWAY_TEXT = 256,
+	/* The number of the name by which such an SA was made: none of the configuration's. */
+	IKE_NAME_GATEWAY = 0xffff,
+	/* Sessions that are sent on in a second: each shakes hands elsewhere, at half a millisecond
+	 * of a core. */
+	IKE_REDIRECTS_PER_S = 100,
+	/* Orders for that. */
+	IKE_MAX_STEERS = 64,
 	/* Cookie data an initiator echoes: RFC 7296 section 2.6 allows 1 to 64. */
 	IKE_MAX_COOKIE = 64,
 	/* Trust anchors a CERTREQ names, and the length of a name (section 3.7): it is a hint, and

@@ -12,22 +12,6 @@
 
 /* ---- what it has beside -------------------------------------------------------------------- */
 
-/* No other host is there. */
-static bool is_nobodys(const struct ip *ip)
-{
-	static const struct prefix none[] = {
-		{ { 4, { 0 } }, 8 },          { { 4, { 127 } }, 8 },
-		{ { 4, { 224 } }, 4 },        { { 4, { 255, 255, 255, 255 } }, 32 },
-		{ { 6, { 0 } }, 128 },        { { 6, { [15] = 1 } }, 128 },
-		{ { 6, { [0] = 0xff } }, 8 }, { { 6, { [10] = 0xff, [11] = 0xff } }, 96 },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(none); i++)
-		if (prefix_has(&none[i], ip))
-			return true;
-	return false;
-}
-
 /* The one that it uses comes first. */
 static void add_address(struct ike *ike, struct moving *m, const struct ip *ip)
 {
@@ -48,7 +32,7 @@ static struct ip additional(struct ike *ike, const struct wire_notify *n)
 
 	if (n->data.n == len)
 		ip = ip_from_raw(n->data);
-	if (ip.family && !is_nobodys(&ip))
+	if (ip_is_host(&ip))
 		return ip;
 	count(ike, C_MOVE_MALFORMED);
 	return (struct ip){ 0 };
@@ -150,7 +134,7 @@ static const char *unacceptable(const struct ike *ike, const struct ike_sa *sa, 
 		return "we called, so we decide where it goes";
 	if (!sa->peer->conf->nats_allowed && !wire_find_notify(rx->inner, WIRE_N_NO_NATS_ALLOWED))
 		return "it does not say what its addresses are (NO_NATS_ALLOWED), and nat = no";
-	if (is_nobodys(&d->remote.ip) || !d->remote.port || network_has(ike, &d->remote.ip))
+	if (!ip_is_host(&d->remote.ip) || !d->remote.port || network_has(ike, &d->remote.ip))
 		return "it cannot be there";
 	if (ike->conf->force_encap && d->local.port != ike->conf->nat_port)
 		return "our data plane needs UDP, which this port has not";

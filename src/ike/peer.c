@@ -285,6 +285,14 @@ size_t peer_name_index(const struct peer *p)
 	return (s->first_name + s->next_name - 1) % p->conf->n_addresses;
 }
 
+/* Where the look-up, or the attempt, under way leads. */
+static const char *name_of(const struct peer *p)
+{
+	const char *gateway = p->section->at_gateway ? redirect_gateway(p) : NULL;
+
+	return gateway ? gateway : p->conf->addresses[peer_name_index(p)];
+}
+
 bool peer_has_more(const struct peer *p)
 {
 	const struct section *s = p->section;
@@ -298,7 +306,7 @@ static bool resolve_next(struct ike *ike, struct peer *p)
 	struct outbox ob;
 	struct out_item *it;
 
-	if (s->next_name >= p->conf->n_addresses)
+	if (!s->to_gateway && s->next_name >= p->conf->n_addresses)
 		return false;
 	outbox_init(&ob, ike->mem);
 	it = outbox_add(&ob, IKE_OUT_RESOLVE);
@@ -308,8 +316,11 @@ static bool resolve_next(struct ike *ike, struct peer *p)
 	}
 	set_resolve(ike, s, ++ike->last_resolve);
 	it->out.u.resolve.id = s->resolve;
-	s->next_name++;
-	it->out.u.resolve.name = p->conf->addresses[peer_name_index(p)];
+	s->at_gateway = s->to_gateway;
+	s->to_gateway = false;
+	if (!s->at_gateway)
+		s->next_name++;
+	it->out.u.resolve.name = name_of(p);
 	outbox_commit(ike, &ob);
 	return true;
 }
@@ -336,7 +347,7 @@ static void all_names(struct section *s)
 	s->avoid = (struct ip){ 0 };
 }
 
-void peer_connect(struct ike *ike, struct peer *p)
+static void connect(struct ike *ike, struct peer *p, bool to_gateway)
 {
 	struct section *s = p->section;
 
@@ -355,8 +366,26 @@ void peer_connect(struct ike *ike, struct peer *p)
 		all_names(s);
 	s->next_name = 0;
 	s->next_addr = s->n_addrs;
+	s->to_gateway = to_gateway && redirect_gateway(p);
 	if (!resolve_next(ike, p))
 		attempts_over(ike, p);
+}
+
+/* Beside an SA that does not answer, which may be where we were sent, the names come first. */
+void peer_connect(struct ike *ike, struct peer *p)
+{
+	connect(ike, p, p->section && !p->section->beside);
+}
+
+void peer_steer(struct ike *ike, struct peer *p)
+{
+	struct section *s = p->section;
+
+	set_resolve(ike, s, 0);
+	s->lookup_only = false;
+	if (s->connecting)
+		sa_delete(ike, s->connecting, "sent on to another gateway");
+	connect(ike, p, true);
 }
 
 void peer_renew(struct ike *ike, struct peer *p)
@@ -381,8 +410,7 @@ static void unreachable(struct ike *ike, struct peer *p)
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text t = TEXT_OF(buf);
 
-	text_fmt(&t, "\"%s\" has no address that can be reached from here",
-		 p->conf->addresses[peer_name_index(p)]);
+	text_fmt(&t, "\"%s\" has no address that can be reached from here", name_of(p));
 	event_emit(ike, IKE_EV_UNREACHABLE,
 		   (struct event_about){ .peer = p, .reason = IKE_R_NO_ANSWER }, "%s", buf);
 	peer_attempt_failed(ike, p, buf);
@@ -427,7 +455,7 @@ void peer_attempt_failed(struct ike *ike, struct peer *p, const char *why)
 		return;
 	if (p->section->next_addr < p->section->n_addrs)
 		next_address(ike, p);
-	else if (!resolve_next(ike, p))
+	else if (!redirect_failed(ike, p) && !resolve_next(ike, p))
 		attempts_over(ike, p);
 }
 
@@ -511,7 +539,7 @@ void peer_beside(struct ike *ike, const struct ike_sa *sa, bool others)
 	    p->conf->n_addresses == 0 || peer_connecting(p) || again(s) || served(sa))
 		return;
 	s->beside = true;
-	s->first_name = sa->called ? sa->name_index + 1u : 0;
+	s->first_name = sa->called && sa->name_index != IKE_NAME_GATEWAY ? sa->name_index + 1u : 0;
 	s->avoid = sa->path.remote.ip;
 	if (!elsewhere(p))
 		when = mono_add(when, at_most(ike, dur_ms(IKE_BESIDE_MS)));
@@ -573,6 +601,7 @@ void peer_sa_up(struct ike *ike, const struct ike_sa *sa)
 		peer_error(ike, p, "");
 		if (s) {
 			not_again(ike, s, dur_s(IKE_CALM_S));
+			redirect_served(p, sa);
 			heap_disarm(&ike->timers, &s->retry);
 		}
 		return;
@@ -649,6 +678,8 @@ void peer_child_gone(struct ike *ike, struct peer *p)
 	if (!s || p->removed || peer_has_child(p))
 		return;
 	not_again(ike, s, (dur_t){ 0 }); /* there is nothing left to be renewed */
+	if (!peer_connecting(p) || !s->at_gateway)
+		redirect_forget(p);
 	watch(ike, p);
 	if (s->wanted && !ike->shutdown && !s->retry.armed && !peer_connecting(p))
 		pause_then_retry(ike, s);
@@ -672,6 +703,7 @@ void peer_down(struct ike *ike, struct peer *p, const char *why)
 
 	if (s) {
 		s->wanted = s->lookup_only = s->renew = s->beside = false;
+		redirect_forget(p);
 		heap_disarm(&ike->timers, &s->retry);
 		set_resolve(ike, s, 0);
 		list_for_each_safe(n, &s->instances) {
@@ -719,6 +751,7 @@ void peer_free(struct ike *ike, struct peer *p)
 	peer_unindex(ike, p);
 	peer_unnumber(ike, p);
 	heap_disarm(&ike->timers, &p->section->retry);
+	redirect_free(ike, p->section);
 	list_del(&p->section->pattern_node);
 	list_del(&p->node);
 	ike_conf_unref(p->section->owner);

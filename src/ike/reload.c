@@ -292,8 +292,10 @@ static bool restart_attempt(struct ike *ike, struct peer *p, unsigned changes)
 	bool looking = s->resolve && !s->lookup_only;
 	bool connecting = s->connecting;
 
-	if (changes & CH_NAMES)
+	if (changes & CH_NAMES) {
 		peer_forget_addresses(ike, p);
+		redirect_forget(p);
+	}
 	if (connecting && changes & any)
 		sa_delete(ike, s->connecting, "the configuration changed");
 	return (connecting && changes & any) || (looking && changes & CH_NAMES);
@@ -497,6 +499,7 @@ static void commit(struct ike *ike, struct reload *r)
 	list_for_each_safe(n, &r->added)
 		link_peer(ike, CONTAINER_OF(n, struct peer, node));
 	index_all(ike, r->conf);
+	ike->steer_common = steer_common(r->conf);
 	leases_settle(ike);
 	ike_conf_unref(old);
 }

@@ -108,7 +108,8 @@ enum status sa_new(struct ike *ike, bool initiator, struct peer *peer, const str
 		sa_set_peer(sa, peer);
 		/* only our own attempts know whom they want */
 		peer->section->connecting = sa;
-		sa->name_index = (uint16_t)peer_name_index(peer);
+		sa->name_index = peer->section->at_gateway ? IKE_NAME_GATEWAY
+							   : (uint16_t)peer_name_index(peer);
 	}
 	*ret_sa = sa;
 	return ST_OK;
@@ -176,6 +177,8 @@ void sa_established(struct ike *ike, struct ike_sa *sa)
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text t = TEXT_OF(buf);
 
+	if (!sa->called)
+		sa->redirects = sa->hs->redirects;
 	handshake_free(ike, sa);
 	sa_set_state(ike, sa, SA_UP);
 	sa->was_up = true;
@@ -217,6 +220,11 @@ void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to)
 	to->stale = from->stale;
 	to->more = from->more;
 	to->only_one = from->only_one;
+	to->redirects = from->redirects;
+	to->steer = from->steer;
+	to->sent_away = from->sent_away;
+	if (to->sent_away)
+		heap_arm(&ike->timers, &to->reap, from->reap.due);
 	to->rtt = from->rtt;
 	to->ppk = from->ppk;
 	to->established = to->last_in = to->last_out = ike->now.mono;
@@ -572,6 +580,11 @@ static void reap_timer(struct ike *ike, struct ike_sa *sa)
 {
 	switch (sa->state) {
 	case SA_UP:
+		if (sa->sent_away) {
+			count(ike, C_NOT_LEFT);
+			sa_delete(ike, sa, "sent on to another gateway, and did not leave in time");
+			break;
+		}
 		/* Section 2.1: after several minutes a response may be forgotten. */
 		mem_free(ike->mem, (void *)(uintptr_t)sa->win.response.p);
 		sa->win.response = bytes_of(NULL, 0);

@@ -218,6 +218,9 @@ static uint8_t max_tries(const struct ike *ike, const struct ike_sa *sa)
 	if (sa->state == SA_I_INIT && sa->peer->section->beside && peer_has_more(sa->peer) &&
 	    max > IKE_BESIDE_TRIES)
 		max = IKE_BESIDE_TRIES;
+	if (sa->state == SA_I_INIT && sa->name_index == IKE_NAME_GATEWAY &&
+	    max > IKE_REDIRECT_TRIES)
+		max = IKE_REDIRECT_TRIES;
 	return (uint8_t)max;
 }
 
@@ -257,7 +260,7 @@ void send_response(struct ike *ike, struct ike_sa *sa, uint8_t exchange, struct 
 	sa->win.in_progress = false;
 	reassembly_drop(ike, sa, false);
 	sa->win.next_recv++;
-	if (sa->state == SA_UP)
+	if (sa->state == SA_UP && !sa->sent_away)
 		heap_arm(&ike->timers, &sa->reap,
 			 mono_add(ike->now.mono, dur_s(IKE_RESPONSE_KEEP_S)));
 	trace_emit(ike, T_TX, sa->id, exchange, sa->win.next_recv - 1, owned.n, 1);

@@ -51,6 +51,7 @@ static struct ike_peer_info peer_info(const struct peer *p, struct now now)
 		.retry_in = waits ? mono_since(s->retry.due, now.mono) : (dur_t){ -1 },
 	};
 
+	redirect_info(p, now, &info);
 	info.n_inner = inner_i_addresses(p, info.inner);
 	/* Leases are of whoever is up: others are a matter of the pool. */
 	if (!info.n_inner && !list_empty(&p->sas))

@@ -177,6 +177,9 @@ enum wire_notify_type {
 	WIRE_N_COOKIE2 = 16401,
 	WIRE_N_NO_NATS_ALLOWED = 16402,
 	WIRE_N_AUTH_LIFETIME = 16403, /* RFC 4478 */
+	WIRE_N_REDIRECT_SUPPORTED = 16406, /* RFC 5685 */
+	WIRE_N_REDIRECT = 16407,
+	WIRE_N_REDIRECTED_FROM = 16408,
 	WIRE_N_CHILDLESS_IKEV2_SUPPORTED = 16418, /* RFC 6023 */
 	WIRE_N_QUICK_CRASH_DETECTION = 16419, /* RFC 6290 */
 	WIRE_N_IKEV2_FRAGMENTATION_SUPPORTED = 16430, /* RFC 7383 */
@@ -393,6 +396,25 @@ const struct wire_notify *wire_find_notify(const struct wire_payloads *p, uint16
 
 /* First error notify (type < 16384), or NULL. */
 const struct wire_notify *wire_find_error(const struct wire_payloads *p);
+
+/* ---- gateways (RFC 5685) ------------------------------------------------------------------ */
+
+enum wire_gateway_type {
+	WIRE_GW_IPV4 = 1,
+	WIRE_GW_IPV6 = 2,
+	WIRE_GW_FQDN = 3,
+};
+
+struct wire_gateway {
+	uint8_t type;
+	struct bytes id; /* an address, or a host name */
+};
+
+/* What the data of REDIRECT or REDIRECTED_FROM begins with; `*ret_rest` is what comes after it.
+ * ST_DROP: it is no gateway. */
+MUST enum status wire_gateway_parse(struct bytes data, struct wire_gateway *ret_gw,
+				    struct bytes *ret_rest);
+void wire_gateway_put(struct wr *w, const struct wire_gateway *gw);
 
 /* ---- writing ---------------------------------------------------------------------------- */
 
