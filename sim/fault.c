@@ -68,6 +68,8 @@ static void begin(struct trouble *t)
 		if (m->moving++ == 0)
 			machine_move(m, false);
 		break;
+	case ACT_AHEAD: m->clock_off += t->by / 1000000000; break;
+	case ACT_BEHIND: m->clock_off -= t->by / 1000000000; break;
 	case ACT_FORGET:
 		if (m->nat)
 			nat_forget(m->nat);
@@ -105,6 +107,8 @@ static void end(struct trouble *t)
 			machine_move(m, true);
 		}
 		break;
+	case ACT_AHEAD: m->clock_off -= t->by / 1000000000; break;
+	case ACT_BEHIND: m->clock_off += t->by / 1000000000; break;
 	case ACT_FORGET:
 	case ACT_CALM:
 	case ACTS: break;

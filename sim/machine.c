@@ -53,12 +53,24 @@ static void hub_addresses(const struct sim *s, char *buf, size_t cap)
 		text_fmt(&t, "%s%s", i ? " " : "", ip_text(&s->machine[i].address, ip));
 }
 
+/* A certificate from a day ago on; with `certificates` it ends when that is over. */
+static void certify(const struct machine *m, struct test_conf *c, struct ike_peer_conf *p,
+		    crypto_ref key, const char *blocks)
+{
+	int64_t now = m->s->now.wall.s, lives = m->s->sc->certificates.ns / 1000000000;
+	wall_t until = { now + (lives ? lives : 365 * 86400) };
+
+	test_conf_cert_dates(c, p, key, CA, CA, blocks, (wall_t){ now - 86400 }, until);
+	p->not_after = until;
+	store_be64(p->own_digest, (uint64_t)until.s);
+}
+
 static struct test_conf *hub_conf(const struct machine *m)
 {
 	struct test_conf *c = test_conf_new();
 	struct ike_peer_conf *p = test_conf_peer(c, PEER_ID, "corp", NULL, m->name, "%any", 0);
 
-	test_conf_cert_blocks(c, p, HUB_KEYS + (m->number & 0xff), CA, CA, "10.0.0.0/8");
+	certify(m, c, p, HUB_KEYS + (m->number & 0xff), "10.0.0.0/8");
 	p->role = IKE_ROLE_MEMBERS;
 	p->domain = p->ts_local = test_conf_ts(c, "10.0.0.0/8");
 	p->ts_remote = test_conf_ts(c, "0.0.0.0/0 ::/0");
@@ -76,7 +88,7 @@ static struct test_conf *site_conf(const struct machine *m)
 	hub_addresses(m->s, hubs, sizeof(hubs));
 	p = test_conf_peer(c, PEER_ID, "corp", NULL, m->name, "%any", 0);
 	test_conf_addresses(c, p, hubs);
-	test_conf_cert_blocks(c, p, SITE_KEYS + m->number, CA, CA, prefix_text(&own, prefix));
+	certify(m, c, p, SITE_KEYS + m->number, prefix_text(&own, prefix));
 	p->role = IKE_ROLE_HUB;
 	p->start = IKE_START_UP;
 	p->domain = test_conf_ts(c, "10.0.0.0/8");
@@ -155,6 +167,7 @@ void machine_init(struct machine *m, struct sim *s, unsigned index)
 	m->silence.kind = T_SILENCE;
 	m->back.kind = T_RETURN;
 	m->ask.kind = T_APP;
+	m->renewal.kind = T_RENEWAL;
 	list_init(&m->pending);
 	list_init(&m->ready);
 	map_init(&m->children, &mem_libc, key);
@@ -174,10 +187,45 @@ static void configure(struct machine *m)
 	configure_host(m->conf, m->s->sc);
 }
 
+/* The clock on its wall may be wrong. */
+static struct now machine_now(const struct machine *m)
+{
+	struct now now = m->s->now;
+
+	now.wall.s += m->clock_off;
+	return now;
+}
+
 static void tell_network(struct machine *m)
 {
-	ike_network(m->ike, m->s->now, &m->address, m->address.family != 0);
+	ike_network(m->ike, machine_now(m), &m->address, m->address.family != 0);
 	machine_drain(m);
+}
+
+/* When a third of its certificate's life is left. */
+static void plan_renewal(struct machine *m)
+{
+	int64_t ns = m->s->sc->certificates.ns;
+	const struct range when = { ns / 2, ns / 3 * 2 };
+
+	if (ns)
+		heap_arm(&m->s->timers, &m->renewal,
+			 mono_add(m->s->now.mono, (dur_t){ dice_in(&m->dice, &when) }));
+}
+
+void machine_renew(struct machine *m)
+{
+	struct test_conf *old = m->conf;
+
+	configure(m);
+	plan_renewal(m);
+	log_add(m, "has a new certificate", NULL, 0, 0);
+	if (m->ike) {
+		if (ike_reconfigure(m->ike, machine_now(m), &m->conf->conf) != ST_OK)
+			check_failed(m->s, m, NULL, "refuses another configuration");
+		machine_drain(m);
+	}
+	ike_conf_unref(&old->conf);
 }
 
 void machine_start(struct machine *m)
@@ -185,14 +233,17 @@ void machine_start(struct machine *m)
 	uint64_t seed = m->s->seed * 1000003 + m->number * 1009 + m->starts++;
 	const uint64_t key[2] = { seed, ~seed };
 
-	if (!m->conf)
+	if (!m->conf) {
 		configure(m);
+		plan_renewal(m);
+	}
 	if (crypto_fake_new(&mem_libc, seed, &m->fake) != ST_OK)
 		check_failed(m->s, m, NULL, "no memory for the provider");
 	crypto_fake_qcd(m->fake, m->number);
 	m->crypto = crypto_fake_ops(m->fake);
 	plane_new(m);
-	if (ike_new(&m->mem.alloc, &m->crypto, key, &m->conf->conf, m->s->now, &m->ike) != ST_OK)
+	if (ike_new(&m->mem.alloc, &m->crypto, key, &m->conf->conf, machine_now(m), &m->ike) !=
+	    ST_OK)
 		check_failed(m->s, m, NULL, "the engine does not start");
 	log_add(m, "starts", NULL, 0, 0);
 	check_line(m);
@@ -377,7 +428,7 @@ static void answer_job(struct machine *m, struct pending *p)
 	struct crypto_result r;
 
 	crypto_fake_run(m->fake, p->job, &r);
-	ike_job_done(m->ike, m->s->now, p->id, &r);
+	ike_job_done(m->ike, machine_now(m), p->id, &r);
 	crypto_result_done(&r);
 }
 
@@ -388,14 +439,14 @@ static void answer_done(struct machine *m, const struct pending *p)
 	r.u.done.op = p->id;
 	r.u.done.status = p->status;
 	r.u.done.counters = p->counters;
-	ike_dp(m->ike, m->s->now, &r);
+	ike_dp(m->ike, machine_now(m), &r);
 }
 
 static void answer_name(struct machine *m, const struct pending *p)
 {
 	const struct ike_address a = { p->name, m->address };
 
-	ike_resolved(m->ike, m->s->now, p->id, &a, p->name.family == m->address.family);
+	ike_resolved(m->ike, machine_now(m), p->id, &a, p->name.family == m->address.family);
 }
 
 static void answer(struct pending *p)
@@ -407,7 +458,7 @@ static void answer(struct pending *p)
 	case PENDING_JOB: answer_job(m, p); break;
 	case PENDING_DONE: answer_done(m, p); break;
 	case PENDING_NAME: answer_name(m, p); break;
-	case PENDING_REPORT: ike_dp(m->ike, m->s->now, &p->report); break;
+	case PENDING_REPORT: ike_dp(m->ike, machine_now(m), &p->report); break;
 	}
 	pending_free(p);
 }
@@ -469,7 +520,7 @@ void machine_input(struct machine *m, const struct endpoint *local, const struct
 		log_add(m, "hears from", sim_who(m->s, &remote->ip),
 			(uint64_t)data.p[18] << 8 | data.p[19], load_be32(data.p + 20));
 	began = cpu(m);
-	ike_input(m->ike, m->s->now, &d);
+	ike_input(m->ike, machine_now(m), &d);
 	if (is_time_for(m->s, SABOTAGE_LEAK))
 		(void)m->mem.alloc.alloc(m->mem.alloc.ctx, 8);
 	machine_drain(m);
@@ -484,7 +535,7 @@ void machine_deadline(struct machine *m)
 	for (int i = 0; !mono_before(m->s->now.mono, ike_deadline(m->ike)); i++) {
 		if (i == DEADLINE_SPINS)
 			check_failed(m->s, m, NULL, "the deadline stays in the past");
-		ike_timer(m->ike, m->s->now);
+		ike_timer(m->ike, machine_now(m));
 		machine_drain(m);
 	}
 	machine_drain(m);
@@ -495,7 +546,7 @@ void machine_command(struct machine *m, enum ike_cmd_kind kind)
 {
 	const struct ike_cmd cmd = { .kind = kind, .peer = PEER_ID };
 
-	if (ike_command(m->ike, m->s->now, &cmd) != ST_OK)
+	if (ike_command(m->ike, machine_now(m), &cmd) != ST_OK)
 		log_add(m, "refuses command", NULL, kind, 0);
 	machine_drain(m);
 }

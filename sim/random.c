@@ -34,6 +34,8 @@ static const struct kind {
 	{ ACT_RESTART, WHOM_HUB, S(300), S(60), { 0, 0 } },
 	{ ACT_SLOW, WHOM_ANY, S(120), S(600), { 50000000, 8000000000 } },
 	{ ACT_MOVE, WHOM_SITE, S(30), S(60), { 0, 0 } },
+	{ ACT_AHEAD, WHOM_ANY, S(120), S(200), { 1000000000, 8640000000000000 } },
+	{ ACT_BEHIND, WHOM_ANY, S(120), S(200), { 1000000000, 8640000000000000 } },
 	{ ACT_FORGET, WHOM_SITE, S(20), 0, { 0, 0 } },
 	{ ACT_MOVE, WHOM_SITES, S(300), S(30), { 0, 0 } },
 };
@@ -77,6 +79,8 @@ void random_scenario(uint64_t seed, struct scenario *sc)
 		sc->nat_shared = some(&d, 1000000);
 		sc->nat_timeout.hi = S(30 + (int64_t)dice_below(&d, 300));
 	}
+	if (!dice_below(&d, 4))
+		sc->certificates.ns = S(1200 + (int64_t)dice_below(&d, 7200));
 	sc->mobike = dice_below(&d, 4) != 0;
 	if (dice_below(&d, 2)) {
 		sc->rekey.ns = whole_ms(dice_in(&d, &rekey));

@@ -170,6 +170,7 @@ static const struct setting {
 	{ "rekey", S_DUR, U_TIME, AT(rekey), 0, NULL },
 	{ "ike-rekey", S_DUR, U_TIME, AT(ike_rekey), 0, NULL },
 	{ "reauth", S_DUR, U_TIME, AT(reauth), 0, NULL },
+	{ "certificates", S_DUR, U_TIME, AT(certificates), 0, NULL },
 	{ "mobike", S_WORD, U_NUMBER, AT(mobike), 0, yes_no },
 	{ "routability", S_WORD, U_NUMBER, AT(routability), 0, routability },
 	{ "partner", S_WORD, U_NUMBER, AT(to_hub), 0, partners },
@@ -194,6 +195,8 @@ static const struct act_word {
 	[ACT_SLOW] = { "slow", true, true, U_TIME },
 	[ACT_MOVE] = { "move", true, false, U_TIME },
 	[ACT_FORGET] = { "forget", false, false, U_TIME },
+	[ACT_AHEAD] = { "ahead", true, true, U_TIME },
+	[ACT_BEHIND] = { "behind", true, true, U_TIME },
 	[ACT_CALM] = { "calm", false, false, U_TIME },
 };
 

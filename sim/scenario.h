@@ -34,6 +34,8 @@ enum act {
 	ACT_SLOW, /* its slow cryptography takes that long */
 	ACT_MOVE, /* it has no address for the time, and then another one */
 	ACT_FORGET, /* the NAT in front of it forgets its mappings */
+	ACT_AHEAD, /* the clock on its wall is so much ahead */
+	ACT_BEHIND,
 	ACT_CALM, /* nothing new happens, all trouble is over; in the end everything must be well */
 	ACTS,
 };
@@ -83,6 +85,7 @@ struct scenario {
 	dur_t retransmit;
 	unsigned tries;
 	dur_t rekey, ike_rekey, reauth;
+	dur_t certificates; /* how long they live; 0: for a year */
 	unsigned mobike; /* 0: no */
 	unsigned routability; /* enum ike_routability */
 	unsigned to_hub; /* sites ask their hub and not each other */

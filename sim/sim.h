@@ -56,6 +56,7 @@ enum timer_kind {
 	T_FAULT, /* begins */
 	T_TROUBLE, /* ends */
 	T_RETURN, /* machine.back: it starts again */
+	T_RENEWAL, /* machine.renewal */
 	T_CHECK,
 };
 
@@ -185,7 +186,7 @@ struct machine {
 	struct ike *ike;
 	struct dp *dp;
 	unsigned starts; /* since the beginning: another seed each time */
-	struct timer deadline, interval, silence, back;
+	struct timer deadline, interval, silence, back, renewal;
 	struct list pending, ready;
 	struct map children, spis; /* of child_note */
 	unsigned down; /* troubles that keep it from running */
@@ -194,6 +195,7 @@ struct machine {
 	unsigned leaving; /* an orderly farewell is under way */
 	struct range jobs; /* time they take now */
 	unsigned slow;
+	int64_t clock_off; /* seconds that the clock on its wall is ahead */
 	/* applications */
 	struct timer ask;
 	struct app app;
@@ -316,6 +318,8 @@ void machine_input(struct machine *m, const struct endpoint *local, const struct
 void machine_report_later(struct machine *m, const struct dp_report *r);
 void machine_command(struct machine *m, enum ike_cmd_kind kind);
 void machine_deadline(struct machine *m);
+/* Its certificate is replaced in time. */
+void machine_renew(struct machine *m);
 /* It is at its next address, or at none. */
 void machine_move(struct machine *m, bool somewhere);
 void machine_answer(struct pending *p);

@@ -123,6 +123,7 @@ static void serve(struct sim *s, struct timer *t)
 	case T_FAULT: fault_begin(OWNER(t, planned, timer)); break;
 	case T_TROUBLE: fault_end(OWNER(t, trouble, timer)); break;
 	case T_RETURN: fault_back(OWNER(t, machine, back)); break;
+	case T_RENEWAL: machine_renew(OWNER(t, machine, renewal)); break;
 	case T_CHECK: check_timer(s); break;
 	}
 }

@@ -245,8 +245,9 @@ void test_conf_cert(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key
 	test_conf_cert_blocks(c, p, key, issuer, trust, NULL);
 }
 
-void test_conf_cert_blocks(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key,
-			   uint32_t issuer, crypto_ref trust, const char *blocks)
+void test_conf_cert_dates(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key,
+			  uint32_t issuer, crypto_ref trust, const char *blocks, wall_t from,
+			  wall_t until)
 {
 	struct wire_ts_list ts = test_conf_ts(c, blocks ? blocks : "");
 	struct ip_range r[CRYPTO_BLOCKS_MAX];
@@ -256,11 +257,17 @@ void test_conf_cert_blocks(struct test_conf *c, struct ike_peer_conf *p, crypto_
 
 	for (size_t i = 0; i < ts.n; i++)
 		r[i] = (struct ip_range){ ts.ts[i].start, ts.ts[i].end };
-	if (crypto_fake_cert_blocks(key, issuer, id->type, id->data, (wall_t){ WORLD_WALL - DAY },
-				    (wall_t){ WORLD_WALL + 365 * DAY }, blocks ? r : NULL, ts.n,
-				    buf, 8192, &cert) != ST_OK)
+	if (crypto_fake_cert_blocks(key, issuer, id->type, id->data, from, until, blocks ? r : NULL,
+				    ts.n, buf, 8192, &cert) != ST_OK)
 		harness_fail("certificate for %s does not fit", p->name);
 	set_cert(c, p, key, trust, cert);
+}
+
+void test_conf_cert_blocks(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key,
+			   uint32_t issuer, crypto_ref trust, const char *blocks)
+{
+	test_conf_cert_dates(c, p, key, issuer, trust, blocks, (wall_t){ WORLD_WALL - DAY },
+			     (wall_t){ WORLD_WALL + 365 * DAY });
 }
 
 void test_conf_revoke(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key, uint32_t issuer)

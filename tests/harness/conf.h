@@ -46,6 +46,11 @@ void test_conf_cert_for(struct test_conf *c, struct ike_peer_conf *p, crypto_ref
 void test_conf_cert_blocks(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key,
 			   uint32_t issuer, crypto_ref trust, const char *blocks);
 
+/* The same with dates. */
+void test_conf_cert_dates(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key,
+			  uint32_t issuer, crypto_ref trust, const char *blocks, wall_t from,
+			  wall_t until);
+
 /* The certificate of that key and issuer is revoked; no more than two for a peer. */
 void test_conf_revoke(struct test_conf *c, struct ike_peer_conf *p, crypto_ref key,
 		      uint32_t issuer);
