@@ -30,10 +30,11 @@ struct cli {
 	const char *socket;
 	bool json;
 	const char *arg; /* FILE, PEER or BUNDLE; NULL when not given */
+	const char *arg2; /* GATEWAY */
 	int argc; /* of a command that reads its own options: what follows its name */
 	char **argv;
 	/* Options of some commands; not given: NULL, false, empty. */
-	bool dry_run, force, no_start, open, ike;
+	bool dry_run, force, no_start, open, ike, all, off;
 	const char *key, *dir, *log, *topology, *state;
 	struct cli_list protect, hubs, domain;
 };
@@ -61,6 +62,7 @@ enum cli_exit cli_watch(const struct cli *cli);
 enum cli_exit cli_up(const struct cli *cli);
 enum cli_exit cli_down(const struct cli *cli);
 enum cli_exit cli_rekey(const struct cli *cli);
+enum cli_exit cli_redirect(const struct cli *cli);
 enum cli_exit cli_why(const struct cli *cli);
 enum cli_exit cli_reload(const struct cli *cli);
 

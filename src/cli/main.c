@@ -9,6 +9,7 @@ enum arg {
 	ARG_NONE,
 	ARG_OPTIONAL,
 	ARG_REQUIRED,
+	ARG_UP_TO_TWO, /* how many depends on its options, which the command checks */
 	ARG_REST, /* everything after its name is the command's own business */
 };
 
@@ -85,6 +86,12 @@ static const struct command {
 	  cli_rekey,
 	  "other keys for a peer's tunnels; --ike: for its IKE SAs",
 	  { "--ike" } },
+	{ "redirect",
+	  "PEER GATEWAY",
+	  ARG_UP_TO_TWO,
+	  cli_redirect,
+	  "send a peer that called us, or --all, on to another gateway; --off: no more",
+	  { "--all", "--off" } },
 	{ "down",
 	  "PEER",
 	  ARG_OPTIONAL,
@@ -150,6 +157,8 @@ static const struct option {
 	{ "--force", FLAG, offsetof(struct cli, force), false },
 	{ "--open", FLAG, offsetof(struct cli, open), false },
 	{ "--ike", FLAG, offsetof(struct cli, ike), false },
+	{ "--all", FLAG, offsetof(struct cli, all), false },
+	{ "--off", FLAG, offsetof(struct cli, off), false },
 	{ "--state", VALUE, offsetof(struct cli, state), false },
 	{ "--no-start", FLAG, offsetof(struct cli, no_start), false },
 	{ "--key", VALUE, offsetof(struct cli, key), false },
@@ -163,7 +172,7 @@ static const struct option {
 
 struct line {
 	struct cli cli;
-	const char *words[3]; /* command and argument; one more is too many */
+	const char *words[4]; /* command and arguments; one more is too many */
 	size_t n_words;
 	bool given[ARRAY_LEN(options)];
 	char wrong[128]; /* what is wrong with it */
@@ -282,6 +291,11 @@ static void check_options(struct line *l, const struct command *c)
 			wrong(l, "this command has no option %", options[k].name);
 }
 
+static size_t words_of(enum arg arg)
+{
+	return arg == ARG_NONE ? 1 : arg == ARG_UP_TO_TWO ? 3 : 2;
+}
+
 static const struct command *find_command(struct line *l)
 {
 	for (size_t i = 0; !l->wrong[0] && i < ARRAY_LEN(commands); i++) {
@@ -292,7 +306,7 @@ static const struct command *find_command(struct line *l)
 		check_options(l, c);
 		if (c->arg == ARG_REQUIRED && l->n_words < 2)
 			wrong(l, "the command lacks its argument", "");
-		else if (l->n_words > (c->arg == ARG_NONE ? 1u : 2u))
+		else if (l->n_words > words_of(c->arg))
 			wrong(l, "too many words", "");
 		return l->wrong[0] ? NULL : c;
 	}
@@ -313,6 +327,7 @@ int main(int argc, char **argv)
 		return CLI_USAGE;
 	}
 	l.cli.arg = l.words[1];
+	l.cli.arg2 = l.words[2];
 	code = c->run(&l.cli);
 	/* A full disk must not look like success. */
 	if (fflush(stdout) && code == CLI_OK)

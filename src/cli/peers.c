@@ -163,6 +163,9 @@ static void print_sa(const json_t *sa)
 	cli_add(&t, cli_str(sa, "remote"));
 	text_add(&t, nat_text(sa));
 	text_add(&t, moving_text(sa));
+	if (cli_int(sa, "path_mtu"))
+		text_fmt(&t, ", path MTU %lld%s", (long long)cli_int(sa, "path_mtu"),
+			 cli_bool(sa, "path_mtu_probed") ? "" : " (as ICMP says)");
 	text_add(&t, "\n    ");
 	cli_add(&t, cli_str(sa, "proposal"));
 	text_add(&t, ", we by ");
@@ -215,6 +218,24 @@ static const char *error_name(const json_t *peer)
 	return is_hub(peer) ? "last refused" : "last error";
 }
 
+static void print_redirect(const json_t *r)
+{
+	char buf[LINE_MAX_LEN];
+	struct text t = TEXT_OF(buf);
+
+	if (!r)
+		return;
+	text_add(&t, "by ");
+	cli_add(&t, cli_str(r, "by"));
+	text_add(&t, *cli_str(r, "gateway") ? " to " : ", which came to nothing");
+	cli_add(&t, cli_str(r, "gateway"));
+	if (json_object_get(r, "held_s")) {
+		text_add(&t, "; nowhere else for ");
+		cli_add_duration(&t, cli_int(r, "held_s"));
+	}
+	printf("  sent on: %s\n", buf);
+}
+
 static void print_details(const json_t *peer)
 {
 	print_line("kind", cli_str(peer, "kind"));
@@ -232,6 +253,7 @@ static void print_details(const json_t *peer)
 	print_list("authorised", json_object_get(peer, "authorised"));
 	print_line("authority", cli_str(peer, "authority"));
 	print_line(error_name(peer), cli_str(peer, "last_error"));
+	print_redirect(json_object_get(peer, "redirect"));
 	print_sas(peer);
 }
 

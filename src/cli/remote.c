@@ -395,6 +395,55 @@ enum cli_exit cli_rekey(const struct cli *cli)
 			  cli->ike ? "its IKE SAs are rekeyed" : "its tunnels are rekeyed");
 }
 
+/* ---- redirect ---- */
+
+static enum cli_exit redirect_done(const struct cli *cli, json_t *request, const char *whom,
+				   const char *done, const char *gateway)
+{
+	char buf[CTL_ERROR_MAX];
+	struct text t = TEXT_OF(buf);
+	json_t *result;
+	enum cli_exit code = ask(cli, "redirect", request, &result);
+
+	if (code != CLI_OK)
+		return code;
+	cli_add(&t, whom);
+	text_fmt(&t, ": %s", done);
+	cli_add(&t, gateway);
+	if (cli->json)
+		cli_print_json(result, false);
+	else
+		printf("%s\n", buf);
+	json_decref(result);
+	return CLI_OK;
+}
+
+static enum cli_exit redirect_off(const struct cli *cli)
+{
+	json_t *request = json_pack("{s:b}", "off", 1);
+
+	if (request && cli->arg)
+		json_object_set_new(request, "peer", json_string(cli->arg));
+	return redirect_done(cli, request, cli->arg ? cli->arg : "all", "not sent on any more", "");
+}
+
+enum cli_exit cli_redirect(const struct cli *cli)
+{
+	static const char usage[] = "accepted: redirect PEER GATEWAY, redirect --all GATEWAY, "
+				    "redirect --off [PEER]";
+	size_t words = (cli->arg != NULL) + (cli->arg2 != NULL);
+
+	if (cli->off ? cli->all || words > 1 : words != (cli->all ? 1 : 2))
+		return cli_complain(cli, CLI_USAGE, usage);
+	if (cli->off)
+		return redirect_off(cli);
+	if (cli->all)
+		return redirect_done(cli, json_pack("{s:b, s:s}", "all", 1, "gateway", cli->arg),
+				     "all who called us", "sent on to ", cli->arg);
+	return redirect_done(cli, json_pack("{s:s, s:s}", "peer", cli->arg, "gateway", cli->arg2),
+			     cli->arg, "sent on to ", cli->arg2);
+}
+
 /* All SAs are deleted and the daemon ends; returns when it has. */
 static enum cli_exit down_all(const struct cli *cli, struct ctl_client *c)
 {

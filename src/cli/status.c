@@ -91,6 +91,24 @@ static void print_networks(const json_t *status)
 	}
 }
 
+static void print_redirects(const json_t *status)
+{
+	json_t *r;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "redirects"), i, r)
+	{
+		char buf[LINE_LEN];
+		struct text t = TEXT_OF(buf);
+
+		text_add(&t, "sending on  ");
+		cli_add(&t, *cli_str(r, "peer") ? cli_str(r, "peer") : "all");
+		text_add(&t, " to ");
+		cli_add(&t, cli_str(r, "gateway"));
+		printf("%s\n", buf);
+	}
+}
+
 static void print_signer(const json_t *status)
 {
 	const json_t *s = json_object_get(status, "signer");
@@ -153,6 +171,7 @@ void cli_print_status(json_t *status)
 	printf("%s", buf);
 	print_load(status);
 	print_networks(status);
+	print_redirects(status);
 	print_signer(status);
 	printf("counters that are not zero:\n");
 	print_counters(json_object_get(status, "counters"), json_object_get(dp, "counters"));

@@ -184,10 +184,76 @@ static json_t *cmd_down(struct host *h, json_t *request, struct text *error)
 	return or_no_memory(json_object(), error);
 }
 
+/* ---- redirect ---------------------------------------------------------------------------- */
+
+static bool bool_arg(json_t *request, const char *key, struct text *error, bool *ret)
+{
+	json_t *v = json_object_get(request, key);
+
+	*ret = json_is_true(v);
+	if (!v || json_is_boolean(v))
+		return true;
+	text_fmt(error, "\"%s\" has to be true or false", key);
+	return false;
+}
+
+/* Whom it is about: one, or with "all", and with "off" alone, everybody. */
+static bool redirect_args(struct host *h, json_t *request, struct text *error, struct ike_cmd *cmd)
+{
+	bool all, off, named = json_object_get(request, "peer");
+
+	if (!bool_arg(request, "all", error, &all) || !bool_arg(request, "off", error, &off) ||
+	    !text_arg(request, "gateway", error, &cmd->gateway))
+		return false;
+	cmd->kind = off ? IKE_CMD_REDIRECT_OFF : IKE_CMD_REDIRECT;
+	if (off == (cmd->gateway != NULL) || (named && all) || (!named && !all && !off)) {
+		text_add(error, "it takes a \"gateway\" and a \"peer\" or \"all\", or \"off\"");
+		return false;
+	}
+	if (named)
+		cmd->peer = named_peer(h, request, error);
+	return !named || cmd->peer;
+}
+
+static void explain_redirect(enum status st, const struct ike_cmd *cmd, struct text *error)
+{
+	if (st == ST_REFUSE && cmd->kind == IKE_CMD_REDIRECT)
+		text_add(error, "it is not connected, or did not say that it can be sent on "
+				"(RFC 5685), or we called it");
+	else if (st == ST_REFUSE)
+		text_add(error, "nobody is being sent on");
+	else if (st == ST_AGAIN)
+		text_add(error, "too many orders: end some with \"off\"");
+	else if (st == ST_INVAL)
+		text_add(error, "nobody can be sent there: a gateway is an IP address or host "
+				"name, and who is sent on has called us");
+	else
+		text_add(error, "out of memory");
+}
+
+static json_t *cmd_redirect(struct host *h, json_t *request, struct text *error)
+{
+	struct ike_cmd cmd = { 0 };
+	enum status st;
+
+	if (!redirect_args(h, request, error, &cmd))
+		return NULL;
+	if (h->stopping) {
+		text_add(error, "the daemon is ending");
+		return NULL;
+	}
+	st = ike_command(h->ike, plat_now(), &cmd);
+	wiring_drain(h);
+	if (st == ST_OK)
+		return or_no_memory(json_object(), error);
+	explain_redirect(st, &cmd, error);
+	return NULL;
+}
+
 static const struct command commands[] = {
-	{ "down", cmd_down },   { "leases", cmd_leases }, { "peers", cmd_peers },
-	{ "rekey", cmd_rekey }, { "reload", cmd_reload }, { "status", cmd_status },
-	{ "up", cmd_up },       { "why", cmd_why },
+	{ "down", cmd_down },         { "leases", cmd_leases }, { "peers", cmd_peers },
+	{ "redirect", cmd_redirect }, { "rekey", cmd_rekey },   { "reload", cmd_reload },
+	{ "status", cmd_status },     { "up", cmd_up },         { "why", cmd_why },
 };
 
 json_t *commands_handle(void *host, const char *cmd, json_t *request, struct text *error)

@@ -272,6 +272,25 @@ static json_t *load_json(const struct host *h)
 	return o;
 }
 
+static bool on_redirect(void *ctx, const struct ike_redirect_info *info)
+{
+	json_t *o = json_object();
+
+	put_text(o, "peer", info->name);
+	put_text(o, "gateway", info->gateway);
+	json_array_append_new(ctx, o);
+	return true;
+}
+
+/* Orders to send callers on; those of the configuration are in it. */
+static json_t *redirects_json(const struct host *h)
+{
+	json_t *list = json_array();
+
+	ike_each_redirect(h->ike, on_redirect, list);
+	return list;
+}
+
 json_t *status_json(const struct host *h)
 {
 	struct ike_totals totals = ike_totals(h->ike);
@@ -294,6 +313,7 @@ json_t *status_json(const struct host *h)
 	put(o, "addresses", roam_json(h));
 	put(o, "block", guarding_json(h));
 	put(o, "networks", networks_json(h));
+	put(o, "redirects", redirects_json(h));
 	put(o, "signer", signer_json(h));
 	put(o, "inner", inner_json(h));
 	put(o, "names", inner_names_json(h));
@@ -462,6 +482,19 @@ static void put_member(json_t *o, const struct host *h, const struct ike_peer_in
 	arena_done(&ar);
 }
 
+/* Where a gateway sent us. */
+static json_t *redirect_json(const struct ike_peer_info *p)
+{
+	json_t *o = json_object();
+	char buf[IP_TEXT_MAX];
+
+	put_text(o, "gateway", p->gateway);
+	put_text(o, "by", ip_text(&p->sent_by, buf));
+	put_num(o, "times", p->sent_on);
+	put_until(o, "held_s", p->held_in);
+	return o;
+}
+
 static json_t *peer_json(struct visit *v, const struct ike_peer_info *p)
 {
 	const char *kind = peer_kind(p);
@@ -480,6 +513,8 @@ static json_t *peer_json(struct visit *v, const struct ike_peer_info *p)
 		put_network(o, v->h, p->conf);
 	else if (strcmp(kind, "member") == 0)
 		put_member(o, v->h, p);
+	if (p->gateway)
+		put(o, "redirect", redirect_json(p));
 	v->sas = json_array();
 	ike_each_sa_of(v->h->ike, v->now, p->id, on_sa, v);
 	put(o, "ike_sas", v->sas);

@@ -228,7 +228,11 @@ static bool on_peer(void *ctx, const struct ike_peer_info *p)
 			   .conf = p->conf,
 			   .state = p->state,
 			   .last_error = p->last_error,
-			   .retry_in = p->retry_in };
+			   .retry_in = p->retry_in,
+			   .gateway = p->gateway,
+			   .sent_by = p->sent_by,
+			   .sent_on = p->sent_on,
+			   .held_in = p->held_in };
 	find_authority(w, g->h->ike);
 	w->memory = journal_find(g->h->journal,
 				 w->kind == WHY_MEMBER ? JOURNAL_IDENTITY : JOURNAL_PEER, w->name);

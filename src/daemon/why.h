@@ -56,6 +56,10 @@ struct why {
 	const char *state;
 	const char *last_error;
 	dur_t retry_in; /* negative: nothing planned */
+	const char *gateway; /* where we were sent (RFC 5685), as in ike_peer_info */
+	struct ip sent_by;
+	size_t sent_on;
+	dur_t held_in;
 	bool has_sa, has_child;
 	struct ike_sa_info sa; /* the best there is */
 	const struct journal_subject *memory; /* may be NULL */

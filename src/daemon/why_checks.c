@@ -720,6 +720,14 @@ static bool on_child(void *ctx, const struct ike_child_info *c)
 	return true;
 }
 
+/* What gets through to the peer in one piece. */
+static void add_path_mtu(struct text *t, const struct ike_sa_info *sa)
+{
+	if (sa->path_mtu)
+		text_fmt(t, ", the path MTU %u, as %s", sa->path_mtu,
+			 sa->path_mtu_probed ? "probes found" : "ICMP says");
+}
+
 static void check_packets(struct checks *k)
 {
 	const struct why *w = k->w;
@@ -735,6 +743,7 @@ static void check_packets(struct checks *k)
 		 "that are not the peer's); the inner MTU is %u",
 		 (unsigned long long)t.sum.packets_in, (unsigned long long)t.sum.packets_out,
 		 (unsigned long long)t.sum.dropped_in, w->h->mtu);
+	add_path_mtu(&r.t, &w->sa);
 	if (t.sum.packets_out && !t.sum.packets_in)
 		text_add(&r.c, "nothing came back: \"warren doctor\" at both ends (forwarding, "
 			       "firewalls); a firewall on the way may pass IKE and drop ESP");
@@ -772,6 +781,32 @@ static void check_store(struct checks *k)
 	end(k, &r);
 }
 
+/* Where a gateway sent us (RFC 5685), and what came of it. */
+static void check_redirect(struct checks *k)
+{
+	const struct why *w = k->w;
+	char by[IP_TEXT_MAX];
+	struct row r;
+
+	if (!w->gateway)
+		return;
+	begin(&r, "redirect", w->held_in.ns >= 0 ? FAILED : OK);
+	text_fmt(&r.t, "%s sent us on, %zu times in the last minutes", ip_text(&w->sent_by, by),
+		 w->sent_on);
+	if (w->gateway[0])
+		text_fmt(&r.t, ", to %s, which is called first", w->gateway);
+	if (w->held_in.ns >= 0)
+		text_fmt(&r.t,
+			 "; that led nowhere, or in circles: for %lld s we go to the configured "
+			 "addresses only",
+			 (long long)(w->held_in.ns / 1000000000));
+	if (w->held_in.ns >= 0)
+		text_add(&r.c,
+			 "redirect_to, or \"warren redirect\", of that gateway: the other one "
+			 "has to serve us, and not to send us back");
+	end(k, &r);
+}
+
 /* ---- all --------------------------------------------------------------------------------- */
 
 static void ways(struct checks *k)
@@ -803,6 +838,7 @@ json_t *why_checks_json(const struct why *w)
 
 	if (w->conf && w->kind != WHY_HUB && w->kind != WHY_MEMBER)
 		ways(&k);
+	check_redirect(&k);
 	/* A hub's network is no tunnel, but what its members will be held against. */
 	if (w->kind != WHY_HUB) {
 		check_init(&k);
