@@ -157,7 +157,7 @@ void app_ask(struct machine *m)
 {
 	check_move(m);
 	heap_arm(&m->s->timers, &m->ask, mono_add(m->s->now.mono, pause_of(m)));
-	if (!m->ike || m->leaving)
+	if (!m->ike || m->leaving || !m->inside.family || !m->app.partner->inside.family)
 		return;
 	m->s->counts.asked++;
 	send_packet(m, m, m->app.partner, ++m->app.asked, QUESTION);

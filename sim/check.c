@@ -209,7 +209,7 @@ void check_accepted(struct machine *m, dp_child_id id, struct payload *p, struct
 static bool is_good(const struct machine *m)
 {
 	return m->ike && !m->leaving && !m->line.deaf && !m->line.mute && !m->line.more_loss &&
-	       !m->slow && !m->moving && !m->clock_off;
+	       !m->slow && !m->moving && !m->clock_off && !m->full && !m->slow_disk;
 }
 
 void check_line(struct machine *m)

@@ -70,6 +70,11 @@ static void begin(struct trouble *t)
 		break;
 	case ACT_AHEAD: m->clock_off += t->by / 1000000000; break;
 	case ACT_BEHIND: m->clock_off -= t->by / 1000000000; break;
+	case ACT_SLOW_DISK:
+		m->slow_disk++;
+		m->disk = (struct range){ t->by, t->by };
+		break;
+	case ACT_FULL_DISK: m->full++; break;
 	case ACT_FORGET:
 		if (m->nat)
 			nat_forget(m->nat);
@@ -109,6 +114,11 @@ static void end(struct trouble *t)
 		break;
 	case ACT_AHEAD: m->clock_off -= t->by / 1000000000; break;
 	case ACT_BEHIND: m->clock_off += t->by / 1000000000; break;
+	case ACT_SLOW_DISK:
+		if (--m->slow_disk == 0)
+			m->disk = m->s->sc->disk;
+		break;
+	case ACT_FULL_DISK: m->full--; break;
 	case ACT_FORGET:
 	case ACT_CALM:
 	case ACTS: break;

@@ -74,6 +74,8 @@ static struct test_conf *hub_conf(const struct machine *m)
 	p->role = IKE_ROLE_MEMBERS;
 	p->domain = p->ts_local = test_conf_ts(c, "10.0.0.0/8");
 	p->ts_remote = test_conf_ts(c, "0.0.0.0/0 ::/0");
+	test_conf_pool(c, p, "10.200.0.0/16");
+	p->lease_keep = dur_s(30 * 86400);
 	configure_network(p, m->s->sc);
 	return c;
 }
@@ -88,11 +90,12 @@ static struct test_conf *site_conf(const struct machine *m)
 	hub_addresses(m->s, hubs, sizeof(hubs));
 	p = test_conf_peer(c, PEER_ID, "corp", NULL, m->name, "%any", 0);
 	test_conf_addresses(c, p, hubs);
-	certify(m, c, p, SITE_KEYS + m->number, prefix_text(&own, prefix));
+	certify(m, c, p, SITE_KEYS + m->number, m->endpoint ? NULL : prefix_text(&own, prefix));
 	p->role = IKE_ROLE_HUB;
 	p->start = IKE_START_UP;
 	p->domain = test_conf_ts(c, "10.0.0.0/8");
-	p->ts_local = test_conf_ts(c, prefix);
+	p->ts_local = test_conf_ts(c, m->endpoint ? "" : prefix);
+	p->ask_v4 = m->endpoint;
 	p->ts_remote = test_conf_ts(c, "0.0.0.0/0 ::/0");
 	configure_network(p, m->s->sc);
 	return c;
@@ -161,6 +164,10 @@ void machine_init(struct machine *m, struct sim *s, unsigned index)
 	m->inside = ip4(10, m->number >> 8, m->number & 0xff, 1);
 	m->dice = dice_of(s->seed, 2, index);
 	m->jobs = s->sc->jobs;
+	m->disk = s->sc->disk;
+	m->endpoint = !m->hub && dice_ppm(&m->dice, s->sc->endpoints);
+	if (m->endpoint)
+		m->inside.family = 0;
 	m->good = MONO_NEVER;
 	m->deadline.kind = T_ENGINE;
 	m->interval.kind = T_PLANE;
@@ -170,6 +177,7 @@ void machine_init(struct machine *m, struct sim *s, unsigned index)
 	m->renewal.kind = T_RENEWAL;
 	list_init(&m->pending);
 	list_init(&m->ready);
+	list_init(&m->rows);
 	map_init(&m->children, &mem_libc, key);
 	map_init(&m->spis, &mem_libc, key);
 	esp_window_init(&m->app.questions, ESP_WINDOW_MAX, true);
@@ -246,6 +254,7 @@ void machine_start(struct machine *m)
 	    ST_OK)
 		check_failed(m->s, m, NULL, "the engine does not start");
 	log_add(m, "starts", NULL, 0, 0);
+	disk_load(m);
 	check_line(m);
 	tell_network(m);
 }
@@ -279,6 +288,20 @@ static void pending_free_all(struct list *l)
 		pending_free(CONTAINER_OF(it, struct pending, link));
 }
 
+/* Of those under way the first ones are on the disk. */
+static void lose_writes(struct machine *m)
+{
+	list_for_each(it, &m->pending) {
+		const struct pending *p = CONTAINER_OF(it, const struct pending, link);
+
+		if (p->kind != PENDING_STORE)
+			continue;
+		if (p->status != ST_OK || dice_below(&m->dice, 2))
+			return;
+		disk_done(m, p);
+	}
+}
+
 void machine_stop(struct machine *m)
 {
 	if (!m->ike)
@@ -287,6 +310,7 @@ void machine_stop(struct machine *m)
 	ike_free(m->ike);
 	m->ike = NULL;
 	m->leaving = 0;
+	lose_writes(m);
 	pending_free_all(&m->pending);
 	pending_free_all(&m->ready);
 	heap_disarm(&m->s->timers, &m->deadline);
@@ -307,6 +331,7 @@ void machine_done(struct machine *m)
 {
 	machine_stop(m);
 	machine_leave(m);
+	disk_free(m);
 	if (m->conf)
 		ike_conf_unref(&m->conf->conf);
 	map_done(&m->children);
@@ -346,6 +371,30 @@ static void out_job(struct machine *m, const struct ike_out *o)
 	m->load.jobs++;
 	if (m->jobs.hi)
 		delay(p, (dur_t){ dice_in(&m->dice, &m->jobs) });
+}
+
+/* As it is when it is asked for. */
+static void out_store(struct machine *m, const struct ike_out *o)
+{
+	struct pending *p = pending_new(m, PENDING_STORE, o->u.store.id);
+	mono_t at = m->s->now.mono;
+
+	disk_write(m, &o->u.store.op, p);
+	p->status = m->full ? ST_IO : ST_OK;
+	if (m->disk.hi)
+		at = mono_add(at, (dur_t){ dice_in(&m->dice, &m->disk) });
+	/* One after the other, as they came. */
+	if (mono_before(at, m->disk_idle))
+		at = m->disk_idle;
+	m->disk_idle = at;
+	delay(p, mono_since(at, m->s->now.mono));
+}
+
+static void answer_store(struct machine *m, const struct pending *p)
+{
+	if (p->status == ST_OK)
+		disk_done(m, p);
+	ike_stored(m->ike, machine_now(m), p->id, p->status);
 }
 
 static void cancel(struct list *l, uint64_t id)
@@ -413,8 +462,8 @@ static void carry_out(struct machine *m, const struct ike_out *o)
 		break;
 	case IKE_OUT_RESOLVE: out_resolve(m, o); break;
 	case IKE_OUT_EVENT: check_event(m, o->u.event); break;
-	case IKE_OUT_STORE:
-	case IKE_OUT_INNER:
+	case IKE_OUT_STORE: out_store(m, o); break;
+	case IKE_OUT_INNER: disk_got(m, o->u.inner); break;
 	case IKE_OUT_KEYS: check_failed(m->s, m, NULL, "an output that nobody asked for");
 	case IKE_OUT_TRACE:
 	case IKE_OUT_NONE: break;
@@ -458,6 +507,7 @@ static void answer(struct pending *p)
 	case PENDING_JOB: answer_job(m, p); break;
 	case PENDING_DONE: answer_done(m, p); break;
 	case PENDING_NAME: answer_name(m, p); break;
+	case PENDING_STORE: answer_store(m, p); break;
 	case PENDING_REPORT: ike_dp(m->ike, machine_now(m), &p->report); break;
 	}
 	pending_free(p);

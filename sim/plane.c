@@ -123,7 +123,7 @@ static void forward(struct machine *m, uint8_t *inner, size_t n)
 /* Whatever is said to one of the hubs, each of them answers. */
 static bool is_ours(const struct machine *m, const uint8_t *inner)
 {
-	return memcmp(inner + 16, m->inside.b, m->hub ? 2 : 3) == 0;
+	return memcmp(inner + 16, m->inside.b, m->hub ? 2 : m->endpoint ? 4 : 3) == 0;
 }
 
 void plane_input(struct machine *m, const struct endpoint *local, const struct endpoint *remote,

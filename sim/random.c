@@ -36,6 +36,8 @@ static const struct kind {
 	{ ACT_MOVE, WHOM_SITE, S(30), S(60), { 0, 0 } },
 	{ ACT_AHEAD, WHOM_ANY, S(120), S(200), { 1000000000, 8640000000000000 } },
 	{ ACT_BEHIND, WHOM_ANY, S(120), S(200), { 1000000000, 8640000000000000 } },
+	{ ACT_SLOW_DISK, WHOM_HUB, S(120), S(300), { 10000000, 60000000000 } },
+	{ ACT_FULL_DISK, WHOM_HUB, S(120), S(300), { 0, 0 } },
 	{ ACT_FORGET, WHOM_SITE, S(20), 0, { 0, 0 } },
 	{ ACT_MOVE, WHOM_SITES, S(300), S(30), { 0, 0 } },
 };
@@ -81,6 +83,8 @@ void random_scenario(uint64_t seed, struct scenario *sc)
 	}
 	if (!dice_below(&d, 4))
 		sc->certificates.ns = S(1200 + (int64_t)dice_below(&d, 7200));
+	sc->endpoints = some(&d, 1000000);
+	sc->disk.hi = whole_ms(some(&d, MS(500)));
 	sc->mobike = dice_below(&d, 4) != 0;
 	if (dice_below(&d, 2)) {
 		sc->rekey.ns = whole_ms(dice_in(&d, &rekey));

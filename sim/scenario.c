@@ -162,6 +162,8 @@ static const struct setting {
 	{ "nat-shared", S_DUR, U_SHARE, AT(nat_shared), 1000000, NULL },
 	{ "nat-timeout", S_RANGE, U_TIME, AT(nat_timeout), 0, NULL },
 	{ "queue", S_DUR, U_TIME, AT(queue), 0, NULL },
+	{ "endpoints", S_DUR, U_SHARE, AT(endpoints), 1000000, NULL },
+	{ "disk", S_RANGE, U_TIME, AT(disk), 0, NULL },
 	{ "jobs", S_RANGE, U_TIME, AT(jobs), 0, NULL },
 	{ "dpd", S_DUR, U_TIME, AT(dpd), 0, NULL },
 	{ "keepalive", S_DUR, U_TIME, AT(keepalive), 0, NULL },
@@ -197,6 +199,8 @@ static const struct act_word {
 	[ACT_FORGET] = { "forget", false, false, U_TIME },
 	[ACT_AHEAD] = { "ahead", true, true, U_TIME },
 	[ACT_BEHIND] = { "behind", true, true, U_TIME },
+	[ACT_SLOW_DISK] = { "slow-disk", true, true, U_TIME },
+	[ACT_FULL_DISK] = { "full-disk", true, false, U_TIME },
 	[ACT_CALM] = { "calm", false, false, U_TIME },
 };
 
@@ -363,9 +367,11 @@ enum status scenario_parse(const char *text, struct text *why, struct scenario *
 		}
 		p = *end ? end + 1 : end;
 	}
-	if (sc->sites && sc->hubs && sc->lasts.ns > 0 && (sc->hubs == 1 || sc->to_hub))
+	if (sc->sites && sc->hubs && sc->lasts.ns > 0 &&
+	    (sc->hubs == 1 || (sc->to_hub && !sc->endpoints)))
 		return ST_OK;
-	text_add(why, "it needs `sites` and `lasts`, and with several `hubs` `partner hub`");
+	text_add(why, "it needs `sites` and `lasts`, with several `hubs` also `partner hub`, and "
+		      "no `endpoints`");
 	return ST_INVAL;
 }
 

@@ -36,6 +36,8 @@ enum act {
 	ACT_FORGET, /* the NAT in front of it forgets its mappings */
 	ACT_AHEAD, /* the clock on its wall is so much ahead */
 	ACT_BEHIND,
+	ACT_SLOW_DISK, /* a write takes so long */
+	ACT_FULL_DISK, /* nothing can be written */
 	ACT_CALM, /* nothing new happens, all trouble is over; in the end everything must be well */
 	ACTS,
 };
@@ -80,6 +82,8 @@ struct scenario {
 	struct range nat_timeout;
 	dur_t queue; /* what waits longer is dropped */
 	/* machines */
+	int64_t endpoints; /* parts of a million of the sites: asked for an inner address */
+	struct range disk; /* time that a write takes */
 	struct range jobs; /* time that slow cryptography takes */
 	dur_t dpd, keepalive;
 	dur_t retransmit;

@@ -129,6 +129,7 @@ struct pending {
 		PENDING_DONE,
 		PENDING_NAME,
 		PENDING_REPORT,
+		PENDING_STORE,
 	} kind;
 	uint64_t id;
 	struct crypto_job *job;
@@ -136,6 +137,9 @@ struct pending {
 	struct dp_counters counters;
 	struct ip name;
 	struct dp_report report;
+	enum ike_store_kind store; /* with `name` */
+	const struct machine *owner;
+	wall_t ended;
 };
 
 /* A child that was installed in a machine's data plane, and that is not deleted yet. */
@@ -188,6 +192,12 @@ struct machine {
 	unsigned starts; /* since the beginning: another seed each time */
 	struct timer deadline, interval, silence, back, renewal;
 	struct list pending, ready;
+	struct list rows; /* of its disk */
+	unsigned full; /* nothing can be written */
+	struct range disk; /* time that a write takes */
+	unsigned slow_disk;
+	mono_t disk_idle; /* all writes so far are done then */
+	bool endpoint; /* its inner address is one that the hub gives */
 	struct map children, spis; /* of child_note */
 	unsigned down; /* troubles that keep it from running */
 	unsigned moving; /* troubles that keep it without an address */
@@ -351,6 +361,13 @@ void app_input(struct machine *m, struct bytes inner);
 struct machine *app_sender(const struct machine *at, struct bytes inner, struct machine **ret_to);
 /* Whether something of an application can be read in these bytes. */
 bool app_readable(struct bytes b);
+
+/* disk.c */
+void disk_write(struct machine *m, const struct ike_store_op *op, struct pending *p);
+void disk_done(struct machine *m, const struct pending *p);
+void disk_load(struct machine *m);
+void disk_free(struct machine *m);
+void disk_got(struct machine *m, const struct ike_inner *in);
 
 /* net.c */
 void line_init(struct line *l, const struct sim *s, unsigned index);

@@ -1,0 +1,110 @@
+/*
+ * A hub's disk: rows of leases, which survive crashes as soon as they are there.  It may be slow,
+ * and full.  What was under way when the machine crashed is there or not.
+ */
+#include "check.h"
+
+struct row {
+	struct list link;
+	const struct machine *owner;
+	struct ip v4;
+	wall_t ended;
+};
+
+void disk_write(struct machine *m, const struct ike_store_op *op, struct pending *p)
+{
+	p->store = op->kind;
+	p->owner = sim_by_name(m->s, op->lease.identity.data);
+	p->name = op->lease.v4;
+	p->ended = op->lease.ended;
+	if (!p->owner)
+		check_failed(m->s, m, NULL, "a lease for nobody");
+}
+
+static struct row *row_of(struct machine *m, const struct machine *owner)
+{
+	list_for_each(it, &m->rows) {
+		struct row *r = CONTAINER_OF(it, struct row, link);
+
+		if (r->owner == owner)
+			return r;
+	}
+	return NULL;
+}
+
+static void forget(struct row *r)
+{
+	if (!r)
+		return;
+	list_del(&r->link);
+	mem_libc.free(NULL, r);
+}
+
+/* Nobody's address goes to another while he has it. */
+static void put(struct machine *m, const struct pending *p)
+{
+	struct row *row;
+
+	forget(row_of(m, p->owner));
+	list_for_each_safe(it, &m->rows) {
+		struct row *r = CONTAINER_OF(it, struct row, link);
+
+		if (!ip_eq(&r->v4, &p->name))
+			continue;
+		if (!r->ended.s)
+			check_failed(m->s, m, r->owner, "its inner address is given to %s",
+				     p->owner->name);
+		forget(r);
+	}
+	row = sim_alloc(sizeof(*row));
+	row->owner = p->owner;
+	row->v4 = p->name;
+	row->ended = p->ended;
+	list_add_tail(&m->rows, &row->link);
+}
+
+void disk_done(struct machine *m, const struct pending *p)
+{
+	if (p->store == IKE_STORE_LEASE_PUT)
+		put(m, p);
+	else
+		forget(row_of(m, p->owner));
+}
+
+void disk_load(struct machine *m)
+{
+	list_for_each(it, &m->rows) {
+		const struct row *r = CONTAINER_OF(it, const struct row, link);
+		const struct ike_lease l = {
+			.peer = "corp",
+			.identity = { WIRE_ID_FQDN, bytes_str(r->owner->name) },
+			.v4 = r->v4,
+			.ended = r->ended,
+		};
+
+		if (ike_lease_load(m->ike, &l) != ST_OK)
+			check_failed(m->s, m, r->owner, "refuses a lease that it gave");
+	}
+}
+
+void disk_free(struct machine *m)
+{
+	list_for_each_safe(it, &m->rows)
+		forget(CONTAINER_OF(it, struct row, link));
+}
+
+/* What an endpoint has it keeps, and nobody else has. */
+void disk_got(struct machine *m, const struct ike_inner *in)
+{
+	if (!in->up)
+		return;
+	if (in->n_addresses != 1)
+		check_failed(m->s, m, NULL, "%zu inner addresses", in->n_addresses);
+	if (m->inside.family && !ip_eq(&m->inside, &in->addresses[0].ip))
+		check_failed(m->s, m, &m->s->machine[0],
+			     "it has another inner address than before");
+	m->inside = in->addresses[0].ip;
+	for (unsigned i = 0; i < m->s->n; i++)
+		if (&m->s->machine[i] != m && ip_eq(&m->s->machine[i].inside, &m->inside))
+			check_failed(m->s, m, &m->s->machine[i], "they have one inner address");
+}
