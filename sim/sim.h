@@ -13,6 +13,8 @@
  *	machine.c	an engine, and its outputs carried out as the daemon would
  *	plane.c		its data plane; a hub forwards as its kernel does
  *	apps.c		questions and answers between sites, in numbered packets
+ *	disk.c		what a hub stores, late or not at all
+ *	nat.c		boxes that translate addresses
  *	net.c		lines: delay, jitter, loss, copies, reordering, bandwidth, queues
  *	fault.c		what goes wrong, when and for how long
  *	check.c		what must hold, always and when all is calm
