@@ -173,13 +173,12 @@ static json_t *cmd_rekey(struct host *h, json_t *request, struct text *error)
 
 static json_t *cmd_down(struct host *h, json_t *request, struct text *error)
 {
-	if (json_object_get(request, "peer")) {
-		json_t *done =
-			command_peer(h, IKE_CMD_DOWN, request, "there is no such peer", error);
+	const char *peer = json_string_value(json_object_get(request, "peer"));
 
-		inner_review(h);
-		return done;
-	}
+	if (peer)
+		inner_down(h, peer);
+	if (json_object_get(request, "peer"))
+		return command_peer(h, IKE_CMD_DOWN, request, "there is no such peer", error);
 	host_shutdown(h, "command down");
 	return or_no_memory(json_object(), error);
 }

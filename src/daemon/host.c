@@ -103,7 +103,7 @@ static enum status start_network(struct host *h, struct conf_errors *errs, struc
 	if (st == ST_OK)
 		st = start_device(h, why);
 	if (st == ST_OK)
-		st = inner_start(h, why);
+		st = inner_start(h);
 	if (st == ST_OK)
 		st = ctl_server_new(&h->loop, h->conf->control.s, commands_handle, h, why, &h->ctl);
 	if (st == ST_OK)

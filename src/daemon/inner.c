@@ -8,6 +8,7 @@ struct gift {
 	struct list node;
 	ike_peer_id peer;
 	bool up; /* the SA that it came by is there, or its successor */
+	bool taken_down; /* by the operator: it goes when that is lost */
 	bool said; /* that an address of it cannot be had */
 	struct arena mem; /* of all that follows */
 	struct ike_inner in;
@@ -127,19 +128,21 @@ enum status inner_given(const struct host *h, const char *section, struct guard_
 
 /* ---- addresses on the device --------------------------------------------------------------- */
 
-/* One that is there already may be anybody's doing, and does as well. */
-static void add_address(struct host *h, struct gift *g, const struct ip *ip)
+/* False: it is there already, or cannot be had. */
+static bool add_address(struct host *h, struct gift *g, const struct ip *ip)
 {
 	char buf[WHY_MAX];
 	struct text why = TEXT_OF(buf);
 
-	if (plat_addr_add(h->nl, h->tun.ifindex, ip, GUARD_PROTOCOL, &why) == ST_OK ||
-	    plat_nl_errno(h->nl) == EEXIST)
-		return;
+	if (plat_addr_add(h->nl, h->tun.ifindex, ip, GUARD_PROTOCOL, &why) == ST_OK)
+		return true;
+	if (plat_nl_errno(h->nl) == EEXIST)
+		return false;
 	if (!g->said)
 		host_log(h, OBS_ERROR, g->in.peer_name, buf);
 	g->said = true;
 	h->counters[HOST_INNER_FAILED]++;
+	return false;
 }
 
 static void del_address(struct host *h, const struct ip *ip)
@@ -153,10 +156,14 @@ static void del_address(struct host *h, const struct ip *ip)
 	host_log(h, OBS_WARNING, NULL, buf);
 }
 
-static void add_addresses(struct host *h, struct gift *g)
+/* Whether any was missing. */
+static bool add_addresses(struct host *h, struct gift *g)
 {
+	bool any = false;
+
 	for (size_t i = 0; i < g->in.n_addresses; i++)
-		add_address(h, g, &g->in.addresses[i].ip);
+		any |= add_address(h, g, &g->in.addresses[i].ip);
+	return any;
 }
 
 /* `g` is in the list no more, and the routes have heard of that. */
@@ -238,7 +245,7 @@ static void follow_names(struct host *h)
 	resolved_set(h->resolved, &w);
 }
 
-static void start_names(struct host *h, bool revert)
+static void start_names(struct host *h)
 {
 	char buf[WHY_MAX];
 	struct text why = TEXT_OF(buf);
@@ -246,7 +253,7 @@ static void start_names(struct host *h, bool revert)
 	if (!h->resolved)
 		return;
 	resolved_on_change(h->resolved, on_names, h);
-	if (resolved_device(h->resolved, h->tun.ifindex, revert, &why) != ST_OK)
+	if (resolved_device(h->resolved, h->tun.ifindex, &why) != ST_OK)
 		host_log(h, OBS_WARNING, NULL, buf);
 }
 
@@ -259,7 +266,7 @@ static void replace(struct host *h, struct gift *before, struct gift *now)
 	bool same = before && now && same_addresses(before, now);
 
 	if (now) {
-		add_addresses(h, now);
+		(void)add_addresses(h, now);
 		list_add_tail(&h->inner->gifts, &now->node);
 	}
 	if (before)
@@ -283,15 +290,17 @@ static bool on_peer(void *ctx, const struct ike_peer_info *p)
 
 	if (strcmp(p->name, s->name) != 0)
 		return true;
-	s->wanted = strcmp(p->state, "down") != 0 && (p->conf->ask_v4 || p->conf->ask_v6);
+	s->wanted = p->conf->ask_v4 || p->conf->ask_v6;
 	return false;
 }
 
-/* Whether that network is to be connected again: nobody took it down. */
+/* Whether that section, if it is there, still asks for addresses, and is not taken down. */
 static bool is_wanted(const struct host *h, const struct gift *g)
 {
 	struct search s = { .name = g->in.peer_name };
 
+	if (g->taken_down)
+		return false;
 	ike_each_peer(h->ike, plat_now(), g->peer - 1, on_peer, &s);
 	return s.wanted;
 }
@@ -323,49 +332,29 @@ void inner_review(struct host *h)
 			replace(h, gift_of(n), NULL);
 }
 
-/* A device that went down loses its addresses of IPv6. */
-void inner_network(struct host *h)
+void inner_down(struct host *h, const char *section)
 {
-	if (!h->inner)
-		return;
 	list_for_each(n, &h->inner->gifts)
-		add_addresses(h, gift_of(n));
+		if (strcmp(gift_of(n)->in.peer_name, section) == 0)
+			gift_of(n)->taken_down = true;
+	inner_review(h);
+}
+
+/* A device that went down loses its addresses of IPv6. */
+bool inner_network(struct host *h)
+{
+	bool any = false;
+
+	if (!h->inner)
+		return false;
+	list_for_each(n, &h->inner->gifts)
+		any |= add_addresses(h, gift_of(n));
+	return any;
 }
 
 /* ---- coming and going ---------------------------------------------------------------------- */
 
-enum { STALE_MAX = 64 };
-
-struct stale {
-	int ifindex;
-	struct ip v[STALE_MAX];
-	size_t n;
-};
-
-static bool on_addr(void *ctx, const struct plat_addr *a)
-{
-	struct stale *s = ctx;
-
-	if (!a)
-		s->n = 0;
-	else if (a->ifindex == s->ifindex && a->protocol == GUARD_PROTOCOL && s->n < STALE_MAX)
-		s->v[s->n++] = a->ip;
-	return true;
-}
-
-/* A device that outlives its daemon has them. */
-static enum status clean(struct host *h, struct text *why)
-{
-	struct stale s = { .ifindex = h->tun.ifindex };
-	enum status st = plat_addr_each(h->nl, on_addr, &s, why);
-
-	for (size_t i = 0; st == ST_OK && i < s.n; i++)
-		del_address(h, &s.v[i]);
-	start_names(h, s.n > 0);
-	return st;
-}
-
-enum status inner_start(struct host *h, struct text *why)
+enum status inner_start(struct host *h)
 {
 	struct inner *in = calloc(1, sizeof(*in));
 
@@ -373,7 +362,8 @@ enum status inner_start(struct host *h, struct text *why)
 		return ST_NOMEM;
 	list_init(&in->gifts);
 	h->inner = in;
-	return clean(h, why);
+	start_names(h);
+	return ST_OK;
 }
 
 /* While the routes and the device are still there. */

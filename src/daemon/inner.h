@@ -19,17 +19,20 @@
 
 struct inner;
 
-/* Takes away what an earlier daemon left on the device. */
-MUST enum status inner_start(struct host *h, struct text *why);
+/* The device is there: a new one, so nothing of an earlier daemon can be on it. */
+MUST enum status inner_start(struct host *h);
 void inner_stop(struct host *h);
 void inner_free(struct host *h);
 
 /* IKE_OUT_INNER */
 void inner_out(struct host *h, const struct ike_inner *in);
-/* Somebody may have taken addresses away. */
-void inner_network(struct host *h);
-/* Another configuration is in force, or the operator took a peer down. */
+/* Somebody may have taken addresses away, and with them the routes that named them as their source.
+ * True: they are back. */
+bool inner_network(struct host *h);
+/* Another configuration is in force. */
 void inner_review(struct host *h);
+/* The operator takes that section's peer down. */
+void inner_down(struct host *h, const char *section);
 
 /* The addresses that the gateway of that section gave, as prefixes of one host each. */
 MUST enum status inner_given(const struct host *h, const char *section, struct guard_prefixes *ret);

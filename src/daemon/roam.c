@@ -163,8 +163,7 @@ static void tell_engine(struct host *h, bool routes)
 static void look(struct host *h, unsigned news)
 {
 	h->counters[HOST_NET_LOOKS]++;
-	inner_network(h);
-	guarding_network(h, news & PLAT_WATCH_LINK);
+	guarding_network(h, inner_network(h) || (news & PLAT_WATCH_LINK));
 	if (h->stopping) /* without a device */
 		return;
 	follow_mtu(h);

@@ -59,7 +59,7 @@ static bool apply(struct agent *a, bool anyway)
 	else if (a->wish.n_dns)
 		bus_apply(a->bus, a->ifindex, &a->wish, &now);
 	else
-		bus_revert(a->bus, a->ifindex, false);
+		bus_revert(a->bus, a->ifindex);
 	news = now.state != a->told.state || strcmp(now.text, a->told.text) != 0;
 	a->told = now;
 	return !(anyway || news) || reply(a);
@@ -83,8 +83,6 @@ static bool take_request(struct agent *a)
 	if (a->ifindex) /* once and for all */
 		return false;
 	a->ifindex = q.ifindex;
-	if (q.revert)
-		bus_revert(a->bus, a->ifindex, true);
 	return true;
 }
 
@@ -121,7 +119,7 @@ int resolved_agent(enum status st, struct text *why)
 	while (st == ST_OK && turn(&a))
 		;
 	if (st == ST_OK && a.ifindex)
-		bus_revert(a.bus, a.ifindex, false);
+		bus_revert(a.bus, a.ifindex);
 	bus_free(a.bus);
 	return st == ST_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -346,10 +346,10 @@ void bus_apply(struct bus *b, int ifindex, const struct resolved_request *wish,
 		revert(b, ifindex);
 }
 
-void bus_revert(struct bus *b, int ifindex, bool anyway)
+void bus_revert(struct bus *b, int ifindex)
 {
 	struct resolved_reply ignored;
 
-	if ((b->dirty || anyway) && reach(b, &ignored))
+	if (b->dirty && reach(b, &ignored))
 		revert(b, ifindex);
 }

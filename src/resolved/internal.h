@@ -8,8 +8,8 @@
  *
  * One message is one datagram of a SOCK_SEQPACKET.  Both ends take the other's for hostile.
  *
- *	DEVICE   type, ifindex (4), revert (1)
- *	SET      type, number of servers (1), each: family (1), address (4, 16);
+ *	DEVICE   type, ifindex (4)
+ *	WISH     type, number of servers (1), each: family (1), address (4, 16);
  *	         number of domains (1), each: length (1), text
  *	reply    state (1), text
  */
@@ -32,7 +32,6 @@ enum resolved_type {
 struct resolved_request {
 	enum resolved_type type;
 	int ifindex; /* DEVICE */
-	bool revert;
 	struct ip dns[RESOLVED_DNS_MAX]; /* WISH */
 	size_t n_dns;
 	char domains[RESOLVED_DOMAINS_MAX][RESOLVED_NAME_MAX + 1];
@@ -64,8 +63,8 @@ void bus_free(struct bus *b); /* takes NULL */
 /* Makes it so, connecting first if need be; `ret` is what became of it. */
 void bus_apply(struct bus *b, int ifindex, const struct resolved_request *wish,
 	       struct resolved_reply *ret);
-/* `anyway`: also if it is not our own doing. */
-void bus_revert(struct bus *b, int ifindex, bool anyway);
+/* What bus_apply() did. */
+void bus_revert(struct bus *b, int ifindex);
 
 /* For poll(): -1 while there is no connection; `*ret_ms` until bus_pump() is due anyway, -1: never.
  */

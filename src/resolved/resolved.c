@@ -74,11 +74,9 @@ static bool send_request(struct resolved *r, const struct resolved_request *q)
 	return send(r->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)n;
 }
 
-enum status resolved_device(struct resolved *r, int ifindex, bool revert, struct text *why)
+enum status resolved_device(struct resolved *r, int ifindex, struct text *why)
 {
-	const struct resolved_request q = { .type = RESOLVED_DEVICE,
-					    .ifindex = ifindex,
-					    .revert = revert };
+	const struct resolved_request q = { .type = RESOLVED_DEVICE, .ifindex = ifindex };
 
 	if (send_request(r, &q))
 		return ST_OK;

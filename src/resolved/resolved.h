@@ -10,17 +10,17 @@
  * daemon is still root itself, and does nothing but set and revert that device's name servers.
  * libsystemd is loaded there and nowhere else.
  *
- *	daemon                              agent (root, no capabilities, seccomp)
- *	resolved_device()  -- DEVICE -->    the device from now on; reverts what an earlier daemon
- *left resolved_set()     -- SET, servers, domains --> SetLinkDNS, SetLinkDomains,
- *SetLinkDefaultRoute, or RevertLink resolved_pump()    <-- what became of it, also later:
- *systemd-resolved came or went
+ *	daemon                             agent (root, no capabilities, seccomp)
+ *	resolved_device()  -- DEVICE -->   the device from now on
+ *	resolved_set()     -- WISH -->     SetLinkDNS, SetLinkDomains... or RevertLink
+ *	resolved_pump()    <-- reply --    what became of it; also later, when
+ *	                                   systemd-resolved came or went
  *
- * When the daemon ends, however it does, the agent reverts and ends.  When the agent ends the
- * daemon goes on without it.
+ * When the daemon ends, however it does, the agent reverts and ends; what it could not revert goes
+ * with the device.  When the agent ends the daemon goes on without it.
  *
- * The first SET opens the bus: who has no name servers to tell never connects.  An agent that found
- * nobody to tell looks again every few seconds, and is told when systemd-resolved starts.
+ * The first wish opens the bus: who has no name servers to tell never connects.  An agent that
+ *found nobody to tell looks again every few seconds, and is told when systemd-resolved starts.
  */
 #pragma once
 
@@ -57,8 +57,8 @@ MUST enum status resolved_fork(struct text *why, struct resolved **ret_resolved)
 /* The agent reverts and ends.  Takes NULL. */
 void resolved_free(struct resolved *r);
 
-/* The device, once and for all; `revert`: an earlier daemon may have left something on it. */
-MUST enum status resolved_device(struct resolved *r, int ifindex, bool revert, struct text *why);
+/* The device, once and for all. */
+MUST enum status resolved_device(struct resolved *r, int ifindex, struct text *why);
 
 /* Copies; what does not fit the bounds above is left out.  Of several that could not be sent yet
  * only the last is. */

@@ -5,11 +5,9 @@
 static void take_device(struct cur *c, struct resolved_request *r)
 {
 	uint32_t ifindex = cur_u32(c);
-	uint8_t revert = cur_u8(c);
 
 	r->ifindex = (int)ifindex;
-	r->revert = revert;
-	if (ifindex == 0 || ifindex > INT32_MAX || revert > 1)
+	if (ifindex == 0 || ifindex > INT32_MAX)
 		c->err = true;
 }
 
@@ -117,7 +115,6 @@ size_t resolved_make_request(const struct resolved_request *r,
 	wr_u8(&w, (uint8_t)r->type);
 	if (r->type == RESOLVED_DEVICE) {
 		wr_u32(&w, (uint32_t)r->ifindex);
-		wr_u8(&w, r->revert);
 	} else {
 		put_wish(&w, r);
 	}

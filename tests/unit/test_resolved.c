@@ -27,7 +27,6 @@ static void same_request(const struct resolved_request *a, const struct resolved
 {
 	assert_int_equal(a->type, b->type);
 	assert_int_equal(a->ifindex, b->ifindex);
-	assert_int_equal(a->revert, b->revert);
 	assert_int_equal(a->n_dns, b->n_dns);
 	for (size_t i = 0; i < a->n_dns; i++)
 		assert_true(ip_eq(&a->dns[i], &b->dns[i]));
@@ -38,7 +37,7 @@ static void same_request(const struct resolved_request *a, const struct resolved
 
 static void requests(void **state)
 {
-	static const uint8_t device[] = { 1, 0, 0, 1, 2, 1 };
+	static const uint8_t device[] = { 1, 0, 0, 1, 2 };
 	static const uint8_t wish[] = { 2, 1, 4, 10, 1, 0, 53, 1, 4, 'c', '.', 'x', '1' };
 	struct resolved_request full = { .type = RESOLVED_WISH }, r, again;
 	uint8_t buf[RESOLVED_MESSAGE_MAX];
@@ -47,7 +46,6 @@ static void requests(void **state)
 	(void)state;
 	assert_int_equal(resolved_parse_request(BYTES_OF(device), &r), ST_OK);
 	assert_int_equal(r.ifindex, 258);
-	assert_true(r.revert);
 	n = resolved_make_request(&r, buf);
 	assert_int_equal(n, sizeof(device));
 	assert_memory_equal(buf, device, n);
@@ -81,10 +79,9 @@ static void bad_requests(void **state)
 	} rows[] = {
 		{ "\x00", 1 },
 		{ "\x03\x00\x00", 3 },
-		{ "\x01\x00\x00\x00\x00\x00", 6 }, /* no device */
-		{ "\x01\xff\xff\xff\xff\x00", 6 },
-		{ "\x01\x00\x00\x00\x05\x02", 6 },
-		{ "\x01\x00\x00\x00\x05\x01\x00", 7 }, /* something behind it */
+		{ "\x01\x00\x00\x00\x00", 5 }, /* no device */
+		{ "\x01\xff\xff\xff\xff", 5 },
+		{ "\x01\x00\x00\x00\x05\x00", 6 }, /* something behind it */
 		{ "\x02\x00\x00\x00", 4 },
 		{ "\x02\x01\x05\x0a\x01\x00\x35\x00", 8 }, /* no such family */
 		{ "\x02\x01\x04\x0a\x01\x00\x00", 7 },
@@ -194,7 +191,7 @@ static void no_bus(void **state)
 	(void)state;
 	assert_int_equal(setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus", 1), 0);
 	r = start();
-	assert_int_equal(resolved_device(r, 1, false, &why), ST_OK);
+	assert_int_equal(resolved_device(r, 1, &why), ST_OK);
 	assert_int_equal(resolved_state(r), RESOLVED_IDLE);
 	resolved_set(r, &some);
 	assert_int_equal(wait_told(r, 1), ST_OK);
@@ -218,8 +215,8 @@ static void second_device(void **state)
 	struct text why = TEXT_OF(buf);
 
 	(void)state;
-	assert_int_equal(resolved_device(r, 1, false, &why), ST_OK);
-	assert_int_equal(resolved_device(r, 2, false, &why), ST_OK);
+	assert_int_equal(resolved_device(r, 1, &why), ST_OK);
+	assert_int_equal(resolved_device(r, 2, &why), ST_OK);
 	assert_int_equal(wait_told(r, 1), ST_IO);
 	assert_int_equal(resolved_state(r), RESOLVED_ABSENT);
 	resolved_set(r, &(struct resolved_wish){ 0 });
