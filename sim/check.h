@@ -14,9 +14,10 @@
  *
  * In each calm, when scenario_bound() and what SAs need to go quietly has passed:
  *	8  each site has one IKE SA with one hub, which has that one with it, and no other; one
- *child in it, installed at both ends; nothing is half-open; 8  machines hold as much memory as in
- *the first calm, give or take tables that grew; and in the end all say farewell, no SA is left
- *anywhere, and all memory is given back.
+ *	   child in it, installed at both ends; nothing is half-open;
+ *	9  machines hold as much memory as in the first calm, give or take tables that grew;
+ *
+ * and in the end all say farewell, no SA is left anywhere, and all memory is given back.
  */
 #pragma once
 

@@ -8,8 +8,7 @@
  *	lasts   24h
  *	delay   5ms..60ms               # each way; each line draws its own
  *	loss    0.1%
- *	traffic 20s..40s                # each site asks its partner, through the hub, and is
- *answered
+ *	traffic 20s..40s                # each site asks its partner and is answered
  *
  *	every 5m  cut    site  for 5s..3m
  *	every 8h  crash  hub   for 5s..60s

@@ -3,10 +3,10 @@
  *
  * A `machine` is a hub or a site: the real engine (ike.h) with the fake provider, the data plane
  * of tests (dp/fake, real ESP), a disk, applications, and a line to the internet.  Time is a heap
- *of timers; nothing else moves.  All randomness comes from the seed, drawn from dice of their own
- *for each line, machine and fault, so that taking a fault out of a scenario leaves the others as
- * they were.  No pointer, no reading of a clock and no floating point decides anything: equal
- * scenario and seed, equal run, and `hash` has every output of every engine.
+ * of timers; nothing else moves.  All randomness comes from the seed, drawn from dice of their
+ * own for each line, machine and fault, so that taking a fault out of a scenario leaves the
+ * others as they were.  No pointer, no reading of a clock and no floating point decides
+ * anything: equal scenario and seed, equal run, and `hash` has every output of every engine.
  *
  *	scenario.c	what happens, as text
  *	world.c		begin, loop and end of a run
