@@ -312,6 +312,20 @@ static enum status child_request(struct ike *ike, struct ike_sa *sa, struct rx *
 	return st;
 }
 
+static bool has_room(struct ike *ike, struct ike_sa *sa, bool replaces)
+{
+	if (sa->sent_away && !sa->n_children)
+		create_refuse(ike, sa, WIRE_N_NO_ADDITIONAL_SAS, IKE_R_REDIRECT,
+			      "it was sent on to another gateway, and is not served here");
+	else if (sa->n_children >=
+		 (replaces ? IKE_MAX_CHILDREN + IKE_MAX_REPLACED : IKE_MAX_CHILDREN))
+		create_refuse(ike, sa, WIRE_N_NO_ADDITIONAL_SAS, IKE_R_OVERLOAD,
+			      "it has as many children as one IKE SA may have");
+	else
+		return true;
+	return false;
+}
+
 enum status create_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 {
 	const uint64_t ts = WIRE_BIT(WIRE_P_TSI) | WIRE_BIT(WIRE_P_TSR);
@@ -330,10 +344,7 @@ enum status create_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	}
 	if (n && !replaceable(ike, sa, n, &old))
 		return ST_OK;
-	if (sa->n_children >= (n ? IKE_MAX_CHILDREN + IKE_MAX_REPLACED : IKE_MAX_CHILDREN)) {
-		create_refuse(ike, sa, WIRE_N_NO_ADDITIONAL_SAS, IKE_R_OVERLOAD,
-			      "it has as many children as one IKE SA may have");
+	if (!has_room(ike, sa, n != NULL))
 		return ST_OK;
-	}
 	return child_request(ike, sa, rx, old);
 }

@@ -239,6 +239,12 @@ static enum status know_addresses(struct ike *ike, struct peer *p, const struct 
 	return ST_OK;
 }
 
+/* What the configuration names is the operator's affair; nobody else has us call ourselves. */
+static bool may_be_called(const struct section *s, const struct ike_address *a)
+{
+	return !s->at_gateway || (ip_is_host(&a->remote) && !ip_eq(&a->remote, &a->local));
+}
+
 /* As many as we take, with the one that does not answer behind the others. */
 static size_t in_order(const struct section *s, const struct ike_address *addrs, size_t n,
 		       struct ike_address ret[IKE_MAX_ADDRESSES])
@@ -247,13 +253,12 @@ static size_t in_order(const struct section *s, const struct ike_address *addrs,
 
 	if (n > IKE_MAX_ADDRESSES)
 		n = IKE_MAX_ADDRESSES;
-	for (size_t i = 0; i < n; i++)
-		if (!ip_eq(&addrs[i].remote, &s->avoid))
-			ret[k++] = addrs[i];
-	for (size_t i = 0; i < n; i++)
-		if (ip_eq(&addrs[i].remote, &s->avoid))
-			ret[k++] = addrs[i];
-	return n;
+	for (int avoided = 0; avoided < 2; avoided++)
+		for (size_t i = 0; i < n; i++)
+			if (ip_eq(&addrs[i].remote, &s->avoid) == avoided &&
+			    may_be_called(s, &addrs[i]))
+				ret[k++] = addrs[i];
+	return k;
 }
 
 /* ---- connecting --------------------------------------------------------------------------- */

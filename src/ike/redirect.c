@@ -46,8 +46,10 @@ void redirect_forget(struct peer *p)
 {
 	struct steered *st = p->section ? p->section->steered : NULL;
 
-	if (st)
-		st->gateway[0] = '\0';
+	if (!st)
+		return;
+	st->gateway[0] = '\0';
+	st->renewing = false;
 }
 
 void redirect_free(struct ike *ike, struct section *s)
@@ -128,8 +130,18 @@ static void hold_down(struct ike *ike, struct steered *st)
 {
 	st->gateway[0] = '\0';
 	st->n = 0;
-	st->renewing = false;
 	st->held = mono_add(ike->now.mono, dur_s(IKE_REDIRECT_HOLD_S));
+}
+
+/* With the SA that was to be replaced for no other reason, and works. */
+static bool stays(struct peer *p, struct steered *st)
+{
+	bool stay = st->renewing && peer_has_child(p);
+
+	if (stay)
+		p->section->renew = false;
+	st->renewing = false;
+	return stay;
 }
 
 static struct steered *steered_get(struct ike *ike, struct section *s)
@@ -166,6 +178,7 @@ static bool loops(struct ike *ike, const struct sent_on *r, struct steered *st)
 		 IKE_MAX_REDIRECTS, IKE_REDIRECT_PERIOD_S, IKE_REDIRECT_HOLD_S);
 	count(ike, C_REDIRECT_LOOP);
 	hold_down(ike, st);
+	(void)stays(r->sa->peer, st);
 	refused(ike, r, why);
 	return true;
 }
@@ -180,7 +193,8 @@ static void follow(struct ike *ike, const struct sent_on *r, struct steered *st)
 	st->at[st->n++] = ike->now.mono;
 	st->from = r->sa->path.remote.ip;
 	memcpy(st->gateway, r->gateway, sizeof(st->gateway));
-	st->renewing = r->sa->state == SA_UP && !s->renew;
+	if (r->sa->state == SA_UP && !s->renew)
+		st->renewing = true;
 	count(ike, C_REDIRECTED);
 	event_emit(ike, IKE_EV_REDIRECTED, (struct event_about){ .sa = r->sa },
 		   "sent on from %s to %s, in %s", ip_text(&st->from, from), st->gateway, r->where);
@@ -189,7 +203,8 @@ static void follow(struct ike *ike, const struct sent_on *r, struct steered *st)
 enum verdict {
 	STAY,
 	GO, /* peer_steer() leads there */
-	AFRESH, /* sent on too often: peer_steer() leads to the first address */
+	AFRESH, /* sent on too often: peer_steer() ends the attempt, and leads to the first
+		   address if there is no SA that does */
 };
 
 static enum verdict judge(struct ike *ike, const struct sent_on *r)
@@ -296,9 +311,11 @@ void redirect_in_session(struct ike *ike, struct ike_sa *sa, const struct wire_p
 		count(ike, C_REDIRECT_HELD);
 		return;
 	}
-	if (judge(ike, &r) != GO)
-		return;
-	sa->peer->section->renew = true;
+	switch (judge(ike, &r)) {
+	case STAY: return;
+	case GO: sa->peer->section->renew = true; break;
+	case AFRESH: break;
+	}
 	peer_steer(ike, sa->peer);
 }
 
@@ -308,24 +325,21 @@ bool redirect_failed(struct ike *ike, struct peer *p)
 {
 	struct steered *st = p->section->steered;
 	char gateway[IKE_GATEWAY_TEXT];
-	bool only;
+	bool stay;
 
 	if (!p->section->at_gateway || !st)
 		return false;
 	p->section->at_gateway = false;
 	memcpy(gateway, st->gateway, sizeof(gateway));
-	only = st->renewing && peer_has_child(p);
+	stay = stays(p, st);
 	hold_down(ike, st);
 	count(ike, C_REDIRECT_FAILED);
 	event_emit(ike, IKE_EV_REFUSED, (struct event_about){ .peer = p, .reason = IKE_R_REDIRECT },
 		   "%s, where we were sent, is of no use: %s; for %d s we are sent nowhere",
 		   gateway,
-		   only ? "the tunnel that there is stays" : "back to the configured addresses",
+		   stay ? "the tunnel that there is stays" : "back to the configured addresses",
 		   IKE_REDIRECT_HOLD_S);
-	/* What was to be replaced works. */
-	if (only)
-		p->section->renew = false;
-	return only;
+	return stay;
 }
 
 void redirect_served(struct peer *p, const struct ike_sa *sa)

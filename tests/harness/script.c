@@ -551,6 +551,12 @@ static void put_init(struct script *s)
 	if (s->fragmentation)
 		wire_put_notify(&s->out, 0, bytes_of(NULL, 0), WIRE_N_IKEV2_FRAGMENTATION_SUPPORTED,
 				bytes_of(NULL, 0));
+	if (s->redirects)
+		wire_put_notify(&s->out, 0, bytes_of(NULL, 0), WIRE_N_REDIRECT_SUPPORTED,
+				bytes_of(NULL, 0));
+	if (s->redirected_from.p)
+		wire_put_notify(&s->out, 0, bytes_of(NULL, 0), WIRE_N_REDIRECTED_FROM,
+				s->redirected_from);
 	if (!s->nat_detection)
 		return;
 	put_nat_hash(s, WIRE_N_NAT_DETECTION_SOURCE_IP, &s->self);
