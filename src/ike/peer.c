@@ -564,6 +564,10 @@ void peer_answers(struct ike *ike, const struct ike_sa *sa)
 
 	if (!s || !s->beside)
 		return;
+	if (s->renew) {
+		s->beside = false; /* wanted for another reason as well */
+		return;
+	}
 	not_again(ike, s, dur_s(IKE_CALM_FALSE_S));
 	if (!sa->n_children)
 		return; /* still wanted */

@@ -316,6 +316,34 @@ static void idle_and_not_wanted(void **state)
 	assert_int_equal(node_events(p->a, IKE_EV_CONNECTING), 1);
 }
 
+/* What a reload, or its age, says that it is to be replaced for is no less so because it answers
+ * again. */
+static void to_be_renewed_all_the_same(void **state)
+{
+	struct pair *p = *state;
+	struct test_conf *c;
+	struct node_sa before;
+
+	up(p);
+	before = node_sa(p->a);
+	lossy = true;
+	while (!node_event(p->a, IKE_EV_SUSPECT))
+		ab_traffic(p, EVERY_MS);
+	ab_traffic(p, 300);
+	c = test_conf_copy(p->ca);
+	c->peer[0].own_digest[0] ^= 1;
+	node_reconfigure(p->a, c);
+	ab_traffic(p, 100);
+	lossy = false;
+	while (!node_event(p->a, IKE_EV_ALIVE))
+		ab_traffic(p, TRIP_MS);
+	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 1);
+	ab_traffic(p, 20000);
+	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 2);
+	assert_true(pair_is_up(p));
+	assert_true(node_sa(p->a).info.spi_i != before.info.spi_i);
+}
+
 /* ---- another place -------------------------------------------------------------------------- */
 
 /* b at a second address, which a's section names second. */
@@ -538,6 +566,7 @@ int main(void)
 		live_test(idle),
 		live_test(another_request_tells),
 		live_test(idle_and_not_wanted),
+		live_test(to_be_renewed_all_the_same),
 		live_test(next_address_first),
 		live_test(both_gone),
 		live_test(no_ping_pong),
