@@ -13,14 +13,14 @@ struct timer {
 	struct timer *next; /* sibling */
 	struct timer *prev; /* sibling before, or parent of a first child */
 	mono_t due;
-	uint64_t seq;
+	uint64_t seq : 48; /* a million a second for eight years */
 	bool armed;
 	uint8_t kind; /* the owner's, to tell its timers apart; untouched here */
 };
 
 struct heap {
 	struct timer *root;
-	uint64_t seq;
+	uint64_t seq : 48;
 };
 
 /* Arms `t`, or moves it when it is armed already. */
