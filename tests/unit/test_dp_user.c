@@ -594,6 +594,19 @@ static void icmp_is_questioned(void **state)
 	not_asked(d);
 }
 
+/* S2: nor does it make us forget what probes found. */
+static void icmp_says_the_same(void **state)
+{
+	struct dut *d = *state;
+
+	found(d, 1400);
+	narrow(d, 1400);
+	not_asked(d);
+	queue_of(d)->now_ns = user_clock_ns() + dur_s(2 * DP_PMTU_EXPIRY_S).ns;
+	turn_out(d, with_df(udp4(buf, 1390, 1, 2, 1)));
+	assert_true(counted(d, "tx.too_big") == 1);
+}
+
 static void segment(struct dut *d, uint32_t seq, size_t payload)
 {
 	turn_out(d, bytes_of(buf, tcp4(buf, 1, 2, seq, 0x10, 0, payload)));
@@ -1560,6 +1573,7 @@ int main(void)
 		STEP(syn_asks_for_probes),
 		STEP(found_mtu_is_questioned),
 		STEP(icmp_is_questioned),
+		STEP(icmp_says_the_same),
 		STEP(stalls_are_noticed),
 		STEP(another_way_is_unknown),
 		STEP(the_stack_says_too_big),

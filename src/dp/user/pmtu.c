@@ -129,13 +129,15 @@ static uint32_t believable(const struct ip *ip, uint32_t mtu, bool ours)
 static bool lower(struct queue *q, struct pmtu *p, uint32_t mtu)
 {
 	uint32_t now = current(p, q->now_ns);
+	int64_t until = q->now_ns + dur_s(DP_PMTU_EXPIRY_S).ns;
 
-	if (mtu > now)
+	/* What probes found holds longer, and no less because somebody says the same. */
+	if (mtu > now ||
+	    (mtu == now && atomic_load_explicit(&p->until_ns, memory_order_relaxed) > until))
 		return false;
 	atomic_store_explicit(&p->mtu, mtu, memory_order_relaxed);
 	/* Who sees how long it counts sees what. */
-	atomic_store_explicit(&p->until_ns, q->now_ns + dur_s(DP_PMTU_EXPIRY_S).ns,
-			      memory_order_release);
+	atomic_store_explicit(&p->until_ns, until, memory_order_release);
 	if (mtu == now)
 		return false;
 	atomic_store_explicit(&p->doubt, true, memory_order_relaxed);
