@@ -35,6 +35,7 @@ static void configure_network(struct ike_peer_conf *p, const struct scenario *sc
 	p->keepalive = sc->keepalive;
 	p->mobike = sc->mobike;
 	p->nats_allowed = true;
+	p->qcd = true;
 	p->return_routability = (enum ike_routability)sc->routability;
 	p->life.child_soft = sc->rekey;
 	p->life.child_hard.ns = sc->rekey.ns / 10 * 11;
