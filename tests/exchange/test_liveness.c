@@ -183,6 +183,37 @@ static void bursts_of_every_length(void **state)
 	}
 }
 
+/* When both ends talk, both look, and both call, one SA is left in the end. */
+static void bursts_at_both_ends(void **state)
+{
+	(void)state;
+	for (int64_t ms = 500; ms < 6000; ms += 170) {
+		struct pair p;
+
+		lossy = false;
+		pair_init(&p, (uint64_t)ms);
+		p.pb->start = IKE_START_UP;
+		p.pa->dpd_delay = p.pb->dpd_delay = dur_s(10);
+		up(&p);
+		p.b->looks = true;
+		for (int i = 0; i < 3; i++) {
+			lossy = true;
+			ab_traffic(&p, ms);
+			for (int t = 0; t < 20; t++) {
+				node_packet(p.b, "10.2.0.1", "10.1.0.1");
+				ab_traffic(&p, EVERY_MS);
+			}
+			lossy = false;
+			ab_traffic(&p, 300 + 700 * i);
+		}
+		/* What the other end gave up in a burst is asked about at leisure. */
+		ab_traffic(&p, 30000);
+		world_live(p.w, dur_s(60));
+		assert_true(pair_is_up(&p));
+		pair_done(&p);
+	}
+}
+
 /* The hub of the pair restarts at once: traffic is back in little more than a second. */
 static void restart(void **state)
 {
@@ -560,6 +591,7 @@ int main(void)
 		live_test(one_probe_lost),
 		live_test(burst_of_loss),
 		cmocka_unit_test(bursts_of_every_length),
+		cmocka_unit_test(bursts_at_both_ends),
 		live_test(restart),
 		live_test(slow_answers),
 		live_test(one_way),
