@@ -230,7 +230,7 @@ void check_steer(const struct conf_steer *s, struct conf_errors *errs)
 		const struct conf_text *t = &s->redirect_to.v[i];
 		struct ip ip;
 
-		if (ip_parse(t->s, &ip) == ST_OK && ip_is_any(&ip))
+		if (ip_parse(t->s, &ip) == ST_OK && !ip_is_host(&ip))
 			conf_error_add(errs, t->at, "redirect_to \"%s\" is nobody's", t->s);
 	}
 	if (s->redirect_above.v && s->redirect_to.n == 0)

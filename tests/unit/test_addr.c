@@ -64,6 +64,105 @@ static void ip_without_family(void **state)
 	assert_int_equal(ip_next(&none).family, 0);
 }
 
+/* Somebody's, whom one could send a datagram. */
+static void ip_host(void **state)
+{
+	static const struct {
+		const char *a;
+		bool want;
+	} row[] = {
+		{ "0.0.0.0", false },
+		{ "0.255.255.255", false },
+		{ "1.0.0.0", true },
+		{ "126.255.255.255", true },
+		{ "127.0.0.0", false },
+		{ "127.255.255.255", false },
+		{ "128.0.0.1", true },
+		{ "169.254.0.1", true },
+		{ "223.255.255.255", true },
+		{ "224.0.0.0", false },
+		{ "239.255.255.255", false },
+		{ "255.255.255.254", true },
+		{ "255.255.255.255", false },
+		{ "::", false },
+		{ "::1", false },
+		{ "::2", true },
+		{ "fe80::1", true },
+		{ "feff:ffff::", true },
+		{ "ff00::", false },
+		{ "ffff::1", false },
+		{ "::ffff:0.0.0.0", false },
+		{ "::ffff:192.0.2.1", false },
+		{ "::fffe:192.0.2.1", true },
+		{ "", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct ip a = ip_must(row[i].a);
+
+		assert_int_equal(ip_is_host(&a), row[i].want);
+	}
+}
+
+#define LABEL_60 "abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghij"
+#define NAME_244 LABEL_60 "." LABEL_60 "." LABEL_60 "." LABEL_60 "."
+
+static void host_names(void **state)
+{
+	static const struct {
+		const char *name;
+		bool want;
+	} row[] = {
+		{ "a", true },
+		{ "a.", true },
+		{ "hub.example.net", true },
+		{ "HUB.Example.NET.", true },
+		{ "_x-y_.z", true },
+		{ "1.2.3.d", true },
+		{ "4hub", true },
+		{ LABEL_60 "123", true },
+		{ NAME_244 "123456789", false },
+		{ NAME_244 "12345678a", true }, /* 253 */
+		{ NAME_244 "12345678a.", true },
+		{ NAME_244 "123456789a", false },
+		{ "", false },
+		{ ".", false },
+		{ "..", false },
+		{ "a..", false },
+		{ ".a", false },
+		{ "a..b", false },
+		{ "-a", false },
+		{ "a-", false },
+		{ "a.-b.c", false },
+		{ "a b", false },
+		{ "a/b", false },
+		{ "a:b", false },
+		{ "a@b", false },
+		{ "a[b", false },
+		{ "a{b", false },
+		{ "a\nb", false },
+		{ "\x7f", false },
+		{ "h\xc3\xbc"
+		  "b",
+		  false },
+		{ "1.2.3.4", false },
+		{ "1.2.3", false },
+		{ "a.5", false },
+		{ LABEL_60 "1234", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		if (host_name_ok(bytes_str(row[i].name)) != row[i].want)
+			print_error("%s\n", row[i].name);
+		assert_int_equal(host_name_ok(bytes_str(row[i].name)), row[i].want);
+	}
+	assert_false(host_name_ok(bytes_of("a\0b", 3)));
+	assert_false(host_name_ok(bytes_of("a\0", 2)));
+	assert_false(host_name_ok(bytes_of(NULL, 0)));
+}
+
 static void ip_link_local(void **state)
 {
 	static const struct {
@@ -250,6 +349,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ip_parse_and_format),
 		cmocka_unit_test(ip_without_family),
+		cmocka_unit_test(ip_host),
+		cmocka_unit_test(host_names),
 		cmocka_unit_test(ip_link_local),
 		cmocka_unit_test(ip_neighbours),
 		cmocka_unit_test(ip_order),
