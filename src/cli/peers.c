@@ -19,18 +19,22 @@ enum column {
 
 /* ---- the table --------------------------------------------------------------------------- */
 
-/* The SA that carries traffic: the first that is established. */
+/* The SA that carries traffic: the first that is established, and answers if one does. */
 static const json_t *main_sa(const json_t *peer)
 {
 	json_t *sas = json_object_get(peer, "ike_sas"), *sa;
+	const json_t *found = NULL;
 	size_t i;
 
 	json_array_foreach(sas, i, sa)
 	{
-		if (strcmp(cli_str(sa, "state"), "established") == 0)
+		if (strcmp(cli_str(sa, "state"), "established") != 0)
+			continue;
+		if (!cli_bool(sa, "suspect"))
 			return sa;
+		found = found ? found : sa;
 	}
-	return json_array_get(sas, 0);
+	return found ? found : json_array_get(sas, 0);
 }
 
 static json_int_t sum(const json_t *peer, const char *key)
@@ -58,7 +62,11 @@ static bool is_hub(const json_t *peer)
 
 static const char *state_of(const json_t *peer)
 {
-	return is_hub(peer) ? "hub" : cli_str(peer, "state");
+	const char *state = cli_str(peer, "state");
+
+	if (is_hub(peer))
+		return "hub";
+	return strcmp(state, "up") == 0 && cli_bool(main_sa(peer), "suspect") ? "suspect" : state;
 }
 
 static void peer_row(const json_t *peer, struct cli_row *ret)
@@ -155,7 +163,7 @@ static void print_sa(const json_t *sa)
 	cli_add(&t, cli_str(sa, "spi_r"));
 	text_add(&t, cli_bool(sa, "initiator") ? "  " : " (ours)  ");
 	cli_add(&t, cli_str(sa, "state"));
-	text_add(&t, "  ");
+	text_add(&t, cli_bool(sa, "suspect") ? ", does not answer  " : "  ");
 	cli_add_duration(&t, cli_int(sa, "age_s"));
 	text_add(&t, "\n    ");
 	cli_add(&t, cli_str(sa, "local"));

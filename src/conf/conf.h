@@ -211,6 +211,8 @@ struct conf_peer {
 	struct conf_word start; /* enum conf_start; without an address it is LISTEN */
 	struct conf_dur dpd_delay;
 	struct conf_dur keepalive;
+	struct conf_word silence; /* enum conf_yes */
+	struct conf_word qcd; /* enum conf_yes */
 	struct conf_word fragmentation; /* enum conf_yes */
 	struct conf_word mobike; /* enum conf_yes */
 	struct conf_word return_routability; /* enum conf_routability */
@@ -276,6 +278,8 @@ struct conf_network {
 	struct conf_proposals esp_proposals;
 	struct conf_dur dpd_delay;
 	struct conf_dur keepalive;
+	struct conf_word silence; /* enum conf_yes */
+	struct conf_word qcd; /* enum conf_yes */
 	struct conf_word fragmentation; /* enum conf_yes */
 	struct conf_word mobike; /* enum conf_yes */
 	struct conf_word return_routability; /* enum conf_routability */

@@ -43,6 +43,13 @@ static const char *const yes_words[] = { "no", "yes", NULL };
 	{ scope, "nat", CONF_T_WORD, .offset = offsetof(struct what, nat), .def = "yes",           \
 	  .change = CONF_REAUTH, .words = yes_words,                                               \
 	  .doc = "whether there may be address translation on the way" }
+#define LIVENESS(scope, what)                                                                      \
+	{ scope, "silence", CONF_T_WORD, .offset = offsetof(struct what, silence), .def = "yes",   \
+	  .change = CONF_HOT, .words = yes_words,                                                  \
+	  .doc = "whether traffic that nobody answers makes us ask at once" },                     \
+	{ scope, "qcd", CONF_T_WORD, .offset = offsetof(struct what, qcd), .def = "yes",           \
+	  .change = CONF_HOT, .words = yes_words,                                                  \
+	  .doc = "whether who lost a tunnel proves it by a token (quick crash detection)" }
 #define STEER(scope, what, follow)                                                                 \
 	{ scope, "redirect", CONF_T_WORD, .offset = offsetof(struct what, steer.redirect),         \
 	  .def = follow, .change = CONF_HOT, .words = redirect_words,                              \
@@ -198,6 +205,7 @@ const struct conf_key conf_keys[] = {
 	{ PEER(keepalive), CONF_T_DUR, PEER_AT(keepalive), .def = "20s", .min = 1000,
 	  .max = 3600000, .zero = true, .change = CONF_HOT,
 	  .doc = "interval of NAT keepalives when we are behind a NAT" },
+	LIVENESS(CONF_PEER, conf_peer),
 	{ PEER(fragmentation), CONF_T_WORD, PEER_AT(fragmentation), .def = "yes",
 	  .change = CONF_REAUTH, .words = yes_words,
 	  .doc = "whether large IKE messages go in fragments" },
@@ -254,6 +262,7 @@ const struct conf_key conf_keys[] = {
 	{ NET(keepalive), CONF_T_DUR, NET_AT(keepalive), .def = "20s", .min = 1000, .max = 3600000,
 	  .zero = true, .change = CONF_HOT,
 	  .doc = "interval of NAT keepalives when we are behind a NAT" },
+	LIVENESS(CONF_NETWORK, conf_network),
 	{ NET(fragmentation), CONF_T_WORD, NET_AT(fragmentation), .def = "yes",
 	  .change = CONF_REAUTH, .words = yes_words,
 	  .doc = "whether large IKE messages go in fragments" },

@@ -401,6 +401,7 @@ static json_t *sa_json(const struct ike_sa_info *sa, json_t *children)
 	put_until(o, "rekey_in_s", sa->rekey_in);
 	put_until(o, "reauth_in_s", sa->reauth_in);
 	put_until(o, "end_in_s", sa->end_in);
+	put(o, "suspect", json_boolean(sa->suspect));
 	put(o, "ppk", json_boolean(sa->ppk));
 	put(o, "mobike", json_boolean(sa->mobike));
 	put(o, "decides", json_boolean(sa->decides));

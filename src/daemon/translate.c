@@ -227,6 +227,8 @@ static enum status put_peer(struct arena *ar, const struct conf_peer *from,
 	to->start = start_of((enum conf_start)from->start.v);
 	to->dpd_delay = from->dpd_delay.v;
 	to->keepalive = from->keepalive.v;
+	to->silence = from->silence.v == CONF_YES;
+	to->qcd = from->qcd.v == CONF_YES;
 	to->fragmentation = from->fragmentation.v == CONF_YES;
 	to->mobike = from->mobike.v == CONF_YES;
 	to->return_routability = routability_of((enum conf_routability)from->return_routability.v);
@@ -324,6 +326,8 @@ static enum status put_network(struct arena *ar, const struct conf_network *from
 	to->ts_remote = (struct wire_ts_list){ everything, ARRAY_LEN(everything), 0 };
 	to->dpd_delay = from->dpd_delay.v;
 	to->keepalive = from->keepalive.v;
+	to->silence = from->silence.v == CONF_YES;
+	to->qcd = from->qcd.v == CONF_YES;
 	to->fragmentation = from->fragmentation.v == CONF_YES;
 	to->mobike = from->mobike.v == CONF_YES;
 	to->return_routability = routability_of((enum conf_routability)from->return_routability.v);

@@ -699,6 +699,26 @@ static void check_child(struct checks *k)
 	end(k, &r);
 }
 
+/* ---- is it there? -------------------------------------------------------------------------- */
+
+static void check_answers(struct checks *k)
+{
+	const struct why *w = k->w;
+	struct row r;
+
+	if (!w->has_sa || !w->sa.established)
+		return;
+	begin(&r, "answers", w->sa.suspect ? FAILED : OK);
+	if (w->sa.suspect) {
+		text_add(&r.t, "it does not answer any more; nothing is given up yet, and other "
+			       "ways are tried");
+		text_add(&r.c, "the other end, or the way to it");
+	} else {
+		text_add(&r.t, "it answered when it was asked last");
+	}
+	end(k, &r);
+}
+
 /* ---- packets ----------------------------------------------------------------------------- */
 
 struct traffic {
@@ -851,6 +871,7 @@ json_t *why_checks_json(const struct why *w)
 	} else {
 		check_nobody(&k);
 	}
+	check_answers(&k);
 	check_packets(&k);
 	if (w->conf)
 		check_block(&k);

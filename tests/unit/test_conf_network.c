@@ -30,7 +30,7 @@ static void section_errors(void **state)
 		  { { 3, 1,
 		      "unknown key \"colour\", known here: role, identity, certificate, key, "
 		      "trust, local_id, crl, hubs, port, protect, domain, topology, proposals, "
-		      "esp_proposals, dpd_delay, keepalive, fragmentation, mobike, "
+		      "esp_proposals, dpd_delay, keepalive, silence, qcd, fragmentation, mobike, "
 		      "return_routability, nat, pool, lease_keep, dns, dns_domains, redirect, "
 		      "redirect_to, redirect_above, "
 		      "redirect_wait, mtu_probes, ike_rekey, "
