@@ -6,6 +6,7 @@
 #include "daemon/hostnet.h"
 #include "daemon/inner.h"
 #include "daemon/leases.h"
+#include "daemon/tokens.h"
 #include "daemon/translate.h"
 
 obs_time host_time(void)
@@ -179,6 +180,7 @@ enum status host_start(struct host *h, struct conf_errors *errs, struct text *wh
 	enum status st;
 
 	confine_state(h);
+	tokens_open(h);
 	st = start_network(h, errs, why);
 	if (st == ST_OK)
 		st = start_keylog(h, why);

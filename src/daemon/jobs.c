@@ -168,7 +168,7 @@ static struct crypto_store *store_of(const struct jobs *j, const struct crypto_j
 static bool needs_secret(const struct crypto_job *cj)
 {
 	return cj->kind == CRYPTO_JOB_SIGN || cj->kind == CRYPTO_JOB_PSK_AUTH ||
-	       cj->kind == CRYPTO_JOB_PPK;
+	       cj->kind == CRYPTO_JOB_PPK || cj->kind == CRYPTO_JOB_QCD;
 }
 
 static void start_in_pool(struct jobs *j, uint64_t id, struct crypto_job *cj)

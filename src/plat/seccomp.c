@@ -40,8 +40,8 @@ static const char daemon_calls[] =
 	"socketpair statfs statfs64 timerfd_create timerfd_gettime timerfd_gettime64 "
 	"timerfd_settime timerfd_settime64 umask unlink unlinkat wait4 waitid";
 
-/* The control socket is removed by it. */
-static const char signer_calls[] = "unlink unlinkat";
+/* The control socket is removed by it; a file that it is given may be written to. */
+static const char signer_calls[] = "fsync pwrite64 recvmsg unlink unlinkat";
 
 /* sd-bus, which has been loaded. */
 static const char bus_calls[] =

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "plat/child.h"
@@ -117,11 +118,35 @@ static enum status take_frames(struct child *c)
 	return st == ST_AGAIN ? ST_OK : st;
 }
 
+/* With bytes may come a descriptor. */
+static ssize_t receive(struct child *c)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { c->buf + c->n, SIGNER_FRAME_LEN + SIGNER_REQUEST_MAX - c->n };
+	struct msghdr h = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = control.buf,
+			    .msg_controllen = sizeof(control.buf) };
+	ssize_t n = recvmsg(FD, &h, MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *m = n > 0 ? CMSG_FIRSTHDR(&h) : NULL;
+	int fd;
+
+	if (m && m->cmsg_level == SOL_SOCKET && m->cmsg_type == SCM_RIGHTS &&
+	    m->cmsg_len == CMSG_LEN(sizeof(fd))) {
+		memcpy(&fd, CMSG_DATA(m), sizeof(fd));
+		service_descriptor(c->service, fd);
+	}
+	return n;
+}
+
 /* Until the other end is gone: the only way to end in order. */
 static enum status serve(struct child *c)
 {
 	for (;;) {
-		ssize_t n = read(FD, c->buf + c->n, SIGNER_FRAME_LEN + SIGNER_REQUEST_MAX - c->n);
+		ssize_t n = receive(c);
 		enum status st;
 
 		if (n < 0 && errno == EINTR)

@@ -6,6 +6,7 @@
  *   snapshot.c  files by path, as a conf_source; both ends have such a set
  *   public.c    a set of files without its secrets
  *   serve.c     what the signer does with a request
+ *   qcd_file.c  the secret of QCD tokens, which outlives the process
  *   child.c     the signer as a process
  *   signer.c    the end of the process that handles packets
  *
@@ -19,7 +20,9 @@
  *	SIGN      method, hashes, name, octets   LOADED    status, total of errors, text
  *	PSK       prf, name, octets              COMMITTED status, text
  *	PPK       prf, name, keys
- *	                                         RESULT    status, refusal, AUTH or keys, text
+ *	QCD       SPIs
+ *	                                         RESULT    status, refusal, AUTH, keys or token,
+ *text STATE     a descriptor, once             STATED    status, text
  */
 #pragma once
 
@@ -58,6 +61,8 @@ enum signer_request_type {
 	SIGNER_SIGN,
 	SIGNER_PSK,
 	SIGNER_PPK,
+	SIGNER_QCD,
+	SIGNER_STATE, /* the file that comes with it is the one of qcd_file.c */
 };
 
 struct signer_request {
@@ -69,6 +74,7 @@ struct signer_request {
 	uint16_t hashes;
 	uint16_t prf; /* PSK, PPK */
 	struct bytes octets; /* SIGN, PSK; PPK: SK_d | SK_pi | SK_pr, as the PRF is long */
+	uint64_t spi_i, spi_r; /* QCD */
 };
 
 enum signer_reply_type {
@@ -78,6 +84,7 @@ enum signer_reply_type {
 	SIGNER_LOADED,
 	SIGNER_COMMITTED,
 	SIGNER_RESULT,
+	SIGNER_STATED,
 };
 
 /* Why a RESULT is none. */
@@ -95,8 +102,8 @@ struct signer_reply {
 	enum status status;
 	enum signer_refusal refusal; /* RESULT */
 	struct bytes path; /* FILE */
-	struct bytes
-		data; /* FILE: the bytes; RESULT: AUTH payload data, of PPK SK_d | SK_pi | SK_pr */
+	struct bytes data; /* FILE: the bytes; RESULT: AUTH payload data, of PPK SK_d | SK_pi |
+			    * SK_pr, of QCD the token */
 	struct bytes text; /* not FILE */
 	struct conf_pos at; /* ERROR */
 	uint32_t total; /* LOADED */
@@ -181,6 +188,14 @@ MUST enum status service_new(service_write_fn *write, void *ctx, struct service 
 void service_free(struct service *s);
 /* ST_DROP: not a request; ST_IO, ST_NOMEM: the end. */
 MUST enum status service_frame(struct service *s, struct bytes frame);
+
+/* A descriptor that came along; the service closes it. */
+void service_descriptor(struct service *s, int fd);
+
+/* ---- qcd_file.c ----------------------------------------------------------------------------- */
+
+/* Makes it if the file is empty.  ST_INVAL: there is something else. */
+MUST enum status qcd_file(int fd, struct secret *ret, struct text *why);
 
 /* ---- child.c ------------------------------------------------------------------------------- */
 

@@ -19,6 +19,10 @@ struct service {
 	void *ctx;
 	uint64_t redact[2]; /* the same for all loads: equal secrets look equal */
 	struct signer_rate rate;
+	struct signer_rate qcd_rate;
+	struct secret qcd; /* empty: none */
+	int descriptor; /* that came last; -1: none */
+	bool stated;
 	char *path; /* of the configuration, as it was first told */
 	struct secrets current, staged;
 	/* SOCKET: what to remove at the end. */
@@ -41,7 +45,7 @@ enum status service_new(service_write_fn *write, void *ctx, struct service **ret
 		return ST_NOMEM;
 	s->write = write;
 	s->ctx = ctx;
-	s->held = -1;
+	s->held = s->descriptor = -1;
 	plat_random(s->redact, sizeof(s->redact));
 	*ret_service = s;
 	return ST_OK;
@@ -94,6 +98,10 @@ static enum status stage(struct service *s, struct crypto_store *store, const st
 
 	if (conf->control.s && !control)
 		return ST_NOMEM;
+	if (s->qcd.n && crypto_store_set_qcd(store, secret_bytes(&s->qcd)) != ST_OK) {
+		free(control);
+		return ST_BUG;
+	}
 	s->staged = (struct secrets){ crypto_store_ref(store), control };
 	return ST_OK;
 }
@@ -180,6 +188,35 @@ static enum status commit(struct service *s)
 					   .text = bytes_str(there ? "" : "nothing was loaded") });
 }
 
+/* ---- what outlives us ----------------------------------------------------------------------- */
+
+void service_descriptor(struct service *s, int fd)
+{
+	if (s->descriptor >= 0)
+		close(s->descriptor);
+	s->descriptor = fd;
+}
+
+/* Once, before packets come: who has taken over the other process later can give us no secret that
+ * he knows. */
+static enum status state(struct service *s)
+{
+	char buf[512];
+	struct text why = TEXT_OF(buf);
+	enum status st;
+
+	if (s->stated || s->descriptor < 0 || !s->current.store)
+		return ST_DROP;
+	buf[0] = '\0';
+	st = qcd_file(s->descriptor, &s->qcd, &why);
+	service_descriptor(s, -1);
+	if (st == ST_OK)
+		st = crypto_store_set_qcd(s->current.store, secret_bytes(&s->qcd));
+	s->stated = st == ST_OK;
+	return answer(s, &(struct signer_reply){
+				 .type = SIGNER_STATED, .status = st, .text = bytes_str(buf) });
+}
+
 /* ---- the control socket -------------------------------------------------------------------- */
 
 static void forget_socket(struct service *s)
@@ -217,6 +254,7 @@ void service_free(struct service *s)
 		return;
 	remove_socket(s);
 	forget_socket(s);
+	service_descriptor(s, -1);
 	secrets_done(&s->current);
 	secrets_done(&s->staged);
 	free(s->path);
@@ -245,22 +283,30 @@ static struct bytes put_keys(const struct crypto_ppk_keys *k, uint8_t buf[3 * CR
 	return wr_bytes_of(&w);
 }
 
+/* What comes of a job, in `keys` if it is in several places. */
+static struct bytes output(const struct crypto_result *r, uint8_t keys[3 * CRYPTO_PRF_MAX])
+{
+	switch (r->kind) {
+	case CRYPTO_JOB_PPK: return put_keys(&r->ppk, keys);
+	case CRYPTO_JOB_QCD: return BYTES_OF(r->qcd);
+	default: return bytes_of(r->auth.data, r->auth.len);
+	}
+}
+
 static enum status compute(struct service *s, uint64_t id, const struct crypto_job *job)
 {
-	bool ppk = job->kind == CRYPTO_JOB_PPK;
 	uint8_t keys[3 * CRYPTO_PRF_MAX];
 	struct crypto_result r;
 	enum status st;
 
 	crypto_openssl_run(s->current.store, job, &r);
 	if (r.status == ST_OK)
-		st = answer(s, &(struct signer_reply){
-				       .type = SIGNER_RESULT,
-				       .id = id,
-				       .method = r.auth.method,
-				       .how = cut(r.auth.how, sizeof(r.auth.how) - 1),
-				       .data = ppk ? put_keys(&r.ppk, keys)
-						   : bytes_of(r.auth.data, r.auth.len) });
+		st = answer(s,
+			    &(struct signer_reply){ .type = SIGNER_RESULT,
+						    .id = id,
+						    .method = r.auth.method,
+						    .how = cut(r.auth.how, sizeof(r.auth.how) - 1),
+						    .data = output(&r, keys) });
 	else
 		st = answer(s, &(struct signer_reply){ .type = SIGNER_RESULT,
 						       .id = id,
@@ -342,6 +388,18 @@ static enum status mix(struct service *s, const struct signer_request *r)
 	return st;
 }
 
+/* What comes out tells nothing but to who has the SPIs, and of the secret nothing. */
+static enum status token(struct service *s, const struct signer_request *r)
+{
+	const struct crypto_job job = { .kind = CRYPTO_JOB_QCD, .in.qcd = { r->spi_i, r->spi_r } };
+
+	if (!s->qcd.n)
+		return refuse(s, r->id, SIGNER_UNKNOWN, "the signer has no secret for QCD tokens");
+	if (!signer_rate_take(&s->qcd_rate, plat_mono()))
+		return too_many(s, r->id);
+	return compute(s, r->id, &job);
+}
+
 enum status service_frame(struct service *s, struct bytes frame)
 {
 	struct signer_request r;
@@ -356,6 +414,8 @@ enum status service_frame(struct service *s, struct bytes frame)
 	case SIGNER_SIGN:
 	case SIGNER_PSK: return auth(s, &r);
 	case SIGNER_PPK: return mix(s, &r);
+	case SIGNER_QCD: return token(s, &r);
+	case SIGNER_STATE: return state(s);
 	}
 	return ST_DROP;
 }

@@ -38,6 +38,7 @@ struct frame {
 	struct list node;
 	struct bytes b;
 	size_t done;
+	int fd; /* goes along; -1: none */
 };
 
 struct job {
@@ -235,13 +236,32 @@ static void want_write(struct signer *s, bool yes)
 		s->writing = yes;
 }
 
+static ssize_t send_frame(const struct signer *s, const struct frame *f)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { (void *)(uintptr_t)(f->b.p + f->done), f->b.n - f->done };
+	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (f->fd >= 0 && f->done == 0) {
+		h.msg_control = control.buf;
+		h.msg_controllen = sizeof(control.buf);
+		control.align = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
+						  .cmsg_type = SCM_RIGHTS,
+						  .cmsg_len = CMSG_LEN(sizeof(int)) };
+		memcpy(CMSG_DATA(&control.align), &f->fd, sizeof(f->fd));
+	}
+	return sendmsg(s->fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* As much as the socket takes. */
 static enum status flush(struct signer *s, struct text *why)
 {
 	while (!list_empty(&s->out)) {
 		struct frame *f = CONTAINER_OF(s->out.next, struct frame, node);
-		ssize_t n = send(s->fd, f->b.p + f->done, f->b.n - f->done,
-				 MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = send_frame(s, f);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -257,8 +277,9 @@ static enum status flush(struct signer *s, struct text *why)
 	return ST_OK;
 }
 
-/* Queues it; what fails is seen by the next pump. */
-static enum status request(struct signer *s, const struct signer_request *r)
+/* Queues it; what fails is seen by the next pump.  `fd` stays the caller's, and open until it was
+ * sent. */
+static enum status request_with(struct signer *s, const struct signer_request *r, int fd)
 {
 	struct frame *f = calloc(1, sizeof(*f));
 	enum status st = f ? signer_make_request(r, &f->b) : ST_NOMEM;
@@ -267,9 +288,15 @@ static enum status request(struct signer *s, const struct signer_request *r)
 		free(f);
 		return st;
 	}
+	f->fd = fd;
 	list_add_tail(&s->out, &f->node);
 	want_write(s, true);
 	return ST_OK;
+}
+
+static enum status request(struct signer *s, const struct signer_request *r)
+{
+	return request_with(s, r, -1);
 }
 
 /* ---- replies ------------------------------------------------------------------------------- */
@@ -311,6 +338,14 @@ static enum status to_keys(struct bytes data, uint16_t prf, struct crypto_ppk_ke
 	return ST_OK;
 }
 
+static enum status to_token(struct bytes data, uint8_t ret[CRYPTO_QCD_LEN])
+{
+	if (data.n != CRYPTO_QCD_LEN)
+		return ST_DROP;
+	memcpy(ret, data.p, CRYPTO_QCD_LEN);
+	return ST_OK;
+}
+
 static enum status to_result(const struct signer_reply *r, const struct job *j,
 			     struct crypto_result *ret)
 {
@@ -320,6 +355,8 @@ static enum status to_result(const struct signer_reply *r, const struct job *j,
 		return ST_OK;
 	if (j->kind == CRYPTO_JOB_PPK)
 		return to_keys(r->data, j->prf, &ret->ppk);
+	if (j->kind == CRYPTO_JOB_QCD)
+		return to_token(r->data, ret->qcd);
 	copy_text(ret->auth.how, sizeof(ret->auth.how), r->how);
 	ret->auth.method = r->method;
 	ret->auth.len = (uint16_t)r->data.n;
@@ -425,6 +462,7 @@ static enum status dispatch(struct signer *s, const struct signer_reply *r, stru
 	case SIGNER_FILE: return on_file(&s->waiting, r);
 	case SIGNER_ERROR: return on_error(&s->waiting, r);
 	case SIGNER_LOADED:
+	case SIGNER_STATED:
 	case SIGNER_COMMITTED: return on_end(&s->waiting, r);
 	case SIGNER_RESULT: return on_result(s, r);
 	}
@@ -577,6 +615,11 @@ static enum status send_job(struct signer *s, uint64_t id, const char *name,
 
 	if (job->kind == CRYPTO_JOB_PPK)
 		return send_keys(s, id, name, &job->in.ppk);
+	if (job->kind == CRYPTO_JOB_QCD)
+		return request(s, &(struct signer_request){ .type = SIGNER_QCD,
+							    .id = id,
+							    .spi_i = job->in.qcd.spi_i,
+							    .spi_r = job->in.qcd.spi_r });
 	if (job->kind == CRYPTO_JOB_PSK_AUTH) {
 		r.prf = job->in.psk.prf;
 		r.octets = job->in.psk.octets;
@@ -628,8 +671,8 @@ void signer_job(struct signer *s, uint64_t id, const struct crypto_store *store,
 	enum crypto_job_kind kind = job->kind;
 	enum status st = ST_BUG;
 
-	if (name)
-		st = add_job(s, id, job, name);
+	if (name || kind == CRYPTO_JOB_QCD)
+		st = add_job(s, id, job, name ? name : "");
 	crypto_job_free(job);
 	if (st == ST_BUG)
 		fail_job(s, id, kind, ST_BUG, "no key of that reference, or octets too long");
@@ -684,6 +727,20 @@ static enum status wait_for(struct signer *s, const struct signer_request *r, st
 	s->waiting.why = why;
 	while (st == ST_OK && !s->waiting.done)
 		st = wait_once(s, until, why);
+	return st;
+}
+
+enum status signer_state(struct signer *s, int fd, struct text *why)
+{
+	mono_t until = mono_add(plat_mono(), dur_ms(WAIT_MS));
+	enum status st = request_with(s, &(struct signer_request){ .type = SIGNER_STATE }, fd);
+
+	s->waiting = (struct waiting){ .type = SIGNER_STATED, .why = why };
+	while (st == ST_OK && !s->waiting.done)
+		st = wait_once(s, until, why);
+	if (st == ST_OK)
+		st = s->waiting.status;
+	s->waiting = (struct waiting){ 0 };
 	return st;
 }
 

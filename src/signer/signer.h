@@ -17,6 +17,8 @@
  *	                     <-- result
  *	                     -- PPK, name, keys of an SA -->
  *	                     <-- the same, mixed with a post-quantum pre-shared key (RFC 8784)
+ *	                     -- QCD, SPIs -->
+ *	                     <-- the token of an IKE SA (RFC 6290)
  *
  * Octets to be signed must be those of RFC 7296 section 2.15: an IKE_SA_INIT message, a nonce, a
  * PRF output.  So even who has taken over the main process cannot have anything signed that is not
@@ -54,12 +56,17 @@ MUST enum status signer_load(struct signer *s, const char *path, struct conf_err
 			     struct text *why, struct signer_snapshot **ret_snap);
 MUST enum status signer_commit(struct signer *s, struct text *why);
 
+/* The file with the secret for QCD tokens (RFC 6290), open for reading and writing, which stays the
+ * caller's; filled if it is empty.  Once, behind the first commit; without it there are no tokens.
+ * ST_INVAL: there is something else in it. */
+MUST enum status signer_state(struct signer *s, int fd, struct text *why);
+
 /* `r` is wiped after the call. */
 typedef void signer_done_fn(void *ctx, uint64_t id, const struct crypto_result *r);
 void signer_on_done(struct signer *s, signer_done_fn *done, void *ctx);
 
-/* SIGN, PSK_AUTH and PPK jobs; `store` is the public one that the job's references belong to. Takes
- * the job; the result comes through `done`, later, also when the signer refuses. */
+/* SIGN, PSK_AUTH, PPK and QCD jobs; `store` is the public one that the job's references belong to.
+ * Takes the job; the result comes through `done`, later, also when the signer refuses. */
 void signer_job(struct signer *s, uint64_t id, const struct crypto_store *store,
 		struct crypto_job *job);
 /* Its result will not be delivered. */

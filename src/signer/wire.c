@@ -63,6 +63,11 @@ enum status signer_parse_request(struct bytes frame, struct signer_request *ret)
 		r.prf = cur_u16(&c);
 		take_name_and_octets(&c, &r);
 		break;
+	case SIGNER_QCD:
+		r.spi_i = cur_u64(&c);
+		r.spi_r = cur_u64(&c);
+		break;
+	case SIGNER_STATE: break;
 	default: return ST_DROP;
 	}
 	if (c.err || cur_left(&c))
@@ -113,6 +118,7 @@ static bool take_reply(struct cur *c, struct signer_reply *r)
 		r->total = cur_u32(c);
 		break;
 	case SIGNER_READY:
+	case SIGNER_STATED:
 	case SIGNER_COMMITTED: r->status = take_status(c); break;
 	case SIGNER_RESULT:
 		r->status = take_status(c);
@@ -172,7 +178,9 @@ static size_t request_size(const struct signer_request *r)
 	case SIGNER_SIGN: return 5 + r->name.n + r->octets.n;
 	case SIGNER_PSK:
 	case SIGNER_PPK: return 4 + r->name.n + r->octets.n;
+	case SIGNER_QCD: return 16;
 	case SIGNER_COMMIT:
+	case SIGNER_STATE:
 	case SIGNER_SOCKET: break;
 	}
 	return 0;
@@ -196,6 +204,9 @@ enum status signer_make_request(const struct signer_request *r, struct bytes *re
 		wr_u16(&w, r->hashes);
 	} else if (r->type == SIGNER_PSK || r->type == SIGNER_PPK) {
 		wr_u16(&w, r->prf);
+	} else if (r->type == SIGNER_QCD) {
+		wr_u64(&w, r->spi_i);
+		wr_u64(&w, r->spi_r);
 	}
 	if (r->name.n) {
 		wr_u16(&w, (uint16_t)r->name.n);
@@ -213,6 +224,7 @@ static size_t reply_size(const struct signer_reply *r)
 	case SIGNER_LOADED: return 5 + r->text.n;
 	case SIGNER_RESULT: return 6 + r->how.n + r->data.n + r->text.n;
 	case SIGNER_READY:
+	case SIGNER_STATED:
 	case SIGNER_COMMITTED: break;
 	}
 	return 1 + r->text.n;

@@ -972,7 +972,7 @@ static void bad_requests(void **state)
 	} rows[] = {
 		{ "", 0 },
 		{ "\0\0\0\0\0\0\0\0\0", 9 },
-		{ "\x09\0\0\0\0\0\0\0\0", 9 },
+		{ "\x0a\0\0\0\0\0\0\0\0", 9 },
 		{ "\x01\0\0\0\0\0\0\0", 8 },
 		{ "\x01\0\0\0\0\0\0\0\0", 9 }, /* LOAD of nothing */
 		{ "\x01\0\0\0\0\0\0\0\0a\0b", 12 }, /* a NUL in the path */
@@ -982,7 +982,9 @@ static void bad_requests(void **state)
 		{ "\x04\0\0\0\0\0\0\0\0\x0e\0\x04\0\0", 14 }, /* no name */
 		{ "\x05\0\0\0\0\0\0\0\0\0\x05\0\x01\0", 14 }, /* a NUL in the name */
 		{ "\x06\0\0\0\0\0\0\0\0\0\x05\0\0", 13 }, /* PPK without a name */
-		{ "\x07\0\0\0\0\0\0\0\0", 9 },
+		{ "\x07\0\0\0\0\0\0\0\0", 9 }, /* QCD without SPIs */
+		{ "\x08\0\0\0\0\0\0\0\0x", 10 },
+		{ "\x09\0\0\0\0\0\0\0\0", 9 },
 	};
 	struct signer_request r;
 
@@ -1010,6 +1012,8 @@ static void requests_return(void **state)
 		  .name = bytes_str("ppk b"),
 		  .prf = 7,
 		  .octets = bytes_str("keys") },
+		{ .type = SIGNER_QCD, .id = 10, .spi_i = 0x0102030405060708, .spi_r = 9 },
+		{ .type = SIGNER_STATE },
 	};
 
 	(void)state;
@@ -1034,6 +1038,7 @@ static void requests_return(void **state)
 		assert_true(bytes_eq(r.octets, rows[i].octets));
 		assert_int_equal(r.hashes, rows[i].hashes);
 		assert_int_equal(r.prf, rows[i].prf);
+		assert_true(r.spi_i == rows[i].spi_i && r.spi_r == rows[i].spi_r);
 		free((void *)(uintptr_t)all.p);
 	}
 }
@@ -1047,6 +1052,7 @@ static void replies_return(void **state)
 		{ .type = SIGNER_ERROR, .at = { 3, 7 }, .text = bytes_str("wrong") },
 		{ .type = SIGNER_LOADED, .status = ST_INVAL, .total = 300 },
 		{ .type = SIGNER_COMMITTED },
+		{ .type = SIGNER_STATED, .status = ST_INVAL, .text = bytes_str("malformed") },
 		{ .type = SIGNER_RESULT,
 		  .id = 9,
 		  .method = 14,
