@@ -135,6 +135,10 @@ static void on_icmp(void *host, const struct plat_icmp *icmp)
 
 	if (!icmp->mtu) {
 		journal_icmp(h->journal, host_time(), &icmp->remote.ip, &icmp->from, icmp->text);
+		ike_dp(h->ike, plat_now(),
+		       &(struct dp_report){ .kind = DP_REPORT_UNREACHABLE,
+					    .u.unreachable = { .remote = icmp->remote } });
+		wiring_drain(h);
 		return;
 	}
 	/* No obstacle: the engine cuts smaller. */

@@ -459,6 +459,8 @@ static void commit(struct ike *ike, struct ike_sa *sa, struct child *c, struct c
 		child_replace(ike, old, c, true);
 	if (rival && rival->sa == sa && rival->state == CHILD_UP)
 		child_replace(ike, rival, c, false);
+	if (!old)
+		sa_first_child(ike, sa);
 }
 
 /* What a member may have was settled when it asked (agree_grant), and the successor of its child

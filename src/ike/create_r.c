@@ -212,6 +212,8 @@ static void commit(struct ike *ike, struct ike_sa *sa, const struct wire_payload
 	if (g->old)
 		child_replace(ike, g->old, g->child, false);
 	send_response(ike, sa, WIRE_CREATE_CHILD_SA, g->message);
+	if (!g->old)
+		sa_first_child(ike, sa);
 }
 
 /* Everything that can fail, before anything changes. `own`: our part of the key exchange. */

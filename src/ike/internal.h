@@ -646,6 +646,8 @@ void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to);
 void sa_close(struct ike *ike, struct ike_sa *sa);
 /* Of several SAs with one peer, decides which go; called once the new one has its child. */
 void sa_settle(struct ike *ike, struct ike_sa *sa);
+/* A child was made in an exchange of its own.  If it is the only one, the SA is of use only now. */
+void sa_first_child(struct ike *ike, struct ike_sa *sa);
 /* The peer says that it has no other SA with us (INITIAL_CONTACT, section 2.4): others go. */
 void sa_only(struct ike *ike, struct ike_sa *sa);
 /* Initiator: the responder is not whom we want. Tells it (section 2.21.2) and gives the SA up. */

@@ -342,6 +342,12 @@ void sa_settle(struct ike *ike, struct ike_sa *sa)
 	peer_sa_up(ike, sa);
 }
 
+void sa_first_child(struct ike *ike, struct ike_sa *sa)
+{
+	if (sa->state == SA_UP && sa->n_children == 1)
+		sa_settle(ike, sa);
+}
+
 /* One that came up while the new one was being made may have been unknown to the peer when it said
  * that it has no other: it is not meant.  Each of the rest is told once that it goes, for the case
  * that the peer knows it after all; nobody waits for an answer. */

@@ -139,13 +139,30 @@ static void no_child_after_all(void **state)
 	assert_true(pair_is_down(p));
 }
 
+/* An IKE SA that takes another one's place does so when it has its child. */
+static void renewed(void **state)
+{
+	struct pair *p = *state;
+
+	p->pa->childless = IKE_CHILDLESS_FORCE;
+	p->pa->start = IKE_START_UP;
+	p->pa->life.reauth = dur_s(100);
+	pair_start(p);
+	for (int i = 0; i < 1000; i++) {
+		world_live(p->w, dur_s(1));
+		assert_true(world_ping(p->w, p->a, "10.1.0.1", p->b, "10.2.0.1"));
+		assert_true(world_ping(p->w, p->b, "10.2.0.1", p->a, "10.1.0.1"));
+		assert_true(ike_totals(p->a->ike).sas <= 2);
+	}
+	assert_in_range(node_events(p->a, IKE_EV_SA_UP), 9, 16);
+	assert_int_equal(node_counter(p->a, "ike.sa.expired"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(policies),
-		pair_test(answered),
-		cmocka_unit_test(refused),
-		pair_test(no_child_after_all),
+		cmocka_unit_test(policies),    pair_test(answered), cmocka_unit_test(refused),
+		pair_test(no_child_after_all), pair_test(renewed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

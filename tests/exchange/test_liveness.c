@@ -232,6 +232,37 @@ static void restart(void **state)
 	assert_true(pair_is_up(p));
 }
 
+/* Without a child in IKE_AUTH an SA is of use a little later, and takes over then; also when both
+ * ends call at once. */
+static void childless(void **state)
+{
+	struct pair *p = *state;
+
+	p->pa->childless = IKE_CHILDLESS_FORCE;
+	p->pa->start = p->pb->start = IKE_START_UP;
+	pair_start(p);
+	world_live(p->w, dur_s(10));
+	assert_true(pair_is_up(p));
+	p->a->looks = p->b->looks = true;
+	lossy = true;
+	for (int t = 0; t < 2000; t += EVERY_MS) {
+		node_packet(p->a, "10.1.0.1", "10.2.0.1");
+		node_packet(p->b, "10.2.0.1", "10.1.0.1");
+		for (int i = 0; i < EVERY_MS / TRIP_MS; i++)
+			trip(p->w);
+	}
+	assert_int_equal(node_events(p->a, IKE_EV_SUSPECT), 1);
+	assert_int_equal(node_events(p->b, IKE_EV_SUSPECT), 1);
+	lossy = false;
+	world_live(p->w, dur_s(60));
+	assert_true(pair_is_up(p));
+	node_restart(p->b);
+	world_live(p->w, dur_s(2));
+	ab_traffic(p, 5000);
+	world_live(p->w, dur_s(60));
+	assert_true(pair_is_up(p));
+}
+
 /* An answer that takes longer than usual: suspected once, then there is more patience. */
 static void slow_answers(void **state)
 {
@@ -593,6 +624,7 @@ int main(void)
 		cmocka_unit_test(bursts_of_every_length),
 		cmocka_unit_test(bursts_at_both_ends),
 		live_test(restart),
+		live_test(childless),
 		live_test(slow_answers),
 		live_test(one_way),
 		live_test(idle),

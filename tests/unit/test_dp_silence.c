@@ -267,6 +267,30 @@ static void times(void **state)
 	assert_true(c.since_out.ns >= dur_ms(180).ns);
 }
 
+/* ---- sockets ------------------------------------------------------------------------------- */
+
+/* ICMP of the far host that nobody listens there: told, and not for every packet. */
+static void nobody_there(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op op = add_op(d, 1);
+	struct dp_report r;
+
+	add_both(d, &op);
+	close(d->net[0]);
+	d->net[0] = -1;
+	host_sends(d, udp4(buf, 60, 1, 2, 1));
+	r = dut_report(d);
+	assert_int_equal(r.kind, DP_REPORT_UNREACHABLE);
+	assert_true(endpoint_eq(&r.u.unreachable.remote, &d->remote[0]));
+	for (uint64_t sent = 1; sent < 100; sent++) {
+		while (dut_counter(d, "tx.packets") < sent)
+			;
+		host_sends(d, udp4(buf, 60, 1, 2, 1));
+	}
+	assert_true(dut_reports(d, DP_REPORT_UNREACHABLE) < 50);
+}
+
 /* ---- the fake, to the millisecond ------------------------------------------------------------ */
 
 static void count(struct dut *d, size_t n)
@@ -329,6 +353,7 @@ int main(void)
 		ALL(child_goes_meanwhile),
 		ALL(again),
 		ALL(times),
+		cmocka_unit_test_setup_teardown(nobody_there, open_user, shut),
 		cmocka_unit_test_setup_teardown(fake_schedule, open_fake, shut),
 	};
 

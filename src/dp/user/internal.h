@@ -321,6 +321,7 @@ struct queue {
 	struct ring reports;
 	struct ring ike;
 	struct bucket unknown_spi;
+	struct bucket unreachable;
 	struct bucket icmp;
 	struct bucket prohibited;
 	struct bucket pmtu;

@@ -23,6 +23,7 @@ enum {
 	ERRORS_PER_TURN = 64,
 	FULL_WAIT_MS = 20,
 	FULL_TRIES = 5,
+	UNREACHABLE_PER_S = 10,
 	TOLD_TRIES = 8, /* of a message while errors of earlier ones keep coming */
 };
 
@@ -482,6 +483,16 @@ void udp_receive(struct queue *q, size_t socket)
 
 /* ---- errors -------------------------------------------------------------------------------- */
 
+/* That nobody is there is not authenticated, and so no more than a reason to ask. */
+static void unreachable(struct queue *q, const struct endpoint *remote)
+{
+	const struct dp_report r = { .kind = DP_REPORT_UNREACHABLE,
+				     .u.unreachable = { .remote = *remote } };
+
+	if (bucket_take(&q->unreachable, q->now_ns, UNREACHABLE_PER_S))
+		queue_report(q, &r);
+}
+
 static void read_error(struct queue *q, const struct msghdr *h, const struct endpoint *remote,
 		       size_t size)
 {
@@ -498,11 +509,11 @@ static void read_error(struct queue *q, const struct msghdr *h, const struct end
 		if (e.ee_errno == EMSGSIZE)
 			pmtu_learn(q, remote, e.ee_info, (uint32_t)size,
 				   e.ee_origin == SO_EE_ORIGIN_LOCAL);
+		else if (e.ee_origin != SO_EE_ORIGIN_LOCAL)
+			unreachable(q, remote);
 	}
 }
 
-/* Other errors (port or host unreachable) are unauthenticated and say nothing that IKE's own
- * liveness does not find out. */
 bool udp_errors(struct queue *q, size_t socket)
 {
 	unsigned i;
