@@ -24,7 +24,7 @@ MOVES = {
 }
 
 
-def _pair(net, a=None, b=None):
+def _pair(net, a=None, b=None, top=None):
     """b has no idea where a is; a knows both addresses of b."""
     site_b = psk_peer(net.b, net.a, "site-b.example", "site-a.example", 4, start="listen",
                       **(b or {}))
@@ -33,7 +33,7 @@ def _pair(net, a=None, b=None):
     site_a = psk_peer(net.a, net.b, "site-a.example", "site-b.example", 4, start="up")
     site_a["address"] = [net.b.outer4, net.b.outer6]
     site_a.update(a or {})
-    left = Warrend(net.lab, net.a.gw, {}, {"b": site_a})
+    left = Warrend(net.lab, net.a.gw, top or {}, {"b": site_a})
     return left, right
 
 
@@ -330,3 +330,57 @@ def test_uplink_dies_silently(roads, record_property, family):
     after, ours, theirs = _ends(left, right)
     assert after == spis
     assert host_of(ours["local"]) == net.roads["lte"].address(family) == host_of(theirs["remote"])
+
+
+def test_without_mobike(roads, record_property):
+    """A peer that cannot move gets another tunnel at once: the copy goes on all the same."""
+    net = roads
+    net.join("wifi", (4,))
+    left, right = _pair(net, a={"mobike": False})
+    spis, ours, _ = _ends(left, right)
+    assert not ours["mobike"]
+    Travel(net, left, right, record_property).go(
+        "without MOBIKE", lambda: net.move("wifi", "lte", (4,)), "wifi", "lte")
+    until(lambda: host_of(left.wait_up("b")["local"]) == net.roads["lte"].address(4), "the new one")
+    assert _ends(left, right)[0] != spis
+
+
+def test_listen(roads):
+    """`listen` names two addresses. One that goes is not used any more, one that comes back is;
+    one that it does not name never is."""
+    net = roads
+    net.join("wifi", (4,), metric=100)
+    net.join("lte", (4,), metric=200)
+    wifi, lte = (net.roads[dev].address(4) for dev in ("wifi", "lte"))
+    net.a.gw.ip("addr", "add", "192.0.2.99/24", "dev", "wifi")
+    left, right = _pair(net, top={"listen": [wifi, lte]})
+    spis, ours, _ = _ends(left, right)
+    assert host_of(ours["local"]) == wifi
+    assert set(left.status()["addresses"]) == {wifi, lte}
+    net.a.gw.ip("addr", "del", f"{wifi}/24", "dev", "wifi")
+    until(lambda: host_of(left.wait_up("b")["local"]) == lte, "the other one")
+    assert left.status()["addresses"] == [lte]
+    net.a.host.ping(net.b.host4)
+    net.a.gw.ip("addr", "add", f"{wifi}/24", "dev", "wifi")
+    net.a.gw.ip("addr", "del", "192.0.2.99/24", "dev", "wifi")
+    net.a.gw.ip("route", "replace", "default", "via", "192.0.2.254", "dev", "wifi", "metric", "10")
+    until(lambda: host_of(left.wait_up("b")["local"]) == wifi, "the first one, which is back")
+    net.a.host.ping(net.b.host4)
+    assert _ends(left, right)[0] == spis
+
+
+def test_rules_by_source(roads):
+    """The operator's routing rules are followed as routes are."""
+    net = roads
+    net.join("wifi", (4,), metric=100)
+    net.join("lte", (4,), metric=200)
+    left, right = _pair(net)
+    spis, ours, _ = _ends(left, right)
+    assert host_of(ours["local"]) == net.roads["wifi"].address(4)
+    gw = net.a.gw
+    gw.ip("route", "add", "default", "via", "203.0.113.254", "dev", "lte", "table", "77")
+    gw.ip("rule", "add", "to", net.b.outer4, "lookup", "77", "priority", "100")
+    until(lambda: host_of(left.wait_up("b")["local"]) == net.roads["lte"].address(4), "the rule")
+    gw.ip("rule", "del", "to", net.b.outer4, "lookup", "77", "priority", "100")
+    until(lambda: host_of(left.wait_up("b")["local"]) == net.roads["wifi"].address(4), "no rule")
+    assert _ends(left, right)[0] == spis
