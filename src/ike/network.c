@@ -113,6 +113,7 @@ static void go(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
 		mobike_go(ike, sa, local, remote, why);
 		return;
 	}
+	sa->moving->away = false;
 	to.local = *local;
 	to.remote = *remote;
 	moving_to(ike, sa, &to, why);
@@ -129,6 +130,18 @@ static bool stays(const struct ike *ike, const struct ike_sa *sa)
 	return !sa->called && network_has(ike, &sa->path.local.ip);
 }
 
+/* Packets do not come along; but its messages do, if only to tell its end: nobody has the old
+ * address any more (RFC 7296 section 2.11: a request may come from anywhere). */
+static void renew(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
+		  const struct endpoint *remote)
+{
+	sa->moving->away = false;
+	sa->path.local = *local;
+	sa->path.remote = *remote;
+	request_moves(ike, sa);
+	peer_renew(ike, sa->peer);
+}
+
 static void found(struct ike *ike, struct ike_sa *sa, const struct ike_address *a)
 {
 	struct endpoint local = { a->local, sa->path.local.port };
@@ -140,7 +153,7 @@ static void found(struct ike *ike, struct ike_sa *sa, const struct ike_address *
 	if (same && !(moving_away(sa) && sa->mobike))
 		same_way(ike, sa);
 	else if (sa->called && !sa->mobike && sa->state == SA_UP && !same)
-		peer_renew(ike, sa->peer);
+		renew(ike, sa, &local, &remote);
 	else
 		go(ike, sa, &local, &remote);
 }

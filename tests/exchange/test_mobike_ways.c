@@ -369,6 +369,48 @@ static void another_sa(void **state)
 	assert_int_equal(node_events(p->a, IKE_EV_SA_UP), 2);
 }
 
+/* There is no address at all in between: the old one ends in order all the same, from the new
+ * address, since nobody has the old one any more. */
+static void another_sa_after_none(void **state)
+{
+	struct pair *p = *state;
+	struct world *w = p->w;
+
+	mobike(p, IKE_ROUTABILITY_NO);
+	p->pb->mobike = false;
+	test_conf_addresses(p->cb, p->pb, "");
+	up(p);
+	node_moves(p->a, NULL, NULL);
+	world_live(w, dur_s(5));
+	node_moves(p->a, AWAY, NULL);
+	next_is(w, p->a, WIRE_IKE_SA_INIT, REQUEST, 0);
+	world_live(w, dur_s(10));
+	assert_int_equal(p->a->unsent, 0);
+	assert_int_equal(node_events(p->b, IKE_EV_SA_DOWN), 1);
+	assert_true(pair_is_up(p));
+	is_between(p, AWAY, "192.0.2.2");
+	assert_true(flows(p));
+}
+
+/* A farewell that could not be said for want of a network is said once there is one again. */
+static void farewell_after_none(void **state)
+{
+	struct pair *p = *state;
+	struct world *w = p->w;
+
+	mobike(p, IKE_ROUTABILITY_NO);
+	p->pb->mobike = false;
+	test_conf_addresses(p->cb, p->pb, "");
+	up(p);
+	node_moves(p->a, NULL, NULL);
+	connect_down(p->a);
+	world_live(w, dur_ms(500));
+	node_moves(p->a, AWAY, NULL);
+	world_live(w, dur_s(1));
+	assert_int_equal(p->a->unsent, 0);
+	assert_int_equal(node_events(p->b, IKE_EV_SA_DOWN), 1);
+}
+
 /* The same address again, by another road: only a question. */
 static void same_address(void **state)
 {
@@ -484,6 +526,8 @@ int main(void)
 		pair_test(no_network_in_flight),
 		pair_test(shut_down_without_network),
 		pair_test(another_sa),
+		pair_test(another_sa_after_none),
+		pair_test(farewell_after_none),
 		cmocka_unit_test(same_address),
 		cmocka_unit_test(attempt_begins_anew),
 		pair_test(waiting_is_over),
