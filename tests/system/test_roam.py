@@ -352,8 +352,8 @@ def test_listen(roads):
     net.join("wifi", (4,), metric=100)
     net.join("lte", (4,), metric=200)
     wifi, lte = (net.roads[dev].address(4) for dev in ("wifi", "lte"))
-    net.a.gw.ip("addr", "add", "192.0.2.99/24", "dev", "wifi")
-    left, right = _pair(net, top={"listen": [wifi, lte]})
+    net.a.gw.ip("addr", "add", "192.0.2.99/32", "dev", "wifi")
+    left, right = _pair(net, a={"address": net.b.outer4}, top={"listen": [wifi, lte]})
     spis, ours, _ = _ends(left, right)
     assert host_of(ours["local"]) == wifi
     assert set(left.status()["addresses"]) == {wifi, lte}
@@ -362,7 +362,7 @@ def test_listen(roads):
     assert left.status()["addresses"] == [lte]
     net.a.host.ping(net.b.host4)
     net.a.gw.ip("addr", "add", f"{wifi}/24", "dev", "wifi")
-    net.a.gw.ip("addr", "del", "192.0.2.99/24", "dev", "wifi")
+    net.a.gw.ip("addr", "del", "192.0.2.99/32", "dev", "wifi")
     net.a.gw.ip("route", "replace", "default", "via", "192.0.2.254", "dev", "wifi", "metric", "10")
     until(lambda: host_of(left.wait_up("b")["local"]) == wifi, "the first one, which is back")
     net.a.host.ping(net.b.host4)
