@@ -65,32 +65,55 @@ static bool can_reach(const struct ip *from, const struct ip *to)
 	return from->family == to->family && (!ip_is_link_local(from) || ip_is_link_local(to));
 }
 
-/* The address that we would send from: what the kernel would take, or else another one that a
- * socket of ours is bound to, if there is a way from that. */
-static bool find_source(struct lookups *l, const struct ip *to, struct text *why, struct ip *ret)
+static bool is_usable(struct plat_nl *nl, const struct ip *from, const struct ip *to,
+		      struct text *why)
 {
 	struct plat_path path;
 	char buf[IP_TEXT_MAX];
-	struct ip from;
 
-	if (plat_route_get(l->nl, to, PLAT_MARK, why, &path) != ST_OK)
+	if (!hostnet_is_ours(nl, from)) {
+		text_fmt(why, "%s cannot be used now", ip_text(from, buf));
+		return false;
+	}
+	return plat_route_get_from(nl, to, from, 0, PLAT_MARK, why, &path) == ST_OK;
+}
+
+/* Of those that sockets are bound to, since it is not the one that the kernel would take. */
+static bool find_bound(struct plat_nl *nl, const struct underlay *u, const struct ip *to,
+		       struct text *why, struct ip *ret)
+{
+	char buf[IP_TEXT_MAX];
+	bool any = false;
+
+	for (size_t i = 0; underlay_address(u, i, ret); i++) {
+		if (ret->family != to->family)
+			continue;
+		text_add(why, any ? ", " : "");
+		any = true;
+		if (is_usable(nl, ret, to, why))
+			return true;
+	}
+	if (!any)
+		text_fmt(why, "%s: no listening socket of its family", ip_text(to, buf));
+	return false;
+}
+
+bool lookup_source(struct plat_nl *nl, const struct underlay *u, const struct ip *to,
+		   struct text *why, struct ip *ret)
+{
+	struct plat_path path;
+	char buf[IP_TEXT_MAX];
+
+	if (plat_route_get(nl, to, PLAT_MARK, why, &path) != ST_OK)
 		return false;
 	if (!can_reach(&path.src, to)) {
 		text_fmt(why, "%s: the host has no address to reach it from", ip_text(to, buf));
 		return false;
 	}
-	from = underlay_source(l->u, &path.src);
-	if (from.family == 0) {
-		text_fmt(why, "%s: no listening socket of its family", ip_text(to, buf));
-		return false;
-	}
-	if (!hostnet_is_ours(l->nl, &from)) {
-		text_fmt(why, "%s cannot be used yet", ip_text(&from, buf));
-		return false;
-	}
-	*ret = from;
-	return ip_eq(&from, &path.src) ||
-	       plat_route_get_from(l->nl, to, &from, 0, PLAT_MARK, why, &path) == ST_OK;
+	if (!underlay_can_send(u, &path.src))
+		return find_bound(nl, u, to, why, ret);
+	*ret = path.src;
+	return is_usable(nl, ret, to, why);
 }
 
 /* Addresses that no route or no socket of ours leads to are left out; the obstacles are told. */
@@ -102,7 +125,7 @@ static size_t with_sources(struct lookups *l, const struct ip *to, size_t n_to,
 	for (size_t i = 0; i < n_to; i++) {
 		struct ip from;
 
-		if (find_source(l, &to[i], why, &from))
+		if (lookup_source(l->nl, l->u, &to[i], why, &from))
 			ret[n++] = (struct ike_address){ to[i], from };
 		else
 			text_add(why, "; ");

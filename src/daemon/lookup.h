@@ -27,3 +27,8 @@ void lookups_free(struct lookups *l);
 /* Answered exactly once: an address at once, before this returns; a name later, in the order asked
  * as far as the resolver allows. */
 void lookups_start(struct lookups *l, uint64_t id, const char *name);
+
+/* The address that we would send from to that one: what the kernel would take, if a socket of ours
+ * can, else one that a socket is bound to.  False: there is none; `why` says what is in the way. */
+bool lookup_source(struct plat_nl *nl, const struct underlay *u, const struct ip *to,
+		   struct text *why, struct ip *ret);

@@ -99,9 +99,8 @@ static bool in_use(void *ctx, const struct ip *ip)
 static bool bound(void *ctx, const struct ip *ip)
 {
 	const struct looking *l = ctx;
-	struct ip from = underlay_source(l->h->underlay, ip);
 
-	return ip_eq(&from, ip);
+	return underlay_can_send(l->h->underlay, ip);
 }
 
 static enum status outer_addresses(struct host *h, struct text *why, struct outer_addr *ret,

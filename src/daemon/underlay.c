@@ -178,17 +178,22 @@ static bool can_send_from(const struct socket *s, const struct ip *ip)
 	       (ip_is_any(&s->local.ip) || ip_eq(&s->local.ip, ip));
 }
 
-struct ip underlay_source(const struct underlay *u, const struct ip *preferred)
+bool underlay_can_send(const struct underlay *u, const struct ip *from)
 {
-	struct ip other = { 0 };
+	for (size_t i = 0; i < u->n; i++)
+		if (can_send_from(&u->sockets[i], from))
+			return true;
+	return false;
+}
 
-	for (size_t i = 0; i < u->n; i++) {
-		if (can_send_from(&u->sockets[i], preferred))
-			return *preferred;
-		if (u->sockets[i].local.ip.family == preferred->family && other.family == 0)
-			other = u->sockets[i].local.ip;
-	}
-	return other;
+bool underlay_address(const struct underlay *u, size_t i, struct ip *ret)
+{
+	for (size_t k = 0; k < u->n; k++)
+		if (!u->sockets[k].nat && i-- == 0) {
+			*ret = u->sockets[k].local.ip;
+			return true;
+		}
+	return false;
 }
 
 static struct socket *socket_for(struct underlay *u, const struct endpoint *local)

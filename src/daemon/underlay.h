@@ -35,9 +35,11 @@ void underlay_on_icmp(struct underlay *u, underlay_icmp_fn *fn, void *ctx);
 bool underlay_nat_socket(const struct underlay *u, size_t i, int *ret_fd,
 			 struct endpoint *ret_local);
 
-/* The source address to use where the kernel would choose `preferred`: that one if a socket is
- * bound to it or to any; else a bound one of the family; family 0: we have none. */
-struct ip underlay_source(const struct underlay *u, const struct ip *preferred);
+/* A socket is bound to that address, or to any of its family. */
+bool underlay_can_send(const struct underlay *u, const struct ip *from);
+/* The address of the i-th pair of sockets, which may be the unspecified one; false after the last.
+ */
+bool underlay_address(const struct underlay *u, size_t i, struct ip *ret);
 
 /* An ike_out SEND. */
 struct underlay_send {

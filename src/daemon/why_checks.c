@@ -120,9 +120,11 @@ static void check_lookup(struct checks *k, const char *name)
 
 static bool route_to(const struct checks *k, const struct ip *ip, struct row *r)
 {
-	char to[IP_TEXT_MAX], from[IP_TEXT_MAX];
+	char to[IP_TEXT_MAX], from[IP_TEXT_MAX], buf[256];
+	struct text why = TEXT_OF(buf);
 	struct plat_path path;
 	struct plat_link link;
+	struct ip source;
 
 	if (plat_route_get(k->w->h->nl, ip, PLAT_MARK, &r->t, &path) != ST_OK ||
 	    plat_link_get(k->w->h->nl, path.ifindex, &r->t, &link) != ST_OK) {
@@ -131,9 +133,9 @@ static bool route_to(const struct checks *k, const struct ip *ip, struct row *r)
 	}
 	text_fmt(&r->t, "%s by %s from %s, MTU %u; ", ip_text(ip, to), link.name,
 		 ip_text(&path.src, from), path.mtu);
-	if (underlay_source(k->w->h->underlay, &path.src).family != 0)
+	if (lookup_source(k->w->h->nl, k->w->h->underlay, ip, &why, &source))
 		return true;
-	text_fmt(&r->t, "but no socket of ours has IPv%u; ", ip->family);
+	text_fmt(&r->t, "but %s; ", buf);
 	return false;
 }
 
