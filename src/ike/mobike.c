@@ -65,7 +65,8 @@ static void put_no_nats(const struct ike_peer_conf *conf, const struct path *pat
 {
 	uint8_t buf[36];
 
-	if (!conf->nats_allowed)
+	/* Section 3.9: nor where the other end does no NAT traversal. */
+	if (!conf->nats_allowed || !path->natt)
 		put(o, WIRE_N_NO_NATS_ALLOWED, no_nats(&path->local, &path->remote, buf));
 }
 
@@ -129,13 +130,14 @@ static bool is_private(const struct ip *ip)
 void mobike_old_too(struct ike *ike, const struct ike_sa *sa)
 {
 	struct ike_sa *old = sa->predecessor;
+	bool update = sa->moving && sa->moving->update.on;
 
-	if (!old || old->state != SA_REPLACED)
+	if (!old || old->state != SA_REPLACED || !(update || sa->announce))
 		return;
 	old->path = sa->path;
 	request_moves(ike, old);
-	if (!sa->called)
-		old->announce = sa->mobike;
+	if (!update)
+		old->announce = true;
 	else if (moving_get(ike, old))
 		old->moving->update.on = true;
 	agenda_soon(ike, old);

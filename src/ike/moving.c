@@ -51,6 +51,7 @@ void moving_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to)
 
 	to->mobike = from->mobike;
 	to->announce = from->announce;
+	from->announce = false;
 	to->unrouted = from->unrouted;
 	if (!m)
 		return;

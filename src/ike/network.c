@@ -117,9 +117,9 @@ static void go(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
 	to.local = *local;
 	to.remote = *remote;
 	moving_to(ike, sa, &to, why);
+	sa->announce |= sa->mobike;
 	mobike_old_too(ike, sa);
 	request_moves(ike, sa);
-	sa->announce |= sa->mobike;
 	/* Without MOBIKE it follows at best, to where it is asked from. */
 	info_probe(ike, sa);
 }

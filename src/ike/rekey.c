@@ -61,6 +61,7 @@ void rekey_adopt_rival(struct ike *ike, struct ike_sa *sa)
 	sa_end_attempts(ike, sa);
 	sa_inherit(ike, sa, rival);
 	await_delete(ike, sa);
+	mobike_old_too(ike, rival);
 	forget_oldest(ike, sa);
 }
 

@@ -283,6 +283,8 @@ static void configure(struct host *h, const char *const *address)
 	h->peer.port = 500;
 	h->peer.auth = IKE_AUTH_CERT;
 	h->peer.start = IKE_START_LISTEN;
+	h->peer.mobike = h->peer.nats_allowed = true;
+	h->peer.return_routability = IKE_ROUTABILITY_BEFORE;
 	h->conf = (struct ike_conf){
 		.refs = 1,
 		.peers = &h->peer,

@@ -211,6 +211,8 @@ static void common_conf(struct crowd *c, const struct authority *ca, struct ike_
 	p->ts_remote = selectors(c, everything, 2);
 	p->dpd_delay = c->opt.dpd_delay;
 	p->keepalive = dur_s(20);
+	p->mobike = p->nats_allowed = true;
+	p->return_routability = IKE_ROUTABILITY_BEFORE;
 }
 
 static void conf_member(struct crowd *c, const struct authority *ca, size_t i,

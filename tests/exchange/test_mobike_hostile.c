@@ -512,11 +512,14 @@ static void esp_from_elsewhere(void **state)
 
 /* ---- we called, and the other end misbehaves ----------------------------------------------- */
 
-static void called(struct pair *p, struct script *s)
+static void called(struct pair *p, struct script *s, bool natt)
 {
 	p->pa->mobike = true;
-	script_asked_for_auth(p, s);
+	script_called(p, s);
 	s->mobike = true;
+	s->nat_detection = natt;
+	script_answer_init(s);
+	assert_true(script_exchange(s) && s->opened);
 	script_answer_auth(s);
 	world_deliver(p->w, world_packet_to(p->w, p->a));
 	assert_true(node_sa(p->a).info.mobike && node_sa(p->a).info.decides);
@@ -533,12 +536,28 @@ static void update_of_who_was_called(void **state)
 	struct pair *p = *state;
 	struct script s;
 
-	called(p, &s);
+	called(p, &s, true);
 	moves(&s, "198.51.100.7");
 	update(&s);
 	assert_true(script_exchange(&s) && script_notify(&s, WIRE_N_UNACCEPTABLE_ADDRESSES));
 	says(p->a, IKE_EV_REFUSED, "we decide where it goes");
 	assert_int_equal(node_events(p->a, IKE_EV_MOVED), 0);
+	script_done(&s);
+}
+
+/* Without NAT traversal at one end there may be no NAT, whatever is configured (section 3.9). */
+static void no_nat_traversal(void **state)
+{
+	struct pair *p = *state;
+	struct script s;
+
+	called(p, &s, false);
+	assert_null(world_packet(p->w, 0));
+	node_moves(p->a, "198.51.100.7", NULL);
+	assert_true(script_take(&s) && script_notify(&s, WIRE_N_UPDATE_SA_ADDRESSES));
+	assert_non_null(script_notify(&s, WIRE_N_NO_NATS_ALLOWED));
+	assert_int_equal(script_notify(&s, WIRE_N_NO_NATS_ALLOWED)->data.n, 12);
+	assert_null(script_notify(&s, WIRE_N_NAT_DETECTION_SOURCE_IP));
 	script_done(&s);
 }
 
@@ -550,7 +569,7 @@ static void never_acceptable(void **state)
 	unsigned asked = 0;
 	struct script s;
 
-	called(p, &s);
+	called(p, &s, true);
 	node_moves(p->a, "198.51.100.7", NULL);
 	for (unsigned i = 0; i < 600 && !node_events(p->a, IKE_EV_DEAD); i++) {
 		while (script_exchange(&s))
@@ -577,7 +596,7 @@ static void tries_are_bounded(void **state)
 	struct dp_report silent = { .kind = DP_REPORT_SILENT };
 	struct script s;
 
-	called(p, &s);
+	called(p, &s, true);
 	script_begin(&s, WIRE_INFORMATIONAL, false);
 	for (unsigned i = 0; i < WIRE_MAX_NOTIFIES - 1; i++) {
 		uint8_t ip[4] = { 203, 0, 113, (uint8_t)i };
@@ -622,6 +641,7 @@ int main(void)
 		pair_test(answer_from_nowhere),
 		pair_test(esp_from_elsewhere),
 		pair_test(update_of_who_was_called),
+		pair_test(no_nat_traversal),
 		pair_test(never_acceptable),
 		pair_test(tries_are_bounded),
 	};

@@ -538,13 +538,39 @@ static void with_slow_jobs(void **state)
 				 .bound_ms = 8000 });
 }
 
+/* Whatever both ends do, and wherever they go, on a bad network.  That it flows again may take as
+ * long as b believes its address to be a's: until its question there has gone unanswered. */
+static void random_walks(void **state)
+{
+	(void)state;
+	for (uint64_t i = 1; i <= 800 * (thorough() ? thorough() : 1); i++) {
+		struct choices dice = { .walk = i * 0x9e3779b97f4a7c15u };
+		struct choices c = { 0 };
+		struct plan plan = { .any_order = true, .bound_ms = 60000 };
+		struct run r = { .plan = &plan, .c = &c, .seed = 700 + i % 4 };
+		unsigned moves = 1 + choose(&dice, 2);
+
+		for (unsigned k = 0; k < OPS_MAX; k++) {
+			plan.op[0][k] = REKEY_CHILD + choose(&dice, 2);
+			if (k + moves >= OPS_MAX)
+				plan.op[0][k] = k + 1 == OPS_MAX && moves > 1 ? MOVE_ON : MOVE;
+			plan.op[1][k] = REKEY_CHILD + choose(&dice, 2);
+		}
+		plan.rr = choose(&dice, IKE_ROUTABILITY_AFTER + 1);
+		plan.losses = choose(&dice, 3);
+		plan.jobs = choose(&dice, 2);
+		r.walk = c.walk = dice.walk;
+		one_run(&r);
+	}
+}
+
 /* With an argument: only tests of such a name. */
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(in_every_order), cmocka_unit_test(with_a_loss),
 		cmocka_unit_test(twice),          cmocka_unit_test(by_the_other_end),
-		cmocka_unit_test(with_slow_jobs),
+		cmocka_unit_test(with_slow_jobs), cmocka_unit_test(random_walks),
 	};
 
 	if (argc > 1)
