@@ -356,6 +356,9 @@ static bool try_pair(struct ike *ike, struct ike_sa *sa, const struct ip *local,
 		return false;
 	count(ike, C_MOVE_TRIED);
 	send_request_along(ike, sa, &path);
+	/* It may know nothing but the one before; see mobike_old_too(). */
+	if (sa->predecessor && sa->predecessor->state == SA_REPLACED)
+		send_request_along(ike, sa->predecessor, &path);
 	return true;
 }
 
@@ -411,9 +414,11 @@ static bool was_tried(const struct ike *ike, const struct ike_sa *sa, const stru
 }
 
 /* The peer was silent, and is not any more: along the pair that the answer took, where it may have
- * missed that we moved (section 3.12). */
-void mobike_answered(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d)
+ * missed that we moved (section 3.12).  The answer may be one on the IKE SA before. */
+void mobike_answered(struct ike *ike, struct ike_sa *asked, const struct ike_datagram *d)
 {
+	bool older = asked->state == SA_REPLACED && asked->successor;
+	struct ike_sa *sa = older ? asked->successor : asked;
 	struct moving *m = sa->moving;
 	struct path to;
 
@@ -424,6 +429,8 @@ void mobike_answered(struct ike *ike, struct ike_sa *sa, const struct ike_datagr
 	if (was_tried(ike, sa, d))
 		to = placed(&sa->path, &d->local, &d->remote);
 	going(ike, sa, &to, "it answers there, and not where it was");
+	if (older)
+		request_moves(ike, sa);
 }
 
 /* Section 3.7: who sends something else back has not seen what we sent.  An error may come without.
