@@ -300,7 +300,7 @@ static const struct ike_peer_conf *section_for(const struct host *h, const char 
 		for (size_t i = 0; !found && i < h->ike_conf->n_peers; i++) {
 			const struct ike_peer_conf *c = &h->ike_conf->peers[i];
 
-			if (c->role != IKE_ROLE_HUB && policy_ident_match(&c->remote_id, &id))
+			if (ike_may_call(c) && policy_ident_match(&c->remote_id, &id))
 				found = c;
 		}
 	arena_done(&ar);

@@ -310,7 +310,7 @@ static bool is_called(const struct why *w)
 	const struct ike_conf *conf = w->h->ike_conf;
 
 	for (size_t i = 0; i < conf->n_peers; i++)
-		if (conf->peers[i].role != IKE_ROLE_HUB)
+		if (ike_may_call(&conf->peers[i]))
 			return true;
 	return false;
 }
@@ -455,7 +455,7 @@ static void check_nobody(struct checks *k)
 	for (size_t i = 0; i < conf->n_peers; i++) {
 		const struct ike_peer_conf *c = &conf->peers[i];
 
-		if (c->role == IKE_ROLE_HUB || n++ >= SECTIONS_SHOWN)
+		if (!ike_may_call(c) || n++ >= SECTIONS_SHOWN)
 			continue;
 		text_fmt(&r.o, "%s\"%s\" is for ", n > 1 ? "; " : "", c->name);
 		policy_ident_text(&r.o, &c->remote_id);

@@ -285,12 +285,12 @@ static void take(struct ike *ike, const struct attempt *at, struct given *g)
 		g->reason = inner_i_read(ike, at, cred_of(l->cred), &g->inner, &why);
 	if (g->inner)
 		inner_i_emit(sa->peer, g->inner, &g->ob);
-	if (!g->reason && g->offered)
-		g->reason = make_child(ike, at, g, &why);
-	if (!g->reason && g->ob.failed) {
+	if (g->ob.failed) {
 		g->reason = IKE_R_INTERNAL;
 		text_add(&why, "out of memory");
 	}
+	if (!g->reason && g->offered)
+		g->reason = make_child(ike, at, g, &why);
 }
 
 static void given_commit(struct ike *ike, struct ike_sa *sa, struct given *g)

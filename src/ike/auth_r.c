@@ -79,7 +79,7 @@ static int fit(struct ike *ike, const struct peer *p, const struct wire_payloads
 	struct policy_ident id_r = { in->id_r.type, in->id_r.data };
 
 	count(ike, C_COMPARED);
-	if (c->role == IKE_ROLE_HUB || !policy_ident_match(&c->remote_id, &id_i))
+	if (!ike_may_call(c) || !policy_ident_match(&c->remote_id, &id_i))
 		return 0;
 	if (in->present & WIRE_BIT(WIRE_P_IDR) && !policy_ident_eq(&c->local_id, &id_r))
 		return 0;
@@ -172,7 +172,7 @@ static void explain_some(struct ike *ike, const struct ike_sa *sa, struct text *
 	size_t said = 0;
 
 	for (size_t i = 0; i < ike->conf->n_peers && said < IKE_MAX_EXPLAINED; i++)
-		if (ike->conf->peers[i].role != IKE_ROLE_HUB) {
+		if (ike_may_call(&ike->conf->peers[i])) {
 			explain_peer(&ike->conf->peers[i], &sa->suite, t);
 			said++;
 		}

@@ -183,8 +183,8 @@ struct ike_peer_conf {
 	const char *const *dns_domains; /* that these resolve (RFC 8598); needs `dns` */
 	size_t n_dns_domains;
 	/* As an initiator: the families of inner addresses that we ask for, and cannot do without
-	 * any of.  The selectors that we ask for are then all addresses of these families and
-	 * `ts_local`, which may be empty. */
+	 * any of; only we call.  The selectors that we ask for are then all addresses of these
+	 * families and `ts_local`, which may be empty. */
 	bool ask_v4, ask_v6;
 	struct ip ask[2]; /* those that we would like to have, of IPv4 and of IPv6; family 0: any */
 	/* Certificates that must not be accepted, and SAs that go on a reload: sorted by memcmp().
@@ -220,6 +220,9 @@ struct ike_conf {
 	bool keys; /* emit KEYS outputs */
 	bool trace; /* emit TRACE outputs */
 };
+
+/* Whether such a peer may call us: neither a hub of ours nor one that we ask for inner addresses. */
+bool ike_may_call(const struct ike_peer_conf *p);
 
 struct ike_conf *ike_conf_ref(struct ike_conf *conf);
 void ike_conf_unref(struct ike_conf *conf);

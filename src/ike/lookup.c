@@ -8,7 +8,7 @@
  *	IKE_AUTH	has an identity.  A map leads from it to the sections that name it, and to
  *			instances; sections with patterns are few and stand in a list.
  */
-#include "ike/internal.h"
+#include "ike/inner.h"
 
 /* ---- by identity -------------------------------------------------------------------------- */
 
@@ -20,6 +20,11 @@ bool peer_is_pattern(const struct ike_peer_conf *c)
 	case IKE_ROLE_FIXED: break;
 	}
 	return policy_ident_is_pattern(&c->remote_id);
+}
+
+bool ike_may_call(const struct ike_peer_conf *p)
+{
+	return p->role != IKE_ROLE_HUB && !inner_i_asks(p);
 }
 
 struct ident_key {
@@ -169,7 +174,7 @@ enum status offers_collect(struct ike *ike, const struct ike_conf *conf, struct 
 	}
 	map_init(&seen, ike->mem, ike->peer_by_id.key);
 	for (size_t i = 0; i < conf->n_peers; i++)
-		if (conf->peers[i].role != IKE_ROLE_HUB)
+		if (ike_may_call(&conf->peers[i]))
 			o.of[i] = offer_of(&o, &seen, &conf->peers[i]);
 	map_done(&seen);
 	*ret_offers = o;

@@ -467,7 +467,7 @@ static void index_all(struct ike *ike, const struct ike_conf *conf)
 		const struct ike_peer_conf *c = &conf->peers[i];
 
 		index_section(ike, peer_by_id(ike, c->id), ike->offers.of[i]);
-		if (c->role == IKE_ROLE_HUB)
+		if (!ike_may_call(c))
 			continue;
 		ike->fragments |= c->fragmentation;
 		ike->any_ppk |= c->ppk != 0;

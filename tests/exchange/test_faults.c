@@ -1,6 +1,6 @@
-/* Things go wrong on our own side: the n-th allocation, job, data-plane operation or look-up of a
- * whole life fails.  No leak (the harness looks), no broken invariant (it ends the process at an
- * IKE_EV_BUG), nothing stuck: once things work again both ends find together.
+/* Things go wrong on our own side: the n-th allocation, job, data-plane operation, store or look-up
+ * of a whole life fails.  No leak (the harness looks), no broken invariant (it ends the process at
+ * an IKE_EV_BUG), nothing stuck: once things work again both ends find together.
  *
  * A sample of all n, other ones in each life; WARREN_FAULTS=1 asks for every n. */
 #include "exchange/exchange.h"
@@ -8,13 +8,13 @@
 /* What is made to fail at one of the two. */
 struct fault {
 	bool at_b;
-	long alloc, job, op; /* -1: none */
+	long alloc, job, op, store; /* -1: none */
 	long call; /* of the provider, inline: PRF, hash, sealing, opening; -1: none */
 	bool alloc_on; /* this allocation and all after it, for a minute */
 	enum status status;
 };
 
-static const struct fault no_fault = { .alloc = -1, .job = -1, .op = -1, .call = -1 };
+static const struct fault no_fault = { .alloc = -1, .job = -1, .op = -1, .store = -1, .call = -1 };
 
 /* A whole life of two ends; what it lets them do is tried with everything failing at least once. */
 struct life {
@@ -417,6 +417,51 @@ static void live_on_the_move(struct pair *p)
 	both_ways(p);
 }
 
+/* b gives a inner addresses, and changes its pool; the disk is slow, and answers late. */
+static void with_inner_addresses(struct pair *p)
+{
+	p->pa->ask_v4 = p->pa->ask_v6 = true;
+	test_conf_addresses(p->cb, p->pb, "");
+	p->pb->start = IKE_START_LISTEN;
+	test_conf_pool(p->cb, p->pb, "10.99.0.0/28 fd00:99::/64");
+	test_conf_dns(p->cb, p->pb, "10.2.0.53", "corp.example");
+	p->pa->childless = IKE_CHILDLESS_ALLOW;
+}
+
+static void change_pool(struct pair *p, const char *words)
+{
+	struct test_conf *c = test_conf_copy(p->cb);
+
+	test_conf_pool(c, &c->peer[0], words);
+	node_reconfigure(p->b, c);
+}
+
+static void live_with_inner_addresses(struct pair *p)
+{
+	world_live(p->w, dur_s(20));
+	both_ways(p);
+	(void)!node_command(p->a, IKE_CMD_DOWN, PAIR_PEER);
+	world_live(p->w, dur_s(20));
+	p->b->hold = HOLD_STORE;
+	(void)!node_command(p->a, IKE_CMD_UP, PAIR_PEER);
+	world_live(p->w, dur_s(5));
+	node_release(p->b);
+	world_live(p->w, dur_s(60));
+	change_pool(p, "10.98.0.0/28");
+	p->b->hold = HOLD_STORE;
+	world_live(p->w, dur_s(62));
+	node_release(p->b);
+	world_live(p->w, dur_s(30));
+	both_ways(p);
+	change_pool(p, "10.99.0.0/28 fd00:99::/64");
+	world_live(p->w, dur_s(100));
+	/* A machine that starts again has memory. */
+	if (p->b->mem.fail_at < 0)
+		node_restart(p->b);
+	world_live(p->w, dur_s(100));
+	both_ways(p);
+}
+
 static const struct life a_key = { 600, with_a_key, live_connected, 5, 4, "ike.sa.established" };
 static const struct life certificates = { 601, with_certificates, live_connected, 5,
 					  4,   "ike.cookie.sent" };
@@ -436,6 +481,8 @@ static const struct life anew = {
 };
 static const struct life by_limits = { 611, short_lived, live_shortly, 8, 8, "ike.sa.rekeyed" };
 static const struct life mobile = { 612, on_the_move, live_on_the_move, 5, 5, "ike.moved" };
+static const struct life inner = { 613, with_inner_addresses, live_with_inner_addresses, 8,
+				   4,   "ike.sa.established" };
 static const struct life rekeyed = {
 	608, with_certificates, live_rekeyed, 8, 8, "ike.child.rekeyed"
 };
@@ -479,6 +526,7 @@ static void begin(struct pair *p, const struct fault *f, const struct life *life
 	n->mem.fail_on = f->alloc_on;
 	n->fail_job = f->job;
 	n->fail_op = f->op;
+	n->fail_store = f->store;
 	n->fail_status = f->status;
 	if (provider)
 		n->provider = &provider->node;
@@ -490,14 +538,14 @@ static void begin(struct pair *p, const struct fault *f, const struct life *life
 static void heal(struct node *n)
 {
 	n->mem.fail_at = -1;
-	n->fail_job = -1;
+	n->fail_job = n->fail_store = -1;
 	/* fail_op stays: it tells the harness that a child may be missing. */
 	if (n->mem.refused)
 		node_reconfigure(n, test_conf_copy(n->conf));
 }
 
 struct counted {
-	long allocs, jobs, ops, calls;
+	long allocs, jobs, ops, stores, calls;
 };
 
 static bool one_life(const struct fault *f, const struct life *life, struct counted *ret)
@@ -511,10 +559,10 @@ static bool one_life(const struct fault *f, const struct life *life, struct coun
 	begin(&p, f, life, &provider);
 	n = f->at_b ? p.b : p.a;
 	life->live(&p);
-	*ret = (struct counted){ n->mem.calls, n->n_jobs, n->n_ops, provider.calls };
-	if (f->alloc < 0 && f->job < 0 && f->op < 0 && f->call < 0)
+	*ret = (struct counted){ n->mem.calls, n->n_jobs, n->n_ops, n->n_stores, provider.calls };
+	if (f->alloc < 0 && f->job < 0 && f->op < 0 && f->store < 0 && f->call < 0)
 		assert_true(node_counter(p.b, life->counter) > 0);
-	hit = n->mem.refused > 0 || f->job >= 0 || f->op >= 0;
+	hit = n->mem.refused > 0 || f->job >= 0 || f->op >= 0 || f->store >= 0;
 	heal(n);
 	world_live(p.w, dur_s(400));
 	/* One SA may just be taking another one's place, where they do not live long. */
@@ -522,9 +570,10 @@ static bool one_life(const struct fault *f, const struct life *life, struct coun
 		world_live(p.w, dur_s(1));
 	if (!pair_is_up(&p))
 		print_error(
-			"life %u, %s: alloc %ld%s, job %ld, op %ld (%s), call %ld: not up again\n",
+			"life %u, %s: alloc %ld%s, job %ld, op %ld, store %ld (%s), call %ld: not "
+			"up again\n",
 			life->seed, f->at_b ? "b" : "a", f->alloc, f->alloc_on ? "+" : "", f->job,
-			f->op, status_name(f->status), f->call);
+			f->op, f->store, status_name(f->status), f->call);
 	assert_true(pair_is_up(&p));
 	assert_int_equal(node_command(p.a, IKE_CMD_SHUTDOWN, 0), ST_OK);
 	assert_int_equal(node_command(p.b, IKE_CMD_SHUTDOWN, 0), ST_OK);
@@ -549,11 +598,11 @@ static struct counted count(bool at_b, const struct life *life)
 	return c;
 }
 
-enum what { ALLOCATION, MEMORY, JOB, OPERATION, CALL };
+enum what { ALLOCATION, MEMORY, JOB, OPERATION, STORE, CALL };
 
 /* How many of each are tried at either end, unless all are; as many as there are at the least. */
 static const long samples[] = {
-	[ALLOCATION] = 50, [MEMORY] = 4, [JOB] = 9, [OPERATION] = 9, [CALL] = 16,
+	[ALLOCATION] = 50, [MEMORY] = 4, [JOB] = 9, [OPERATION] = 9, [STORE] = 9, [CALL] = 16,
 };
 
 /* In how many ways a job or an operation fails, in turn. */
@@ -566,6 +615,7 @@ static long all_of(enum what what, const struct counted *c)
 	case MEMORY: return c->allocs;
 	case JOB: return c->jobs * WAYS;
 	case OPERATION: return c->ops * WAYS;
+	case STORE: return c->stores;
 	default: return c->calls;
 	}
 }
@@ -600,6 +650,10 @@ static struct fault fault_of(enum what what, bool at_b, long k)
 	case OPERATION:
 		f.op = k / WAYS;
 		f.status = op[k % WAYS];
+		break;
+	case STORE:
+		f.store = k;
+		f.status = ST_IO;
 		break;
 	case CALL: f.call = k; break;
 	}
@@ -640,6 +694,20 @@ static void job_fails(void **state)
 static void operation_fails(void **state)
 {
 	each(*state, OPERATION);
+}
+
+/* Only b has something to store. */
+static void store_fails(void **state)
+{
+	const struct life *life = *state;
+	struct counted c = count(true, life);
+
+	assert_true(c.stores > 5);
+	for (long k = 0; k < c.stores; k++) {
+		struct fault f = fault_of(STORE, true, k);
+
+		assert_true(one_life(&f, life, &c));
+	}
 }
 
 static void call_of_the_provider_fails(void **state)
@@ -881,6 +949,8 @@ int main(int argc, char **argv)
 		each_fault(anew),
 		each_fault(by_limits),
 		each_fault(mobile),
+		each_fault(inner),
+		one(store_fails, inner),
 		one(everything_in_it_fails, a_ppk),
 		one(everything_in_it_fails, a_puzzle),
 		one(everything_in_it_fails, a_new_sa),
