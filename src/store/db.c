@@ -136,10 +136,12 @@ static enum status check_writable(sqlite3 *sql, struct text *why)
  */
 static enum status set_up(sqlite3 *sql, struct text *why)
 {
-	static const char ways[] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL;"
-				   "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;"
-				   "PRAGMA cache_size = -1024; PRAGMA cell_size_check = ON;"
-				   "PRAGMA journal_size_limit = 8388608";
+	static const char ways[] =
+		"PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL;"
+		"PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;"
+		"PRAGMA cache_size = -1024; PRAGMA cell_size_check = ON;"
+		/* Half a megabyte of log: state directories may be small. */
+		"PRAGMA wal_autocheckpoint = 128; PRAGMA journal_size_limit = 1048576";
 
 	return sqlite3_exec(sql, ways, NULL, NULL, NULL) == SQLITE_OK ? ST_OK : db_failed(sql, why);
 }

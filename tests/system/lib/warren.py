@@ -77,6 +77,7 @@ class Warrend:
         self.conf = os.path.join(self.dir, "warren.conf")
         self.state_dir = os.path.join(self.dir, "state")
         self.socket = os.path.join(self.dir, "warren.sock")
+        self.wrap = ()      # what it is run by
         self.proc = None
         self.configure(top, peers, networks)
         if start:
@@ -90,7 +91,8 @@ class Warrend:
                                **top}, peers, networks))
 
     def start(self, wait=True):
-        self.proc = self.ns.popen("warrend", binary("warrend"), "-c", self.conf, env=_environment())
+        self.proc = self.ns.popen("warrend", *self.wrap, binary("warrend"), "-c", self.conf,
+                                  env=_environment())
         if wait:
             until(self._ready, f"warrend in {self.ns.short} to answer")
         return self
