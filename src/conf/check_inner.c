@@ -4,8 +4,6 @@
  */
 #include "conf/internal.h"
 
-#include <stdlib.h>
-
 #include "wire/ike/cp.h"
 
 static bool overlap(const struct wire_ts *a, const struct wire_ts *b)
@@ -161,11 +159,17 @@ struct range {
 	const struct conf_text *text;
 };
 
-static int by_first(const void *a, const void *b)
+/* Files have few pools, and these mostly in order. */
+static void sort(struct range *r, size_t n)
 {
-	const struct range *x = a, *y = b;
+	for (size_t i = 1; i < n; i++) {
+		struct range moved = r[i];
+		size_t k = i;
 
-	return ip_cmp(&x->ts->start, &y->ts->start);
+		for (; k > 0 && ip_cmp(&moved.ts->start, &r[k - 1].ts->start) < 0; k--)
+			r[k] = r[k - 1];
+		r[k] = moved;
+	}
 }
 
 static size_t collect(const struct conf_ts *pool, struct range *ret)
@@ -196,7 +200,7 @@ enum status check_pools(struct conf *c, struct conf_errors *errs)
 	if (!r)
 		return ST_NOMEM;
 	(void)collect_all(c, r);
-	qsort(r, n, sizeof(*r), by_first);
+	sort(r, n);
 	for (size_t i = 1; i < n; i++) {
 		if (overlap(widest->ts, r[i].ts))
 			conf_error_add(errs, r[i].text->at,
