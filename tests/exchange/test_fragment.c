@@ -320,9 +320,9 @@ static void probes_downwards(void **state)
 
 	fat_pair(p, 8);
 	pair_start(p);
-	node_report(p->a,
-		    &(struct dp_report){ .kind = DP_REPORT_PMTU,
-					 .u.pmtu = { test_endpoint("192.0.2.2", 4500), 1500 } });
+	node_report(p->a, &(struct dp_report){
+				  .kind = DP_REPORT_PMTU,
+				  .u.pmtu = { test_endpoint("192.0.2.2", 4500), 1500, false } });
 	connect(p->a);
 	deliver(p->w, p->a, WIRE_IKE_SA_INIT, REQUEST, 0);
 	deliver(p->w, p->b, WIRE_IKE_SA_INIT, RESPONSE, 0);
@@ -477,7 +477,7 @@ static void path_mtu_is_learnt(void **state)
 {
 	struct pair *p = *state;
 	struct dp_report r = { .kind = DP_REPORT_PMTU,
-			       .u.pmtu = { test_endpoint("192.0.2.77", 500), 700 } };
+			       .u.pmtu = { test_endpoint("192.0.2.77", 500), 700, false } };
 	size_t n;
 
 	fat_pair(p, 7);
@@ -563,7 +563,7 @@ static void paths_are_bounded(void **state)
 {
 	struct pair *p = *state;
 	struct dp_report r = { .kind = DP_REPORT_PMTU,
-			       .u.pmtu = { test_endpoint("10.0.0.0", 500), 600 } };
+			       .u.pmtu = { test_endpoint("10.0.0.0", 500), 600, false } };
 	size_t full;
 
 	pair_start(p);

@@ -56,12 +56,12 @@ static void fragments(struct pair *p)
 {
 	pair_certs(p);
 	pair_start(p);
-	node_report(p->a,
-		    &(struct dp_report){ .kind = DP_REPORT_PMTU,
-					 .u.pmtu = { test_endpoint("192.0.2.2", 500), 400 } });
-	node_report(p->b,
-		    &(struct dp_report){ .kind = DP_REPORT_PMTU,
-					 .u.pmtu = { test_endpoint("192.0.2.1", 500), 300 } });
+	node_report(p->a, &(struct dp_report){
+				  .kind = DP_REPORT_PMTU,
+				  .u.pmtu = { test_endpoint("192.0.2.2", 500), 400, false } });
+	node_report(p->b, &(struct dp_report){
+				  .kind = DP_REPORT_PMTU,
+				  .u.pmtu = { test_endpoint("192.0.2.1", 500), 300, false } });
 	assert_int_equal(node_command(p->a, IKE_CMD_UP, PAIR_PEER), ST_OK);
 	to_the_end(p);
 }
