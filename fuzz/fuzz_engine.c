@@ -383,6 +383,15 @@ static struct endpoint pick_endpoint(struct cur *c)
 	return test_endpoint(ip[pick(c, ARRAY_LEN(ip))], port[pick(c, ARRAY_LEN(port))]);
 }
 
+/* Where a datagram from there reaches the node; family 0: nowhere. */
+static struct endpoint reached_at(const struct node *n, const struct endpoint *remote)
+{
+	for (size_t i = 0; i < n->n_addresses; i++)
+		if (n->address[i].family == remote->ip.family)
+			return (struct endpoint){ n->address[i], n->conf->conf.nat_port };
+	return (struct endpoint){ 0 };
+}
+
 /* What a data plane may say at any time, whatever it says it about. */
 static void op_report(struct pair *p, struct cur *c)
 {
@@ -405,8 +414,10 @@ static void op_report(struct pair *p, struct cur *c)
 		break;
 	case DP_REPORT_UNKNOWN_SPI:
 		r.u.unknown_spi.spi = cur_u16(c);
-		r.u.unknown_spi.local = pick_endpoint(c);
 		r.u.unknown_spi.remote = pick_endpoint(c);
+		r.u.unknown_spi.local = reached_at(n, &r.u.unknown_spi.remote);
+		if (!r.u.unknown_spi.local.ip.family)
+			return;
 		break;
 	case DP_REPORT_NEW_ADDRESS:
 		r.u.new_address.id = pick_child(n, c);
@@ -511,6 +522,83 @@ static void op_mobike(struct pair *p, struct cur *c)
 	world_deliver(p->w, made);
 }
 
+/* Where callers may be sent: to each other, to where they are, to nobody. */
+static const char *pick_gateway(struct cur *c)
+{
+	static const char *const gateways[] = { "192.0.2.99",    "192.0.2.2",   "192.0.2.1",
+						"203.0.113.2",   "b.example",   "nobody.example",
+						"2001:db8::2",   "2001:db8::1", "127.0.0.1",
+						"b.example.net." };
+
+	return gateways[pick(c, ARRAY_LEN(gateways))];
+}
+
+static void op_redirect(struct pair *p, struct cur *c)
+{
+	struct node *n = pick_node(p, c);
+	uint8_t bits = cur_u8(c);
+	struct ike_cmd cmd = { .kind = bits & 1 ? IKE_CMD_REDIRECT : IKE_CMD_REDIRECT_OFF,
+			       .peer = bits & 2 ? PAIR_PEER : 0,
+			       .gateway = bits & 1 ? pick_gateway(c) : NULL };
+
+	(void)!node_cmd(n, &cmd);
+}
+
+/* The nonce of the IKE_SA_INIT request, as somebody on the path knows it. */
+static void put_nonce(struct pair *p, const struct packet *q, struct wr *w)
+{
+	struct opened o;
+
+	if (!packet_open(p->w, q, &o))
+		return;
+	if (!o.msg.encrypted)
+		wr_put(w, o.msg.clear.nonce);
+	opened_done(&o);
+}
+
+/* A redirect, or where somebody claims to come from (RFC 5685), in any exchange. */
+static void op_sent_on(struct pair *p, struct cur *c)
+{
+	static const uint16_t types[] = { WIRE_N_REDIRECT, WIRE_N_REDIRECTED_FROM,
+					  WIRE_N_REDIRECT_SUPPORTED };
+	struct packet *q = pick_packet(p, c);
+	uint8_t buf[512], flags = cur_u8(c), type = cur_u8(c);
+	const char *gateway = pick_gateway(c);
+	struct wr w = wr_of(buf, sizeof(buf));
+	enum wire_fault fault;
+	struct wire_hdr h;
+	struct ip ip;
+
+	if (!q || q->esp || wire_ike_parse_hdr(packet_ike(q), &h, &fault) != ST_OK)
+		return;
+	wr_u32(&w, 0);
+	wr_u16(&w, 0);
+	wr_u16(&w, types[type % ARRAY_LEN(types)]);
+	if (flags & 2)
+		wr_put(&w, pick_bytes(c, 72));
+	else if (ip_parse(gateway, &ip) == ST_OK)
+		wire_gateway_put(
+			&w, &(struct wire_gateway){ ip.family == 4 ? WIRE_GW_IPV4 : WIRE_GW_IPV6,
+						    ip_raw(&ip) });
+	else
+		wire_gateway_put(&w, &(struct wire_gateway){ WIRE_GW_FQDN, bytes_str(gateway) });
+	if (flags & 4)
+		put_nonce(p, q, &w);
+	store_be16(buf + 2, (uint16_t)wr_len(&w));
+	set_insider(p);
+	world_deliver(p->w,
+		      packet_like(p->w, q, flags & 8 ? h.exchange : WIRE_INFORMATIONAL, flags & 1,
+				  h.msgid + (uint32_t)pick(c, 4), WIRE_P_NOTIFY, wr_bytes_of(&w)));
+}
+
+/* What is larger is lost, and nobody says so. */
+static void op_path_mtu(struct pair *p, struct cur *c)
+{
+	const char *to = cur_u8(c) & 1 ? "192.0.2.2" : "192.0.2.1";
+
+	world_path_mtu(p->w, to, (uint16_t)(600 + cur_u8(c) * 8));
+}
+
 typedef void op_fn(struct pair *p, struct cur *c);
 
 /* The frequent ones stand several times. New ones go to the end: inputs name them by number. */
@@ -521,7 +609,7 @@ static op_fn *const ops[] = {
 	op_refuse,        op_starve,        op_feed,          op_fail_dp, op_command,   op_traffic,
 	op_restart,       op_reconfigure,   op_expire,        op_nat,     op_readdress, op_timer,
 	op_report,        op_fail_job,      op_shut_down,     op_rekey,   op_rekey,     op_network,
-	op_network,       op_mobike,
+	op_network,       op_mobike,        op_redirect,      op_sent_on, op_sent_on,   op_path_mtu,
 };
 
 /* ---- a run ----------------------------------------------------------------------------------- */
@@ -560,6 +648,7 @@ static void configure(struct pair *p, struct cur *c)
 	p->pa->nats_allowed = p->pb->nats_allowed = !(bits & 4096 && !(bits & 32));
 	p->pa->return_routability = p->pb->return_routability =
 		(enum ike_routability)(bits >> 13 & 3) % (IKE_ROUTABILITY_AFTER + 1);
+	p->pa->follow = p->pb->follow = bits & 32768;
 	pair_start(p);
 }
 
@@ -589,9 +678,12 @@ static void check_data_plane(const struct node *n)
 
 static void heal(struct node *n)
 {
+	const struct ike_cmd stay = { .kind = IKE_CMD_REDIRECT_OFF };
+
 	n->mem.fail_at = -1;
 	n->fail_job = -1;
 	node_release(n);
+	(void)!node_cmd(n, &stay);
 	/* Without memory a reload did not happen. */
 	if (!n->conf->conf.n_peers || n->mem.refused) {
 		struct test_conf *conf = test_conf_copy(n->conf);
@@ -615,6 +707,8 @@ static void must_recover(struct pair *p, bool insider)
 {
 	heal(p->a);
 	heal(p->b);
+	world_path_mtu(p->w, "192.0.2.1", 0);
+	world_path_mtu(p->w, "192.0.2.2", 0);
 	if (p->a->roams)
 		node_moves(p->a, "192.0.2.1", "2001:db8::1");
 	if (p->b->roams)

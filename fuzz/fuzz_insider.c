@@ -267,12 +267,34 @@ static void edit_mobike(struct run *r, struct chain *ch)
 	item_insert(ch, pick(r->c, ch->n + 1), it);
 }
 
+/* About gateways (RFC 5685): an identity, or anything, with or without something behind it. */
+static void edit_redirect(struct run *r, struct chain *ch)
+{
+	static const uint16_t types[] = { WIRE_N_REDIRECT, WIRE_N_REDIRECTED_FROM,
+					  WIRE_N_REDIRECT_SUPPORTED };
+	struct item it = { .type = WIRE_P_NOTIFY };
+	uint8_t *body = ch->buf + CHAIN_MAX - 80, shape = cur_u8(r->c);
+	struct bytes data = pick_bytes(r->c, 72);
+
+	store_be16(body, 0);
+	store_be16(body + 2, types[shape % ARRAY_LEN(types)]);
+	if (data.n)
+		memcpy(body + 4, data.p, data.n);
+	if (shape & 64 && data.n > 2) {
+		body[4] = (uint8_t)(WIRE_GW_IPV4 + data.p[0] % 3);
+		body[5] = body[4] == WIRE_GW_IPV4 ? 4 : (uint8_t)(data.n - 2);
+	}
+	it.body = bytes_of(body, 4 + data.n);
+	item_insert(ch, pick(r->c, ch->n + 1), it);
+}
+
 typedef void edit_fn(struct run *r, struct chain *ch);
 
 /* New ones go to the end: inputs name them by number. */
 static edit_fn *const edits[] = {
-	edit_byte,   edit_byte,     edit_byte, edit_remove, edit_repeat, edit_swap,     edit_splice,
-	edit_retype, edit_critical, edit_cut,  edit_add,    edit_notify, edit_exchange, edit_mobike,
+	edit_byte, edit_byte,   edit_byte,     edit_remove,   edit_repeat,
+	edit_swap, edit_splice, edit_retype,   edit_critical, edit_cut,
+	edit_add,  edit_notify, edit_exchange, edit_mobike,   edit_redirect,
 };
 
 /* Last, and not in every message: what no chain of payloads looks like. */
@@ -518,10 +540,23 @@ static void op_network(struct run *r)
 		node_moves(r->evil, at[x / 2 % ARRAY_LEN(at)], NULL);
 }
 
+/* To nobody, to where it is, to the other member, or no more. */
+static void op_redirect(struct run *r)
+{
+	static const char *const gateways[] = { "192.0.2.99", "192.0.2.1", "192.0.2.11", NULL };
+	uint8_t x = cur_u8(r->c);
+	const char *gateway = gateways[x / 2 % ARRAY_LEN(gateways)];
+	struct ike_cmd cmd = { .kind = gateway ? IKE_CMD_REDIRECT : IKE_CMD_REDIRECT_OFF,
+			       .peer = x & 1 ? STAR_PEER : evil_id(r),
+			       .gateway = gateway };
+
+	(void)!node_cmd(x & 1 ? r->evil : r->s.hub, &cmd);
+}
+
 typedef void idle_fn(struct run *r);
 
 static idle_fn *const idle_ops[] = { op_timer, op_time,  op_command, op_traffic,
-				     op_timer, op_renew, op_network };
+				     op_timer, op_renew, op_network, op_redirect };
 
 /* ---- a run ----------------------------------------------------------------------------------- */
 
@@ -568,6 +603,7 @@ static void begin(struct run *r, unsigned bits)
 	for (size_t i = 0; i < r->s.ch->conf.n_peers; i++)
 		r->s.ch->peer[i].mobike = bits & 64;
 	evil.p->mobike = bits & 64;
+	evil.p->follow = bits & 4;
 	if (bits & 128)
 		r->s.ch->peer[0].return_routability = IKE_ROUTABILITY_AFTER;
 	star_hub(&r->s);
