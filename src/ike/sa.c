@@ -222,6 +222,7 @@ void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to)
 	to->only_one = from->only_one;
 	to->redirects = from->redirects;
 	to->steer = from->steer;
+	to->steer_to = from->steer_to;
 	to->sent_away = from->sent_away;
 	if (to->sent_away)
 		heap_arm(&ike->timers, &to->reap, from->reap.due);
@@ -283,10 +284,23 @@ static void settle_pair(struct ike *ike, struct ike_sa *sa, struct ike_sa *other
 	}
 }
 
+/* Those that are about to go, for others of the same SA, are not missed. */
+static unsigned in_use(const struct ike_sa *sa)
+{
+	unsigned n = 0;
+
+	list_for_each(node, &sa->children) {
+		const struct child *c = CONTAINER_OF(node, const struct child, node);
+
+		n += c->state == CHILD_UP;
+	}
+	return n;
+}
+
 /* A child says that an SA is of use: one without never replaces one with. */
 static bool may_settle(const struct ike_sa *sa, const struct ike_sa *other)
 {
-	return sa->state == SA_UP && other->state == SA_UP && sa->n_children >= other->n_children;
+	return sa->state == SA_UP && other->state == SA_UP && in_use(sa) >= in_use(other);
 }
 
 /* What we wanted is one connection: another one of ours goes, whoever answered it. */
