@@ -214,6 +214,18 @@ static bool redirect_args(struct host *h, json_t *request, struct text *error, s
 	return !named || cmd->peer;
 }
 
+static void explain_gateway(const struct ike_cmd *cmd, struct text *error)
+{
+	if (!cmd->gateway) {
+		text_add(error, "that is who we call, and is never sent on");
+		return;
+	}
+	text_add(error, "\"");
+	text_quote(error, bytes_str(cmd->gateway));
+	text_add(error, "\": nobody can be sent there (a gateway is the IP address of a host, or a "
+			"host name), or it is who we call");
+}
+
 static void explain_redirect(enum status st, const struct ike_cmd *cmd, struct text *error)
 {
 	if (st == ST_REFUSE && cmd->kind == IKE_CMD_REDIRECT)
@@ -224,8 +236,7 @@ static void explain_redirect(enum status st, const struct ike_cmd *cmd, struct t
 	else if (st == ST_AGAIN)
 		text_add(error, "too many orders: end some with \"off\"");
 	else if (st == ST_INVAL)
-		text_add(error, "nobody can be sent there: a gateway is an IP address or host "
-				"name, and who is sent on has called us");
+		explain_gateway(cmd, error);
 	else
 		text_add(error, "out of memory");
 }

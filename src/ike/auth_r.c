@@ -406,6 +406,7 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 	send_response(ike, sa, WIRE_IKE_AUTH, a->message);
 	if (gateway[0])
 		steer_told(ike, sa, gateway);
+	steer_soon(ike, sa);
 	if (fresh)
 		sa_only(ike, sa);
 	sa_settle(ike, sa);

@@ -572,6 +572,7 @@ struct ike_sa {
 	bool redirects : 1; /* who called said that it can be sent on (RFC 5685) */
 	bool steer : 1; /* it shall hear that it is (steer.c) */
 	bool sent_away : 1; /* it has; goes when `reap` is over, if not before */
+	uint8_t steer_to; /* which one of redirect_to, from 1; 0: what the order says */
 	struct peer *peer; /* NULL: not known yet */
 	struct path path;
 	struct window win;
@@ -1541,6 +1542,8 @@ void steer_auth(struct ike *ike, const struct attempt *at, struct peer *section,
 		char ret_gateway[IKE_GATEWAY_TEXT]);
 void steer_put(const char *gateway, struct wire_out *o);
 void steer_told(struct ike *ike, struct ike_sa *sa, const char *gateway);
+/* The SA is up: it may have to hear that it is sent on, see steer_auth(). */
+void steer_soon(struct ike *ike, struct ike_sa *sa);
 /* In a session: whether it is to be told, and does so.  False: no memory. */
 bool steer_wants(const struct ike_sa *sa);
 bool steer_next(struct ike *ike, struct ike_sa *sa);

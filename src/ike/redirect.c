@@ -129,7 +129,6 @@ static void refused(struct ike *ike, const struct sent_on *r, const char *why)
 static void hold_down(struct ike *ike, struct steered *st)
 {
 	st->gateway[0] = '\0';
-	st->n = 0;
 	st->held = mono_add(ike->now.mono, dur_s(IKE_REDIRECT_HOLD_S));
 }
 
@@ -153,14 +152,20 @@ static struct steered *steered_get(struct ike *ike, struct section *s)
 	return s->steered;
 }
 
-/* Those that are too long ago do not count any more. */
-static void expire(const struct ike *ike, struct steered *st)
+/* How many do not count any more, it is so long ago. */
+static size_t expired(mono_t now, const struct steered *st)
 {
 	size_t old = 0;
 
-	while (old < st->n &&
-	       mono_since(ike->now.mono, st->at[old]).ns >= dur_s(IKE_REDIRECT_PERIOD_S).ns)
+	while (old < st->n && mono_since(now, st->at[old]).ns >= dur_s(IKE_REDIRECT_PERIOD_S).ns)
 		old++;
+	return old;
+}
+
+static void expire(const struct ike *ike, struct steered *st)
+{
+	size_t old = expired(ike->now.mono, st);
+
 	st->n -= old;
 	memmove(st->at, st->at + old, st->n * sizeof(st->at[0]));
 }
@@ -362,7 +367,7 @@ void redirect_info(const struct peer *p, struct now now, struct ike_peer_info *r
 		return;
 	ret->gateway = st->gateway;
 	ret->sent_by = st->from;
-	ret->sent_on = st->n;
+	ret->sent_on = st->n - expired(now.mono, st);
 	if (mono_before(now.mono, st->held))
 		ret->held_in = mono_since(st->held, now.mono);
 }

@@ -4,7 +4,7 @@
  *	IKE_SA_INIT	when it is the same for everybody who may call, and the caller has returned
  *			a cookie: it costs no key exchange, and what nobody has to prove cannot tell
  *			a stranger anything about somebody (section 11)
- *	IKE_AUTH	when we know who it is
+ *	IKE_AUTH	when we know who it is; or right after it, in the session
  *	a session	by order of the operator, spread in time: each will shake hands elsewhere
  *
  * Where to: `redirect_to` of the section, for newcomers, when there are as many IKE SAs as
@@ -249,6 +249,29 @@ static bool is_known(struct ike *ike, const struct attempt *at, const struct pee
 	return p && is_here(p);
 }
 
+static void will_be_told(struct ike_sa *sa, uint8_t steer_to)
+{
+	sa->steer = true;
+	sa->steer_to = steer_to;
+}
+
+/* Which one of the list, from 1; 0: it is that of an order. */
+static uint8_t place(const struct ike_peer_conf *c, const char *gateway)
+{
+	for (size_t i = 0; i < c->n_redirect_to && i < UINT8_MAX; i++)
+		if (c->redirect_to[i] == gateway)
+			return (uint8_t)(i + 1);
+	return 0;
+}
+
+/* strongSwan 5.9.8 and others end with a double free when they are sent on in IKE_AUTH; in a
+ * session they go as they should.  They say that EAP alone would do (RFC 5998), which few others
+ * do: whoever says so is served first. */
+static bool rather_in_session(const struct attempt *at)
+{
+	return wire_find_notify(&at->inner, WIRE_N_EAP_ONLY_AUTHENTICATION);
+}
+
 void steer_auth(struct ike *ike, const struct attempt *at, struct peer *section,
 		char ret_gateway[IKE_GATEWAY_TEXT])
 {
@@ -267,8 +290,10 @@ void steer_auth(struct ike *ike, const struct attempt *at, struct peer *section,
 		count(ike, C_REDIRECT_UNSUPPORTED);
 	else if (bounces(ike, &who, gateway))
 		count(ike, C_REDIRECT_PING_PONG);
-	else
+	else if (!rather_in_session(at))
 		memcpy(ret_gateway, gateway, strlen(gateway) + 1);
+	else
+		will_be_told(at->sa, place(c, gateway));
 }
 
 void steer_put(const char *gateway, struct wire_out *o)
@@ -302,20 +327,38 @@ bool steer_wants(const struct ike_sa *sa)
 	return sa->steer && can_be_sent(sa);
 }
 
+void steer_soon(struct ike *ike, struct ike_sa *sa)
+{
+	if (steer_wants(sa))
+		agenda_soon(ike, sa);
+}
+
+/* NULL: no more. */
+static const char *now_to(const struct ike *ike, const struct ike_sa *sa)
+{
+	const struct ike_peer_conf *c = sa->peer->conf;
+	const struct steer *o = order_for(ike, sa->peer);
+
+	if (o)
+		return o->gateway;
+	return sa->steer_to && sa->steer_to <= c->n_redirect_to ? c->redirect_to[sa->steer_to - 1]
+								: NULL;
+}
+
 bool steer_next(struct ike *ike, struct ike_sa *sa)
 {
-	const struct steer *o = order_for(ike, sa->peer);
+	const char *gateway = now_to(ike, sa);
 	uint8_t data[2 + IKE_GATEWAY_TEXT];
 
 	sa->steer = false;
-	if (!o)
+	if (!gateway)
 		return true;
 	if (!info_redirect(ike, sa,
-			   redirect_data(o->gateway, bytes_of(NULL, 0), data, sizeof(data)))) {
+			   redirect_data(gateway, bytes_of(NULL, 0), data, sizeof(data)))) {
 		sa->steer = true;
 		return false;
 	}
-	steer_told(ike, sa, o->gateway);
+	steer_told(ike, sa, gateway);
 	return true;
 }
 
@@ -339,7 +382,7 @@ static size_t mark(struct ike *ike, const struct steer *o)
 			count(ike, C_REDIRECT_UNSUPPORTED);
 			continue;
 		}
-		sa->steer = true;
+		will_be_told(sa, 0);
 		if (marked == 0)
 			agenda_soon(ike, sa);
 		else if (!sa->win.request.n)

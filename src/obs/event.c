@@ -26,7 +26,7 @@ enum obs_level obs_event_level(const struct ike_event *ev)
 		[IKE_EV_SUSPECT] = OBS_WARNING,
 		[IKE_EV_ALIVE] = OBS_INFO,
 		[IKE_EV_HINT] = OBS_WARNING,
-		[IKE_EV_REDIRECTED] = OBS_WARNING,
+		[IKE_EV_REDIRECTED] = OBS_INFO,
 		[IKE_EV_MTU] = OBS_INFO,
 	};
 

@@ -1,126 +1,5 @@
-/*
- * Sent on to another gateway (RFC 5685), in all three places, from both ends (R07, F10).
- *
- *	site-1.example ====== hub.example	192.0.2.1, 2001:db8::1
- *	192.0.2.11	   \\
- *	2001:db8::11	    == hub2.example	192.0.2.2, 2001:db8::2
- *
- * Sites know hub.example alone; hub2.example is a hub because of the blocks in its certificate.
- */
-#include "exchange/exchange.h"
-#include "harness/star.h"
-#include "ike/limits.h"
-
-#define HUB "192.0.2.1"
-#define HUB2 "192.0.2.2"
-
-struct hubs {
-	struct star s; /* with the first one */
-	struct test_conf *c2;
-	struct ike_peer_conf *p2;
-	struct node *hub2;
-};
-
-static int setup_hubs(void **state)
-{
-	static struct hubs h;
-	struct star *s = &h.s;
-
-	h = (struct hubs){ 0 };
-	star_init(s, 1);
-	h.c2 = test_conf_new();
-	h.p2 = test_conf_peer(h.c2, STAR_PEER, "corp", NULL, "hub2.example", "%any", 0);
-	test_conf_cert_blocks(h.c2, h.p2, STAR_HUB_KEY + 7, STAR_CA, STAR_CA, "10.0.0.0/8");
-	h.p2->role = IKE_ROLE_MEMBERS;
-	h.p2->domain = h.p2->ts_local = test_conf_ts(h.c2, "10.0.0.0/8");
-	h.p2->ts_remote = test_conf_ts(h.c2, "0.0.0.0/0 ::/0");
-	world_name(s->w, "hub.example.net", HUB);
-	world_name(s->w, "hub2.example.net", HUB2);
-	*state = &h;
-	return 0;
-}
-
-static int teardown_hubs(void **state)
-{
-	struct hubs *h = *state;
-
-	if (!h->hub2)
-		ike_conf_unref(&h->c2->conf);
-	star_done(&h->s);
-	return 0;
-}
-
-#define hubs_test(fn) cmocka_unit_test_setup_teardown(fn, setup_hubs, teardown_hubs)
-
-static void send_to(struct test_conf *c, struct ike_peer_conf *p, const char *gateway)
-{
-	const char *v[] = {
-		(const char *)test_conf_dup(c, bytes_of(gateway, strlen(gateway) + 1)).p
-	};
-
-	p->redirect_to = (const void *)test_conf_dup(c, BYTES_OF(v)).p;
-	p->n_redirect_to = 1;
-}
-
-static void start_hubs(struct hubs *h)
-{
-	static const char *const one[] = { HUB, "2001:db8::1", NULL };
-	static const char *const two[] = { HUB2, "2001:db8::2", NULL };
-
-	h->s.hub = world_node(h->s.w, "hub", one, h->s.ch);
-	h->hub2 = world_node(h->s.w, "hub2", two, h->c2);
-}
-
-static struct star_site a_site(struct hubs *h, unsigned number)
-{
-	struct star_site site = star_site(&h->s, number, NULL, NULL);
-
-	site.p->follow = true;
-	return site;
-}
-
-static struct node *start_site(struct hubs *h, const struct star_site *site)
-{
-	static const char *const names[] = { "site0", "site1", "site2", "site3",
-					     "site4", "site5", "site6" };
-	char four[32], six[32];
-	const char *const at[] = { four, six, NULL };
-
-	snprintf(four, sizeof(four), "192.0.2.%u", 10 + site->number);
-	snprintf(six, sizeof(six), "2001:db8::%u", 10 + site->number);
-	return world_node(h->s.w, names[site->number], at, site->c);
-}
-
-static struct node *join(struct hubs *h, unsigned number)
-{
-	struct star_site site = a_site(h, number);
-	struct node *n = start_site(h, &site);
-
-	world_run(h->s.w);
-	return n;
-}
-
-/* By that hub and no other, with traffic both ways. */
-static bool served_by(struct hubs *h, struct node *site, unsigned number, struct node *hub)
-{
-	struct node_sa sa[4];
-	char from[32];
-	size_t n = node_sas(site, sa, ARRAY_LEN(sa));
-
-	snprintf(from, sizeof(from), "10.%u.0.1", number);
-	return n == 1 && sa[0].info.established && sa[0].info.n_children == 1 &&
-	       ip_eq(&sa[0].info.remote.ip,
-		     &hub->address[sa[0].info.remote.ip.family == 4 ? 0 : 1]) &&
-	       world_ping(h->s.w, site, from, hub, "10.250.0.1") &&
-	       world_ping(h->s.w, hub, "10.250.0.1", site, from);
-}
-
-static enum status order(struct node *hub, ike_peer_id peer, const char *gateway)
-{
-	struct ike_cmd cmd = { .kind = IKE_CMD_REDIRECT, .peer = peer, .gateway = gateway };
-
-	return node_cmd(hub, &cmd);
-}
+/* Sent on to another gateway (RFC 5685), in all three places, from both ends (R07, F10). */
+#include "exchange/hubs.h"
 
 /* The oldest datagram, as it is to be looked at. */
 static struct bytes notify_data(struct world *w, uint16_t type, uint8_t buf[512])
@@ -312,29 +191,6 @@ static void all_kinds_of_names(void **state)
 	}
 }
 
-static void wrong_orders(void **state)
-{
-	static const char *const gateway[] = {
-		"",        "0.0.0.0",   "::",    "127.0.0.1", "224.0.0.1",
-		"no name", "-.example", "1.2.3", "a..b",      "\x01",
-	};
-	char too_long[IKE_GATEWAY_TEXT + 10];
-	struct hubs *h = *state;
-	struct ike_cmd off = { .kind = IKE_CMD_REDIRECT_OFF };
-
-	start_hubs(h);
-	(void)join(h, 1);
-	for (unsigned i = 0; i < ARRAY_LEN(gateway); i++)
-		assert_int_equal(order(h->s.hub, 0, gateway[i]), ST_INVAL);
-	memset(too_long, 'a', sizeof(too_long));
-	too_long[sizeof(too_long) - 1] = '\0';
-	assert_int_equal(order(h->s.hub, 0, too_long), ST_INVAL);
-	assert_int_equal(order(h->s.hub, 0, NULL), ST_INVAL);
-	assert_int_equal(order(h->s.hub, 77, HUB2), ST_INVAL);
-	assert_int_equal(node_cmd(h->s.hub, &off), ST_REFUSE);
-	assert_null(world_packet(h->s.w, 0));
-}
-
 /* ---- who is not sent on --------------------------------------------------------------------- */
 
 static void who_cannot_be(void **state)
@@ -354,54 +210,6 @@ static void who_cannot_be(void **state)
 	assert_int_equal(order(h->s.hub, star_member(&h->s, "site-1.example"), HUB2), ST_REFUSE);
 	assert_int_equal(order(h->s.hub, 0, HUB2), ST_OK);
 	assert_null(world_packet(h->s.w, 0));
-}
-
-/* From so many SAs on; who is here may make another SA in the place of the one that he has. */
-static void newcomers_above_a_threshold(void **state)
-{
-	struct hubs *h = *state;
-	struct node *n[3];
-
-	send_to(h->s.ch, h->s.ph, HUB2);
-	h->s.ph->redirect_above = 2;
-	start_hubs(h);
-	for (unsigned i = 0; i < 3; i++) {
-		struct star_site site = a_site(h, i + 1);
-
-		site.p->life.reauth = dur_s(100);
-		n[i] = start_site(h, &site);
-		world_run(h->s.w);
-	}
-	assert_true(served_by(h, n[0], 1, h->s.hub));
-	assert_true(served_by(h, n[1], 2, h->s.hub));
-	assert_true(served_by(h, n[2], 3, h->hub2));
-	world_live(h->s.w, dur_s(1000));
-	assert_true(node_events(n[0], IKE_EV_SA_UP) > 5);
-	assert_true(served_by(h, n[0], 1, h->s.hub));
-	assert_true(served_by(h, n[1], 2, h->s.hub));
-	assert_true(served_by(h, n[2], 3, h->hub2));
-	assert_int_equal(node_events(n[0], IKE_EV_REDIRECTED), 0);
-}
-
-/* Two that point at each other, by address: nobody is bounced. */
-static void ping_pong(void **state)
-{
-	struct hubs *h = *state;
-	struct node *n;
-
-	for (int cookies = 0; cookies < 2; cookies++) {
-		if (cookies)
-			h->s.ch->conf.half_open_cookie = h->c2->conf.half_open_cookie = 0;
-		if (!h->s.hub) {
-			send_to(h->s.ch, h->s.ph, HUB2);
-			send_to(h->c2, h->p2, HUB);
-			start_hubs(h);
-		}
-		n = join(h, (unsigned)cookies + 1);
-		assert_true(served_by(h, n, (unsigned)cookies + 1, h->hub2));
-		assert_int_equal(node_counter(h->hub2, "ike.redirect.ping_pong"), cookies + 1);
-		assert_int_equal(node_events(n, IKE_EV_REDIRECTED), 1);
-	}
 }
 
 /* The same by name, which nobody can tell from a third gateway: five times, then the client has
@@ -614,142 +422,6 @@ static void peers_only_if_told_to(void **state)
 	}
 }
 
-/* ---- orders for many ------------------------------------------------------------------------ */
-
-enum { SITES = 6 };
-
-/* One after the other, in time; and who comes meanwhile is sent on as well. */
-static void all_of_them(void **state)
-{
-	struct ike_cmd off = { .kind = IKE_CMD_REDIRECT_OFF };
-	struct hubs *h = *state;
-	struct world *w = h->s.w;
-	struct node *n[SITES];
-	unsigned told = 1;
-
-	start_hubs(h);
-	for (unsigned i = 0; i < SITES - 1; i++)
-		n[i] = join(h, i + 1);
-	assert_int_equal(order(h->s.hub, 0, HUB2), ST_OK);
-	assert_int_equal(world_packets(w), 1);
-	for (unsigned i = 1; i < SITES - 1; i++) {
-		world_advance(w, dur_ms(1000 / IKE_REDIRECTS_PER_S - 1));
-		assert_int_equal(world_packets(w), told);
-		world_advance(w, dur_ms(1));
-		assert_int_equal(world_packets(w), ++told);
-	}
-	world_run(w);
-	n[SITES - 1] = join(h, SITES);
-	world_live(w, dur_s(IKE_HANDOVER_S + 1));
-	for (unsigned i = 0; i < SITES; i++)
-		assert_true(served_by(h, n[i], i + 1, h->hub2));
-	assert_true(node_is_down(h->s.hub));
-	assert_int_equal(node_cmd(h->s.hub, &off), ST_OK);
-	assert_int_equal(order(h->hub2, 0, HUB), ST_OK);
-	world_live(w, dur_s(IKE_HANDOVER_S + 1));
-	for (unsigned i = 0; i < SITES; i++)
-		assert_true(served_by(h, n[i], i + 1, h->s.hub));
-}
-
-/* Those whose turn had not come yet stay. */
-static void off_in_time(void **state)
-{
-	struct ike_cmd off = { .kind = IKE_CMD_REDIRECT_OFF };
-	struct hubs *h = *state;
-	struct node *n[SITES];
-	unsigned moved = 0;
-
-	start_hubs(h);
-	for (unsigned i = 0; i < SITES; i++)
-		n[i] = join(h, i + 1);
-	assert_int_equal(order(h->s.hub, STAR_PEER, HUB2), ST_OK);
-	world_advance(h->s.w, dur_ms(2 * 1000 / IKE_REDIRECTS_PER_S));
-	assert_int_equal(node_cmd(h->s.hub, &off), ST_OK);
-	world_live(h->s.w, dur_s(60));
-	for (unsigned i = 0; i < SITES; i++)
-		moved += served_by(h, n[i], i + 1, h->hub2);
-	assert_int_equal(moved, 3);
-	for (unsigned i = 0; i < SITES; i++)
-		assert_true(served_by(h, n[i], i + 1, i < 3 ? h->hub2 : h->s.hub));
-}
-
-struct seen {
-	size_t n;
-	char text[256];
-};
-
-static bool on_order(void *ctx, const struct ike_redirect_info *info)
-{
-	struct seen *s = ctx;
-
-	s->n++;
-	snprintf(s->text + strlen(s->text), sizeof(s->text) - strlen(s->text), "%s>%s ", info->name,
-		 info->gateway);
-	return true;
-}
-
-static void orders_are_shown(void **state)
-{
-	struct hubs *h = *state;
-	struct seen s = { 0 };
-
-	start_hubs(h);
-	(void)join(h, 1);
-	assert_int_equal(order(h->s.hub, 0, HUB2), ST_OK);
-	assert_int_equal(order(h->s.hub, STAR_PEER, "192.0.2.98"), ST_OK);
-	assert_int_equal(order(h->s.hub, STAR_PEER, "192.0.2.99"), ST_OK);
-	ike_each_redirect(h->s.hub->ike, on_order, &s);
-	assert_string_equal(s.text, "corp>192.0.2.99 >192.0.2.2 ");
-	/* One for all takes the place of everything. */
-	assert_int_equal(order(h->s.hub, 0, HUB2), ST_OK);
-	memset(&s, 0, sizeof(s));
-	ike_each_redirect(h->s.hub->ike, on_order, &s);
-	assert_string_equal(s.text, ">192.0.2.2 ");
-}
-
-/* Who stays all the same goes when the time is over, whatever was rekeyed meanwhile. */
-static void the_bound_passes(void **state)
-{
-	struct hubs *h = *state;
-	struct node *n;
-
-	h->s.ph->redirect_wait = dur_s(30);
-	start_hubs(h);
-	n = join(h, 1);
-	n->conf->peer[0].follow = false; /* it changes its mind */
-	assert_int_equal(order(h->s.hub, STAR_PEER, HUB2), ST_OK);
-	world_run(h->s.w);
-	because(n, IKE_EV_REFUSED, IKE_R_REDIRECT);
-	assert_int_equal(node_counter(n, "ike.redirect.unwanted"), 1);
-	assert_true(served_by(h, n, 1, h->s.hub));
-	world_live(h->s.w, dur_s(20));
-	assert_int_equal(node_command(n, IKE_CMD_REKEY_SA, STAR_PEER), ST_OK);
-	world_live(h->s.w, dur_s(9));
-	assert_int_equal(node_counter(n, "ike.sa.rekeyed"), 1);
-	assert_int_equal(node_counter(h->s.hub, "ike.redirect.not_left"), 0);
-	world_live(h->s.w, dur_s(2));
-	assert_int_equal(node_counter(h->s.hub, "ike.redirect.not_left"), 1);
-}
-
-/* While something else is under way: it waits for its turn; and what was rekeyed is told, too. */
-static void among_other_exchanges(void **state)
-{
-	struct hubs *h = *state;
-	struct node *n;
-
-	start_hubs(h);
-	n = join(h, 1);
-	assert_int_equal(
-		node_command(h->s.hub, IKE_CMD_REKEY_CHILD, star_member(&h->s, "site-1.example")),
-		ST_OK);
-	assert_int_equal(order(h->s.hub, 0, HUB2), ST_OK);
-	assert_int_equal(world_packets(h->s.w), 1);
-	assert_int_equal(node_command(n, IKE_CMD_REKEY_SA, STAR_PEER), ST_OK);
-	world_live(h->s.w, dur_s(60));
-	assert_true(served_by(h, n, 1, h->hub2));
-	assert_true(node_is_down(h->s.hub));
-}
-
 /* ---- memory --------------------------------------------------------------------------------- */
 
 /* Whatever is refused at either end: in the end the site is served, by one of them. */
@@ -790,10 +462,7 @@ int main(void)
 		hubs_test(when_it_is_known_who_it_is),
 		hubs_test(in_a_session),
 		hubs_test(all_kinds_of_names),
-		hubs_test(wrong_orders),
 		hubs_test(who_cannot_be),
-		hubs_test(newcomers_above_a_threshold),
-		hubs_test(ping_pong),
 		hubs_test(circles),
 		hubs_test(to_nobody),
 		hubs_test(to_an_impostor),
@@ -802,11 +471,6 @@ int main(void)
 		hubs_test(names_again),
 		hubs_test(while_an_sa_is_renewed),
 		cmocka_unit_test(peers_only_if_told_to),
-		hubs_test(all_of_them),
-		hubs_test(off_in_time),
-		hubs_test(orders_are_shown),
-		hubs_test(the_bound_passes),
-		hubs_test(among_other_exchanges),
 		cmocka_unit_test(nth_allocation_fails),
 	};
 

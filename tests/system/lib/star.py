@@ -136,18 +136,28 @@ class Star:
         self.sites[number] = Member(self, number, **kwargs)
         return self.sites[number]
 
+    def another_hub(self, number):
+        """The namespace of one more; its wan has 192.0.2.NUMBER."""
+        ns = self.lab.netns(f"hub-{number}")
+        self.plug(ns, f"192.0.2.{number}", f"2001:db8::{number:x}", f"phub{number}")
+        topo._forwarding(ns)
+        return ns
+
     def capture(self):
         return Capture(self.lab, self.u, "br0")
 
     # ---- daemons
 
-    def start_hub(self, authority, domain=DOMAIN, members=None, top=None, wait=True, **keys):
-        """The four-line file of a hub."""
+    def start_hub(self, authority, domain=DOMAIN, members=None, top=None, wait=True, ns=None,
+                  identity=HUB, **keys):
+        """The four-line file of a hub; with `ns`, of another one."""
         network = {"role": "hub", "domain": list(domain), **keys}
-        top = {"identity": authority.path(HUB), **(top or {})}
-        self.hub = Warrend(self.lab, self.hub_ns, top, {}, wait,
-                           networks={authority.name: (network, members or {})})
-        return self.hub
+        top = {"identity": authority.path(identity), **(top or {})}
+        hub = Warrend(self.lab, ns or self.hub_ns, top, {}, wait,
+                      networks={authority.name: (network, members or {})})
+        if not ns:
+            self.hub = hub
+        return hub
 
     def start_site(self, member, bundle, name="corp", top=None, wait=True, **keys):
         """The five-line file of a site."""
