@@ -177,11 +177,12 @@ class Star:
     def endpoint(self, number, **kwargs):
         return Endpoint(self, number, **kwargs)
 
-    def start_endpoint(self, road, bundle, name="corp", top=None, wait=True, **keys):
+    def start_endpoint(self, road, bundle, name="corp", top=None, wait=True, start=True,
+                       **keys):
         """The three-line file of an endpoint."""
         network = {"hubs": [HUB_OUTER], **keys}
         road.daemon = Warrend(self.lab, road.gw, {"identity": bundle, **(top or {})}, {}, wait,
-                              networks={name: (network, {})})
+                              networks={name: (network, {})}, start=start)
         return road.daemon
 
     def hub_hash(self):

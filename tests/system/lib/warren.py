@@ -78,6 +78,7 @@ class Warrend:
         self.state_dir = os.path.join(self.dir, "state")
         self.socket = os.path.join(self.dir, "warren.sock")
         self.wrap = ()      # what it is run by
+        self.env = {}       # and what it finds in its environment, besides ours
         self.proc = None
         self.configure(top, peers, networks)
         if start:
@@ -92,7 +93,7 @@ class Warrend:
 
     def start(self, wait=True):
         self.proc = self.ns.popen("warrend", *self.wrap, binary("warrend"), "-c", self.conf,
-                                  env=_environment())
+                                  env={**_environment(), **self.env})
         if wait:
             until(self._ready, f"warrend in {self.ns.short} to answer")
         return self
