@@ -146,7 +146,7 @@ static void find_daemon(struct doctor *d, const struct cli *cli)
 	if (ctl_client_call(client, "status", NULL, &why, &status) == ST_OK) {
 		d->running = true;
 		d->pid = (int)cli_int(status, "pid");
-		json_decref(status);
+		d->status = status;
 	}
 	ctl_client_free(client);
 }
@@ -154,10 +154,10 @@ static void find_daemon(struct doctor *d, const struct cli *cli)
 /* ---- all --------------------------------------------------------------------------------- */
 
 static void (*const checks[])(struct doctor *d) = {
-	doctor_config,   doctor_permissions, doctor_certificates, doctor_crls,
-	doctor_clock,    doctor_daemon,      doctor_ports,        doctor_tun,
-	doctor_units,    doctor_forwarding,  doctor_rp_filter,    doctor_firewall,
-	doctor_networks, doctor_rules,       doctor_resolver,     doctor_mtu,
+	doctor_config,    doctor_permissions, doctor_certificates, doctor_crls,  doctor_clock,
+	doctor_daemon,    doctor_ports,       doctor_tun,          doctor_units, doctor_forwarding,
+	doctor_rp_filter, doctor_firewall,    doctor_networks,     doctor_rules, doctor_resolver,
+	doctor_mtu,       doctor_names,       doctor_store,
 };
 
 static void print_finding(const json_t *f)
@@ -225,6 +225,7 @@ static struct doctor *examine(const struct cli *cli)
 static void doctor_free(struct doctor *d)
 {
 	json_decref(d->findings);
+	json_decref(d->status);
 	plat_nl_free(d->nl);
 	cli_conf_close(&d->c);
 	free(d);

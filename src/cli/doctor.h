@@ -40,6 +40,7 @@ struct doctor {
 	struct plat_nl *nl; /* may be NULL */
 	bool running; /* the daemon of this configuration answers */
 	int pid; /* then */
+	json_t *status; /* what it says; NULL */
 	const char *device;
 	uint16_t port, nat_port;
 	bool hub; /* called by others */
@@ -82,6 +83,10 @@ void doctor_rp_filter(struct doctor *d);
 void doctor_networks(struct doctor *d);
 void doctor_mtu(struct doctor *d);
 void doctor_rules(struct doctor *d);
+
+/* doctor_inner.c */
+void doctor_names(struct doctor *d);
+void doctor_store(struct doctor *d);
 
 /* doctor_firewall.c */
 void doctor_firewall(struct doctor *d);
