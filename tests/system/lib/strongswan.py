@@ -32,7 +32,7 @@ class Charon:
         self.logfile = os.path.join(self.dir, "charon.log")
         self.uri = f"unix://{self.dir}/run/charon.vici"
         self._write_conf(extra, log_keys, plugins)
-        self._connections, self._secrets = [], []
+        self._connections, self._secrets, self._pools = [], [], []
         self._start()
 
     def _write_conf(self, extra, log_keys, plugins):
@@ -119,6 +119,11 @@ class Charon:
         """Anything else of the section."""
         self._secrets.append(text)
 
+    def pool(self, name, addresses, **attributes):
+        """Inner addresses to give away, and attributes by swanctl's names or their numbers."""
+        lines = "".join(f"        {key} = {value}\n" for key, value in attributes.items())
+        self._pools.append(f"    {name} {{\n        addrs = {addresses}\n{lines}    }}\n")
+
     def connection(self, name, local, remote, local_id, remote_id, local_ts, remote_ts, cert=None,
                    ike=IKE, esp=ESP, start="none", dpd="0s", extra="", child_extra="", auth=None,
                    mobike="no"):
@@ -161,7 +166,7 @@ class Charon:
     def load(self):
         with open(os.path.join(self.swanctl_dir, "swanctl.conf"), "w") as conf:
             conf.write("connections {\n" + "".join(self._connections) + "}\nsecrets {\n"
-                       + "".join(self._secrets) + "}\n")
+                       + "".join(self._secrets) + "}\npools {\n" + "".join(self._pools) + "}\n")
         return self.swanctl("--load-all", "--noprompt")
 
     # ---- life cycle
