@@ -21,7 +21,7 @@ def leases(hub):
 def warrior(star, corp, number, vips="0.0.0.0,::"):
     """strongSwan with nothing but a certificate and the hub's address."""
     road = star.endpoint(number)
-    corp.endpoint(road.identity, "--cert", corp.path(road.identity, ".pem"))
+    corp.endpoint(road.identity)
     charon = Charon(star.lab, road.gw, extra="install_virtual_ip = yes")
     charon.trust_file("corp", corp.ca)
     charon.own_files(road.identity, corp.path(road.identity, ".pem"),
@@ -57,15 +57,12 @@ def reach_both_ways(road, site, inner):
 def test_road_warrior(star, corp):
     """It is a first-class member: addresses of both families, hosts of sites in both directions;
     the same addresses after it was killed, and after the hub was."""
-    hub = star.start_hub(corp, pool=POOL, top=QUICK, dns=["10.1.0.2"],
-                         dns_domains=["corp.example"])
+    hub = star.start_hub(corp, pool=POOL, top=QUICK)
     site = star.join(corp, 1)
     road = warrior(star, corp, 1)
     inner = connect(road, hub)
     assert len(inner) == 2
     reach_both_ways(road, site, inner)
-    # RFC 8598 section 3.1: it has to ask for names, and does not.
-    assert "10.1.0.2" in road.charon.log() and "corp.example" not in road.charon.log()
     other = star.endpoint(2)
     star.start_endpoint(other, corp.endpoint(other.identity))
     other.daemon.wait_up("corp")
@@ -75,7 +72,7 @@ def test_road_warrior(star, corp):
     assert connect(road, hub) == inner
     hub.kill()
     hub.start()
-    road.charon.terminate("hub", timeout=1)
+    road.charon.restart()
     site.daemon.wait_up("corp", deadline=60)
     assert connect(road, hub) == inner
     reach_both_ways(road, site, inner)
@@ -99,6 +96,7 @@ def test_road_warrior_moves(star, corp):
     inner = connect(road, hub)
     before, = hub.peers()[road.identity]["ike_sas"]
     assert before["mobike"]
+    road.gw.sysctl("net.ipv4.conf.wan.promote_secondaries", 1)
     road.gw.ip("addr", "add", "192.0.2.199/24", "dev", "wan")
     road.gw.ip("addr", "del", f"{road.outer4}/24", "dev", "wan")
     road.gw.ip("route", "replace", "default", "via", "192.0.2.254", "dev", "wan")

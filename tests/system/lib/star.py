@@ -54,10 +54,12 @@ class Authority:
                  *more)
         return self.path(identity)
 
-    def endpoint(self, identity, *more, hubs=HUB_OUTER):
-        """The bundle of somebody with nothing behind him; his key lies beside it."""
-        self.pki("site", "--id", identity, "--endpoint", "--hubs", hubs, "--dir", self.dir,
-                 "--out", self.out, *more)
+    def endpoint(self, identity, hubs=HUB_OUTER):
+        """The same for somebody with nothing behind him."""
+        request = self.path(identity, ".req")
+        self.pki("request", "--id", identity, "--out", request)
+        self.pki("sign", request, "--endpoint", "--hubs", hubs, "--dir", self.dir, "--out",
+                 self.path(identity), "--cert", self.path(identity, ".pem"))
         return self.path(identity)
 
     def revoke(self, identity):
