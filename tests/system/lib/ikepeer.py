@@ -484,6 +484,12 @@ class Sa:
         assert request.payloads == []
         self.reply(self.protected(ike.INFORMATIONAL, [], response=True))
 
+    def answer_token(self, deadline=DEADLINE):
+        """The daemon has other SPIs: what will prove that it lost them (RFC 6290 section 4.3)."""
+        request = self.wait_request(ike.INFORMATIONAL, deadline)
+        assert list(request.notifies()) == [wire.QCD_TOKEN]
+        self.reply(self.protected(ike.INFORMATIONAL, [], response=True))
+
     def close(self):
         """Delete the SA, and wait for the empty answer (section 1.4.1)."""
         answer = self.ask(self.info(Payload(ike.DELETE, wire.delete(wire.IKE_PROTO))))

@@ -23,7 +23,7 @@ INVALID_MESSAGE_ID, INVALID_SPI, NO_PROPOSAL_CHOSEN, INVALID_KE_PAYLOAD = 9, 11,
 AUTHENTICATION_FAILED, NO_ADDITIONAL_SAS, TS_UNACCEPTABLE = 24, 35, 38
 TEMPORARY_FAILURE, CHILD_SA_NOT_FOUND = 43, 44
 INITIAL_CONTACT, NAT_SOURCE, NAT_DESTINATION, COOKIE = 16384, 16388, 16389, 16390
-USE_TRANSPORT_MODE, REKEY_SA, CHILDLESS_SUPPORTED = 16391, 16393, 16418
+USE_TRANSPORT_MODE, REKEY_SA, CHILDLESS_SUPPORTED, QCD_TOKEN = 16391, 16393, 16418, 16419
 SIGNATURE_HASH_ALGORITHMS, FRAGMENTATION_SUPPORTED = 16431, 16430
 
 ENCR, PRF, INTEG, KE_METHOD, ESN = 1, 2, 3, 4, 5
@@ -250,8 +250,8 @@ class Notify:
 def parse_notify(body):
     proto, size, kind = struct.unpack("!BBH", body[:4])
     assert len(body) >= 4 + size
-    # RFC 6023 section 4 wants another one.
-    assert size or proto == (1 if kind == CHILDLESS_SUPPORTED else 0), (
+    # RFC 6023 section 4 and RFC 6290 section 4.1 want another one.
+    assert size or proto == (1 if kind in (CHILDLESS_SUPPORTED, QCD_TOKEN) else 0), (
         "protocol must be sent as zero without an SPI (section 3.10)")
     return Notify(kind, proto, body[4:4 + size], body[4 + size:])
 
