@@ -53,6 +53,7 @@ struct member {
 	mono_t called; /* when the look-up was answered */
 	mono_t up; /* since when */
 	struct tunnel *tunnel; /* to send with; NULL: none */
+	mono_t heard, sent; /* ESP, the last */
 };
 
 struct crowd_options {
@@ -138,8 +139,8 @@ void crowd_send_esp(struct crowd *c, const struct endpoint *local, const struct 
 void tunnels_init(struct crowd *c);
 void tunnels_done(struct crowd *c);
 
-/* What its DONE says. */
-enum status tunnel_op(struct crowd *c, const struct dp_op *op);
+/* What its DONE says; `ret` is written by a query alone. */
+enum status tunnel_op(struct crowd *c, const struct dp_op *op, struct dp_counters *ret);
 void tunnel_input(struct crowd *c, struct bytes packet);
 
 /* One echo request from a member to another (the address of the host behind it), in the round that

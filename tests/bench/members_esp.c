@@ -119,7 +119,16 @@ static void add_op(struct crowd *c, const struct dp_child *d)
 	}
 }
 
-enum status tunnel_op(struct crowd *c, const struct dp_op *op)
+/* When its member was last heard and sent to; the rest nobody here asks for. */
+static void query(const struct tunnel *t, struct dp_counters *ret)
+{
+	mono_t now = plat_mono();
+
+	*ret = (struct dp_counters){ .since_in = mono_since(now, t->member->heard),
+				     .since_out = mono_since(now, t->member->sent) };
+}
+
+enum status tunnel_op(struct crowd *c, const struct dp_op *op, struct dp_counters *ret)
 {
 	struct tunnel *t;
 
@@ -137,7 +146,12 @@ enum status tunnel_op(struct crowd *c, const struct dp_op *op)
 		t->local = op->u.address.local;
 		t->remote = op->u.address.remote;
 		return ST_OK;
-	default: return ST_OK; /* queries, and traps: nobody here sends without being up */
+	case DP_CHILD_QUERY:
+		t = find(c, op->u.id);
+		if (t)
+			query(t, ret);
+		return t ? ST_OK : ST_INVAL;
+	default: return ST_OK; /* traps: nobody here sends without being up */
 	}
 }
 
@@ -155,6 +169,7 @@ static void send_inner(struct crowd *c, struct tunnel *t, uint8_t *inner, size_t
 	bulk_seal(&op, 1);
 	CROWD_NEED(op.ok);
 	crowd_send_esp(c, &t->local, &t->remote, bytes_of(inner - shape->head, esp_size(shape, n)));
+	t->member->sent = plat_mono();
 }
 
 static void put_checksum(uint8_t *at, size_t field, size_t n)
@@ -254,8 +269,10 @@ void tunnel_input(struct crowd *c, struct bytes packet)
 		bulk_open(&op, 1);
 		fault = esp_in_finish(t->in, &pkt, op.ok, &ip, &inner);
 	}
-	if (fault == ESP_OK)
+	if (fault == ESP_OK) {
+		t->member->heard = plat_mono();
 		fault = esp_in_check(t->ts, &ip);
+	}
 	if (fault == ESP_OK)
 		accept_packet(c, t, &ip, inner);
 	else

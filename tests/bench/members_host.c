@@ -28,6 +28,7 @@ struct crowd_todo {
 	struct crypto_job *job;
 	enum status status; /* OP */
 	struct member *member; /* LOOKUP */
+	struct dp_counters counters; /* OP: a query */
 };
 
 static void fifo_put(struct crowd_fifo *f, struct crowd_todo t)
@@ -175,6 +176,14 @@ static void job_out(struct crowd *c, uint64_t id, struct crypto_job *job)
 	fifo_put(first ? &c->starting : &c->todo, (struct crowd_todo){ TODO_JOB, id, .job = job });
 }
 
+static void op_out(struct crowd *c, const struct dp_op *op)
+{
+	struct crowd_todo t = { .kind = TODO_OP, .id = op->op };
+
+	t.status = tunnel_op(c, op, &t.counters);
+	fifo_put(&c->todo, t);
+}
+
 static void drain(struct crowd *c)
 {
 	struct ike_out o;
@@ -183,10 +192,7 @@ static void drain(struct crowd *c)
 		switch (o.kind) {
 		case IKE_OUT_SEND: send_out(c, &o); break;
 		case IKE_OUT_JOB: job_out(c, o.u.job.id, o.u.job.job); break;
-		case IKE_OUT_DP:
-			fifo_put(&c->todo, (struct crowd_todo){ TODO_OP, o.u.dp->op,
-								.status = tunnel_op(c, o.u.dp) });
-			break;
+		case IKE_OUT_DP: op_out(c, o.u.dp); break;
 		case IKE_OUT_RESOLVE: look_up(c, o.u.resolve.id, o.u.resolve.name); break;
 		case IKE_OUT_EVENT: event(c, o.u.event); break;
 		default: break; /* CANCEL: the result of a job is dropped by the engine */
@@ -228,6 +234,7 @@ static void one_result(struct crowd *c, const struct crowd_todo *t)
 	case TODO_OP:
 		r.u.done.op = t->id;
 		r.u.done.status = t->status;
+		r.u.done.counters = t->counters;
 		ike_dp(c->ike, plat_now(), &r);
 		break;
 	}
