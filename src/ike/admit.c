@@ -74,7 +74,7 @@ void admit_seen(struct ike *ike, const struct ip *ip)
 	*at = (struct known_slot){ tag, now_s(ike) };
 }
 
-static bool is_known(const struct ike *ike, const struct ip *ip)
+bool admit_knows(const struct ike *ike, const struct ip *ip)
 {
 	struct peer *p[1];
 
@@ -180,7 +180,7 @@ static void look(struct ike *ike, struct caller *c)
 	if (c->demand == IKE_LOAD_CALM)
 		return;
 	c->known = own < IKE_LOAD_PUZZLES &&
-		   ike->admit.n_proof[PROOF_KNOWN] < slots_for_known(ike) && is_known(ike, ip);
+		   ike->admit.n_proof[PROOF_KNOWN] < slots_for_known(ike) && admit_knows(ike, ip);
 	if (c->demand > ike->admit.level)
 		count(ike, C_ADMIT_PREFIX);
 }

@@ -9,7 +9,7 @@
  * answer, no change of any SA.  Only a token (qcd.c) ends one.
  *
  * The other way round: ESP that we have no SA for is answered by INVALID_SPI, in the peer's IKE SA
- * if there is one.
+ * if there is one, and to addresses where a peer may be only: nobody else hears from us.
  */
 #include "ike/internal.h"
 
@@ -40,30 +40,39 @@ static void said(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *
 		count(ike, C_UNPROTECTED);
 }
 
+typedef void notices_fn(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
+			const struct wire_hdr *h, const struct wire_payloads *p);
+
 static bool in_the_clear(const struct wire_hdr *h)
 {
 	return h->next == WIRE_P_NOTIFY && h->exchange != WIRE_IKE_SA_INIT &&
 	       h->exchange != WIRE_IKE_AUTH;
 }
 
-/* A few notifies, no more.  False: it is not well-formed. */
-static bool parse(struct ike *ike, struct arena *ar, const struct ike_datagram *d,
-		  struct wire_ike_msg *ret)
+/* A few notifies, no more: `read` gets them.  False: there is an Encrypted payload behind them, so
+ * it is none of what this is about. */
+static bool parse(struct ike *ike, const struct ike_datagram *d, struct ike_sa *sa,
+		  const struct wire_hdr *h, notices_fn *read)
 {
 	enum wire_fault fault = WIRE_OK;
+	struct wire_ike_msg msg;
+	struct arena ar;
+	bool ours = true;
 
-	if (wire_ike_parse(ar, d->data, ret, &fault)) {
+	arena_init(&ar, ike->mem, IKE_MESSAGE_ARENA);
+	if (wire_ike_parse(&ar, d->data, &msg, &fault))
 		ike->faults[fault]++;
-		return false;
-	}
-	return !ret->encrypted;
+	else if (msg.encrypted)
+		ours = false;
+	else
+		read(ike, sa, d, h, &msg.clear);
+	arena_done(&ar);
+	return ours;
 }
 
 bool hint_notice(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
 		 const struct wire_hdr *h)
 {
-	struct wire_ike_msg msg;
-	struct arena ar;
 	bool up = sa->state >= SA_UP && sa->state < SA_CLOSED;
 
 	if (!up || !(h->flags & WIRE_FLAG_RESPONSE) || !in_the_clear(h))
@@ -72,11 +81,7 @@ bool hint_notice(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *
 		count(ike, C_HINT_LIMITED);
 		return true;
 	}
-	arena_init(&ar, ike->mem, IKE_MESSAGE_ARENA);
-	if (parse(ike, &ar, d, &msg))
-		said(ike, sa, d, h, &msg.clear);
-	arena_done(&ar);
-	return true;
+	return parse(ike, d, sa, h, said);
 }
 
 /* ---- ESP (section 1.5) ---------------------------------------------------------------------- */
@@ -95,13 +100,15 @@ static void hint_about(struct ike *ike, struct peer *p, const struct ip *from, u
 	}
 }
 
-static void invalid_spi(struct ike *ike, const struct ike_datagram *d,
-			const struct wire_payloads *p)
+static void invalid_spi(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
+			const struct wire_hdr *h, const struct wire_payloads *p)
 {
 	const struct wire_notify *n = wire_find_notify(p, WIRE_N_INVALID_SPI);
 	struct peer *at[IKE_MAX_AT_ADDRESS];
 	size_t k;
 
+	(void)sa;
+	(void)h;
 	if (!n || n->data.n != 4) {
 		count(ike, C_UNPROTECTED);
 		return;
@@ -114,20 +121,13 @@ static void invalid_spi(struct ike *ike, const struct ike_datagram *d,
 /* Never answered: that could go on for ever. */
 bool hint_invalid_spi(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h)
 {
-	struct wire_ike_msg msg;
-	struct arena ar;
-
 	if (h->flags & WIRE_FLAG_RESPONSE || h->exchange != WIRE_INFORMATIONAL || !in_the_clear(h))
 		return false;
 	if (!per_second_take(ike, &ike->hints.invalid_spi, IKE_NOTICES_PER_S)) {
 		count(ike, C_HINT_LIMITED);
 		return true;
 	}
-	arena_init(&ar, ike->mem, IKE_MESSAGE_ARENA);
-	if (parse(ike, &ar, d, &msg))
-		invalid_spi(ike, d, &msg.clear);
-	arena_done(&ar);
-	return true;
+	return parse(ike, d, NULL, h, invalid_spi);
 }
 
 /* The peer has no such child, and says so in the SA: a rekey finds out whether that is so, and
@@ -180,7 +180,8 @@ static void tell_outside(struct ike *ike, const struct ike_datagram *d, struct b
 	struct wire_out o;
 	struct bytes msg;
 
-	if (ike->silent || ike->stateless.full || !stray_allowed(ike))
+	if (ike->silent || ike->stateless.full || !admit_knows(ike, &d->remote.ip) ||
+	    !stray_allowed(ike))
 		return;
 	wire_ike_begin(&o, ike->stateless.buf, sizeof(ike->stateless.buf), &h);
 	wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_INVALID_SPI, spi);

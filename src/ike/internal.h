@@ -1336,6 +1336,8 @@ void admit_junk(struct ike *ike, struct ike_sa *sa);
 void admit_proven(struct ike *ike, struct ike_sa *sa);
 /* Somebody is up at that address, or was until now. */
 void admit_seen(struct ike *ike, const struct ip *ip);
+/* A section has that address, or somebody was seen there. */
+bool admit_knows(const struct ike *ike, const struct ip *ip);
 void admit_init(struct ike *ike, const uint64_t key[2]);
 void admit_done(struct ike *ike);
 
