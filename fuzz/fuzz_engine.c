@@ -436,7 +436,8 @@ static void op_report(struct pair *p, struct cur *c)
 		r.u.probe.now = cur_u16(c);
 		r.u.probe.stalled = r.u.probe.now & 1;
 		break;
-	case DP_REPORT_SILENT: r.u.silent.id = pick_child(n, c); break;
+	case DP_REPORT_SILENT:
+	case DP_REPORT_CEASED: r.u.silent.id = pick_child(n, c); break;
 	case DP_REPORT_UNREACHABLE: r.u.unreachable.remote = pick_endpoint(c); break;
 	}
 	node_report(n, &r);

@@ -122,7 +122,7 @@ static dur_t hurry(const struct machine *m)
 
 static mono_t must_be_answered(const struct machine *m)
 {
-	int64_t ns = m->s->sc->trips * round_trip(m).ns + hurry(m).ns + dur_ms(1).ns;
+	int64_t ns = m->app.trips * round_trip(m).ns + hurry(m).ns + dur_ms(1).ns;
 
 	return mono_add(m->app.moved, (dur_t){ ns });
 }
@@ -136,14 +136,54 @@ static void check_move(struct machine *m)
 			     (long long)(round_trip(m).ns / 1000));
 }
 
-void app_moved(struct machine *m)
+struct in_flight {
+	const struct machine *m;
+	uint64_t spi_i; /* of the SA */
+	bool ours, theirs; /* a request of that end */
+};
+
+static bool note_theirs(void *ctx, const struct ike_sa_info *info)
 {
-	if (!m->s->sc->trips || !m->s->sc->to_hub || m->good.ns == MONO_NEVER.ns ||
+	struct in_flight *f = ctx;
+
+	f->theirs |= info->asks && f->spi_i == info->spi_i;
+	return !f->theirs;
+}
+
+static bool note_ours(void *ctx, const struct ike_sa_info *info)
+{
+	struct in_flight *f = ctx;
+	const struct machine *hub = f->m->app.partner;
+
+	f->ours |= info->asks;
+	f->spi_i = info->spi_i;
+	if (hub->ike)
+		ike_each_sa(hub->ike, hub->s->now, note_theirs, f);
+	return !f->theirs;
+}
+
+/* A request under way is over before there may be one about the move (RFC 4555 section 3.5): ours
+ * goes out again at once, which is a round trip more; the hub's when its time has come. */
+void app_moves(struct machine *m)
+{
+	struct in_flight f = { .m = m };
+
+	if (!m->s->sc->trips || !m->ike || !m->s->sc->to_hub || m->good.ns == MONO_NEVER.ns ||
 	    m->s->phase == PHASE_LEAVING)
 		return;
+	ike_each_sa(m->ike, m->s->now, note_ours, &f);
+	if (f.theirs)
+		return;
+	m->app.trips = m->s->sc->trips + f.ours;
 	m->app.moved = m->s->now.mono;
 	m->app.first = m->app.asked + 1;
-	app_ask(m);
+}
+
+/* The engine knows. */
+void app_moved(struct machine *m)
+{
+	if (m->app.moved.ns == m->s->now.mono.ns)
+		app_ask(m);
 }
 
 /* ---- questions and answers ----------------------------------------------------------------- */

@@ -269,6 +269,8 @@ void machine_move(struct machine *m, bool somewhere)
 		machine_leave(m);
 	}
 	log_add(m, "has another address", NULL, m->moves, somewhere);
+	if (somewhere)
+		app_moves(m);
 	if (m->ike)
 		tell_network(m);
 	if (somewhere)

@@ -161,6 +161,7 @@ struct app {
 	uint64_t asked; /* number of the last question */
 	mono_t answered; /* when the last answer came */
 	mono_t moved; /* it asks in a hurry since then; 0: it does not */
+	unsigned trips; /* after which it is answered */
 	uint64_t first; /* question since then */
 	struct esp_window questions; /* of ours: seen by our partner */
 	struct esp_window answers; /* seen */
@@ -356,7 +357,8 @@ void random_scenario(uint64_t seed, struct scenario *sc);
 /* apps.c */
 enum { INNER_LEN = 20 + 8 + 40 };
 void app_ask(struct machine *m);
-/* It is somewhere else: scenario.trips. */
+/* It is somewhere else (scenario.trips): before and after its engine hears of it. */
+void app_moves(struct machine *m);
 void app_moved(struct machine *m);
 void app_input(struct machine *m, struct bytes inner);
 /* Whose applications sent it, as its contents say; ends the run if it was changed on the way. */

@@ -36,7 +36,10 @@ enum {
 	DP_HELD_PACKETS = 16,
 	DP_ACQUIRE_INTERVAL_MS = 1000,
 	DP_SILENCE_MS = 500,
+	DP_ANSWER_MS = 50,
 	DP_SILENCE_MAX_S = 64, /* the longest pause between two SILENT about one peer */
+	DP_CEASED_MS = 1250,
+	DP_CEASED_MIN_S = 8, /* the shortest pause between two CEASED; the longest is that above */
 	DP_PMTU_EXPIRY_S = 600, /* RFC 1191 section 6.3 */
 	DP_PMTU_BASE = 1280, /* outer packets up to this size are taken to get through, unless
 			      * somebody says otherwise (RFC 8899 section 5.1.2) */
@@ -75,6 +78,7 @@ struct dp_child {
 	bool esn;
 	bool encap; /* UDP encapsulation (RFC 3948); else protocol 50, needs DP_CAP_RAW_ESP */
 	bool outbound; /* use for sending at once; false: only receive until a later ADD says so */
+	bool ceases; /* CEASED is reported about its peer, then and for all its children */
 	uint16_t window;
 	struct endpoint local;
 	struct endpoint remote;
@@ -135,10 +139,16 @@ enum dp_report_kind {
 	DP_REPORT_NEW_ADDRESS, /* authenticated packet from another remote endpoint */
 	DP_REPORT_PMTU, /* path MTU towards a remote endpoint was learnt */
 	/* Packets went out on children of a peer, and for DP_SILENCE_MS after the first of them
-	 * nothing authentic came in on any child of that peer.  Nothing but traffic leads to it.
+	 * nothing authentic came in on any child of that peer.  Nothing but traffic leads to it;
+	 * what goes out less than DP_ANSWER_MS after something came in does not count, it may be
+	 * the answer to that and the end of the matter.
 	 * It may be traffic that nobody answers: then it comes again after pauses that double, as
 	 * long as more is sent and nothing is heard. */
 	DP_REPORT_SILENT,
+	/* Something authentic came in on children of a peer, and then nothing for DP_CEASED_MS.
+	 * Whoever only receives has no other sign.  It may be the end of the traffic: then it comes
+	 * again after pauses that double, until traffic has lasted for longer than one of them. */
+	DP_REPORT_CEASED,
 	DP_REPORT_UNREACHABLE, /* ICMP, which nothing vouches for, says that nobody is there;
 				* rate-limited by the data plane */
 	/* Packets above DP_PMTU_BASE are sent to where nobody has found out in the last
@@ -181,7 +191,7 @@ struct dp_report {
 		} pmtu;
 		struct {
 			dp_child_id id; /* of the peer */
-		} silent;
+		} silent; /* and CEASED */
 		struct {
 			struct endpoint remote;
 		} unreachable;

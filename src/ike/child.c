@@ -138,6 +138,7 @@ static enum status op_install(struct ike *ike, const struct child *c, const stru
 	d->esn = c->suite.esn;
 	d->encap = path->encap;
 	d->outbound = c->sends;
+	d->ceases = c->sa->called;
 	d->window = ESP_WINDOW_DEFAULT;
 	d->local = path->local;
 	d->remote = path->remote;

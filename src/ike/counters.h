@@ -123,6 +123,8 @@
 	X(C_MTU_FALLBACK, "ike.mtu.fallback") /* made small for a peer that takes no fragments */  \
 	X(C_UNREACHABLE, "ike.unreachable")                                                        \
 	X(C_SILENT_PEER, "ike.silent") /* traffic without an answer, told by the data plane */     \
+	X(C_CEASED_PEER,                                                                           \
+	  "ike.ceased") /* traffic of a peer that we called has stopped, the same */               \
 	X(C_HURRY_LIMITED, "ike.hurry_limited") /* not asked, there are so many already */         \
 	X(C_SUSPECT, "ike.suspect") /* and none to us either */                                    \
 	X(C_ALIVE, "ike.alive_again") /* it did answer */                                          \

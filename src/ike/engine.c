@@ -285,7 +285,7 @@ void ike_dp(struct ike *ike, struct now now, const struct dp_report *r)
 	enter(ike, now);
 	if (r->kind == DP_REPORT_ACQUIRE)
 		peer_acquire(ike, r);
-	else if (r->kind == DP_REPORT_SILENT)
+	else if (r->kind == DP_REPORT_SILENT || r->kind == DP_REPORT_CEASED)
 		liveness_silent(ike, r);
 	else if (r->kind == DP_REPORT_UNKNOWN_SPI)
 		hint_unknown_esp(ike, r);

@@ -543,6 +543,7 @@ struct ike_sa_info {
 	struct policy_ident remote_id; /* as authenticated */
 	bool nat_local, nat_remote;
 	bool suspect; /* the peer does not answer; nothing is given up yet */
+	bool asks; /* a request of ours has no answer yet */
 	bool ppk; /* a post-quantum pre-shared key is in its keys */
 	/* IP packets to the peer that get through in one piece: as probes found, or as ICMP says;
 	 * 0: nothing is known. */

@@ -676,7 +676,7 @@ void liveness_timer(struct ike *ike, struct ike_sa *sa);
 void liveness_counted(struct ike *ike, struct ike_sa *sa, const struct dp_counters *c);
 /* Something that nothing vouches for says that it is gone. */
 void liveness_hint(struct ike *ike, struct ike_sa *sa);
-/* DP_REPORT_SILENT */
+/* DP_REPORT_SILENT, and CEASED */
 void liveness_silent(struct ike *ike, const struct dp_report *r);
 /* A probe went out: whether it is to tell soon. */
 void liveness_asked(struct ike *ike, struct ike_sa *sa);

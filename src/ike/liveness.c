@@ -1,17 +1,18 @@
 /*
  * liveness.c - is the peer still there (RFC 7296 section 2.4)?
  *
- * Three things make us ask, with an empty INFORMATIONAL request unless a request is in flight,
- *which tells as well:
+ * Four things make us ask, with an empty INFORMATIONAL request unless a request is in flight,
+ * which tells as well:
  *
  *	nothing was heard for dpd_delay, on the IKE SA or any child		asked at leisure
  *	traffic has no answer (DP_REPORT_SILENT)				asked in a hurry
+ *	traffic of a peer that we called has stopped (DP_REPORT_CEASED)	asked in a hurry
  *	somebody says that it is gone, and nothing vouches for that (hints)	asked in a hurry
  *
  * Asked in a hurry means that the request goes out again, on top of its schedule, after a wait of
  * about a round trip; when that is not answered either the peer is *suspect*, in less than a second
  * after the traffic.  A suspicion ends nothing.  Other ways are tried beside the SA, and it goes
- *when one of them has taken over, or when the request has gone unanswered through all its
+ * when one of them has taken over, or when the request has gone unanswered through all its
  * retransmissions.  Any authentic message of the peer ends the suspicion.
  */
 #include "ike/internal.h"
@@ -222,8 +223,12 @@ void liveness_silent(struct ike *ike, const struct dp_report *r)
 
 	if (!c || c->sa->state != SA_UP || !c->sa->peer->conf->silence)
 		return;
-	count(ike, C_SILENT_PEER);
-	mtu_search_doubt(ike, c->sa);
+	if (r->kind == DP_REPORT_SILENT) {
+		count(ike, C_SILENT_PEER);
+		mtu_search_doubt(ike, c->sa);
+	} else {
+		count(ike, C_CEASED_PEER);
+	}
 	ask_in_a_hurry(ike, c->sa);
 }
 

@@ -126,6 +126,7 @@ static struct ike_sa_info sa_info(const struct ike *ike, const struct ike_sa *sa
 		.nat_local = sa->path.nat_local,
 		.nat_remote = sa->path.nat_remote,
 		.suspect = up && sa->suspect,
+		.asks = sa->win.request.n > 0,
 		.ppk = sa->ppk,
 		.mobike = sa->mobike,
 		.decides = sa->called,

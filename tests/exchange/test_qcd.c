@@ -18,6 +18,7 @@ static void up(struct pair *p)
 	pair_start(p);
 	world_run(p->w);
 	assert_true(pair_is_up(p));
+	world_advance(p->w, dur_ms(DP_ANSWER_MS)); /* what is sent now is no answer */
 }
 
 /* The token that a node has for those SPIs, as the provider makes it. */

@@ -47,6 +47,8 @@ struct dut {
 	mono_t clock; /* of the fake */
 	size_t n_silent;
 	dp_child_id silent; /* the last SILENT */
+	size_t n_ceased;
+	dp_child_id ceased;
 	struct gso joined; /* what TUN got last, and which piece of it comes next */
 	size_t next;
 };
@@ -286,14 +288,20 @@ static inline size_t net_gets(struct dut *d, uint8_t *ret, int *ret_i)
 
 /* ---- operations and reports ---------------------------------------------------------------- */
 
-/* SILENT comes whenever a test happens to take long, so it is noted and not handed out. */
+/* SILENT and CEASED come whenever a test happens to take long, so they are noted and not handed
+ * out. */
 static inline bool dut_next(struct dut *d, struct dp_report *ret)
 {
 	while (d->dp->ops->report(d->dp, ret)) {
-		if (ret->kind != DP_REPORT_SILENT)
+		if (ret->kind == DP_REPORT_SILENT) {
+			d->n_silent++;
+			d->silent = ret->u.silent.id;
+		} else if (ret->kind == DP_REPORT_CEASED) {
+			d->n_ceased++;
+			d->ceased = ret->u.silent.id;
+		} else {
 			return true;
-		d->n_silent++;
-		d->silent = ret->u.silent.id;
+		}
 	}
 	return false;
 }

@@ -1,5 +1,5 @@
-/* DP_REPORT_SILENT, and the times that QUERY gives, as dp.h promises them, of every data plane; and
- * to the millisecond of the fake, whose clock is ours (P9, V10). */
+/* DP_REPORT_SILENT and CEASED, and the times that QUERY gives, as dp.h promises them, of every data
+ * plane; and to the millisecond of the fake, whose clock is ours (P9, V10). */
 #include "unit/dp_util.h"
 
 #include <time.h>
@@ -37,7 +37,7 @@ static int shut(void **state)
 /* A little later: the fake's clock is set, the other one is waited for. */
 static void later(struct dut *d, int64_t ms)
 {
-	struct timespec t = { .tv_nsec = ms * 1000000 };
+	struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
 
 	if (d->kind != DUT_FAKE) {
 		nanosleep(&t, NULL);
@@ -76,6 +76,27 @@ static void from_network2(struct dut *d)
 	comes_in(d, udp4(buf, 60, 2, 1, 1));
 }
 
+static void from_marker(struct dut *d)
+{
+	comes_in(d, udp4(buf, 60, 3, 1, 2));
+}
+
+/* The next CEASED, however long it takes. */
+static dp_child_id ceased(struct dut *d)
+{
+	struct dp_report r;
+	size_t before = d->n_ceased;
+
+	for (int i = 0; i < DEADLINE_MS / 10; i++) {
+		later(d, 10);
+		assert_false(dut_next(d, &r));
+		if (d->n_ceased > before)
+			return d->ceased;
+	}
+	fail_msg("nobody's traffic is said to have ceased");
+	return 0;
+}
+
 static int64_t clock_ms(void)
 {
 	struct timespec t;
@@ -105,6 +126,7 @@ static void add_marker(struct dut *d)
 {
 	struct dp_op op = add_op(d, 9);
 
+	op.u.child.ceases = true;
 	op.u.child.ts_remote.ts = net3_ts;
 	add_both(d, &op);
 }
@@ -237,6 +259,82 @@ static void again(void **state)
 	assert_true(d->n_silent >= 3);
 }
 
+/* Only of peers where somebody wants to know, and only when something came. */
+static void traffic_ends(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op op = add_op(d, 1);
+
+	add_marker(d);
+	add_both(d, &op);
+	later(d, 60);
+	from_network2(d);
+	marker_out(d);
+	from_marker(d);
+	assert_true(ceased(d) == 9);
+	assert_int_equal(d->n_ceased, 1);
+}
+
+/* A child of the peer for which it was not said is one of that peer. */
+static void traffic_ends_on_another_child(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op first = add_op(d, 1);
+	struct dp_op second = add_op(d, 2);
+
+	first.u.child.ceases = true;
+	add_both(d, &first);
+	second.u.child.peer = 1;
+	add_both(d, &second);
+	later(d, 60);
+	from_network2(d);
+	assert_true(ceased(d) == 2);
+}
+
+/* Somebody who comes and goes is reported once in a while. */
+static void traffic_ends_often(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op op = add_op(d, 1);
+
+	op.u.child.ceases = true;
+	add_marker(d);
+	add_both(d, &op);
+	later(d, 60);
+	from_network2(d);
+	assert_true(ceased(d) == 1);
+	from_network2(d);
+	from_marker(d);
+	assert_true(ceased(d) == 9);
+	assert_int_equal(d->n_ceased, 2);
+}
+
+/* The child on which traffic came goes; what comes on the next one is found out, in time. */
+static void child_goes_while_it_flows(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op old = add_op(d, 1);
+	struct dp_op fresh = add_op(d, 2);
+	struct dp_op del = { .kind = DP_CHILD_DEL, .u.id = 1 };
+	dp_child_id id = 0;
+
+	old.u.child.ceases = true;
+	fresh.u.child.ceases = true;
+	fresh.u.child.peer = 1;
+	add_both(d, &old);
+	later(d, 60);
+	from_network2(d);
+	add_both(d, &fresh);
+	assert_int_equal(dut_op(d, del), ST_OK);
+	for (int i = 0; !id && i < DEADLINE_MS / 10; i++) {
+		from_network2(d);
+		later(d, i % 20 ? 10 : 2 * DP_CEASED_MS);
+		assert_int_equal(dut_reports(d, DP_REPORT_ACQUIRE), 0);
+		id = d->ceased;
+	}
+	assert_true(id == 2);
+}
+
 static struct dp_counters query(struct dut *d, dp_child_id id)
 {
 	struct dp_counters c;
@@ -260,7 +358,7 @@ static void times(void **state)
 	assert_true(c.since_in.ns >= dur_ms(80).ns && c.since_out.ns < c.since_in.ns);
 	later(d, 100);
 	from_network2(d);
-	comes_in(d, udp4(buf, 60, 3, 1, 2)); /* behind which the other one is counted */
+	from_marker(d); /* behind which the other one is counted */
 	c = query(d, 1);
 	assert_true(c.since_out.ns >= dur_ms(80).ns && c.since_in.ns < c.since_out.ns);
 	c = query(d, 9);
@@ -330,9 +428,73 @@ static void fake_schedule(void **state)
 		pause = pause * 2 < DP_SILENCE_MAX_S * 1000 ? pause * 2 : DP_SILENCE_MAX_S * 1000;
 	}
 	from_network2(d);
+	later(d, DP_ANSWER_MS);
 	to_network2(d);
 	later(d, DP_SILENCE_MS);
 	count(d, 12);
+}
+
+/* What may be the end of a conversation is not waited for. */
+static void fake_answers(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op op = add_op(d, 1);
+
+	add_both(d, &op);
+	for (int64_t ms = 0; ms < DP_ANSWER_MS; ms += DP_ANSWER_MS - 1) {
+		from_network2(d);
+		later(d, ms);
+		to_network2(d);
+		assert_true(dp_fake_deadline(d->dp).ns == MONO_NEVER.ns);
+		later(d, 10 * DP_SILENCE_MS);
+		count(d, 0);
+	}
+	from_network2(d);
+	to_network2(d);
+	later(d, DP_ANSWER_MS);
+	to_network2(d); /* it goes on */
+	later(d, DP_SILENCE_MS);
+	count(d, 1);
+}
+
+/* Traffic with gaps that are no end, and its end. */
+static void flow_ends(struct dut *d, size_t before, int64_t lasts_ms)
+{
+	from_network2(d);
+	for (int64_t t = 0; t < lasts_ms; t += DP_CEASED_MS - 1) {
+		later(d, DP_CEASED_MS - 1);
+		from_network2(d);
+	}
+	later(d, DP_CEASED_MS - 1);
+	assert_int_equal(dut_reports(d, DP_REPORT_DONE), 0);
+	assert_int_equal(d->n_ceased, before);
+	assert_true(dp_fake_deadline(d->dp).ns == mono_add(d->clock, dur_ms(1)).ns);
+	later(d, 1);
+	assert_true(dp_fake_deadline(d->dp).ns == MONO_NEVER.ns);
+	assert_int_equal(dut_reports(d, DP_REPORT_DONE), 0);
+	assert_int_equal(d->n_ceased, before + 1);
+}
+
+static void fake_ceases(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op op = add_op(d, 1);
+	int64_t pause = DP_CEASED_MIN_S;
+
+	op.u.child.ceases = true;
+	add_both(d, &op);
+	for (size_t i = 0; i < 20; i++) {
+		flow_ends(d, i, DP_CEASED_MS);
+		later(d, pause * 1000 - 1);
+		from_network2(d); /* not noticed */
+		assert_true(dp_fake_deadline(d->dp).ns == MONO_NEVER.ns);
+		later(d, 1);
+		pause = pause * 2 < DP_SILENCE_MAX_S ? pause * 2 : DP_SILENCE_MAX_S;
+	}
+	/* It has lasted: its end is news again. */
+	flow_ends(d, 20, DP_SILENCE_MAX_S * 1000 + DP_CEASED_MS);
+	later(d, DP_CEASED_MIN_S * 1000);
+	flow_ends(d, 21, 0);
 }
 
 #define ALL(f)                                                                                     \
@@ -352,9 +514,15 @@ int main(void)
 		ALL(replays_are_no_sign),
 		ALL(child_goes_meanwhile),
 		ALL(again),
+		ALL(traffic_ends),
+		ALL(traffic_ends_on_another_child),
+		ALL(traffic_ends_often),
+		ALL(child_goes_while_it_flows),
 		ALL(times),
 		cmocka_unit_test_setup_teardown(nobody_there, open_user, shut),
 		cmocka_unit_test_setup_teardown(fake_schedule, open_fake, shut),
+		cmocka_unit_test_setup_teardown(fake_answers, open_fake, shut),
+		cmocka_unit_test_setup_teardown(fake_ceases, open_fake, shut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

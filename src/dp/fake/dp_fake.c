@@ -104,6 +104,8 @@ static enum status child_build(struct fake *f, const struct dp_child *c, struct 
 		to->peer = fake_peer_ref(f, c->peer);
 		st = to->peer ? ST_OK : ST_NOMEM;
 	}
+	if (st == ST_OK)
+		to->peer->ceases |= c->ceases;
 	return st;
 }
 

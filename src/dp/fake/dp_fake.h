@@ -66,7 +66,7 @@ void dp_fake_interval(struct dp *dp);
 
 /* The time is that, from now on. */
 void dp_fake_time(struct dp *dp, mono_t now);
-/* Reports SILENT about whoever has been silent for DP_SILENCE_MS by now. */
+/* Reports SILENT and CEASED about whoever has been silent for long enough by now. */
 void dp_fake_look(struct dp *dp);
 /* When it would report the first, should nothing be heard; MONO_NEVER: nobody owes an answer. */
 mono_t dp_fake_deadline(const struct dp *dp);

@@ -25,7 +25,14 @@ struct fake_peer {
 	bool asked; /* nothing was heard since `since`, when something was sent */
 	mono_t since;
 	mono_t not_before; /* is it asked again */
+	mono_t answers_until; /* what is sent may be an answer */
 	unsigned reports; /* SILENT, since it was last heard */
+	bool ceases; /* CEASED is reported */
+	bool flows; /* ... when it is not heard any more */
+	dp_child_id heard_on;
+	mono_t flows_since;
+	mono_t flows_not_before;
+	unsigned ends; /* CEASED, since its traffic lasted */
 };
 
 struct fake_child {

@@ -60,7 +60,7 @@ enum {
 	STALLS = 64, /* flows that are watched at once, a power of two */
 	STALL_REPEATS =
 		2, /* a segment is sent again for the second time, with nothing in between */
-	WATCHED_MAX = 16384, /* peers of a queue that have not answered yet */
+	WATCHED_MAX = 16384, /* peers of a queue, each for SILENT and for CEASED */
 	UDP_HDR_LEN = 8,
 };
 
@@ -189,16 +189,18 @@ struct peer {
 	_Atomic uint32_t heard; /* the same for authentic ones */
 	_Atomic uint32_t asked; /* the first packet that nothing was heard after; 0: not watched */
 	_Atomic uint32_t not_before; /* it is watched again */
-	_Atomic uint32_t reports; /* SILENT, since it was last heard */
-	unsigned n_held; /* with the three below: under the lock */
-	struct held *held;
+	_Atomic uint16_t reports; /* SILENT, since it was last heard */
+	_Atomic uint16_t ends; /* CEASED, since its traffic lasted */
+	_Atomic uint32_t ceased; /* whoever hears it then notes it for CEASED; 0: nobody wants it */
+	struct held *held; /* with the three below: under the lock */
 	struct held **held_tail;
 	size_t held_bytes;
-	pthread_mutex_t lock;
+	unsigned n_held;
 	/* control thread */
-	struct map_node by_id;
 	unsigned refs; /* children, and the trap */
+	struct map_node by_id;
 	struct trap *trap;
+	pthread_mutex_t lock;
 };
 
 /* SPI to child: open addressing, replaced by a larger copy when it fills. */
@@ -301,6 +303,15 @@ struct stall {
 struct user;
 struct udp_io;
 
+/* Children, one of each peer that is watched; and since when it is. */
+struct watch {
+	unsigned n;
+	struct watched {
+		uint32_t spi;
+		uint32_t since;
+	} * v;
+};
+
 struct queue {
 	struct user *u;
 	unsigned i;
@@ -311,9 +322,9 @@ struct queue {
 	int tun;
 	int64_t now_ns;
 	uint32_t tick; /* the same, in ticks */
-	uint32_t looked; /* at what is watched */
-	unsigned n_watched;
-	uint32_t *watched; /* SPIs of children whose peers have not answered yet */
+	uint32_t looked; /* at these two */
+	struct watch asked; /* whose peers have not answered yet */
+	struct watch flowing; /* whose peers were heard, and CEASED is to be reported */
 	bool host_waiting; /* something was put into a ring for the host in this turn */
 	bool poked[DP_USER_MAX_QUEUES]; /* ... or for another queue */
 	struct ring from[DP_USER_MAX_QUEUES]; /* strangers */
@@ -493,8 +504,9 @@ void tun_write(struct queue *q, const struct vnet *v, const struct bytes *part, 
 uint32_t tick_of(int64_t ns);
 dur_t tick_since(uint32_t now, uint32_t then);
 void silence_init(struct peer *p);
+void silence_wanted(struct peer *p, const struct dp_child *d);
 void silence_sent(struct queue *q, const struct child *c);
-void silence_heard(struct queue *q, struct peer *p);
+void silence_heard(struct queue *q, const struct child *c);
 void silence_look(struct queue *q);
 /* How long a queue may wait until it looks again; -1: as long as it likes. */
 int silence_wait_ms(const struct queue *q);
@@ -509,7 +521,7 @@ static inline void peer_sent(struct queue *q, const struct child *c)
 static inline void peer_heard(struct queue *q, const struct child *c)
 {
 	if (atomic_load_explicit(&c->peer->heard, memory_order_relaxed) != q->tick)
-		silence_heard(q, c->peer);
+		silence_heard(q, c);
 }
 
 /* queue.c: reports what was reached, in one direction. */

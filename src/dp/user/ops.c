@@ -247,11 +247,13 @@ static enum status child_publish(struct user *u, struct child *c, const struct d
 		if (st)
 			sadb_hops_del(u, &c->hops);
 	}
-	if (st)
+	if (st) {
 		peer_unref(u, c->peer);
-	else
-		map_insert(&u->children, &c->by_id, id_hash(&u->children, c->id));
-	return st;
+		return st;
+	}
+	silence_wanted(c->peer, d);
+	map_insert(&u->children, &c->by_id, id_hash(&u->children, c->id));
+	return ST_OK;
 }
 
 static void start_sending(struct user *u, struct child *c)

@@ -182,8 +182,10 @@ static enum status buffers(struct queue *q)
 	q->tx.scratch = mem_new(mem, RX_BUFFER);
 	q->tx.buf = mem_new(mem, TX_BYTES);
 	q->rx.bufs = mem_new(mem, RX_MESSAGES * RX_BUFFER);
-	q->watched = mem_new(mem, WATCHED_MAX * sizeof(*q->watched));
-	if (st || !q->watched || !q->tx.read_buf || !q->tx.scratch || !q->tx.buf || !q->rx.bufs)
+	q->asked.v = mem_new(mem, WATCHED_MAX * sizeof(*q->asked.v));
+	q->flowing.v = mem_new(mem, WATCHED_MAX * sizeof(*q->flowing.v));
+	if (st || !q->asked.v || !q->flowing.v || !q->tx.read_buf || !q->tx.scratch || !q->tx.buf ||
+	    !q->rx.bufs)
 		return ST_NOMEM;
 	return ST_OK;
 }
@@ -260,7 +262,8 @@ void queue_done(struct queue *q)
 	for (unsigned i = 0; i < DP_USER_MAX_QUEUES; i++)
 		ring_done(&q->from[i], mem);
 	mem_free(mem, q->io);
-	mem_free(mem, q->watched);
+	mem_free(mem, q->asked.v);
+	mem_free(mem, q->flowing.v);
 	mem_free(mem, q->tx.read_buf);
 	mem_free(mem, q->tx.scratch);
 	/* Plaintext has been in it. */

@@ -26,7 +26,11 @@ class Pulse:
     def __enter__(self):
         for thread in self._threads:
             thread.start()
-        self.beats()
+        try:
+            self.beats()
+        except BaseException:
+            self.__exit__(None)
+            raise
         return self
 
     def __exit__(self, kind, *exc):
