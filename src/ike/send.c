@@ -524,6 +524,18 @@ static void again(struct ike *ike, struct ike_sa *sa)
 		mobike_try_others(ike, sa);
 }
 
+/* The last wait is the longest, and the network may have healed in it: nothing that is up is given
+ * up before one more try, which is waited for about a round trip. */
+static bool tried_once_more(struct ike *ike, struct ike_sa *sa)
+{
+	if (sa->state != SA_UP || sa->win.tries >= sa->win.max_tries)
+		return false;
+	sa->win.tries++;
+	heap_arm(&ike->timers, &sa->retransmit, mono_add(ike->now.mono, liveness_wait(sa)));
+	again(ike, sa);
+	return true;
+}
+
 void request_moves(struct ike *ike, struct ike_sa *sa)
 {
 	if (!sa->win.request.n)
@@ -614,7 +626,8 @@ void retransmit_timer(struct ike *ike, struct ike_sa *sa)
 	if (probe_smaller(ike, sa)) {
 		sa->win.tries = 0;
 	} else if (sa->win.tries + 1 >= sa->win.max_tries) {
-		gave_up(ike, sa);
+		if (!tried_once_more(ike, sa))
+			gave_up(ike, sa);
 		return;
 	} else {
 		sa->win.tries++;
