@@ -3,8 +3,9 @@
  *
  * The first bytes choose the configurations, the others are opcodes with their operands: deliver,
  * lose, duplicate, reorder and damage datagrams; change what is inside the encryption, under the
- * right keys; inject foreign ones; let time pass; hold back, answer and refuse jobs, operations and
- * look-ups; make allocations fail; commands, traffic, restarts, other configurations.
+ * right keys; inject foreign ones; let time pass; hold back, answer and refuse jobs, operations,
+ * look-ups and stores; make allocations fail; commands, traffic, restarts (with leases of a life
+ * before), other configurations, other pools.
  *
  * Whatever happened: no bug event and no contract broken (the harness ends the process), the totals
  * agree with what is there, both ends find together again once they are left alone, an engine that
@@ -26,11 +27,17 @@ enum {
 struct run {
 	struct pair p;
 	bool insider; /* there is what only a new SA puts right */
+	bool inner; /* b gives inner addresses, a asks for them */
 };
 
 static void set_insider(struct pair *p)
 {
 	CONTAINER_OF(p, struct run, p)->insider = true;
+}
+
+static void set_inner(struct pair *p)
+{
+	CONTAINER_OF(p, struct run, p)->inner = true;
 }
 
 /* ---- operands ------------------------------------------------------------------------------- */
@@ -600,6 +607,83 @@ static void op_path_mtu(struct pair *p, struct cur *c)
 	world_path_mtu(p->w, to, (uint16_t)(600 + cur_u8(c) * 8));
 }
 
+/* ---- inner addresses ------------------------------------------------------------------------- */
+
+#define POOL "10.77.0.0/28"
+
+static bool gives_addresses(const struct pair *p)
+{
+	return CONTAINER_OF(p, const struct run, p)->inner;
+}
+
+/* The store of who gives them: late, in vain, on a disk that is full for a while. */
+static void op_store(struct pair *p, struct cur *c)
+{
+	struct pending *q = node_pending(p->b, PENDING_STORE, 0);
+
+	switch (pick(c, 6)) {
+	case 0: p->b->hold |= HOLD_STORE; break;
+	case 1: p->b->hold &= ~(unsigned)HOLD_STORE; break;
+	case 2:
+		if (q)
+			node_answer(p->b, q);
+		break;
+	case 3:
+		if (q)
+			node_refuse(p->b, q, ST_IO);
+		break;
+	case 4: p->b->fail_store = p->b->n_stores + (long)pick(c, 3); break;
+	default: p->b->read_only = cur_u8(c) & 1; break;
+	}
+}
+
+static void set_pool(struct node *n, const char *words)
+{
+	struct test_conf *conf = test_conf_copy(n->conf);
+
+	test_conf_pool(conf, &conf->peer[0], words);
+	node_reconfigure(n, conf);
+}
+
+/* Another pool, or none. */
+static void op_pool(struct pair *p, struct cur *c)
+{
+	static const char *const words[] = { POOL, "10.78.0.0/28 10.77.0.1/32", "10.77.0.0/30",
+					     "10.77.0.7/32", "" };
+
+	if (gives_addresses(p))
+		set_pool(p->b, words[pick(c, ARRAY_LEN(words))]);
+}
+
+static bool is_stored(const struct node *n, const struct ip *ip)
+{
+	for (size_t i = 0; i < n->n_leases; i++)
+		if (ip_eq(&n->leases[i].v4, ip))
+			return true;
+	return false;
+}
+
+/* After the next start there is a lease of a life before: of somebody else, or of a itself. */
+static void op_past(struct pair *p, struct cur *c)
+{
+	static const char *const ids[] = { "gone.example", "a.example", "other.example" };
+	const char *id = ids[pick(c, ARRAY_LEN(ids))];
+	struct node_lease *l = &p->b->leases[p->b->n_leases], row = { .type = WIRE_ID_FQDN };
+
+	row.v4 = test_ip("10.77.0.0");
+	row.v4.b[3] = cur_u8(c) & 3;
+	row.ended.s = cur_u16(c);
+	if (!gives_addresses(p) || is_stored(p->b, &row.v4) || node_lease(p->b, id))
+		return;
+	memcpy(row.peer, p->b->conf->peer[0].name, strlen(p->b->conf->peer[0].name) + 1);
+	row.n_id = strlen(id);
+	memcpy(row.id, id, row.n_id);
+	*l = row;
+	p->b->n_leases++;
+	p->b->mem.fail_at = -1;
+	node_restart(p->b);
+}
+
 typedef void op_fn(struct pair *p, struct cur *c);
 
 /* The frequent ones stand several times. New ones go to the end: inputs name them by number. */
@@ -611,9 +695,20 @@ static op_fn *const ops[] = {
 	op_restart,       op_reconfigure,   op_expire,        op_nat,     op_readdress, op_timer,
 	op_report,        op_fail_job,      op_shut_down,     op_rekey,   op_rekey,     op_network,
 	op_network,       op_mobike,        op_redirect,      op_sent_on, op_sent_on,   op_path_mtu,
+	op_store,         op_store,         op_pool,          op_past,
 };
 
 /* ---- a run ----------------------------------------------------------------------------------- */
+
+/* a asks for addresses beside its prefix. */
+static void give_addresses(struct pair *p, bool v6)
+{
+	set_inner(p);
+	p->pa->ask_v4 = true;
+	p->pa->ask_v6 = v6;
+	test_conf_pool(p->cb, p->pb, v6 ? POOL " fd00:77::/124" : POOL);
+	test_conf_dns(p->cb, p->pb, "10.2.0.53", "corp.example");
+}
 
 static void configure(struct pair *p, struct cur *c)
 {
@@ -650,6 +745,9 @@ static void configure(struct pair *p, struct cur *c)
 	p->pa->return_routability = p->pb->return_routability =
 		(enum ike_routability)(bits >> 13 & 3) % (IKE_ROUTABILITY_AFTER + 1);
 	p->pa->follow = p->pb->follow = bits & 32768;
+	/* There are three ways of checking where a peer is. */
+	if ((bits >> 13 & 3) == 3)
+		give_addresses(p, bits & 1);
 	pair_start(p);
 }
 
@@ -682,7 +780,8 @@ static void heal(struct node *n)
 	const struct ike_cmd stay = { .kind = IKE_CMD_REDIRECT_OFF };
 
 	n->mem.fail_at = -1;
-	n->fail_job = -1;
+	n->fail_job = n->fail_store = -1;
+	n->read_only = false;
 	node_release(n);
 	(void)!node_cmd(n, &stay);
 	/* Without memory a reload did not happen. */
@@ -708,6 +807,8 @@ static void must_recover(struct pair *p, bool insider)
 {
 	heal(p->a);
 	heal(p->b);
+	if (gives_addresses(p))
+		set_pool(p->b, POOL);
 	world_path_mtu(p->w, "192.0.2.1", 0);
 	world_path_mtu(p->w, "192.0.2.2", 0);
 	if (p->a->roams)

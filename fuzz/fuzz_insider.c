@@ -6,7 +6,8 @@
  *	10.2.0.0/16 -- evil ====//
  *
  * Everything is a true engine with true keys; but what evil and the hub say to each other passes
- * through here.  The first byte chooses how evil is known to the hub; then each datagram of theirs
+ * through here.  The first byte chooses how evil is known to the hub, and whether
+ * it gets inner addresses there; then each datagram of theirs
  * takes an operation from the input: it arrives, is lost, is kept and said again later, or is
  * opened with the keys of its SA, changed as a chain of payloads (taken out, repeated, exchanged,
  * moved in from another message, retyped, cut, bits and lengths changed) and sealed again.  So the
@@ -20,6 +21,7 @@
 
 #include "harness/decode.h"
 #include "harness/star.h"
+#include "wire/ike/cp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -288,13 +290,43 @@ static void edit_redirect(struct run *r, struct chain *ch)
 	item_insert(ch, pick(r->c, ch->n + 1), it);
 }
 
+/* About inner addresses (RFC 7296 section 3.15, RFC 8598): any attributes of any length. */
+static void edit_cp(struct run *r, struct chain *ch)
+{
+	static const uint16_t types[] = {
+		WIRE_CFG_IP4_ADDRESS, WIRE_CFG_IP4_DNS,    WIRE_CFG_IP6_ADDRESS, WIRE_CFG_IP6_DNS,
+		WIRE_CFG_IP4_SUBNET,  WIRE_CFG_IP6_SUBNET, WIRE_CFG_DNS_DOMAIN,  WIRE_CFG_DNSSEC_TA,
+	};
+	struct item it = { .type = WIRE_P_CP };
+	uint8_t *body = ch->buf + CHAIN_MAX - 160;
+	struct wr w = wr_of(body, 160);
+
+	wr_u32(&w, (uint32_t)(1 + pick(r->c, 5)) << 24);
+	for (size_t left = pick(r->c, 6); left; left--) {
+		uint16_t type = types[pick(r->c, ARRAY_LEN(types))];
+		struct bytes value = pick_bytes(r->c, 20);
+
+		wr_u16(&w, type);
+		wr_u16(&w, (uint16_t)value.n);
+		wr_put(&w, value);
+	}
+	it.body = wr_bytes_of(&w);
+	/* In place of what there is, if there is one. */
+	for (size_t i = 0; i < ch->n; i++)
+		if (ch->it[i].type == WIRE_P_CP) {
+			ch->it[i] = it;
+			return;
+		}
+	item_insert(ch, pick(r->c, ch->n + 1), it);
+}
+
 typedef void edit_fn(struct run *r, struct chain *ch);
 
 /* New ones go to the end: inputs name them by number. */
 static edit_fn *const edits[] = {
-	edit_byte, edit_byte,   edit_byte,     edit_remove,   edit_repeat,
-	edit_swap, edit_splice, edit_retype,   edit_critical, edit_cut,
-	edit_add,  edit_notify, edit_exchange, edit_mobike,   edit_redirect,
+	edit_byte,     edit_byte,   edit_byte,     edit_remove, edit_repeat, edit_swap,
+	edit_splice,   edit_retype, edit_critical, edit_cut,    edit_add,    edit_notify,
+	edit_exchange, edit_mobike, edit_redirect, edit_cp,
 };
 
 /* Last, and not in every message: what no chain of payloads looks like. */
@@ -585,16 +617,29 @@ static void configure_section(struct run *r, struct star_site *evil, enum kind k
 	}
 }
 
+/* For inner addresses beside its prefix, of the network's pool or its own section's. */
+static void ask(struct run *r, struct star_site *evil)
+{
+	evil->p->ask_v4 = true;
+	evil->p->ask_v6 = r->member;
+	if (!r->member)
+		test_conf_pool(r->s.ch, &r->s.ch->peer[1], "10.98.0.0/28");
+}
+
 static void begin(struct run *r, unsigned bits)
 {
 	enum kind kind = (enum kind)(bits % KINDS);
 	struct star_site evil;
 
 	star_init(&r->s, 1);
+	if (bits & 8)
+		star_pool(&r->s, "10.99.0.0/28 fd00:99::/124");
 	evil = star_site(&r->s, EVIL, NULL, NULL);
 	r->member = kind == NETWORK;
 	if (!r->member)
 		configure_section(r, &evil, kind);
+	if (bits & 8)
+		ask(r, &evil);
 	r->s.ph->dpd_delay = evil.p->dpd_delay = dur_s(10);
 	if (bits & 16)
 		evil.c->conf.force_encap = true;

@@ -232,7 +232,9 @@ static bool on_peer(void *ctx, const struct ike_peer_info *p)
 			   .gateway = p->gateway,
 			   .sent_by = p->sent_by,
 			   .sent_on = p->sent_on,
-			   .held_in = p->held_in };
+			   .held_in = p->held_in,
+			   .n_inner = p->n_inner };
+	memcpy(w->inner, p->inner, sizeof(w->inner));
 	find_authority(w, g->h->ike);
 	w->memory = journal_find(g->h->journal,
 				 w->kind == WHY_MEMBER ? JOURNAL_IDENTITY : JOURNAL_PEER, w->name);

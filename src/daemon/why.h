@@ -22,7 +22,7 @@ enum {
  * `error`: there is nothing to say about it, or out of memory. */
 json_t *why_json(struct host *h, const char *subject, struct text *error);
 
-/* ---- why.c, why_checks.c and why_owner.c among themselves ---- */
+/* ---- why.c, why_checks.h and why_owner.c among themselves ---- */
 
 enum why_kind {
 	WHY_PEER,
@@ -62,6 +62,8 @@ struct why {
 	dur_t held_in;
 	bool has_sa, has_child;
 	struct ike_sa_info sa; /* the best there is */
+	struct ip inner[2]; /* addresses that are leased to it, or that it gave us */
+	size_t n_inner;
 	const struct journal_subject *memory; /* may be NULL */
 	enum why_stage stage;
 };

@@ -87,11 +87,13 @@ static const char *failed_proof(const struct why *w)
 /* The same of the child SA: whatever is not about who may have what is about what both want. */
 static const char *failed_wish(const struct why *w)
 {
-	if (!w->conf || w->conf->auth != IKE_AUTH_CERT)
-		return "selectors";
+	bool cert = w->conf && w->conf->auth == IKE_AUTH_CERT;
+
 	switch (why_reason(w)) {
 	case IKE_R_AUTHORISATION:
-	case IKE_R_CONFLICT: return "authorisation";
+	case IKE_R_CONFLICT: return cert ? "authorisation" : "selectors";
+	case IKE_R_ADDRESS:
+	case IKE_R_STORE: return "address";
 	default: return "selectors";
 	}
 }
@@ -145,6 +147,7 @@ json_t *why_checks_json(const struct why *w)
 	}
 	if (w->conf) {
 		why_proofs(&k);
+		why_address(&k);
 		why_store(&k);
 		why_child(&k);
 	} else {

@@ -108,8 +108,101 @@ void why_child(struct why_checks *k)
 		text_add(&r.t, no_child(w));
 		child_remedy(w, &r.c);
 	} else if (w->stage == WHY_STAGE_CHILD) {
-		text_add(&r.t, "refused: \"authorisation\" has why");
+		text_fmt(&r.t, "refused: \"%s\" has why", why_failed_check(w));
 	}
+	why_end(k, &r);
+}
+
+/* ---- inner addresses ---------------------------------------------------------------------- */
+
+static void add_family(struct text *t, const char *name, const struct ike_pool_family *f)
+{
+	if (f->size)
+		text_fmt(t, "; of %zu %s addresses %zu are free", f->size, name, f->left);
+}
+
+static const char *exhausted(const struct ike_pool_info *i)
+{
+	bool no4 = i->v4.size && !i->v4.left, no6 = i->v6.size && !i->v6.left;
+
+	if (no4 && no6)
+		return "no address is free";
+	return no4 ? "no IPv4 address is free" : no6 ? "no IPv6 address is free" : NULL;
+}
+
+/* Use of our pool.  When nothing is left, who has a lease comes back to it, and others may not. */
+static void pool_text(const struct why *w, struct why_row *r)
+{
+	struct ike_pool_info i;
+
+	for (size_t k = 0; k < w->conf->n_pool; k++) {
+		const struct wire_ts ts = policy_range_ts(&w->conf->pool[k]);
+
+		text_add(&r->o, k ? ", " : "our pool: ");
+		policy_ts_text(&r->o, &ts);
+	}
+	if (!ike_pool(w->h->ike, w->conf->id, &i))
+		return;
+	add_family(&r->o, "IPv4", &i.v4);
+	add_family(&r->o, "IPv6", &i.v6);
+	text_fmt(&r->o, "; %zu leases, of them %zu of who is not connected", i.leases,
+		 i.leases - i.in_use);
+	if (w->kind != WHY_HUB || !exhausted(&i))
+		return;
+	r->result = WHY_FAILED;
+	text_fmt(&r->t, "%s: who has a lease comes back to it, nobody else gets one",
+		 exhausted(&i));
+	text_add(&r->c, "`pool` larger, or `lease_keep` shorter; \"warren leases\" has who has the "
+			"addresses");
+}
+
+static void asked_text(const struct why *w, struct text *t)
+{
+	const struct ike_peer_conf *c = w->conf;
+
+	text_fmt(t, "we ask for an %s address",
+		 c->ask_v4 && c->ask_v6 ? "IPv4 and an IPv6"
+		 : c->ask_v4            ? "IPv4"
+					: "IPv6");
+}
+
+static void address_remedy(const struct why *w, struct text *t)
+{
+	if (!w->conf->n_pool)
+		text_add(t, "what we ask for (`virtual_ip`, role = endpoint), or the gateway: its "
+			    "`pool`, its disk, its \"warren why\" with our identity");
+	else if (why_reason(w) == IKE_R_STORE)
+		text_add(t, "the disk that \"store\", below, is about");
+	else
+		text_add(t, "our `pool` or `lease_keep` (\"warren leases\" has who has the "
+			    "addresses), or what the other end asks for");
+}
+
+/* Who neither gives nor asks for any may have been told that it should. */
+static bool is_about_addresses(const struct why *w)
+{
+	return w->conf->n_pool || w->conf->ask_v4 || w->conf->ask_v6 || why_is_failed(w, "address");
+}
+
+void why_address(struct why_checks *k)
+{
+	const struct why *w = k->w;
+	char buf[IP_TEXT_MAX];
+	struct why_row r;
+
+	if (!is_about_addresses(w))
+		return;
+	why_begin(&r, "address", w->kind == WHY_HUB ? WHY_OK : why_by_stage(w, WHY_STAGE_CHILD));
+	if (why_mark(w, &r))
+		address_remedy(w, &r.c);
+	for (size_t i = 0; r.result != WHY_FAILED && i < w->n_inner; i++)
+		text_fmt(&r.t, "%s%s", i ? ", " : "", ip_text(&w->inner[i], buf));
+	if (r.result == WHY_OK && w->kind != WHY_HUB && !w->n_inner)
+		text_add(&r.t, "none: it asked for none");
+	if (w->conf->n_pool)
+		pool_text(w, &r);
+	else if (w->conf->ask_v4 || w->conf->ask_v6)
+		asked_text(w, &r.o);
 	why_end(k, &r);
 }
 

@@ -206,6 +206,16 @@ enum ike_reason agree_accept(const struct claimant *who, const struct asked *ask
 	return IKE_R_NONE;
 }
 
+enum ike_reason agree_refused_for(const struct wire_payloads *in)
+{
+	const struct wire_notify *n = wire_find_error(in);
+
+	return n && (n->type == WIRE_N_INTERNAL_ADDRESS_FAILURE ||
+		     n->type == WIRE_N_FAILED_CP_REQUIRED)
+		       ? IKE_R_ADDRESS
+		       : IKE_R_PEER_SAID;
+}
+
 void agree_refused(const struct ike_peer_conf *conf, const struct asked *asked,
 		   const struct wire_payloads *in, struct text *why)
 {
@@ -223,6 +233,11 @@ void agree_refused(const struct ike_peer_conf *conf, const struct asked *asked,
 		if (conf->role == IKE_ROLE_HUB)
 			text_add(why, "; a hub grants what is in our certificate's address blocks, "
 				      "or in a member rule of its own, and nobody else has up");
+	} else if (n && n->type == WIRE_N_INTERNAL_ADDRESS_FAILURE) {
+		text_add(why, "; no inner address of its pool is free, or it cannot store whose "
+			      "they are: its \"warren why\" with our identity says which");
+	} else if (n && n->type == WIRE_N_FAILED_CP_REQUIRED) {
+		text_add(why, "; it grants us nothing but an inner address, and we asked for none");
 	} else if (n && n->type == WIRE_N_NO_PROPOSAL_CHOSEN) {
 		text_add(why, "; we offered ");
 		policy_sa_text(why, asked->offer);

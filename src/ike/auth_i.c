@@ -277,7 +277,7 @@ static void take(struct ike *ike, const struct attempt *at, struct given *g)
 	outbox_init(&g->ob, ike->mem);
 	g->offered = !childless(sa) && (at->inner.present & child_payloads) == child_payloads;
 	if (!childless(sa) && !g->offered) {
-		g->reason = IKE_R_PEER_SAID;
+		g->reason = agree_refused_for(&at->inner);
 		explain_no_child(ike, sa, &at->inner, &why);
 		return;
 	}

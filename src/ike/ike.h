@@ -642,10 +642,12 @@ struct ike_load_info {
 
 struct ike_load_info ike_load(const struct ike *ike);
 
-/* The pool of a section, both families together. */
+/* The pool of a section. */
 struct ike_pool_info {
-	size_t size; /* addresses that may be given out, */
-	size_t left; /* and are nobody's */
+	struct ike_pool_family {
+		size_t size; /* addresses that may be given out, */
+		size_t left; /* and are nobody's */
+	} v4, v6;
 	size_t leases; /* identities that have some of the others, */
 	size_t in_use; /* and an SA */
 };

@@ -1035,7 +1035,9 @@ struct asked {
 MUST enum ike_reason agree_accept(const struct claimant *who, const struct asked *asked,
 				  const struct wire_payloads *in, struct child_params *ret,
 				  struct text *why);
-/* Initiator: the peer made no child; why, with what we asked for. */
+/* Initiator: the peer made no child; what that was about, as far as its error tells, and why, with
+ * what we asked for. */
+enum ike_reason agree_refused_for(const struct wire_payloads *in);
 void agree_refused(const struct ike_peer_conf *conf, const struct asked *asked,
 		   const struct wire_payloads *in, struct text *why);
 

@@ -861,8 +861,8 @@ bool leases_info(const struct section *s, struct ike_pool_info *ret)
 	if (!in || !in->pool)
 		return false;
 	*ret = (struct ike_pool_info){
-		.size = policy_pool_size(in->pool, 4) + policy_pool_size(in->pool, 6),
-		.left = policy_pool_left(in->pool, 4) + policy_pool_left(in->pool, 6),
+		.v4 = { policy_pool_size(in->pool, 4), policy_pool_left(in->pool, 4) },
+		.v6 = { policy_pool_size(in->pool, 6), policy_pool_left(in->pool, 6) },
 		.leases = in->by_ident.count,
 		.in_use = in->n_used,
 	};

@@ -115,8 +115,8 @@ static inline void pool_is(const struct star *s, size_t size, size_t taken, size
 	struct ike_pool_info i;
 
 	assert_true(ike_pool(s->hub->ike, STAR_PEER, &i));
-	assert_int_equal(i.size, size);
-	assert_int_equal(i.size - i.left, taken);
+	assert_int_equal(i.v4.size + i.v6.size, size);
+	assert_int_equal(size - i.v4.left - i.v6.left, taken);
 	assert_int_equal(i.leases, leases);
 	assert_int_equal(i.in_use, in_use);
 }

@@ -319,7 +319,7 @@ static void store_fails(void **state)
 	world_run(s->w);
 	because(s->hub, IKE_EV_REFUSED, IKE_R_STORE);
 	says(s->hub, IKE_EV_REFUSED, "its lease cannot be stored");
-	because(two, IKE_EV_REFUSED, IKE_R_PEER_SAID);
+	because(two, IKE_EV_REFUSED, IKE_R_ADDRESS);
 	says(two, IKE_EV_REFUSED, "INTERNAL_ADDRESS_FAILURE");
 	assert_int_equal(node_counter(s->hub, "ike.store.failed"), 1);
 	assert_int_equal(node_counter(s->hub, "ike.refused.not_stored"), 1);

@@ -35,7 +35,7 @@ enum {
 	NODE_TRAPS = 8,
 	NODE_INNER_MAX = 128,
 	NODE_LEASES = 64,
-	NODE_GOT = 8, /* of each kind, of an inner configuration */
+	NODE_GOT = 32, /* of each kind, of an inner configuration: as many as the engine takes */
 	NAT_MAPPINGS = 8,
 	WORLD_WAYS = 4,
 };
@@ -110,7 +110,7 @@ struct node_got {
 	bool up;
 	struct ike_inner_address addresses[NODE_GOT];
 	struct ip dns[NODE_GOT];
-	char domains[NODE_GOT][64];
+	char domains[NODE_GOT][256];
 	struct prefix subnets[NODE_GOT];
 	size_t n_addresses, n_dns, n_domains, n_subnets;
 };
