@@ -68,6 +68,8 @@ enum cli_exit cli_reload(const struct cli *cli);
 
 /* leases.c, peers.c, status.c, why.c: what the daemon answered, for people. */
 void cli_print_status(json_t *status);
+/* A pool and how much of it is used; nothing without one. */
+void cli_add_pool(struct text *t, const json_t *pool);
 void cli_print_leases(json_t *result); /* tables */
 void cli_print_peers(json_t *result);
 void cli_print_peers_fully(json_t *result);

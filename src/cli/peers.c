@@ -244,6 +244,16 @@ static void print_redirect(const json_t *r)
 	printf("  sent on: %s\n", buf);
 }
 
+static void print_pool(const json_t *pool)
+{
+	char buf[LINE_MAX_LEN];
+	struct text t = TEXT_OF(buf);
+
+	cli_add_pool(&t, pool);
+	if (t.n)
+		printf("  pool: %s\n", buf);
+}
+
 static void print_details(const json_t *peer)
 {
 	print_line("kind", cli_str(peer, "kind"));
@@ -260,6 +270,8 @@ static void print_details(const json_t *peer)
 	print_list("domain", json_object_get(peer, "domain"));
 	print_list("authorised", json_object_get(peer, "authorised"));
 	print_line("authority", cli_str(peer, "authority"));
+	print_list("inner", json_object_get(peer, "inner"));
+	print_pool(json_object_get(peer, "pool"));
 	print_line(error_name(peer), cli_str(peer, "last_error"));
 	print_redirect(json_object_get(peer, "redirect"));
 	print_sas(peer);

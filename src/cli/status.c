@@ -51,6 +51,31 @@ static void add_list(struct text *t, const char *what, const json_t *list)
 	cli_add_list(t, list);
 }
 
+static bool add_family(struct text *t, const char *sep, const char *name, const json_t *f)
+{
+	json_int_t size = cli_int(f, "size"), left = cli_int(f, "free");
+
+	if (size == 0)
+		return false;
+	text_fmt(t, "%s%s %lld of %lld taken%s", sep, name, (long long)(size - left),
+		 (long long)size, left ? "" : ", EXHAUSTED");
+	return true;
+}
+
+void cli_add_pool(struct text *t, const json_t *pool)
+{
+	json_int_t leases = cli_int(pool, "leases"), there = cli_int(pool, "connected");
+	bool any;
+
+	if (!pool)
+		return;
+	cli_add_list(t, json_object_get(pool, "ranges"));
+	any = add_family(t, ": ", "IPv4", json_object_get(pool, "v4"));
+	add_family(t, any ? "; " : ": ", "IPv6", json_object_get(pool, "v6"));
+	text_fmt(t, "; %lld %s, %lld absent", (long long)leases, leases == 1 ? "lease" : "leases",
+		 (long long)(leases - there));
+}
+
 static void print_network(const json_t *n)
 {
 	const json_t *hub = json_object_get(n, "hub");
@@ -69,6 +94,10 @@ static void print_network(const json_t *n)
 	}
 	add_list(&t, "\n            domain ", json_object_get(n, "domain"));
 	add_list(&t, "\n            protect ", json_object_get(n, "protect"));
+	if (json_object_get(n, "pool")) {
+		text_add(&t, "\n            pool ");
+		cli_add_pool(&t, json_object_get(n, "pool"));
+	}
 	if (hub) {
 		text_add(&t, "\n            by hub ");
 		cli_add(&t, cli_str(hub, "identity"));
@@ -107,6 +136,64 @@ static void print_redirects(const json_t *status)
 		cli_add(&t, cli_str(r, "gateway"));
 		printf("%s\n", buf);
 	}
+}
+
+/* What gateways gave us. */
+static void print_inner(const json_t *status)
+{
+	json_t *g;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "inner"), i, g)
+	{
+		char buf[LINE_LEN];
+		struct text t = TEXT_OF(buf);
+
+		text_add(&t, "inner       ");
+		cli_add_list(&t, json_object_get(g, "addresses"));
+		text_add(&t, " from ");
+		cli_add(&t, cli_str(g, "peer"));
+		if (!cli_bool(g, "up"))
+			text_add(&t, ", which is not connected");
+		add_list(&t, "\n            name servers ", json_object_get(g, "dns"));
+		add_list(&t, " for ", json_object_get(g, "dns_domains"));
+		printf("%s\n", buf);
+	}
+}
+
+/* What becomes of name servers; nothing where there are none. */
+static void print_names(const json_t *status)
+{
+	const json_t *names = json_object_get(status, "names");
+	char buf[LINE_LEN];
+	struct text t = TEXT_OF(buf);
+
+	if (!*cli_str(names, "text"))
+		return;
+	text_add(&t, "names       ");
+	cli_add(&t, cli_str(names, "state"));
+	text_add(&t, ": ");
+	cli_add(&t, cli_str(names, "text"));
+	printf("%s\n", buf);
+}
+
+static void print_store(const json_t *status)
+{
+	const json_t *s = json_object_get(status, "store");
+	char buf[LINE_LEN];
+	struct text t = TEXT_OF(buf);
+
+	if (!s)
+		return;
+	text_add(&t, "store       ");
+	if (cli_bool(s, "well")) {
+		cli_add(&t, cli_str(s, "file"));
+	} else {
+		text_add(&t, "FAILS: ");
+		cli_add(&t, cli_str(s, "trouble"));
+		text_add(&t, "; nobody gets an inner address that is new, who has one keeps it");
+	}
+	printf("%s\n", buf);
 }
 
 static void print_signer(const json_t *status)
@@ -171,7 +258,10 @@ void cli_print_status(json_t *status)
 	printf("%s", buf);
 	print_load(status);
 	print_networks(status);
+	print_inner(status);
+	print_names(status);
 	print_redirects(status);
+	print_store(status);
 	print_signer(status);
 	printf("counters that are not zero:\n");
 	print_counters(json_object_get(status, "counters"), json_object_get(dp, "counters"));

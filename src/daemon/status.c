@@ -204,12 +204,65 @@ static const char *topology_name(const struct host *h, const char *name)
 	return n && n->topology.v == CONF_TOPOLOGY_STAR ? "star" : "dynamic";
 }
 
+/* ---- inner addresses ----------------------------------------------------------------------- */
+
+static json_t *family_json(const struct ike_pool_family *f)
+{
+	json_t *o = json_object();
+
+	put_num(o, "size", f->size);
+	put_num(o, "free", f->left);
+	return o;
+}
+
+/* Of whoever gives some out. */
+static void put_pool(json_t *o, const struct host *h, const struct ike_peer_conf *c)
+{
+	json_t *pool, *ranges = json_array();
+	struct ike_pool_info i;
+
+	for (size_t k = 0; k < c->n_pool; k++) {
+		const struct wire_ts ts = policy_range_ts(&c->pool[k]);
+		char buf[TEXT_MAX];
+		struct text t = TEXT_OF(buf);
+
+		policy_ts_text(&t, &ts);
+		json_array_append_new(ranges, json_string(buf));
+	}
+	if (!ike_pool(h->ike, c->id, &i)) {
+		json_decref(ranges);
+		return;
+	}
+	pool = json_object();
+	put(pool, "ranges", ranges);
+	put(pool, "v4", family_json(&i.v4));
+	put(pool, "v6", family_json(&i.v6));
+	put_num(pool, "leases", i.leases);
+	put_num(pool, "connected", i.in_use);
+	put(o, "pool", pool);
+}
+
+/* What we leased to it, or what it gave us. */
+static void put_inner(json_t *o, const struct ike_peer_info *p)
+{
+	char buf[IP_TEXT_MAX];
+	json_t *list;
+
+	if (p->n_inner == 0)
+		return;
+	list = json_array();
+	for (size_t i = 0; i < p->n_inner; i++)
+		json_array_append_new(list, json_string(ip_text(&p->inner[i], buf)));
+	put(o, "inner", list);
+}
+
 static void put_hub(json_t *o, const struct host *h, const struct ike_peer_conf *c)
 {
 	put_text(o, "topology", topology_name(h, c->name));
 	put_ts(o, "domain", &c->domain);
 	put_num(o, "rules", c->n_rules);
 	put_num(o, "revoked", c->n_revoked);
+	put_pool(o, h, c);
 }
 
 static json_t *networks_json(const struct host *h)
@@ -516,6 +569,9 @@ static json_t *peer_json(struct visit *v, const struct ike_peer_info *p)
 		put_member(o, v->h, p);
 	if (p->gateway)
 		put(o, "redirect", redirect_json(p));
+	put_inner(o, p);
+	if (p->id < IKE_PEER_DYNAMIC)
+		put_pool(o, v->h, p->conf);
 	v->sas = json_array();
 	ike_each_sa_of(v->h->ike, v->now, p->id, on_sa, v);
 	put(o, "ike_sas", v->sas);
