@@ -99,6 +99,64 @@ def test_status(star, corp):
     assert "store" not in road.daemon.status()
 
 
+def pool_of(hub):
+    (network,) = hub.status()["networks"]
+    pool = network["pool"]
+    return pool, [pool[family]["size"] - pool[family]["free"] for family in ("v4", "v6")]
+
+
+def check_of(daemon, subject, name):
+    (subject,) = json.loads(daemon.cli("why", subject, "--json").stdout)["subjects"]
+    return next(check for check in subject["checks"] if check["check"] == name)
+
+
+def test_shown(star, corp):
+    """Addresses of a peer, at both ends; use of the pool: taken, connected, kept for who is away."""
+    hub = star.start_hub(corp, pool=POOL)
+    pool, taken = pool_of(hub)
+    assert pool == {"ranges": POOL, "v4": {"size": 254, "free": 254}, "leases": 0, "connected": 0,
+                    "v6": {"size": 2 ** 20 - 1, "free": 2 ** 20 - 1}}
+    roads = [road_up(star, corp, number) for number in (1, 2)]
+    inner = roads[0].inner()
+    pool, taken = pool_of(hub)
+    assert (taken, pool["leases"], pool["connected"]) == ([2, 2], 2, 2)
+    assert hub.peers()["corp"]["pool"] == pool
+    assert hub.peers()[roads[0].identity]["inner"] == inner
+    assert roads[0].daemon.peers()["corp"]["inner"] == inner
+    roads[1].daemon.stop()
+    until(lambda: pool_of(hub)[0]["connected"] == 1, "the second to be gone")
+    pool, taken = pool_of(hub)
+    assert (taken, pool["leases"]) == ([2, 2], 2)
+    # For people.
+    screen = hub.cli("status").stdout
+    assert ("pool 10.99.0.0/24, fd00:99::/64: IPv4 2 of 254 taken; IPv6 2 of 1048575 taken; "
+            "2 leases, 1 absent") in screen
+    assert f"store       {hub.state_dir}/store.db\n" in screen
+    assert f"  inner: {', '.join(inner)}\n" in hub.cli("peers", roads[0].identity).stdout
+    assert "2 leases, 1 absent" in hub.cli("peers", "corp").stdout
+    assert f"inner       {', '.join(inner)} from corp\n" in roads[0].daemon.cli("status").stdout
+    assert f"  inner: {', '.join(inner)}\n" in roads[0].daemon.cli("peers", "corp").stdout
+    check = check_of(hub, "corp", "address")
+    assert check["result"] == "ok"
+    for words in ("our pool: 10.99.0.0/24, fd00:99::/64", "of 254 IPv4 addresses 252 are free",
+                  "2 leases, of them 1 of who is not connected"):
+        assert words in check["ours"], check
+    for daemon, subject in ((hub, roads[0].identity), (roads[0].daemon, "corp")):
+        check = check_of(daemon, subject, "address")
+        assert (check["result"], check["text"]) == ("ok", ", ".join(inner)), check
+    assert check["ours"] == "we ask for an IPv4 and an IPv6 address"
+
+
+def test_shown_of_a_site(star, corp):
+    """A member that asks for none, at a hub that has a pool; and an address by which one asks."""
+    hub = star.start_hub(corp, pool=POOL)
+    site, road = star.join(corp, 1), road_up(star, corp, 1)
+    assert "inner" not in hub.peers()[site.identity] and "pool" not in hub.peers()[site.identity]
+    assert check_of(hub, site.identity, "address")["text"] == "none: it asked for none"
+    (subject,) = json.loads(hub.cli("why", road.inner()[0], "--json").stdout)["subjects"]
+    assert subject["subject"] == road.identity
+
+
 # ---- the same again
 
 
@@ -249,10 +307,20 @@ def test_exhausted(star, corp):
     third = star.endpoint(3)
     star.start_endpoint(third, corp.endpoint(third.identity), top=QUICK)
     hub.wait_counter("ike.refused.pool_exhausted")
-    why = json.loads(hub.cli("why", third.identity, "--json").stdout)
-    notes = [note for subject in why["subjects"] for note in subject.get("notes", [])]
-    assert any("pool" in note["text"] for note in notes), why
     third.daemon.wait_error("corp", "INTERNAL_ADDRESS_FAILURE")
+    # At the hub of its network, and of who was refused; at his own end.
+    check = check_of(hub, "corp", "address")
+    assert check["result"] == "failed" and "no IPv4 address is free" in check["text"], check
+    assert "of 2 IPv4 addresses 0 are free" in check["ours"] and "`pool`" in check["change"], check
+    check = check_of(hub, third.identity, "address")
+    assert check["result"] == "failed", check
+    assert 'the pool of "corp" has 2 and 2 identities have leases' in check["text"], check
+    check = check_of(third.daemon, "corp", "address")
+    assert check["result"] == "failed" and "INTERNAL_ADDRESS_FAILURE" in check["text"], check
+    assert check_of(third.daemon, "corp", "selectors")["text"] == 'refused: "address" has why'
+    assert "IPv4 2 of 2 taken, EXHAUSTED" in hub.cli("status").stdout
+    # Who has his own does not care.
+    assert check_of(hub, roads[0].identity, "address")["result"] == "ok"
     assert third.inner() == []
     for road in roads:
         road.gw.ping(site.host4)

@@ -58,6 +58,13 @@ def refused_for_the_store(hub, road, words):
               if check["check"] == "store"]
     assert check["result"] == "failed" and check["text"] == store["trouble"], check
     assert f"nobody can be given an inner address: {store['trouble']}" in hub.log()
+    assert (f"store       FAILS: {store['trouble']}; nobody gets an inner address that is new, who "
+            "has one keeps it") in hub.cli("status").stdout
+    for daemon, subject, says in ((hub, road.identity, "its lease cannot be stored"),
+                                  (road.daemon, "corp", "INTERNAL_ADDRESS_FAILURE")):
+        why, = json.loads(daemon.cli("why", subject, "--json").stdout)["subjects"]
+        check = next(check for check in why["checks"] if check["check"] == "address")
+        assert check["result"] == "failed" and says in check["text"] and check["change"], check
 
 
 def well_again(hub, road):

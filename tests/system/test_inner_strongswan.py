@@ -152,8 +152,8 @@ def gateway(star, pools=("rw4", "rw6"), **names):
     return site
 
 
-def call(star, site, env=None, **more):
-    road = star.endpoint(1)
+def call(star, site, env=None, road=None, **more):
+    road = road or star.endpoint(1)
     section = {"address": site.outer4, "local_id": "road.example", "remote_id": "gw.example",
                "psk": PSK, "virtual_ip": ["ask"], "remote_ts": [site.lan4, site.lan6],
                "esp_proposals": ["aes128gcm16-noesn"], "start": "up", "dpd_delay": "1s", **more}
@@ -191,6 +191,23 @@ def test_at_a_gateway(star):
     site.charon.restart()
     until(lambda: road.gw.ping(site.gwlan4, count=1, wait=1, check=False), "traffic", 60)
     assert road.inner() == inner
+
+
+def test_refused_address(star):
+    """A gateway gives an address that this host has already: no tunnel, and both what it was and
+    why are told."""
+    site = gateway(star, pools=("rw4",))
+    road = star.endpoint(1)
+    road.gw.ip("addr", "add", "10.9.0.1/32", "dev", "lo")
+    call(star, site, road=road)
+    road.daemon.wait_counter("ike.refused.inner_address")
+    error = road.daemon.wait_error("gw", "10.9.0.1", "which this host has already")
+    why, = json.loads(road.daemon.cli("why", "gw", "--json").stdout)["subjects"]
+    check = next(check for check in why["checks"] if check["check"] == "address")
+    assert (check["result"], check["text"]) == ("failed", error) and check["change"], check
+    # That the SA then went has no reason.
+    assert next(filter(None, (note.get("reason") for note in why["notes"]))) == "address"
+    assert road.inner() == []
 
 
 def test_gateway_has_no_pool(star):

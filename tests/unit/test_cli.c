@@ -243,6 +243,73 @@ static void status_of_networks(void **state)
 		"counters that are not zero:\n");
 }
 
+/* Who gives inner addresses: how much is left; who has some; a store that is well, or fails. */
+static void status_of_addresses(void **state)
+{
+	static const char head[] = "warrend 1, process 4, running for 1s\n"
+				   "IKE SAs     0, of them 0 half-open\n"
+				   "child SAs   0\n"
+				   "data plane  , interface , MTU 0\n";
+	static const struct {
+		const char *json, *want;
+	} rows[] = {
+		{ "\"networks\":[{\"name\":\"corp\",\"role\":\"hub\",\"local_id\":\"h\",\"pool\":"
+		  "{\"ranges\":[\"10.99.0.0/30\",\"fd00::/126\"],\"v4\":{\"size\":2,\"free\":0},"
+		  "\"v6\":{\"size\":3,\"free\":1},\"leases\":2,\"connected\":1}}],"
+		  "\"store\":{\"file\":\"/x/store.db\",\"well\":true,\"trouble\":\"\"}",
+		  "network     corp, we are its hub h\n"
+		  "            pool 10.99.0.0/30, fd00::/126: IPv4 2 of 2 taken, EXHAUSTED; "
+		  "IPv6 2 of 3 taken; 2 leases, 1 absent\n"
+		  "store       /x/store.db\n" },
+		{ "\"networks\":[{\"name\":\"corp\",\"role\":\"hub\",\"local_id\":\"h\",\"pool\":"
+		  "{\"ranges\":[\"fd00::/126\"],\"v4\":{\"size\":0,\"free\":0},"
+		  "\"v6\":{\"size\":3,\"free\":2},\"leases\":1,\"connected\":1}}],"
+		  "\"store\":{\"file\":\"/x/store.db\",\"well\":false,\"trouble\":\"disk\\n "
+		  "full\"}",
+		  "network     corp, we are its hub h\n"
+		  "            pool fd00::/126: IPv6 1 of 3 taken; 1 lease, 0 absent\n"
+		  "store       FAILS: disk\\x0a full; nobody gets an inner address that is new, who "
+		  "has "
+		  "one keeps it\n" },
+		{ "\"inner\":[{\"peer\":\"corp\",\"up\":true,\"addresses\":[\"10.99.0.1\",\"fd00::"
+		  "1\"],"
+		  "\"dns\":[\"10.1.0.2\"],\"dns_domains\":[\"corp.example\"]},"
+		  "{\"peer\":\"b\",\"up\":false,\"addresses\":[\"10.9.0.1\"],\"dns\":[],"
+		  "\"dns_domains\":[]}],\"names\":{\"state\":\"absent\",\"text\":\"nobody there\"}",
+		  "inner       10.99.0.1, fd00::1 from corp\n"
+		  "            name servers 10.1.0.2 for corp.example\n"
+		  "inner       10.9.0.1 from b, which is not connected\n"
+		  "names       absent: nobody there\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char json[2048], want[2048];
+
+		snprintf(json, sizeof(json), "{\"version\":\"1\",\"pid\":4,\"uptime_s\":1,%s}",
+			 rows[i].json);
+		snprintf(want, sizeof(want), "%s%scounters that are not zero:\n", head,
+			 rows[i].want);
+		assert_string_equal(printed(cli_print_status, json), want);
+	}
+}
+
+static void peers_with_addresses(void **state)
+{
+	static const char json[] =
+		"{\"peers\":[{\"name\":\"a\",\"kind\":\"peer\",\"state\":\"up\",\"inner\":"
+		"[\"10.99.0.1\"],\"pool\":{\"ranges\":[\"10.99.0.1/32\"],\"v4\":{\"size\":1,"
+		"\"free\":0},\"v6\":{\"size\":0,\"free\":0},\"leases\":1,\"connected\":1}}]}";
+
+	(void)state;
+	assert_string_equal(printed(cli_print_peers_fully, json),
+			    "a  up\n"
+			    "  kind: peer\n"
+			    "  inner: 10.99.0.1\n"
+			    "  pool: 10.99.0.1/32: IPv4 1 of 1 taken, EXHAUSTED; 1 lease, 0 "
+			    "absent\n");
+}
+
 /* An answer that lacks what it should have, or has it in another type, is printed all the same. */
 static void odd_answers(void **state)
 {
@@ -253,6 +320,8 @@ static void odd_answers(void **state)
 		"{\"peers\":[{\"name\":{},\"ike_sas\":[1,{\"child_sas\":[[],{}]}]}]}",
 		"{\"peers\":[{\"ike_sas\":[{\"child_sas\":[{\"local_ts\":[1]}]}]}]}",
 		"{\"counters\":[],\"dataplane\":1}",
+		"{\"peers\":[{\"pool\":[],\"inner\":7}],\"networks\":[{\"pool\":{\"v4\":1}}],"
+		"\"inner\":[7],\"names\":[],\"store\":[]}",
 		"{\"subjects\":[1,[],{\"checks\":7,\"notes\":[{}]},{\"checks\":[[],{}]}]}",
 	};
 
@@ -268,10 +337,16 @@ static void odd_answers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(durations),      cmocka_unit_test(sizes),
-		cmocka_unit_test(peers),          cmocka_unit_test(peers_fully),
-		cmocka_unit_test(peers_of_a_hub), cmocka_unit_test(why),
-		cmocka_unit_test(status),         cmocka_unit_test(status_of_networks),
+		cmocka_unit_test(durations),
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(peers),
+		cmocka_unit_test(peers_fully),
+		cmocka_unit_test(peers_of_a_hub),
+		cmocka_unit_test(why),
+		cmocka_unit_test(status),
+		cmocka_unit_test(status_of_networks),
+		cmocka_unit_test(status_of_addresses),
+		cmocka_unit_test(peers_with_addresses),
 		cmocka_unit_test(odd_answers),
 	};
 
