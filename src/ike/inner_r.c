@@ -73,8 +73,14 @@ enum status inner_r_lease(struct ike *ike, struct attempt *at, struct peer *sect
 			  const struct policy_ident *id, struct inner_request *req,
 			  inner_step *step)
 {
-	enum status st = lease_get(ike, section, id, req, at, step);
+	struct text why = TEXT_OF(req->why);
+	enum status st = ST_REFUSE;
 
+	/* There was one when the request came. */
+	if (section->conf->n_pool)
+		st = lease_get(ike, section, id, req, at, step);
+	else
+		text_add(&why, "a reload took the pool of inner addresses away");
 	if (st != ST_REFUSE)
 		return st;
 	count(ike, C_POOL_EXHAUSTED);

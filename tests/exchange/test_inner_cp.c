@@ -15,6 +15,8 @@ struct given {
 	const char *got;
 	const char *says;
 	uint8_t type; /* of the CP; 0: CFG_REPLY */
+	uint8_t only; /* family that is asked for; 0: both */
+	const char *domains; /* that we want name servers for; NULL: any */
 	unsigned ignored; /* values that are left out */
 	enum ike_reason reason;
 };
@@ -45,8 +47,11 @@ static void play(const struct given *g, unsigned seed)
 
 	pair_init(&p, seed);
 	p.pa->ts_local = test_conf_ts(p.ca, "");
-	p.pa->ts_remote = test_conf_ts(p.ca, strstr(g->ts_r, "0.0.0.0/0") ? "0.0.0.0/0" : TO);
-	p.pa->ask_v4 = p.pa->ask_v6 = true;
+	p.pa->ts_remote = test_conf_ts(p.ca, strstr(g->ts_r, "/0") ? "0.0.0.0/0 ::/0" : TO);
+	p.pa->ask_v4 = g->only != 6;
+	p.pa->ask_v6 = g->only != 4;
+	if (g->domains)
+		test_conf_dns(p.ca, p.pa, "", g->domains);
 	script_asked_for_auth(&p, &s);
 	answer(&s, g);
 	if (g->got) {
@@ -166,6 +171,52 @@ static void selectors(void **state)
 
 	(void)state;
 	play_all(rows, ARRAY_LEN(rows), 340);
+}
+
+/* Of the family that was not asked for there is none, whatever else there is. */
+static void of_another_family(void **state)
+{
+	static const struct given rows[] = {
+		{ V6, "fd01::3/128", TO, .only = 4, .says = "of a family that we did not ask for",
+		  .reason = IKE_R_ADDRESS },
+		{ V4 V6, "10.1.2.3/32", TO, .only = 4,
+		  .says = "fd01::3, of a family that we did not ask for", .reason = IKE_R_ADDRESS },
+		{ V6 V4, "fd01::3/128", TO, .only = 6,
+		  .says = "10.1.2.3, of a family that we did not ask for",
+		  .reason = IKE_R_ADDRESS },
+		{ V6, "fd01::3/128", TO, .only = 6, .got = "fd01::3/128" },
+	};
+
+	(void)state;
+	play_all(rows, ARRAY_LEN(rows), 350);
+}
+
+/* Where our configuration has a list of names, it is those and what is below (RFC 8598 section 5);
+ * without one of them the servers would be asked for everything.  Where everything goes through the
+ * tunnel they are anyway. */
+static void names_wanted(void **state)
+{
+#define SERVER "0003 0004 0a020035 "
+	static const struct given rows[] = {
+		{ V4 SERVER "0019 0003 612e62", "10.1.2.3/32", TO, .domains = "a.b",
+		  .got = "10.1.2.3/32 dns 10.2.0.53 domains a.b" },
+		{ V4 SERVER "0019 0003 782e62", "10.1.2.3/32", TO, .domains = "b",
+		  .got = "10.1.2.3/32 dns 10.2.0.53 domains x.b" },
+		{ V4 SERVER "0019 0003 782e63 0019 0002 7862 0019 0001 62", "10.1.2.3/32", TO,
+		  .domains = "b", .got = "10.1.2.3/32 dns 10.2.0.53 domains b", .ignored = 2 },
+		{ V4 SERVER "0019 0003 782e63", "10.1.2.3/32", TO, .domains = "a.b c.x",
+		  .got = "10.1.2.3/32", .ignored = 2 },
+		{ V4 SERVER, "10.1.2.3/32", TO, .domains = "a.b", .got = "10.1.2.3/32",
+		  .ignored = 1 },
+		{ V4 SERVER "0019 0003 612e62", "10.1.2.3/32", "0.0.0.0/0", .domains = "a.b",
+		  .got = "10.1.2.3/32 dns 10.2.0.53", .ignored = 1 },
+		{ V6 "000a 0010 fd020000000000000000000000000035 0019 0003 612e62", "fd01::3/128",
+		  "::/0", .domains = "a.b", .got = "fd01::3/128 dns fd02::35", .ignored = 1 },
+	};
+#undef SERVER
+
+	(void)state;
+	play_all(rows, ARRAY_LEN(rows), 370);
 }
 
 /* Prefixes would be routes, servers outside leak, names take others away. */
@@ -526,12 +577,13 @@ static void anothers_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bad_addresses),   cmocka_unit_test(no_address),
-		cmocka_unit_test(selectors),       cmocka_unit_test(all_the_rest),
-		cmocka_unit_test(malformed_reply), pair_test(thousands),
-		cmocka_unit_test(not_the_hubs),    pair_test(pushed),
-		cmocka_unit_test(requests),        cmocka_unit_test(second_cp),
-		cmocka_unit_test(many_identities), cmocka_unit_test(anothers_name),
+		cmocka_unit_test(bad_addresses),     cmocka_unit_test(no_address),
+		cmocka_unit_test(selectors),         cmocka_unit_test(all_the_rest),
+		cmocka_unit_test(malformed_reply),   pair_test(thousands),
+		cmocka_unit_test(not_the_hubs),      pair_test(pushed),
+		cmocka_unit_test(of_another_family), cmocka_unit_test(names_wanted),
+		cmocka_unit_test(requests),          cmocka_unit_test(second_cp),
+		cmocka_unit_test(many_identities),   cmocka_unit_test(anothers_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -320,8 +320,8 @@ static void odd_answers(void **state)
 		"{\"peers\":[{\"name\":{},\"ike_sas\":[1,{\"child_sas\":[[],{}]}]}]}",
 		"{\"peers\":[{\"ike_sas\":[{\"child_sas\":[{\"local_ts\":[1]}]}]}]}",
 		"{\"counters\":[],\"dataplane\":1}",
-		"{\"peers\":[{\"pool\":[],\"inner\":7}],\"networks\":[{\"pool\":{\"v4\":1}}],"
-		"\"inner\":[7],\"names\":[],\"store\":[]}",
+		"{\"peers\":[{\"pool\":[],\"inner\":7}],\"inner\":[7],\"names\":[]}",
+		"{\"networks\":[{\"pool\":{\"v4\":1}}],\"store\":[]}",
 		"{\"subjects\":[1,[],{\"checks\":7,\"notes\":[{}]},{\"checks\":[[],{}]}]}",
 	};
 
