@@ -214,6 +214,96 @@ static void ping_pong(void **state)
 	}
 }
 
+/* Sections that say different things: what holds is known when the caller has said who it is, not
+ * before. */
+static void lists_of_two_sections(void **state)
+{
+	static const struct {
+		const char *one, *two; /* NULL: none */
+		unsigned above;
+		bool early; /* the same for everybody */
+	} rows[] = {
+		{ HUB2, HUB2, 0, true },
+		{ HUB2, NULL, 0, false },
+		{ HUB2, "hub2.example.net", 0, false },
+		{ HUB2, HUB2, 1, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct ike_peer_conf *other;
+		void *v = NULL;
+		struct hubs *h;
+		struct node *n;
+
+		(void)setup_hubs(&v);
+		h = v;
+		h->s.ch->conf.half_open_cookie = 0;
+		other = test_conf_peer(h->s.ch, 2, "other", NULL, "hub.example", "x.example", 3);
+		other->ts_local = test_conf_ts(h->s.ch, "10.0.0.0/8");
+		other->ts_remote = test_conf_ts(h->s.ch, "10.77.0.0/16");
+		send_to(h->s.ch, h->s.ph, rows[i].one);
+		if (rows[i].two)
+			send_to(h->s.ch, other, rows[i].two);
+		other->redirect_above = rows[i].above;
+		start_hubs(h);
+		n = join(h, 1);
+		assert_true(served_by(h, n, 1, h->hub2));
+		/* Without IKE_AUTH there is nothing that we authenticated. */
+		assert_int_equal(node_counter(h->s.hub, "ike.sa.established"), !rows[i].early);
+		assert_int_equal(node_events(n, IKE_EV_REDIRECTED), 1);
+		(void)teardown_hubs(&v);
+	}
+}
+
+/* Orders about some, of which the newest holds; and one about all, which those do not hide from
+ * who is nobody yet. */
+static void orders_about_some(void **state)
+{
+	struct ike_cmd off = { .kind = IKE_CMD_REDIRECT_OFF, .peer = STAR_PEER };
+	struct hubs *h = *state;
+	struct node *n;
+
+	h->s.ch->conf.half_open_cookie = 0;
+	start_hubs(h);
+	(void)join(h, 1);
+	assert_int_equal(order(h->s.hub, star_member(&h->s, "site-1.example"), HUB2), ST_OK);
+	world_live(h->s.w, dur_s(30));
+	/* A single member is no newcomer: others are served. */
+	n = join(h, 2);
+	assert_true(served_by(h, n, 2, h->s.hub));
+	assert_int_equal(order(h->s.hub, 0, "hub2.example.net"), ST_OK);
+	assert_int_equal(order(h->s.hub, STAR_PEER, HUB2), ST_OK);
+	world_live(h->s.w, dur_s(30));
+	assert_true(served_by(h, n, 2, h->hub2));
+	n = join(h, 3);
+	assert_true(served_by(h, n, 3, h->hub2));
+	assert_int_equal(node_cmd(h->s.hub, &off), ST_OK);
+	n = join(h, 4);
+	assert_true(served_by(h, n, 4, h->hub2));
+}
+
+/* One that is told to send callers to another address of its own: it knows whom it sent. */
+static void to_another_address_of_ours(void **state)
+{
+	const struct ip other = test_ip("192.0.2.77");
+	struct hubs *h = *state;
+	struct ip remote;
+	struct node *n;
+
+	h->s.ch->conf.half_open_cookie = 0;
+	send_to(h->s.ch, h->s.ph, "192.0.2.77");
+	start_hubs(h);
+	node_moves(h->s.hub, HUB, "192.0.2.77");
+	n = join(h, 1);
+	assert_int_equal(node_counter(h->s.hub, "ike.redirect.ping_pong"), 1);
+	assert_int_equal(node_events(n, IKE_EV_REDIRECTED), 1);
+	remote = node_sa(n).info.remote.ip;
+	assert_true(ip_eq(&remote, &other));
+	assert_true(world_ping(h->s.w, n, "10.1.0.1", h->s.hub, "10.9.0.1"));
+	assert_true(world_ping(h->s.w, h->s.hub, "10.9.0.1", n, "10.1.0.1"));
+}
+
 /* strongSwan says so, and does not survive the other way: it is served, and sent on right after.
  *
  *	script				b
@@ -258,6 +348,9 @@ int main(void)
 		hubs_test(wrong_orders),
 		hubs_test(newcomers_above_a_threshold),
 		hubs_test(ping_pong),
+		cmocka_unit_test(lists_of_two_sections),
+		hubs_test(orders_about_some),
+		hubs_test(to_another_address_of_ours),
 		pair_test(rather_in_the_session),
 	};
 
