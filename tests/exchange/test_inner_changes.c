@@ -87,6 +87,69 @@ static void another_answer(void **state)
 	pair_done(&p);
 }
 
+/* A life of inner addresses: given, told, replaced by others, lost and given again. */
+static void live_once(struct pair *p, struct node *starved, long at)
+{
+	struct test_conf *c = test_conf_copy(p->b->conf);
+
+	starved->mem.fail_at = starved->mem.calls + at;
+	(void)!node_command(p->a, IKE_CMD_UP, PAIR_PEER);
+	world_live(p->w, dur_s(5));
+	test_conf_pool(c, &c->peer[0], "10.98.0.0/24 fd00:98::/64");
+	node_reconfigure(p->b, c);
+	world_live(p->w, dur_s(100));
+	(void)!node_command(p->a, IKE_CMD_DOWN, PAIR_PEER);
+	world_live(p->w, dur_s(5));
+	(void)!node_command(p->a, IKE_CMD_UP, PAIR_PEER);
+	world_live(p->w, dur_s(5));
+}
+
+/* Whichever allocation fails, once, at either end: nobody has half of anything, and a little later
+ * all is as it should be. */
+static void memory_runs_out(void **state)
+{
+	(void)state;
+	for (int at_b = 0; at_b < 2; at_b++) {
+		unsigned lives = 0, used = 0;
+		bool failed = true;
+
+		for (long at = 0; failed; at++) {
+			const struct node_lease *l;
+			struct ike_pool_info i;
+			struct test_conf *c;
+			struct node *n;
+			struct pair p;
+
+			start_pair(&p, 100);
+			n = at_b ? p.b : p.a;
+			live_once(&p, n, at);
+			failed = n->mem.refused > 0;
+			n->mem.fail_at = -1;
+			/* A reload that had no memory did not happen. */
+			c = test_conf_copy(p.b->conf);
+			node_reconfigure(p.b, c);
+			(void)!node_command(p.a, IKE_CMD_UP, PAIR_PEER);
+			world_live(p.w, dur_s(700));
+			has_addresses(p.a, "10.98.0.1/32 fd00:98::1/128");
+			child_is(p.a, "10.98.0.1/32, fd00:98::1/128 === 10.2.0.0/16");
+			assert_true(world_ping(p.w, p.a, "10.98.0.1", p.b, "10.2.0.1"));
+			assert_true(ike_pool(p.b->ike, PAIR_PEER, &i));
+			assert_int_equal(i.v4.size - i.v4.left, 1);
+			assert_int_equal(i.v6.size - i.v6.left, 1);
+			assert_int_equal(i.leases, 1);
+			assert_int_equal(i.in_use, 1);
+			/* That he is back may have got lost: then his time ends sooner than it
+			 * should, at our next start. */
+			l = node_lease(p.b, "a.example");
+			assert_non_null(l);
+			used += !l->ended.s;
+			pair_done(&p);
+			lives++;
+		}
+		assert_in_range(lives - used, 0, 2);
+	}
+}
+
 /* Of what is behind a gateway only whole prefixes are told, and a few of them (section 3.15.2). */
 static void subnets_that_are_none(void **state)
 {
@@ -480,6 +543,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(another_answer),
+		cmocka_unit_test(memory_runs_out),
 		cmocka_unit_test(subnets_that_are_none),
 		cmocka_unit_test(peer_without_request),
 		pair_test(asked_by_who_was_called),
