@@ -291,6 +291,7 @@ static void pool_goes_meanwhile(void **state)
 {
 	struct star *s = *state;
 	struct star_site site;
+	struct ike_pool_info info;
 	struct node *one;
 
 	star_pool(s, "10.99.0.0/24");
@@ -307,11 +308,89 @@ static void pool_goes_meanwhile(void **state)
 	world_live(s->w, dur_s(60));
 	assert_false(one->got.up);
 	assert_int_equal(one->n_children, 0);
+	assert_false(ike_pool(s->hub->ike, STAR_PEER, &info));
 	/* When it is back, so is the address. */
 	node_reconfigure(s->hub, with_pool(s, "10.99.0.0/24"));
 	world_live(s->w, dur_s(600));
 	has_addresses(one, "10.99.0.1/32");
 	pool_is(s, 254, 1, 1, 1);
+}
+
+/* The pool moves, or goes, while we sign: what is stored by then is nobody's any more. */
+static void pool_moves_while_we_sign(void **state)
+{
+	(void)state;
+	for (int gone = 0; gone < 2; gone++) {
+		struct test_conf *c;
+		struct pair p;
+
+		pair_init(&p, 60);
+		p.pa->ask_v4 = true;
+		p.pa->ts_local = test_conf_ts(p.ca, "");
+		test_conf_addresses(p.cb, p.pb, "");
+		p.pb->ts_remote = test_conf_ts(p.cb, "");
+		test_conf_pool(p.cb, p.pb, "10.99.0.0/24");
+		pair_start(&p);
+		p.b->hold = HOLD_JOBS;
+		connect(p.a);
+		world_run(p.w);
+		while (p.b->n_stores == 0) {
+			assert_int_equal(node_held(p.b, PENDING_JOB), 1);
+			node_answer(p.b, node_pending(p.b, PENDING_JOB, 0));
+			world_run(p.w);
+		}
+		assert_int_equal(node_held(p.b, PENDING_JOB), 1);
+		c = test_conf_copy(p.b->conf);
+		test_conf_pool(c, &c->peer[0], gone ? "" : "10.98.0.0/24");
+		node_reconfigure(p.b, c);
+		node_release(p.b);
+		world_run(p.w);
+		assert_false(p.a->got.up);
+		assert_int_equal(p.a->n_children + p.b->n_children, 0);
+		because(p.a, IKE_EV_REFUSED, IKE_R_ADDRESS);
+		says(p.b, IKE_EV_REFUSED, "the pool of inner addresses has changed");
+		connect(p.a);
+		world_live(p.w, dur_s(20));
+		if (!gone)
+			has_addresses(p.a, "10.98.0.1/32");
+		pair_done(&p);
+	}
+}
+
+/* What the configuration would like to have: asked for when there is nothing else to ask for. */
+static void other_wishes(void **state)
+{
+	struct test_conf *c;
+	ike_sa_id before;
+	struct pair p;
+
+	(void)state;
+	start_pair(&p, 70);
+	for (unsigned f = 0; f < 2; f++) {
+		before = node_sa(p.a).info.id;
+		c = test_conf_copy(p.a->conf);
+		c->peer[0].ask[f] = test_ip(f ? "fd00:99::77" : "10.99.0.77");
+		node_reconfigure(p.a, c);
+		world_live(p.w, dur_s(30));
+		assert_true(node_sa(p.a).info.id > before);
+		/* Who has one asks for that. */
+		has_addresses(p.a, "10.99.0.1/32");
+	}
+	node_restart(p.a);
+	connect(p.a);
+	world_live(p.w, dur_s(10));
+	has_addresses(p.a, "10.99.0.1/32");
+	/* Nobody has it, and it is another's. */
+	assert_int_equal(node_command(p.b, IKE_CMD_DOWN, PAIR_PEER), ST_OK);
+	world_live(p.w, dur_s(10));
+	c = test_conf_copy(p.b->conf);
+	test_conf_pool(c, &c->peer[0], "10.99.0.64/26 fd00:99::/64");
+	node_reconfigure(p.b, c);
+	node_restart(p.a);
+	connect(p.a);
+	world_live(p.w, dur_s(10));
+	has_addresses(p.a, "10.99.0.77/32 fd00:99::77/128");
+	pair_done(&p);
 }
 
 /* Addresses that somebody else has by now, such as a name server: they leave the pool, and nobody
@@ -409,6 +488,10 @@ static void one_family_is_exhausted(void **state)
 static void many_unfit(void **state)
 {
 	enum { MANY = IKE_UNFIT_EVENTS + 5 };
+	struct ike_lease fits = { .peer = "corp",
+				  .identity = { WIRE_ID_FQDN, bytes_str("fits.example") },
+				  .v4 = { 4, { 10, 98, 0, 9 } },
+				  .ended = { WORLD_WALL - 5 } };
 	struct star *s = *state;
 	unsigned told = 0;
 
@@ -430,6 +513,13 @@ static void many_unfit(void **state)
 	assert_int_equal(node_counter(s->hub, "ike.lease.unfit"), MANY);
 	assert_int_equal(told, IKE_UNFIT_EVENTS);
 	pool_is(s, 254, 0, 0, 0);
+	/* An identity has one, also where the store says otherwise. */
+	assert_int_equal(ike_lease_load(s->hub->ike, &fits), ST_OK);
+	fits.v4.b[3] = 10;
+	assert_int_equal(ike_lease_load(s->hub->ike, &fits), ST_INVAL);
+	fits.peer = "nobody";
+	assert_int_equal(ike_lease_load(s->hub->ike, &fits), ST_INVAL);
+	pool_is(s, 254, 1, 1, 0);
 }
 
 struct seen {
@@ -549,6 +639,8 @@ int main(void)
 		pair_test(asked_by_who_was_called),
 		pair_test(asks_again_for_another_family),
 		star_test(pool_goes_meanwhile),
+		cmocka_unit_test(pool_moves_while_we_sign),
+		cmocka_unit_test(other_wishes),
 		star_test(others_take_some),
 		star_test(room_of_the_right_family),
 		star_test(one_family_is_exhausted),
