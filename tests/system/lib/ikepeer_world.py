@@ -85,11 +85,12 @@ class World:
         self.lab, self.leaf = lab, leaf
         self.net = topo.TwoSites(lab)
         self.host, self.host4 = self.net.b.host, self.net.b.host4
+        # The peer does what its case says and answers nothing else: no question whether it lives.
         cases = {"local_id": DAEMON, "remote_id": "*.case.test",
                  **({} if leaf else {"psk": PSK}), "local_ts": [self.net.b.lan4],
                  "remote_ts": ["10.128.0.0/9"], "start": "listen",
                  "proposals": IKE_PROPOSALS, "esp_proposals": ESP_PROPOSALS, "dpd_delay": "0s",
-                 **(section or {})}
+                 "silence": False, **(section or {})}
         peers = {"cases": cases}
         for number in range(calls):
             peers[f"r{number}"] = {**cases, "address": self.net.a.outer4,
