@@ -605,10 +605,11 @@ class Sa:
         self.reply(self.protected(ike.INFORMATIONAL, [], response=True))
 
     def rekey(self):
-        """The whole of it, the Delete of the old one included."""
+        """The whole of it, the Delete of the old one and the token of the new one included."""
         fresh = Fresh(ike_sa=True)
         new = self.got_rekey_response(self.ask(self.rekey_request(fresh)), fresh)
         self.close()
+        new.answer_token()
         return new
 
 
