@@ -51,6 +51,8 @@ bool lease_is_stray(const struct ike_sa *sa);
 bool leases_info(const struct section *s, struct ike_pool_info *ret);
 
 /* Results of the store; what it has. */
+/* The wall clock was set so many seconds ahead, or back. */
+void lease_clock(struct ike *ike, int64_t ahead);
 void lease_stored(struct ike *ike, uint64_t id, enum status st);
 MUST enum status lease_load(struct ike *ike, const struct ike_lease *from);
 

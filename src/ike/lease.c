@@ -313,6 +313,30 @@ static void date(struct ike *ike, struct leases *in)
 	}
 }
 
+/* The wall clock was set, and no time has passed by that.  Ahead: what is left of a lease stays
+ * what it was.  Back: nobody can have left later than now. */
+static void move_ends(const struct ike *ike, struct leases *in, int64_t ahead)
+{
+	int64_t latest = ahead > 0 ? ike->now.wall.s - ahead : ike->now.wall.s;
+
+	list_for_each(n, &in->idle) {
+		struct lease *l = CONTAINER_OF(n, struct lease, node);
+
+		if (l->ended.s == 0)
+			continue;
+		if (l->ended.s > latest)
+			l->ended.s = latest;
+		if (ahead > 0)
+			l->ended.s += ahead;
+	}
+}
+
+void lease_clock(struct ike *ike, int64_t ahead)
+{
+	list_for_each(n, &ike->pools)
+		move_ends(ike, CONTAINER_OF(n, struct leases, node), ahead);
+}
+
 /* Addresses of those whose time is over, the oldest first, until one of that family is free. */
 static bool reclaim(struct ike *ike, struct leases *in, const struct lease *but, uint8_t family)
 {

@@ -21,7 +21,7 @@
  * still had when it last was, which goes on by the monotonic clock.  So a clock that is lost never
  * prolongs anything, and one that is set right cuts off what is over by it, at once.
  */
-#include "ike/internal.h"
+#include "ike/inner.h"
 
 enum {
 	PARTS = 1000000,
@@ -562,6 +562,8 @@ void life_clock(struct ike *ike)
 
 	if (!ike->now.wall_ok || (ike->clock_seen && moved >= -1 && moved <= 1))
 		return;
+	if (ike->clock_seen)
+		lease_clock(ike, moved);
 	ike->clock_seen = true;
 	ike->clock_offset = offset;
 	list_for_each(n, &ike->sas) {

@@ -530,13 +530,40 @@ static void no_clock(void **state)
 	assert_int_equal(ask_as(p, "two.example", "192.0.2.23"), WIRE_N_INTERNAL_ADDRESS_FAILURE);
 	world_advance(p->w, dur_s(86400 - 60));
 	assert_int_equal(ask_as(p, "two.example", "192.0.2.24"), WIRE_N_INTERNAL_ADDRESS_FAILURE);
-	/* Somebody sets it back, and ahead: nothing but time is lost. */
-	p->w->wall_set = -86400;
 	world_advance(p->w, dur_s(120));
-	assert_int_equal(ask_as(p, "two.example", "192.0.2.25"), WIRE_N_INTERNAL_ADDRESS_FAILURE);
-	p->w->wall_set = 10 * 86400;
-	world_advance(p->w, dur_s(1));
-	assert_int_equal(ask_as(p, "two.example", "192.0.2.26"), 0);
+	assert_int_equal(ask_as(p, "two.example", "192.0.2.25"), 0);
+}
+
+/* Somebody sets the clock: no time has passed, so nobody's is over, and none gets more than it had
+ * when it was set back. */
+static void clock_is_set(void **state)
+{
+	static const struct {
+		int64_t set;
+		const char *from; /* a newcomer asks */
+	} jumps[] = {
+		{ 365 * 86400, "192.0.2.22" }, { -86400, "192.0.2.23" }, { 0, "192.0.2.24" },
+		{ -WORLD_WALL, "192.0.2.25" }, { 0, "192.0.2.26" },
+	};
+	struct pair *p = *state;
+
+	test_conf_addresses(p->cb, p->pb, "");
+	p->pb->remote_id = test_conf_ident(p->cb, "*.example");
+	p->pb->ts_remote = test_conf_ts(p->cb, "");
+	test_conf_pool(p->cb, p->pb, "10.99.0.1/32");
+	pair_start_b(p);
+	assert_int_equal(ask_as(p, "one.example", "192.0.2.21"), 0);
+	all_leave(p);
+	world_advance(p->w, dur_s(86400 / 2));
+	for (size_t i = 0; i < ARRAY_LEN(jumps); i++) {
+		p->w->wall_set = jumps[i].set;
+		p->w->now.wall_ok = jumps[i].set != -WORLD_WALL;
+		world_advance(p->w, dur_s(60));
+		assert_int_equal(ask_as(p, "two.example", jumps[i].from),
+				 WIRE_N_INTERNAL_ADDRESS_FAILURE);
+	}
+	world_advance(p->w, dur_s(86400));
+	assert_int_equal(ask_as(p, "two.example", "192.0.2.27"), 0);
 }
 
 /* ---- what is loaded -----------------------------------------------------------------------------
@@ -1306,6 +1333,7 @@ int main(void)
 		star_test(exhausted),
 		star_test(the_oldest_first),
 		pair_test(no_clock),
+		pair_test(clock_is_set),
 		star_test(loaded),
 		star_test(loaded_end_in_turn),
 		star_test(make_before_break),

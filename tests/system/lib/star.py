@@ -151,22 +151,22 @@ class Star:
     # ---- daemons
 
     def start_hub(self, authority, domain=DOMAIN, members=None, top=None, wait=True, ns=None,
-                  identity=HUB, **keys):
+                  identity=HUB, start=True, **keys):
         """The four-line file of a hub; with `ns`, of another one."""
         network = {"role": "hub", "domain": list(domain), **keys}
         top = {"identity": authority.path(identity), **(top or {})}
         hub = Warrend(self.lab, ns or self.hub_ns, top, {}, wait,
-                      networks={authority.name: (network, members or {})})
+                      networks={authority.name: (network, members or {})}, start=start)
         if not ns:
             self.hub = hub
         return hub
 
-    def start_site(self, member, bundle, name="corp", top=None, wait=True, **keys):
+    def start_site(self, member, bundle, name="corp", top=None, wait=True, start=True, **keys):
         """The five-line file of a site."""
         network = {"hubs": [HUB_OUTER], "protect": list(member.prefixes()), **keys}
         identity = {"identity": bundle} if bundle else {}
         return Warrend(self.lab, member.gw, {**identity, **(top or {})}, {}, wait,
-                       networks={name: (network, {})})
+                       networks={name: (network, {})}, start=start)
 
     def join(self, authority, number, host=True, **keys):
         """A new site, from nothing to a running daemon that is connected."""

@@ -14,7 +14,8 @@ from .wait import until
 _BARE = {"role", "topology", "start", "log", "dpd_delay", "keepalive", "retransmit_timeout", "mtu",
          "port", "nat_port", "retransmit_tries", "half_open_cookie", "ike_rekey", "ike_lifetime",
          "reauth", "rekey", "lifetime", "rekey_bytes", "lifetime_bytes", "rekey_packets",
-         "lifetime_packets", "expired", "childless", "redirect", "redirect_wait"}
+         "lifetime_packets", "expired", "childless", "redirect", "redirect_wait",
+         "lease_keep"}
 PSK = "a rather long shared secret"
 
 
