@@ -252,13 +252,13 @@ void test_conf_cert_dates(struct test_conf *c, struct ike_peer_conf *p, crypto_r
 	struct wire_ts_list ts = test_conf_ts(c, blocks ? blocks : "");
 	struct ip_range r[CRYPTO_BLOCKS_MAX];
 	const struct policy_ident *id = &p->local_id;
-	uint8_t *buf = take(c, 8192);
+	uint8_t buf[8192];
 	struct bytes cert;
 
 	for (size_t i = 0; i < ts.n; i++)
 		r[i] = (struct ip_range){ ts.ts[i].start, ts.ts[i].end };
 	if (crypto_fake_cert_blocks(key, issuer, id->type, id->data, from, until, blocks ? r : NULL,
-				    ts.n, buf, 8192, &cert) != ST_OK)
+				    ts.n, buf, sizeof(buf), &cert) != ST_OK)
 		harness_fail("certificate for %s does not fit", p->name);
 	set_cert(c, p, key, trust, cert);
 }
