@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from lib import topo
+from lib import topo, wall
 from lib.lab import run
 from lib.star import HUB, Authority
 from lib.wait import until
@@ -246,25 +246,17 @@ def test_another_authoritys_parts(star, corp, lab):
 
 
 def test_dates(star, corp):
-    """Over, and not begun, by the clock of this host: a library in front of the C library's."""
+    """Over, and not begun, by the clock of this host."""
     joiner = Joiner(star, 1)
     bundle = corp.site(joiner.site.identity, joiner.site.prefixes(), "--days", "1")
     two_days = 2 * 86400
-    clock = os.path.join(star.lab.subdir("clock"), "clock.so")
-    source = clock[:-3] + ".c"
-    with open(source, "w") as file:
-        file.write("#define _GNU_SOURCE\n#include <time.h>\n#include <sys/syscall.h>\n"
-                   "#include <unistd.h>\n#include <stdlib.h>\n"
-                   "int clock_gettime(clockid_t c, struct timespec *t) {"
-                   " int r = (int)syscall(SYS_clock_gettime, c, t);"
-                   " if (c == CLOCK_REALTIME) t->tv_sec += atol(getenv(\"SHIFT\")); return r; }\n"
-                   "time_t time(time_t *t) { struct timespec s; clock_gettime(CLOCK_REALTIME, &s);"
-                   " if (t) *t = s.tv_sec; return s.tv_sec; }\n")
-    run("cc", "-shared", "-fPIC", "-o", clock, source)
-    for shift, word in ((two_days, "expired"), (-two_days, "not valid yet")):
+    clock = os.path.join(star.lab.subdir("clock"), "wall")
+    env = {**os.environ, **wall.environment(clock)}
+    for ahead, word in ((two_days, "expired"), (-two_days, "not valid yet")):
+        wall.write(clock, ahead)
         done = joiner.site.gw.run(
-            "env", f"LD_PRELOAD={clock}", f"SHIFT={shift}", binary("warren"), "--socket",
-            joiner.socket, "join", bundle, "--dir", joiner.dir, "--no-start", check=False)
+            binary("warren"), "--socket", joiner.socket, "join", bundle, "--dir", joiner.dir,
+            "--no-start", check=False, env=env)
         assert done.returncode == 1 and word in done.stderr, done.stderr
         assert not os.path.exists(joiner.dir)
 
