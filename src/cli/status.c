@@ -58,7 +58,7 @@ static bool add_family(struct text *t, const char *sep, const char *name, const 
 	if (size == 0)
 		return false;
 	text_fmt(t, "%s%s %lld of %lld taken%s", sep, name, (long long)(size - left),
-		 (long long)size, left ? "" : ", EXHAUSTED");
+		 (long long)size, left ? "" : ", none free");
 	return true;
 }
 

@@ -130,7 +130,7 @@ static const char *exhausted(const struct ike_pool_info *i)
 	return no4 ? "no IPv4 address is free" : no6 ? "no IPv6 address is free" : NULL;
 }
 
-/* Use of our pool.  When nothing is left, who has a lease comes back to it, and others may not. */
+/* Use of our pool.  Where nothing is free some lease may be over, which only who asks finds out. */
 static void pool_text(const struct why *w, struct why_row *r)
 {
 	struct ike_pool_info i;
@@ -149,8 +149,10 @@ static void pool_text(const struct why *w, struct why_row *r)
 		 i.leases - i.in_use);
 	if (w->kind != WHY_HUB || !exhausted(&i))
 		return;
-	r->result = WHY_FAILED;
-	text_fmt(&r->t, "%s: who has a lease comes back to it, nobody else gets one",
+	r->result = i.leases > i.in_use ? WHY_UNKNOWN : WHY_FAILED;
+	text_fmt(&r->t,
+		 "%s: who has a lease comes back to it, others get one only when the lease of "
+		 "somebody who is absent is over",
 		 exhausted(&i));
 	text_add(&r->c, "`pool` larger, or `lease_keep` shorter; \"warren leases\" has who has the "
 			"addresses");
@@ -184,10 +186,31 @@ static bool is_about_addresses(const struct why *w)
 	return w->conf->n_pool || w->conf->ask_v4 || w->conf->ask_v6 || why_is_failed(w, "address");
 }
 
+static bool has_family(const struct why *w, uint8_t family)
+{
+	for (size_t i = 0; i < w->n_inner; i++)
+		if (w->inner[i].family == family)
+			return true;
+	return false;
+}
+
+static void given_text(const struct why *w, struct why_row *r)
+{
+	char buf[IP_TEXT_MAX];
+
+	for (size_t i = 0; i < w->n_inner; i++)
+		text_fmt(&r->t, "%s%s", i ? ", " : "", ip_text(&w->inner[i], buf));
+	if (w->n_inner && w->conf->ask_v4 && !has_family(w, 4))
+		text_add(&r->t, "; no IPv4 address was given");
+	if (w->n_inner && w->conf->ask_v6 && !has_family(w, 6))
+		text_add(&r->t, "; no IPv6 address was given");
+	if (r->result == WHY_OK && w->kind != WHY_HUB && !w->n_inner)
+		text_add(&r->t, "none: it asked for none");
+}
+
 void why_address(struct why_checks *k)
 {
 	const struct why *w = k->w;
-	char buf[IP_TEXT_MAX];
 	struct why_row r;
 
 	if (!is_about_addresses(w))
@@ -195,10 +218,8 @@ void why_address(struct why_checks *k)
 	why_begin(&r, "address", w->kind == WHY_HUB ? WHY_OK : why_by_stage(w, WHY_STAGE_CHILD));
 	if (why_mark(w, &r))
 		address_remedy(w, &r.c);
-	for (size_t i = 0; r.result != WHY_FAILED && i < w->n_inner; i++)
-		text_fmt(&r.t, "%s%s", i ? ", " : "", ip_text(&w->inner[i], buf));
-	if (r.result == WHY_OK && w->kind != WHY_HUB && !w->n_inner)
-		text_add(&r.t, "none: it asked for none");
+	else
+		given_text(w, &r);
 	if (w->conf->n_pool)
 		pool_text(w, &r);
 	else if (w->conf->ask_v4 || w->conf->ask_v6)

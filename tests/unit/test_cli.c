@@ -258,7 +258,7 @@ static void status_of_addresses(void **state)
 		  "\"v6\":{\"size\":3,\"free\":1},\"leases\":2,\"connected\":1}}],"
 		  "\"store\":{\"file\":\"/x/store.db\",\"well\":true,\"trouble\":\"\"}",
 		  "network     corp, we are its hub h\n"
-		  "            pool 10.99.0.0/30, fd00::/126: IPv4 2 of 2 taken, EXHAUSTED; "
+		  "            pool 10.99.0.0/30, fd00::/126: IPv4 2 of 2 taken, none free; "
 		  "IPv6 2 of 3 taken; 2 leases, 1 absent\n"
 		  "store       /x/store.db\n" },
 		{ "\"networks\":[{\"name\":\"corp\",\"role\":\"hub\",\"local_id\":\"h\",\"pool\":"
@@ -306,7 +306,7 @@ static void peers_with_addresses(void **state)
 			    "a  up\n"
 			    "  kind: peer\n"
 			    "  inner: 10.99.0.1\n"
-			    "  pool: 10.99.0.1/32: IPv4 1 of 1 taken, EXHAUSTED; 1 lease, 0 "
+			    "  pool: 10.99.0.1/32: IPv4 1 of 1 taken, none free; 1 lease, 0 "
 			    "absent\n");
 }
 
