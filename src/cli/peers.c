@@ -173,7 +173,9 @@ static void print_sa(const json_t *sa)
 	text_add(&t, moving_text(sa));
 	if (cli_int(sa, "path_mtu"))
 		text_fmt(&t, ", path MTU %lld%s", (long long)cli_int(sa, "path_mtu"),
-			 cli_bool(sa, "path_mtu_probed") ? "" : " (as ICMP says)");
+			 cli_bool(sa, "path_mtu_probed")    ? ""
+			 : cli_bool(sa, "path_mtu_assumed") ? " (assumed)"
+							    : " (as ICMP says)");
 	text_add(&t, "\n    ");
 	cli_add(&t, cli_str(sa, "proposal"));
 	text_add(&t, ", we by ");

@@ -64,7 +64,7 @@ static const char *const yes_words[] = { "no", "yes", NULL };
 	  .def = "1m", .min = 1000, .max = 3600000, .change = CONF_HOT,                            \
 	  .doc = "time that somebody who is sent on has for leaving" },                            \
 	{ scope, "mtu_probes", CONF_T_WORD, .offset = offsetof(struct what, steer.mtu_probes),     \
-	  .def = "no", .change = CONF_HOT, .words = yes_words,                                     \
+	  .def = "yes", .change = CONF_HOT, .words = yes_words,                                    \
 	  .doc = "whether it is tried out how large packets may be" }
 #define INNER(scope, what)                                                                         \
 	{ scope, "pool", CONF_T_RANGES, .offset = offsetof(struct what, inner.pool),               \

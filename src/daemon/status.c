@@ -457,6 +457,7 @@ static json_t *sa_json(const struct ike_sa_info *sa, json_t *children)
 	put(o, "suspect", json_boolean(sa->suspect));
 	put(o, "ppk", json_boolean(sa->ppk));
 	put(o, "mobike", json_boolean(sa->mobike));
+	put(o, "warren", json_boolean(sa->warren));
 	put(o, "decides", json_boolean(sa->decides));
 	put(o, "checking", json_boolean(sa->checking));
 	put_endpoint(o, "local", &sa->local);
@@ -466,6 +467,7 @@ static json_t *sa_json(const struct ike_sa_info *sa, json_t *children)
 	if (sa->path_mtu) {
 		put_num(o, "path_mtu", sa->path_mtu);
 		put(o, "path_mtu_probed", json_boolean(sa->path_mtu_probed));
+		put(o, "path_mtu_assumed", json_boolean(sa->path_mtu_assumed));
 	}
 	put(o, "nat_local", json_boolean(sa->nat_local));
 	put(o, "nat_remote", json_boolean(sa->nat_remote));

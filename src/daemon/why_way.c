@@ -235,9 +235,17 @@ static bool on_child(void *ctx, const struct ike_child_info *c)
 /* What gets through to the peer in one piece. */
 static void add_path_mtu(struct text *t, const struct ike_sa_info *sa)
 {
-	if (sa->path_mtu)
+	if (sa->path_mtu_assumed)
+		text_fmt(t,
+			 ", the path MTU is assumed to be %u, since larger packets do not seem to "
+			 "get through and the peer takes no probes",
+			 sa->path_mtu);
+	else if (sa->path_mtu)
 		text_fmt(t, ", the path MTU %u, as %s", sa->path_mtu,
 			 sa->path_mtu_probed ? "probes found" : "ICMP says");
+	else if (!sa->warren)
+		text_add(t, ", only ICMP tells the path MTU: the peer is no warren, so it is not "
+			    "probed");
 }
 
 void why_packets(struct why_checks *k)

@@ -29,6 +29,12 @@ size_t msgs_largest(struct bytes msgs)
 	return most;
 }
 
+bool fragment_never(const struct ike_sa *sa, uint8_t exchange, size_t n)
+{
+	return exchange == WIRE_INFORMATIONAL && !sa->warren &&
+	       n + path_overhead(&sa->path) <= IKE_PACKET_USUAL;
+}
+
 /* ---- sealing ------------------------------------------------------------------------------ */
 
 /* How a chain is cut under a cipher: each piece but the last has `piece` bytes and makes a fragment
@@ -182,6 +188,8 @@ enum status fragment_again(struct ike *ike, struct ike_sa *sa, size_t max, struc
 	enum status st = ST_DROP;
 
 	if (!sa->path.fragments || !sa->keys.mat || msgs_largest(*owned) <= max)
+		return ST_DROP;
+	if (owned->p[16] != WIRE_P_SKF && fragment_never(sa, owned->p[18], owned->n))
 		return ST_DROP;
 	arena_init(&ar, ike->mem, IKE_MESSAGE_ARENA);
 	n = unseal(ike, sa, &ar, *owned, &m);

@@ -221,7 +221,8 @@ struct ike_conf {
 	bool trace; /* emit TRACE outputs */
 };
 
-/* Whether such a peer may call us: neither a hub of ours nor one that we ask for inner addresses. */
+/* Whether such a peer may call us: neither a hub of ours nor one that we ask for inner addresses.
+ */
 bool ike_may_call(const struct ike_peer_conf *p);
 
 struct ike_conf *ike_conf_ref(struct ike_conf *conf);
@@ -545,11 +546,13 @@ struct ike_sa_info {
 	bool suspect; /* the peer does not answer; nothing is given up yet */
 	bool asks; /* a request of ours has no answer yet */
 	bool ppk; /* a post-quantum pre-shared key is in its keys */
-	/* IP packets to the peer that get through in one piece: as probes found, or as ICMP says;
-	 * 0: nothing is known. */
+	/* IP packets to the peer that get through in one piece: as probes found, as is assumed
+	 * where nobody could be probed, or as ICMP says; 0: nothing is known. */
 	uint16_t path_mtu;
 	bool path_mtu_probed;
+	bool path_mtu_assumed;
 	bool mobike; /* both ends agreed to move (RFC 4555) */
+	bool warren; /* the other end is a warren, too */
 	bool decides; /* we are the one who decides about its addresses: we called */
 	bool checking; /* the peer has not shown yet that it is at its new address */
 	/* Until its keys are replaced, until we authenticate anew, and until it ends otherwise;

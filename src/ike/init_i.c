@@ -1,12 +1,13 @@
 /*
  * init_i.c - IKE_SA_INIT, initiator (RFC 7296 sections 1.2, 2.6).
  *
- *	HDR(A,0), [N(COOKIE), [PS,]] SAi1, KEi, Ni  -->
+ *	HDR(A,0), [N(COOKIE), [PS,]] SAi1, KEi, Ni, V  -->
  *					      <--  HDR(A,0), N(COOKIE)            try again with it
  *					      <--  HDR(A,0), N(COOKIE), N(PUZZLE) solve it (RFC
  *8019)
  *					      <--  HDR(A,0), N(INVALID_KE_PAYLOAD) try that group
- *					      <--  HDR(A,B), SAr1, KEr, Nr, [CERTREQ,] [N(PUZZLE)]
+ *					      <--  HDR(A,B), SAr1, KEr, Nr, [CERTREQ,] [N(PUZZLE),]
+ *[V]
  *
  * Nothing that arrives here is authenticated.  A cookie or another group is followed, a bounded
  * number of times and only to groups that we offered; the whole of what was said is covered by AUTH
@@ -23,6 +24,7 @@ struct init_i {
 	struct puzzle_demand puzzle; /* for IKE_AUTH; without bits: none */
 	bool peer_ppk;
 	bool peer_childless;
+	bool peer_warren;
 	bool has_natd;
 	uint8_t natd[NATD_LEN];
 };
@@ -54,6 +56,7 @@ enum status init_i_send(struct ike *ike, struct ike_sa *sa)
 	if (conf->ppk)
 		ppk_put_support(&o);
 	redirect_put_support(ike, sa, &o);
+	vendor_put(&o);
 	st = msg_end(ike, sa, &o, &owned);
 	if (st)
 		return st;
@@ -391,6 +394,7 @@ static void derived(struct ike *ike, struct attempt *at, const struct crypto_res
 	sa->spi_r = at->msg.hdr.spi_r;
 	sa->suite = l->suite;
 	sa->path = l->path;
+	sa->warren = l->peer_warren;
 	hs->solution.n = 0;
 	if (ike->conf->keys)
 		keys_emit(ike, sa);
@@ -518,6 +522,7 @@ enum status init_i_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	attempt_end(ike, sa->attempt);
 	l.has_natd = natd_seen(&rx->msg->clear, l.natd);
 	l.peer_ppk = ppk_supported(&rx->msg->clear);
+	l.peer_warren = vendor_ours(&rx->msg->clear);
 	l.peer_childless =
 		wire_find_notify(&rx->msg->clear, WIRE_N_CHILDLESS_IKEV2_SUPPORTED) != NULL;
 	st = derive(ike, sa, rx, &l);

@@ -1,8 +1,8 @@
 /*
  * init_r.c - IKE_SA_INIT, responder (RFC 7296 section 1.2).
  *
- *	HDR, SAi1, KEi, Ni  -->
- *			    <--  HDR, SAr1, KEr, Nr, [CERTREQ]
+ *	HDR, SAi1, KEi, Ni, [V]  -->
+ *			    <--  HDR, SAr1, KEr, Nr, [CERTREQ,] [V]
  *
  * A request costs memory only after admit_request().  The key pair and the shared secret are one
  * job, so the keys are there before the answer leaves and IKE_AUTH can never be ahead of them.
@@ -245,6 +245,9 @@ static enum status build(struct ike *ike, struct ike_sa *sa, const struct attemp
 		if (sa->hs->childless)
 			wire_put_notify(&o, WIRE_PROTO_IKE, bytes_of(NULL, 0),
 					WIRE_N_CHILDLESS_IKEV2_SUPPORTED, bytes_of(NULL, 0));
+		/* To who is none it would be no use, and tell who looks around what we are. */
+		if (sa->warren)
+			vendor_put(&o);
 		st = msg_end(ike, sa, &o, ret_owned);
 	}
 	arena_done(&ar);
@@ -325,6 +328,7 @@ static enum status remember(struct ike *ike, struct ike_sa *sa, const struct ike
 		st = mem_dup(ike->mem, BYTES_OF(nonce), &hs->nonce_r);
 	hs->peer_hashes = sighash_read(&msg->clear);
 	hs->childless = ike->childless;
+	sa->warren = vendor_ours(&msg->clear);
 	steer_read(hs, &msg->clear);
 	hs->peer_ppk = ike->any_ppk && ppk_supported(&msg->clear);
 	return st;

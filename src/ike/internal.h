@@ -238,7 +238,8 @@ struct path_mtu {
 	uint16_t
 		told; /* what ICMP, or our own stack, said last; 0: nothing since the last search */
 	uint16_t most; /* what the data plane would send at most, when we searched */
-	bool searched; /* `mtu` is what came of that */
+	bool searched; /* `mtu` is what came of that, */
+	bool assumed; /* or what nearly every path carries, where nobody could be asked */
 	mono_t until;
 	mono_t doubted; /* for want of an answer to anything, last time */
 };
@@ -572,6 +573,7 @@ struct ike_sa {
 	bool redirects : 1; /* who called said that it can be sent on (RFC 5685) */
 	bool steer : 1; /* it shall hear that it is (steer.c) */
 	bool sent_away : 1; /* it has; goes when `reap` is over, if not before */
+	bool warren : 1; /* the other end said that it is one: our own extensions may be used */
 	uint8_t steer_to; /* which one of redirect_to, from 1; 0: what the order says */
 	struct peer *peer; /* NULL: not known yet */
 	struct path path;
@@ -861,6 +863,10 @@ MUST enum status fragment_seal(struct ike *ike, struct ike_sa *sa, const struct 
 			       size_t max, size_t more_than, struct bytes *ret_owned);
 /* Cuts what we sealed before smaller: from `*owned`, which it replaces.  ST_DROP: it is small
  * enough, or cannot be cut into more than it is. */
+/* strongSwan 5.9.8 drops an INFORMATIONAL request in fragments ("received unencrypted
+ * informational"), again and again, until we believe it to be gone.  So with who is no warren one
+ * of `n` bytes goes whole if it passes nearly everywhere, which all of ours do but probes. */
+bool fragment_never(const struct ike_sa *sa, uint8_t exchange, size_t n);
 MUST enum status fragment_again(struct ike *ike, struct ike_sa *sa, size_t max,
 				struct bytes *owned);
 
@@ -1108,6 +1114,10 @@ void sighash_put(struct wire_out *o);
 /* RFC 7383 section 2.3: the peer takes fragments; we do. */
 bool fragmentation_agreed(const struct wire_payloads *p);
 void fragmentation_put(struct wire_out *o);
+
+/* The other end is a warren too (vendor.c); we are. */
+bool vendor_ours(const struct wire_payloads *p);
+void vendor_put(struct wire_out *o);
 
 /* INFORMATIONAL (info.c). */
 void info_probe(struct ike *ike, struct ike_sa *sa);

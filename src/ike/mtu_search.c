@@ -5,16 +5,16 @@
  *	HDR, SK {N(PATH_PROBE, zeros)}  -->	one IP packet of the size in question, with DF
  *				<--  HDR, SK {}	it got through
  *
- * The notify is ours (docs/protocol/path-mtu.md) and means nothing: RFC 7296 section 3.10.1 has
- * everybody ignore it, and section 1.4 has everybody answer.  What is measured is the way there;
- * the other end does the same for its own.  Answers are authentic, so nobody else can raise the
- * result, and who drops probes only makes packets small.
+ * The notify is ours (docs/protocol/path-mtu.md) and means nothing: who gets it answers.  What is
+ * measured is the way there; the other end does the same for its own.  Answers are authentic, so
+ *nobody else can raise the result, and who drops probes only makes packets small.
  *
  * A request that is lost blocks the window until it is answered, so it must not stay lost: after
  * one try it goes in small fragments (RFC 7383 section 2.5.2), as any large message would.  A peer
- * that takes none is never probed.  All that is done for it is this: when large segments stop
- * getting through, the data plane goes back to what nearly every path carries, for as long as a
- * result counts.
+ * that takes none is never probed, nor one that is no warren: by the RFC every one that takes
+ * fragments would do, but see fragment_never().  All that is done for those is this: when large
+ * segments stop getting through, the data plane goes back to what nearly every path carries, for as
+ * long as a result counts.
  *
  * The data plane asks for a search, when there is something large to send (dp.h); so SAs that are
  * idle never probe.  It begins with the largest size there is a use for, since most paths carry
@@ -140,15 +140,19 @@ static void report(struct ike *ike, const struct ike_sa *sa, uint16_t before, ui
 		   mtu, ip_text(&sa->path.remote.ip, ip), how, most);
 }
 
-static void keep(struct ike *ike, struct ike_sa *sa, uint16_t mtu, uint16_t most, const char *how)
+static void keep(struct ike *ike, struct ike_sa *sa, uint16_t mtu, uint16_t most, bool assumed)
 {
 	struct path_mtu *p = path_mtu_of(ike, &sa->path.remote.ip);
 	uint16_t before = p && p->searched ? p->mtu : 0;
 
 	p = path_mtu_searched(ike, &sa->path.remote.ip, mtu);
-	if (p)
+	if (p) {
 		p->most = most;
-	report(ike, sa, before, mtu, most, how);
+		p->assumed = assumed;
+	}
+	report(ike, sa, before, mtu, most,
+	       assumed ? "we assume, since larger ones do not seem to, and the peer takes no probes"
+		       : "as probes found");
 	tell_data_plane(ike, &sa->path.remote.ip, mtu);
 }
 
@@ -157,7 +161,7 @@ static void finish(struct ike *ike, struct ike_sa *sa, struct mtu_search *s)
 {
 	if (s->proven && sa->path.limit < s->good)
 		sa->path.limit = 0;
-	keep(ike, sa, in_force(s), s->most, "as probes found");
+	keep(ike, sa, in_force(s), s->most, false);
 	over(ike, s);
 }
 
@@ -288,33 +292,49 @@ static void begin(struct ike *ike, struct ike_sa *sa, uint16_t first, uint16_t m
 	agenda_soon(ike, sa);
 }
 
-/* Without fragments there are no probes: see above. */
-static void fall_back(struct ike *ike, struct ike_sa *sa, uint16_t most, bool stalled)
+static bool under_way(struct ike *ike, const struct ip *remote)
 {
-	const struct ip *remote = &sa->path.remote.ip;
-	const struct path_mtu *p = path_mtu_of(ike, remote);
+	struct mtu_search *s = search_to(ike, remote);
 
-	if (stalled) {
-		count(ike, C_MTU_FALLBACK);
-		keep(ike, sa, BASE, most,
-		     "we assume, since larger ones do not seem to, and the peer takes no fragments "
-		     "and so no probes");
-	} else if (p && p->searched) {
-		path_mtu_forget(ike, remote);
-		tell_data_plane(ike, remote, 0);
+	/* That SA will not go on with it. */
+	if (s && s->sa->state != SA_UP) {
+		mtu_search_end(ike, s->sa);
+		s = NULL;
 	}
+	return s;
 }
 
 static bool may_search(struct ike *ike, const struct ike_sa *sa)
 {
-	struct mtu_search *other = search_to(ike, &sa->path.remote.ip);
+	return !under_way(ike, &sa->path.remote.ip) && !sa->searching;
+}
 
-	/* That SA will not go on with it. */
-	if (other && other->sa->state != SA_UP) {
-		mtu_search_end(ike, other->sa);
-		other = NULL;
+static bool may_probe(const struct ike_sa *sa)
+{
+	return sa->warren && sa->path.fragments && sa->peer->conf->mtu_probes;
+}
+
+/* The data plane goes by something that we do not know any more, or that came of a search. */
+static bool outdated(const struct path_mtu *p, const struct dp_report *r)
+{
+	return p ? p->searched : r->u.probe.now < r->u.probe.most;
+}
+
+/* With a peer that is not probed: see above. */
+static void fall_back(struct ike *ike, struct ike_sa *sa, const struct dp_report *r)
+{
+	const struct ip *remote = &sa->path.remote.ip;
+
+	/* Somebody else at that address is being asked. */
+	if (under_way(ike, remote))
+		return;
+	if (r->u.probe.stalled && sa->peer->conf->mtu_probes) {
+		count(ike, C_MTU_FALLBACK);
+		keep(ike, sa, BASE, r->u.probe.most, true);
+	} else if (outdated(path_mtu_of(ike, remote), r)) {
+		path_mtu_forget(ike, remote);
+		tell_data_plane(ike, remote, 0);
 	}
-	return !other && !sa->searching;
 }
 
 void mtu_search_wanted(struct ike *ike, const struct dp_report *r)
@@ -325,8 +345,8 @@ void mtu_search_wanted(struct ike *ike, const struct dp_report *r)
 
 	if (!sa || sa->state != SA_UP || most <= BASE || most > IKE_SEARCH_MAX)
 		return;
-	if (!sa->path.fragments || !sa->peer->conf->mtu_probes)
-		fall_back(ike, sa, most, r->u.probe.stalled && sa->peer->conf->mtu_probes);
+	if (!may_probe(sa))
+		fall_back(ike, sa, r);
 	else if (may_search(ike, sa))
 		/* What stalls is as large as may be sent now. */
 		begin(ike, sa, r->u.probe.stalled && now > BASE && now < most ? now : most, most,
@@ -337,7 +357,7 @@ void mtu_search_doubt(struct ike *ike, struct ike_sa *sa)
 {
 	struct path_mtu *p = path_mtu_of(ike, &sa->path.remote.ip);
 
-	if (!p || !p->searched || p->mtu <= BASE || !sa->path.fragments || !may_search(ike, sa) ||
+	if (!p || !p->searched || p->mtu <= BASE || !may_probe(sa) || !may_search(ike, sa) ||
 	    mono_since(ike->now.mono, p->doubted).ns < dur_s(IKE_SEARCH_DOUBT_S).ns)
 		return;
 	p->doubted = ike->now.mono;

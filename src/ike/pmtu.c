@@ -93,6 +93,7 @@ static void set(struct ike *ike, struct path_mtu *p, uint16_t mtu, bool searched
 {
 	p->mtu = mtu;
 	p->searched = searched;
+	p->assumed = false;
 	p->until = mono_add(ike->now.mono, dur_s(IKE_PATH_KEEP_S));
 	list_del(&p->node);
 	list_add_tail(&ike->path_mtus.list, &p->node);

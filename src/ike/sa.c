@@ -224,6 +224,7 @@ void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to)
 	to->steer = from->steer;
 	to->steer_to = from->steer_to;
 	to->sent_away = from->sent_away;
+	to->warren = from->warren;
 	if (to->sent_away)
 		heap_arm(&ike->timers, &to->reap, from->reap.due);
 	to->rtt = from->rtt;

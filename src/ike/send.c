@@ -98,7 +98,8 @@ static enum status seal_pieces(struct ike *ike, struct ike_sa *sa, const struct 
 		return st;
 	max = longest(ike, sa, response);
 	n = (m.chain.n + ci.block) / ci.block * ci.block; /* with padding and its length */
-	if (WIRE_IKE_HDR_LEN + WIRE_PAYLOAD_HDR_LEN + ci.iv_len + n + ci.icv_len <= max)
+	n += WIRE_IKE_HDR_LEN + WIRE_PAYLOAD_HDR_LEN + ci.iv_len + ci.icv_len;
+	if (n <= max || fragment_never(sa, m.hdr.exchange, n))
 		return ST_DROP;
 	return fragment_seal(ike, sa, &m, max, 1, ret_owned);
 }

@@ -140,6 +140,15 @@ static inline void deliver_any(struct world *w)
 	world_deliver(w, world_packet(w, 0));
 }
 
+/* What says that the other end is a warren: the value of docs/protocol/vendor-id.md. */
+static inline struct bytes test_vendor(void)
+{
+	static const uint8_t id[] = { 0xf7, 0xfb, 0xe0, 0xb0, 0xc7, 0xc2, 0x87, 0xc7,
+				      0x8e, 0x79, 0xc3, 0xbc, 0x0d, 0xd7, 0x22, 0x01 };
+
+	return BYTES_OF(id);
+}
+
 enum { FAT_CERT = 1900 }; /* bytes, as with an RSA-4096 key and signature */
 
 /* `n` certificates in all; the engine carries those behind the first without reading them. */

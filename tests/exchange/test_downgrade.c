@@ -262,6 +262,21 @@ static void notifies_taken_out(void **state)
 		}
 }
 
+/* Nobody can make a peer of either end that is no warren. */
+static void without_vendor(void *ctx, uint8_t *first, uint8_t *chain, size_t *n, size_t cap)
+{
+	(void)ctx;
+	(void)cap;
+	assert_int_not_equal(chain_find(*first, chain, *n, WIRE_P_VENDOR), SIZE_MAX);
+	chain_remove(first, chain, n, WIRE_P_VENDOR);
+}
+
+static void vendor_taken_out(void **state)
+{
+	(void)state;
+	both_ways(without_vendor, NULL);
+}
+
 /* The last hash of the list turned into another: SHA-1, or one that nobody knows. */
 static void fewer_hashes(void *ctx, uint8_t *first, uint8_t *chain, size_t *n, size_t cap)
 {
@@ -390,10 +405,10 @@ static void left_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(left_alone),        cmocka_unit_test(proposals_taken_out),
-		cmocka_unit_test(groups_changed),    cmocka_unit_test(notifies_taken_out),
-		cmocka_unit_test(hashes_changed),    cmocka_unit_test(every_byte_counts),
-		cmocka_unit_test(invalid_ke_forged),
+		cmocka_unit_test(left_alone),       cmocka_unit_test(proposals_taken_out),
+		cmocka_unit_test(groups_changed),   cmocka_unit_test(notifies_taken_out),
+		cmocka_unit_test(hashes_changed),   cmocka_unit_test(every_byte_counts),
+		cmocka_unit_test(vendor_taken_out), cmocka_unit_test(invalid_ke_forged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

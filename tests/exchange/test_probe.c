@@ -508,7 +508,8 @@ static void without_fragments(void **state)
 	stall(p->a, MOST);
 	assert_int_equal(world_packets(p->w), 0);
 	assert_int_equal(found(p->a, "192.0.2.2"), BASE);
-	says(p->a, IKE_EV_MTU, "takes no fragments");
+	says(p->a, IKE_EV_MTU, "takes no probes");
+	assert_true(node_sa(p->a).info.path_mtu_assumed);
 	assert_int_equal(node_counter(p->a, "ike.mtu.fallback"), 1);
 	/* Ten minutes later it may be another path. */
 	want(p->a);
@@ -517,6 +518,75 @@ static void without_fragments(void **state)
 	want(p->a);
 	assert_int_equal(ops(p->a), 2);
 	alive(p);
+}
+
+/* Ten minutes later the data plane asks again, when what was assumed is known no more. */
+static void the_assumption_ends(void **state)
+{
+	struct pair *p = *state;
+	struct dp_report r;
+
+	p->pb->fragmentation = false;
+	pair_up(p);
+	stall(p->a, MOST);
+	assert_int_equal(found(p->a, "192.0.2.2"), BASE);
+	world_live(p->w, dur_s(601));
+	r = wanted(p->a);
+	r.u.probe.now = BASE;
+	node_report(p->a, &r);
+	assert_int_equal(found(p->a, "192.0.2.2"), 0);
+	alive(p);
+}
+
+/* ---- peers that are no warren --------------------------------------------------------------- */
+
+static void foreign(struct pair *p, struct script *s, const char *ip)
+{
+	script_init(s, p->w, ip, p->b, true);
+	s->fragmentation = true;
+	script_connect(s);
+}
+
+static struct dp_report wanted_of(dp_child_id child, bool stalled)
+{
+	struct dp_report r = { .kind = DP_REPORT_PROBE };
+
+	r.u.probe.id = child;
+	r.u.probe.most = r.u.probe.now = MOST;
+	r.u.probe.stalled = stalled;
+	return r;
+}
+
+/* They might not read it when it comes in pieces, and take us for dead or we them: so nothing is
+ * tried, but packets get smaller when they seem not to get through. */
+static void a_foreign_peer(void **state)
+{
+	struct dp_report silent = { .kind = DP_REPORT_SILENT };
+	struct pair *p = *state;
+	struct dp_report r;
+	struct script s;
+
+	test_conf_addresses(p->cb, p->pb, "");
+	pair_start_b(p);
+	foreign(p, &s, "192.0.2.1");
+	assert_false(node_sa(p->b).info.warren);
+	r = wanted_of(p->b->last_child, false);
+	node_report(p->b, &r);
+	assert_int_equal(world_packets(p->w), 0);
+	assert_int_equal(ops(p->b), 0);
+	r = wanted_of(p->b->last_child, true);
+	node_report(p->b, &r);
+	assert_int_equal(world_packets(p->w), 0);
+	assert_int_equal(found(p->b, "192.0.2.1"), BASE);
+	assert_int_equal(node_counter(p->b, "ike.mtu.fallback"), 1);
+	/* Silence is a reason to ask whether it is there, and for nothing else. */
+	silent.u.silent.id = p->b->last_child;
+	node_report(p->b, &silent);
+	assert_int_equal(world_packets(p->w), 1);
+	assert_true(packet_ip_size(world_packet(p->w, 0)) < 200);
+	assert_int_equal(node_counter(p->b, "ike.mtu.searches"), 0);
+	assert_int_equal(node_counter(p->b, "ike.mtu.probes"), 0);
+	script_done(&s);
 }
 
 static void not_configured(void **state)
@@ -702,6 +772,7 @@ static void many_at_once(void **state)
 		script_init(&s[i], p->w, ip, p->b, true);
 		s[i].id = id;
 		s[i].fragmentation = true;
+		s[i].vendor = test_vendor();
 		script_connect(&s[i]);
 		s[i].id = "";
 		r = (struct dp_report){ .kind = DP_REPORT_PROBE };
@@ -772,6 +843,8 @@ int main(void)
 		pair_test(stalled_because_of_the_size),
 		pair_test(silence),
 		pair_test(without_fragments),
+		pair_test(the_assumption_ends),
+		pair_test(a_foreign_peer),
 		pair_test(not_configured),
 		pair_test(other_exchanges),
 		pair_test(ike_rekey_in_the_middle),

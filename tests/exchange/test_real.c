@@ -66,6 +66,19 @@ static void start(struct pair *p, const struct real *r)
 	start_with(p, &r->provider, &r->provider);
 }
 
+/* docs/protocol/vendor-id.md: where the octets of our Vendor ID come from. */
+static void vendor_id(void **state)
+{
+	struct bytes text = bytes_str("warren: auto-discovery VPN over IKEv2 and ESP");
+	const struct real *r = *state;
+	uint8_t hash[32];
+
+	assert_int_equal(r->provider.crypto.ops->hash(r->provider.crypto.ctx, CRYPTO_SHA2_256,
+						      &text, 1, hash),
+			 ST_OK);
+	assert_memory_equal(hash, test_vendor().p, test_vendor().n - 1);
+}
+
 /* ---- pre-shared keys, every algorithm ------------------------------------------------------- */
 
 static crypto_ref add_psk(const struct real *r, const char *psk)
@@ -603,15 +616,11 @@ static void authority_revoked_on_reload(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_suite),
-		cmocka_unit_test(wrong_key),
-		cmocka_unit_test(ecdsa),
-		cmocka_unit_test(ecdsa_refused),
-		cmocka_unit_test(every_kind_of_key),
-		cmocka_unit_test(chain_with_a_gap),
-		cmocka_unit_test(peer_signs_with_pkcs1),
-		cmocka_unit_test(announced_hashes),
-		cmocka_unit_test(authority_revoked_on_reload),
+		cmocka_unit_test(vendor_id),        cmocka_unit_test(every_suite),
+		cmocka_unit_test(wrong_key),        cmocka_unit_test(ecdsa),
+		cmocka_unit_test(ecdsa_refused),    cmocka_unit_test(every_kind_of_key),
+		cmocka_unit_test(chain_with_a_gap), cmocka_unit_test(peer_signs_with_pkcs1),
+		cmocka_unit_test(announced_hashes), cmocka_unit_test(authority_revoked_on_reload),
 	};
 
 	return cmocka_run_group_tests(tests, setup_keys, teardown_keys);

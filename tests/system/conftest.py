@@ -79,6 +79,11 @@ def narrow(lab):
 
 
 @pytest.fixture
+def hole(lab):
+    return topo.Hole(lab)
+
+
+@pytest.fixture
 def natted(lab):
     return topo.Natted(lab)
 

@@ -8,6 +8,7 @@ import pytest
 from lib import tshark
 from lib.capture import Capture
 from lib.pki import Pki
+from lib.topo import NO_ICMP
 from lib.wait import until
 from lib.warren import Warrend, cert_peer, psk_pair
 
@@ -17,14 +18,6 @@ NO_FRAGMENTS = """
             type filter hook prerouting priority -450; policy accept;
             ip frag-off & 0x3fff != 0 counter drop
             exthdr frag exists counter drop
-        }
-    }"""
-NO_ICMP = """
-    table inet noicmp {
-        chain out {
-            type filter hook output priority 0; policy accept;
-            icmp type destination-unreachable drop
-            icmpv6 type packet-too-big drop
         }
     }"""
 QUICK = {"retransmit_timeout": "300ms", "retransmit_tries": 3}

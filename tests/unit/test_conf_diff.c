@@ -144,8 +144,8 @@ static void keys(void **state)
 		    { CONF_HOT, "peer \"b\"", "redirect_above: 7 -> 0" },
 		    { CONF_HOT, "peer \"b\"", "redirect_wait: 1m -> 2m" } } },
 		{ WITH(""),
-		  WITH("mtu_probes = yes"),
-		  { { CONF_HOT, "peer \"b\"", "mtu_probes: no -> yes" } } },
+		  WITH("mtu_probes = no"),
+		  { { CONF_HOT, "peer \"b\"", "mtu_probes: yes -> no" } } },
 		/* Of long lists only what differs. */
 		{ WITH("address = { \"a\", \"b\", \"c\" }"),
 		  WITH("address = { \"d\", \"b\", \"a\", \"e\" }"),

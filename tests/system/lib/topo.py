@@ -8,6 +8,12 @@
 TwoSites       exactly that picture.
 Narrow         the cable u - gw-b has an MTU of 1280 while gw-a's is 1500: u answers a larger
                packet that has DF set with ICMP "fragmentation needed" / "packet too big".
+Hole           two routers, and between them what neither gateway sees: a link that can be made
+               narrow, in both directions, of which nobody is told:
+
+    gw-a ------------- u ------------- v ------------- gw-b
+               .254 ua   uv .1     .2 vu   ub .254
+                         203.0.113.0/24, 2001:db8:f::/64
 Natted         gw-a sits behind a masquerading router:
 
     host-a --- gw-a ------------- nat -------------- u ------------- gw-b --- host-b
@@ -84,13 +90,14 @@ class TwoSites:
         self._wan(self.a, "ua", 1500)
         self._wan(self.b, "ub", self.mtu_b)
 
-    def _wan(self, site, dev, mtu):
-        """The cable between a gateway and u. Only u's end and the far gateway have the small
-        MTU."""
-        self.lab.veth(site.gw, "wan", self.u, dev, mtu, offload=self.offload)
+    def _wan(self, site, dev, mtu, router=None):
+        """The cable between a gateway and u, or another router. Only the router's end and the far
+        gateway have the small MTU."""
+        router = router or self.u
+        self.lab.veth(site.gw, "wan", router, dev, mtu, offload=self.offload)
         net4, net6 = site.outer4.rsplit(".", 1)[0], site.outer6.rsplit("::", 1)[0]
         addresses(site.gw, "wan", f"{site.outer4}/24", f"{site.outer6}/64")
-        addresses(self.u, dev, f"{net4}.254/24", f"{net6}::fe/64")
+        addresses(router, dev, f"{net4}.254/24", f"{net6}::fe/64")
         default_route(site.gw, "wan", f"{net4}.254", f"{net6}::fe")
 
     def capture(self, dev="ua"):
@@ -111,6 +118,39 @@ class Narrow(TwoSites):
     """See above: a 1280-byte path that gw-a cannot see from its own device."""
 
     mtu_b = 1280
+
+
+# Says nothing of packets that are too large.
+NO_ICMP = """
+    table inet noicmp {
+        chain out {
+            type filter hook output priority 0; policy accept;
+            icmp type destination-unreachable drop
+            icmpv6 type packet-too-big drop
+        }
+    }"""
+
+
+class Hole(TwoSites):
+    """See above."""
+
+    def _underlay(self):
+        self.v = self.lab.netns("v")
+        self._wan(self.a, "ua", 1500)
+        self._wan(self.b, "ub", 1500, self.v)
+        self.lab.veth(self.u, "uv", self.v, "vu", offload=self.offload)
+        addresses(self.u, "uv", "203.0.113.1/24", "2001:db8:f::1/64")
+        addresses(self.v, "vu", "203.0.113.2/24", "2001:db8:f::2/64")
+        default_route(self.u, "uv", "203.0.113.2", "2001:db8:f::2")
+        default_route(self.v, "vu", "203.0.113.1", "2001:db8:f::1")
+        for router in (self.u, self.v):
+            router.nft(NO_ICMP)
+        _forwarding(self.v)
+
+    def narrow(self, mtu):
+        """From now on it swallows what is larger."""
+        self.u.ip("link", "set", "uv", "mtu", str(mtu))
+        self.v.ip("link", "set", "vu", "mtu", str(mtu))
 
 
 class Cable(TwoSites):

@@ -15,7 +15,7 @@ _BARE = {"role", "topology", "start", "log", "dpd_delay", "keepalive", "retransm
          "port", "nat_port", "retransmit_tries", "half_open_cookie", "ike_rekey", "ike_lifetime",
          "reauth", "rekey", "lifetime", "rekey_bytes", "lifetime_bytes", "rekey_packets",
          "lifetime_packets", "expired", "childless", "redirect", "redirect_wait",
-         "lease_keep"}
+         "lease_keep", "mtu_probes"}
 PSK = "a rather long shared secret"
 
 
