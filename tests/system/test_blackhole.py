@@ -3,6 +3,10 @@ since the routers at its ends keep ICMP to themselves (V10).
 
 Between two warrens probes find out. With strongSwan at the other end there are none: what it sends
 itself, and large packets that are not TCP, stay lost, as without probes; all else goes on.
+
+What is not here, as it does not work: IPv6 inside over an IPv6 path below some 1360 bytes. Inside
+there have to be 1280, the outer packet has to be cut by the gateway, and its kernel does that only
+where ICMP told it to.
 """
 
 import re
@@ -59,7 +63,7 @@ def test_copy(hole, family):
         mtu = _found(daemon, peer, 1400)
         assert _same_sa(daemon, peer, before)["warren"]
         assert f"the path MTU {mtu}, as probes found" in _why(daemon, peer)
-        assert f"path MTU {mtu}" in daemon.cli("peers").stdout
+        assert f"path MTU {mtu}" in daemon.cli("peers", peer).stdout
     # From then on nothing is too large, nor cut on the way.
     with net.capture("uv") as capture:
         transfer.copy(net.a.host, net.b.host, net.b.host4, SMALL, LONG)
@@ -87,9 +91,9 @@ def test_becomes_narrow(hole, family, inner):
     (left, before), _ = _pair(net, family)
     with transfer.Ongoing(net.a.host, net.b.host, net.b.inner(inner), LONG) as copy:
         until(lambda: left.peers()["b"]["ike_sas"][0].get("path_mtu", 0) > 1400, "1500 bytes")
-        net.narrow(1350)
+        net.narrow(1400)
         copy.passed()
-        _found(left, "b", 1350)
+        _found(left, "b", 1400)
         copy.passed()
     _same_sa(left, "b", before)
     assert left.counters()["pmtu.stalled"] >= 1
@@ -135,6 +139,22 @@ def test_large_pings(hole, family, inner):
     assert _answered(net.a.host, far, fits[-1]) is None
     assert _answered(net.a.host, far, fits[-1] + 8) == fits[-1]
     _same_sa(left, "b", before)
+
+
+def test_ipv6_minimum_mtu(hole):
+    """RFC 8200 section 5: an inner IPv6 packet of 1280 bytes gets through where its outer one does
+    not in one piece, although nobody says so: routers cut that of IPv4."""
+    net = hole
+    net.narrow(1300)
+    (left, _), (right, _) = _pair(net, 4)
+    until(lambda: net.a.host.ping(net.b.host6, count=1, size=1232, wait=1, check=False),
+          "a 1280-byte IPv6 packet to come back", LONG)
+    _found(left, "b", 1300)
+    _found(right, "a", 1300)
+    net.a.host.ping(net.b.host6, count=3, size=1232)
+    net.b.host.ping(net.a.host6, count=3, size=1232)
+    transfer.copy(net.a.host, net.b.host, net.b.host6, SMALL, LONG)
+    transfer.copy(net.b.host, net.a.host, net.a.host6, SMALL, LONG)
 
 
 def test_without_probes_it_is_one(hole):
