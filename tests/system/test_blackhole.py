@@ -135,7 +135,8 @@ def test_large_pings(hole, family, inner):
             fits.append(said)
         return said is None
     until(narrowed, "a ping as large as was told", LONG)
-    assert 1300 < fits[-1] < 1400 and fits == sorted(fits, reverse=True)
+    # What fits any path was named while nothing was known yet, or what was found.
+    assert 1200 < fits[-1] < 1400 and fits == sorted(fits, reverse=True)
     assert _answered(net.a.host, far, fits[-1]) is None
     assert _answered(net.a.host, far, fits[-1] + 8) == fits[-1]
     _same_sa(left, "b", before)
