@@ -193,13 +193,25 @@ static dur_t pause_of(struct machine *m)
 	return m->app.moved.ns ? hurry(m) : (dur_t){ dice_in(&m->dice, &m->s->sc->traffic) };
 }
 
+/* On lines without faults. */
+static void check_lost(const struct machine *m)
+{
+	if (m->app.awaited)
+		check_failed(m->s, m, m->app.partner, "question %llu, or its answer, was lost",
+			     (unsigned long long)m->app.asked);
+}
+
 void app_ask(struct machine *m)
 {
 	check_move(m);
+	check_lost(m);
+	if (m->s->sc->swift)
+		check_black_hole(m);
 	heap_arm(&m->s->timers, &m->ask, mono_add(m->s->now.mono, pause_of(m)));
 	if (!m->ike || m->leaving || !m->inside.family || !m->app.partner->inside.family)
 		return;
 	m->s->counts.asked++;
+	m->app.awaited = m->s->sc->lossless && m->s->phase == PHASE_FAULTS && m->s->counts.checks;
 	send_packet(m, m, m->app.partner, ++m->app.asked, QUESTION);
 }
 
@@ -207,6 +219,8 @@ static void answered(struct machine *m, uint64_t number)
 {
 	m->s->counts.answered++;
 	check_answered(m);
+	if (number == m->app.asked)
+		m->app.awaited = false;
 	if (!m->app.moved.ns || number < m->app.first)
 		return;
 	check_move(m);

@@ -158,6 +158,7 @@ void check_child_added(struct machine *m, const struct dp_child *c)
 	map_insert(&m->children, &n->by_id, spread(n->id));
 	map_insert(&m->spis, &n->by_spi, spread(n->spi_in));
 	n->with = owner(m, n);
+	m->newest = c->id;
 	log_add(m, "installs child with", n->with, n->spi_in, n->id);
 	check_pair(m, n);
 }

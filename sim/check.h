@@ -10,12 +10,14 @@
  *	5  an engine never reports a bug, and keeps the contract of ike.h;
  *	6  nobody has an inner address that another one has, and an endpoint keeps its own;
  *	7  a question between two sites is answered again, at the latest, scenario_bound() after
- *	   they and their hub run and have working lines.
+ *	   they and their hub run and have working lines; where the scenario says `swift`, that is a
+ *	   second or two;
+ *	8  where it says `lossless`, no packet is lost.
  *
  * In each calm, when scenario_bound() and what SAs need to go quietly has passed:
- *	8  each site has one IKE SA with one hub, which has that one with it, and no other; one
+ *	9  each site has one IKE SA with one hub, which has that one with it, and no other; one
  *	   child in it, installed at both ends; nothing is half-open;
- *	9  machines hold as much memory as in the first calm, give or take tables that grew;
+ *	10 machines hold as much memory as in the first calm, give or take tables that grew;
  *
  * and in the end all say farewell, no SA is left anywhere, and all memory is given back.
  */

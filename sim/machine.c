@@ -29,13 +29,16 @@ static void configure_host(struct test_conf *c, const struct scenario *sc)
 	c->conf.keys = false;
 }
 
-static void configure_network(struct ike_peer_conf *p, const struct scenario *sc)
+static void configure_network(const struct sim *s, struct ike_peer_conf *p)
 {
+	const struct scenario *sc = s->sc;
+
 	p->dpd_delay = sc->dpd;
 	p->keepalive = sc->keepalive;
 	p->mobike = sc->mobike;
 	p->nats_allowed = true;
-	p->qcd = true;
+	p->qcd = s->sabotage != SABOTAGE_TOKENS;
+	p->silence = !sc->silent && s->sabotage != SABOTAGE_SILENCE;
 	p->return_routability = (enum ike_routability)sc->routability;
 	p->life.child_soft = sc->rekey;
 	p->life.child_hard.ns = sc->rekey.ns / 10 * 11;
@@ -77,7 +80,7 @@ static struct test_conf *hub_conf(const struct machine *m)
 	p->ts_remote = test_conf_ts(c, "0.0.0.0/0 ::/0");
 	test_conf_pool(c, p, "10.200.0.0/16");
 	p->lease_keep = dur_s(30 * 86400);
-	configure_network(p, m->s->sc);
+	configure_network(m->s, p);
 	return c;
 }
 
@@ -98,7 +101,7 @@ static struct test_conf *site_conf(const struct machine *m)
 	p->ts_local = test_conf_ts(c, m->endpoint ? "" : prefix);
 	p->ask_v4 = m->endpoint;
 	p->ts_remote = test_conf_ts(c, "0.0.0.0/0 ::/0");
-	configure_network(p, m->s->sc);
+	configure_network(m->s, p);
 	return c;
 }
 

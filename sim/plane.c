@@ -21,9 +21,10 @@ void plane_free(struct machine *m)
 /* Looked for not before it may be so: a look walks all peers. */
 static void watch_silence(struct machine *m)
 {
-	if (!m->silence.armed)
-		heap_arm(&m->s->timers, &m->silence,
-			 mono_add(m->s->now.mono, dur_ms(DP_SILENCE_MS)));
+	mono_t due = mono_add(m->s->now.mono, dur_ms(DP_SILENCE_MS));
+
+	if (!m->silence.armed || mono_before(due, m->silence.due))
+		heap_arm(&m->s->timers, &m->silence, due);
 }
 
 void plane_send(struct machine *m)
@@ -139,6 +140,8 @@ void plane_input(struct machine *m, const struct endpoint *local, const struct e
 			check_failed(m->s, m, p->from, "a packet of %zu bytes came out", in->n);
 		memcpy(inner, in->data, in->n);
 		check_accepted(m, in->child, p, BYTES_OF(inner));
+		if (!m->hub && in->child != m->newest && is_time_for(m->s, SABOTAGE_DEAF))
+			continue;
 		if (is_time_for(m->s, SABOTAGE_REPLAY))
 			check_accepted(m, in->child, p, BYTES_OF(inner));
 		if (is_ours(m, inner))

@@ -137,6 +137,8 @@ enum shape {
 
 static const char *const yes_no[] = { "no", "yes", NULL };
 static const char *const routability[] = { "no", "before", "after", NULL };
+static const char *const swift[] = { "no", "silence", "tokens", NULL };
+static const char *const no_yes[] = { "yes", "no", NULL };
 static const char *const partners[] = { "next", "hub", NULL };
 
 static const struct setting {
@@ -175,6 +177,9 @@ static const struct setting {
 	{ "certificates", S_DUR, U_TIME, AT(certificates), 0, NULL },
 	{ "mobike", S_WORD, U_NUMBER, AT(mobike), 0, yes_no },
 	{ "routability", S_WORD, U_NUMBER, AT(routability), 0, routability },
+	{ "silence", S_WORD, U_NUMBER, AT(silent), 0, no_yes },
+	{ "swift", S_WORD, U_NUMBER, AT(swift), 0, swift },
+	{ "lossless", S_WORD, U_NUMBER, AT(lossless), 0, yes_no },
 	{ "partner", S_WORD, U_NUMBER, AT(to_hub), 0, partners },
 	{ "trips", S_UNSIGNED, U_NUMBER, AT(trips), 100, NULL },
 	{ "traffic", S_RANGE, U_TIME, AT(traffic), 0, NULL },
@@ -439,12 +444,38 @@ void scenario_text(const struct scenario *sc, struct text *t)
  * and the pause before the next attempt is the longest there is.  Then the other end has to come to
  * the same conclusion.  Losses while all is well cost a retransmission or two on top.
  */
+static int64_t round_trip(const struct scenario *sc)
+{
+	return 4 * (sc->delay.hi + sc->jitter.hi);
+}
+
+/* A packet is not answered, so the peer is asked; then there are an IKE SA and its child, and the
+ * next packet is answered. */
+static int64_t anew(const struct scenario *sc)
+{
+	return 2 * sc->traffic.hi + dur_ms(DP_SILENCE_MS).ns + 6 * round_trip(sc) + 8 * sc->jobs.hi;
+}
+
+/* Until no answer is suspicious (limits.h); a token is more than that. */
+static int64_t suspicion(const struct scenario *sc)
+{
+	int64_t wait = dur_ms(IKE_QUICK_WAIT_MS).ns;
+
+	if (sc->swift == SWIFT_TOKENS)
+		return 0;
+	if (wait < 2 * round_trip(sc))
+		wait = 2 * round_trip(sc);
+	return IKE_QUICK_TRIES * wait;
+}
+
 dur_t scenario_bound(const struct scenario *sc)
 {
 	int64_t wait = sc->retransmit.ns, sum = 0;
 
 	if (sc->bound.ns)
 		return sc->bound;
+	if (sc->swift)
+		return (dur_t){ anew(sc) + suspicion(sc) };
 	for (unsigned i = 0; i <= sc->tries; i++) {
 		sum += wait;
 		wait = wait / 10 * 18;

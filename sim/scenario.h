@@ -66,6 +66,12 @@ enum {
 	SCENARIO_HUBS = 4,
 };
 
+enum swift {
+	SWIFT_NO,
+	SWIFT_SILENCE, /* a hub that is gone is missed, and another one is there */
+	SWIFT_TOKENS, /* one that forgot everything says so */
+};
+
 struct scenario {
 	char name[64];
 	unsigned hubs, sites;
@@ -91,9 +97,12 @@ struct scenario {
 	dur_t certificates; /* how long they live; 0: for a year */
 	unsigned mobike; /* 0: no */
 	unsigned routability; /* enum ike_routability */
+	unsigned silent; /* unanswered traffic is no reason to ask anybody */
 	unsigned to_hub; /* sites ask their hub and not each other */
 	unsigned trips; /* round trips within which traffic flows again after a move; 0: whatever */
 	struct range traffic; /* pause between questions of one site; hi 0: none */
+	unsigned swift; /* enum swift: what makes its bound a short one */
+	unsigned lossless; /* each question is answered before the next */
 	dur_t bound; /* of a black hole; 0: by the timers of the machines */
 	struct fault fault[SCENARIO_FAULTS];
 	unsigned n_faults;

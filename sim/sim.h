@@ -159,6 +159,7 @@ struct child_note {
 struct app {
 	struct machine *partner;
 	uint64_t asked; /* number of the last question */
+	bool awaited; /* its answer has to come before the next (scenario.lossless) */
 	mono_t answered; /* when the last answer came */
 	mono_t moved; /* it asks in a hurry since then; 0: it does not */
 	unsigned trips; /* after which it is answered */
@@ -202,6 +203,7 @@ struct machine {
 	mono_t disk_idle; /* all writes so far are done then */
 	bool endpoint; /* its inner address is one that the hub gives */
 	struct map children, spis; /* of child_note */
+	dp_child_id newest;
 	unsigned down; /* troubles that keep it from running */
 	unsigned moving; /* troubles that keep it without an address */
 	unsigned moves; /* addresses that it had */
@@ -256,6 +258,9 @@ enum sabotage {
 	SABOTAGE_HOLE, /* a hub forwards nothing any more */
 	SABOTAGE_GONE, /* a site does not start again */
 	SABOTAGE_LEAK, /* of memory, a little each time */
+	SABOTAGE_SILENCE, /* nobody asks who does not answer */
+	SABOTAGE_TOKENS, /* who lost an SA has no token to prove it */
+	SABOTAGE_DEAF, /* a child that has a successor is not heard any more */
 	SABOTAGES,
 };
 
