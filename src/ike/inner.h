@@ -1,7 +1,7 @@
 /*
  * inner.h - inner addresses (RFC 7296 sections 2.19 and 3.15): between the files that know of them.
  *
- *	lease.c		a section's pool, and whose each address of it is
+ *	lease*.c	a section's pool, and whose each address of it is (lease.h)
  *	inner_r.c	the configuration payload of who gives addresses out
  *	inner_i.c	of who asks for them
  *
@@ -30,7 +30,7 @@ struct inner_request {
 	char why[IKE_EVENT_TEXT_MAX];
 };
 
-/* ---- leases (lease.c) --------------------------------------------------------------------- */
+/* ---- leases (lease.h) -------------------------------------------------------------------- */
 
 /* ST_OK: the identity has addresses of that section, at least of one family that it asks for, and
  * the store has them.  ST_AGAIN: they are being stored, `step` comes then.  ST_REFUSE: none are to
