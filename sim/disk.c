@@ -14,6 +14,8 @@ struct row {
 void disk_write(struct machine *m, const struct ike_store_op *op, struct pending *p)
 {
 	p->store = op->kind;
+	if (op->kind == IKE_STORE_LEASES_READ)
+		return;
 	p->owner = sim_by_name(m->s, op->lease.identity.data);
 	p->name = op->lease.v4;
 	p->ended = op->lease.ended;
@@ -63,14 +65,6 @@ static void put(struct machine *m, const struct pending *p)
 	list_add_tail(&m->rows, &row->link);
 }
 
-void disk_done(struct machine *m, const struct pending *p)
-{
-	if (p->store == IKE_STORE_LEASE_PUT)
-		put(m, p);
-	else
-		forget(row_of(m, p->owner));
-}
-
 void disk_load(struct machine *m)
 {
 	list_for_each(it, &m->rows) {
@@ -84,6 +78,15 @@ void disk_load(struct machine *m)
 
 		if (ike_lease_load(m->ike, &l) != ST_OK)
 			check_failed(m->s, m, r->owner, "refuses a lease that it gave");
+	}
+}
+
+void disk_done(struct machine *m, const struct pending *p)
+{
+	switch (p->store) {
+	case IKE_STORE_LEASE_PUT: put(m, p); break;
+	case IKE_STORE_LEASE_DROP: forget(row_of(m, p->owner)); break;
+	case IKE_STORE_LEASES_READ: disk_load(m); break;
 	}
 }
 

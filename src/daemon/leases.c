@@ -114,9 +114,12 @@ void leases_stop(struct host *h)
 
 void leases_store(struct host *h, uint64_t id, const struct ike_store_op *op)
 {
+	static const enum store_op_kind kinds[] = { [IKE_STORE_LEASE_PUT] = STORE_LEASE_PUT,
+						    [IKE_STORE_LEASE_DROP] = STORE_LEASE_DROP,
+						    [IKE_STORE_LEASES_READ] = STORE_LEASES_READ };
 	const struct ike_lease *l = &op->lease;
 	const struct store_op store = {
-		.kind = op->kind == IKE_STORE_LEASE_PUT ? STORE_LEASE_PUT : STORE_LEASE_DROP,
+		.kind = kinds[op->kind],
 		.lease = { .network = l->peer,
 			   .id_type = l->identity.type,
 			   .id_data = l->identity.data,

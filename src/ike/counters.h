@@ -81,6 +81,7 @@
 	X(C_INNER_REFUSED, "ike.refused.inner_address") /* that a gateway gave, or none */         \
 	X(C_LEASE_GIVEN, "ike.lease.given") /* new or changed ones */                              \
 	X(C_LEASE_EXPIRED, "ike.lease.expired") /* ended, so that others could have it */          \
+	X(C_LEASE_UNREAD, "ike.lease.unread") /* who asked waited for what the store has */        \
 	X(C_LEASE_UNFIT, "ike.lease.unfit") /* stored ones that fit no pool */                     \
 	X(C_STORE_FAILED, "ike.store.failed")                                                      \
 	X(C_PEER_REFUSED, "ike.refused.by_peer")                                                   \

@@ -276,11 +276,15 @@ enum ike_store_kind {
 	IKE_STORE_LEASE_PUT,
 	/* Of that section and identity, there or not. */
 	IKE_STORE_LEASE_DROP,
+	/* All leases of that section, as they are by then, by ike_lease_load() before the result:
+	 * a reload has changed its pool, and addresses of the new one may be somebody's since
+	 * long.  Until then it gives away nothing. */
+	IKE_STORE_LEASES_READ,
 };
 
 struct ike_store_op {
 	enum ike_store_kind kind;
-	struct ike_lease lease; /* DROP: `peer` and `identity` only */
+	struct ike_lease lease; /* DROP: `peer` and `identity` only; READ: `peer` only */
 };
 
 /* The operation is done, and will survive a crash; or it is not: ST_IO. In the order in which they
@@ -288,8 +292,9 @@ struct ike_store_op {
 void ike_stored(struct ike *ike, struct now now, uint64_t id, enum status st);
 
 /* What the store has, before the first input; or later, if it could not be read until then, and
- * before the first ike_stored() that says ST_OK.  ST_INVAL: there is no such section, or the
- * addresses are not of its pool, or somebody has them: kept out, counted, with an event. */
+ * before the first ike_stored() that says ST_OK; or when it was asked for (LEASES_READ).  Those who
+ * ended first come first.  What an identity has already stays.  ST_INVAL: there is no such section,
+ * or the addresses are not of its pool, or somebody has them: kept out, counted, with an event. */
 MUST enum status ike_lease_load(struct ike *ike, const struct ike_lease *l);
 /*
  * The host's own addresses are these from now on (in order of preference: the first few are told

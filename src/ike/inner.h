@@ -64,7 +64,8 @@ void leases_forget(struct section *s);
 void leases_commit(struct ike *ike, struct section *s);
 /* The section is removed: its pool is, too. */
 void leases_close(struct ike *ike, struct section *s);
-void leases_settle(struct ike *ike);
+/* `first`: this is the start, and the host loads what the store has by itself. */
+void leases_settle(struct ike *ike, bool first);
 void leases_free(struct ike *ike, struct section *s);
 /* After all sections are gone. */
 void stores_free(struct ike *ike);

@@ -243,12 +243,12 @@ void lease_sa_gone(struct ike *ike, const struct ike_sa *sa)
 	lease_make_idle(ike, in, l);
 	if (l->storing)
 		return; /* he is coming back with another one */
+	/* Should the pool come back, the store has all of it still. */
+	lease_store_aside(ike, in, l, IKE_STORE_LEASE_PUT);
 	if (has_any_but_strays(l)) {
 		lease_shed_strays(ike, in, l);
-		lease_store_aside(ike, in, l, IKE_STORE_LEASE_PUT);
 	} else {
-		/* Should the pool come back before our next start, the store has it still. */
-		lease_store_aside(ike, in, l, IKE_STORE_LEASE_PUT);
+		leases_hand_over(ike, in, l);
 		lease_drop(ike, in, l);
 	}
 }

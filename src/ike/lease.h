@@ -42,6 +42,9 @@ struct leases {
 	struct list all; /* by number */
 	struct list used;
 	struct list idle; /* those that ended first in front */
+	struct list read; /* as they came from the store, until it has said all of them */
+	bool unread; /* the store may have leases of this pool that we do not know */
+	struct store *reading; /* is under way */
 	size_t n_used;
 };
 
@@ -50,7 +53,7 @@ struct store {
 	struct map_node by_id;
 	uint64_t id;
 	struct leases *in; /* NULL: the section is gone, and its leases with it */
-	struct lease *lease;
+	struct lease *lease; /* NULL: all of them are read */
 	struct ip before[INNER_FAMILIES]; /* its addresses until then, */
 	bool stray[INNER_FAMILIES]; /* and of no pool */
 	bool fresh; /* there was no lease before */
@@ -90,12 +93,18 @@ void lease_store_aside(struct ike *ike, const struct leases *in, struct lease *l
 /* The lease changes at once, but nobody uses it before the store has it. */
 MUST enum status lease_change(struct ike *ike, struct leases *in, struct lease *l, bool fresh,
 			      const struct ip picked[INNER_FAMILIES], struct store **ret_store);
+/* Asks the store for the leases of a pool. */
+MUST enum status leases_read(struct ike *ike, struct leases *in);
 void lease_wait(struct store *s, struct attempt *at, inner_step *step);
 
 /* ---- lease_pool.c ------------------------------------------------------------------------- */
 
 /* A stray address may be of the pool of another section by now: nobody gets it there. */
 void lease_mark_stray(struct ike *ike, const struct ip *ip, bool taken);
+/* Of a section that is gone, to one of its name that has come since. */
+void leases_hand_over(struct ike *ike, struct leases *in, struct lease *l);
+/* The store has said all that it has, or will not. */
+void leases_end_reading(struct leases *in);
 /* What was picked, but for what it has. */
 void leases_put_back(struct leases *in, const struct lease *l,
 		     const struct ip picked[INNER_FAMILIES]);

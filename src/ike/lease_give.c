@@ -120,6 +120,30 @@ static enum status store_change(struct ike *ike, struct leases *in, const struct
 	return st;
 }
 
+/* What it has is all that it may get of what it asks for. */
+static bool is_served(const struct leases *in, const struct lease *l,
+		      const struct inner_request *req)
+{
+	for (unsigned f = 0; l && f < INNER_FAMILIES; f++) {
+		bool given = req->family[f] && policy_pool_size(in->pool, lease_family[f]);
+
+		if (l->stray[f] || (given && !l->has[f]))
+			return false;
+	}
+	return l;
+}
+
+/* Until the store has said whose the addresses of the pool are. */
+static enum status wait_for_reading(struct ike *ike, struct leases *in, struct attempt *at,
+				    inner_step *step)
+{
+	if (!in->reading && leases_read(ike, in))
+		return ST_NOMEM;
+	count(ike, C_LEASE_UNREAD);
+	lease_wait(in->reading, at, step);
+	return ST_AGAIN;
+}
+
 enum status lease_get(struct ike *ike, struct peer *section, const struct policy_ident *id,
 		      struct inner_request *req, struct attempt *at, inner_step *step)
 {
@@ -134,6 +158,8 @@ enum status lease_get(struct ike *ike, struct peer *section, const struct policy
 		lease_wait(l->storing, at, step);
 		return ST_AGAIN;
 	}
+	if (in->unread && !is_served(in, l, req))
+		return wait_for_reading(ike, in, at, step);
 	/* Nobody takes from whom we are just about to serve. */
 	if (l && !l->used)
 		lease_make_idle(ike, in, l);

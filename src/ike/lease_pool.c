@@ -66,6 +66,7 @@ static struct leases *leases_new(struct ike *ike, struct section *s)
 	list_init(&in->all);
 	list_init(&in->used);
 	list_init(&in->idle);
+	list_init(&in->read);
 	map_init(&in->by_ident, ike->mem, ike->peer_by_ident.key);
 	list_add_tail(&ike->pools, &in->node);
 	return in;
@@ -117,12 +118,37 @@ static void refit(struct leases *in, struct lease *l)
 	}
 }
 
+void leases_end_reading(struct leases *in)
+{
+	struct list *at = in->idle.next;
+
+	in->reading = NULL;
+	list_for_each_safe(n, &in->read) {
+		wall_t ended = CONTAINER_OF(n, struct lease, node)->ended;
+
+		while (at != &in->idle && CONTAINER_OF(at, struct lease, node)->ended.s <= ended.s)
+			at = at->next;
+		list_del(n);
+		list_add_tail(at, n);
+	}
+}
+
+/* What comes of it still is as good as anything that the store says, but not all. */
+static void stop_reading(struct leases *in)
+{
+	if (in->reading)
+		in->reading->in = NULL;
+	leases_end_reading(in);
+}
+
 void leases_commit(struct ike *ike, struct section *s)
 {
 	struct leases *in = s->leases;
 
 	if (!in || !in->changes)
 		return;
+	stop_reading(in);
+	in->unread = in->next;
 	policy_pool_free(in->pool);
 	in->pool = in->next;
 	in->next = NULL;
@@ -170,13 +196,16 @@ static void mark_all(struct ike *ike, const struct list *list)
 	}
 }
 
-void leases_settle(struct ike *ike)
+void leases_settle(struct ike *ike, bool first)
 {
 	list_for_each(n, &ike->pools) {
-		const struct leases *in = CONTAINER_OF(n, const struct leases, node);
+		struct leases *in = CONTAINER_OF(n, struct leases, node);
 
 		mark_all(ike, &in->used);
 		mark_all(ike, &in->idle); /* those that are being stored */
+		in->unread = in->unread && !first;
+		if (in->unread && !in->reading && leases_read(ike, in))
+			count(ike, C_NO_MEMORY); /* then who asks for one asks for it */
 	}
 }
 
@@ -187,6 +216,7 @@ void leases_free(struct ike *ike, struct section *s)
 
 	if (!in)
 		return;
+	stop_reading(in);
 	while ((n = map_any(&in->by_ident)))
 		lease_drop(ike, in, CONTAINER_OF(n, struct lease, by_ident));
 	map_done(&in->by_ident);
@@ -210,35 +240,63 @@ static struct leases *by_name(const struct ike *ike, const char *name)
 	return NULL;
 }
 
-/* Where it belongs by the time it ended, from behind: the store has them in that order. */
+/* Where it belongs by the time it ended, from behind: the store has them in that order.  Among
+ * those that we know already it finds its place later, with all of them. */
 static void insert_idle(struct leases *in, struct lease *l)
 {
-	struct list *at;
+	struct list *to = in->reading ? &in->read : &in->idle, *at;
 
 	list_del(&l->node);
-	at = in->idle.prev;
-	while (at != &in->idle && CONTAINER_OF(at, struct lease, node)->ended.s > l->ended.s)
+	at = to->prev;
+	while (at != to && CONTAINER_OF(at, struct lease, node)->ended.s > l->ended.s)
 		at = at->prev;
 	list_add_tail(at->next, &l->node);
 }
 
+/* The addresses of a record that are to be had, but for families in which `l` has one. */
+static bool take_all(struct leases *in, const struct lease *l, const struct ike_lease *from,
+		     struct ip ret[INNER_FAMILIES])
+{
+	ret[INNER_4] = from->v4;
+	ret[INNER_6] = from->v6;
+	for (unsigned f = 0; f < INNER_FAMILIES; f++)
+		if (ret[f].family != lease_family[f] || (l && l->has[f]) ||
+		    !policy_pool_take(in->pool, &ret[f]))
+			ret[f] = (struct ip){ 0 };
+	return ret[INNER_4].family || ret[INNER_6].family;
+}
+
+static void put_all(struct lease *l, const struct ip ip[INNER_FAMILIES])
+{
+	for (unsigned f = 0; f < INNER_FAMILIES; f++)
+		if (ip[f].family)
+			lease_set_address(l, f, &ip[f]);
+}
+
+/* An identity that we know: it was there while its pool, or that of a family, was not.  What is
+ * being stored for it takes the place of the record. */
+static enum status rejoin(struct leases *in, struct lease *l, const struct ike_lease *from)
+{
+	struct ip ip[INNER_FAMILIES];
+
+	if (!l->storing && take_all(in, l, from, ip))
+		put_all(l, ip);
+	return ST_OK;
+}
+
 static enum status load(struct ike *ike, struct leases *in, const struct ike_lease *from)
 {
-	struct ip ip[INNER_FAMILIES] = { from->v4, from->v6 };
+	struct ip ip[INNER_FAMILIES];
 	struct lease *l;
 
-	for (unsigned f = 0; f < INNER_FAMILIES; f++)
-		if (ip[f].family != lease_family[f] || !policy_pool_take(in->pool, &ip[f]))
-			ip[f] = (struct ip){ 0 };
-	if (!ip[INNER_4].family && !ip[INNER_6].family)
+	if (!take_all(in, NULL, from, ip))
 		return ST_INVAL;
 	l = lease_new(ike, in, &from->identity);
 	if (!l) {
 		leases_put_back(in, NULL, ip);
 		return ST_NOMEM;
 	}
-	for (unsigned f = 0; f < INNER_FAMILIES; f++)
-		lease_set_address(l, f, &ip[f]);
+	put_all(l, ip);
 	l->since = (uint32_t)from->since.s;
 	if (from->ended.s) {
 		l->ended = from->ended;
@@ -248,6 +306,22 @@ static enum status load(struct ike *ike, struct leases *in, const struct ike_lea
 		lease_store_aside(ike, in, l, IKE_STORE_LEASE_PUT);
 	}
 	return ST_OK;
+}
+
+void leases_hand_over(struct ike *ike, struct leases *in, struct lease *l)
+{
+	const char *name = in->section->peer->name;
+	const struct ike_lease as = { .peer = name,
+				      .identity = lease_ident(l),
+				      .v4 = lease_address(l, INNER_4),
+				      .v6 = lease_address(l, INNER_6),
+				      .since = { l->since },
+				      .ended = l->ended };
+	struct leases *to = by_name(ike, name);
+
+	lease_shed_strays(ike, in, l);
+	if (to && to != in && !lease_find(to, &as.identity) && load(ike, to, &as) == ST_NOMEM)
+		to->unread = true; /* the store has it */
 }
 
 static void say_unfit(struct ike *ike, const struct ike_lease *from)
@@ -267,10 +341,11 @@ static void say_unfit(struct ike *ike, const struct ike_lease *from)
 enum status lease_load(struct ike *ike, const struct ike_lease *from)
 {
 	struct leases *in = by_name(ike, from->peer);
+	struct lease *known = in ? lease_find(in, &from->identity) : NULL;
 	enum status st = ST_INVAL;
 
-	if (in && !lease_find(in, &from->identity))
-		st = load(ike, in, from);
+	if (in)
+		st = known ? rejoin(in, known, from) : load(ike, in, from);
 	if (st != ST_INVAL)
 		return st;
 	count(ike, C_LEASE_UNFIT);

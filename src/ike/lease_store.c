@@ -9,17 +9,18 @@ static enum status put_op(struct ike *ike, const struct leases *in, const struct
 			  enum ike_store_kind kind, struct outbox *ob)
 {
 	const char *name = in->section->peer->name;
+	const struct policy_ident who = l ? lease_ident(l) : (struct policy_ident){ 0 };
 	struct out_item *it = outbox_add(ob, IKE_OUT_STORE);
 	struct ike_store_op *op;
 	struct bytes peer, id;
 
 	if (!it || arena_dup(&it->mem, bytes_of(name, strlen(name) + 1), &peer) ||
-	    arena_dup(&it->mem, bytes_of(l->id, l->n_id), &id))
+	    arena_dup(&it->mem, who.data, &id))
 		return ST_NOMEM;
 	op = &it->out.u.store.op;
 	op->kind = kind;
 	op->lease.peer = (const char *)peer.p;
-	op->lease.identity = (struct policy_ident){ l->id_type, id };
+	op->lease.identity = (struct policy_ident){ who.type, id };
 	if (kind == IKE_STORE_LEASE_PUT) {
 		op->lease.v4 = lease_address(l, INNER_4);
 		op->lease.v6 = lease_address(l, INNER_6);
@@ -56,6 +57,15 @@ static uint64_t store_hash(const struct ike *ike, uint64_t id)
 	return map_hash(&ike->stores, bytes_of(&id, sizeof(id)));
 }
 
+/* With the number of the operation that was put last. */
+static void enlist(struct ike *ike, struct leases *in, struct store *s)
+{
+	list_init(&s->waiters);
+	s->id = ike->last_store;
+	s->in = in;
+	map_insert(&ike->stores, &s->by_id, store_hash(ike, s->id));
+}
+
 /* The lease changes at once, but nobody uses it before the store has it. */
 enum status lease_change(struct ike *ike, struct leases *in, struct lease *l, bool fresh,
 			 const struct ip picked[INNER_FAMILIES], struct store **ret)
@@ -66,7 +76,6 @@ enum status lease_change(struct ike *ike, struct leases *in, struct lease *l, bo
 
 	if (!s)
 		return ST_NOMEM;
-	list_init(&s->waiters);
 	for (unsigned f = 0; f < INNER_FAMILIES; f++) {
 		s->before[f] = lease_address(l, f);
 		s->stray[f] = l->stray[f];
@@ -85,13 +94,30 @@ enum status lease_change(struct ike *ike, struct leases *in, struct lease *l, bo
 	l->ended = before.ended;
 	l->stored_used = true;
 	l->storing = s;
-	s->id = ike->last_store;
-	s->in = in;
 	s->lease = l;
 	s->fresh = fresh;
-	map_insert(&ike->stores, &s->by_id, store_hash(ike, s->id));
+	enlist(ike, in, s);
 	outbox_commit(ike, &ob);
 	*ret = s;
+	return ST_OK;
+}
+
+enum status leases_read(struct ike *ike, struct leases *in)
+{
+	struct store *s = mem_new(ike->mem, sizeof(*s));
+	struct outbox ob;
+
+	if (!s)
+		return ST_NOMEM;
+	outbox_init(&ob, ike->mem);
+	if (put_op(ike, in, NULL, IKE_STORE_LEASES_READ, &ob)) {
+		outbox_drop(&ob);
+		mem_free(ike->mem, s);
+		return ST_NOMEM;
+	}
+	enlist(ike, in, s);
+	in->reading = s;
+	outbox_commit(ike, &ob);
 	return ST_OK;
 }
 
@@ -149,12 +175,23 @@ static void settle_addresses(struct ike *ike, struct store *s, bool done)
 	}
 }
 
+/* Not when the pool has changed again: then it is asked for again. */
+static void was_read(struct store *s, bool done)
+{
+	if (!s->in)
+		return;
+	leases_end_reading(s->in);
+	s->in->unread = !done;
+}
+
 static void stored(struct ike *ike, struct store *s, bool done)
 {
 	struct lease *l = s->lease;
 
-	if (!l)
+	if (!l) {
+		was_read(s, done);
 		return;
+	}
 	l->storing = NULL;
 	if (done)
 		say_given(ike, s);

@@ -500,7 +500,7 @@ static void commit(struct ike *ike, struct reload *r)
 		link_peer(ike, CONTAINER_OF(n, struct peer, node));
 	index_all(ike, r->conf);
 	ike->steer_common = steer_common(r->conf);
-	leases_settle(ike);
+	leases_settle(ike, !old);
 	ike_conf_unref(old);
 }
 

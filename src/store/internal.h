@@ -18,6 +18,7 @@ enum db_statement {
 	DB_LEASE_PUT,
 	DB_LEASE_DROP,
 	DB_LEASE_ALL,
+	DB_LEASE_OF,
 	DB_STATEMENTS,
 };
 
@@ -59,4 +60,6 @@ MUST enum status schema_prepare(struct db *db, struct text *why);
 MUST enum status schema_apply(struct db *db, const struct store_op *op, struct text *why);
 /* ST_INVAL: a record makes no sense. */
 typedef enum status schema_lease_fn(void *ctx, const struct store_lease *l);
-MUST enum status schema_leases(struct db *db, schema_lease_fn *fn, void *ctx, struct text *why);
+/* `of`: one network's; NULL for all. */
+MUST enum status schema_leases(struct db *db, const char *of, schema_lease_fn *fn, void *ctx,
+			       struct text *why);

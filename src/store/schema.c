@@ -32,6 +32,8 @@ static const char *const statements[DB_STATEMENTS] = {
 	[DB_LEASE_DROP] = "DELETE FROM lease WHERE network = ?1 AND id_type = ?2 AND id_data = ?3",
 	/* As the engine lines them up: who has an SA, and so ends last, comes behind the others. */
 	[DB_LEASE_ALL] = "SELECT * FROM lease ORDER BY network, ended = 0, ended, id_type, id_data",
+	[DB_LEASE_OF] = "SELECT * FROM lease WHERE network = ?1"
+			" ORDER BY ended = 0, ended, id_type, id_data",
 };
 
 /* ---- versions ------------------------------------------------------------------------------ */
@@ -176,6 +178,7 @@ enum status schema_apply(struct db *db, const struct store_op *op, struct text *
 	switch (op->kind) {
 	case STORE_LEASE_PUT: return run_lease(db, DB_LEASE_PUT, &op->lease, why);
 	case STORE_LEASE_DROP: return run_lease(db, DB_LEASE_DROP, &op->lease, why);
+	case STORE_LEASES_READ: break;
 	}
 	return ST_BUG;
 }
@@ -208,12 +211,15 @@ static bool makes_sense(const struct store_lease *l)
 	       l->v4.family != 6 && l->v6.family != 4 && (l->v4.family || l->v6.family);
 }
 
-enum status schema_leases(struct db *db, schema_lease_fn *fn, void *ctx, struct text *why)
+enum status schema_leases(struct db *db, const char *of, schema_lease_fn *fn, void *ctx,
+			  struct text *why)
 {
-	sqlite3_stmt *s = db->stmt[DB_LEASE_ALL];
+	sqlite3_stmt *s = db->stmt[of ? DB_LEASE_OF : DB_LEASE_ALL];
 	enum status st = ST_OK;
 	int err;
 
+	if (of && sqlite3_bind_text(s, 1, of, -1, SQLITE_STATIC) != SQLITE_OK)
+		return db_failed(db->sql, why);
 	while (st == ST_OK && (err = sqlite3_step(s)) != SQLITE_DONE) {
 		struct store_lease l;
 
@@ -227,5 +233,6 @@ enum status schema_leases(struct db *db, schema_lease_fn *fn, void *ctx, struct 
 			text_add(why, ": there is a lease in it that makes no sense");
 	}
 	(void)sqlite3_reset(s);
+	(void)sqlite3_clear_bindings(s);
 	return st;
 }

@@ -29,6 +29,7 @@ struct item {
 	uint64_t id;
 	bool record; /* found in the store */
 	enum status status;
+	struct list found; /* records, for READ */
 	struct store_op op;
 };
 
@@ -73,6 +74,7 @@ static struct item *item_new(const struct store_op *op)
 	if (!i)
 		return NULL;
 	i->op = *op;
+	list_init(&i->found);
 	p = (char *)(i + 1);
 	memcpy(p, op->lease.network, name);
 	i->op.lease.network = p;
@@ -84,8 +86,13 @@ static struct item *item_new(const struct store_op *op)
 
 static void free_items(struct list *l)
 {
-	list_for_each_safe(n, l)
-		free(CONTAINER_OF(n, struct item, node));
+	list_for_each_safe(n, l) {
+		struct item *i = CONTAINER_OF(n, struct item, node);
+
+		list_for_each_safe(m, &i->found)
+			free(CONTAINER_OF(m, struct item, node));
+		free(i);
+	}
 	list_init(l);
 }
 
@@ -161,7 +168,7 @@ static enum status load(struct store *s, struct db *db, struct text *why)
 	enum status st;
 
 	list_init(&found);
-	st = schema_leases(db, keep_record, &found, why);
+	st = schema_leases(db, NULL, keep_record, &found, why);
 	if (st != ST_OK) {
 		free_items(&found);
 		return st;
@@ -265,6 +272,13 @@ struct batch {
 	size_t n;
 };
 
+static enum status run_item(struct item *i, struct db *db, struct text *why)
+{
+	if (i->op.kind == STORE_LEASES_READ)
+		return schema_leases(db, i->op.lease.network, keep_record, &i->found, why);
+	return schema_apply(db, &i->op, why);
+}
+
 static enum status run_batch(void *ctx, struct db *db, struct text *why)
 {
 	struct batch *b = ctx;
@@ -272,7 +286,7 @@ static enum status run_batch(void *ctx, struct db *db, struct text *why)
 
 	list_for_each(n, &b->items)
 		if (st == ST_OK)
-			st = schema_apply(db, &CONTAINER_OF(n, struct item, node)->op, why);
+			st = run_item(CONTAINER_OF(n, struct item, node), db, why);
 	return st;
 }
 
@@ -314,9 +328,16 @@ static void take_batch(struct store *s, struct batch *b)
 /* The lock is held. */
 static void deliver(struct store *s, struct batch *b, enum status st)
 {
-	list_for_each(n, &b->items)
-		CONTAINER_OF(n, struct item, node)->status = st;
-	move_all(&s->results, &b->items);
+	list_for_each_safe(n, &b->items) {
+		struct item *i = CONTAINER_OF(n, struct item, node);
+
+		i->status = st;
+		if (st == ST_OK)
+			move_all(&s->results, &i->found);
+		free_items(&i->found);
+		list_del(n);
+		list_add_tail(&s->results, n);
+	}
 	s->counts.waiting -= b->n;
 	if (st == ST_OK) {
 		s->counts.done += b->n;
@@ -408,23 +429,41 @@ static void tell(struct store *s, struct item *i)
 	free(i);
 }
 
-/* The state first: who hears that something failed can say why. */
-static void tell_all(struct store *s)
+/* True when there are more. */
+static bool take_results(struct store *s, struct list *ret)
+{
+	bool more;
+
+	uv_mutex_lock(&s->lock);
+	for (size_t i = 0; i < STORE_TELL_MAX && !list_empty(&s->results); i++) {
+		struct list *n = s->results.next;
+
+		list_del(n);
+		list_add_tail(ret, n);
+	}
+	more = !list_empty(&s->results);
+	uv_mutex_unlock(&s->lock);
+	return more;
+}
+
+/* The state first: who hears that something failed can say why.  True when there are more. */
+static bool tell_some(struct store *s)
 {
 	struct list results;
+	bool more;
 
 	tell_state(s);
 	list_init(&results);
-	uv_mutex_lock(&s->lock);
-	move_all(&results, &s->results);
-	uv_mutex_unlock(&s->lock);
+	more = take_results(s, &results);
 	list_for_each_safe(n, &results)
 		tell(s, CONTAINER_OF(n, struct item, node));
+	return more;
 }
 
 static void on_async(uv_async_t *a)
 {
-	tell_all(CONTAINER_OF(a, struct store, async));
+	if (tell_some(CONTAINER_OF(a, struct store, async)))
+		(void)uv_async_send(a);
 }
 
 /* What the tables take: an operation that they refuse would fail all of its transaction. */
@@ -432,9 +471,10 @@ static bool within_bounds(const struct store_op *op)
 {
 	const struct store_lease *l = &op->lease;
 
-	if (strlen(l->network) > STORE_NAME_MAX || l->id_data.n > STORE_IDENT_MAX || !l->id_type)
+	if (strlen(l->network) > STORE_NAME_MAX || l->id_data.n > STORE_IDENT_MAX ||
+	    (!l->id_type && op->kind != STORE_LEASES_READ))
 		return false;
-	return op->kind == STORE_LEASE_DROP ||
+	return op->kind != STORE_LEASE_PUT ||
 	       ((l->v4.family || l->v6.family) && l->v4.family != 6 && l->v6.family != 4);
 }
 
@@ -560,7 +600,8 @@ void store_await(struct store *s)
 	while (!s->first_look)
 		uv_cond_wait(&s->looked, &s->lock);
 	uv_mutex_unlock(&s->lock);
-	tell_all(s);
+	while (tell_some(s))
+		;
 }
 
 void store_free(struct store *s)

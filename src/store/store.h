@@ -20,6 +20,9 @@
  *because the daemon has gone on with what it knows.  If the store was ill from the beginning its
  *records come when it is well, before any result.
  *
+ * Records are handed to the loop STORE_TELL_MAX at a time, so that a network with a million leases
+ * does not stop it.
+ *
  * The process that handles packets opens the file as the user it has become, never as root: it can
  * write to it, so root must not parse it.  WAL with an exclusive lock and without shared memory
  * (a mapped file on a full disk is a SIGBUS): nobody else can read it meanwhile, see warren(1),
@@ -38,6 +41,7 @@ enum {
 	 * of a slow fsync(), with room. */
 	STORE_QUEUE_MAX = 16384,
 	STORE_BATCH_MAX = 1024, /* in one transaction */
+	STORE_TELL_MAX = 256, /* results and records in one turn of the loop */
 	STORE_NAME_MAX = 1024, /* of a network */
 	STORE_IDENT_MAX = 4096, /* of an identity's data */
 	STORE_WHY_MAX = 512,
@@ -63,11 +67,13 @@ enum store_op_kind {
 	 * (what failed may have happened) that one's goes. */
 	STORE_LEASE_PUT,
 	STORE_LEASE_DROP, /* by its key; none there is fine */
+	/* lease() for each of a network, as they are by then, before done(). */
+	STORE_LEASES_READ,
 };
 
 struct store_op {
 	enum store_op_kind kind;
-	struct store_lease lease; /* read only while the call runs */
+	struct store_lease lease; /* read only while the call runs; READ: its network */
 };
 
 struct store_state {

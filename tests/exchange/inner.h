@@ -121,6 +121,18 @@ static inline void pool_is(const struct star *s, size_t size, size_t taken, size
 	assert_int_equal(i.in_use, in_use);
 }
 
+/* What the hub has, with another pool; NULL: with none. */
+static inline struct test_conf *with_pool(struct star *s, const char *words)
+{
+	struct test_conf *c = test_conf_copy(s->hub->conf);
+
+	if (words)
+		test_conf_pool(c, &c->peer[0], words);
+	else
+		c->peer[0].n_pool = 0;
+	return c;
+}
+
 static inline bool star_ping_from(struct star *s, struct node *from, const char *src,
 				  struct node *to, const char *dst)
 {

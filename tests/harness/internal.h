@@ -36,7 +36,7 @@ void record_event(struct node *n, const struct ike_event *ev);
 void record_keys(struct node *n, const struct ike_out *o);
 
 /* keep.c: the store, and what a gateway gives */
-void lease_copy(struct node *n, const struct ike_lease *l, struct node_lease *ret);
+void lease_copy(struct node *n, const struct ike_store_op *op, struct node_lease *ret);
 void store_carry_out(struct node *n, const struct pending *p);
 void store_load(struct node *n);
 void record_inner(struct node *n, const struct ike_inner *in);

@@ -10,17 +10,19 @@ static void copy_text(struct node *n, const char *from, char *to, size_t cap)
 	memcpy(to, from, len + 1);
 }
 
-void lease_copy(struct node *n, const struct ike_lease *l, struct node_lease *ret)
+void lease_copy(struct node *n, const struct ike_store_op *op, struct node_lease *ret)
 {
+	const struct ike_lease *l = &op->lease;
 	struct bytes id = l->identity.data;
 
 	*ret = (struct node_lease){
 		.type = l->identity.type, .n_id = id.n, .v4 = l->v4, .v6 = l->v6, .ended = l->ended
 	};
 	copy_text(n, l->peer, ret->peer, sizeof(ret->peer));
-	if (id.n == 0 || id.n > sizeof(ret->id))
+	if ((id.n == 0) != (op->kind == IKE_STORE_LEASES_READ) || id.n > sizeof(ret->id))
 		harness_fail("%s: a lease for an identity of %zu bytes", n->name, id.n);
-	memcpy(ret->id, id.p, id.n);
+	if (id.n)
+		memcpy(ret->id, id.p, id.n);
 }
 
 static bool same_owner(const struct node_lease *a, const struct node_lease *b)
@@ -58,18 +60,15 @@ static void put(struct node *n, const struct node_lease *l)
 	n->leases[n->n_leases++] = *l;
 }
 
-void store_carry_out(struct node *n, const struct pending *p)
+static void drop(struct node *n, const struct node_lease *l)
 {
-	if (p->store == IKE_STORE_LEASE_PUT) {
-		put(n, &p->lease);
-		return;
-	}
 	for (size_t i = n->n_leases; i-- > 0;)
-		if (same_owner(&n->leases[i], &p->lease))
+		if (same_owner(&n->leases[i], l))
 			forget(n, i);
 }
 
-void store_load(struct node *n)
+/* `of`: NULL for all sections. */
+static void load(struct node *n, const char *of)
 {
 	n->n_unfit = 0;
 	for (size_t i = 0; i < n->n_leases; i++) {
@@ -80,7 +79,22 @@ void store_load(struct node *n)
 						 .v6 = l->v6,
 						 .ended = l->ended };
 
-		n->n_unfit += ike_lease_load(n->ike, &lease) != ST_OK;
+		if (!of || strcmp(l->peer, of) == 0)
+			n->n_unfit += ike_lease_load(n->ike, &lease) != ST_OK;
+	}
+}
+
+void store_load(struct node *n)
+{
+	load(n, NULL);
+}
+
+void store_carry_out(struct node *n, const struct pending *p)
+{
+	switch (p->store) {
+	case IKE_STORE_LEASE_PUT: put(n, &p->lease); break;
+	case IKE_STORE_LEASE_DROP: drop(n, &p->lease); break;
+	case IKE_STORE_LEASES_READ: load(n, p->lease.peer); break;
 	}
 }
 

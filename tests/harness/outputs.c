@@ -104,7 +104,7 @@ static void out_store(struct node *n, const struct ike_out *o)
 	p->fail = n->n_stores++ == n->fail_store || n->read_only;
 	p->status = p->fail ? n->fail_status : ST_OK;
 	p->store = o->u.store.op.kind;
-	lease_copy(n, &o->u.store.op.lease, &p->lease);
+	lease_copy(n, &o->u.store.op, &p->lease);
 	pending_add(n, p, HOLD_STORE);
 }
 

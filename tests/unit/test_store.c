@@ -1,221 +1,11 @@
 /*
- * The store: what it reported as done is there afterwards, whatever happened in between; whatever
- * is wrong with its file is said, refused, and got over.
+ * The store: what it reported as done is there afterwards, whatever happened in between.
  */
-#include "unit/test_util.h"
-
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "plat/loop.h"
-#include "store/store.h"
-#include "unit/store_vfs.h"
-
-enum { IDS = 32768, RETRY_MS = 1 };
-
-/* ---- a daemon's worth ---------------------------------------------------------------------- */
-
-static struct {
-	char dir[64];
-	uv_loop_t loop;
-	struct store *store;
-	size_t n; /* results */
-	uint64_t last; /* id of the last */
-	bool in_order;
-	enum status status[IDS];
-	size_t states; /* told */
-	struct store_state state;
-	size_t n_leases; /* that were in it */
-	char leases[256][32]; /* as "alice 10.0.0.1" */
-	bool result_before_lease;
-	struct store_lease seen; /* the last of them, without its texts */
-} w;
-
-static void on_done(void *ctx, uint64_t id, enum status st)
-{
-	(void)ctx;
-	w.in_order &= id > w.last;
-	w.last = id;
-	w.status[id % IDS] = st;
-	w.n++;
-}
-
-static void on_state(void *ctx, const struct store_state *state)
-{
-	(void)ctx;
-	w.state = *state;
-	w.states++;
-}
-
-static void on_lease(void *ctx, const struct store_lease *l)
-{
-	char ip[IP_TEXT_MAX];
-
-	(void)ctx;
-	assert_string_equal(l->network, "corp");
-	if (w.n_leases < ARRAY_LEN(w.leases))
-		snprintf(w.leases[w.n_leases], sizeof(w.leases[0]), "%.*s %s", (int)l->id_data.n,
-			 (const char *)l->id_data.p, ip_text(&l->v4, ip));
-	w.n_leases++;
-	w.seen = *l;
-	w.result_before_lease |= w.n > 0;
-}
-
-static const char *in_dir(const char *name)
-{
-	static char path[2][128];
-	static unsigned n;
-	char *p = path[n++ % 2];
-
-	snprintf(p, sizeof(path[0]), "%s/%s", w.dir, name);
-	return p;
-}
-
-static void remove_files(void)
-{
-	static const char *const names[] = { STORE_FILE,
-					     STORE_FILE "-wal",
-					     STORE_FILE "-journal",
-					     STORE_FILE ".tmp",
-					     STORE_FILE ".tmp-journal",
-					     STORE_FILE ".tmp-wal",
-					     "other" };
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		unlink(in_dir(names[i]));
-}
-
-static void begin(void)
-{
-	const struct store_conf conf = { w.dir, FAULTY, dur_ms(RETRY_MS) };
-	const struct store_fns fns = { on_done, on_state, on_lease, NULL };
-
-	w.n = w.n_leases = w.states = 0;
-	w.last = 0;
-	w.in_order = true;
-	w.result_before_lease = false;
-	assert_int_equal(uv_loop_init(&w.loop), 0);
-	assert_int_equal(store_new(&w.loop, &conf, &fns, &w.store), ST_OK);
-	store_await(w.store);
-	assert_int_equal(w.states, 1);
-}
-
-static void end(void)
-{
-	store_free(w.store);
-	w.store = NULL;
-	assert_int_equal(plat_loop_close(&w.loop), ST_OK);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	memset(&w, 0, sizeof(w));
-	/* Thousands of fsync(), none of which has to outlive this machine. */
-	snprintf(w.dir, sizeof(w.dir), "%s/test_store.XXXXXX",
-		 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	return mkdtemp(w.dir) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fail_at(0, false, 0);
-	faulty.read_only = false;
-	faulty.gate = NULL;
-	faulty.remember = false;
-	forget(NULL);
-	remove_files();
-	return rmdir(w.dir);
-}
-
-static struct ip v4(uint32_t n)
-{
-	struct ip ip = { .family = 4 };
-
-	store_be32(ip.b, 0x0a000000 + n);
-	return ip;
-}
-
-static struct store_op op_of(enum store_op_kind kind, const char *id, uint32_t addr)
-{
-	struct store_op op = { .kind = kind };
-
-	op.lease = (struct store_lease){ .network = "corp",
-					 .id_type = 2,
-					 .id_data = bytes_str(id),
-					 .v4 = v4(addr),
-					 .since = { 1000 },
-					 .ended = { 0 } };
-	op.lease.v6 =
-		(struct ip){ .family = 6,
-			     .b = { 0xfd, [15] = (uint8_t)addr, [14] = (uint8_t)(addr >> 8) } };
-	return op;
-}
-
-static enum status put(uint64_t id, const char *who, uint32_t addr)
-{
-	const struct store_op op = op_of(STORE_LEASE_PUT, who, addr);
-
-	return store_submit(w.store, id, &op);
-}
-
-static enum status drop(uint64_t id, const char *who)
-{
-	const struct store_op op = op_of(STORE_LEASE_DROP, who, 0);
-
-	return store_submit(w.store, id, &op);
-}
-
-static void wait_results(size_t n)
-{
-	while (w.n < n)
-		uv_run(&w.loop, UV_RUN_ONCE);
-}
-
-static void wait_state(bool well)
-{
-	while (w.state.well != well)
-		uv_run(&w.loop, UV_RUN_ONCE);
-}
-
-static void put_ok(uint64_t id, const char *who, uint32_t addr)
-{
-	size_t n = w.n;
-
-	assert_int_equal(put(id, who, addr), ST_OK);
-	wait_results(n + 1);
-	assert_int_equal(w.status[id % IDS], ST_OK);
-}
-
-static bool has(const char *lease)
-{
-	for (size_t i = 0; i < w.n_leases; i++)
-		if (strcmp(w.leases[i], lease) == 0)
-			return true;
-	return false;
-}
-
-/* What is on the disk: the same as a daemon would find. */
-static void reopen(void)
-{
-	fail_at(0, false, 0);
-	if (w.store)
-		end();
-	begin();
-	if (!w.state.well)
-		fail_msg("%s", w.state.why);
-}
-
-/* What the store says is wrong: with the file's name, in one line. */
-static void says(const char *what)
-{
-	if (!strstr(w.state.why, in_dir(STORE_FILE)) || !strstr(w.state.why, what) ||
-	    strchr(w.state.why, '\n'))
-		fail_msg("wanted \"%s\", got \"%s\"", what, w.state.why);
-}
+#include "unit/store_world.h"
 
 /* ---- in good times ------------------------------------------------------------------------- */
 
@@ -579,299 +369,6 @@ static void read_only(void **state)
 	end();
 }
 
-/* ---- files that are something else --------------------------------------------------------- */
-
-static void write_file(const char *name, const void *p, size_t n)
-{
-	FILE *f = fopen(in_dir(name), "w");
-
-	assert_non_null(f);
-	assert_int_equal(fwrite(p, 1, n, f), n);
-	assert_int_equal(fclose(f), 0);
-}
-
-static void sql(const char *what)
-{
-	sqlite3 *db;
-
-	assert_int_equal(sqlite3_open(in_dir(STORE_FILE), &db), SQLITE_OK);
-	if (sqlite3_exec(db, what, NULL, NULL, NULL) != SQLITE_OK)
-		fail_msg("%s: %s", what, sqlite3_errmsg(db));
-	assert_int_equal(sqlite3_close(db), SQLITE_OK);
-}
-
-static void garbage(void)
-{
-	static const char text[] = "this was a store once, and then somebody wrote a letter";
-
-	write_file(STORE_FILE, text, sizeof(text));
-}
-
-static void empty(void)
-{
-	write_file(STORE_FILE, "", 0);
-}
-
-static void foreign(void)
-{
-	unlink(in_dir(STORE_FILE));
-	sql("CREATE TABLE songs (title TEXT)");
-}
-
-static void newer(void)
-{
-	sql("PRAGMA user_version = 99");
-}
-
-static void table_gone(void)
-{
-	sql("DROP TABLE lease");
-}
-
-static void nonsense(void)
-{
-	sql("PRAGMA ignore_check_constraints = 1;"
-	    "INSERT INTO lease VALUES ('corp', 2, x'41', x'0102', NULL, 0, 0)");
-}
-
-static void cut_short(void)
-{
-	struct stat sb;
-
-	assert_int_equal(stat(in_dir(STORE_FILE), &sb), 0);
-	assert_int_equal(truncate(in_dir(STORE_FILE), sb.st_size / 2), 0);
-}
-
-/* Everything behind the first page, which has the header and the names of the tables. */
-static void overwritten(void)
-{
-	static const char junk[16384] = { 'x' };
-	int fd = open(in_dir(STORE_FILE), O_WRONLY);
-
-	assert_true(fd >= 0);
-	assert_int_equal(pwrite(fd, junk, sizeof(junk), 4096), sizeof(junk));
-	close(fd);
-}
-
-static void directory(void)
-{
-	unlink(in_dir(STORE_FILE));
-	assert_int_equal(mkdir(in_dir(STORE_FILE), 0700), 0);
-}
-
-static void locked_away(void)
-{
-	static const char what[] = "loop";
-
-	unlink(in_dir(STORE_FILE));
-	assert_int_equal(symlink(what, in_dir(STORE_FILE)), 0);
-}
-
-static void wrong_file(void (*spoil)(void), const char *what)
-{
-	begin();
-	put_ok(1, "alice", 1);
-	end();
-	assert_int_equal(link(in_dir(STORE_FILE), in_dir("other")), 0);
-	spoil();
-	begin();
-	assert_false(w.state.well);
-	says(what);
-	for (uint64_t id = 1; id <= 3; id++)
-		assert_int_equal(put(id, "bob", 1), ST_OK);
-	wait_results(3);
-	for (uint64_t id = 1; id <= 3; id++)
-		assert_int_equal(w.status[id], ST_IO);
-	assert_int_equal(w.n_leases, 0);
-	assert_int_equal(w.states, 1);
-	/* Once it is gone there can be a new one. */
-	if (rmdir(in_dir(STORE_FILE)) < 0)
-		assert_int_equal(unlink(in_dir(STORE_FILE)), 0);
-	unlink(in_dir(STORE_FILE "-wal"));
-	wait_state(true);
-	w.n = 0;
-	put_ok(4, "bob", 1);
-	reopen();
-	assert_int_equal(w.n_leases, 1);
-	assert_true(has("bob 10.0.0.1"));
-	end();
-	remove_files();
-}
-
-static void wrong_files(void **state)
-{
-	static const struct {
-		void (*spoil)(void);
-		const char *what;
-	} rows[] = {
-		{ garbage, "file is not a database" },
-		{ empty, "it is empty" },
-		{ foreign, "not a store of warrend" },
-		{ newer, "its version is 99, and this warrend knows those up to 1" },
-		{ table_gone, "no such table: lease" },
-		{ nonsense, "CHECK constraint failed" },
-		{ cut_short, "database disk image is malformed" },
-		{ overwritten, "btreeInitPage() returns error" },
-		{ directory, "this is no file" },
-		{ locked_away, "this is no file" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		wrong_file(rows[i].spoil, rows[i].what);
-}
-
-/* Whoever puts the right one back gets its leases, and results come after them. */
-static void put_right(void **state)
-{
-	(void)state;
-	begin();
-	put_ok(1, "alice", 1);
-	end();
-	assert_int_equal(rename(in_dir(STORE_FILE), in_dir("other")), 0);
-	garbage();
-	begin();
-	assert_false(w.state.well);
-	assert_int_equal(rename(in_dir("other"), in_dir(STORE_FILE)), 0);
-	assert_int_equal(w.n_leases, 0);
-	wait_state(true);
-	put_ok(2, "bob", 2);
-	assert_int_equal(w.n_leases, 1);
-	assert_true(has("alice 10.0.0.1"));
-	assert_false(w.result_before_lease);
-	end();
-}
-
-static void in_use(void **state)
-{
-	const struct store_conf conf = { w.dir, FAULTY, dur_ms(RETRY_MS) };
-	const struct store_fns fns = { on_done, on_state, on_lease, NULL };
-	struct store *first;
-	uv_loop_t loop;
-
-	(void)state;
-	assert_int_equal(uv_loop_init(&loop), 0);
-	assert_int_equal(store_new(&loop, &conf, &fns, &first), ST_OK);
-	store_await(first);
-	assert_true(w.state.well);
-	begin();
-	assert_false(w.state.well);
-	says("locked");
-	store_free(first);
-	assert_int_equal(plat_loop_close(&loop), ST_OK);
-	wait_state(true);
-	end();
-}
-
-/* ---- files that go away -------------------------------------------------------------------- */
-
-static void removed_in_use(void **state)
-{
-	(void)state;
-	begin();
-	put_ok(1, "alice", 1);
-	assert_int_equal(unlink(in_dir(STORE_FILE)), 0);
-	put_ok(2, "bob", 2);
-	assert_int_equal(w.states, 1);
-	assert_int_equal(access(in_dir(STORE_FILE "-wal"), F_OK), 0);
-	assert_int_equal(unlink(in_dir(STORE_FILE)), 0);
-	assert_int_equal(unlink(in_dir(STORE_FILE "-wal")), 0);
-	put_ok(3, "carol", 3);
-	put_ok(4, "dave", 4);
-	reopen();
-	assert_int_equal(w.n_leases, 4);
-	end();
-}
-
-/* A log without its store, after a crash: it must not be played into a new one. */
-static void log_left_behind(void **state)
-{
-	(void)state;
-	begin();
-	put_ok(1, "alice", 1);
-	assert_int_equal(link(in_dir(STORE_FILE "-wal"), in_dir("other")), 0);
-	end();
-	assert_int_equal(rename(in_dir("other"), in_dir(STORE_FILE "-wal")), 0);
-	assert_int_equal(unlink(in_dir(STORE_FILE)), 0);
-	begin();
-	assert_true(w.state.well);
-	assert_int_equal(w.n_leases, 0);
-	put_ok(1, "bob", 1);
-	reopen();
-	assert_int_equal(w.n_leases, 1);
-	end();
-}
-
-static void replaced_in_use(void **state)
-{
-	(void)state;
-	begin();
-	put_ok(1, "alice", 1);
-	end();
-	assert_int_equal(rename(in_dir(STORE_FILE), in_dir("other")), 0);
-	begin();
-	put_ok(1, "bob", 1);
-	assert_int_equal(rename(in_dir("other"), in_dir(STORE_FILE)), 0);
-	assert_int_equal(put(2, "carol", 2), ST_OK);
-	wait_results(2);
-	assert_int_equal(w.status[2], ST_IO);
-	assert_false(w.state.well);
-	says("it was replaced while it was in use");
-	assert_int_equal(unlink(in_dir(STORE_FILE)), 0);
-	wait_state(true);
-	put_ok(3, "carol", 2);
-	reopen();
-	assert_int_equal(w.n_leases, 2);
-	assert_true(has("bob 10.0.0.1"));
-	end();
-}
-
-/* The whole directory, and it comes back. */
-static void directory_gone(void **state)
-{
-	(void)state;
-	begin();
-	put_ok(1, "alice", 1);
-	remove_files();
-	assert_int_equal(rmdir(w.dir), 0);
-	assert_int_equal(put(2, "bob", 2), ST_OK);
-	wait_results(2);
-	assert_int_equal(w.status[2], ST_IO);
-	says("No such file or directory");
-	assert_int_equal(mkdir(w.dir, 0700), 0);
-	wait_state(true);
-	put_ok(3, "bob", 2);
-	reopen();
-	assert_int_equal(w.n_leases, 2);
-	end();
-}
-
-/* Each copy fails at each point; what is known is not lost over it. */
-static void copy_fails(void **state)
-{
-	long n = 1, reached;
-
-	(void)state;
-	do {
-		remove_files();
-		begin();
-		put_ok(1, "alice", 1);
-		assert_int_equal(unlink(in_dir(STORE_FILE)), 0);
-		fail_at(n, true, SQLITE_FULL);
-		assert_int_equal(put(2, "bob", 2), ST_OK);
-		wait_results(2);
-		reached = faulty.calls;
-		fail_at(0, false, 0);
-		wait_state(true);
-		put_ok(3, "carol", 3);
-		reopen();
-		assert_true(has("alice 10.0.0.1"));
-		assert_true(has("carol 10.0.0.3"));
-		end();
-	} while (reached >= n++);
-	assert_true(n > 10);
-}
-
 /* ---- kill -9 ------------------------------------------------------------------------------- */
 
 static int report_to;
@@ -948,7 +445,88 @@ static void killed(void **state)
 	}
 }
 
-#define WITH_DIR(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+/* ---- asked again ----------------------------------------------------------------------------- */
+
+static enum status read_all(uint64_t id, const char *network)
+{
+	const struct store_op op = { .kind = STORE_LEASES_READ, .lease = { .network = network } };
+
+	return store_submit(w.store, id, &op);
+}
+
+/* What there is by then, of one network, in front of the result. */
+static void asked_again(void **state)
+{
+	struct store_op other = op_of(STORE_LEASE_PUT, "eve", 1);
+
+	(void)state;
+	begin();
+	other.lease.network = "other";
+	assert_int_equal(store_submit(w.store, 1, &other), ST_OK);
+	assert_int_equal(put(2, "alice", 1), ST_OK);
+	assert_int_equal(put(3, "bob", 2), ST_OK);
+	assert_int_equal(read_all(4, "corp"), ST_OK);
+	assert_int_equal(put(5, "carol", 3), ST_OK);
+	assert_int_equal(read_all(6, "none"), ST_OK);
+	wait_results(6);
+	assert_int_equal(w.status[4], ST_OK);
+	assert_int_equal(w.status[6], ST_OK);
+	assert_true(w.in_order);
+	assert_int_equal(w.n_leases, 2);
+	assert_true(has("alice 10.0.0.1"));
+	assert_true(has("bob 10.0.0.2"));
+	assert_int_equal(read_all(7, "corp"), ST_OK);
+	wait_results(7);
+	assert_int_equal(w.n_leases, 2 + 3);
+	end();
+}
+
+static void asked_while_ill(void **state)
+{
+	(void)state;
+	begin();
+	put_ok(1, "alice", 1);
+	fail_at(1, false, SQLITE_IOERR);
+	assert_int_equal(put(2, "bob", 2), ST_OK);
+	assert_int_equal(read_all(3, "corp"), ST_OK);
+	wait_results(3);
+	assert_int_equal(w.status[3], ST_IO);
+	assert_int_equal(w.n_leases, 0);
+	fail_at(0, false, 0);
+	wait_state(true);
+	assert_int_equal(read_all(4, "corp"), ST_OK);
+	wait_results(4);
+	assert_int_equal(w.status[4], ST_OK);
+	assert_true(has("alice 10.0.0.1"));
+	end();
+}
+
+/* However many there are, the loop turns meanwhile. */
+static void told_in_pieces(void **state)
+{
+	enum { MANY = 4 * STORE_TELL_MAX + 7 };
+	size_t turns = 0;
+	char name[32];
+
+	(void)state;
+	begin();
+	for (uint32_t i = 1; i <= MANY; i++) {
+		snprintf(name, sizeof(name), "site-%u", i);
+		assert_int_equal(put(i, name, i), ST_OK);
+	}
+	wait_results(MANY);
+	assert_int_equal(read_all(MANY + 1, "corp"), ST_OK);
+	while (w.n == MANY) {
+		size_t before = w.n_leases;
+
+		uv_run(&w.loop, UV_RUN_ONCE);
+		assert_in_range(w.n_leases - before, 0, STORE_TELL_MAX);
+		turns += w.n_leases != before;
+	}
+	assert_int_equal(w.n_leases, MANY);
+	assert_int_equal(turns, 5);
+	end();
+}
 
 int main(void)
 {
@@ -965,15 +543,10 @@ int main(void)
 		WITH_DIR(disk_fails_from_nth),
 		WITH_DIR(power_lost_at_nth),
 		WITH_DIR(read_only),
-		WITH_DIR(wrong_files),
-		WITH_DIR(put_right),
-		WITH_DIR(in_use),
-		WITH_DIR(removed_in_use),
-		WITH_DIR(log_left_behind),
-		WITH_DIR(replaced_in_use),
-		WITH_DIR(directory_gone),
-		WITH_DIR(copy_fails),
 		WITH_DIR(killed),
+		WITH_DIR(asked_again),
+		WITH_DIR(asked_while_ill),
+		WITH_DIR(told_in_pieces),
 	};
 
 	faulty_register();
