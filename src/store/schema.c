@@ -32,8 +32,7 @@ static const char *const statements[DB_STATEMENTS] = {
 	[DB_LEASE_DROP] = "DELETE FROM lease WHERE network = ?1 AND id_type = ?2 AND id_data = ?3",
 	/* As the engine lines them up: who has an SA, and so ends last, comes behind the others. */
 	[DB_LEASE_ALL] = "SELECT * FROM lease ORDER BY network, ended = 0, ended, id_type, id_data",
-	[DB_LEASE_OF] = "SELECT * FROM lease WHERE network = ?1"
-			" ORDER BY ended = 0, ended, id_type, id_data",
+	[DB_LEASE_OF] = "SELECT * FROM lease WHERE network = ?1 ORDER BY ended = 0, ended, id_type",
 };
 
 /* ---- versions ------------------------------------------------------------------------------ */

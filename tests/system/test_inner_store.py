@@ -220,6 +220,46 @@ def test_privileges(star, corp):
         assert (info.st_mode & 0o777, str(info.st_uid)) == (0o600, uid)
 
 
+# ---- reloads
+
+
+def with_pool(hub, corp, *pool):
+    keys = {"role": "hub", "domain": list(DOMAIN)}
+    if pool:
+        keys["pool"] = list(pool)
+    hub.configure({"identity": corp.path(HUB), **QUICK}, {}, networks={"corp": (keys, {})})
+    hub.cli("reload")
+
+
+def test_pool_comes_back(star, corp):
+    """A pool that is gone for a while, also over a restart, so that the store is opened by the
+    reload that brings it back: nobody gets what belongs to somebody who was away."""
+    hub = make_hub(star, corp)
+    hub.start()
+    away, later = [star.endpoint(number) for number in (1, 2)]
+    star.start_endpoint(away, corp.endpoint(away.identity), top=QUICK)
+    away.daemon.wait_up("corp")
+    had = away.inner()
+    away.daemon.stop()
+    until(lambda: json.loads(hub.cli("leases", "--json").stdout)["leases"][0]["state"] == "ended",
+          "its lease to be ended")
+    with_pool(hub, corp)
+    with_pool(hub, corp, *POOL)
+    assert leases(hub) == {away.identity: had}
+    with_pool(hub, corp)
+    hub.kill()
+    hub.start()
+    assert "store" not in hub.status()
+    with_pool(hub, corp, *POOL)
+    star.start_endpoint(later, corp.endpoint(later.identity), top=QUICK)
+    later.daemon.wait_up("corp")
+    assert not set(later.inner()) & set(had)
+    away.daemon.start()
+    away.daemon.wait_up("corp", deadline=60)
+    assert away.inner() == had
+    assert hub.status()["store"]["unfit"] == 0
+
+
 # ---- kill -9
 
 
