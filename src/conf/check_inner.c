@@ -28,7 +28,9 @@ static void check_given(const struct conf_inner *in, const char *word, const cha
 	const struct {
 		const char *key;
 		struct conf_pos at;
-	} with[] = { { "dns", in->dns.at }, { "lease_keep", in->lease_keep.at } };
+	} with[] = { { "dns", in->dns.at },
+		     { "lease_keep", in->lease_keep.at },
+		     { "leases_max", in->leases_max.at } };
 
 	for (size_t i = 0; i < ARRAY_LEN(with); i++)
 		if (!given(in->pool.list.at) && given(with[i].at))
@@ -68,6 +70,7 @@ void check_inner_network(const struct conf_network *n, struct conf_errors *errs)
 		check_not_for(n, "pool", in->pool.list.at, "hub", errs);
 		check_not_for(n, "dns", in->dns.at, "hub", errs);
 		check_not_for(n, "lease_keep", in->lease_keep.at, "hub", errs);
+		check_not_for(n, "leases_max", in->leases_max.at, "hub", errs);
 		if (given(n->role.at) && n->role.v == CONF_ROLE_SITE)
 			check_not_for(n, "dns_domains", in->dns_domains.at, "hub or endpoint",
 				      errs);

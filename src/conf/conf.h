@@ -171,6 +171,7 @@ enum conf_redirect {
 struct conf_inner {
 	struct conf_ts pool;
 	struct conf_dur lease_keep;
+	struct conf_num leases_max; /* 0: any number */
 	struct conf_list dns; /* IP addresses */
 	struct conf_list dns_domains; /* who asks: the only ones that it takes */
 };

@@ -72,6 +72,9 @@ static const char *const yes_words[] = { "no", "yes", NULL };
 	{ scope, "lease_keep", CONF_T_DUR, .offset = offsetof(struct what, inner.lease_keep),      \
 	  .def = "720h", .min = 60000, .max = 8760 * 3600000LL, .change = CONF_HOT,                \
 	  .doc = "how long who left keeps the address that it had" },                              \
+	{ scope, "leases_max", CONF_T_NUM, .offset = offsetof(struct what, inner.leases_max),      \
+	  .def = "0", .min = 0, .max = 2097152, .change = CONF_HOT,                                \
+	  .doc = "identities that have an address of the pool at a time; 0: any number" },         \
 	{ scope, "dns", CONF_T_ADDRS, .offset = offsetof(struct what, inner.dns),                  \
 	  .change = CONF_HOT, .doc = "name servers for who gets an inner address" },               \
 	{ scope, "dns_domains", CONF_T_DOMAINS,                                                    \

@@ -101,6 +101,7 @@ enum status translate_inner(struct arena *ar, const struct conf_inner *from,
 	if (st == ST_OK)
 		st = put_domains(ar, &from->dns_domains, to);
 	to->lease_keep = from->lease_keep.v;
+	to->leases_max = (uint32_t)from->leases_max.v;
 	return st == ST_OK ? translate_reserve(ar, NULL, 0, to) : st;
 }
 

@@ -87,9 +87,10 @@ enum status claims_take(struct ike *ike, struct peer *p, struct child *c)
 
 struct resolving {
 	struct ike *ike;
-	const struct peer *claimant;
+	const struct peer *claimant; /* an instance, or the section that gets one */
 	const struct policy_ident *id;
 	const struct wire_ts_list *granted; /* to the claimant */
+	bool leasing; /* what it is granted is an address that it does not have yet */
 	struct arena *ar;
 	struct wire_ts kept[WIRE_MAX_TS];
 	size_t n_kept;
@@ -165,13 +166,11 @@ static bool is_lease(const struct resolving *r, const struct ip *ip)
 	return false;
 }
 
-/* As large as it was meant: an address that we leased is out of a range of the pool. */
-static struct wire_ts as_granted(const struct resolving *r, const struct wire_ts *ts)
+/* The range of the pool that it is out of. */
+static struct wire_ts range_of(const struct resolving *r, const struct wire_ts *ts)
 {
 	const struct ike_peer_conf *conf = r->claimant->conf;
 
-	if (!ip_eq(&ts->start, &ts->end) || !is_lease(r, &ts->start))
-		return *ts;
 	for (size_t i = 0; i < conf->n_pool; i++) {
 		struct wire_ts range = policy_range_ts(&conf->pool[i]);
 
@@ -179,6 +178,12 @@ static struct wire_ts as_granted(const struct resolving *r, const struct wire_ts
 			return range;
 	}
 	return *ts;
+}
+
+/* As large as it was meant: an address that we leased is out of a range of the pool. */
+static struct wire_ts as_granted(const struct resolving *r, const struct wire_ts *ts)
+{
+	return ip_eq(&ts->start, &ts->end) && is_lease(r, &ts->start) ? range_of(r, ts) : *ts;
 }
 
 /* Whether the claimant was granted `p` as something smaller than what the holder was granted. */
@@ -190,28 +195,56 @@ static bool carved_out(struct resolving *r, const struct peer *holder, const str
 
 	if (!grant || grants_of(r, holder, &granted))
 		return false;
-	ours = as_granted(r, grant);
+	ours = r->leasing ? range_of(r, grant) : as_granted(r, grant);
 	theirs = grant_of(&granted, p);
 	return theirs && policy_ts_has(theirs, &ours) && !policy_ts_has(&ours, theirs);
 }
 
-/* NULL when the prefix is to be had. */
-static struct peer *holder_of(struct resolving *r, const struct prefix *p)
+/* Who claims is the holder itself. */
+static bool is_own(const struct resolving *r, const struct peer *holder)
+{
+	return holder == r->claimant || (r->leasing && holder->under == r->claimant &&
+					 policy_ident_eq(&holder->ident, r->id));
+}
+
+/* NULL when the prefix is to be had; else what of it somebody has, that prefix or one around it. */
+static struct peer *holder_of(struct resolving *r, const struct prefix *p, struct prefix *ret)
 {
 	struct peer *holder = policy_table_exact(r->ike->claims, p);
 
-	if (holder && holder != r->claimant)
+	*ret = *p;
+	if (holder && !is_own(r, holder))
 		return holder;
 	for (unsigned len = p->len; len-- > 0;) {
-		struct prefix outer = prefix_of(&p->ip, len);
-
+		*ret = prefix_of(&p->ip, len);
 		if (!policy_table_find_within(r->ike->claims, &p->ip, len))
 			return NULL;
-		holder = policy_table_exact(r->ike->claims, &outer);
-		if (holder && holder != r->claimant && !carved_out(r, holder, p))
+		holder = policy_table_exact(r->ike->claims, ret);
+		if (holder && !is_own(r, holder) && !carved_out(r, holder, p))
 			return holder;
 	}
 	return NULL;
+}
+
+bool claims_have(struct ike *ike, const struct peer *section, const struct policy_ident *id,
+		 const struct ip *ip, struct prefix *ret)
+{
+	const struct wire_ts ts = { .port_end = 65535, .start = *ip, .end = *ip };
+	const struct wire_ts_list granted = { &ts, 1, 0 };
+	const struct prefix p = prefix_of(ip, ip_bits(ip));
+	struct resolving r = {
+		.ike = ike, .claimant = section, .id = id, .granted = &granted, .leasing = true
+	};
+	struct arena ar;
+	bool had;
+
+	if (!policy_table_find_within(ike->claims, ip, p.len))
+		return false;
+	arena_init(&ar, ike->mem, IKE_MESSAGE_ARENA);
+	r.ar = &ar;
+	had = holder_of(&r, &p, ret);
+	arena_done(&ar);
+	return had;
 }
 
 static void keep(struct resolving *r, const struct wire_ts *ts, size_t n_prefixes)
@@ -238,7 +271,8 @@ static void resolve_selector(struct resolving *r, const struct wire_ts *ts, cons
 	bool free[IKE_MAX_TS_PREFIXES], whole = true;
 
 	for (size_t i = 0; i < n; i++) {
-		struct peer *holder = holder_of(r, &v[i]);
+		struct prefix held;
+		struct peer *holder = holder_of(r, &v[i], &held);
 
 		if (holder)
 			say_conflict(r, &v[i], holder);

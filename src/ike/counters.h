@@ -76,11 +76,13 @@
 	X(C_CONFLICT, "ike.conflicts") /* a prefix that another identity has up */                 \
 	X(C_CP_IGNORED, "ike.cp.ignored") /* a CP that does not belong there, or a value of one */ \
 	X(C_CP_REQUIRED, "ike.refused.cp_required") /* it should have asked for an address */      \
-	X(C_POOL_EXHAUSTED, "ike.refused.pool_exhausted")                                          \
+	X(C_POOL_EXHAUSTED, "ike.refused.pool_exhausted") /* each family */                        \
+	X(C_LEASES_MAX, "ike.refused.leases_max")                                                  \
 	X(C_NOT_STORED, "ike.refused.not_stored") /* no address, since the store failed */         \
 	X(C_INNER_REFUSED, "ike.refused.inner_address") /* that a gateway gave, or none */         \
 	X(C_LEASE_GIVEN, "ike.lease.given") /* new or changed ones */                              \
 	X(C_LEASE_EXPIRED, "ike.lease.expired") /* ended, so that others could have it */          \
+	X(C_LEASE_SKIPPED, "ike.lease.skipped") /* prefixes that others have up in a pool */       \
 	X(C_LEASE_UNREAD, "ike.lease.unread") /* who asked waited for what the store has */        \
 	X(C_LEASE_UNFIT, "ike.lease.unfit") /* stored ones that fit no pool */                     \
 	X(C_STORE_FAILED, "ike.store.failed")                                                      \

@@ -178,6 +178,7 @@ struct ike_peer_conf {
 	const struct ip *pool_but; /* somebody has these already: we, name servers */
 	size_t n_pool_but;
 	dur_t lease_keep; /* after its last SA an identity's addresses stay its own */
+	uint32_t leases_max; /* identities that have some at a time; 0: any number */
 	const struct ip *dns;
 	size_t n_dns;
 	const char *const *dns_domains; /* that these resolve (RFC 8598); needs `dns` */

@@ -25,6 +25,7 @@ struct inner_request {
 	bool family[INNER_FAMILIES];
 	struct ip wish[INNER_FAMILIES]; /* family 0: any */
 	uint64_t empty; /* as in struct wire_cfg */
+	bool short_told; /* that there is none of a family */
 	bool refused;
 	enum ike_reason reason;
 	char why[IKE_EVENT_TEXT_MAX];
@@ -75,7 +76,7 @@ void stores_free(struct ike *ike);
 /* `*ret_req` NULL: the request asks for no address, or the section has none to give. */
 MUST enum status inner_r_read(struct ike *ike, struct attempt *at, const struct peer *section,
 			      struct inner_request **ret_req);
-/* lease_get() for the request; refusals are counted. ST_OK: go on, see `req->refused`. */
+/* lease_get() for the request. ST_OK: go on, see `req->refused`. */
 MUST enum status inner_r_lease(struct ike *ike, struct attempt *at, struct peer *section,
 			       const struct policy_ident *id, struct inner_request *req,
 			       inner_step *step);

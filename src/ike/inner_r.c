@@ -83,7 +83,6 @@ enum status inner_r_lease(struct ike *ike, struct attempt *at, struct peer *sect
 		text_add(&why, "a reload took the pool of inner addresses away");
 	if (st != ST_REFUSE)
 		return st;
-	count(ike, C_POOL_EXHAUSTED);
 	req->refused = true;
 	req->reason = IKE_R_ADDRESS;
 	return ST_OK;

@@ -1646,6 +1646,10 @@ MUST enum status fixed_authorise(struct arena *ar, const struct peer *p,
 MUST enum status claims_resolve(struct ike *ike, struct arena *ar, const struct peer *p,
 				const struct policy_ident *id, const struct wire_ts_list *granted,
 				struct wire_ts_list *ts, struct text *conflict, struct text *why);
+/* Whether somebody else has a prefix up that has an address of the section's pool, so that
+ * claims_resolve() would not let that identity have it: which. */
+bool claims_have(struct ike *ike, const struct peer *section, const struct policy_ident *id,
+		 const struct ip *ip, struct prefix *ret_prefix);
 MUST enum status claims_take(struct ike *ike, struct peer *p, struct child *c);
 void claims_drop(struct ike *ike, struct peer *p, struct child *c);
 

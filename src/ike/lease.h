@@ -35,6 +35,7 @@ struct leases {
 	struct section *section;
 	struct policy_pool *pool; /* NULL: it has none any more */
 	struct policy_pool *next; /* while configurations change */
+	struct policy_pool_at from[INNER_FAMILIES]; /* behind what others have up in front */
 	bool changes;
 	struct map by_ident;
 	uint32_t number;

@@ -149,6 +149,7 @@ void leases_commit(struct ike *ike, struct section *s)
 		return;
 	stop_reading(in);
 	in->unread = in->next;
+	memset(in->from, 0, sizeof(in->from));
 	policy_pool_free(in->pool);
 	in->pool = in->next;
 	in->next = NULL;

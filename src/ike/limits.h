@@ -153,6 +153,9 @@ enum ike_limit {
 	/* Leases whose time is over that one request may end to find an address that is free:
 	 * others than the first are of the other family only. */
 	IKE_RECLAIM_MAX = 16,
+	/* Prefixes that others have up, inside a pool, that one request goes past; the next one
+	 * goes on behind them. */
+	IKE_SKIP_MAX = 32,
 	/* Events about stored leases that do not fit: the counter has all of them. */
 	IKE_UNFIT_EVENTS = 16,
 	/* Prefixes of one selector (an address range takes up to 62 of IPv4), and of all selectors

@@ -78,14 +78,30 @@ static void clear(struct range *r, uint32_t i)
 	}
 }
 
-/* There is one. */
-static uint32_t first_clear(const struct range *r)
+static uint32_t lowest_clear(uint64_t word)
 {
-	uint32_t i = 0;
+	return (uint32_t)__builtin_ctzll(~word);
+}
 
-	for (unsigned k = LEVELS; k-- > 0;)
-		i = i * 64 + (uint32_t)__builtin_ctzll(~r->level[k][i]);
-	return i;
+/* From `i` on: up, until a word has one behind where we are, and down to it again. */
+static bool next_clear(const struct range *r, uint32_t i, uint32_t *ret_i)
+{
+	size_t bits = r->n;
+
+	for (unsigned k = 0; k < LEVELS && i < bits; k++, bits = words(bits)) {
+		uint64_t behind = r->level[k][i / 64] | ((1ULL << i % 64) - 1);
+
+		if (behind == UINT64_MAX) {
+			i = i / 64 + 1;
+			continue;
+		}
+		i = i / 64 * 64 + lowest_clear(behind);
+		while (k-- > 0)
+			i = i * 64 + lowest_clear(r->level[k][i]);
+		*ret_i = i;
+		return true;
+	}
+	return false;
 }
 
 /* ---- addresses ---------------------------------------------------------------------------- */
@@ -273,21 +289,29 @@ bool policy_pool_take(struct policy_pool *p, const struct ip *ip)
 	return true;
 }
 
-bool policy_pool_take_any(struct policy_pool *p, uint8_t family, struct ip *ret)
+bool policy_pool_next(const struct policy_pool *p, uint8_t family, struct policy_pool_at *at,
+		      struct ip *ret)
 {
-	for (size_t k = 0; k < p->n; k++) {
-		struct range *r = &p->range[k];
-		uint32_t i;
+	for (; at->range < p->n; at->range++, at->i = 0) {
+		const struct range *r = &p->range[at->range];
 
-		if (r->first.family != family || r->left == 0)
+		if (r->first.family != family || !next_clear(r, at->i, &at->i))
 			continue;
-		i = first_clear(r);
-		set(r, i);
-		r->left--;
-		*ret = plus(&r->first, i);
+		*ret = plus(&r->first, at->i);
 		return true;
 	}
 	return false;
+}
+
+void policy_pool_skip(const struct policy_pool *p, struct policy_pool_at *at, const struct ip *last)
+{
+	const struct range *r = &p->range[at->range];
+	uint32_t far = distance(last, &r->first);
+
+	if (far < r->n)
+		at->i = far + 1;
+	else
+		*at = (struct policy_pool_at){ .range = at->range + 1 };
 }
 
 void policy_pool_give_back(struct policy_pool *p, const struct ip *ip)

@@ -32,9 +32,18 @@ void policy_pool_free(struct policy_pool *p); /* takes NULL */
 bool policy_pool_has(const struct policy_pool *p, const struct ip *ip);
 /* False: it may not, or is taken. */
 bool policy_pool_take(struct policy_pool *p, const struct ip *ip);
-/* The lowest that is free, of the first range that has one.  False: all of that family are taken.
- */
-bool policy_pool_take_any(struct policy_pool *p, uint8_t family, struct ip *ret_ip);
+/* A place in it; all zero: the beginning. */
+struct policy_pool_at {
+	uint32_t range, i;
+};
+
+/* The lowest that is free from there on, of the first range that has one, which is where `at` is
+ * then; it is not taken by that.  False: there is none. */
+bool policy_pool_next(const struct policy_pool *p, uint8_t family, struct policy_pool_at *at,
+		      struct ip *ret_ip);
+/* To behind `last`, which is no lower than what policy_pool_next() found there. */
+void policy_pool_skip(const struct policy_pool *p, struct policy_pool_at *at,
+		      const struct ip *last);
 /* Nothing happens when it was not taken. */
 void policy_pool_give_back(struct policy_pool *p, const struct ip *ip);
 

@@ -95,13 +95,13 @@ struct pending {
 /* A child as the data plane was told. */
 struct node_child {
 	struct dp_child child; /* its selectors point into ts[] */
-	struct wire_ts ts[2][8];
+	struct wire_ts ts[2][16];
 };
 
 struct node_trap {
 	dp_peer_id peer;
 	struct wire_ts_list ts_local, ts_remote;
-	struct wire_ts ts[2][8];
+	struct wire_ts ts[2][16];
 };
 
 /* The newest inner configuration that a node got. */

@@ -204,7 +204,7 @@ static void peer_errors(void **state)
 		      "remote_id, psk, psk_file, certificate, key, trust, crl, local_ts, "
 		      "remote_ts, proposals, esp_proposals, start, dpd_delay, keepalive, "
 		      "silence, qcd, fragmentation, mobike, return_routability, nat, pool, "
-		      "lease_keep, dns, "
+		      "lease_keep, leases_max, dns, "
 		      "dns_domains, virtual_ip, redirect, redirect_to, "
 		      "redirect_above, redirect_wait, mtu_probes, "
 		      "ike_rekey, "

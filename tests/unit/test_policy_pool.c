@@ -46,12 +46,19 @@ static struct policy_pool *pool(const char *s, const char *but)
 	return p;
 }
 
+static bool take_any(struct policy_pool *p, uint8_t family, struct ip *ret)
+{
+	struct policy_pool_at at = { 0 };
+
+	return policy_pool_next(p, family, &at, ret) && policy_pool_take(p, ret);
+}
+
 static void assert_next(struct policy_pool *p, uint8_t family, const char *want)
 {
 	char buf[IP_TEXT_MAX];
 	struct ip got = { 0 };
 
-	assert_int_equal(policy_pool_take_any(p, family, &got), want != NULL);
+	assert_int_equal(take_any(p, family, &got), want != NULL);
 	if (want)
 		assert_string_equal(ip_text(&got, buf), want);
 }
@@ -176,13 +183,36 @@ static size_t naive_left(const struct naive *l, uint8_t family)
 	return left;
 }
 
+/* The first free one behind another one that is free: a walk from the beginning, with one skip. */
+static void look_behind(struct policy_pool *p, const struct naive *l, uint8_t family)
+{
+	struct policy_pool_at at = { 0 };
+	size_t from = rnd(l->n), i;
+	struct ip got;
+
+	for (i = 0; i < l->n && (l->ip[i].family != family || l->taken[i]); i++)
+		;
+	assert_int_equal(policy_pool_next(p, family, &at, &got), i < l->n);
+	if (i == l->n || l->ip[from].family != family || from < i || from - i > 60)
+		return;
+	for (size_t k = i; k < from; k++)
+		if (l->ip[k].family != family || ip_cmp(&l->ip[k], &l->ip[k + 1]) > 0)
+			return;
+	policy_pool_skip(p, &at, &l->ip[from]);
+	for (i = from + 1; i < l->n && (l->ip[i].family != family || l->taken[i]); i++)
+		;
+	assert_int_equal(policy_pool_next(p, family, &at, &got), i < l->n);
+	assert_true(i == l->n || ip_eq(&got, &l->ip[i]));
+}
+
 static void step(struct policy_pool *p, struct naive *l)
 {
 	size_t i = rnd(l->n);
 	uint8_t family = l->ip[rnd(l->n)].family;
 	struct ip got;
 
-	switch (rnd(4)) {
+	switch (rnd(5)) {
+	case 4: look_behind(p, l, family); break;
 	case 0:
 		assert_int_equal(policy_pool_take(p, &l->ip[i]), !l->taken[i]);
 		l->taken[i] = true;
@@ -194,7 +224,7 @@ static void step(struct policy_pool *p, struct naive *l)
 	default:
 		for (i = 0; i < l->n && (l->taken[i] || l->ip[i].family != family); i++)
 			;
-		assert_int_equal(policy_pool_take_any(p, family, &got), i < l->n);
+		assert_int_equal(take_any(p, family, &got), i < l->n);
 		if (i == l->n)
 			break;
 		assert_true(ip_eq(&got, &l->ip[i]));
@@ -234,6 +264,54 @@ static void against_list(void **state)
 	policy_pool_free(p);
 }
 
+/* Over prefixes that begin inside of a range, end behind it, or have all of it. */
+static void skipping(void **state)
+{
+	static const struct {
+		const char *pool, *last[3];
+		uint8_t family;
+		const char *then; /* NULL: none is left */
+	} rows[] = {
+		{ "10.1.0.0/24", { "10.1.0.1" }, 4, "10.1.0.2" },
+		{ "10.1.0.0/24", { "10.1.0.63" }, 4, "10.1.0.64" },
+		{ "10.1.0.0/24", { "10.1.0.62", "10.1.0.127" }, 4, "10.1.0.128" },
+		{ "10.1.0.0/24", { "10.1.0.254" }, 4, NULL },
+		{ "10.1.0.0/24", { "10.1.0.255" }, 4, NULL },
+		{ "10.1.0.0/24", { "10.255.255.255" }, 4, NULL },
+		{ "10.1.0.0/24 2001:db8::/64 10.3.0.1-10.3.0.9",
+		  { "10.1.255.255" },
+		  4,
+		  "10.3.0.1" },
+		{ "10.1.0.0/24 10.3.0.1-10.3.0.9", { "10.1.0.254", "10.3.0.4" }, 4, "10.3.0.5" },
+		{ "2001:db8::/64", { "2001:db8::ffff" }, 6, "2001:db8::1:0" },
+		{ "2001:db8::/64", { "2001:db8::f:fffe" }, 6, "2001:db8::f:ffff" },
+		{ "2001:db8::/64", { "2001:db8::f:ffff" }, 6, NULL },
+		{ "2001:db8::/64 2001:db9::/64",
+		  { "2001:db8::ffff:ffff:ffff:ffff" },
+		  6,
+		  "2001:db9::1" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct policy_pool *p = pool(rows[i].pool, NULL);
+		struct policy_pool_at at = { 0 };
+		char buf[IP_TEXT_MAX];
+		struct ip got, last;
+
+		for (size_t k = 0; k < ARRAY_LEN(rows[i].last) && rows[i].last[k]; k++) {
+			assert_true(policy_pool_next(p, rows[i].family, &at, &got));
+			last = ip(rows[i].last[k]);
+			policy_pool_skip(p, &at, &last);
+		}
+		assert_int_equal(policy_pool_next(p, rows[i].family, &at, &got),
+				 rows[i].then != NULL);
+		if (rows[i].then)
+			assert_string_equal(ip_text(&got, buf), rows[i].then);
+		policy_pool_free(p);
+	}
+}
+
 /* ---- a million ---- */
 
 static size_t asked_for;
@@ -256,15 +334,15 @@ static void a_million(void **state)
 	(void)state;
 	assert_int_equal(policy_pool_new(&mem, r, ranges("10.16.0.0/12", r), NULL, 0, &p), ST_OK);
 	assert_in_range(asked_for, 1, 140000);
-	for (; policy_pool_take_any(p, 4, &got); n++) {
+	for (; take_any(p, 4, &got); n++) {
 		want = ip_next(&want);
 		assert_true(ip_eq(&got, &want));
 	}
 	assert_int_equal(n, POLICY_POOL_RANGE_MAX - 2);
 	policy_pool_give_back(p, &back);
-	assert_true(policy_pool_take_any(p, 4, &got));
+	assert_true(take_any(p, 4, &got));
 	assert_true(ip_eq(&got, &back));
-	assert_false(policy_pool_take_any(p, 4, &got));
+	assert_false(take_any(p, 4, &got));
 	policy_pool_free(p);
 }
 
@@ -296,7 +374,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(never_given_out), cmocka_unit_test(by_name),
 		cmocka_unit_test(overlapping),     cmocka_unit_test(against_list),
-		cmocka_unit_test(a_million),       cmocka_unit_test(without_memory),
+		cmocka_unit_test(skipping),        cmocka_unit_test(a_million),
+		cmocka_unit_test(without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
