@@ -77,10 +77,12 @@ enum status inner_r_lease(struct ike *ike, struct attempt *at, struct peer *sect
 	enum status st = ST_REFUSE;
 
 	/* There was one when the request came. */
-	if (section->conf->n_pool)
+	if (section->conf->n_pool) {
 		st = lease_get(ike, section, id, req, at, step);
-	else
+	} else {
+		count(ike, C_POOL_EXHAUSTED);
 		text_add(&why, "a reload took the pool of inner addresses away");
+	}
 	if (st != ST_REFUSE)
 		return st;
 	req->refused = true;

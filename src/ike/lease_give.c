@@ -168,12 +168,14 @@ static struct ip pick(struct ike *ike, const struct asking *a, unsigned f)
 }
 
 /* Each family that it asks for, and is in the pool, and not to be had; once a request.  `partly`:
- * the other one is. */
-static void count_exhausted(struct ike *ike, const struct asking *a,
-			    const struct ip picked[INNER_FAMILIES], bool partly)
+ * the other one is.  Returns how many. */
+static size_t count_exhausted(struct ike *ike, const struct asking *a,
+			      const struct ip picked[INNER_FAMILIES], bool partly)
 {
+	size_t n = 0;
+
 	if (a->req->short_told)
-		return;
+		return 0;
 	a->req->short_told = true;
 	for (unsigned f = 0; f < INNER_FAMILIES; f++) {
 		char buf[IKE_EVENT_TEXT_MAX];
@@ -183,6 +185,7 @@ static void count_exhausted(struct ike *ike, const struct asking *a,
 		    !policy_pool_size(a->in->pool, lease_family[f]))
 			continue;
 		count(ike, C_POOL_EXHAUSTED);
+		n++;
 		if (!partly)
 			continue;
 		policy_ident_text(&t, a->id);
@@ -193,6 +196,7 @@ static void count_exhausted(struct ike *ike, const struct asking *a,
 				   .sa = a->sa, .peer = a->section, .reason = IKE_R_ADDRESS },
 			   "%s", buf);
 	}
+	return n;
 }
 
 static bool changed(const struct lease *l, const struct ip picked[INNER_FAMILIES])
@@ -279,7 +283,8 @@ static enum status refuse_exhausted(struct ike *ike, const struct asking *a,
 	struct text why = TEXT_OF(a->req->why);
 
 	leases_put_back(a->in, a->l, picked);
-	count_exhausted(ike, a, picked, false);
+	if (!count_exhausted(ike, a, picked, false))
+		count(ike, C_POOL_EXHAUSTED); /* it has none of what was asked for at all */
 	say_exhausted(ike, a->in, INNER_FAMILIES, &why);
 	return ST_REFUSE;
 }
@@ -309,7 +314,7 @@ enum status lease_get(struct ike *ike, struct peer *section, const struct policy
 		picked[f] = pick(ike, &a, f);
 	if (!any_asked(req, picked))
 		return refuse_exhausted(ike, &a, picked);
-	count_exhausted(ike, &a, picked, true);
+	(void)count_exhausted(ike, &a, picked, true);
 	if (l && !changed(l, picked))
 		return ST_OK;
 	st = store_change(ike, in, id, l, picked, &s);

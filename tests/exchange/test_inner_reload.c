@@ -449,7 +449,7 @@ static void section_comes_back(void **state)
 	assert_int_equal(node_counter(p->b, "ike.lease.unfit"), 1);
 	assert_true(ike_pool(p->b->ike, 9, &pool));
 	assert_int_equal(pool.leases, 1);
-	assert_int_equal(pool.left, 5);
+	assert_int_equal(pool.v4.left, 5);
 	script_done(&s);
 	script_init(&s, p->w, "192.0.2.1", p->b, true);
 	auth_with_cp(&s, 1, "0001 0000", "0.0.0.0/0", "0.0.0.0/0");
