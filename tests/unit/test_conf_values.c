@@ -1,4 +1,5 @@
 /* The configuration reader: values, layouts, hostile files, the schema and its manual. */
+#include "conf/internal.h"
 #include "unit/conf_util.h"
 
 /* ---- values ---- */
@@ -619,7 +620,7 @@ static void scopes_fit(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < conf_n_keys; i++)
-		assert_true(++n[conf_keys[i].scope] <= 48);
+		assert_true(++n[conf_keys[i].scope] <= CONF_SCOPE_KEYS_MAX);
 	for (int scope = 0; scope < CONF_SCOPES; scope++)
 		assert_true(n[scope] > 0);
 }
