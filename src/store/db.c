@@ -186,10 +186,12 @@ enum status db_open(const char *path, const char *vfs, struct text *why, struct 
 	st = open_sql(path, vfs, why, &db->sql);
 	if (st == ST_OK)
 		st = check(db, why);
-	if (st == ST_OK)
+	if (st == ST_OK) {
+		(void)db_log_lost(db); /* which from now on is the one that it has now */
 		*ret_db = db;
-	else
+	} else {
 		db_close(db);
+	}
 	return st;
 }
 
@@ -209,6 +211,19 @@ bool db_moved(const struct db *db)
 
 	return sqlite3_file_control(db->sql, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK ||
 	       moved;
+}
+
+bool db_log_lost(struct db *db)
+{
+	const char *name = sqlite3_filename_wal(sqlite3_db_filename(db->sql, "main"));
+	struct stat sb;
+	bool there = stat(name, &sb) == 0;
+
+	if (!db->log_ino && there) {
+		db->log_ino = sb.st_ino;
+		db->log_dev = sb.st_dev;
+	}
+	return db->log_ino && (!there || sb.st_ino != db->log_ino || sb.st_dev != db->log_dev);
 }
 
 /* ---- making -------------------------------------------------------------------------------- */
@@ -306,6 +321,20 @@ enum status db_make(const char *path, const char *vfs, struct db *like, struct t
 	else if ((st = sync_dir_of(path, why)) != ST_OK)
 		(void)unlink(path);
 	return st;
+}
+
+/* The lost log is still open, and complete. */
+enum status db_make_whole(const char *path, const char *vfs, struct db **db, struct text *why)
+{
+	enum status st;
+
+	if (sqlite3_wal_checkpoint_v2((*db)->sql, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
+	    SQLITE_OK)
+		return db_failed((*db)->sql, why);
+	db_close(*db);
+	*db = NULL;
+	st = remove_wal(path, why);
+	return st == ST_OK ? db_open(path, vfs, why, db) : st;
 }
 
 /* ---- transactions -------------------------------------------------------------------------- */

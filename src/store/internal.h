@@ -11,6 +11,7 @@
 #pragma once
 
 #include <sqlite3.h>
+#include <sys/types.h>
 
 #include "store/store.h"
 
@@ -25,6 +26,8 @@ enum db_statement {
 struct db {
 	sqlite3 *sql;
 	sqlite3_stmt *stmt[DB_STATEMENTS];
+	dev_t log_dev; /* of the -wal that it writes to; */
+	ino_t log_ino; /* 0: there is none yet */
 };
 
 /* ---- db.c ---------------------------------------------------------------------------------- */
@@ -38,6 +41,11 @@ void db_close(struct db *db);
 MUST enum status db_make(const char *path, const char *vfs, struct db *like, struct text *why);
 /* Its path leads to another file, or to none. */
 bool db_moved(const struct db *db);
+/* Its -wal was removed, or another one put in its place: what is written to it from now on would
+ * not be there after a crash. */
+bool db_log_lost(struct db *db);
+/* Opens it anew, with all that it knows in the file.  Without success `*db` may be NULL. */
+MUST enum status db_make_whole(const char *path, const char *vfs, struct db **db, struct text *why);
 /* One transaction around `run`; what it did is undone if it fails. */
 typedef enum status db_run_fn(void *ctx, struct db *db, struct text *why);
 MUST enum status db_transact(struct db *db, db_run_fn *run, void *ctx, struct text *why);

@@ -239,6 +239,8 @@ static enum status look(struct store *s, struct text *why)
 		return open_here(s, why);
 	if (db_moved(s->db) && (st = follow(s, why)) != ST_OK)
 		return st;
+	if (db_log_lost(s->db) && (st = db_make_whole(s->path, s->vfs, &s->db, why)) != ST_OK)
+		return st;
 	if (!has_room(s)) {
 		text_add(why, ": the disk is full");
 		return ST_IO;
@@ -303,6 +305,10 @@ static enum status carry_out(struct store *s, struct batch *b)
 	text_add(&why, s->path);
 	if (db_moved(s->db))
 		st = follow(s, &why);
+	if (st == ST_OK && db_log_lost(s->db)) {
+		text_add(&why, "-wal: it was removed or replaced while it was in use");
+		st = ST_IO;
+	}
 	if (st == ST_OK)
 		st = db_transact(s->db, run_batch, b, &why);
 	if (st != ST_OK)

@@ -17,8 +17,9 @@
  * well again once a transaction has come through.  A file that is wrong by its content is not
  * looked at again before somebody has changed it.  A file that was removed while it was in use is
  * written anew from what the open one still has; one that was put in its place is not taken,
- *because the daemon has gone on with what it knows.  If the store was ill from the beginning its
- *records come when it is well, before any result.
+ * because the daemon has gone on with what it knows.  Where its log (-wal) is gone it is ill, until
+ * what the open one has is in the file.  If the store was ill from the beginning its records come
+ * when it is well, before any result.
  *
  * Records are handed to the loop STORE_TELL_MAX at a time, so that a network with a million leases
  * does not stop it.

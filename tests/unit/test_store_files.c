@@ -207,6 +207,36 @@ static void removed_in_use(void **state)
 	end();
 }
 
+/* The log alone, which has what came last: nothing is stored until all of it is in the file. */
+static void log_gone_in_use(void **state)
+{
+	(void)state;
+	for (unsigned replaced = 0; replaced < 2; replaced++) {
+		remove_files();
+		begin();
+		put_ok(1, "alice", 1);
+		assert_int_equal(unlink(in_dir(STORE_FILE "-wal")), 0);
+		if (replaced)
+			write_file(STORE_FILE "-wal", "no log", 6);
+		assert_int_equal(put(2, "bob", 2), ST_OK);
+		wait_results(2);
+		assert_int_equal(w.status[2], ST_IO);
+		assert_false(w.state.well);
+		says("store.db-wal: it was removed or replaced while it was in use");
+		wait_state(true);
+		put_ok(3, "carol", 3);
+		assert_int_equal(access(in_dir(STORE_FILE "-wal"), F_OK), 0);
+		/* So it stays. */
+		put_ok(4, "dave", 4);
+		assert_int_equal(w.states, 3);
+		reopen();
+		assert_int_equal(w.n_leases, 3);
+		assert_true(has("alice 10.0.0.1"));
+		assert_false(has("bob 10.0.0.2"));
+		end();
+	}
+}
+
 /* A log without its store, after a crash: it must not be played into a new one. */
 static void log_left_behind(void **state)
 {
@@ -299,9 +329,9 @@ static void copy_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_DIR(wrong_files),    WITH_DIR(put_right),       WITH_DIR(in_use),
-		WITH_DIR(removed_in_use), WITH_DIR(log_left_behind), WITH_DIR(replaced_in_use),
-		WITH_DIR(directory_gone), WITH_DIR(copy_fails),
+		WITH_DIR(wrong_files),     WITH_DIR(put_right),       WITH_DIR(in_use),
+		WITH_DIR(removed_in_use),  WITH_DIR(log_gone_in_use), WITH_DIR(log_left_behind),
+		WITH_DIR(replaced_in_use), WITH_DIR(directory_gone),  WITH_DIR(copy_fails),
 	};
 
 	faulty_register();
