@@ -163,11 +163,11 @@ void lease_shed_strays(struct ike *ike, struct leases *in, struct lease *l)
 
 /* The wall clock was set, and no time has passed by that.  Ahead: what is left of a lease stays
  * what it was.  Back: nobody can have left later than now. */
-static void move_ends(const struct ike *ike, struct leases *in, int64_t ahead)
+static void move_ends(const struct ike *ike, const struct list *idle, int64_t ahead)
 {
 	int64_t latest = ahead > 0 ? ike->now.wall.s - ahead : ike->now.wall.s;
 
-	list_for_each(n, &in->idle) {
+	list_for_each(n, idle) {
 		struct lease *l = CONTAINER_OF(n, struct lease, node);
 
 		if (l->ended.s == 0)
@@ -181,8 +181,12 @@ static void move_ends(const struct ike *ike, struct leases *in, int64_t ahead)
 
 void lease_clock(struct ike *ike, int64_t ahead)
 {
-	list_for_each(n, &ike->pools)
-		move_ends(ike, CONTAINER_OF(n, struct leases, node), ahead);
+	list_for_each(n, &ike->pools) {
+		const struct leases *in = CONTAINER_OF(n, struct leases, node);
+
+		move_ends(ike, &in->idle, ahead);
+		move_ends(ike, &in->read, ahead);
+	}
 }
 
 /* ---- SAs ---------------------------------------------------------------------------------- */

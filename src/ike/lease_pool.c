@@ -278,9 +278,17 @@ static void put_all(struct lease *l, const struct ip ip[INNER_FAMILIES])
  * being stored for it takes the place of the record. */
 static enum status rejoin(struct leases *in, struct lease *l, const struct ike_lease *from)
 {
-	struct ip ip[INNER_FAMILIES];
+	struct ip ip[INNER_FAMILIES] = { from->v4, from->v6 };
 
-	if (!l->storing && take_all(in, l, from, ip))
+	if (l->storing)
+		return ST_OK;
+	for (unsigned f = 0; f < INNER_FAMILIES; f++) {
+		struct ip has = lease_address(l, f);
+
+		if (has.family && ip[f].family && !ip_eq(&has, &ip[f]))
+			return ST_INVAL;
+	}
+	if (take_all(in, l, from, ip))
 		put_all(l, ip);
 	return ST_OK;
 }
