@@ -79,6 +79,9 @@ struct dp_child {
 	bool encap; /* UDP encapsulation (RFC 3948); else protocol 50, needs DP_CAP_RAW_ESP */
 	bool outbound; /* use for sending at once; false: only receive until a later ADD says so */
 	bool ceases; /* CEASED is reported about its peer, then and for all its children */
+	/* The peer says where it is, and is told where we are (RFC 4555 section 3.12): what comes
+	 * from elsewhere, or for elsewhere, is taken, and is no sign that it hears us. */
+	bool told;
 	uint16_t window;
 	struct endpoint local;
 	struct endpoint remote;

@@ -322,6 +322,7 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 
 	if (l->ppk)
 		keys_use_d(&sa->keys, &sa->hs->ppk.d);
+	sa->mobike = sa->peer->conf->mobike && mobike_supported(&at->inner);
 	take(ike, at, &g);
 
 	/* commit */
@@ -330,7 +331,7 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 	sa->remote_id = *id;
 	sa->cred = cred;
 	sa->auth_remote = auth_name(ike, l->how);
-	mobike_agree(ike, sa, sa->peer->conf, &at->inner);
+	mobike_agree(ike, sa, &at->inner);
 	attempt_end(ike, at);
 	if (g.reason) {
 		peer_error(ike, sa->peer, g.why);

@@ -293,6 +293,7 @@ static enum status prepare_peer(struct ike *ike, const struct attempt *at, struc
 	struct bytes cred = bytes_of(NULL, 0);
 	enum status st = ST_OK;
 
+	at->sa->mobike = section->conf->mobike && mobike_supported(&at->inner);
 	a->peer = section;
 	if (peer_is_pattern(section->conf))
 		st = instance_get(ike, section, &id, &a->peer);
@@ -380,7 +381,7 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 	sa->cred = a->cred;
 	sa->ppk = l->ppk;
 	sa->auth_remote = auth_name(ike, l->how);
-	mobike_agree(ike, sa, a->peer->conf, &at->inner);
+	mobike_agree(ike, sa, &at->inner);
 	attempt_end(ike, at);
 	if (!a->peer->section)
 		instance_link(ike, a->peer);

@@ -139,6 +139,7 @@ static enum status op_install(struct ike *ike, const struct child *c, const stru
 	d->encap = path->encap;
 	d->outbound = c->sends;
 	d->ceases = c->sa->called;
+	d->told = c->sa->mobike;
 	d->window = ESP_WINDOW_DEFAULT;
 	d->local = path->local;
 	d->remote = path->remote;

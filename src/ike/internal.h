@@ -1738,8 +1738,8 @@ bool moving_away(const struct ike_sa *sa);
 void mobike_put_first(const struct ike *ike, const struct ike_peer_conf *conf,
 		      const struct path *path, struct wire_out *o);
 bool mobike_supported(const struct wire_payloads *p);
-void mobike_agree(struct ike *ike, struct ike_sa *sa, const struct ike_peer_conf *conf,
-		  const struct wire_payloads *p);
+/* What follows from it, but for the word itself (ike_sa.mobike), which the first child knows. */
+void mobike_agree(struct ike *ike, struct ike_sa *sa, const struct wire_payloads *p);
 /* Whether NO_NATS_ALLOWED of a message that came that way, if it has one, says the same. */
 bool mobike_nat_free(const struct wire_payloads *p, const struct path *path);
 /* Whether a NAT is on that path and must not, by our configuration or by what an IKE_AUTH request

@@ -67,12 +67,10 @@ static void learn(struct ike *ike, struct moving *m, const struct ip *used,
 }
 
 /* Who decides will need memory when it has to move, which is no time to be without. */
-void mobike_agree(struct ike *ike, struct ike_sa *sa, const struct ike_peer_conf *conf,
-		  const struct wire_payloads *p)
+void mobike_agree(struct ike *ike, struct ike_sa *sa, const struct wire_payloads *p)
 {
 	struct moving *m;
 
-	sa->mobike = conf->mobike && mobike_supported(p);
 	if (!sa->mobike || (!sa->called && !has_additional(p)))
 		return;
 	m = moving_get(ike, sa);

@@ -29,6 +29,7 @@ static void agreed(void **state)
 	deliver_any(w);
 	assert_true(pair_is_up(p));
 	assert_true(node_sa(p->a).info.mobike && node_sa(p->b).info.mobike);
+	assert_true(p->a->child[0].child.told && p->b->child[0].child.told);
 	assert_true(node_sa(p->a).info.decides && !node_sa(p->b).info.decides);
 	/* and ESP needs no UDP then */
 	assert_false(node_child(p->a)->encap || node_child(p->b)->encap);
@@ -46,6 +47,7 @@ static void not_agreed(void **state)
 		*(i ? &p.pa->mobike : &p.pb->mobike) = false;
 		up(&p);
 		assert_false(node_sa(p.a).info.mobike || node_sa(p.b).info.mobike);
+		assert_false(p.a->child[0].child.told || p.b->child[0].child.told);
 		pair_done(&p);
 	}
 }

@@ -365,6 +365,21 @@ static void times(void **state)
 	assert_true(c.since_out.ns >= dur_ms(180).ns);
 }
 
+/* RFC 4555 section 3.12: from where it did not say that it is. */
+static void from_elsewhere(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op op = add_op(d, 1);
+
+	op.u.child.told = true;
+	add_both(d, &op);
+	later(d, 60);
+	comes_in_from(d, 1, udp4(buf, 60, 2, 1, 1));
+	assert_true(query(d, 1).since_in.ns >= dur_ms(40).ns);
+	from_network2(d);
+	assert_true(query(d, 1).since_in.ns < query(d, 1).since_out.ns);
+}
+
 /* ---- sockets ------------------------------------------------------------------------------- */
 
 /* ICMP of the far host that nobody listens there: told, and not for every packet. */
@@ -519,6 +534,7 @@ int main(void)
 		ALL(traffic_ends_often),
 		ALL(child_goes_while_it_flows),
 		ALL(times),
+		ALL(from_elsewhere),
 		cmocka_unit_test_setup_teardown(nobody_there, open_user, shut),
 		cmocka_unit_test_setup_teardown(fake_schedule, open_fake, shut),
 		cmocka_unit_test_setup_teardown(fake_answers, open_fake, shut),

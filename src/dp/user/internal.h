@@ -153,6 +153,7 @@ struct child {
 	uint32_t spi_in;
 	unsigned queue; /* that owns `in` */
 	struct peer *peer;
+	bool told; /* as in dp.h */
 	struct endpoint reported; /* last NEW_ADDRESS; queue thread */
 	_Atomic bool dead; /* past a hard limit */
 	_Atomic bool soft_reported;

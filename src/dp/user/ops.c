@@ -226,6 +226,7 @@ static enum status child_build(struct user *u, const struct dp_child *d, struct 
 	c->spi_in = d->spi_in;
 	c->queue = dp_user_queue_of(d->spi_in, u->n_queues);
 	c->limit = dp_limit_of(d);
+	c->told = d->told;
 	st = esp_ts_new(u->mem, &d->ts_local, &d->ts_remote, &c->ts);
 	if (st == ST_OK)
 		st = esp_out_new(u->mem, d->spi_out, &d->out, d->esn, &c->out);

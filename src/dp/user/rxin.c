@@ -136,6 +136,14 @@ static void check_address(struct queue *q, const struct rx_packet *p)
 		c->reported = p->from->remote;
 }
 
+static bool along_path(const struct rx_packet *p)
+{
+	const struct path *path = atomic_load_explicit(&p->child->path, memory_order_acquire);
+
+	return endpoint_eq(&p->from->remote, &path->remote) &&
+	       (ip_is_any(&path->local.ip) || ip_eq(&p->from->local.ip, &path->local.ip));
+}
+
 /* RFC 6040 section 4.2; false: to be dropped. */
 static bool take_ecn(struct queue *q, const struct rx_packet *p, struct wire_ip *ip)
 {
@@ -173,7 +181,8 @@ static enum esp_fault finish(struct queue *q, const struct rx_packet *p, bool au
 
 	if (f == ESP_F_AUTH || f == ESP_F_REPLAY || f == ESP_F_OLD)
 		return f;
-	peer_heard(q, p->child);
+	if (!p->child->told || along_path(p))
+		peer_heard(q, p->child);
 	check_address(q, p);
 	return f ? f : esp_in_check(p->child->ts, ip);
 }
