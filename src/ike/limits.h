@@ -248,6 +248,9 @@ enum ike_limit {
 	IKE_QUICK_WAIT_MS = 200,
 	IKE_QUICK_WAIT_MIN_MS = 100,
 	IKE_QUICK_WAIT_MAX_MS = 2000, /* that suspicions without ground lead to */
+	/* An SA whose peer has come with another one since is asked about, also where dpd_delay is
+	 * 0. */
+	IKE_OUTDATED_S = 30,
 	/* So many more follow, faster than the schedule by IKE_SOON: who is back shall not have to
 	 * wait for the next of its tries. */
 	IKE_QUICK_MORE = 2,

@@ -19,10 +19,31 @@
 
 /* ---- timers ------------------------------------------------------------------------------- */
 
+/* The peer has come with another one since: that it is heard does not say that it still has this
+ * one. */
+static bool is_outdated(const struct ike_sa *sa)
+{
+	list_for_each(n, &sa->peer->sas) {
+		const struct ike_sa *other = CONTAINER_OF(n, const struct ike_sa, peer_node);
+
+		if (other->state == SA_UP && other->id > sa->id)
+			return true;
+	}
+	return false;
+}
+
+/* Where nobody is to be asked an outdated one is, all the same: it may be that only we have it. */
+static dur_t delay_of(const struct ike_sa *sa)
+{
+	dur_t delay = sa->peer->conf->dpd_delay;
+
+	return delay.ns <= 0 && is_outdated(sa) ? dur_s(IKE_OUTDATED_S) : delay;
+}
+
 /* When something is to be done unless something is heard until then. */
 static mono_t probe_due(const struct ike_sa *sa)
 {
-	dur_t delay = sa->peer->conf->dpd_delay;
+	dur_t delay = delay_of(sa);
 
 	return delay.ns > 0 ? mono_add(sa->last_in, delay) : MONO_NEVER;
 }
@@ -46,7 +67,7 @@ static mono_t next(const struct ike *ike, mono_t due, dur_t every)
 static void arm(struct ike *ike, struct ike_sa *sa)
 {
 	const struct ike_peer_conf *conf = sa->peer->conf;
-	mono_t due = mono_min(next(ike, probe_due(sa), conf->dpd_delay),
+	mono_t due = mono_min(next(ike, probe_due(sa), delay_of(sa)),
 			      next(ike, keepalive_due(sa), conf->keepalive));
 
 	if (mono_before(due, MONO_NEVER))
@@ -55,9 +76,16 @@ static void arm(struct ike *ike, struct ike_sa *sa)
 		heap_disarm(&ike->timers, &sa->alive);
 }
 
+/* The others are outdated from now on. */
 void liveness_begin(struct ike *ike, struct ike_sa *sa)
 {
 	arm(ike, sa);
+	list_for_each(n, &sa->peer->sas) {
+		struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, peer_node);
+
+		if (other != sa && other->state == SA_UP && other->peer->conf->dpd_delay.ns <= 0)
+			arm(ike, other);
+	}
 }
 
 void liveness_end(struct ike *ike, struct ike_sa *sa)
@@ -108,19 +136,6 @@ void liveness_counted(struct ike *ike, struct ike_sa *sa, const struct dp_counte
 		later(&sa->last_out, (mono_t){ ike->now.mono.ns - c->since_out.ns });
 	}
 	act(ike, sa);
-}
-
-/* The peer has come with another one since: that it is heard does not say that it still has this
- * one. */
-static bool is_outdated(const struct ike_sa *sa)
-{
-	list_for_each(n, &sa->peer->sas) {
-		const struct ike_sa *other = CONTAINER_OF(n, const struct ike_sa, peer_node);
-
-		if (other->state == SA_UP && other->id > sa->id)
-			return true;
-	}
-	return false;
 }
 
 /* ESP is a sign of life too (section 2.4), and keeps a mapping as well, so the data plane is asked

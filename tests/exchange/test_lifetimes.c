@@ -388,6 +388,40 @@ static void restarted(void **state)
 	script_done(&again);
 }
 
+static void answers(struct script *s)
+{
+	do
+		assert_true(script_take(s));
+	while (!s->opened || packet_is_response(s->packet));
+	script_begin(s, WIRE_INFORMATIONAL, true);
+	script_send(s);
+	script_exchange(s);
+}
+
+/* It has both, and goes on with one, and never says that the other is over: at an end that asks
+ * nobody that one is asked about all the same. */
+static void forgotten(void **state)
+{
+	struct pair *p = *state;
+	struct script s, again;
+
+	p->pb->dpd_delay = dur_s(0);
+	pair_start_b(p);
+	script_init(&s, p->w, "192.0.2.1", p->b, true);
+	script_connect(&s);
+	script_init(&again, p->w, "192.0.2.9", p->b, true);
+	script_connect(&again);
+	answers(&again);
+	answers(&s);
+	script_done(&s);
+	world_live(p->w, dur_s(IKE_OUTDATED_S - 1));
+	assert_int_equal(p->b->n_children, 2);
+	world_live(p->w, dur_s(60));
+	assert_int_equal(p->b->n_children, 1);
+	assert_int_equal(node_event(p->b, IKE_EV_SA_DOWN)->sa, 1);
+	script_done(&again);
+}
+
 /* A peer that does not is disconnected, with the time that was promised. */
 static void not_authenticated_anew(void **state)
 {
@@ -717,6 +751,7 @@ int main(void)
 		pair_test(hot_in_turn),
 		cmocka_unit_test(authenticated_anew),
 		pair_test(restarted),
+		pair_test(forgotten),
 		pair_test(not_authenticated_anew),
 		pair_test(told_by_reload),
 		pair_test(told_late),
