@@ -125,8 +125,8 @@ def test_hub_stays_away(star, corp, record_property):
     watches = [site.daemon.watch() for site in (near, far)]
     with transfer.Ongoing(near.host, far.host, far.host4) as copy, \
             Pulse(near.host, near.host6, far.host, far.host6) as pulse:
-        loss = Loss(pulse)
         star.u.ip("link", "set", "phub", "down")
+        loss = Loss(pulse)
         for watch, who in zip(watches, ("who sends suspects", "who receives too")):
             loss.wait(watch, "suspect", who, peer="corp")
         for watch in watches:
@@ -146,8 +146,8 @@ def test_hub_is_cut_off_for_a_moment(star, corp, record_property):
     before = [_spi(site.daemon) for site in (near, far)]
     watches = [site.daemon.watch() for site in (near, far)]
     with Pulse(near.host, near.host6, far.host, far.host6) as pulse:
-        loss = Loss(pulse)
         star.u.ip("link", "set", "phub", "down")
+        loss = Loss(pulse)
         for watch, who in zip(watches, ("who sends suspects", "who receives too")):
             loss.wait(watch, "suspect", who, peer="corp")
         shown = near.daemon.cli("peers").stdout
