@@ -208,6 +208,8 @@ static bool deletes_ike(const struct wire_payloads *in)
 	return false;
 }
 
+static const char deleted_by_peer[] = "deleted by the peer";
+
 /* The peer deletes the IKE SA. */
 static void deleted(struct ike *ike, struct ike_sa *sa, bool refused)
 {
@@ -219,8 +221,8 @@ static void deleted(struct ike *ike, struct ike_sa *sa, bool refused)
 		return;
 	}
 	if (sa->state == SA_UP && !refused)
-		children_hand_over(ike, sa, "deleted by the peer");
-	sa_remove(ike, sa, refused ? "refused by the peer" : "deleted by the peer");
+		children_hand_over(ike, sa, deleted_by_peer);
+	sa_remove(ike, sa, refused ? "refused by the peer" : deleted_by_peer);
 }
 
 enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
@@ -235,10 +237,13 @@ enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 
 	if (st)
 		return st;
-	/* First the children: the answer names them.  When it cannot be built, the peer asks again
-	 * and gets an empty one, which says the same. */
+	/* First the children: the answer names them, and who has it hears nothing more on them.
+	 * When it cannot be built, the peer asks again and gets an empty one, which says the same.
+	 */
 	for (size_t i = 0; i < rx->inner->n_deletes; i++)
 		delete_children(ike, sa, &rx->inner->deletes[i], &w);
+	if (deletes_ike(rx->inner) && !refused && sa->state == SA_UP && !sa->successor)
+		children_hand_over(ike, sa, deleted_by_peer);
 	if (wr_len(&w))
 		peer_child_gone(ike, sa->peer);
 	msg_begin_sk(ike, sa, WIRE_INFORMATIONAL, true, sa->win.next_recv, &o);
