@@ -25,6 +25,21 @@ static inline int teardown_star(void **state)
 
 #define star_test(fn) cmocka_unit_test_setup_teardown(fn, setup_star, teardown_star)
 
+/* A hub with that pool, and its first endpoint, whose lease the store has not confirmed. */
+static inline struct node *stores_first(struct star *s, const char *pool)
+{
+	struct star_site site;
+	struct node *one;
+
+	star_pool(s, pool);
+	star_hub(s);
+	s->hub->hold = HOLD_STORE;
+	site = star_endpoint(s, 1);
+	one = star_start(s, &site);
+	world_run(s->w);
+	return one;
+}
+
 /* ---- what a node has ------------------------------------------------------------------------- */
 
 static inline void got_text(const struct node_got *g, bool all, struct text *t)

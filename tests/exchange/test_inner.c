@@ -223,15 +223,9 @@ static void asked_for(void **state)
 static void stored_before_use(void **state)
 {
 	struct star *s = *state;
-	struct star_site site;
 	struct node *one;
 
-	star_pool(s, NULL);
-	star_hub(s);
-	s->hub->hold = HOLD_STORE;
-	site = star_endpoint(s, 1);
-	one = star_start(s, &site);
-	world_run(s->w);
+	one = stores_first(s, NULL);
 	assert_int_equal(node_held(s->hub, PENDING_STORE), 1);
 	assert_int_equal(s->hub->n_children, 0);
 	assert_int_equal(s->hub->sent, 1);
@@ -249,15 +243,9 @@ static void stored_before_use(void **state)
 static void two_at_once(void **state)
 {
 	struct star *s = *state;
-	struct star_site site;
 	struct node *one;
 
-	star_pool(s, NULL);
-	star_hub(s);
-	s->hub->hold = HOLD_STORE;
-	site = star_endpoint(s, 1);
-	one = star_start(s, &site);
-	world_run(s->w);
+	one = stores_first(s, NULL);
 	node_restart(one);
 	world_run(s->w);
 	assert_int_equal(node_held(s->hub, PENDING_STORE), 1);
@@ -346,15 +334,9 @@ static void store_fails(void **state)
 static void stored_late(void **state)
 {
 	struct star *s = *state;
-	struct star_site site;
 	struct node *one;
 
-	star_pool(s, NULL);
-	star_hub(s);
-	s->hub->hold = HOLD_STORE;
-	site = star_endpoint(s, 1);
-	one = star_start(s, &site);
-	world_run(s->w);
+	one = stores_first(s, NULL);
 	one->unplugged = true;
 	assert_int_equal(node_command(one, IKE_CMD_DOWN, STAR_PEER), ST_OK);
 	world_live(s->w, dur_s(IKE_HALF_OPEN_S + 60));
@@ -376,15 +358,9 @@ static void stored_late(void **state)
 static void failed_late(void **state)
 {
 	struct star *s = *state;
-	struct star_site site;
 	struct node *one;
 
-	star_pool(s, NULL);
-	star_hub(s);
-	s->hub->hold = HOLD_STORE;
-	site = star_endpoint(s, 1);
-	one = star_start(s, &site);
-	world_run(s->w);
+	one = stores_first(s, NULL);
 	one->unplugged = true;
 	world_live(s->w, dur_s(IKE_HALF_OPEN_S + 60));
 	node_refuse(s->hub, node_pending(s->hub, PENDING_STORE, 0), ST_IO);
@@ -398,15 +374,9 @@ static void failed_late(void **state)
 static void crash_before_stored(void **state)
 {
 	struct star *s = *state;
-	struct star_site site;
 	struct node *one, *two;
 
-	star_pool(s, NULL);
-	star_hub(s);
-	s->hub->hold = HOLD_STORE;
-	site = star_endpoint(s, 1);
-	one = star_start(s, &site);
-	world_run(s->w);
+	one = stores_first(s, NULL);
 	node_restart(s->hub);
 	s->hub->hold = 0;
 	two = star_roam(s, 2);

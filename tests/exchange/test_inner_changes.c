@@ -279,16 +279,10 @@ static void asks_again_for_another_family(void **state)
 static void pool_goes_meanwhile(void **state)
 {
 	struct star *s = *state;
-	struct star_site site;
 	struct ike_pool_info info;
 	struct node *one;
 
-	star_pool(s, "10.99.0.0/24");
-	star_hub(s);
-	s->hub->hold = HOLD_STORE;
-	site = star_endpoint(s, 1);
-	one = star_start(s, &site);
-	world_run(s->w);
+	one = stores_first(s, "10.99.0.0/24");
 	assert_int_equal(node_held(s->hub, PENDING_STORE), 1);
 	node_reconfigure(s->hub, with_pool(s, NULL));
 	node_release(s->hub);

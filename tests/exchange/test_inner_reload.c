@@ -178,15 +178,9 @@ static void pool_goes(void **state)
 static void pool_moves_meanwhile(void **state)
 {
 	struct star *s = *state;
-	struct star_site site;
 	struct node *one;
 
-	star_pool(s, "10.99.0.0/24");
-	star_hub(s);
-	s->hub->hold = HOLD_STORE;
-	site = star_endpoint(s, 1);
-	one = star_start(s, &site);
-	world_run(s->w);
+	one = stores_first(s, "10.99.0.0/24");
 	node_reconfigure(s->hub, with_pool(s, "10.98.0.0/24"));
 	node_answer(s->hub, node_pending(s->hub, PENDING_STORE, 0));
 	world_run(s->w);
