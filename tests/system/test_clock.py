@@ -1,5 +1,6 @@
-"""A wall clock that jumps: set ahead, set back, or before anybody knows the time. Whatever waits does
-so on another clock, so nothing ends by a jump but what a certificate's dates end (warren.conf(5))."""
+"""R06, V10: a wall clock that jumps: set ahead, set back, or before anybody knows the time. Whatever
+waits does so on another clock, so nothing ends by a jump but what a certificate's dates end
+(warren.conf(5))."""
 
 import json
 import time
