@@ -44,6 +44,7 @@ enum {
 	DP_PMTU_BASE = 1280, /* outer packets up to this size are taken to get through, unless
 			      * somebody says otherwise (RFC 8899 section 5.1.2) */
 	DP_PROBE_INTERVAL_MS = 10000,
+	DP_FLOW_INTERVAL_MS = 1000,
 };
 
 typedef uint64_t dp_child_id;
@@ -66,6 +67,10 @@ enum dp_op_kind {
 	DP_CHILD_QUERY, /* answered by DONE with counters */
 	DP_TRAP_ADD, /* selectors of a peer without SA: the first packet reports ACQUIRE */
 	DP_TRAP_DEL,
+	DP_CHILD_DUMMY, /* one dummy packet (RFC 4303 section 2.6) on it now, whether it sends or not;
+			 * nothing waits for an answer to it, and it is no traffic */
+	DP_CHILD_PAUSE, /* sends nothing more until it is to begin again (ADD): what it would have
+			 * sent goes by the next best child */
 	DP_PATH_MTU, /* what probes found of the way to an address */
 };
 
@@ -82,6 +87,12 @@ struct dp_child {
 	/* The peer says where it is, and is told where we are (RFC 4555 section 3.12): what comes
 	 * from elsewhere, or for elsewhere, is taken, and is no sign that it hears us. */
 	bool told;
+	/* What leaves on it and came from another peer is reported (FLOW); what would go back to
+	 * where its source is, is dropped, and counted as "tx.reflected": of two hubs that have the
+	 * same routes to each other nothing goes to and fro. */
+	bool flows;
+	bool proves; /* CARRIES is reported when something authentic came in on it */
+	bool counts; /* its `since_used` is kept */
 	uint16_t window;
 	struct endpoint local;
 	struct endpoint remote;
@@ -109,7 +120,7 @@ struct dp_op {
 			struct endpoint remote;
 			bool encap;
 		} address;
-		dp_child_id id; /* QUIET, DEL, QUERY */
+		dp_child_id id; /* QUIET, DEL, QUERY, DUMMY, PAUSE */
 		struct {
 			dp_peer_id peer;
 			struct wire_ts_list ts_local;
@@ -132,7 +143,15 @@ struct dp_counters {
 	/* Since something authentic came in on any child of its peer, and since something went out
 	 * on any, to a fraction of DP_SILENCE_MS; or since there is a child of it. */
 	dur_t since_in, since_out;
+	/* Of a child that counts: since a packet either way that is someone's traffic, or since
+	 * there is the child.  Routing protocols and what only asks whether somebody is there do
+	 * not count: see dp_counts(). */
+	dur_t since_used;
 };
+
+/* Whether a packet is a reason for a tunnel: neither OSPF, EIGRP, PIM, VRRP, IGMP, IS-IS nor BGP,
+ * BFD, RIP, LDP by their ports. `proto`: the upper one; ports 0 when there are none. */
+bool dp_counts(uint8_t proto, uint16_t sport, uint16_t dport);
 
 enum dp_report_kind {
 	DP_REPORT_DONE, /* result of an operation */
@@ -159,6 +178,11 @@ enum dp_report_kind {
 	 * it seems that they do not get through any more.  At most once per remote address and
 	 * DP_PROBE_INTERVAL; answered by DP_PATH_MTU, or not at all. */
 	DP_REPORT_PROBE,
+	/* A packet of one peer left for another (DP_CAP_FLOW_PAIRS), on a child that says `flows`;
+	 * the source belongs to whoever a packet to there would go to.  At most once in
+	 * DP_FLOW_INTERVAL for a pair of addresses, and rate-limited. */
+	DP_REPORT_FLOW,
+	DP_REPORT_CARRIES, /* the first authentic packet on a child that `proves`; once */
 };
 
 struct dp_report {
@@ -204,6 +228,13 @@ struct dp_report {
 			uint16_t now; /* nor one larger than this at present */
 			bool stalled; /* TCP sends the same large segment again and again */
 		} probe;
+		struct {
+			dp_peer_id from, to;
+			struct ip src, dst;
+		} flow;
+		struct {
+			dp_child_id id;
+		} carries;
 	} u;
 };
 

@@ -16,7 +16,9 @@
  *	ike_timer()     time passed                 INNER     inner addresses, for us to use
  *	ike_command()   what the operator wants     EVENT     for operators and upper modules
  *	ike_reconfigure()                           TRACE, KEYS
- *	ike_lease_load()
+ *	ike_lease_load()                            ASKED, ANSWERED  words of upper modules
+ *	ike_ask(), ike_answer()
+ *	ike_partner_add(), _connect(), _drop()
  *
  * Ids (SAs, children, jobs, operations, look-ups, stores) are never reused; a result for an unknown
  *id is dropped and counted.  Outputs are emitted in an order that matters: the host must carry them
@@ -81,6 +83,24 @@ enum ike_role {
 	 * is authorised for (the first of `rules` that matches, else its blocks), inside `domain`;
 	 * TSr to `domain`.  Each identity is a peer of its own while it has an SA. */
 	IKE_ROLE_MEMBERS,
+	/* Another member of our network, to whom a hub suggested a direct tunnel: made by
+	 * ike_partner_add(), never in a configuration. */
+	IKE_ROLE_PARTNER,
+};
+
+/* What upper modules of both ends can do (docs/protocol/shortcut.md section 3); bits. */
+enum ike_capability {
+	IKE_CAN_PARTNER = 1 << 0, /* takes suggestions */
+	IKE_CAN_HUB = 1 << 1, /* makes them */
+	IKE_CAN_RELAY = 1 << 2, /* passes them on for another hub */
+};
+
+/* On whose word somebody may source a prefix. */
+enum ike_authority {
+	IKE_AUTHORITY_CERT, /* address blocks of its own certificate */
+	IKE_AUTHORITY_POOL, /* a lease of the hub's */
+	IKE_AUTHORITY_RULE, /* a rule in the hub's file */
+	IKE_AUTHORITIES,
 };
 
 /* What the hub's own file grants an identity, whatever its certificate says. */
@@ -159,6 +179,13 @@ struct ike_peer_conf {
 	size_t n_redirect_to;
 	size_t redirect_above;
 	dur_t redirect_wait;
+	/* Bits that are announced to who is a warren, in IKE_AUTH; 0: none, and whoever asks us
+	 * anything in the exchange that they are about is refused. */
+	uint8_t capabilities;
+	/* Reports of the data plane say which members talk to each other through us, and what
+	 * comes from where it would go back to is dropped. */
+	bool flows;
+	dur_t idle; /* without traffic that counts its SA ends; 0: never */
 	bool mtu_probes; /* path MTUs are searched for by probes (RFC 8899) */
 	bool fragmentation; /* large messages go in fragments if the peer takes them (RFC 7383) */
 	bool mobike; /* either end may change its addresses (RFC 4555) */
@@ -343,6 +370,55 @@ struct ike_cmd {
  * nothing to end; ST_AGAIN, too many orders. */
 MUST enum status ike_command(struct ike *ike, struct now now, const struct ike_cmd *cmd);
 
+/* ---- words of upper modules (docs/protocol/shortcut.md section 4) ------------------------ */
+
+/* One notify in an exchange of its own, and one as the answer to it. */
+struct ike_word {
+	uint16_t notify;
+	struct bytes data; /* copied; at most IKE_MAX_WORD */
+};
+
+/* Says it to a peer on its newest SA that is up, after what is to be said already.  It is answered
+ * by one ANSWERED with that id, sooner or later.  ST_INVAL: no such peer, it is not up, or one of
+ * both ends has announced no capabilities.  ST_AGAIN: IKE_MAX_ASKS wait already. */
+MUST enum status ike_ask(struct ike *ike, struct now now, ike_peer_id peer,
+			 const struct ike_word *word, uint64_t *ret_id);
+/* The answer to ASKED.  Until then the SA's window stands still, so it is given in the very entry,
+ * or soon. */
+void ike_answer(struct ike *ike, struct now now, uint64_t id, const struct ike_word *word);
+
+/* ---- partners (docs/protocol/shortcut.md section 8) -------------------------------------- */
+
+enum { IKE_PARTNER_ID = 16, IKE_PARTNER_KEY = 32 };
+
+/* Everything is copied. */
+struct ike_partner {
+	uint8_t id[IKE_PARTNER_ID]; /* of the suggestion; also the PPK_ID */
+	ike_peer_id network; /* a section of ours with a hub: credentials, anchors, proposals,
+			      * lifetimes and intervals are those */
+	struct policy_ident local_id, remote_id; /* exactly these */
+	struct wire_ts_list ts_local, ts_remote;
+	/* What of ts_remote it may source whatever its certificate says; all else lies in the
+	 * address blocks of that, or is refused. */
+	struct wire_ts_list ts_given;
+	uint8_t proof_key[IKE_PARTNER_KEY];
+	uint8_t ppk[IKE_PARTNER_KEY];
+	dur_t idle; /* 0: never */
+};
+
+/* A peer of that role; from now on IKE_SA_INIT with its SHORTCUT_PROOF is answered.  It carries
+ * nothing before something authentic has come in on its child, and nothing while it is suspect: the
+ * hub's path does.  ST_INVAL: no such network, or it is no site's, or there is one with that id.
+ * ST_AGAIN: IKE_MAX_PARTNERS. */
+MUST enum status ike_partner_add(struct ike *ike, struct now now, const struct ike_partner *p,
+				 ike_peer_id *ret_peer);
+/* Calls it, once, from and to these addresses and ports. ST_INVAL: no such partner, or it has an
+ * SA, or is being called. */
+MUST enum status ike_partner_connect(struct ike *ike, struct now now, ike_peer_id peer,
+				     const struct endpoint *local, const struct endpoint *remote);
+/* Deletes its SAs, and forgets it; an unknown one is ignored.  No PARTNER_OVER comes of it. */
+void ike_partner_drop(struct ike *ike, struct now now, ike_peer_id peer, const char *why);
+
 /* True when no SA is left (after SHUTDOWN). */
 bool ike_idle(const struct ike *ike);
 
@@ -370,6 +446,16 @@ enum ike_event_kind {
 	IKE_EV_LOAD, /* newcomers are asked for more, or for less, than before */
 	IKE_EV_REDIRECTED, /* a gateway sent us, or we sent a client, to another one */
 	IKE_EV_MTU, /* what gets through to a peer in one piece, as probes found */
+	IKE_EV_CARRIES, /* packets get through on the first child of a partner: it has the traffic
+			 * from now on */
+	IKE_EV_PARTNER_OVER, /* a partner has no SA, and is not being called: `reason` and `text` say
+			      * why; it is still there, and is to be dropped */
+	/* Of the mesh, which makes them (mesh.h). */
+	IKE_EV_SUGGESTED, /* a hub: to whom, and why; a site: by whom */
+	IKE_EV_SHORTCUT, /* a direct tunnel carries: both ends, and at their hub */
+	IKE_EV_SHORTCUT_FAILED, /* or was refused: why, and until when it is not tried again */
+	IKE_EV_SHORTCUT_ENDED, /* idle, lost, withdrawn */
+	IKE_EV_HUBS, /* the hubs of a network are others */
 	IKE_EV_LEASE, /* inner addresses were given to somebody, or to us, or taken back */
 	IKE_EV_BUG, /* a broken invariant; the SA was given up */
 	IKE_EVENTS,
@@ -395,6 +481,8 @@ enum ike_reason {
 	IKE_R_REDIRECT, /* to another gateway, where we may not or will not go */
 	IKE_R_STORE, /* what has to survive a crash cannot be stored */
 	IKE_R_PATH, /* the other end's, or ours, after a change (MOBIKE) */
+	IKE_R_IDLE, /* nothing went over it that counts */
+	IKE_R_POLICY, /* a topology, or a setting, does not want it */
 	IKE_R_PEER_SAID, /* an error notify: the other end knows what it was */
 	IKE_R_MALFORMED, /* a message of the other end that makes no sense */
 	IKE_R_INTERNAL, /* memory, our own keys, the data plane, a bug */
@@ -452,6 +540,8 @@ enum ike_out_kind {
 	IKE_OUT_EVENT,
 	IKE_OUT_TRACE,
 	IKE_OUT_KEYS,
+	IKE_OUT_ASKED, /* a peer says something to an upper module: ike_answer() */
+	IKE_OUT_ANSWERED, /* what became of ike_ask() */
 };
 
 struct ike_inner_address {
@@ -514,6 +604,18 @@ struct ike_out {
 			struct crypto_cipher cipher;
 			struct bytes sk_ei, sk_er, sk_ai, sk_ar; /* encryption keys with salt */
 		} keys; /* of an IKE SA; those of children are in their DP operation */
+		struct {
+			uint64_t id;
+			ike_peer_id peer;
+			ike_sa_id sa;
+			struct ike_word word;
+		} asked;
+		struct {
+			uint64_t id;
+			ike_peer_id peer;
+			enum status status; /* ST_IO: no answer, the SA ended; `word` is empty */
+			struct ike_word word;
+		} answered;
 	} u;
 };
 
@@ -559,6 +661,7 @@ struct ike_sa_info {
 	bool path_mtu_assumed;
 	bool mobike; /* both ends agreed to move (RFC 4555) */
 	bool warren; /* the other end is a warren, too */
+	uint8_t capabilities; /* that it announced */
 	bool decides; /* we are the one who decides about its addresses: we called */
 	bool checking; /* the peer has not shown yet that it is at its new address */
 	/* Until its keys are replaced, until we authenticate anew, and until it ends otherwise;
@@ -614,6 +717,13 @@ void ike_each_lease(const struct ike *ike, uint64_t after, ike_lease_fn *fn, voi
  * our rules of now; in memory of `ar`.  ST_REFUSE: nothing, and why.  ST_INVAL: it is no member. */
 MUST enum status ike_peer_authority(const struct ike *ike, ike_peer_id peer, struct arena *ar,
 				    struct text *by, struct wire_ts_list *ret_allowed);
+
+/* What a member has up, by whose word: the remote selectors of its children, all of them. ST_INVAL:
+ * it is no member, or has none. */
+MUST enum status ike_peer_served(const struct ike *ike, ike_peer_id peer, struct arena *ar,
+				 struct wire_ts_list ret[static IKE_AUTHORITIES]);
+/* Whether the address blocks of its newest certificate have all of that. */
+bool ike_peer_covers(const struct ike *ike, ike_peer_id peer, const struct wire_ts_list *ts);
 
 /* An order to send callers on (IKE_CMD_REDIRECT). */
 struct ike_redirect_info {
