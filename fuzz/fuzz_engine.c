@@ -403,7 +403,7 @@ static struct endpoint reached_at(const struct node *n, const struct endpoint *r
 static void op_report(struct pair *p, struct cur *c)
 {
 	struct node *n = pick_node(p, c);
-	struct dp_report r = { .kind = (enum dp_report_kind)pick(c, DP_REPORT_PROBE + 1) };
+	struct dp_report r = { .kind = (enum dp_report_kind)pick(c, DP_REPORT_CARRIES + 1) };
 
 	switch (r.kind) {
 	case DP_REPORT_DONE:
@@ -445,6 +445,8 @@ static void op_report(struct pair *p, struct cur *c)
 		break;
 	case DP_REPORT_SILENT:
 	case DP_REPORT_CEASED: r.u.silent.id = pick_child(n, c); break;
+	case DP_REPORT_CARRIES: r.u.carries.id = pick_child(n, c); break;
+	case DP_REPORT_FLOW: break; /* the mesh's, see fuzz_mesh.c */
 	case DP_REPORT_UNREACHABLE: r.u.unreachable.remote = pick_endpoint(c); break;
 	}
 	node_report(n, &r);

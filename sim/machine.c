@@ -472,6 +472,8 @@ static void carry_out(struct machine *m, const struct ike_out *o)
 	case IKE_OUT_INNER: disk_got(m, o->u.inner); break;
 	case IKE_OUT_KEYS: check_failed(m->s, m, NULL, "an output that nobody asked for");
 	case IKE_OUT_TRACE:
+	case IKE_OUT_ASKED:
+	case IKE_OUT_ANSWERED:
 	case IKE_OUT_NONE: break;
 	}
 }

@@ -499,11 +499,12 @@ static const char *start_name(enum ike_start s)
 
 static const char *peer_kind(const struct ike_peer_info *p)
 {
-	if (p->id >= IKE_PEER_DYNAMIC)
+	if (p->id >= IKE_PEER_DYNAMIC && p->conf->role != IKE_ROLE_PARTNER)
 		return "member";
 	switch (p->conf->role) {
 	case IKE_ROLE_HUB:
 	case IKE_ROLE_MEMBERS: return "network";
+	case IKE_ROLE_PARTNER: return "partner";
 	case IKE_ROLE_FIXED: break;
 	}
 	return "peer";

@@ -175,11 +175,12 @@ struct gather {
 
 static enum why_kind kind_of(const struct ike_peer_info *p)
 {
-	if (p->id >= IKE_PEER_DYNAMIC)
+	if (p->id >= IKE_PEER_DYNAMIC && p->conf->role != IKE_ROLE_PARTNER)
 		return WHY_MEMBER;
 	switch (p->conf->role) {
 	case IKE_ROLE_HUB: return WHY_SITE;
 	case IKE_ROLE_MEMBERS: return WHY_HUB;
+	case IKE_ROLE_PARTNER:
 	case IKE_ROLE_FIXED: break;
 	}
 	return WHY_PEER;

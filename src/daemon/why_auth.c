@@ -137,6 +137,7 @@ static void check_identity(struct why_checks *k)
 		text_add(&r.c,
 			 "what it calls itself (local_id) has to be a name in its certificate");
 		break;
+	case IKE_ROLE_PARTNER:
 	case IKE_ROLE_FIXED:
 		text_add(&r.o, "; it has to be ");
 		policy_ident_text(&r.o, &c->remote_id);

@@ -61,6 +61,7 @@ static void child_remedy(const struct why *w, struct text *t)
 		text_add(t, "the site's `protect` to what it may have, or what it may have: see "
 			    "authorisation");
 		break;
+	case IKE_ROLE_PARTNER:
 	case IKE_ROLE_FIXED:
 		text_add(t, "what one end has as local_ts the other has to have as remote_ts, and "
 			    "`esp_proposals` need one in common");

@@ -38,6 +38,7 @@ static struct wire_ts_list behind(const struct ike *ike, const struct ike_peer_i
 	struct text by = TEXT_OF(ignored);
 
 	switch (p->conf->role) {
+	case IKE_ROLE_PARTNER:
 	case IKE_ROLE_FIXED: return p->conf->ts_remote;
 	case IKE_ROLE_HUB: return p->conf->domain;
 	case IKE_ROLE_MEMBERS: break;

@@ -82,6 +82,8 @@ static void carry_out(struct host *h, const struct ike_out *o)
 		if (h->keylog)
 			log_keys(h, obs_keylog_ike(h->keylog, o));
 		break;
+	case IKE_OUT_ASKED:
+	case IKE_OUT_ANSWERED:
 	case IKE_OUT_NONE: break;
 	}
 }

@@ -28,6 +28,13 @@ const char *ike_event_name(enum ike_event_kind kind)
 		[IKE_EV_LEASE] = "lease",
 		[IKE_EV_REDIRECTED] = "redirected",
 		[IKE_EV_MTU] = "path_mtu",
+		[IKE_EV_CARRIES] = "carries",
+		[IKE_EV_PARTNER_OVER] = "partner_over",
+		[IKE_EV_SUGGESTED] = "suggested",
+		[IKE_EV_SHORTCUT] = "shortcut",
+		[IKE_EV_SHORTCUT_FAILED] = "shortcut_failed",
+		[IKE_EV_SHORTCUT_ENDED] = "shortcut_ended",
+		[IKE_EV_HUBS] = "hubs",
 	};
 
 	return kind < IKE_EVENTS ? names[kind] : "unknown";
@@ -54,6 +61,8 @@ const char *ike_reason_name(enum ike_reason reason)
 		[IKE_R_STORE] = "store",
 		[IKE_R_PATH] = "path",
 		[IKE_R_REDIRECT] = "redirect",
+		[IKE_R_IDLE] = "idle",
+		[IKE_R_POLICY] = "policy",
 		[IKE_R_PEER_SAID] = "peer_said",
 		[IKE_R_MALFORMED] = "malformed",
 		[IKE_R_INTERNAL] = "internal",

@@ -249,8 +249,8 @@ struct ike_conf {
 	bool trace; /* emit TRACE outputs */
 };
 
-/* Whether such a peer may call us: neither a hub of ours nor one that we ask for inner addresses.
- */
+/* Whether such a peer may call us just so: neither a hub of ours, nor a partner, who has to show
+ * that he is one, nor one that we ask for inner addresses. */
 bool ike_may_call(const struct ike_peer_conf *p);
 
 struct ike_conf *ike_conf_ref(struct ike_conf *conf);

@@ -17,6 +17,7 @@ bool peer_is_pattern(const struct ike_peer_conf *c)
 	switch (c->role) {
 	case IKE_ROLE_HUB: return false; /* one counterpart, whichever of the hubs it is */
 	case IKE_ROLE_MEMBERS: return true;
+	case IKE_ROLE_PARTNER: return false;
 	case IKE_ROLE_FIXED: break;
 	}
 	return policy_ident_is_pattern(&c->remote_id);
@@ -24,7 +25,7 @@ bool peer_is_pattern(const struct ike_peer_conf *c)
 
 bool ike_may_call(const struct ike_peer_conf *p)
 {
-	return p->role != IKE_ROLE_HUB && !inner_i_asks(p);
+	return p->role != IKE_ROLE_HUB && p->role != IKE_ROLE_PARTNER && !inner_i_asks(p);
 }
 
 struct ident_key {

@@ -28,6 +28,13 @@ enum obs_level obs_event_level(const struct ike_event *ev)
 		[IKE_EV_HINT] = OBS_WARNING,
 		[IKE_EV_REDIRECTED] = OBS_INFO,
 		[IKE_EV_MTU] = OBS_INFO,
+		[IKE_EV_CARRIES] = OBS_DEBUG,
+		[IKE_EV_PARTNER_OVER] = OBS_DEBUG,
+		[IKE_EV_SUGGESTED] = OBS_INFO,
+		[IKE_EV_SHORTCUT] = OBS_INFO,
+		[IKE_EV_SHORTCUT_FAILED] = OBS_WARNING,
+		[IKE_EV_SHORTCUT_ENDED] = OBS_INFO,
+		[IKE_EV_HUBS] = OBS_INFO,
 	};
 
 	return ev->kind < IKE_EVENTS ? level[ev->kind] : OBS_ERROR;

@@ -75,6 +75,8 @@ static void mix_dp(uint64_t *h, const struct dp_op *op)
 		break;
 	case DP_CHILD_QUIET:
 	case DP_CHILD_DEL:
+	case DP_CHILD_DUMMY:
+	case DP_CHILD_PAUSE:
 	case DP_CHILD_QUERY: mix_u64(h, op->u.id); break;
 	case DP_TRAP_DEL: mix_u64(h, op->u.peer); break;
 	case DP_PATH_MTU:
@@ -155,6 +157,15 @@ void digest_output(uint64_t *h, const char *who, const struct ike_out *o)
 	case IKE_OUT_KEYS:
 		digest_bytes(h, o->u.keys.sk_ei);
 		digest_bytes(h, o->u.keys.sk_er);
+		break;
+	case IKE_OUT_ASKED:
+		mix_u64(h, o->u.asked.word.notify);
+		digest_bytes(h, o->u.asked.word.data);
+		break;
+	case IKE_OUT_ANSWERED:
+		mix_u64(h, o->u.answered.status);
+		mix_u64(h, o->u.answered.word.notify);
+		digest_bytes(h, o->u.answered.word.data);
 		break;
 	case IKE_OUT_NONE: break;
 	}

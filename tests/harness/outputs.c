@@ -127,6 +127,8 @@ static void carry_out(struct node *n, const struct ike_out *o)
 		if (o->u.trace.point >= ike_n_trace_points)
 			harness_fail("%s: unknown trace point %u", n->name, o->u.trace.point);
 		break;
+	case IKE_OUT_ASKED:
+	case IKE_OUT_ANSWERED:
 	case IKE_OUT_NONE: break;
 	}
 }

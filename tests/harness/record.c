@@ -166,7 +166,9 @@ void record_dp(struct node *n, const struct dp_op *op)
 	case DP_CHILD_QUIET: child_quiet(n, op->u.id); break;
 	case DP_CHILD_DEL: child_del(n, op->u.id); break;
 	case DP_CHILD_ADDRESS: child_address(n, op); break;
-	case DP_CHILD_QUERY: break;
+	case DP_CHILD_QUERY:
+	case DP_CHILD_DUMMY:
+	case DP_CHILD_PAUSE: break;
 	case DP_TRAP_ADD: trap_add(n, op); break;
 	case DP_TRAP_DEL: trap_del(n, op->u.peer); break;
 	case DP_PATH_MTU: break;

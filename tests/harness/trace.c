@@ -93,6 +93,13 @@ static void put_op(struct text_buf *t, const struct dp_op *op)
 	case DP_CHILD_QUERY:
 		text_buf_fmt(t, "ask about child %llu\n", (unsigned long long)op->u.id);
 		break;
+	case DP_CHILD_DUMMY:
+		text_buf_fmt(t, "dummy packet on child %llu\n", (unsigned long long)op->u.id);
+		break;
+	case DP_CHILD_PAUSE:
+		text_buf_fmt(t, "send nothing on child %llu for now\n",
+			     (unsigned long long)op->u.id);
+		break;
 	case DP_TRAP_ADD:
 		text_buf_fmt(t, "trap for peer %llu\n", (unsigned long long)op->u.trap.peer);
 		put_ts(t, "local", &op->u.trap.ts_local);

@@ -287,6 +287,8 @@ static enum status carry_out(struct fake *f, const struct dp_op *op, struct dp_c
 		return ST_OK;
 	case DP_TRAP_ADD: return trap_add(f, op);
 	case DP_TRAP_DEL: return trap_del(f, op->u.peer);
+	case DP_CHILD_DUMMY:
+	case DP_CHILD_PAUSE: break;
 	case DP_PATH_MTU: return path_mtu(f, &op->u.path_mtu.remote, op->u.path_mtu.mtu);
 	}
 	return ST_INVAL;

@@ -462,6 +462,8 @@ static enum status carry_out(struct user *u, const struct dp_op *op, struct dp_c
 	case DP_CHILD_QUERY: return child_query(u, op->u.id, ret);
 	case DP_TRAP_ADD: return trap_add(u, op);
 	case DP_TRAP_DEL: return trap_del(u, op->u.peer);
+	case DP_CHILD_DUMMY:
+	case DP_CHILD_PAUSE: break;
 	case DP_PATH_MTU: pmtu_found(u, &op->u.path_mtu.remote, op->u.path_mtu.mtu); return ST_OK;
 	}
 	return ST_INVAL;
