@@ -67,8 +67,8 @@ enum dp_op_kind {
 	DP_CHILD_QUERY, /* answered by DONE with counters */
 	DP_TRAP_ADD, /* selectors of a peer without SA: the first packet reports ACQUIRE */
 	DP_TRAP_DEL,
-	DP_CHILD_DUMMY, /* one dummy packet (RFC 4303 section 2.6) on it now, whether it sends or not;
-			 * nothing waits for an answer to it, and it is no traffic */
+	DP_CHILD_DUMMY, /* one dummy packet (RFC 4303 section 2.6) on it now, whether it sends or
+			 * not; nothing waits for an answer to it, and it is no traffic */
 	DP_CHILD_PAUSE, /* sends nothing more until it is to begin again (ADD): what it would have
 			 * sent goes by the next best child */
 	DP_PATH_MTU, /* what probes found of the way to an address */

@@ -448,8 +448,8 @@ enum ike_event_kind {
 	IKE_EV_MTU, /* what gets through to a peer in one piece, as probes found */
 	IKE_EV_CARRIES, /* packets get through on the first child of a partner: it has the traffic
 			 * from now on */
-	IKE_EV_PARTNER_OVER, /* a partner has no SA, and is not being called: `reason` and `text` say
-			      * why; it is still there, and is to be dropped */
+	IKE_EV_PARTNER_OVER, /* a partner has no SA, and is not being called: `reason` and `text`
+			      * say why; it is still there, and is to be dropped */
 	/* Of the mesh, which makes them (mesh.h). */
 	IKE_EV_SUGGESTED, /* a hub: to whom, and why; a site: by whom */
 	IKE_EV_SHORTCUT, /* a direct tunnel carries: both ends, and at their hub */
@@ -701,6 +701,8 @@ typedef bool ike_child_fn(void *ctx, const struct ike_child_info *info);
  * no walk through those before it. */
 void ike_each_peer(const struct ike *ike, struct now now, ike_peer_id after, ike_peer_fn *fn,
 		   void *ctx);
+/* One of them; false: there is none. */
+bool ike_peer(const struct ike *ike, struct now now, ike_peer_id peer, struct ike_peer_info *ret);
 void ike_each_sa(const struct ike *ike, struct now now, ike_sa_fn *fn, void *ctx);
 /* Of one peer; of none when there is no such peer. */
 void ike_each_sa_of(const struct ike *ike, struct now now, ike_peer_id peer, ike_sa_fn *fn,

@@ -89,6 +89,15 @@ void ike_each_peer(const struct ike *ike, struct now now, ike_peer_id after, ike
 	}
 }
 
+bool ike_peer(const struct ike *ike, struct now now, ike_peer_id peer, struct ike_peer_info *ret)
+{
+	const struct peer *p = peer_by_id(ike, peer);
+
+	if (p)
+		*ret = peer_info(p, now);
+	return p != NULL;
+}
+
 enum status ike_peer_authority(const struct ike *ike, ike_peer_id peer, struct arena *ar,
 			       struct text *by, struct wire_ts_list *ret_allowed)
 {

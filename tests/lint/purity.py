@@ -40,7 +40,9 @@ PURE = {
     "wire_esp": (["base"], set()),
     "wire_ip": (["base"], set()),
     "policy": (["base", "crypto", "wire_ike"], set()),
+    "wire_mesh": (["base", "wire_ike"], set()),
     "ike": (["base", "crypto", "wire_ike", "policy"], set()),
+    "mesh": (["base", "crypto", "wire_ike", "wire_mesh", "policy", "ike"], set()),
     # Batches of AEAD work go to whatever provider of bulk.h is linked; it needs keys set up.
     "esp": (["base", "crypto", "wire_ike", "wire_ip", "policy"],
             {"bulk_key_new", "bulk_key_free"}),
@@ -56,6 +58,7 @@ MODULES = {
     "crypto/bulk": ["base", "crypto"],
     "crypto/openssl": ["base", "crypto", "pki"],
     "wire/ike": ["base"],
+    "wire/mesh": ["base", "wire/ike"],
     "wire/esp": ["base"],
     "wire/ip": ["base"],
     "policy": ["base", "crypto", "wire/ike"],
@@ -63,7 +66,8 @@ MODULES = {
     "dp": ["base", "crypto", "crypto/bulk", "policy", "esp", "wire/ike"],
     "dp/fake": ["base", "dp", "esp", "crypto/bulk", "policy", "wire/esp", "wire/ike", "wire/ip"],
     "dp/user": ["base", "dp", "esp", "crypto/bulk", "policy", "wire/esp", "wire/ike", "wire/ip"],
-    "ike": ["base", "crypto", "wire/ike", "policy", "dp"],
+    "ike": ["base", "crypto", "wire/ike", "wire/mesh", "policy", "dp"],
+    "mesh": ["base", "crypto", "wire/ike", "wire/mesh", "policy", "ike", "dp"],
     "conf": ["base", "crypto", "crypto/bulk", "crypto/openssl", "pki", "wire/ike", "policy"],
     "obs": ["base", "ike", "dp"],
     "pki": ["base"],
@@ -86,8 +90,8 @@ MORE = {
 }
 ONLY_MORE = {"conf": ["crypto/openssl", "crypto/bulk", "pki"]}  # the rest of the module may not
 
-PURE_DIRS = {"base", "crypto", "crypto/fake", "wire/ike", "wire/esp", "wire/ip", "policy", "esp",
-             "dp", "dp/fake", "ike", "conf"}
+PURE_DIRS = {"base", "crypto", "crypto/fake", "wire/ike", "wire/mesh", "wire/esp", "wire/ip",
+             "policy", "esp", "dp", "dp/fake", "ike", "mesh", "conf"}
 # Files of those that are there to touch the system.
 IMPURE_FILES = {"base/alloc.c", "conf/conf_file.c", "conf/conf_creds.c", "conf/conf_creds.h"}
 PURE_HEADERS = set("""

@@ -147,7 +147,8 @@ enum wire_mesh_candidate_kind {
 
 struct wire_mesh_candidate {
 	uint8_t kind;
-	uint8_t flags; /* bit 0: behind a NAT, as the hub sees it; bit 1: the same towards two hubs */
+	uint8_t flags; /* bit 0: behind a NAT, as the hub sees it; bit 1: the same towards two hubs
+			*/
 	uint32_t priority; /* the largest is tried first */
 	struct endpoint at;
 };

@@ -1,0 +1,42 @@
+/* limits.h - every bound of the mesh, with its reason. */
+#pragma once
+
+enum {
+	/* A word is built in one buffer of this size, and parsed in an arena of so many. */
+	MESH_WORD_MAX = WIRE_MESH_MAX,
+	MESH_ARENA = 1 << 20,
+	/* Addresses of the host that are looked at. */
+	MESH_OWN = 16,
+
+	/* ---- site ---- */
+	/* Suggestions that a site looks at in a second, of all hubs: each costs a few derivations
+	 * and a handful of probes. */
+	MESH_SUGGESTIONS_PER_S = 100,
+	/* From a suggestion taken until packets get through, else it failed. */
+	MESH_SETUP_S = 10,
+	/* Outcomes that are remembered for people, oldest forgotten first. */
+	MESH_PAST = 64,
+
+	/* ---- probes ---- */
+	MESH_PROBE_TRIES = 5, /* at 0, 50, 150, 350, 750 ms: path.c */
+	MESH_PROBES_PER_S = 500, /* of all suggestions together: 36 kB/s */
+	/* After the first pair that answered, how long a better one may take. */
+	MESH_PROBE_SETTLE_MS = 200,
+	/* After the last question. */
+	MESH_PROBE_WAIT_MS = 3000,
+
+	/* ---- hub ---- */
+	MESH_SUGGESTION_LIFE_S = 60,
+	/* Suggestions of one member under way: the rest of a full mesh waits its turn. */
+	MESH_MEMBER_PENDING = 8,
+	MESH_PENDING = 1024, /* and of a network */
+	/* Pairs that are remembered: of those about whom there is nothing to say the oldest goes.
+	 */
+	MESH_PAIRS = 1 << 20,
+	/* Answers of both, and the report, have to come in this. */
+	MESH_ANSWER_S = 20,
+	/* Hubs of a network. */
+	MESH_HUBS = WIRE_MESH_HUBS,
+	/* Members at other hubs that a hub remembers. */
+	MESH_REMOTE_MEMBERS = 1 << 17,
+};

@@ -1,0 +1,93 @@
+/*
+ * view.c - counters, for status.
+ */
+#include "mesh/internal.h"
+
+/* As wire_mesh_reason_name() has them. */
+#define REASONS(X)                                                                                 \
+	X(UNKNOWN_ATTRIBUTE, "unknown_attribute")                                                  \
+	X(MALFORMED, "malformed")                                                                  \
+	X(NOT_A_HUB, "not_a_hub")                                                                  \
+	X(CONTEXT, "context")                                                                      \
+	X(IDENTITY, "identity")                                                                    \
+	X(SELECTORS, "selectors")                                                                  \
+	X(AUTHORITY, "authority")                                                                  \
+	X(POLICY, "policy")                                                                        \
+	X(LIMIT, "limit")                                                                          \
+	X(DUPLICATE, "duplicate")                                                                  \
+	X(OLDER, "older")                                                                          \
+	X(NO_CANDIDATES, "no_candidates")                                                          \
+	X(NO_PATH, "no_path")                                                                      \
+	X(NO_ANSWER, "no_answer")                                                                  \
+	X(AUTHENTICATION, "authentication")                                                        \
+	X(CERTIFICATE, "certificate")                                                              \
+	X(PROPOSAL, "proposal")                                                                    \
+	X(TS, "ts")                                                                                \
+	X(PARTNER_REFUSED, "partner_refused")                                                      \
+	X(IDLE, "idle")                                                                            \
+	X(LOST, "lost")                                                                            \
+	X(WITHDRAWN, "withdrawn")                                                                  \
+	X(EXPIRED, "expired")                                                                      \
+	X(SHUTDOWN, "shutdown")                                                                    \
+	X(INTERNAL, "internal")
+
+static const char *const refused_names[WIRE_MRS] = {
+#define X(id, name) [WIRE_MR_##id] = ("mesh.refused." name),
+	REASONS(X)
+#undef X
+};
+
+static const char *const failed_names[WIRE_MRS] = {
+#define X(id, name) [WIRE_MR_##id] = ("mesh.failed." name),
+	REASONS(X)
+#undef X
+};
+
+static const char *const fault_names[WIRE_MESH_FAULTS] = {
+	[WIRE_MF_SHORT] = "mesh.rx.short",
+	[WIRE_MF_LENGTH] = "mesh.rx.length",
+	[WIRE_MF_CRITICAL] = "mesh.rx.critical",
+	[WIRE_MF_REPEATED] = "mesh.rx.repeated",
+	[WIRE_MF_LIMIT] = "mesh.rx.limit",
+	[WIRE_MF_IDENT] = "mesh.rx.ident",
+	[WIRE_MF_TS] = "mesh.rx.ts",
+	[WIRE_MF_CANDIDATE] = "mesh.rx.candidate",
+	[WIRE_MF_RANGE] = "mesh.rx.range",
+	[WIRE_MF_TEXT] = "mesh.rx.text",
+	[WIRE_MF_HUB] = "mesh.rx.hub",
+	[WIRE_MF_MEMBER] = "mesh.rx.member",
+	[WIRE_MF_MISSING] = "mesh.rx.missing",
+	[WIRE_MF_NOMEM] = "mesh.rx.nomem",
+};
+
+static const char *const names[MESH_COUNTERS] = {
+#define X(id, name) [id] = (name),
+	MESH_COUNTER_TABLE(X)
+#undef X
+};
+
+bool mesh_counter(const struct mesh *m, size_t index, const char **ret_name, uint64_t *ret_value)
+{
+	const struct {
+		const char *const *names;
+		const uint64_t *values;
+		size_t first, n;
+	} tables[] = {
+		{ names, m->counters, 0, MESH_COUNTERS },
+		{ fault_names, m->faults, 1, WIRE_MESH_FAULTS },
+		{ refused_names, m->refused, 1, WIRE_MRS },
+		{ failed_names, m->failed, 1, WIRE_MRS },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+		size_t n = tables[i].n - tables[i].first;
+
+		if (index < n) {
+			*ret_name = tables[i].names[tables[i].first + index];
+			*ret_value = tables[i].values[tables[i].first + index];
+			return true;
+		}
+		index -= n;
+	}
+	return false;
+}
