@@ -1,6 +1,8 @@
 /* limits.h - every bound of the mesh, with its reason. */
 #pragma once
 
+#include "wire/mesh/wire_mesh.h"
+
 enum {
 	/* A word is built in one buffer of this size, and parsed in an arena of so many. */
 	MESH_WORD_MAX = WIRE_MESH_MAX,
