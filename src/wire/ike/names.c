@@ -54,6 +54,7 @@ static const struct name exchanges[] = {
 	{ WIRE_IKE_SESSION_RESUME, "IKE_SESSION_RESUME" },
 	{ WIRE_IKE_INTERMEDIATE, "IKE_INTERMEDIATE" },
 	{ WIRE_IKE_FOLLOWUP_KE, "IKE_FOLLOWUP_KE" },
+	{ WIRE_SHORTCUT, "SHORTCUT" },
 };
 
 const char *wire_exchange_name(unsigned exchange)

@@ -43,6 +43,7 @@ enum wire_exchange {
 	WIRE_IKE_SESSION_RESUME = 38, /* RFC 5723 */
 	WIRE_IKE_INTERMEDIATE = 43, /* RFC 9242 */
 	WIRE_IKE_FOLLOWUP_KE = 44, /* RFC 9370 */
+	WIRE_SHORTCUT = 241, /* private use: docs/protocol/shortcut.md section 4 */
 };
 
 /* Section 3.1 header flags. */

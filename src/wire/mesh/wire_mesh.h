@@ -14,11 +14,7 @@
 #include "base/base.h"
 #include "wire/ike/wire_ike.h"
 
-enum {
-	WIRE_SHORTCUT = 241, /* the exchange */
-};
-
-/* Section 2. */
+/* Section 2; the exchange is WIRE_SHORTCUT. */
 enum wire_mesh_kind {
 	WIRE_N_CAPABILITIES = 41101, /* in IKE_AUTH */
 	WIRE_N_SHORTCUT_PROOF = 41102, /* in IKE_SA_INIT */
