@@ -175,3 +175,29 @@ static inline void wr_patch16(struct wr *w, size_t at, uint16_t v)
 	else
 		store_be16(w->start + at, v);
 }
+
+/* Fills a 16-bit length that was left open at `at`.  One that does not fit is an error. */
+static inline void wr_patch_len16(struct wr *w, size_t at, size_t len)
+{
+	if (len > UINT16_MAX)
+		w->err = true;
+	else
+		wr_patch16(w, at, (uint16_t)len);
+}
+
+/* A length or count in one byte.  One that does not fit is an error. */
+static inline void wr_len8(struct wr *w, size_t n)
+{
+	if (n > UINT8_MAX)
+		w->err = true;
+	else
+		wr_u8(w, (uint8_t)n);
+}
+
+static inline void wr_zero(struct wr *w, size_t n)
+{
+	uint8_t *p = wr_room(w, n);
+
+	if (p && n)
+		memset(p, 0, n);
+}

@@ -38,6 +38,6 @@ enum status wire_gateway_parse(struct bytes data, struct wire_gateway *ret_gw,
 void wire_gateway_put(struct wr *w, const struct wire_gateway *gw)
 {
 	wr_u8(w, gw->type);
-	wr_u8(w, (uint8_t)gw->id.n);
+	wr_len8(w, gw->id.n);
 	wr_put(w, gw->id);
 }

@@ -40,7 +40,7 @@ static const struct {
 
 /* Names "MUST NOT contain any terminators (e.g., NULL, CR, etc.)": one that did could be one name
  * to us and another to whoever wrote the policy. */
-static bool is_text(struct bytes b)
+bool wire_text_ok(struct bytes b)
 {
 	for (size_t i = 0; i < b.n; i++)
 		if (b.p[i] < 0x20 || b.p[i] == 0x7f)
@@ -48,12 +48,12 @@ static bool is_text(struct bytes b)
 	return true;
 }
 
-static bool id_ok(uint8_t type, struct bytes data)
+bool wire_id_ok(uint8_t type, struct bytes data)
 {
 	for (size_t i = 0; i < ARRAY_LEN(id_rules); i++)
 		if (id_rules[i].type == type)
 			return data.n >= id_rules[i].min && data.n <= id_rules[i].max &&
-			       (!id_rules[i].text || is_text(data));
+			       (!id_rules[i].text || wire_text_ok(data));
 	return true;
 }
 
@@ -73,7 +73,7 @@ enum status wire_decode_id(struct chain *ch, uint8_t type, struct bytes body)
 	cur_take(&c, 3);
 	id->data = cur_rest(&c);
 	id->body = body;
-	return id_ok(id->type, id->data) ? ST_OK : chain_fail(ch, WIRE_F_ID);
+	return wire_id_ok(id->type, id->data) ? ST_OK : chain_fail(ch, WIRE_F_ID);
 }
 
 /*
@@ -277,7 +277,7 @@ static bool ts_ok(const struct wire_ts *ts)
  *
  * Of a selector of another type only type and length are where the figure has them.
  */
-static bool decode_selector(struct cur *c, struct wire_ts_list *list, struct wire_ts *ts)
+bool wire_take_selector(struct cur *c, struct wire_ts_list *list, struct wire_ts *ts)
 {
 	uint8_t type = cur_u8(c);
 	uint8_t proto = cur_u8(c);
@@ -325,7 +325,7 @@ enum status wire_decode_ts(struct chain *ch, uint8_t type, struct bytes body)
 		return chain_fail(ch, WIRE_F_NOMEM);
 	list->ts = ts;
 	for (size_t i = 0; i < n; i++)
-		if (!decode_selector(&c, list, &ts[list->n]))
+		if (!wire_take_selector(&c, list, &ts[list->n]))
 			return chain_fail(ch, WIRE_F_TS);
 	return cur_left(&c) ? chain_fail(ch, WIRE_F_TS) : ST_OK;
 }

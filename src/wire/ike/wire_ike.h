@@ -192,6 +192,18 @@ enum wire_notify_type {
 	WIRE_N_NO_PPK_AUTH = 16437,
 	/* Private use: docs/protocol/path-mtu.md. */
 	WIRE_N_PATH_PROBE = 41100,
+	/* Private use: docs/protocol/shortcut.md section 2. */
+	WIRE_N_SHORTCUT_REFUSED = 8301,
+	WIRE_N_CAPABILITIES = 41101, /* in IKE_AUTH */
+	WIRE_N_SHORTCUT_PROOF = 41102, /* in IKE_SA_INIT */
+	WIRE_N_SHORTCUT_SUGGEST = 41103,
+	WIRE_N_SHORTCUT_REPORT = 41104,
+	WIRE_N_SHORTCUT_WITHDRAW = 41105,
+	WIRE_N_SHORTCUT_CANDIDATES = 41106,
+	WIRE_N_SHORTCUT_HUBS = 41107,
+	WIRE_N_SHORTCUT_DIRECTORY = 41108,
+	WIRE_N_SHORTCUT_RELAY = 41109,
+	WIRE_N_SHORTCUT_ACCEPT = 41110,
 };
 
 /* Upper bounds of what one message may hold (see also ike/limits.h); more is malformed. */
@@ -417,6 +429,17 @@ struct wire_gateway {
 MUST enum status wire_gateway_parse(struct bytes data, struct wire_gateway *ret_gw,
 				    struct bytes *ret_rest);
 void wire_gateway_put(struct wr *w, const struct wire_gateway *gw);
+
+/* ---- parts of payloads, which other formats have as well ----------------------------------- */
+
+/* No control characters. */
+bool wire_text_ok(struct bytes b);
+/* Whether an identity of that type (section 3.5) may be that; of a type that is not known, any. */
+bool wire_id_ok(uint8_t type, struct bytes data);
+/* The next selector (section 3.13.1), counted in `list`: as one that `ts` has now, or as one of
+ * another type.  False: it is none. */
+MUST bool wire_take_selector(struct cur *c, struct wire_ts_list *list, struct wire_ts *ts);
+void wire_put_selector(struct wr *w, const struct wire_ts *ts);
 
 /* ---- writing ---------------------------------------------------------------------------- */
 

@@ -15,31 +15,6 @@ enum {
 	ATTR_KEY_LENGTH_TV = 0x8000 | 14,
 };
 
-static void put_zero(struct wr *w, size_t n)
-{
-	uint8_t *p = wr_room(w, n);
-
-	if (p)
-		memset(p, 0, n);
-}
-
-/* Fills a length or count of 16 bits that was left open at `at`. */
-static void patch_len(struct wr *w, size_t at, size_t len)
-{
-	if (len > UINT16_MAX)
-		w->err = true;
-	else
-		wr_patch16(w, at, (uint16_t)len);
-}
-
-static void put_count(struct wr *w, size_t n)
-{
-	if (n > UINT8_MAX)
-		w->err = true;
-	else
-		wr_u8(w, (uint8_t)n);
-}
-
 void wire_ike_begin(struct wire_out *o, void *buf, size_t cap, const struct wire_hdr *h)
 {
 	*o = (struct wire_out){ .w = wr_of(buf, cap), .next_at = HDR_NEXT_AT };
@@ -69,7 +44,7 @@ static size_t put_open(struct wire_out *o, uint8_t type)
 
 static void put_close(struct wire_out *o, size_t at)
 {
-	patch_len(&o->w, at + 2, wr_len(&o->w) - at);
+	wr_patch_len16(&o->w, at + 2, wr_len(&o->w) - at);
 }
 
 static void put_transform(struct wr *w, const struct wire_transform *t, bool last)
@@ -95,12 +70,12 @@ static void put_proposal(struct wr *w, const struct wire_proposal *p, bool last)
 	wr_u16(w, 0);
 	wr_u8(w, p->number);
 	wr_u8(w, p->proto);
-	put_count(w, p->spi.n);
-	put_count(w, p->n_transforms);
+	wr_len8(w, p->spi.n);
+	wr_len8(w, p->n_transforms);
 	wr_put(w, p->spi);
 	for (size_t i = 0; i < p->n_transforms; i++)
 		put_transform(w, &p->transforms[i], i + 1 == p->n_transforms);
-	patch_len(w, at + 2, wr_len(w) - at);
+	wr_patch_len16(w, at + 2, wr_len(w) - at);
 }
 
 void wire_put_sa(struct wire_out *o, const struct wire_sa *sa)
@@ -141,7 +116,7 @@ static void put_typed(struct wire_out *o, uint8_t payload, uint8_t type, struct 
 	size_t at = put_open(o, payload);
 
 	wr_u8(&o->w, type);
-	put_zero(&o->w, 3);
+	wr_zero(&o->w, 3);
 	wr_put(&o->w, data);
 	put_close(o, at);
 }
@@ -187,7 +162,7 @@ void wire_put_notify(struct wire_out *o, uint8_t proto, struct bytes spi, uint16
 	size_t at = put_open(o, WIRE_P_NOTIFY);
 
 	wr_u8(&o->w, proto);
-	put_count(&o->w, spi.n);
+	wr_len8(&o->w, spi.n);
 	wr_u16(&o->w, type);
 	wr_put(&o->w, spi);
 	wr_put(&o->w, data);
@@ -202,7 +177,7 @@ void wire_put_delete(struct wire_out *o, uint8_t proto, uint8_t spi_len, struct 
 	wr_u8(&o->w, proto);
 	wr_u8(&o->w, spi_len);
 	wr_u16(&o->w, 0);
-	patch_len(&o->w, at + 6, n);
+	wr_patch_len16(&o->w, at + 6, n);
 	wr_put(&o->w, bytes_of(spis.p, n * spi_len));
 	put_close(o, at);
 }
@@ -212,7 +187,7 @@ void wire_put_vendor(struct wire_out *o, struct bytes vid)
 	wire_put_raw(o, WIRE_P_VENDOR, vid);
 }
 
-static void put_selector(struct wr *w, const struct wire_ts *ts)
+void wire_put_selector(struct wr *w, const struct wire_ts *ts)
 {
 	size_t addr = ip_len(&ts->start);
 
@@ -232,10 +207,10 @@ void wire_put_ts(struct wire_out *o, enum wire_payload tsi_or_tsr, const struct 
 {
 	size_t at = put_open(o, (uint8_t)tsi_or_tsr);
 
-	put_count(&o->w, n);
-	put_zero(&o->w, 3);
+	wr_len8(&o->w, n);
+	wr_zero(&o->w, 3);
 	for (size_t i = 0; i < n; i++)
-		put_selector(&o->w, &ts[i]);
+		wire_put_selector(&o->w, &ts[i]);
 	put_close(o, at);
 }
 
@@ -256,7 +231,7 @@ void wire_ike_sk_begin(struct wire_out *o, size_t iv_len)
 {
 	o->sk_at = put_open(o, WIRE_P_SK);
 	o->iv_at = wr_len(&o->w);
-	put_zero(&o->w, iv_len);
+	wr_zero(&o->w, iv_len);
 	o->plain_at = wr_len(&o->w);
 }
 
@@ -278,7 +253,7 @@ void wire_put_fragment(struct wire_out *o, size_t iv_len, const struct wire_frag
 	wr_u16(&o->w, f->number);
 	wr_u16(&o->w, f->total);
 	o->iv_at = wr_len(&o->w);
-	put_zero(&o->w, iv_len);
+	wr_zero(&o->w, iv_len);
 	o->plain_at = wr_len(&o->w);
 	wr_put(&o->w, f->piece);
 	if (!o->w.err && f->number == 1)
@@ -301,8 +276,8 @@ static void put_padding(struct wire_out *o, size_t block)
 	size_t used = (wr_len(&o->w) - o->plain_at + 1) % block;
 	size_t pad = used ? block - used : 0;
 
-	put_zero(&o->w, pad);
-	put_count(&o->w, pad);
+	wr_zero(&o->w, pad);
+	wr_len8(&o->w, pad);
 }
 
 enum status wire_ike_sk_end(struct wire_out *o, size_t block, size_t icv_len,
@@ -317,7 +292,7 @@ enum status wire_ike_sk_end(struct wire_out *o, size_t block, size_t icv_len,
 		return ST_BUG;
 	put_padding(o, block);
 	icv_at = wr_len(&o->w);
-	put_zero(&o->w, icv_len);
+	wr_zero(&o->w, icv_len);
 	put_close(o, o->sk_at);
 	if (msg_close(o, &msg) != ST_OK)
 		return ST_NOMEM;

@@ -14,21 +14,6 @@
 #include "base/base.h"
 #include "wire/ike/wire_ike.h"
 
-/* Section 2; the exchange is WIRE_SHORTCUT. */
-enum wire_mesh_kind {
-	WIRE_N_CAPABILITIES = 41101, /* in IKE_AUTH */
-	WIRE_N_SHORTCUT_PROOF = 41102, /* in IKE_SA_INIT */
-	WIRE_N_SHORTCUT_SUGGEST = 41103,
-	WIRE_N_SHORTCUT_REPORT = 41104,
-	WIRE_N_SHORTCUT_WITHDRAW = 41105,
-	WIRE_N_SHORTCUT_CANDIDATES = 41106,
-	WIRE_N_SHORTCUT_HUBS = 41107,
-	WIRE_N_SHORTCUT_DIRECTORY = 41108,
-	WIRE_N_SHORTCUT_RELAY = 41109,
-	WIRE_N_SHORTCUT_ACCEPT = 41110,
-	WIRE_N_SHORTCUT_REFUSED = 8301,
-};
-
 /* Section 4: types of attributes. */
 enum wire_mesh_attr {
 	WIRE_MA_SECRET = 1,
@@ -210,6 +195,7 @@ struct wire_mesh {
 	uint64_t boot; /* of who sends, or of the partner: another one each time it starts */
 };
 
+#define WIRE_MESH_BIT(attr) (1u << WIRE_MA_##attr)
 #define WIRE_MESH_HAS(m, attr) ((m)->present >> WIRE_MA_##attr & 1)
 
 /* Why a word was refused: each is a counter `mesh.rx.<name>`. */
@@ -227,6 +213,7 @@ enum wire_mesh_fault {
 	WIRE_MF_TEXT,
 	WIRE_MF_HUB,
 	WIRE_MF_MEMBER,
+	WIRE_MF_MISPLACED, /* known, but not in a word of that kind */
 	WIRE_MF_MISSING, /* what a word of that kind has to have */
 	WIRE_MF_NOMEM,
 	WIRE_MESH_FAULTS,
@@ -234,7 +221,8 @@ enum wire_mesh_fault {
 
 const char *wire_mesh_fault_name(enum wire_mesh_fault f);
 
-/* ST_DROP with `*fault` set, ST_NOMEM. `kind` decides what has to be there and what may be. */
+/* ST_DROP or ST_NOMEM, with `*fault` set.  `kind` (WIRE_N_SHORTCUT_...) decides what has to be
+ * there and what may be. */
 MUST enum status wire_mesh_parse(struct arena *ar, uint16_t kind, struct bytes data,
 				 struct wire_mesh *ret, enum wire_mesh_fault *fault);
 /* Everything that is `present`. */
