@@ -37,6 +37,7 @@ PURE = {
     "crypto": (["base"], set()),
     "crypto_fake": (["base", "crypto"], set()),
     "wire_ike": (["base"], set()),
+    "wire_mesh": (["base", "wire_ike"], set()),
     "wire_esp": (["base"], set()),
     "wire_ip": (["base"], set()),
     "policy": (["base", "crypto", "wire_ike"], set()),
