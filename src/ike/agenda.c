@@ -7,8 +7,8 @@
  * the first of these is done that can be:
  *
  *	delete the IKE SA > move > delete children > rekey the IKE SA > rekey a child >
- *	another child > probe > our QCD token > send it on to another gateway > probe of the path
- *	MTU
+ *	another child > probe > our QCD token > send it on to another gateway > words of upper
+ *	modules > probe of the path MTU
  *
  * So a wish that makes no sense any more is just not there, and nothing has to be taken back.  It
  * happens at the end of an entry (engine.c), when all that led to it has been committed.
@@ -195,6 +195,8 @@ static void established(struct ike *ike, struct ike_sa *sa)
 		ok = qcd_announce(ike, sa) && ok;
 	else if (!busy(sa) && steer_wants(sa))
 		ok = steer_next(ike, sa) && ok;
+	else if (!busy(sa) && words_wait(sa))
+		ok = words_next(ike, sa) && ok;
 	else if (!busy(sa) && sa->searching)
 		ok = mtu_search_go_on(ike, sa) && ok;
 	if (!busy(sa))

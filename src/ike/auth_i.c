@@ -92,6 +92,7 @@ static enum status build(struct ike *ike, struct attempt *at, const struct crypt
 	if (!st && sa->hs->ppk.d.n)
 		st = put_ppk(at, &o);
 	mobike_put_first(ike, conf, &sa->path, &o);
+	capabilities_put(sa, conf, &o);
 	return st ? st : msg_end(ike, sa, &o, ret_owned);
 }
 
@@ -332,6 +333,7 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 	sa->cred = cred;
 	sa->auth_remote = auth_name(ike, l->how);
 	mobike_agree(ike, sa, &at->inner);
+	capabilities_take(ike, sa, &at->inner);
 	attempt_end(ike, at);
 	if (g.reason) {
 		peer_error(ike, sa->peer, g.why);

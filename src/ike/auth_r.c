@@ -270,6 +270,7 @@ static enum status build(struct ike *ike, struct attempt *at, const struct ike_p
 				bytes_of(NULL, 0));
 	if (mobike_supported(&at->inner))
 		mobike_put_first(ike, conf, &at->sa->path, &o);
+	capabilities_put(at->sa, conf, &o);
 	return msg_end(ike, at->sa, &o, &answer->message);
 }
 
@@ -382,6 +383,7 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 	sa->ppk = l->ppk;
 	sa->auth_remote = auth_name(ike, l->how);
 	mobike_agree(ike, sa, &at->inner);
+	capabilities_take(ike, sa, &at->inner);
 	attempt_end(ike, at);
 	if (!a->peer->section)
 		instance_link(ike, a->peer);

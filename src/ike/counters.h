@@ -140,6 +140,11 @@
 	X(C_INVALID_SPI, "ike.rx.invalid_spi") /* a peer does not know a child of ours */          \
 	X(C_INVALID_SPI_SENT, "ike.tx.invalid_spi")                                                \
 	X(C_DEAD, "ike.dead")                                                                      \
+	/* words of upper modules */                                                               \
+	X(C_CAPABILITIES_MALFORMED, "ike.word.capabilities_malformed")                             \
+	X(C_WORD_MALFORMED, "ike.word.malformed") /* not one notify of a known kind */             \
+	X(C_WORD_REFUSED, "ike.word.refused") /* answered with an error */                         \
+	X(C_WORD_ANSWER_MALFORMED, "ike.word.answer_malformed")                                    \
 	/* host */                                                                                 \
 	X(C_UNKNOWN_JOB, "ike.host.unknown_job")                                                   \
 	X(C_UNKNOWN_RESULT, "ike.host.unknown_result")                                             \

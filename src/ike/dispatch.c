@@ -149,10 +149,11 @@ static void to_handler(struct ike *ike, struct ike_sa *sa, const struct wire_hdr
 {
 	const struct wire_payloads *p = rx->msg->encrypted ? rx->inner : &rx->msg->clear;
 	const struct exchange_row *row;
-	bool missing;
+	bool missing = false;
 	enum status st;
 
-	row = table_find(sa->state, h, rx->msg->encrypted, p, &missing);
+	row = words_allowed(sa, h) ? table_find(sa->state, h, rx->msg->encrypted, p, &missing)
+				   : NULL;
 	if (!row) {
 		drop(ike, sa, h, missing ? C_PAYLOADS : C_UNEXPECTED);
 		if (rx->msg->encrypted)
@@ -169,7 +170,7 @@ static void to_handler(struct ike *ike, struct ike_sa *sa, const struct wire_hdr
 	if (st == ST_REFUSE && rx->msg->encrypted) {
 		/* Which ones it needs depends on what it is about. */
 		drop(ike, sa, h, C_PAYLOADS);
-		bad_syntax(ike, sa, h, "a required payload is missing");
+		bad_syntax(ike, sa, h, rx->why ? rx->why : "a required payload is missing");
 	}
 }
 
@@ -217,7 +218,7 @@ static void process(struct ike *ike, struct ike_sa *sa, const struct ike_datagra
 {
 	struct wire_ike_msg msg;
 	struct wire_payloads inner = { 0 };
-	struct rx rx = { d, ar, &msg, &inner };
+	struct rx rx = { d, ar, &msg, &inner, NULL };
 	struct whole whole = { .hash = hash };
 	enum wire_fault fault = WIRE_OK;
 	const uint64_t *failed = &ike->counters[C_INTEGRITY];
@@ -231,7 +232,8 @@ static void process(struct ike *ike, struct ike_sa *sa, const struct ike_datagra
 		ike->faults[fault]++;
 		return;
 	}
-	if (!table_expects(sa->state, h, msg.encrypted) && !owes_answer(sa, h, &msg)) {
+	if (!(words_allowed(sa, h) && table_expects(sa->state, h, msg.encrypted)) &&
+	    !owes_answer(sa, h, &msg)) {
 		drop(ike, sa, h,
 		     msg.encrypted || h->exchange == WIRE_IKE_SA_INIT ? C_UNEXPECTED
 								      : C_UNPROTECTED);

@@ -55,6 +55,7 @@ static void init_tables(struct ike *ike, const uint64_t key[2])
 	list_init(&ike->patterns);
 	list_init(&ike->owed);
 	list_init(&ike->pools);
+	list_init(&ike->asked);
 	map_init(&ike->stores, ike->mem, key);
 	list_init(&ike->auth_names);
 	list_init(&ike->todo);
@@ -368,6 +369,24 @@ enum status ike_reconfigure(struct ike *ike, struct now now, struct ike_conf *co
 		count(ike, C_NO_MEMORY);
 	leave(ike);
 	return st;
+}
+
+enum status ike_ask(struct ike *ike, struct now now, ike_peer_id peer, const struct ike_word *word,
+		    uint64_t *ret_id)
+{
+	enum status st;
+
+	enter(ike, now);
+	st = words_ask(ike, peer, word, ret_id);
+	leave(ike);
+	return st;
+}
+
+void ike_answer(struct ike *ike, struct now now, uint64_t id, const struct ike_word *word)
+{
+	enter(ike, now);
+	words_answer(ike, id, word);
+	leave(ike);
 }
 
 /* ---- commands ----------------------------------------------------------------------------- */

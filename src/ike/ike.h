@@ -379,12 +379,14 @@ struct ike_word {
 };
 
 /* Says it to a peer on its newest SA that is up, after what is to be said already.  It is answered
- * by one ANSWERED with that id, sooner or later.  ST_INVAL: no such peer, it is not up, or one of
- * both ends has announced no capabilities.  ST_AGAIN: IKE_MAX_ASKS wait already. */
+ * by one ANSWERED with that id, sooner or later.  ST_INVAL: no such peer, it is not up, one of both
+ * ends has announced no capabilities, or that is no word to begin with.  ST_AGAIN: IKE_MAX_ASKS
+ * wait already.  ST_NOMEM: nothing was said. */
 MUST enum status ike_ask(struct ike *ike, struct now now, ike_peer_id peer,
 			 const struct ike_word *word, uint64_t *ret_id);
-/* The answer to ASKED.  Until then the SA's window stands still, so it is given in the very entry,
- * or soon. */
+/* The answer to ASKED.  Until then the peer's window stands still, and nothing is rekeyed, so it is
+ * given in the very entry, or soon.  Nobody gets it when the SA has ended; when there is no memory
+ * for it, the peer's repetition is ASKED anew, under another id. */
 void ike_answer(struct ike *ike, struct now now, uint64_t id, const struct ike_word *word);
 
 /* ---- partners (docs/protocol/shortcut.md section 8) -------------------------------------- */

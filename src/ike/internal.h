@@ -16,6 +16,7 @@
 #include <stdio.h>
 
 struct ike_sa;
+struct ask;
 struct attempt;
 struct child;
 struct create;
@@ -574,6 +575,8 @@ struct ike_sa {
 	bool steer : 1; /* it shall hear that it is (steer.c) */
 	bool sent_away : 1; /* it has; goes when `reap` is over, if not before */
 	bool warren : 1; /* the other end said that it is one: our own extensions may be used */
+	bool speaks : 1; /* both ends announced capabilities; before IKE_AUTH is over: we do */
+	uint8_t capabilities; /* that the other end announced */
 	uint8_t steer_to; /* which one of redirect_to, from 1; 0: what the order says */
 	struct peer *peer; /* NULL: not known yet */
 	struct path path;
@@ -587,6 +590,7 @@ struct ike_sa {
 	struct attempt *attempt; /* our start, or a response to us being worked on */
 	struct attempt *answering; /* the peer's request being worked on */
 	struct create *create; /* our CREATE_CHILD_SA exchange under way */
+	struct ask *asks; /* words to be said (words.c), oldest first: perhaps in flight */
 	struct ike_sa *successor; /* takes its place, or (RIVAL) may */
 	struct ike_sa *predecessor;
 	struct moving *moving; /* NULL: nothing of it was needed yet */
@@ -913,6 +917,7 @@ struct attempt {
 	inner_step *stored;
 	bool for_request; /* handles a request of the peer; else a response, or our own start */
 	bool aside; /* the SA does not wait for it: a better answer may come meanwhile */
+	bool asked; /* it waits for ike_answer() */
 	struct path asked_from; /* `for_request`: ike->asked_from while it is worked on */
 	struct wire_ike_msg msg;
 	struct wire_payloads inner;
@@ -944,6 +949,7 @@ struct rx {
 		*ar; /* handlers that start an attempt hand it over: arena is then re-initialised */
 	struct wire_ike_msg *msg;
 	struct wire_payloads *inner; /* empty for clear messages */
+	const char *why; /* of ST_REFUSE; NULL: a required payload is missing */
 };
 
 typedef enum status exchange_fn(struct ike *ike, struct ike_sa *sa, struct rx *rx);
@@ -978,6 +984,7 @@ exchange_fn redirect_i_init, init_i_cookie, init_i_invalid_ke, init_i_error, ini
 exchange_fn auth_i_answer, auth_i_refused, auth_r_request, auth_r_childless, auth_r_eap;
 exchange_fn info_request, info_answer;
 exchange_fn create_request, create_answer, create_refused;
+exchange_fn word_request, word_answer;
 
 /* IKE_SA_INIT requests arrive without an SA. */
 void init_r_request(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h);
@@ -1136,6 +1143,25 @@ bool info_redirect(struct ike *ike, struct ike_sa *sa, struct bytes data);
  * 2.21.3); NULL: nothing. */
 const struct wire_notify *info_fatal(const struct wire_payloads *in);
 void info_fatal_event(struct ike *ike, struct ike_sa *sa, const struct wire_notify *n);
+
+/* ---- words of upper modules (words.c; docs/protocol/shortcut.md sections 3 and 4) ----------- */
+
+/* IKE_AUTH: what ours can do, if it shall be known; and what the peer says of its own. */
+void capabilities_put(struct ike_sa *sa, const struct ike_peer_conf *conf, struct wire_out *o);
+void capabilities_take(struct ike *ike, struct ike_sa *sa, const struct wire_payloads *p);
+/* Without them on both sides there is no such exchange. */
+bool words_allowed(const struct ike_sa *sa, const struct wire_hdr *h);
+/* ike_ask() and ike_answer() */
+MUST enum status words_ask(struct ike *ike, ike_peer_id peer, const struct ike_word *word,
+			   uint64_t *ret_id);
+void words_answer(struct ike *ike, uint64_t id, const struct ike_word *word);
+/* The window is free: says the next.  False: no memory. */
+bool words_wait(const struct ike_sa *sa);
+bool words_next(struct ike *ike, struct ike_sa *sa);
+/* What was not sent is said on the SA that takes the place of `from`. */
+void words_inherit(struct ike_sa *from, struct ike_sa *to);
+/* Nothing that waits, or is in flight, will be answered. */
+void words_end(struct ike *ike, struct ike_sa *sa);
 
 /* ---- CREATE_CHILD_SA (create.c, create_i.c, create_r.c, rekey.c) ---------------------------- */
 
@@ -1628,6 +1654,9 @@ const char *what_is_revoked(const struct ike_peer_conf *conf,
 			    const uint8_t (*ids)[CRYPTO_REVOCATION_ID], size_t n);
 const char *cred_revoked(const struct ike_peer_conf *conf, const struct cred *cred);
 
+/* The rule of ours that is about it; NULL: there is none. */
+const struct ike_member_rule *member_rule(const struct ike_peer_conf *conf,
+					  const struct policy_ident *id);
 /* What that identity, of peer `p`, may source: see policy_authorise(). */
 MUST enum status member_authorise(struct arena *ar, const struct peer *p,
 				  const struct policy_ident *id, const struct cred *cred,
@@ -1859,10 +1888,12 @@ struct ike {
 	struct list owed; /* children whose deletion the data plane has not been told */
 	struct list pools; /* of all sections that have, or had, one */
 	struct map stores; /* operations of the store that somebody waits for */
+	struct list asked; /* attempts that wait for ike_answer() */
 	bool store_fails; /* the newest result of the store */
 	bool inner_owed; /* some section's is */
 	size_t n_sas, n_half_open, n_children;
-	uint64_t last_sa, last_child, last_job, last_op, last_resolve, last_store, last_instance;
+	uint64_t last_sa, last_child, last_job, last_op, last_resolve, last_store, last_instance,
+		last_word;
 	uint32_t last_pool;
 	struct outbox out;
 	struct out_item *current; /* handed out last */

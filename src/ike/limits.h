@@ -315,6 +315,10 @@ enum ike_limit {
 	IKE_REAUTH_GRACE_MAX_S = 60,
 	/* Seconds, at most, before the end of a certificate at which we want to be done. */
 	IKE_REAUTH_AHEAD_S = 3600,
+	/* Bytes of a word of an upper module: with what is around it no more than a message, or its
+	 * fragments, hold.  And words that wait on one SA: they are said one by one. */
+	IKE_MAX_WORD = 48 << 10,
+	IKE_MAX_ASKS = 64,
 	/* Length of nonces we send: at least half the largest PRF key (section 2.10). */
 	IKE_NONCE_LEN = 32,
 	/* SPIs below are reserved (RFC 4303 section 2.1). */

@@ -171,12 +171,22 @@ const char *cred_revoked(const struct ike_peer_conf *conf, const struct cred *cr
 		    : NULL;
 }
 
+const struct ike_member_rule *member_rule(const struct ike_peer_conf *conf,
+					  const struct policy_ident *id)
+{
+	for (size_t i = 0; i < conf->n_rules; i++)
+		if (policy_ident_match(&conf->rules[i].id, id))
+			return &conf->rules[i];
+	return NULL;
+}
+
 enum status member_authorise(struct arena *ar, const struct peer *p, const struct policy_ident *id,
 			     const struct cred *cred, struct text *by,
 			     struct wire_ts_list *ret_allowed)
 {
 	const struct ike_peer_conf *conf = p->conf;
 	struct ip leased[INNER_FAMILIES];
+	const struct ike_member_rule *rule = member_rule(conf, id);
 	struct policy_authority a = { .leased = leased,
 				      .n_leased = lease_addresses(p, id, leased) };
 
@@ -185,11 +195,10 @@ enum status member_authorise(struct arena *ar, const struct peer *p, const struc
 		a.blocks = cred->blocks;
 		a.n_blocks = cred->n_blocks;
 	}
-	for (size_t i = 0; i < conf->n_rules && !a.rule; i++)
-		if (policy_ident_match(&conf->rules[i].id, id)) {
-			a.rule = &conf->rules[i].id;
-			a.granted = &conf->rules[i].prefixes;
-		}
+	if (rule) {
+		a.rule = &rule->id;
+		a.granted = &rule->prefixes;
+	}
 	return policy_authorise(ar, &a, &conf->domain, by, ret_allowed);
 }
 

@@ -279,10 +279,13 @@ static enum ike_reason acceptable(struct ike_sa *sa, const struct wire_payloads 
 	return create_ke_answered(sa->create, ret_suite, in, why) ? IKE_R_NONE : IKE_R_KEY_EXCHANGE;
 }
 
-/* A request of the peer's that is still being worked on comes too late. */
+/* A request of the peer's that is still being worked on comes too late; a word, whose answer nobody
+ * has yet, is lost with the SA. */
 static void refuse_pending(struct ike *ike, struct ike_sa *sa)
 {
-	if (sa->answering)
+	if (sa->answering && sa->answering->asked)
+		attempt_end(ike, sa->answering);
+	else if (sa->answering)
 		create_not_now(ike, sa);
 }
 

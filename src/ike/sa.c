@@ -125,6 +125,8 @@ enum status sa_new_from(struct ike *ike, struct ike_sa *old, bool initiator, uin
 	sa->initiator = initiator;
 	sa->called = old->called;
 	sa->mobike = old->mobike;
+	sa->speaks = old->speaks;
+	sa->capabilities = old->capabilities;
 	sa->spi_i = spi_i;
 	sa->spi_r = spi_r;
 	sa->state = SA_RIVAL;
@@ -235,6 +237,7 @@ void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to)
 	from->was_up = false; /* it ends without a word */
 	liveness_end(ike, from);
 	mtu_search_inherit(ike, from, to);
+	words_inherit(from, to);
 	heap_disarm(&ike->timers, &from->life.timer);
 	sa_set_state(ike, to, SA_UP);
 	life_inherit(ike, from, to);
@@ -438,6 +441,7 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 		sa_remove(ike, rival, why);
 	sa_end_attempts(ike, sa);
 	create_end(ike, sa);
+	words_end(ike, sa);
 	mtu_search_end(ike, sa);
 	unrelate(ike, sa);
 	remove_children(ike, sa, why);
@@ -506,6 +510,7 @@ void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why)
 		sa_delete(ike, sa->predecessor, why);
 	sa_end_attempts(ike, sa);
 	create_yield(ike, sa);
+	words_end(ike, sa);
 	sa_set_state(ike, sa, SA_DELETING);
 	remove_children(ike, sa, why);
 	inner_i_gone(ike, sa->peer);
@@ -523,6 +528,7 @@ void sa_close(struct ike *ike, struct ike_sa *sa)
 {
 	sa_end_attempts(ike, sa);
 	create_end(ike, sa);
+	words_end(ike, sa);
 	unrelate(ike, sa);
 	request_done(ike, sa);
 	keys_done(&sa->keys, ike->mem);

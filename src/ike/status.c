@@ -108,6 +108,98 @@ enum status ike_peer_authority(const struct ike *ike, ike_peer_id peer, struct a
 	return member_authorise(ar, p, &p->ident, newest_cred(p), by, ret_allowed);
 }
 
+/* ---- what a member has up ----------------------------------------------------------------- */
+
+/* Room for all remote selectors of its children. */
+static size_t count_remote(const struct peer *p)
+{
+	size_t count = 0;
+
+	list_for_each(n, &p->sas) {
+		const struct ike_sa *sa = CONTAINER_OF(n, const struct ike_sa, peer_node);
+
+		list_for_each(k, &sa->children)
+			count += CONTAINER_OF(k, const struct child, node)->ts_remote.n;
+	}
+	return count;
+}
+
+struct served {
+	struct wire_ts host[INNER_FAMILIES]; /* leased to it */
+	size_t n_host;
+	bool rule; /* one of ours names it */
+	struct wire_ts *ts[IKE_AUTHORITIES];
+	size_t n[IKE_AUTHORITIES];
+};
+
+static enum ike_authority on_whose_word(const struct served *s, const struct wire_ts *ts)
+{
+	for (size_t i = 0; i < s->n_host; i++)
+		if (policy_ts_has(&s->host[i], ts))
+			return IKE_AUTHORITY_POOL;
+	return s->rule ? IKE_AUTHORITY_RULE : IKE_AUTHORITY_CERT;
+}
+
+/* A child and the one that takes its place have the same. */
+static void serve(struct served *s, const struct wire_ts *ts)
+{
+	enum ike_authority a = on_whose_word(s, ts);
+
+	for (size_t i = 0; i < s->n[a]; i++)
+		if (policy_ts_has(&s->ts[a][i], ts))
+			return;
+	s->ts[a][s->n[a]++] = *ts;
+}
+
+static void serve_all(struct served *s, const struct peer *p)
+{
+	list_for_each(n, &p->sas) {
+		const struct ike_sa *sa = CONTAINER_OF(n, const struct ike_sa, peer_node);
+
+		list_for_each(k, &sa->children) {
+			const struct child *c = CONTAINER_OF(k, const struct child, node);
+
+			for (size_t i = 0; i < c->ts_remote.n; i++)
+				serve(s, &c->ts_remote.ts[i]);
+		}
+	}
+}
+
+enum status ike_peer_served(const struct ike *ike, ike_peer_id peer, struct arena *ar,
+			    struct wire_ts_list ret[static IKE_AUTHORITIES])
+{
+	const struct peer *p = peer_by_id(ike, peer);
+	struct ip leased[INNER_FAMILIES];
+	struct served s = { 0 };
+	size_t room;
+
+	if (!p || p->section || p->conf->role != IKE_ROLE_MEMBERS || !(room = count_remote(p)))
+		return ST_INVAL;
+	for (unsigned a = 0; a < IKE_AUTHORITIES; a++) {
+		s.ts[a] = arena_new(ar, room * sizeof(*s.ts[a]));
+		if (!s.ts[a])
+			return ST_NOMEM;
+	}
+	s.n_host = lease_addresses(p, &p->ident, leased);
+	for (size_t i = 0; i < s.n_host; i++)
+		s.host[i] = policy_host_ts(&leased[i]);
+	s.rule = member_rule(p->conf, &p->ident);
+	serve_all(&s, p);
+	for (unsigned a = 0; a < IKE_AUTHORITIES; a++)
+		ret[a] = (struct wire_ts_list){ s.ts[a], s.n[a], 0 };
+	return ST_OK;
+}
+
+bool ike_peer_covers(const struct ike *ike, ike_peer_id peer, const struct wire_ts_list *ts)
+{
+	const struct peer *p = peer_by_id(ike, peer);
+	const struct cred *c = p ? newest_cred(p) : NULL;
+
+	return c && c->has_blocks && policy_blocks_cover(c->blocks, c->n_blocks, ts);
+}
+
+/* ---- SAs ---------------------------------------------------------------------------------- */
+
 static dur_t until(struct now now, mono_t at)
 {
 	return at.ns == MONO_NEVER.ns || mono_before(at, now.mono) ? (dur_t){ -1 }
@@ -139,6 +231,7 @@ static struct ike_sa_info sa_info(const struct ike *ike, const struct ike_sa *sa
 		.ppk = sa->ppk,
 		.mobike = sa->mobike,
 		.warren = sa->warren,
+		.capabilities = sa->capabilities,
 		.decides = sa->called,
 		.checking = sa->moving && sa->moving->checking,
 		.path_mtu = mtu ? mtu->mtu : 0,

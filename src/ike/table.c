@@ -128,6 +128,21 @@ const struct exchange_row ike_exchanges[] = {
 	  .required = P(SA) | P(NONCE),
 	  .optional = P(KE) | P(TSI) | P(TSR) | P(NOTIFY) | P(VENDOR),
 	  .handler = create_answer },
+
+	/* docs/protocol/shortcut.md section 4; see words_allowed(). */
+	{ .story = "HDR, SK {N}: a word for an upper module",
+	  .states = LIVING,
+	  .exchange = WIRE_SHORTCUT,
+	  .encrypted = true,
+	  .optional = P(NOTIFY) | P(VENDOR),
+	  .handler = word_request },
+	{ .story = "HDR, SK {N}: what it says to ours",
+	  .states = LIVING,
+	  .exchange = WIRE_SHORTCUT,
+	  .response = true,
+	  .encrypted = true,
+	  .optional = P(NOTIFY) | P(VENDOR),
+	  .handler = word_answer },
 };
 const size_t ike_n_exchanges = ARRAY_LEN(ike_exchanges);
 

@@ -38,6 +38,8 @@ enum {
 	NODE_GOT = 32, /* of each kind, of an inner configuration: as many as the engine takes */
 	NAT_MAPPINGS = 8,
 	WORLD_WAYS = 4,
+	NODE_WORDS = 128,
+	NODE_WORD_HEAD = 16, /* the id of what it is about, in every word */
 };
 
 /* A datagram under way, as a router would see it. */
@@ -58,6 +60,7 @@ enum hold {
 	HOLD_DP = 1 << 1,
 	HOLD_RESOLVE = 1 << 2,
 	HOLD_STORE = 1 << 3,
+	HOLD_WORDS = 1 << 4,
 };
 
 /* A row of a node's store. */
@@ -79,6 +82,7 @@ struct pending {
 		PENDING_NAME,
 		PENDING_STORE,
 		PENDING_REPORT, /* of the data plane, unasked */
+		PENDING_WORD, /* of a peer: node_answer() accepts it */
 	} kind;
 	uint64_t id;
 	struct crypto_job *job; /* JOB */
@@ -90,6 +94,19 @@ struct pending {
 	enum ike_store_kind store; /* STORE */
 	struct node_lease lease;
 	struct dp_report report; /* REPORT */
+	uint8_t head[NODE_WORD_HEAD]; /* WORD: what it begins with */
+	size_t n_head;
+};
+
+/* A word that came, or what came of one. */
+struct node_word {
+	uint64_t id;
+	ike_peer_id peer;
+	ike_sa_id sa; /* of one that came */
+	enum status status; /* of what came of one */
+	uint16_t notify;
+	size_t n;
+	uint64_t digest; /* of its bytes: word_digest() */
 };
 
 /* A child as the data plane was told. */
@@ -160,6 +177,11 @@ struct node {
 	size_t n_unfit; /* that the engine did not take at its start */
 	struct node_got got;
 	unsigned n_got; /* times that it changed */
+	/* The newest words that upper modules got; and ids of theirs that nothing came of yet. */
+	struct node_word asked[NODE_WORDS], answered[NODE_WORDS];
+	size_t n_asked, n_answered; /* all there were: the i-th is in [i % NODE_WORDS] */
+	uint64_t open[NODE_WORDS];
+	size_t n_open;
 
 	struct ike_event *events;
 	size_t n_events, cap_events;
@@ -331,6 +353,17 @@ void node_answer(struct node *n, struct pending *p);
 void node_refuse(struct node *n, struct pending *p, enum status status);
 /* Holds nothing more back and answers everything, oldest first. */
 void node_release(struct node *n);
+
+/* A word to a peer; the node accepts those that come (SHORTCUT_ACCEPT with the id that they begin
+ * with), unless they are held back. */
+enum status node_ask(struct node *n, ike_peer_id peer, uint16_t notify, struct bytes data,
+		     uint64_t *ret_id);
+/* Answers one that is held back otherwise. */
+void node_say(struct node *n, struct pending *p, uint16_t notify, struct bytes data);
+/* The newest that came, and the newest that something came of; NULL: there was none. */
+const struct node_word *node_asked(const struct node *n);
+const struct node_word *node_answered(const struct node *n);
+uint64_t word_digest(struct bytes data);
 
 /* Its row for that identity, of any section; NULL: there is none. */
 const struct node_lease *node_lease(const struct node *n, const char *identity);

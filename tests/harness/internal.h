@@ -33,6 +33,9 @@ void dp_input(struct node *n, const struct endpoint *local, const struct endpoin
 void record_output(struct node *n, const struct ike_out *o);
 void record_dp(struct node *n, const struct dp_op *op);
 void record_event(struct node *n, const struct ike_event *ev);
+void record_ask(struct node *n, uint64_t id);
+void record_asked(struct node *n, const struct ike_out *o);
+void record_answered(struct node *n, const struct ike_out *o);
 void record_keys(struct node *n, const struct ike_out *o);
 
 /* keep.c: the store, and what a gateway gives */

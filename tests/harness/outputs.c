@@ -2,6 +2,7 @@
 #include "harness/internal.h"
 
 #include "crypto/fake/crypto_fake.h"
+#include "wire/mesh/wire_mesh.h"
 
 static struct pending *pending_new(enum pending_kind kind, uint64_t id)
 {
@@ -108,6 +109,18 @@ static void out_store(struct node *n, const struct ike_out *o)
 	pending_add(n, p, HOLD_STORE);
 }
 
+static void out_asked(struct node *n, const struct ike_out *o)
+{
+	struct pending *p = pending_new(PENDING_WORD, o->u.asked.id);
+	struct bytes data = o->u.asked.word.data;
+
+	record_asked(n, o);
+	p->n_head = data.n < sizeof(p->head) ? data.n : sizeof(p->head);
+	if (p->n_head)
+		memcpy(p->head, data.p, p->n_head);
+	pending_add(n, p, HOLD_WORDS);
+}
+
 static void carry_out(struct node *n, const struct ike_out *o)
 {
 	switch (o->kind) {
@@ -127,8 +140,8 @@ static void carry_out(struct node *n, const struct ike_out *o)
 		if (o->u.trace.point >= ike_n_trace_points)
 			harness_fail("%s: unknown trace point %u", n->name, o->u.trace.point);
 		break;
-	case IKE_OUT_ASKED:
-	case IKE_OUT_ANSWERED:
+	case IKE_OUT_ASKED: out_asked(n, o); break;
+	case IKE_OUT_ANSWERED: record_answered(n, o); break;
 	case IKE_OUT_NONE: break;
 	}
 }
@@ -205,6 +218,15 @@ static void answer_store(struct node *n, const struct pending *p)
 	ike_stored(n->ike, n->w->now, p->id, p->fail ? p->status : ST_OK);
 }
 
+/* ST_REFUSE in words. */
+static void answer_word(struct node *n, const struct pending *p)
+{
+	struct ike_word word = { p->fail ? WIRE_N_SHORTCUT_REFUSED : WIRE_N_SHORTCUT_ACCEPT,
+				 bytes_of(p->head, p->n_head) };
+
+	ike_answer(n->ike, n->w->now, p->id, &word);
+}
+
 static void answer(struct node *n, struct pending *p)
 {
 	list_del(&p->link);
@@ -214,6 +236,7 @@ static void answer(struct node *n, struct pending *p)
 	case PENDING_NAME: answer_name(n, p); break;
 	case PENDING_STORE: answer_store(n, p); break;
 	case PENDING_REPORT: ike_dp(n->ike, n->w->now, &p->report); break;
+	case PENDING_WORD: answer_word(n, p); break;
 	}
 	pending_free(p);
 }
@@ -276,6 +299,30 @@ void node_refuse(struct node *n, struct pending *p, enum status status)
 	p->fail = true;
 	p->status = status;
 	node_answer(n, p);
+}
+
+void node_say(struct node *n, struct pending *p, uint16_t notify, struct bytes data)
+{
+	struct ike_word word = { notify, data };
+
+	if (!p || p->kind != PENDING_WORD)
+		harness_fail("%s: no word is held back", n->name);
+	list_del(&p->link);
+	ike_answer(n->ike, n->w->now, p->id, &word);
+	pending_free(p);
+	node_drain(n);
+}
+
+enum status node_ask(struct node *n, ike_peer_id peer, uint16_t notify, struct bytes data,
+		     uint64_t *ret_id)
+{
+	struct ike_word word = { notify, data };
+	enum status st = ike_ask(n->ike, n->w->now, peer, &word, ret_id);
+
+	if (st == ST_OK)
+		record_ask(n, *ret_id);
+	node_drain(n);
+	return st;
 }
 
 void node_release(struct node *n)

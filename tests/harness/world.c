@@ -157,6 +157,7 @@ void node_kill(struct node *n)
 	n->n_children = n->n_quiet = 0;
 	n->n_traps = 0;
 	n->last_child = 0;
+	n->n_open = 0;
 }
 
 void node_restart(struct node *n)
