@@ -17,7 +17,6 @@
  * for ike_answer(); as long as it does the peer's window stands still, and repetitions are dropped.
  */
 #include "ike/internal.h"
-#include "wire/mesh/wire_mesh.h"
 
 enum {
 	VERSION = 1,
@@ -212,22 +211,20 @@ static void no_answer(struct ike *ike, struct ike_sa *sa, const struct wire_payl
 {
 	const struct wire_notify *n = wire_find_error(in);
 	const char *name = n ? wire_notify_name(n->type) : NULL;
-	unsigned notify = sa->asks->notify;
+	const char *asked = wire_notify_name(sa->asks->notify);
 
 	count(ike, n ? C_WORD_REFUSED : C_WORD_ANSWER_MALFORMED);
 	if (n)
 		event_emit(ike, IKE_EV_REFUSED,
 			   (struct event_about){ .sa = sa, .reason = IKE_R_PEER_SAID },
-			   "the peer answered SHORTCUT (notify %u) with the error %s (%u)", notify,
+			   "the peer answered %s with the error %s (%u)", asked,
 			   name ? name : "unknown", n->type);
 	else
-		event_emit(
-			ike, IKE_EV_REFUSED,
-			(struct event_about){ .sa = sa, .reason = IKE_R_MALFORMED },
-			"the peer's answer to SHORTCUT (notify %u) makes no sense: %zu notifies, "
-			"where one of %u or %u has to be",
-			notify, in->n_notifies, (unsigned)WIRE_N_SHORTCUT_ACCEPT,
-			(unsigned)WIRE_N_SHORTCUT_REFUSED);
+		event_emit(ike, IKE_EV_REFUSED,
+			   (struct event_about){ .sa = sa, .reason = IKE_R_MALFORMED },
+			   "the peer's answer to %s makes no sense: it has %zu notifies, not one "
+			   "SHORTCUT_ACCEPT or SHORTCUT_REFUSED",
+			   asked, in->n_notifies);
 	told(ike, sa, ST_IO, NULL);
 }
 

@@ -5,7 +5,6 @@
 
 #include "exchange/exchange.h"
 #include "ike/limits.h"
-#include "wire/mesh/wire_mesh.h"
 
 /* Both announce something. */
 static inline void both_announce(struct pair *p)

@@ -2,7 +2,6 @@
 #include "harness/internal.h"
 
 #include "crypto/fake/crypto_fake.h"
-#include "wire/mesh/wire_mesh.h"
 
 static struct pending *pending_new(enum pending_kind kind, uint64_t id)
 {
