@@ -57,3 +57,18 @@ void hub_pair_timer(struct mesh *m, struct timer *t)
 	(void)m;
 	(void)t;
 }
+
+void mesh_each_pair(const struct mesh *m, struct now now, mesh_pair_fn *fn, void *ctx)
+{
+	(void)m;
+	(void)now;
+	(void)fn;
+	(void)ctx;
+}
+
+void mesh_each_member(const struct mesh *m, mesh_member_fn *fn, void *ctx)
+{
+	(void)m;
+	(void)fn;
+	(void)ctx;
+}

@@ -6,6 +6,7 @@
 enum {
 	CONF_ARENA = 16 << 20,
 	DAY = 86400,
+	LIST_MAX = 16,
 };
 
 static void conf_free(struct ike_conf *conf)
@@ -42,6 +43,7 @@ struct test_conf *test_conf_new(void)
 		.puzzle_solve = 12,
 		.keys = true,
 	};
+	c->mesh = (struct mesh_conf){ .ike = &c->conf, .networks = c->network };
 	return c;
 }
 
@@ -53,6 +55,9 @@ struct test_conf *test_conf_copy(struct test_conf *c)
 	copy->conf = c->conf;
 	copy->conf.refs = 1;
 	copy->conf.peers = copy->peer;
+	memcpy(copy->network, c->network, sizeof(c->network));
+	copy->mesh.n_networks = c->mesh.n_networks;
+	copy->meshed = c->meshed;
 	ike_conf_ref(&c->conf);
 	copy->parent = c;
 	return copy;
@@ -286,6 +291,76 @@ void test_conf_revoke(struct test_conf *c, struct ike_peer_conf *p, crypto_ref k
 	}
 	p->revoked = (const void *)list;
 	p->n_revoked++;
+}
+
+/* ---- meshes -------------------------------------------------------------------------------- */
+
+void test_conf_meshed(struct test_conf *c)
+{
+	c->meshed = true;
+}
+
+struct mesh_network *test_conf_network(struct test_conf *c, struct ike_peer_conf *p)
+{
+	struct mesh_network *net;
+	bool hub = p->role == IKE_ROLE_MEMBERS;
+
+	if (c->mesh.n_networks == TEST_CONF_NETWORKS)
+		harness_fail("too many networks in a test configuration");
+	if (!hub && p->role != IKE_ROLE_HUB)
+		harness_fail("%s is no section of a network", p->name);
+	net = &c->network[c->mesh.n_networks++];
+	*net = (struct mesh_network){ .name = p->name,
+				      .peer = p->id,
+				      .topology = MESH_DYNAMIC,
+				      .port = c->conf.port,
+				      .idle = dur_s(60),
+				      .retry = dur_s(10),
+				      .retry_max = dur_s(600),
+				      .takes = !hub,
+				      .max = 64 };
+	p->capabilities = hub ? IKE_CAN_HUB : IKE_CAN_PARTNER;
+	p->flows = hub;
+	c->meshed = true;
+	return net;
+}
+
+void test_conf_rule(struct test_conf *c, struct mesh_network *net, const char *name,
+		    const struct mesh_group *a, const struct mesh_group *b, enum mesh_topology t)
+{
+	struct mesh_rule *rules = take(c, (net->n_rules + 1) * sizeof(*rules));
+
+	if (net->n_rules)
+		memcpy(rules, net->rules, net->n_rules * sizeof(*rules));
+	rules[net->n_rules++] = (struct mesh_rule){ name, a, b, t };
+	net->rules = rules;
+}
+
+const struct mesh_group *test_conf_group(struct test_conf *c, const char *name,
+					 const char *identities, const char *prefixes)
+{
+	struct mesh_group *g = take(c, sizeof(*g));
+	struct policy_ident *ids = take(c, LIST_MAX * sizeof(*ids));
+	struct prefix *nets = take(c, LIST_MAX * sizeof(*nets));
+
+	*g = (struct mesh_group){ .name = name, .identities = ids, .networks = nets };
+	for (const char *w; g->n_identities < LIST_MAX && (w = next_word(c, &identities));)
+		ids[g->n_identities++] = test_conf_ident(c, w);
+	for (const char *w; g->n_networks < LIST_MAX && (w = next_word(c, &prefixes));)
+		if (prefix_parse(w, &nets[g->n_networks++]) != ST_OK)
+			harness_fail("not a prefix: %s", w);
+	return g;
+}
+
+void test_conf_candidates(struct test_conf *c, struct mesh_network *net, const char *addresses)
+{
+	struct ip *list = take(c, LIST_MAX * sizeof(*list));
+	size_t n = 0;
+
+	for (const char *w; n < LIST_MAX && (w = next_word(c, &addresses));)
+		list[n++] = test_ip(w);
+	net->candidates = list;
+	net->n_candidates = n;
 }
 
 struct ip test_ip(const char *text)

@@ -10,14 +10,19 @@
 #pragma once
 
 #include "ike/ike.h"
+#include "mesh/mesh.h"
 
 enum {
 	TEST_CONF_PEERS = 4,
+	TEST_CONF_NETWORKS = 2,
 };
 
 struct test_conf {
 	struct ike_conf conf; /* first: the engine's view */
 	struct ike_peer_conf peer[TEST_CONF_PEERS];
+	bool meshed; /* the node has a mesh, with or without networks */
+	struct mesh_conf mesh;
+	struct mesh_network network[TEST_CONF_NETWORKS];
 	struct arena mem;
 	struct test_conf *parent; /* of a copy: owns the memory that the copy points into */
 };
@@ -67,6 +72,25 @@ void test_conf_pool(struct test_conf *c, struct ike_peer_conf *p, const char *wo
 /* And these name servers, which resolve these names. */
 void test_conf_dns(struct test_conf *c, struct ike_peer_conf *p, const char *servers,
 		   const char *domains);
+
+/* The node has a mesh.  Without this, or a network, it has none for all its life. */
+void test_conf_meshed(struct test_conf *c);
+/*
+ * The mesh network of that section, which has its role by now: of MEMBERS a hub's, with capability
+ * HUB and reports of flows; of HUB a site's, with capability PARTNER.  Topology dynamic, which
+ * suggests at the first packet; idle after 60 s; a pair that failed waits for 10 s, at most 10
+ * minutes; a site takes 64 suggestions.
+ */
+struct mesh_network *test_conf_network(struct test_conf *c, struct ike_peer_conf *p);
+/* One more rule of it: for a pair of which one is in `a`, the other in `b`, and NULL is everybody.
+ */
+void test_conf_rule(struct test_conf *c, struct mesh_network *net, const char *name,
+		    const struct mesh_group *a, const struct mesh_group *b, enum mesh_topology t);
+/* Whose identity matches one of these patterns, or who has an address in one of these prefixes. */
+const struct mesh_group *test_conf_group(struct test_conf *c, const char *name,
+					 const char *identities, const char *prefixes);
+/* More candidates, as configured. */
+void test_conf_candidates(struct test_conf *c, struct mesh_network *net, const char *addresses);
 
 struct ip test_ip(const char *text);
 struct endpoint test_endpoint(const char *ip, uint16_t port);

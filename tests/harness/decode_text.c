@@ -159,12 +159,30 @@ static void put_header(struct text_buf *t, const struct wire_hdr *h)
 		     h->flags & WIRE_FLAG_INITIATOR ? ", from the original initiator" : "");
 }
 
+static void put_probe(struct text_buf *t, struct bytes datagram)
+{
+	struct wire_probe p;
+	struct bytes covered;
+	const uint8_t *mac;
+
+	if (wire_probe_parse(datagram, &p, &covered, &mac) != ST_OK)
+		text_buf_add(t, "  malformed probe\n");
+	else
+		text_buf_fmt(t, "  probe %s %u%s\n",
+			     p.flags & WIRE_PROBE_ANSWER ? "answer" : "question", p.txn,
+			     p.flags & WIRE_PROBE_CHOSEN ? ", chosen" : "");
+}
+
 void decode_packet(struct world *w, const struct packet *p, struct text_buf *t)
 {
 	struct opened o;
 
 	if (p->n == 1 && p->data[0] == 0xff) {
 		text_buf_add(t, "  NAT keepalive\n");
+		return;
+	}
+	if (wire_probe_is(packet_ike(p))) {
+		put_probe(t, packet_ike(p));
 		return;
 	}
 	if (!packet_open(w, p, &o)) {

@@ -3,7 +3,8 @@
  *
  * A `world` holds virtual time, a queue of datagrams under way, a table of host names and up to
  * WORLD_NODES nodes.  A `node` is one engine with its own allocator (mem.h), provider and data
- * plane.  Nothing moves by itself:
+ * plane; with a mesh around the engine when its configuration has one (test_conf_network()).
+ * Nothing moves by itself:
  *
  *	what a node sends, IKE and ESP, is appended to the queue, in order; the test delivers,
  * drops, duplicates, reorders, corrupts or readdresses each datagram by hand, or calls world_run();
@@ -25,6 +26,7 @@
 #include "harness/conf.h"
 #include "harness/mem.h"
 #include "ike/ike.h"
+#include "mesh/mesh.h"
 
 enum {
 	WORLD_NODES = 8,
@@ -153,6 +155,7 @@ struct node {
 	/* Another provider than the fake one, set before node_start(); its owner is the test. */
 	const struct node_provider *provider;
 	struct ike *ike;
+	struct mesh *mesh; /* NULL: its configuration is not `meshed` */
 	struct dp *dp;
 
 	unsigned hold;
@@ -394,6 +397,41 @@ struct node_sa node_sa(const struct node *n);
 struct ike_peer_info node_peer(const struct node *n, ike_peer_id id);
 /* What a member may source and on whose authority: "10.1.0.0/16 by certificate blocks ...". */
 const char *node_authority(const struct node *n, ike_peer_id id, char *buf, size_t cap);
+
+/* ---- shortcuts ----------------------------------------------------------------------------- */
+
+enum {
+	NODE_TRIES = 16,
+	NODE_TEXT = 256,
+};
+
+/* A copy: pointers of `info` are to what follows, its lists of selectors are empty. */
+struct node_shortcut {
+	struct mesh_shortcut_info info;
+	char partner[NODE_TEXT];
+	char text[NODE_TEXT];
+	char ts_local[NODE_TEXT], ts_remote[NODE_TEXT];
+	struct mesh_try tries[NODE_TRIES];
+};
+
+struct node_pair {
+	struct mesh_pair_info info;
+	char a[NODE_TEXT], b[NODE_TEXT];
+	char by[NODE_TEXT]; /* "": the hub itself */
+	char text[NODE_TEXT];
+};
+
+/* Of a site: its tunnel with that partner, or the last attempt at one; false: there was none. */
+bool node_shortcut(const struct node *n, const char *partner, struct node_shortcut *ret);
+/* Its state, "" when there is none. */
+const char *node_shortcut_state(const struct node *n, const char *partner);
+/* Of a hub, in either order; false: it knows nothing of the two. */
+bool node_pair(const struct node *n, const char *a, const char *b, struct node_pair *ret);
+const char *node_pair_state(const struct node *n, const char *a, const char *b);
+/* Members in its directory. */
+size_t node_members(const struct node *n);
+/* mesh_withdraw() of the tunnel with that partner, which there is. */
+enum status node_withdraw(struct node *n, const char *partner);
 
 /* All that status would show, counters left out, as text: for "nothing changed". */
 const char *node_picture(struct node *n, char *buf, size_t cap);

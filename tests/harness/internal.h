@@ -10,6 +10,17 @@ void node_drain(struct node *n);
 void node_pendings_free(struct node *n);
 void node_report_later(struct node *n, const struct dp_report *r);
 
+/* engine.c: a node's engine, through its mesh if it has one */
+MUST enum status engine_new(struct node *n);
+void engine_free(struct node *n);
+void engine_input(struct node *n, const struct ike_datagram *d);
+void engine_dp(struct node *n, const struct dp_report *r);
+void engine_timer(struct node *n);
+void engine_network(struct node *n);
+MUST enum status engine_reconfigure(struct node *n, struct test_conf *conf);
+void engine_next(struct node *n, struct ike_out *ret_out);
+mono_t engine_deadline(const struct node *n);
+
 /* net.c */
 void world_send_esp(struct world *w, const struct endpoint *local, const struct endpoint *remote,
 		    struct bytes data);

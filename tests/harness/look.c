@@ -49,14 +49,23 @@ const struct node_trap *node_trap(const struct node *n, dp_peer_id peer)
 
 /* ---- counters ------------------------------------------------------------------------------ */
 
+/* Of the engine, then of the mesh. */
+static bool counter_of(const struct node *n, bool mesh, size_t i, const char **ret_name,
+		       uint64_t *ret)
+{
+	return mesh ? mesh_counter(n->mesh, i, ret_name, ret)
+		    : ike_counter(n->ike, i, ret_name, ret);
+}
+
 uint64_t node_counter(const struct node *n, const char *name)
 {
 	const char *have;
 	uint64_t v;
 
-	for (size_t i = 0; ike_counter(n->ike, i, &have, &v); i++)
-		if (strcmp(have, name) == 0)
-			return v;
+	for (int mesh = 0; mesh <= (n->mesh != NULL); mesh++)
+		for (size_t i = 0; counter_of(n, mesh, i, &have, &v); i++)
+			if (strcmp(have, name) == 0)
+				return v;
 	harness_fail("there is no counter %s", name);
 }
 
@@ -66,9 +75,10 @@ uint64_t node_counters(const struct node *n, const char *prefix)
 	const char *name;
 	uint64_t v;
 
-	for (size_t i = 0; ike_counter(n->ike, i, &name, &v); i++)
-		if (strncmp(name, prefix, strlen(prefix)) == 0)
-			sum += v;
+	for (int mesh = 0; mesh <= (n->mesh != NULL); mesh++)
+		for (size_t i = 0; counter_of(n, mesh, i, &name, &v); i++)
+			if (strncmp(name, prefix, strlen(prefix)) == 0)
+				sum += v;
 	return sum;
 }
 
@@ -218,6 +228,6 @@ const char *node_picture(struct node *n, char *buf, size_t cap)
 		 "%lld\n",
 		 n->n_traps, n->n_events, n->n_ops, n->n_jobs,
 		 node_held(n, PENDING_JOB) + node_held(n, PENDING_DONE), n->sent,
-		 (long long)ike_deadline(n->ike).ns);
+		 (long long)engine_deadline(n).ns);
 	return buf;
 }

@@ -248,7 +248,7 @@ static void to_engine(struct node *n, struct endpoint local, struct endpoint rem
 		harness_fail("out of memory");
 	d = (struct ike_datagram){ .local = local, .remote = remote, .data = copy };
 	d.data.n = data.n;
-	ike_input(n->ike, n->w->now, &d);
+	engine_input(n, &d);
 	mem_libc.free(NULL, (void *)(uintptr_t)copy.p);
 	node_drain(n);
 }

@@ -170,7 +170,7 @@ static void answer_done(struct node *n, const struct pending *p)
 	r.u.done.op = p->id;
 	r.u.done.status = p->status;
 	r.u.done.counters = p->counters;
-	ike_dp(n->ike, n->w->now, &r);
+	engine_dp(n, &r);
 }
 
 static size_t look_up(const struct node *n, const char *name, struct ike_address *ret, size_t max)
@@ -234,7 +234,7 @@ static void answer(struct node *n, struct pending *p)
 	case PENDING_DONE: answer_done(n, p); break;
 	case PENDING_NAME: answer_name(n, p); break;
 	case PENDING_STORE: answer_store(n, p); break;
-	case PENDING_REPORT: ike_dp(n->ike, n->w->now, &p->report); break;
+	case PENDING_REPORT: engine_dp(n, &p->report); break;
 	case PENDING_WORD: answer_word(n, p); break;
 	}
 	pending_free(p);
@@ -244,7 +244,7 @@ static void drain_outputs(struct node *n)
 {
 	struct ike_out o;
 
-	for (ike_next(n->ike, &o); o.kind != IKE_OUT_NONE; ike_next(n->ike, &o)) {
+	for (engine_next(n, &o); o.kind != IKE_OUT_NONE; engine_next(n, &o)) {
 		record_output(n, &o);
 		trace_output(n, &o);
 		carry_out(n, &o);
@@ -338,7 +338,7 @@ void node_reconfigure(struct node *n, struct test_conf *conf)
 	n->conf = conf;
 	/* Refused for want of memory, the engine goes on with what it had; it holds references of
 	 * its own. */
-	(void)!ike_reconfigure(n->ike, n->w->now, &conf->conf);
+	(void)!engine_reconfigure(n, conf);
 	ike_conf_unref(&old->conf);
 	node_drain(n);
 }
@@ -360,6 +360,6 @@ enum status node_command(struct node *n, enum ike_cmd_kind kind, ike_peer_id pee
 
 void node_report(struct node *n, const struct dp_report *r)
 {
-	ike_dp(n->ike, n->w->now, r);
+	engine_dp(n, r);
 	node_drain(n);
 }

@@ -92,6 +92,17 @@ static void child_quiet(struct node *n, dp_child_id id)
 	fix_child(k);
 }
 
+static void child_pause(struct node *n, dp_child_id id)
+{
+	struct node_child *k = find_child(n, id);
+
+	if (!k && n->fail_op < 0)
+		harness_fail("%s: child %llu pauses but is not there", n->name,
+			     (unsigned long long)id);
+	if (k)
+		k->child.outbound = false;
+}
+
 static bool quiet_del(struct node *n, dp_child_id id)
 {
 	for (size_t i = 0; i < n->n_quiet; i++)
@@ -166,9 +177,9 @@ void record_dp(struct node *n, const struct dp_op *op)
 	case DP_CHILD_QUIET: child_quiet(n, op->u.id); break;
 	case DP_CHILD_DEL: child_del(n, op->u.id); break;
 	case DP_CHILD_ADDRESS: child_address(n, op); break;
+	case DP_CHILD_PAUSE: child_pause(n, op->u.id); break;
 	case DP_CHILD_QUERY:
-	case DP_CHILD_DUMMY:
-	case DP_CHILD_PAUSE: break;
+	case DP_CHILD_DUMMY: break;
 	case DP_TRAP_ADD: trap_add(n, op); break;
 	case DP_TRAP_DEL: trap_del(n, op->u.peer); break;
 	case DP_PATH_MTU: break;
@@ -211,6 +222,8 @@ static bool is_failure(enum ike_event_kind kind)
 	case IKE_EV_SUSPECT:
 	case IKE_EV_DEAD:
 	case IKE_EV_DATAPLANE:
+	case IKE_EV_PARTNER_OVER:
+	case IKE_EV_SHORTCUT_FAILED:
 	case IKE_EV_BUG: return true;
 	default: return false;
 	}
@@ -220,7 +233,9 @@ void record_event(struct node *n, const struct ike_event *ev)
 {
 	if (ev->kind >= IKE_EVENTS || !memchr(ev->text, 0, sizeof(ev->text)) || !ev->peer_name)
 		harness_fail("%s: malformed event", n->name);
-	if (is_failure(ev->kind) != (ev->reason != IKE_R_NONE) || ev->reason >= IKE_REASONS)
+	if ((ev->kind != IKE_EV_SHORTCUT_ENDED &&
+	     is_failure(ev->kind) != (ev->reason != IKE_R_NONE)) ||
+	    ev->reason >= IKE_REASONS)
 		harness_fail("%s: %s with reason \"%s\": %s", n->name, ike_event_name(ev->kind),
 			     ike_reason_name(ev->reason), ev->text);
 	if (ev->kind == IKE_EV_BUG && !n->bugs_allowed)

@@ -7,6 +7,16 @@
 #define DOMAINS DOMAIN " fd00::/8"
 #define POOL "10.99.0.0/24 fd00:99::/64"
 
+static void inside(char buf[static 32], unsigned number)
+{
+	snprintf(buf, 32, "10.%u.0.1", number);
+}
+
+static void identity(char buf[static 32], unsigned number)
+{
+	snprintf(buf, 32, "site-%u.example", number);
+}
+
 void star_init(struct star *s, uint64_t seed)
 {
 	*s = (struct star){ .w = world_new(seed), .ch = test_conf_new(), .domain = DOMAIN };
@@ -32,13 +42,19 @@ void star_done(struct star *s)
 	*s = (struct star){ 0 };
 }
 
+void star_mesh(struct star *s, enum mesh_topology topology)
+{
+	s->net = test_conf_network(s->ch, s->ph);
+	s->net->topology = topology;
+}
+
 struct star_site star_site(struct star *s, unsigned number, const char *blocks, const char *protect)
 {
 	struct star_site site = { .number = number, .c = test_conf_new() };
 	struct policy_ident hub;
 	char name[32], prefix[32];
 
-	snprintf(name, sizeof(name), "site-%u.example", number);
+	identity(name, number);
 	snprintf(prefix, sizeof(prefix), "10.%u.0.0/16", number);
 	site.p = test_conf_peer(site.c, STAR_PEER, "corp", HUB_ADDRESS, name, "%any", 0);
 	if (!blocks)
@@ -53,6 +69,8 @@ struct star_site star_site(struct star *s, unsigned number, const char *blocks, 
 	site.p->domain = test_conf_ts(site.c, s->domain);
 	site.p->ts_local = test_conf_ts(site.c, protect ? protect : prefix);
 	site.p->ts_remote = test_conf_ts(site.c, "0.0.0.0/0 ::/0");
+	if (s->net)
+		site.net = test_conf_network(site.c, site.p);
 	return site;
 }
 
@@ -135,9 +153,10 @@ bool star_is_up(const struct star *s, const struct node *site, unsigned number)
 	char name[32];
 	ike_peer_id id;
 
-	snprintf(name, sizeof(name), "site-%u.example", number);
+	identity(name, number);
 	id = star_member(s, name);
-	return id && strcmp(node_peer(s->hub, id).state, "up") == 0 && site->n_children == 1 &&
+	return id && strcmp(node_peer(s->hub, id).state, "up") == 0 &&
+	       (site->mesh ? site->n_children >= 1 : site->n_children == 1) &&
 	       strcmp(node_peer(site, STAR_PEER).state, "up") == 0;
 }
 
@@ -145,7 +164,36 @@ bool star_ping(struct star *s, struct node *from, unsigned a, struct node *to, u
 {
 	char src[32], dst[32];
 
-	snprintf(src, sizeof(src), "10.%u.0.1", a);
-	snprintf(dst, sizeof(dst), "10.%u.0.1", b);
+	inside(src, a);
+	inside(dst, b);
 	return world_ping_via(s->w, from, src, s->hub, to, dst);
+}
+
+bool star_ping_direct(struct star *s, struct node *from, unsigned a, struct node *to, unsigned b)
+{
+	unsigned at_hub = s->hub->esp_seen;
+	char src[32], dst[32];
+
+	inside(src, a);
+	inside(dst, b);
+	return world_ping(s->w, from, src, to, dst) && s->hub->esp_seen == at_hub;
+}
+
+bool star_is_direct(const struct star *s, const struct node *one, unsigned a,
+		    const struct node *other, unsigned b)
+{
+	char x[32], y[32];
+
+	identity(x, a);
+	identity(y, b);
+	return strcmp(node_shortcut_state(one, y), "up") == 0 &&
+	       strcmp(node_shortcut_state(other, x), "up") == 0 &&
+	       strcmp(node_pair_state(s->hub, x, y), "up") == 0;
+}
+
+void star_talk(struct star *s, struct node *from, unsigned a, struct node *to, unsigned b)
+{
+	if (!star_ping(s, from, a, to, b))
+		harness_fail("site %u does not reach site %u by the hub", a, b);
+	world_live(s->w, dur_ms(500));
 }

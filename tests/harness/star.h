@@ -26,6 +26,7 @@ struct star {
 	struct ike_peer_conf *ph; /* the hub's members; changed before star_hub() */
 	struct node *hub;
 	const char *domain;
+	struct mesh_network *net; /* of the hub, before star_hub(); NULL: nobody has a mesh */
 };
 
 /* A site before it starts, for the test to change. */
@@ -33,6 +34,7 @@ struct star_site {
 	unsigned number;
 	struct test_conf *c;
 	struct ike_peer_conf *p;
+	struct mesh_network *net; /* NULL: it has no mesh */
 };
 
 void star_init(struct star *s, uint64_t seed);
@@ -57,7 +59,16 @@ struct node *star_join(struct star *s, unsigned number);
 
 /* The hub's peer of that name, or 0. */
 ike_peer_id star_member(const struct star *s, const char *name);
+/* Before star_hub(): the hub and all that come have a mesh, as test_conf_network() has it. */
+void star_mesh(struct star *s, enum mesh_topology topology);
 /* A site, by its number, is connected: an SA with a child at both ends. */
 bool star_is_up(const struct star *s, const struct node *site, unsigned number);
 /* From 10.a.0.1 to 10.b.0.1, by the hub. */
 bool star_ping(struct star *s, struct node *from, unsigned a, struct node *to, unsigned b);
+/* The same, and not by the hub: what the first sends is for the second, and comes out there. */
+bool star_ping_direct(struct star *s, struct node *from, unsigned a, struct node *to, unsigned b);
+/* Both sites have their tunnel with each other up, and their hub says so as well. */
+bool star_is_direct(const struct star *s, const struct node *one, unsigned a,
+		    const struct node *other, unsigned b);
+/* Two that talk to each other: a packet by the hub, and what follows from it. */
+void star_talk(struct star *s, struct node *from, unsigned a, struct node *to, unsigned b);

@@ -75,7 +75,7 @@ static void set_addresses(struct node *n, const char *const *addresses)
 static void tell_network(struct node *n)
 {
 	if (n->ike && n->roams)
-		ike_network(n->ike, n->w->now, n->address, n->n_addresses);
+		engine_network(n);
 }
 
 void node_network(struct node *n, const char *const *addresses)
@@ -118,7 +118,6 @@ struct node *world_node_bare(struct world *w, const char *name, const char *cons
 
 enum status node_start(struct node *n)
 {
-	uint64_t key[2] = { n->seed, ~n->seed };
 	enum status st;
 
 	crypto_fake_free(n->fake);
@@ -128,7 +127,7 @@ enum status node_start(struct node *n)
 	crypto_fake_qcd(n->fake, n->qcd_secret);
 	n->crypto = n->provider ? n->provider->crypto : crypto_fake_ops(n->fake);
 	dp_start(n);
-	st = ike_new(&n->mem.alloc, &n->crypto, key, &n->conf->conf, n->w->now, &n->ike);
+	st = engine_new(n);
 	if (st == ST_OK) {
 		store_load(n);
 		node_drain(n);
@@ -148,8 +147,7 @@ struct node *world_node(struct world *w, const char *name, const char *const *ad
 
 void node_kill(struct node *n)
 {
-	ike_free(n->ike);
-	n->ike = NULL;
+	engine_free(n);
 	node_pendings_free(n);
 	if (n->mem.live)
 		harness_fail("%s: leak of %zu blocks, %zu bytes; the oldest is allocation %ld",
@@ -184,7 +182,7 @@ static mono_t next_deadline(const struct world *w)
 
 	for (size_t i = 0; i < w->n_nodes; i++)
 		if (w->node[i]->ike)
-			t = mono_min(mono_min(t, ike_deadline(w->node[i]->ike)),
+			t = mono_min(mono_min(t, engine_deadline(w->node[i])),
 				     dp_deadline(w->node[i]));
 	return t;
 }
@@ -201,10 +199,10 @@ static void set_time(struct world *w, mono_t t)
 static void serve(struct node *n)
 {
 	dp_look(n);
-	for (int i = 0; !mono_before(n->w->now.mono, ike_deadline(n->ike)); i++) {
+	for (int i = 0; !mono_before(n->w->now.mono, engine_deadline(n)); i++) {
 		if (i == SAME_DEADLINE_MAX)
 			harness_fail("%s: the deadline stays in the past", n->name);
-		ike_timer(n->ike, n->w->now);
+		engine_timer(n);
 		node_drain(n);
 	}
 }
@@ -242,7 +240,7 @@ void world_live(struct world *w, dur_t d)
 
 int64_t node_deadline_ms(const struct node *n)
 {
-	mono_t t = ike_deadline(n->ike);
+	mono_t t = engine_deadline(n);
 
 	return t.ns == MONO_NEVER.ns ? -1 : dur_to_ms(mono_since(t, n->w->now.mono));
 }
