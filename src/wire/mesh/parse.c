@@ -180,9 +180,9 @@ enum which_id { ID_ANY, ID_SOME, ID_ZERO };
 
 /* What hub and partner have to know; a hub says the same to another one for its member. */
 #define SUGGESTION                                                                                 \
-	A(SECRET) | A(PARTNER_ID) | A(OWN_ID) | A(TS_REMOTE) | A(TS_LOCAL) | A(CONTEXT) |          \
-		A(LIFETIME)
-#define SUGGESTION_MAY A(CANDIDATE) | A(IDLE) | A(FLAGS) | A(BOOT)
+	(A(SECRET) | A(PARTNER_ID) | A(OWN_ID) | A(TS_REMOTE) | A(TS_LOCAL) | A(CONTEXT) |         \
+	 A(LIFETIME))
+#define SUGGESTION_MAY (A(CANDIDATE) | A(IDLE) | A(FLAGS) | A(BOOT))
 
 /* Section 4.1. */
 static const struct kind_rule {
