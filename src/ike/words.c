@@ -210,9 +210,11 @@ enum status words_ask(struct ike *ike, ike_peer_id peer, const struct ike_word *
 static void no_answer(struct ike *ike, struct ike_sa *sa, const struct wire_payloads *in)
 {
 	const struct wire_notify *n = wire_find_error(in);
-	const char *name = n ? wire_notify_name(n->type) : NULL;
-	const char *asked = wire_notify_name(sa->asks->notify);
+	const char *name, *asked = wire_notify_name(sa->asks->notify);
 
+	if (n && is_answer(n->type))
+		n = NULL;
+	name = n ? wire_notify_name(n->type) : NULL;
 	count(ike, n ? C_WORD_REFUSED : C_WORD_ANSWER_MALFORMED);
 	if (n)
 		event_emit(ike, IKE_EV_REFUSED,

@@ -462,6 +462,56 @@ static void live_with_inner_addresses(struct pair *p)
 	both_ways(p);
 }
 
+/* Both ends have upper modules that say something now and then, also while the IKE SA is rekeyed,
+ * and are slow to answer. */
+static void with_words(struct pair *p)
+{
+	p->pa->capabilities = IKE_CAN_PARTNER;
+	p->pb->capabilities = IKE_CAN_HUB;
+	p->pa->fragmentation = p->pb->fragmentation = true;
+	p->pb->start = IKE_START_LISTEN;
+}
+
+/* Whether it can be said now or not. */
+static void say(struct node *n, size_t size)
+{
+	static const uint8_t word[5000];
+	uint64_t id;
+
+	(void)!node_ask(n, PAIR_PEER, WIRE_N_SHORTCUT_REPORT, bytes_of(word, size), &id);
+}
+
+static void words_both_ways(struct pair *p)
+{
+	say(p->a, 40);
+	say(p->b, 5000);
+	say(p->a, 100);
+	world_live(p->w, dur_s(20));
+}
+
+static void live_with_words(struct pair *p)
+{
+	world_live(p->w, dur_s(3));
+	words_both_ways(p);
+	(void)!node_command(p->a, IKE_CMD_REKEY_SA, PAIR_PEER);
+	words_both_ways(p);
+	p->a->hold = p->b->hold = HOLD_WORDS;
+	say(p->a, 40);
+	say(p->b, 40);
+	world_live(p->w, dur_s(5));
+	(void)!node_command(p->b, IKE_CMD_REKEY_SA, PAIR_PEER);
+	world_live(p->w, dur_s(5));
+	node_release(p->a);
+	node_release(p->b);
+	both_ways(p);
+	say(p->a, 40);
+	(void)!node_command(p->a, IKE_CMD_DOWN, PAIR_PEER);
+	world_live(p->w, dur_s(20));
+	(void)!node_command(p->a, IKE_CMD_UP, PAIR_PEER);
+	world_live(p->w, dur_s(5));
+	words_both_ways(p);
+}
+
 static const struct life a_key = { 600, with_a_key, live_connected, 5, 4, "ike.sa.established" };
 static const struct life certificates = { 601, with_certificates, live_connected, 5,
 					  4,   "ike.cookie.sent" };
@@ -483,6 +533,7 @@ static const struct life by_limits = { 611, short_lived, live_shortly, 8, 8, "ik
 static const struct life mobile = { 612, on_the_move, live_on_the_move, 5, 5, "ike.moved" };
 static const struct life inner = { 613, with_inner_addresses, live_with_inner_addresses, 8,
 				   4,   "ike.sa.established" };
+static const struct life words = { 614, with_words, live_with_words, 5, 4, "ike.sa.rekeyed" };
 static const struct life rekeyed = {
 	608, with_certificates, live_rekeyed, 8, 8, "ike.child.rekeyed"
 };
@@ -575,6 +626,7 @@ static bool one_life(const struct fault *f, const struct life *life, struct coun
 			life->seed, f->at_b ? "b" : "a", f->alloc, f->alloc_on ? "+" : "", f->job,
 			f->op, f->store, status_name(f->status), f->call);
 	assert_true(pair_is_up(&p));
+	assert_int_equal(p.a->n_open + p.b->n_open, 0);
 	assert_int_equal(node_command(p.a, IKE_CMD_SHUTDOWN, 0), ST_OK);
 	assert_int_equal(node_command(p.b, IKE_CMD_SHUTDOWN, 0), ST_OK);
 	world_live(p.w, dur_s(300));
@@ -768,11 +820,25 @@ static void moves(struct pair *p)
 	world_live(p->w, dur_s(5));
 }
 
+/* While the IKE SA is rekeyed, and after that. */
+static void speaks(struct pair *p)
+{
+	(void)!node_command(p->a, IKE_CMD_REKEY_SA, PAIR_PEER);
+	words_both_ways(p);
+	world_live(p->w, dur_s(30));
+	assert_int_equal(p->a->n_open + p->b->n_open, 0);
+	say(p->a, 40);
+	say(p->a, 40);
+	world_live(p->w, dur_s(30));
+	assert_int_equal(p->a->n_open, 0);
+}
+
 /* The PPK is optional here, so the initiator proves itself both ways (RFC 8784 section 3). */
 static const struct life a_ppk = { 623, proven_again, meets_again, 0, 0, NULL };
 static const struct life a_puzzle = { 624, with_puzzles, meets_again, 0, 0, NULL };
 static const struct life a_new_sa = { 620, childless, rekeys_the_sa, 0, 0, NULL };
 static const struct life a_new_child = { 621, childless, rekeys_the_child, 0, 0, NULL };
+static const struct life a_word = { 626, with_words, speaks, 0, 0, NULL };
 static const struct life a_move = { 625, on_the_move, moves, 0, 0, NULL };
 static const struct life a_narrow_path = { 622, in_fragments, narrows, 0, 0, NULL };
 
@@ -950,6 +1016,7 @@ int main(int argc, char **argv)
 		each_fault(by_limits),
 		each_fault(mobile),
 		each_fault(inner),
+		each_fault(words),
 		one(store_fails, inner),
 		one(everything_in_it_fails, a_ppk),
 		one(everything_in_it_fails, a_puzzle),
@@ -957,6 +1024,7 @@ int main(int argc, char **argv)
 		one(everything_in_it_fails, a_new_child),
 		one(everything_in_it_fails, a_narrow_path),
 		one(everything_in_it_fails, a_move),
+		one(everything_in_it_fails, a_word),
 		pair_test(child_not_installed),
 		cmocka_unit_test(wanted_child_comes_back),
 		pair_test(slow_data_plane),

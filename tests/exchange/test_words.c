@@ -1,7 +1,6 @@
 /* Capabilities in IKE_AUTH, and words of upper modules in exchanges of their own
  * (docs/protocol/shortcut.md sections 3 and 4): said once, handed on once, answered once, whatever
- * is lost or repeated, however late the answer is, and whatever becomes of the SA meanwhile (R06).
- */
+ * is lost or repeated, and however late the answer is (U2). */
 #include "exchange/words.h"
 
 /* ---- who announces what --------------------------------------------------------------------- */
