@@ -44,6 +44,30 @@ static void check_peer(const struct conf_peer *p)
 		require(p->ppk.b.n == 0 && p->ppk_required.v == CONF_NO);
 }
 
+static bool is_group(const struct conf_suggest *s, const struct conf_text *name,
+		     const struct conf_group *group)
+{
+	const struct conf_group *g = s->groups;
+
+	while (g && g != group)
+		g = g->next;
+	return strcmp(name->s, group ? group->name : "*") == 0 && g == group;
+}
+
+static void check_topology(const struct conf_suggest *s)
+{
+	require(s->topology.v >= 0 && s->retry.v.ns <= s->retry_max.v.ns && s->idle.v.ns > 0);
+	for (const struct conf_group *g = s->groups; g; g = g->next)
+		require(*g->name && g->identities.list.n + g->networks.ts.n > 0 &&
+			!g->identities.id == !g->identities.list.n);
+	for (const struct conf_rule *r = s->rules; r; r = r->next) {
+		require(*r->name && r->topology.v >= 0);
+		require(r->between.n == 1 || r->between.n == 2);
+		for (size_t i = 0; i < 2; i++)
+			require(is_group(s, &r->between.v[i < r->between.n ? i : 0], r->group[i]));
+	}
+}
+
 static void check_network(const struct conf_network *n)
 {
 	bool hub = n->role.v == CONF_ROLE_HUB;
@@ -51,11 +75,12 @@ static void check_network(const struct conf_network *n)
 	require(n->name && (hub || n->role.v == CONF_ROLE_SITE));
 	require(n->proposals.sa.n > 0 && n->esp_proposals.sa.n > 0);
 	require(n->identity.s || (n->certificate.s && n->key.s && n->trust.n > 0));
-	require(hub ? n->domain.ts.n > 0 && n->hubs.n == 0 : n->members == NULL);
+	require(hub ? n->domain.ts.n > 0 : !n->members && !n->suggest.groups && !n->suggest.rules);
 	require(hub || n->identity.s || n->hubs.n > 0);
 	for (const struct conf_member *m = n->members; m; m = m->next)
 		require(m->id.text.s && m->prefixes.ts.n > 0 &&
 			m->prefixes.ts.n == m->prefixes.list.n);
+	check_topology(&n->suggest);
 }
 
 static void check_conf(const struct conf *c)

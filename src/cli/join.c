@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "conf/conf.h"
 #include "plat/clock.h"
 
 #define DEFAULT_DIR "/etc/warren"
@@ -111,6 +112,14 @@ static void write_conf(struct text *t, const struct join *j, const char *identit
 
 /* ---- checking ---------------------------------------------------------------------------- */
 
+static bool is_topology(const char *word)
+{
+	for (int t = CONF_TOPOLOGY_STAR; t <= CONF_TOPOLOGY_MESH; t++)
+		if (strcmp(word, conf_topology_name(t)) == 0)
+			return true;
+	return false;
+}
+
 static enum status check_options(const struct join *j, struct text *why)
 {
 	const struct cli *c = j->cli;
@@ -124,8 +133,8 @@ static enum status check_options(const struct join *j, struct text *why)
 			 role == PKI_ENDPOINT ? "an" : "a", pki_role_name(role));
 	else if (!hub && !c->hubs.n && !j->bundle->manifest.hubs.n)
 		text_add(why, "the bundle names no hub: --hub NAME says where it is");
-	else if (c->topology && strcmp(c->topology, "star") && strcmp(c->topology, "dynamic"))
-		text_add(why, "--topology is star or dynamic");
+	else if (c->topology && !is_topology(c->topology))
+		text_add(why, "--topology is star, dynamic or mesh");
 	else
 		return ST_OK;
 	return ST_INVAL;

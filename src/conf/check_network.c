@@ -80,10 +80,14 @@ void check_not_for(const struct conf_network *n, const char *key, struct conf_po
 			       key, role, n->name, conf_role_name(n->role.v));
 }
 
-static void check_hub(const struct conf_network *n, struct conf_errors *errs)
+static void check_hub(const struct conf *c, const struct conf_network *n, struct conf_errors *errs)
 {
-	check_not_for(n, "hubs", n->hubs.at, "site or endpoint", errs);
-	check_not_for(n, "port", n->port.at, "site or endpoint", errs);
+	check_hosts(c, &n->hubs, "hubs", "", errs);
+	if (given(n->port.at) && !given(n->hubs.at))
+		conf_error_add(errs, n->port.at,
+			       "port is that of hubs, and network \"%s\" has none; ours is the port "
+			       "of the top level",
+			       n->name);
 	check_not_for(n, "redirect", n->steer.redirect.at, "site or endpoint", errs);
 	if (!given(n->domain.list.at))
 		conf_error_add(errs, n->at,
@@ -98,7 +102,6 @@ static void check_spoke(const struct conf *c, const struct conf_network *n,
 {
 	if (n->role.v == CONF_ROLE_ENDPOINT)
 		check_not_for(n, "protect", n->protect.list.at, "site or hub", errs);
-	check_not_for(n, "topology", n->topology.at, "hub", errs);
 	check_not_for(n, "redirect_to", n->steer.redirect_to.at, "hub", errs);
 	check_not_for(n, "redirect_above", n->steer.redirect_above.at, "hub", errs);
 	check_not_for(n, "redirect_wait", n->steer.redirect_wait.at, "hub", errs);
@@ -236,20 +239,23 @@ static enum status check_members(struct conf *c, const struct conf_network *n,
 
 static enum status check_network(struct conf *c, struct conf_network *n, struct conf_errors *errs)
 {
+	enum status st;
+
 	inherit(n, c);
 	if (given(n->identity.at))
 		check_bundle(n, errs);
 	else
 		check_certs(n, errs);
 	if (n->role.v == CONF_ROLE_HUB)
-		check_hub(n, errs);
+		check_hub(c, n, errs);
 	else if (n->role.v != CONF_NO_WORD)
 		check_spoke(c, n, errs);
 	check_prefixes(n, errs);
 	check_steer(&n->steer, errs);
 	check_inner_network(n, errs);
 	check_life(&n->life, errs);
-	return check_members(c, n, errs);
+	st = check_members(c, n, errs);
+	return st == ST_OK ? check_topology(c, n, errs) : st;
 }
 
 enum status check_networks(struct conf *c, struct conf_errors *errs)

@@ -76,6 +76,12 @@ struct conf_ident {
 	struct conf_text text;
 };
 
+/* `list.v[i]` is the text of `id[i]`. */
+struct conf_idents {
+	const struct policy_ident *id; /* patterns; list.n of them */
+	struct conf_list list;
+};
+
 struct conf_secret {
 	struct bytes b; /* decoded (0x, 0s); empty when absent */
 	struct conf_pos at;
@@ -239,7 +245,11 @@ const char *conf_role_name(int role);
 enum conf_topology {
 	CONF_TOPOLOGY_STAR,
 	CONF_TOPOLOGY_DYNAMIC,
+	CONF_TOPOLOGY_MESH,
 };
+
+/* "star", "dynamic", "mesh" */
+const char *conf_topology_name(int topology);
 
 /* `member "PATTERN" { prefixes = { ... } }` in a hub's network: what that identity may have,
  * whatever its certificate says. */
@@ -248,6 +258,47 @@ struct conf_member {
 	struct conf_pos at;
 	struct conf_ident id; /* a pattern */
 	struct conf_ts prefixes;
+};
+
+/* `peers "NAME" { ... }` in a hub's network: members whose identity matches one of the patterns, or
+ * who have an address in one of the prefixes. */
+struct conf_group {
+	struct conf_group *next; /* in the order of the file */
+	const char *name;
+	struct conf_pos at;
+	size_t index; /* of its network's, from 0 */
+	struct conf_idents identities;
+	struct conf_ts networks;
+};
+
+/* `rule "NAME" { ... }` in a hub's network: the topology between two groups. */
+struct conf_rule {
+	struct conf_rule *next; /* in the order of the file: the first that matches a pair counts */
+	const char *name;
+	struct conf_pos at;
+	struct conf_list between; /* one or two names of groups; one: both members are in it */
+	const struct conf_group *group[2]; /* whom they name; NULL: everybody, "*" */
+	struct conf_word topology; /* enum conf_topology */
+};
+
+/* Which members get direct tunnels, and when: a hub's. */
+struct conf_suggest {
+	struct conf_word topology; /* enum conf_topology; where no rule says otherwise */
+	struct conf_group *groups;
+	struct conf_rule *rules;
+	struct conf_dur after;
+	struct conf_dur idle;
+	struct conf_dur retry;
+	struct conf_dur retry_max; /* not below `retry` */
+	struct conf_list announce; /* where others reach this hub: names or addresses */
+};
+
+/* What a site or endpoint makes of it. */
+struct conf_shortcuts {
+	struct conf_word take; /* enum conf_yes */
+	struct conf_num max;
+	struct conf_word trust_hub; /* enum conf_yes */
+	struct conf_list candidates; /* IP addresses at which others reach us */
 };
 
 /*
@@ -268,12 +319,15 @@ struct conf_network {
 	struct conf_list trust;
 	struct conf_ident local_id; /* default: the bundle's, or the certificate's only name */
 	struct conf_text crl;
-	struct conf_list hubs; /* SITE, ENDPOINT; names or addresses in order of preference */
+	/* Names or addresses.  SITE, ENDPOINT: in order of preference, one suffices.  HUB: the other
+	 * ones, all of them. */
+	struct conf_list hubs;
 	struct conf_num port; /* the hubs' */
 	struct conf_ts protect; /* what is behind us: prefixes, all protocols */
 	struct conf_ts domain; /* HUB: required.  SITE: instead of the bundle's */
-	struct conf_word topology; /* HUB */
 	struct conf_member *members; /* HUB */
+	struct conf_suggest suggest; /* HUB */
+	struct conf_shortcuts shortcuts; /* SITE, ENDPOINT */
 	struct conf_inner inner; /* HUB; its domains also ENDPOINT */
 	struct conf_proposals proposals;
 	struct conf_proposals esp_proposals;
@@ -415,6 +469,8 @@ enum conf_scope {
 	CONF_PEER,
 	CONF_NETWORK,
 	CONF_MEMBER,
+	CONF_GROUP,
+	CONF_RULE,
 	CONF_SCOPES,
 };
 
@@ -440,6 +496,8 @@ enum conf_type {
 	CONF_T_PATHS, /* list of paths */
 	CONF_T_IDENT,
 	CONF_T_PATTERN, /* an identity, or a pattern of them */
+	CONF_T_PATTERNS, /* list of these */
+	CONF_T_GROUPS, /* one or two names of groups, or "*" */
 	CONF_T_SECRET,
 	CONF_T_TS,
 	CONF_T_PREFIXES, /* as CONF_T_TS, but each is one prefix with all protocols */
@@ -455,7 +513,8 @@ struct conf_key {
 	enum conf_scope scope;
 	const char *name;
 	enum conf_type type;
-	size_t offset; /* in struct conf, conf_peer, conf_network or conf_member */
+	size_t offset; /* in struct conf, conf_peer, conf_network, conf_member, conf_group,
+			* conf_rule */
 	const char *def; /* as it would be written; NULL: none */
 	int64_t min, max; /* numbers; durations in milliseconds */
 	bool zero; /* 0 is allowed whatever `min` says: it turns the thing off */
@@ -482,12 +541,13 @@ const char *conf_change_name(enum conf_change c);
 struct conf_diff_line {
 	struct conf_diff_line *next;
 	enum conf_change change; /* the highest of its keys'; CONF_HOT for what is only added */
-	const char *section; /* "", "peer \"b\"", "network \"corp\"", and of its members
-			      * "network \"corp\" member \"*.b\"" */
+	const char *section; /* "", "peer \"b\"", "network \"corp\"", and of its members, groups
+			      * and rules "network \"corp\" member \"*.b\"" */
 	const char *text; /* "dpd_delay: 30s -> 10s", "added", "removed", "psk: changed" */
 };
 
 /* In the order of the new file, removals last; NULL when nothing changed.  Never shows a secret.
- * Removed sections, and members that come, go or move, have the highest change of their keys. */
+ * Removed sections, and members, groups and rules that come, go or move, have the highest change of
+ * their keys. */
 MUST enum status conf_diff(struct arena *ar, const struct conf *old, const struct conf *new,
 			   struct conf_diff_line **ret_lines);

@@ -60,7 +60,9 @@ struct conf_network_creds {
 	 * ENDPOINT has none. */
 	struct wire_ts_list protect;
 	struct wire_ts_list domain; /* effective: the section's, or the anchor's; n 0: not known */
-	const char *const *hubs; /* SITE, ENDPOINT; effective: the section's, or the bundle's */
+	/* Effective.  SITE, ENDPOINT: the section's, or the bundle's.  HUB: the section's, without
+	 * our own name. */
+	const char *const *hubs;
 	size_t n_hubs;
 	const struct policy_ident *hub_ids; /* those of `hubs` as identities */
 };

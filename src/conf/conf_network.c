@@ -463,25 +463,34 @@ static enum status copy_text(struct conf_creds *c, const char *s, const char **r
 	return st;
 }
 
+/* All hubs of a network may have the same list: we are none of the others. */
+static bool is_ourselves(const struct conf_network_creds *of, const struct policy_ident *hub)
+{
+	return of->role == CONF_ROLE_HUB && policy_ident_eq(&of->local_id, hub);
+}
+
+/* A hub's bundle names the hubs of sites: itself, and those that it need not know. */
 static enum status settle_hubs(struct conf_creds *c, const struct conf_network *n,
 			       const struct facts *f, struct conf_network_creds *ret)
 {
-	bool own = given(n->hubs.at);
-	size_t count = own ? n->hubs.n : f->hubs.n;
+	bool own = given(n->hubs.at) || ret->role == CONF_ROLE_HUB;
+	size_t count = own ? n->hubs.n : f->hubs.n, kept = 0;
 	const char **names = arena_new(&c->ar, count * sizeof(*names));
 	struct policy_ident *ids = arena_new(&c->ar, count * sizeof(*ids));
 	enum status st = names && ids ? ST_OK : ST_NOMEM;
 
 	for (size_t i = 0; i < count && st == ST_OK; i++) {
-		st = copy_text(c, own ? n->hubs.v[i].s : f->hubs.name[i], &names[i]);
+		st = copy_text(c, own ? n->hubs.v[i].s : f->hubs.name[i], &names[kept]);
 		if (st == ST_OK)
-			st = hub_ident(c, names[i], &ids[i]);
+			st = hub_ident(c, names[kept], &ids[kept]);
+		if (st == ST_OK && !is_ourselves(ret, &ids[kept]))
+			kept++;
 	}
 	if (st != ST_OK)
 		return st;
 	ret->hubs = names;
 	ret->hub_ids = ids;
-	ret->n_hubs = count;
+	ret->n_hubs = kept;
 	if (count == 0 && !own && ret->bundle)
 		conf_error_add(c->errs, f->at,
 			       "identity %s names no hubs, so network \"%s\" has to: hubs = { "
@@ -509,7 +518,7 @@ enum status creds_network(struct conf_creds *c, const struct conf_network *n,
 		st = settle_domain(c, n, &f, ret);
 	if (st == ST_OK)
 		st = settle_protect(c, n, &f, ret);
-	if (st == ST_OK && ret->role != CONF_ROLE_HUB)
+	if (st == ST_OK)
 		st = settle_hubs(c, n, &f, ret);
 	return st;
 }

@@ -85,7 +85,10 @@ static struct shown shown_of(const struct conf_key *k, const void *base)
 	case CONF_T_ADDRS:
 	case CONF_T_HOSTS:
 	case CONF_T_DOMAINS:
+	case CONF_T_GROUPS:
 	case CONF_T_PATHS: return (struct shown){ .list = at };
+	case CONF_T_PATTERNS:
+		return (struct shown){ .list = &((const struct conf_idents *)at)->list };
 	case CONF_T_VIRTUAL:
 		return (struct shown){ .list = &((const struct conf_virtual *)at)->list };
 	case CONF_T_TS:
@@ -296,63 +299,96 @@ static void names_init(struct differ *d, struct map *m)
 	map_init(m, d->ar->mem, key);
 }
 
-/* ---- members ----------------------------------------------------------------------------- */
+/* ---- sections inside a network ----------------------------------------------------------- */
 
-static void members_of(struct differ *d, const struct conf_network *n, struct map *m)
+/* A kind of them: lists whose order means something, since the first that matches counts, or not.
+ */
+struct inner {
+	const char *word;
+	enum conf_scope scope;
+	const char *moved; /* said when they are in another order; NULL: that is no change */
+	size_t head; /* of the list, in struct conf_network */
+	size_t next, title; /* a pointer to the next one, and to its title */
+};
+
+static const struct inner inners[] = {
+	{ "member", CONF_MEMBER, "members: another order", offsetof(struct conf_network, members),
+	  offsetof(struct conf_member, next), offsetof(struct conf_member, id.text.s) },
+	{ "peers", CONF_GROUP, NULL, offsetof(struct conf_network, suggest.groups),
+	  offsetof(struct conf_group, next), offsetof(struct conf_group, name) },
+	{ "rule", CONF_RULE, "rules: another order", offsetof(struct conf_network, suggest.rules),
+	  offsetof(struct conf_rule, next), offsetof(struct conf_rule, name) },
+};
+
+static const void *pointer_at(const void *base, size_t offset)
+{
+	const void *p;
+
+	memcpy(&p, (const uint8_t *)base + offset, sizeof(p));
+	return p;
+}
+
+static const char *inner_name(const struct inner *k, const void *base)
+{
+	return pointer_at(base, k->title);
+}
+
+static void inner_names(struct differ *d, const struct inner *k, const struct conf_network *n,
+			struct map *m)
 {
 	names_init(d, m);
-	for (const struct conf_member *i = n->members; i; i = i->next)
-		enter(d, m, i->id.text.s, i);
+	for (const void *i = pointer_at(n, k->head); i; i = pointer_at(i, k->next))
+		enter(d, m, inner_name(k, i), i);
 }
 
-static void member_title(struct text *t, const struct conf_network *n, const struct conf_member *m)
+static void inner_title(struct text *t, const struct inner *k, const struct conf_network *n,
+			const void *base)
 {
 	title(t, "network", n->name);
-	title(t, "member", m->id.text.s);
+	title(t, k->word, inner_name(k, base));
 }
 
-/* The first that matches counts: their order means something. */
-static void diff_members(struct differ *d, const char *section, const struct conf_network *old,
-			 const struct conf_network *new)
+static void diff_inner(struct differ *d, const struct inner *k, const char *section,
+		       const struct conf_network *old, const struct conf_network *new)
 {
 	bool moved = false;
 	size_t last = 0;
 	struct map before;
 
-	members_of(d, old, &before);
-	for (const struct conf_member *m = new->members; m; m = m->next) {
-		const struct named *was = find(&before, m->id.text.s);
+	inner_names(d, k, old, &before);
+	for (const void *i = pointer_at(new, k->head); i; i = pointer_at(i, k->next)) {
+		const struct named *was = find(&before, inner_name(k, i));
 		char buf[SECTION_MAX_LEN];
 		struct text t = TEXT_OF(buf);
 
-		member_title(&t, new, m);
+		inner_title(&t, k, new, i);
 		if (!was) {
-			add(d, highest(CONF_MEMBER), buf, "added");
+			add(d, highest(k->scope), buf, "added");
 			continue;
 		}
 		moved = moved || was->index < last;
 		last = was->index;
-		diff_keys(d, CONF_MEMBER, buf, was->base, m);
+		diff_keys(d, k->scope, buf, was->base, i);
 	}
 	map_done(&before);
-	if (moved)
-		add(d, highest(CONF_MEMBER), section, "members: another order");
+	if (moved && k->moved)
+		add(d, highest(k->scope), section, k->moved);
 }
 
-static void removed_members(struct differ *d, const struct conf_network *old,
-			    const struct conf_network *new)
+static void removed_inner(struct differ *d, const struct inner *k, const struct conf_network *old,
+			  const struct conf_network *new)
 {
 	struct map after;
 
-	members_of(d, new, &after);
-	for (const struct conf_member *m = old->members; m; m = m->next) {
+	inner_names(d, k, new, &after);
+	for (const void *i = pointer_at(old, k->head); i; i = pointer_at(i, k->next)) {
 		char buf[SECTION_MAX_LEN];
 		struct text t = TEXT_OF(buf);
 
-		if (find(&after, m->id.text.s))
+		if (find(&after, inner_name(k, i)))
 			continue;
-		member_title(&t, old, m);
-		add(d, highest(CONF_MEMBER), buf, "removed");
+		inner_title(&t, k, old, i);
+		add(d, highest(k->scope), buf, "removed");
 	}
 	map_done(&after);
 }
@@ -404,7 +440,8 @@ static void diff_network(struct differ *d, const struct sections *before,
 	title(&t, "network", n->name);
 	if (was) {
 		diff_keys(d, CONF_NETWORK, buf, was->base, n);
-		diff_members(d, buf, was->base, n);
+		for (size_t i = 0; i < ARRAY_LEN(inners); i++)
+			diff_inner(d, &inners[i], buf, was->base, n);
 	} else {
 		add(d, CONF_HOT, buf, "added");
 	}
@@ -452,9 +489,9 @@ static void removed_sections(struct differ *d)
 	for (const struct conf_network *n = d->old->networks; n; n = n->next) {
 		const struct named *is = find(&new.networks, n->name);
 
-		if (is)
-			removed_members(d, n, is->base);
-		else
+		for (size_t i = 0; is && i < ARRAY_LEN(inners); i++)
+			removed_inner(d, &inners[i], n, is->base);
+		if (!is)
 			removed(d, CONF_NETWORK, "network", n->name);
 	}
 	for (const struct conf_peer *p = d->old->peers; p; p = p->next)

@@ -4,9 +4,11 @@
  *	lex.c     bytes -> tokens with positions, on the base cursor
  *	read.c    tokens -> entries and sections, recovery after errors
  *	value.c   an entry's value -> the typed member of struct conf, by the key's row
+ *	value_secret.c  the same for pre-shared keys
  *	schema.c  the rows
  *	check.c   defaults, inheritance, and what only shows between values
  *	check_network.c  the same for networks
+ *	check_topology.c  the same for what hubs suggest, and sites take
  *	check_inner.c  the same for inner addresses
  *	redact.c  the text without its secrets
  *	diff.c    what two configurations differ in
@@ -82,7 +84,10 @@ struct reader {
 	struct map names; /* of peers and networks */
 	struct conf_peer **peers_tail;
 	struct conf_network **networks_tail;
-	struct conf_member **members_tail; /* of the network being read */
+	/* Of the network being read. */
+	struct conf_member **members_tail;
+	struct conf_group **groups_tail;
+	struct conf_rule **rules_tail;
 	const struct conf_peer *peer_defaults; /* a peer of defaults only */
 	const struct conf_network *network_defaults;
 	struct value value;
@@ -145,6 +150,8 @@ void check_hosts(const struct conf *c, const struct conf_list *hosts, const char
 /* A key that the network's role has no use for. */
 void check_not_for(const struct conf_network *n, const char *key, struct conf_pos at,
 		   const char *role, struct conf_errors *errs);
+/* Direct tunnels. */
+MUST enum status check_topology(struct conf *c, struct conf_network *n, struct conf_errors *errs);
 /* Inner addresses; at last, all pools together. */
 void check_inner_network(const struct conf_network *n, struct conf_errors *errs);
 void check_inner_peer(const struct conf_peer *p, struct conf_errors *errs);

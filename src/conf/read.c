@@ -174,6 +174,7 @@ static bool read_value(struct reader *r, const struct token *name, struct value 
 
 struct section {
 	const char *word;
+	const char *one; /* of them, for messages */
 	enum conf_scope scope;
 	enum conf_scope parent;
 	const char *title; /* what its string is, for messages */
@@ -189,11 +190,17 @@ static bool begin_network(struct reader *r, const struct place *pl, const struct
 			  struct scope_state *ret);
 static bool begin_member(struct reader *r, const struct place *pl, const struct token *title,
 			 struct scope_state *ret);
+static bool begin_group(struct reader *r, const struct place *pl, const struct token *title,
+			struct scope_state *ret);
+static bool begin_rule(struct reader *r, const struct place *pl, const struct token *title,
+		       struct scope_state *ret);
 
 static const struct section sections[] = {
-	{ "peer", CONF_PEER, CONF_TOP, "name", begin_peer },
-	{ "network", CONF_NETWORK, CONF_TOP, "name", begin_network },
-	{ "member", CONF_MEMBER, CONF_NETWORK, "pattern", begin_member },
+	{ "peer", "a peer", CONF_PEER, CONF_TOP, "name", begin_peer },
+	{ "network", "a network", CONF_NETWORK, CONF_TOP, "name", begin_network },
+	{ "member", "a member", CONF_MEMBER, CONF_NETWORK, "pattern", begin_member },
+	{ "peers", "a peers section", CONF_GROUP, CONF_NETWORK, "name", begin_group },
+	{ "rule", "a rule", CONF_RULE, CONF_NETWORK, "name", begin_rule },
 };
 
 static const struct section *section_find(struct bytes word)
@@ -328,6 +335,18 @@ static bool good_name(struct bytes s)
 	return s.n > 0 && s.n <= NAME_MAX_LEN;
 }
 
+static bool check_form(struct reader *r, const char *what, const struct token *title)
+{
+	if (title->bad)
+		return false;
+	if (good_name(title->s))
+		return true;
+	conf_error_add(r->errs, title->at,
+		       "a %s's name has 1 to %d bytes and no control characters", what,
+		       NAME_MAX_LEN);
+	return false;
+}
+
 /* `warren up NAME` and the log know peers and networks by one kind of name. */
 static void check_name(struct reader *r, const char *word, const struct token *title)
 {
@@ -335,14 +354,8 @@ static void check_name(struct reader *r, const char *word, const struct token *t
 	const struct name_node *first;
 	struct map_node *n;
 
-	if (title->bad)
+	if (!check_form(r, word, title))
 		return;
-	if (!good_name(title->s)) {
-		conf_error_add(r->errs, title->at,
-			       "a %s's name has 1 to %d bytes and no control characters", word,
-			       NAME_MAX_LEN);
-		return;
-	}
 	n = map_find(&r->names, map_hash(&r->names, title->s), same_name, name);
 	if (!n)
 		return;
@@ -410,6 +423,8 @@ static bool begin_network(struct reader *r, const struct place *pl, const struct
 	*r->networks_tail = n;
 	r->networks_tail = &n->next;
 	r->members_tail = &n->members;
+	r->groups_tail = &n->suggest.groups;
+	r->rules_tail = &n->suggest.rules;
 	r->conf->n_networks++;
 	ret->base = n;
 	ret->name = name;
@@ -441,6 +456,46 @@ static bool begin_member(struct reader *r, const struct place *pl, const struct 
 	r->members_tail = &m->next;
 	ret->base = m;
 	ret->name = pattern;
+	return true;
+}
+
+/* Of those that only have to be told apart inside their network; the check of the network does. */
+static const char *inner_name(struct reader *r, const char *what, const struct token *title,
+			      struct scope_state *ret)
+{
+	ret->name = check_form(r, what, title) ? (const char *)title->s.p : "";
+	return ret->name;
+}
+
+static bool begin_group(struct reader *r, const struct place *pl, const struct token *title,
+			struct scope_state *ret)
+{
+	struct conf_group *g = arena_new(&r->conf->ar, sizeof(*g));
+
+	(void)pl;
+	if (!g)
+		return false;
+	g->name = inner_name(r, "group", title, ret);
+	g->at = title->at;
+	*r->groups_tail = g;
+	r->groups_tail = &g->next;
+	ret->base = g;
+	return true;
+}
+
+static bool begin_rule(struct reader *r, const struct place *pl, const struct token *title,
+		       struct scope_state *ret)
+{
+	struct conf_rule *l = arena_new(&r->conf->ar, sizeof(*l));
+
+	(void)pl;
+	if (!l)
+		return false;
+	l->name = inner_name(r, "rule", title, ret);
+	l->at = title->at;
+	*r->rules_tail = l;
+	r->rules_tail = &l->next;
+	ret->base = l;
 	return true;
 }
 
@@ -514,13 +569,13 @@ static bool read_head(struct reader *r, const struct section *sec, const struct 
 		*ret_title = r->tok;
 		next(r);
 	} else {
-		conf_error_add(r->errs, kind->at, "a %s lacks its %s, expected %s \"%s\" { ... }",
-			       sec->word, sec->title, sec->word, sec->title);
+		conf_error_add(r->errs, kind->at, "%s lacks its %s, expected %s \"%s\" { ... }",
+			       sec->one, sec->title, sec->word, sec->title);
 	}
 	skip_newlines(r);
 	if (r->tok.kind != TOK_OPEN) {
-		conf_error_add(r->errs, r->tok.at, "%s where the \"{\" of a %s was expected",
-			       token_name(r->tok.kind), sec->word);
+		conf_error_add(r->errs, r->tok.at, "%s where the \"{\" of %s was expected",
+			       token_name(r->tok.kind), sec->one);
 		skip_entry(r);
 		return false;
 	}
@@ -537,7 +592,7 @@ static void close_for(struct reader *r, struct place *pl, const struct section *
 	if (s->scope == sec->parent)
 		return;
 	conf_error_add(r->errs, kind->at,
-		       "a %s inside %s \"%s\" of line %u: a \"}\" is missing before it", sec->word,
+		       "%s inside %s \"%s\" of line %u: a \"}\" is missing before it", sec->one,
 		       s->word, s->name, s->at.line);
 	while (pl->depth > 0 && here(pl)->scope != sec->parent) {
 		pl->closed++;
@@ -561,9 +616,9 @@ static void read_section(struct reader *r, struct place *pl, const struct sectio
 
 	if (!inside(pl, sec->parent)) {
 		conf_error_add(r->errs, kind->at,
-			       "a %s outside a network, accepted: network \"name\" { %s \"%s\" { "
+			       "%s outside a network, accepted: network \"name\" { %s \"%s\" { "
 			       "... } }",
-			       sec->word, sec->word, sec->title);
+			       sec->one, sec->word, sec->title);
 		skip_section(r, kind);
 		return;
 	}

@@ -7,7 +7,7 @@
 static const char *const log_words[] = { "error", "warning", "info", "debug", NULL };
 static const char *const start_words[] = { "traffic", "up", "listen", NULL };
 static const char *const role_words[] = { "site", "hub", "endpoint", NULL };
-static const char *const topology_words[] = { "star", "dynamic", NULL };
+static const char *const topology_words[] = { "star", "dynamic", "mesh", NULL };
 static const char *const expired_words[] = { "end", "keep", NULL };
 static const char *const childless_words[] = { "allow", "force", "never", NULL };
 static const char *const routability_words[] = { "before", "after", "no", NULL };
@@ -18,10 +18,14 @@ static const char *const yes_words[] = { "no", "yes", NULL };
 #define PEER(member) CONF_PEER, #member
 #define NET(member) CONF_NETWORK, #member
 #define MEMBER(member) CONF_MEMBER, #member
+#define GROUP(member) CONF_GROUP, #member
+#define RULE(member) CONF_RULE, #member
 #define AT(member) .offset = offsetof(struct conf, member)
 #define PEER_AT(member) .offset = offsetof(struct conf_peer, member)
 #define NET_AT(member) .offset = offsetof(struct conf_network, member)
 #define MEMBER_AT(member) .offset = offsetof(struct conf_member, member)
+#define GROUP_AT(member) .offset = offsetof(struct conf_group, member)
+#define RULE_AT(member) .offset = offsetof(struct conf_rule, member)
 
 /* The longest of all durations that something lives: 30 days.  The shortest: more than a few
  * exchanges on a bad path take, so that SAs are used longer than they are negotiated. */
@@ -246,15 +250,39 @@ const struct conf_key conf_keys[] = {
 	{ NET(crl), CONF_T_PATH, NET_AT(crl), .change = CONF_HOT,
 	  .doc = "as at the top level, for this network" },
 	{ NET(hubs), CONF_T_HOSTS, NET_AT(hubs), .change = CONF_HOT,
-	  .doc = "a site's hubs in order of preference; not given: those in the bundle" },
+	  .doc = "a site's hubs in order of preference, or a hub's other hubs" },
 	{ NET(port), CONF_T_NUM, NET_AT(port), .def = "500", .min = 1, .max = 65535,
 	  .change = CONF_HOT, .doc = "the hubs' UDP port of IKE" },
 	{ NET(protect), CONF_T_PREFIXES, NET_AT(protect), .change = CONF_REKEY,
 	  .doc = "what is behind us; not given: a site's address blocks" },
 	{ NET(domain), CONF_T_PREFIXES, NET_AT(domain), .change = CONF_REKEY,
 	  .doc = "all addresses of the network; a site has them from its bundle" },
-	{ NET(topology), CONF_T_WORD, NET_AT(topology), .def = "dynamic", .change = CONF_HOT,
-	  .words = topology_words, .doc = "which direct tunnels a hub lets its sites have" },
+	{ NET(topology), CONF_T_WORD, NET_AT(suggest.topology), .def = "dynamic",
+	  .change = CONF_HOT, .words = topology_words,
+	  .doc = "which direct tunnels a hub lets its members have" },
+	{ NET(shortcut_after), CONF_T_DUR, NET_AT(suggest.after), .def = "0s", .min = 0,
+	  .max = 3600000, .change = CONF_HOT,
+	  .doc = "how long two members have to talk until they get a direct tunnel" },
+	{ NET(shortcut_idle), CONF_T_DUR, NET_AT(suggest.idle), .def = "60s", .min = 10000,
+	  .max = 86400000, .change = CONF_HOT,
+	  .doc = "how long a direct tunnel stays that nobody uses" },
+	{ NET(shortcut_retry), CONF_T_DUR, NET_AT(suggest.retry), .def = "10s", .min = 1000,
+	  .max = 86400000, .change = CONF_HOT,
+	  .doc = "wait after a direct tunnel that failed; twice as long each time" },
+	{ NET(shortcut_retry_max), CONF_T_DUR, NET_AT(suggest.retry_max), .def = "10m",
+	  .min = 1000, .max = 86400000, .change = CONF_HOT,
+	  .doc = "the longest wait after direct tunnels that failed" },
+	{ NET(announce), CONF_T_HOSTS, NET_AT(suggest.announce), .change = CONF_HOT,
+	  .doc = "where members and other hubs reach this hub: they are told" },
+	{ NET(shortcuts), CONF_T_WORD, NET_AT(shortcuts.take), .def = "yes", .change = CONF_HOT,
+	  .words = yes_words, .doc = "whether we make the direct tunnels that a hub suggests" },
+	{ NET(shortcuts_max), CONF_T_NUM, NET_AT(shortcuts.max), .def = "256", .min = 1,
+	  .max = 65535, .change = CONF_HOT, .doc = "direct tunnels that we have at a time" },
+	{ NET(trust_hub), CONF_T_WORD, NET_AT(shortcuts.trust_hub), .def = "no",
+	  .change = CONF_HOT, .words = yes_words,
+	  .doc = "whether a rule in the hub's file is enough for prefixes of a partner" },
+	{ NET(candidates), CONF_T_ADDRS, NET_AT(shortcuts.candidates), .change = CONF_HOT,
+	  .doc = "addresses at which other members reach us, besides those of this host" },
 	{ NET(proposals), CONF_T_IKE, NET_AT(proposals), .change = CONF_REAUTH,
 	  .doc = "algorithms of the IKE SA, most preferred first" },
 	{ NET(esp_proposals), CONF_T_ESP, NET_AT(esp_proposals), .change = CONF_REKEY,
@@ -279,6 +307,16 @@ const struct conf_key conf_keys[] = {
 	{ MEMBER(prefixes), CONF_T_PREFIXES, MEMBER_AT(prefixes), .required = true,
 	  .change = CONF_REKEY,
 	  .doc = "what that identity may have, whatever its certificate says" },
+
+	{ GROUP(identities), CONF_T_PATTERNS, GROUP_AT(identities), .change = CONF_HOT,
+	  .doc = "who is in the group" },
+	{ GROUP(networks), CONF_T_PREFIXES, GROUP_AT(networks), .change = CONF_HOT,
+	  .doc = "who has an address in one of these is in the group, too" },
+
+	{ RULE(between), CONF_T_GROUPS, RULE_AT(between), .required = true, .change = CONF_HOT,
+	  .doc = "the groups that it is about" },
+	{ RULE(topology), CONF_T_WORD, RULE_AT(topology), .required = true, .change = CONF_HOT,
+	  .words = topology_words, .doc = "which direct tunnels their members may have" },
 };
 
 const size_t conf_n_keys = ARRAY_LEN(conf_keys);
@@ -286,6 +324,11 @@ const size_t conf_n_keys = ARRAY_LEN(conf_keys);
 const char *conf_role_name(int role)
 {
 	return role_words[role];
+}
+
+const char *conf_topology_name(int topology)
+{
+	return topology_words[topology];
 }
 
 const char *conf_change_name(enum conf_change c)
@@ -395,6 +438,9 @@ void schema_wants(const struct conf_key *k, struct text *t)
 		[CONF_T_IDENT] = "an identity in double quotes",
 		[CONF_T_PATTERN] =
 			"an identity or a pattern such as \"*.example\" in double quotes",
+		[CONF_T_PATTERNS] = "one or more identities or patterns such as { \"*.example\" }",
+		[CONF_T_GROUPS] = "the names of one or two groups, or \"*\" for everybody, { \"...\", "
+				  "\"...\" }",
 		[CONF_T_SECRET] = "\"text\", \"0x...\" hexadecimal or \"0s...\" base64",
 		[CONF_T_TS] =
 			"one or more selectors such as { \"10.1.0.0/16\", \"10.2.0.1[tcp/80]\" }",

@@ -311,7 +311,7 @@ static bool take_peer(struct smallest *s, const struct conf_peer *p)
 /* Of a hub's members nobody knows an address. */
 static bool take_network(struct smallest *s, const struct conf_network_creds *n)
 {
-	bool known = n->n_hubs > 0;
+	bool known = n->role != CONF_ROLE_HUB && n->n_hubs > 0;
 
 	for (size_t i = 0; i < n->n_hubs; i++)
 		known &= take_host(s, n->hubs[i]);

@@ -171,7 +171,8 @@ static void put_strings(json_t *o, const char *key, const char *const *v, size_t
 
 const char *status_role(const struct ike_peer_conf *c)
 {
-	if (c->role == IKE_ROLE_MEMBERS)
+	/* Towards other hubs, too. */
+	if (c->role == IKE_ROLE_MEMBERS || c->capabilities & IKE_CAN_HUB)
 		return conf_role_name(CONF_ROLE_HUB);
 	return conf_role_name(c->ts_local.n ? CONF_ROLE_SITE : CONF_ROLE_ENDPOINT);
 }
@@ -201,7 +202,7 @@ static const char *topology_name(const struct host *h, const char *name)
 {
 	const struct conf_network *n = network_section(h, name);
 
-	return n && n->topology.v == CONF_TOPOLOGY_STAR ? "star" : "dynamic";
+	return conf_topology_name(n ? n->suggest.topology.v : CONF_TOPOLOGY_DYNAMIC);
 }
 
 /* ---- inner addresses ----------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 #include "daemon/translate.h"
 #include "daemon/translate_inner.h"
+#include "daemon/translate_mesh.h"
 
 #include <stdlib.h>
 
@@ -7,6 +8,7 @@
 
 struct snapshot {
 	struct ike_conf ike;
+	struct mesh_conf mesh; /* beside it */
 	struct conf *conf;
 	struct crypto_store *store; /* has the certificates */
 	struct ike_peer_conf *peers;
@@ -25,6 +27,19 @@ static void snapshot_free(struct ike_conf *ike)
 	free(s);
 }
 
+/* A hub has one for its members, and one for each other hub. */
+static size_t count_sections(const struct conf *conf, const struct conf_creds *creds)
+{
+	size_t n = conf->n_peers + conf->n_networks;
+
+	for (size_t i = 0; i < conf->n_networks; i++) {
+		const struct conf_network_creds *c = conf_creds_network(creds, i);
+
+		n += c->role == CONF_ROLE_HUB ? c->n_hubs : 0;
+	}
+	return n;
+}
+
 /* calloc() of nothing may be NULL: always one more. */
 static struct snapshot *snapshot_new(struct conf *conf, const struct conf_creds *creds)
 {
@@ -37,7 +52,7 @@ static struct snapshot *snapshot_new(struct conf *conf, const struct conf_creds 
 	s->store = crypto_store_ref(conf_creds_store(creds));
 	s->ike.refs = 1;
 	s->ike.free = snapshot_free;
-	s->peers = calloc(conf->n_peers + conf->n_networks + 1, sizeof(*s->peers));
+	s->peers = calloc(count_sections(conf, creds) + 1, sizeof(*s->peers));
 	if (!s->peers) {
 		snapshot_free(&s->ike);
 		return NULL;
@@ -256,20 +271,30 @@ static const struct wire_ts everything[] = {
 		     255 } } },
 };
 
-static enum status put_site(struct arena *ar, const struct conf_network_creds *creds,
-			    struct ike_peer_conf *to)
+/* Whoever of those answers first. */
+static enum status put_callee(struct arena *ar, const char *const *hubs,
+			      const struct policy_ident *ids, size_t n, struct ike_peer_conf *to)
 {
-	enum status st = copy_texts(ar, creds->hubs, creds->n_hubs, &to->addresses);
+	enum status st = copy_texts(ar, hubs, n, &to->addresses);
 
 	to->role = IKE_ROLE_HUB;
 	to->start = IKE_START_UP;
-	to->n_addresses = creds->n_hubs;
-	to->n_hub_ids = creds->n_hubs;
+	to->n_addresses = n;
+	to->n_hub_ids = n;
+	return st == ST_OK ? copy_idents(ar, ids, n, &to->hub_ids) : st;
+}
+
+static enum status put_site(struct arena *ar, const struct conf_network *from,
+			    const struct conf_network_creds *creds, struct ike_peer_conf *to)
+{
+	enum status st = put_callee(ar, creds->hubs, creds->hub_ids, creds->n_hubs, to);
+
+	to->capabilities = from->shortcuts.take.v == CONF_YES ? IKE_CAN_PARTNER : 0;
 	if (st == ST_OK)
-		st = copy_idents(ar, creds->hub_ids, creds->n_hubs, &to->hub_ids);
+		st = translate_inner(ar, &from->inner, to);
 	if (st == ST_OK)
-		st = copy_ts(ar, &creds->protect, &to->ts_local);
-	return st;
+		st = put_steer(ar, &from->steer, to);
+	return st == ST_OK ? copy_ts(ar, &creds->protect, &to->ts_local) : st;
 }
 
 /* Nobody may have said what it is: then perhaps. */
@@ -278,12 +303,12 @@ static bool may_have_family(const struct wire_ts_list *l, uint8_t family)
 	return l->n == 0 || policy_ts_has_family(l, family);
 }
 
-static enum status put_endpoint(struct arena *ar, const struct conf_network_creds *creds,
-				struct ike_peer_conf *to)
+static enum status put_endpoint(struct arena *ar, const struct conf_network *from,
+				const struct conf_network_creds *creds, struct ike_peer_conf *to)
 {
 	to->ask_v4 = may_have_family(&to->domain, 4);
 	to->ask_v6 = may_have_family(&to->domain, 6);
-	return put_site(ar, creds, to);
+	return put_site(ar, from, creds, to);
 }
 
 static size_t count_members(const struct conf_network *n)
@@ -295,14 +320,29 @@ static size_t count_members(const struct conf_network *n)
 	return count;
 }
 
+/* Whether anybody may have a direct tunnel, or there are two ways through us. */
+static bool wants_flows(const struct conf_network *from, const struct conf_network_creds *creds)
+{
+	const struct conf_rule *r = from->suggest.rules;
+
+	while (r && r->topology.v == CONF_TOPOLOGY_STAR)
+		r = r->next;
+	return r || from->suggest.topology.v != CONF_TOPOLOGY_STAR || creds->n_hubs > 0;
+}
+
 static enum status put_hub(struct arena *ar, const struct conf_network *from,
-			   struct ike_peer_conf *to)
+			   const struct conf_network_creds *creds, struct ike_peer_conf *to)
 {
 	size_t n = count_members(from), i = 0;
 	struct ike_member_rule *rules = arena_new(ar, n * sizeof(*rules));
+	enum status st = rules ? ST_OK : ST_NOMEM;
 
-	if (!rules)
-		return ST_NOMEM;
+	if (st == ST_OK)
+		st = translate_inner(ar, &from->inner, to);
+	if (st == ST_OK)
+		st = put_steer(ar, &from->steer, to);
+	if (st != ST_OK)
+		return st;
 	for (const struct conf_member *m = from->members; m; m = m->next)
 		rules[i++] = (struct ike_member_rule){ m->id.id, m->prefixes.ts };
 	to->role = IKE_ROLE_MEMBERS;
@@ -310,11 +350,41 @@ static enum status put_hub(struct arena *ar, const struct conf_network *from,
 	to->rules = rules;
 	to->n_rules = n;
 	to->ts_local = to->domain;
+	to->capabilities = IKE_CAN_HUB | IKE_CAN_RELAY;
+	to->flows = wants_flows(from, creds);
 	return ST_OK;
 }
 
-static enum status put_network(struct arena *ar, const struct conf_network *from,
-			       const struct conf_network_creds *creds, struct ike_peer_conf *to)
+/* "corp/hub2.example": each is connected at the same time, so each is a counterpart. */
+static enum status put_hub_name(struct arena *ar, const char *network, const char *hub,
+				const char **ret)
+{
+	size_t n = strlen(network) + 1 + strlen(hub) + 1;
+	char *s = arena_new(ar, n);
+	struct text t = { s, 0, n };
+
+	if (!s)
+		return ST_NOMEM;
+	text_fmt(&t, "%s/%s", network, hub);
+	*ret = s;
+	return ST_OK;
+}
+
+/* Another hub, which has members anywhere in the domain as we have. */
+static enum status put_other_hub(struct arena *ar, const struct conf_network_creds *creds, size_t i,
+				 struct ike_peer_conf *to)
+{
+	enum status st = put_callee(ar, &creds->hubs[i], &creds->hub_ids[i], 1, to);
+
+	to->ts_local = to->domain;
+	to->capabilities = IKE_CAN_HUB | IKE_CAN_RELAY;
+	to->flows = true;
+	return st == ST_OK ? put_hub_name(ar, to->name, creds->hubs[i], &to->name) : st;
+}
+
+/* What all sections of a network have in common. */
+static enum status put_common(struct arena *ar, const struct conf_network *from,
+			      const struct conf_network_creds *creds, struct ike_peer_conf *to)
 {
 	enum status st = copy_ident(ar, &creds->local_id, &to->local_id);
 
@@ -335,20 +405,30 @@ static enum status put_network(struct arena *ar, const struct conf_network *from
 	put_life(&from->life, &to->life);
 	to->childless = childless_of((enum conf_childless)from->childless.v);
 	put_auth(IKE_AUTH_CERT, &creds->auth, to);
-	if (st == ST_OK)
-		st = copy_ts(ar, &creds->domain, &to->domain);
-	if (st == ST_OK)
-		st = translate_inner(ar, &from->inner, to);
-	if (st == ST_OK)
-		st = put_steer(ar, &from->steer, to);
+	to->mtu_probes = from->steer.mtu_probes.v == CONF_YES;
+	return st == ST_OK ? copy_ts(ar, &creds->domain, &to->domain) : st;
+}
+
+/* One section or several, to what `to` points to. */
+static enum status put_network(struct arena *ar, const struct conf_network *from,
+			       const struct conf_network_creds *creds, struct ike_peer_conf **to)
+{
+	size_t others = creds->role == CONF_ROLE_HUB ? creds->n_hubs : 0;
+	struct ike_peer_conf *first = (*to)++;
+	enum status st = put_common(ar, from, creds, first);
+
+	for (size_t i = 0; i < others && st == ST_OK; i++) {
+		**to = *first;
+		st = put_other_hub(ar, creds, i, (*to)++);
+	}
 	if (st != ST_OK)
 		return st;
 	switch (creds->role) {
-	case CONF_ROLE_HUB: return put_hub(ar, from, to);
-	case CONF_ROLE_ENDPOINT: return put_endpoint(ar, creds, to);
+	case CONF_ROLE_HUB: return put_hub(ar, from, creds, first);
+	case CONF_ROLE_ENDPOINT: return put_endpoint(ar, from, creds, first);
 	case CONF_ROLE_SITE: break;
 	}
-	return put_site(ar, creds, to);
+	return put_site(ar, from, creds, first);
 }
 
 /* ---- ids --------------------------------------------------------------------------------- */
@@ -439,7 +519,7 @@ static enum status fill(struct snapshot *s, const struct conf_creds *creds)
 		st = put_peer(&s->ar, p, conf_creds_peer(creds, i++), to++);
 	i = 0;
 	for (const struct conf_network *n = s->conf->networks; n && st == ST_OK; n = n->next)
-		st = put_network(&s->ar, n, conf_creds_network(creds, i++), to++);
+		st = put_network(&s->ar, n, conf_creds_network(creds, i++), &to);
 	s->ike.peers = s->peers;
 	s->ike.n_peers = (size_t)(to - s->peers);
 	return st;
@@ -458,10 +538,17 @@ enum status translate(struct conf *conf, const struct conf_creds *creds,
 	if (st == ST_OK)
 		st = take_ids(s, previous);
 	if (st == ST_OK)
+		st = translate_mesh(&s->ar, conf, creds, &s->ike, &s->mesh);
+	if (st == ST_OK)
 		*ret_conf = &s->ike;
 	else
 		snapshot_free(&s->ike);
 	return st;
+}
+
+const struct mesh_conf *translate_mesh_of(const struct ike_conf *conf)
+{
+	return &CONTAINER_OF(conf, const struct snapshot, ike)->mesh;
 }
 
 enum status translate_own(struct ike_conf *conf, const struct ip *own, size_t n)

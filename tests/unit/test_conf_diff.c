@@ -262,6 +262,45 @@ static void members(void **state)
 	check(HUB(M("a", "10.1.0.0/16")), "identity = \"/b\" ; network \"m\" { }", gone);
 }
 
+#define GROUP(name, prefix) "peers \"" name "\" { networks = \"" prefix "\" }\n"
+#define RULE(name, between, topology)                                                              \
+	"rule \"" name "\" { between = \"" between "\" ; topology = " topology " }\n"
+
+/* T1, T2: nothing of it costs a tunnel that goes by the hub. */
+static void topologies(void **state)
+{
+	static const struct line want[] = {
+		{ CONF_HOT, "network \"n\"", "topology: dynamic -> mesh" },
+		{ CONF_HOT, "network \"n\"", "shortcut_idle: 1m -> 10s" },
+		{ CONF_HOT, "network \"n\" peers \"b\"",
+		  "identities: not given -> { \"*.b\", \"c\" }" },
+		{ CONF_HOT, "network \"n\" peers \"b\"",
+		  "networks: { \"10.2.0.0/16\" } -> not given" },
+		{ CONF_HOT, "network \"n\" peers \"c\"", "added" },
+		{ CONF_HOT, "network \"n\" rule \"1\"", "topology: star -> dynamic" },
+		{ CONF_HOT, "network \"n\" rule \"3\"", "added" },
+		{ CONF_HOT, "network \"n\" peers \"a\"", "removed" },
+		{ CONF_HOT, "network \"n\" rule \"2\"", "removed" },
+		{ .text = NULL },
+	};
+	static const struct line order[] = { { CONF_HOT, "network \"n\"", "rules: another order" },
+					     { .text = NULL } };
+
+	(void)state;
+	check(HUB(GROUP("a", "10.1.0.0/16") GROUP("b", "10.2.0.0/16") RULE("1", "b", "star")
+			  RULE("2", "a", "star")),
+	      HUB("topology = mesh ; shortcut_idle = 10s\n"
+		  "peers \"b\" { identities = { \"*.b\", \"c\" } }\n" GROUP("c", "10.3.0.0/16")
+			  RULE("1", "b", "dynamic") RULE("3", "c", "mesh")),
+	      want);
+	/* The first rule counts; of groups the order says nothing. */
+	check(HUB(GROUP("a", "10.1.0.0/16") GROUP("b", "10.2.0.0/16") RULE("1", "b", "star")
+			  RULE("2", "a", "mesh")),
+	      HUB(GROUP("b", "10.2.0.0/16") GROUP("a", "10.1.0.0/16") RULE("2", "a", "mesh")
+			  RULE("1", "b", "star")),
+	      order);
+}
+
 /* Ten thousand sections are matched by name without a walk for each. */
 static void many(void **state)
 {
@@ -290,9 +329,9 @@ static void many(void **state)
 /* Every allocation refused in turn. */
 static void out_of_memory(void **state)
 {
-	struct conf *a = parse_good(
-		HUB(M("a", "10.1.0.0/16")) "peer \"x\" { local_id = \"m\" ; "
-					   "remote_id = \"x\" ; psk = \"k\" ; " TS " }\n");
+	struct conf *a = parse_good(HUB(M("a", "10.1.0.0/16") GROUP("a", "10.1.0.0/16") RULE(
+		"1", "a", "star")) "peer \"x\" { local_id = \"m\" ; "
+				   "remote_id = \"x\" ; psk = \"k\" ; " TS " }\n");
 	struct conf *b = parse_good(HUB(M("b", "10.1.0.0/16")));
 	enum status st = ST_NOMEM;
 	long left = 0;
@@ -319,11 +358,11 @@ static void out_of_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nothing),       cmocka_unit_test(keys),
-		cmocka_unit_test(secrets),       cmocka_unit_test(inherited),
-		cmocka_unit_test(sections),      cmocka_unit_test(other_kind),
-		cmocka_unit_test(members),       cmocka_unit_test(many),
-		cmocka_unit_test(out_of_memory),
+		cmocka_unit_test(nothing),  cmocka_unit_test(keys),
+		cmocka_unit_test(secrets),  cmocka_unit_test(inherited),
+		cmocka_unit_test(sections), cmocka_unit_test(other_kind),
+		cmocka_unit_test(members),  cmocka_unit_test(topologies),
+		cmocka_unit_test(many),     cmocka_unit_test(out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

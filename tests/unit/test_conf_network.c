@@ -29,7 +29,10 @@ static void section_errors(void **state)
 		{ HUB("colour = 1"),
 		  { { 3, 1,
 		      "unknown key \"colour\", known here: role, identity, certificate, key, "
-		      "trust, local_id, crl, hubs, port, protect, domain, topology, proposals, "
+		      "trust, local_id, crl, hubs, port, protect, domain, topology, "
+		      "shortcut_after, shortcut_idle, "
+		      "shortcut_retry, shortcut_retry_max, announce, shortcuts, "
+		      "shortcuts_max, trust_hub, candidates, proposals, "
 		      "esp_proposals, dpd_delay, keepalive, silence, qcd, fragmentation, mobike, "
 		      "return_routability, nat, pool, lease_keep, leases_max, dns, dns_domains, "
 		      "redirect, "
@@ -38,11 +41,15 @@ static void section_errors(void **state)
 		      "ike_lifetime, reauth, "
 		      "rekey, "
 		      "lifetime, rekey_bytes, lifetime_bytes, rekey_packets, lifetime_packets, "
-		      "expired, childless, and sections member \"pattern\"" } } },
+		      "expired, childless, and sections member \"pattern\" { ... }, peers \"name\" "
+		      "{ ... }, "
+		      "rule \"name\" { ... }" } } },
 		{ HUB("rekey = 2h ; lifetime = 1h"),
 		  { { 3, 25, "lifetime is not above rekey (line 3), which is 2h" } } },
 		{ HUB("group \"x\" { }"),
-		  { { 3, 1, "unknown section \"group\", known: member \"pattern\" { ... }" } } },
+		  { { 3, 1,
+		      "unknown section \"group\", known: member \"pattern\" { ... }, peers "
+		      "\"name\" { ... }, rule \"name\" { ... }" } } },
 		{ "member \"a\" { prefixes = \"10.1.0.0/16\" }\n" PEER,
 		  { { 1, 1, "a member outside a network, accepted: network \"name\" { member" } } },
 		{ WITH("member \"a\" { prefixes = { \"}\" } }"),
@@ -91,8 +98,8 @@ static void value_errors(void **state)
 	static const struct row row[] = {
 		{ SITE("role = spoke"),
 		  { { 3, 8, "role \"spoke\" is unknown, accepted: site, hub or endpoint" } } },
-		{ HUB("topology = mesh"),
-		  { { 3, 12, "topology \"mesh\" is unknown, accepted: star or dynamic" } } },
+		{ HUB("topology = ring"),
+		  { { 3, 12, "topology \"ring\" is unknown, accepted: star, dynamic or mesh" } } },
 		{ SITE("protect = { \"10.1.0.0/16[tcp/80]\", \"10.1.0.1-10.1.0.4\", "
 		       "\"10.2.0.0/15\", \"10.2.0.1/16\", \"here\" }"),
 		  { { 3, 13,
@@ -129,10 +136,10 @@ static void role_errors(void **state)
 	static const struct row row[] = {
 		{ SITE("role = hub"),
 		  { { 2, 9, "network \"corp\" lacks domain, all addresses of the network" } } },
-		{ HUB("hubs = \"h\" ; port = 501"),
-		  { { 3, 8,
-		      "hubs is for a site or endpoint, and the role in network \"corp\" is hub" },
-		    { 3, 21, "port is for a site" } } },
+		{ HUB("port = 501"),
+		  { { 3, 8, "port is that of hubs, and network \"corp\" has none; ours is" } } },
+		{ HUB("hubs = \"0.0.0.0\" ; port = 501"),
+		  { { 3, 8, "hubs \"0.0.0.0\" is nobody's" } } },
 		{ SITE("topology = star ; member \"x\" { prefixes = \"10.1.0.0/16\" }"),
 		  { { 3, 12, "topology is for a hub, and the role in network \"corp\" is site" },
 		    { 3, 26, "member is for a hub" } } },
@@ -292,7 +299,7 @@ static void hub_values(void **state)
 
 	(void)state;
 	assert_int_equal(n->role.v, CONF_ROLE_HUB);
-	assert_int_equal(n->topology.v, CONF_TOPOLOGY_STAR);
+	assert_int_equal(n->suggest.topology.v, CONF_TOPOLOGY_STAR);
 	assert_string_equal(m->id.text.s, "*.branch");
 	assert_int_equal(m->at.line, 4);
 	assert_int_equal(m->at.col, 8);
@@ -303,7 +310,7 @@ static void hub_values(void **state)
 	assert_null(m->next->next->next);
 	conf_unref(c);
 	c = parse_good(HUB(""));
-	assert_int_equal(c->networks->topology.v, CONF_TOPOLOGY_DYNAMIC);
+	assert_int_equal(c->networks->suggest.topology.v, CONF_TOPOLOGY_DYNAMIC);
 	assert_string_equal(c->state.s, "/var/lib/warren");
 	assert_string_equal(c->user.s, "warren");
 	conf_unref(c);

@@ -518,17 +518,18 @@ static char *read_text(const char *path)
 static const char *type_name(enum conf_type t)
 {
 	static const char *const type[CONF_TYPES] = {
-		[CONF_T_PATH] = "path",      [CONF_T_NAME] = "name",
-		[CONF_T_NUM] = "number",     [CONF_T_DUR] = "duration",
-		[CONF_T_WORD] = "word",      [CONF_T_ADDRS] = "addresses",
-		[CONF_T_HOSTS] = "hosts",    [CONF_T_PATHS] = "paths",
-		[CONF_T_IDENT] = "identity", [CONF_T_PATTERN] = "pattern",
-		[CONF_T_SECRET] = "secret",  [CONF_T_TS] = "selectors",
-		[CONF_T_IKE] = "proposals",  [CONF_T_ESP] = "proposals",
-		[CONF_T_USER] = "name",      [CONF_T_PREFIXES] = "prefixes",
-		[CONF_T_TEXT] = "text",      [CONF_T_COUNT] = "count",
-		[CONF_T_RANGES] = "ranges",  [CONF_T_DOMAINS] = "names",
-		[CONF_T_VIRTUAL] = "addresses",
+		[CONF_T_PATH] = "path",         [CONF_T_NAME] = "name",
+		[CONF_T_NUM] = "number",        [CONF_T_DUR] = "duration",
+		[CONF_T_WORD] = "word",         [CONF_T_ADDRS] = "addresses",
+		[CONF_T_HOSTS] = "hosts",       [CONF_T_PATHS] = "paths",
+		[CONF_T_IDENT] = "identity",    [CONF_T_PATTERN] = "pattern",
+		[CONF_T_SECRET] = "secret",     [CONF_T_TS] = "selectors",
+		[CONF_T_IKE] = "proposals",     [CONF_T_ESP] = "proposals",
+		[CONF_T_USER] = "name",         [CONF_T_PREFIXES] = "prefixes",
+		[CONF_T_TEXT] = "text",         [CONF_T_COUNT] = "count",
+		[CONF_T_RANGES] = "ranges",     [CONF_T_DOMAINS] = "names",
+		[CONF_T_VIRTUAL] = "addresses", [CONF_T_PATTERNS] = "patterns",
+		[CONF_T_GROUPS] = "groups",
 	};
 
 	assert_non_null(type[t]);
@@ -557,10 +558,9 @@ static void assert_has(struct bytes in, const char *want)
 static void manual_has_every_key(void **state)
 {
 	static const char *const head[CONF_SCOPES] = {
-		[CONF_TOP] = "\n# TOP LEVEL\n",
-		[CONF_PEER] = "\n# PEERS\n",
-		[CONF_NETWORK] = "\n# NETWORKS\n",
-		[CONF_MEMBER] = "\n# MEMBERS\n",
+		[CONF_TOP] = "\n# TOP LEVEL\n",    [CONF_PEER] = "\n# PEERS\n",
+		[CONF_NETWORK] = "\n# NETWORKS\n", [CONF_MEMBER] = "\n# MEMBERS\n",
+		[CONF_GROUP] = "\n# TOPOLOGIES\n", [CONF_RULE] = "\n# TOPOLOGIES\n",
 	};
 	const char *manual = read_text(SOURCE_ROOT "/docs/man/warren.conf.5.scd");
 
