@@ -81,7 +81,7 @@ static const struct mesh_group *group_of(const struct mesh_group *groups,
 static enum status put_rules(struct arena *ar, const struct conf_suggest *from,
 			     struct mesh_network *to)
 {
-	const struct mesh_group *groups;
+	const struct mesh_group *groups = NULL;
 	struct mesh_rule *rules;
 	enum status st = put_groups(ar, from, &groups);
 	size_t n = 0;
@@ -90,7 +90,7 @@ static enum status put_rules(struct arena *ar, const struct conf_suggest *from,
 		n++;
 	rules = arena_new(ar, n * sizeof(*rules));
 	if (st != ST_OK || !rules)
-		return ST_NOMEM;
+		return st == ST_OK ? ST_NOMEM : st;
 	to->rules = rules;
 	to->n_rules = n;
 	for (const struct conf_rule *r = from->rules; r; r = r->next)

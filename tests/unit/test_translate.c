@@ -269,6 +269,200 @@ static void hub(void **state)
 	stop(&r);
 }
 
+/* ---- topologies: what the mesh gets ---- */
+
+static const struct mesh_network *network(const struct running *r)
+{
+	const struct mesh_conf *m = translate_mesh_of(r->ike);
+
+	assert_ptr_equal(m->ike, r->ike);
+	assert_int_equal(m->n_networks, 1);
+	return m->networks;
+}
+
+/* U2: a site takes suggestions unless its file says otherwise. */
+static void site_takes(void **state)
+{
+	static const struct {
+		const char *more;
+		uint8_t can;
+		uint32_t max;
+		bool trust;
+		size_t n_candidates;
+	} row[] = {
+		{ "", IKE_CAN_PARTNER, 256, false, 0 },
+		{ "shortcuts = no", 0, 256, false, 0 },
+		{ "shortcuts_max = 3 ; trust_hub = yes\n"
+		  "candidates = { \"203.0.113.7\", \"2001:db8::7\" }",
+		  IKE_CAN_PARTNER, 3, true, 2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		static const char *const bundle[] = { "site", "laptop" };
+
+		for (size_t k = 0; k < ARRAY_LEN(bundle); k++) {
+			struct running r = { 0 };
+			const struct mesh_network *n;
+			char buf[256];
+
+			snprintf(buf, sizeof(buf),
+				 "network \"corp\" { identity = \"@/%s.warren\"\n%s }\n" P("x"),
+				 bundle[k], row[i].more);
+			load(&r, buf);
+			n = network(&r);
+			assert_string_equal(n->name, "corp");
+			assert_int_equal(n->peer, peer(&r, "corp")->id);
+			assert_int_equal(peer(&r, "corp")->capabilities, row[i].can);
+			assert_false(peer(&r, "corp")->flows);
+			assert_int_equal(peer(&r, "x")->capabilities, 0);
+			assert_int_equal(n->takes, row[i].can != 0);
+			assert_int_equal(n->max, row[i].max);
+			assert_int_equal(n->trust_hub, row[i].trust);
+			assert_int_equal(n->n_candidates, row[i].n_candidates);
+			if (n->n_candidates) {
+				assert_int_equal(n->candidates[0].b[0], 203);
+				assert_int_equal(n->candidates[1].family, 6);
+			}
+			assert_int_equal(n->n_rules + n->n_hubs + n->n_announce, 0);
+			stop(&r);
+		}
+	}
+}
+
+#define HUB_WITH(more)                                                                             \
+	"network \"corp\" { identity = \"@/hub.warren\" ; role = hub ; domain = \"10.0.0.0/8\"\n"  \
+	"pool = \"10.9.0.0/16\" ; redirect_to = \"hub7.example\"\n" more " }\n"
+
+/* T1, T2, T3, T4: a hub by the words of its file. */
+static void hub_topologies(void **state)
+{
+	struct running r = { 0 };
+	const struct mesh_network *n;
+	const struct mesh_rule *rule;
+
+	(void)state;
+	load(&r, "port = 501\n" P("x") HUB_WITH(
+			 "topology = mesh ; announce = { \"hub1.example.net\", \"192.0.2.1\" }\n"
+			 "shortcut_after = 2s ; shortcut_idle = 5m ; shortcut_retry = 3s ; "
+			 "shortcut_retry_max = 4m\n"
+			 "rule \"1\" { between = { \"dc\", \"*\" } ; topology = dynamic }\n"
+			 "peers \"b\" { identities = { \"*.b\", \"c\" } }\n"
+			 "peers \"dc\" { networks = { \"10.7.0.0/16\", \"10.0.0.1\" } }\n"
+			 "rule \"2\" { between = \"b\" ; topology = star }\n"));
+	n = network(&r);
+	assert_int_equal(n->peer, peer(&r, "corp")->id);
+	assert_int_equal(peer(&r, "corp")->capabilities, IKE_CAN_HUB | IKE_CAN_RELAY);
+	assert_int_equal(n->topology, MESH_FULL);
+	assert_int_equal(n->port, 501);
+	assert_int_equal(n->n_announce, 2);
+	assert_string_equal(n->announce[0], "hub1.example.net");
+	assert_int_equal(n->after.ns, dur_s(2).ns);
+	assert_int_equal(n->idle.ns, dur_s(300).ns);
+	assert_int_equal(n->retry.ns, dur_s(3).ns);
+	assert_int_equal(n->retry_max.ns, dur_s(240).ns);
+	assert_int_equal(n->n_hubs, 0);
+	assert_int_equal(n->n_rules, 2);
+	rule = &n->rules[0];
+	assert_string_equal(rule->name, "1");
+	assert_int_equal(rule->topology, MESH_DYNAMIC);
+	assert_null(rule->b);
+	assert_string_equal(rule->a->name, "dc");
+	assert_int_equal(rule->a->n_identities, 0);
+	assert_int_equal(rule->a->n_networks, 2);
+	assert_int_equal(rule->a->networks[0].len, 16);
+	assert_int_equal(rule->a->networks[0].ip.b[1], 7);
+	assert_int_equal(rule->a->networks[1].len, 32);
+	rule = &n->rules[1];
+	assert_int_equal(rule->topology, MESH_STAR);
+	assert_string_equal(rule->a->name, "b");
+	assert_ptr_equal(rule->a, rule->b);
+	assert_int_equal(rule->a->n_identities, 2);
+	assert_id(&rule->a->identities[0], "*.b");
+	stop(&r);
+}
+
+/* R16: who never suggests anything need not know who talks to whom. */
+static void hub_flows(void **state)
+{
+	static const struct {
+		const char *more;
+		bool flows;
+	} row[] = {
+		{ "", true },
+		{ "topology = star", false },
+		{ "topology = mesh", true },
+		{ "topology = star ; rule \"1\" { between = \"*\" ; topology = star }", false },
+		{ "topology = star ; rule \"1\" { between = \"*\" ; topology = mesh }", true },
+		{ "topology = star ; hubs = \"192.0.2.9\"", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct running r = { 0 };
+		char buf[512];
+
+		snprintf(buf, sizeof(buf), HUB_WITH("%s"), row[i].more);
+		load(&r, buf);
+		assert_int_equal(peer(&r, "corp")->flows, row[i].flows);
+		stop(&r);
+	}
+}
+
+/* R09: each other hub is a counterpart; all hubs may have the same list. */
+static void other_hubs(void **state)
+{
+	struct running r = { 0 };
+	const struct ike_peer_conf *p;
+	const struct mesh_network *n;
+	ike_peer_id corp, hub2, hub3;
+
+	(void)state;
+	load(&r, P("x") HUB_WITH("hubs = { \"hub2.example\", \"HUB1.example\", \"2001:db8::3\" } ; "
+				 "port = 501"));
+	assert_int_equal(r.ike->n_peers, 4);
+	corp = peer(&r, "corp")->id;
+	hub2 = peer(&r, "corp/hub2.example")->id;
+	hub3 = peer(&r, "corp/2001:db8::3")->id;
+	n = network(&r);
+	assert_int_equal(n->peer, corp);
+	assert_int_equal(n->n_hubs, 2);
+	assert_int_equal(n->hubs[0], hub2);
+	assert_int_equal(n->hubs[1], hub3);
+	p = peer(&r, "corp");
+	assert_int_equal(p->role, IKE_ROLE_MEMBERS);
+	assert_int_equal(p->n_pool, 1);
+	assert_int_equal(p->n_redirect_to, 1);
+	p = peer(&r, "corp/hub2.example");
+	assert_int_equal(p->role, IKE_ROLE_HUB);
+	assert_int_equal(p->start, IKE_START_UP);
+	assert_int_equal(p->n_addresses, 1);
+	assert_string_equal(p->addresses[0], "hub2.example");
+	assert_int_equal(p->port, 501);
+	assert_int_equal(p->n_hub_ids, 1);
+	assert_id(&p->hub_ids[0], "hub2.example");
+	assert_id(&p->local_id, "hub1.example");
+	assert_ts(&p->ts_local, "10.0.0.0/8");
+	assert_ts(&p->ts_remote, "0.0.0.0/0 ::/0");
+	assert_ts(&p->domain, "10.0.0.0/8");
+	assert_int_equal(p->capabilities, IKE_CAN_HUB | IKE_CAN_RELAY);
+	assert_true(p->flows);
+	assert_true(p->mtu_probes);
+	assert_false(p->follow);
+	assert_int_equal(p->n_pool + p->n_redirect_to + p->n_rules, 0);
+	assert_authenticates(p);
+	assert_id(&peer(&r, "corp/2001:db8::3")->hub_ids[0], "2001:db8::3");
+	/* One goes, one comes: the others stay who they are. */
+	load(&r, HUB_WITH("hubs = { \"hub4.example\", \"2001:db8::3\" }") P("x"));
+	assert_int_equal(peer(&r, "corp")->id, corp);
+	assert_int_equal(peer(&r, "corp/2001:db8::3")->id, hub3);
+	assert_int_equal(network(&r)->hubs[1], hub3);
+	assert_true(peer(&r, "corp/hub4.example")->id > hub3);
+	load(&r, HUB_WITH("") P("x"));
+	assert_int_equal(r.ike->n_peers, 2);
+	stop(&r);
+}
+
 /* ---- ids ---- */
 
 static void ids(void **state)
@@ -348,8 +542,16 @@ static void many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(site), cmocka_unit_test(endpoint),  cmocka_unit_test(hub),
-		cmocka_unit_test(ids),  cmocka_unit_test(not_taken), cmocka_unit_test(many),
+		cmocka_unit_test(site),
+		cmocka_unit_test(endpoint),
+		cmocka_unit_test(hub),
+		cmocka_unit_test(site_takes),
+		cmocka_unit_test(hub_topologies),
+		cmocka_unit_test(hub_flows),
+		cmocka_unit_test(other_hubs),
+		cmocka_unit_test(ids),
+		cmocka_unit_test(not_taken),
+		cmocka_unit_test(many),
 	};
 
 	return cmocka_run_group_tests(tests, make_world, remove_world);
