@@ -6,8 +6,6 @@
  */
 #include "conf/internal.h"
 
-#include "wire/mesh/wire_mesh.h"
-
 #define EVERYBODY "*"
 
 /* ---- names ------------------------------------------------------------------------------- */
@@ -258,13 +256,13 @@ static void check_hub(const struct conf_network *n, struct conf_errors *errs)
 	check_not_for(n, "shortcuts_max", s->max.at, members, errs);
 	check_not_for(n, "trust_hub", s->trust_hub.at, members, errs);
 	check_not_for(n, "candidates", s->candidates.at, members, errs);
-	check_addresses(&n->suggest.announce, "announce", WIRE_MESH_HUB_ADDRESSES, errs);
+	check_addresses(&n->suggest.announce, "announce", CONF_ANNOUNCE_MAX, errs);
 	check_retry(&n->suggest, errs);
 	/* We are one ourselves. */
-	if (n->hubs.n >= WIRE_MESH_HUBS)
-		conf_error_add(errs, n->hubs.v[WIRE_MESH_HUBS - 1].at,
+	if (n->hubs.n >= CONF_HUBS_MAX)
+		conf_error_add(errs, n->hubs.v[CONF_HUBS_MAX - 1].at,
 			       "hubs has %zu elements, accepted at a hub: at most %d others",
-			       n->hubs.n, WIRE_MESH_HUBS - 1);
+			       n->hubs.n, CONF_HUBS_MAX - 1);
 }
 
 static void check_spoke(const struct conf_network *n, struct conf_errors *errs)
@@ -281,7 +279,7 @@ static void check_spoke(const struct conf_network *n, struct conf_errors *errs)
 		check_not_for(n, "peers", g->at, "hub", errs);
 	for (const struct conf_rule *r = s->rules; r; r = r->next)
 		check_not_for(n, "rule", r->at, "hub", errs);
-	check_addresses(&n->shortcuts.candidates, "candidates", WIRE_MESH_CANDIDATES, errs);
+	check_addresses(&n->shortcuts.candidates, "candidates", CONF_CANDIDATES_MAX, errs);
 }
 
 enum status check_topology(struct conf *c, struct conf_network *n, struct conf_errors *errs)

@@ -35,6 +35,10 @@ enum {
 	CONF_PPK_MIN = 32, /* RFC 8784 section 6: 256 bits */
 	CONF_PPK_ID_MAX = 64,
 	CONF_TS_PREFIXES_MAX = 64, /* of one selector that is an address range: each is a route */
+	/* What a word between hubs and members has room for (wire_mesh.h). */
+	CONF_HUBS_MAX = 16, /* of a network */
+	CONF_ANNOUNCE_MAX = 8,
+	CONF_CANDIDATES_MAX = 8,
 };
 
 /* Where a value begins, from 1; a column is a character (UTF-8).  Line 0: not written, the default.

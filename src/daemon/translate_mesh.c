@@ -1,5 +1,10 @@
 #include "daemon/translate_mesh.h"
 
+/* All that a file may say can be told. */
+_Static_assert((int)CONF_HUBS_MAX <= (int)WIRE_MESH_HUBS, "hubs");
+_Static_assert((int)CONF_ANNOUNCE_MAX <= (int)WIRE_MESH_HUB_ADDRESSES, "addresses of a hub");
+_Static_assert((int)CONF_CANDIDATES_MAX <= (int)WIRE_MESH_CANDIDATES, "candidates");
+
 /* conf_parse() has seen that they are addresses. */
 static enum status put_candidates(struct arena *ar, const struct conf_list *from,
 				  struct mesh_network *to)
