@@ -49,6 +49,18 @@ static void print_json(const struct conf_errors *errs, const struct conf *conf)
 	json_decref(o);
 }
 
+/* What a hub does, in a word or two. */
+static void print_topology(const struct conf_suggest *s)
+{
+	size_t n = 0;
+
+	for (const struct conf_rule *r = s->rules; r; r = r->next)
+		n++;
+	printf(", topology %s", conf_topology_name(s->topology.v));
+	if (n)
+		printf(" with %zu rule%s", n, n == 1 ? "" : "s");
+}
+
 static void print_good(const struct conf *conf, const struct conf_creds *creds)
 {
 	char buf[256];
@@ -59,6 +71,8 @@ static void print_good(const struct conf *conf, const struct conf_creds *creds)
 		cli_add(&name, conf->networks->name);
 		printf(", %s of network %s",
 		       conf_role_name((int)conf_creds_network(creds, 0)->role), buf);
+		if (conf_creds_network(creds, 0)->role == CONF_ROLE_HUB)
+			print_topology(&conf->networks->suggest);
 	}
 	if (conf->n_peers || !conf->n_networks)
 		printf(", %zu peer%s", conf->n_peers, conf->n_peers == 1 ? "" : "s");

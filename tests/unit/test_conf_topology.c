@@ -337,6 +337,55 @@ static void many(void **state)
 	conf_unref(c);
 }
 
+/* Every allocation refused in turn, also with what is wrong. */
+static void out_of_memory(void **state)
+{
+	static const char *const text[] = {
+		HUB("topology = mesh ; hubs = \"h\" ; announce = { \"a\", \"192.0.2.1\" }\n" GROUP(
+			"a") GROUP("b") RULE("1", "\"a\"") RULE("2", "\"a\", \"b\"")
+			    RULE("3", "\"*\"")),
+		HUB(GROUP("a") GROUP("a") RULE("1", "\"a\"") RULE("1", "\"a\"") RULE("2", "\"x\"")),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(text); i++) {
+		enum status st = ST_NOMEM;
+
+		for (long left = 0; st == ST_NOMEM; left++) {
+			struct counting n;
+			const struct alloc mem = counting_mem(&n, left);
+			struct conf_errors errs;
+			struct conf *c = NULL;
+
+			conf_errors_init(&errs, &mem);
+			st = conf_parse(&mem, "x", bytes_str(text[i]), &errs, &c);
+			assert_int_equal(st == ST_OK, c != NULL);
+			conf_unref(c);
+			conf_errors_done(&errs);
+			assert_int_equal(n.live, 0);
+			assert_true(left < 100);
+		}
+		assert_int_equal(st, i ? ST_INVAL : ST_OK);
+	}
+}
+
+/* What is no secret stays readable for who sees no secrets, and what was a mistake may be one. */
+static void redacted(void **state)
+{
+	static const char before[] = HUB(
+		"peers \"a\" { identities = \"*.a\" ; psk = \"s3cret\" }\nrule \"1\" { between = "
+		"{ \"a\", \"*\" } ; betwen = \"oops\" }");
+	char text[sizeof(before)];
+
+	(void)state;
+	memcpy(text, before, sizeof(before));
+	conf_redact((uint8_t *)text, sizeof(before) - 1);
+	assert_non_null(strstr(text, "peers \"a\" { identities = \"*.a\" ; psk = \""));
+	assert_non_null(strstr(text, "rule \"1\" { between = { \"a\", \"*\" } ;"));
+	assert_null(strstr(text, "s3cret"));
+	assert_null(strstr(text, "oops"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +398,8 @@ int main(void)
 		cmocka_unit_test(groups_and_rules),
 		cmocka_unit_test(hub_values),
 		cmocka_unit_test(many),
+		cmocka_unit_test(out_of_memory),
+		cmocka_unit_test(redacted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
