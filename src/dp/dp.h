@@ -24,7 +24,7 @@
  * whoever has the wider prefix, as in an ordered SPD (RFC 4301 section 4.4.1).
  *
  * Counter names that all implementations share: "tx.discard" (default discard), "tx.no_sa" (trapped
- * and not held), "rx.unknown_spi", "rx.expired" (for a child past a hard limit), and
+ * and not held), "tx.reflected" (struct dp_child.flows), "rx.unknown_spi", "rx.expired" (for a child past a hard limit), and
  * "esp.rx.<fault>" for each fault of esp.h.
  */
 #pragma once
@@ -87,9 +87,9 @@ struct dp_child {
 	/* The peer says where it is, and is told where we are (RFC 4555 section 3.12): what comes
 	 * from elsewhere, or for elsewhere, is taken, and is no sign that it hears us. */
 	bool told;
-	/* What leaves on it and came from another peer is reported (FLOW); what would go back to
-	 * where its source is, is dropped, and counted as "tx.reflected": of two hubs that have the
-	 * same routes to each other nothing goes to and fro. */
+	/* What leaves on it and came from another peer is reported (FLOW); what came in from a peer
+	 * and would go back to it is dropped, and counted as "tx.reflected": of two hubs that have
+	 * the same routes to each other nothing goes to and fro. */
 	bool flows;
 	bool proves; /* CARRIES is reported when something authentic came in on it */
 	bool counts; /* its `since_used` is kept */

@@ -435,7 +435,28 @@ static inline struct dp_op add_op(const struct dut *d, dp_child_id id)
 	return op;
 }
 
-/* The same child as the far end has it. */
+static inline struct dp_op id_op(enum dp_op_kind kind, uint64_t id)
+{
+	struct dp_op op = { .kind = kind };
+
+	if (kind == DP_TRAP_DEL)
+		op.u.peer = id;
+	else
+		op.u.id = id;
+	return op;
+}
+
+static inline struct dp_op trap_op(dp_peer_id peer, struct wire_ts *remote)
+{
+	struct dp_op op = { .kind = DP_TRAP_ADD };
+
+	op.u.trap.peer = peer;
+	op.u.trap.ts_local = (struct wire_ts_list){ net1_ts, 2, 0 };
+	op.u.trap.ts_remote = (struct wire_ts_list){ remote, 2, 0 };
+	return op;
+}
+
+/* The same child as the far end has it, that only carries. */
 static inline struct dp_op far_op(const struct dp_op *op)
 {
 	struct dp_op f = *op;
@@ -449,6 +470,7 @@ static inline struct dp_op far_op(const struct dp_op *op)
 	c->remote = op->u.child.local;
 	c->ts_local = op->u.child.ts_remote;
 	c->ts_remote = op->u.child.ts_local;
+	c->flows = c->proves = c->counts = false; /* what it would report nobody reads */
 	return f;
 }
 

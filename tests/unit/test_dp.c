@@ -45,27 +45,6 @@ static int shut(void **state)
 	return 0;
 }
 
-static struct dp_op id_op(enum dp_op_kind kind, uint64_t id)
-{
-	struct dp_op op = { .kind = kind };
-
-	if (kind == DP_TRAP_DEL)
-		op.u.peer = id;
-	else
-		op.u.id = id;
-	return op;
-}
-
-static struct dp_op trap_op(dp_peer_id peer, struct wire_ts *remote)
-{
-	struct dp_op op = { .kind = DP_TRAP_ADD };
-
-	op.u.trap.peer = peer;
-	op.u.trap.ts_local = (struct wire_ts_list){ net1_ts, 2, 0 };
-	op.u.trap.ts_remote = (struct wire_ts_list){ remote, 2, 0 };
-	return op;
-}
-
 /* Child 9 to network 3 goes where everything goes: behind it, what came before has been seen. */
 static void add_marker(struct dut *d)
 {

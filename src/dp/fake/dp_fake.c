@@ -42,15 +42,21 @@ struct fake_child *fake_child_by_spi(const struct fake *f, uint32_t spi)
 	return n ? CONTAINER_OF(n, struct fake_child, by_spi) : NULL;
 }
 
+static bool has_peer(const struct map_node *n, const void *key)
+{
+	return CONTAINER_OF(n, const struct fake_trap, by_peer)->peer == *(const dp_peer_id *)key;
+}
+
+static uint64_t peer_hash(const struct fake *f, dp_peer_id peer)
+{
+	return map_hash(&f->trap_by_peer, bytes_of(&peer, sizeof(peer)));
+}
+
 struct fake_trap *fake_trap_by_peer(const struct fake *f, dp_peer_id peer)
 {
-	list_for_each(n, &f->traps) {
-		struct fake_trap *t = CONTAINER_OF(n, struct fake_trap, node);
+	struct map_node *n = map_find(&f->trap_by_peer, peer_hash(f, peer), has_peer, &peer);
 
-		if (t->peer == peer)
-			return t;
-	}
-	return NULL;
+	return n ? CONTAINER_OF(n, struct fake_trap, by_peer) : NULL;
 }
 
 struct fake_path *fake_path_to(const struct fake *f, const struct ip *remote)
@@ -77,16 +83,17 @@ static void child_free(struct fake *f, struct fake_child *c)
 	esp_in_free(c->in);
 	esp_ts_free(c->ts);
 	fake_peer_unref(f, c->peer);
-	mem_free(f->mem, c->ways);
+	fake_ways_free(f, c->ways);
 	mem_free(f->mem, c);
 }
 
 static void trap_free(struct fake *f, struct fake_trap *t)
 {
+	map_remove(&f->trap_by_peer, &t->by_peer);
 	list_del(&t->node);
 	fake_empty(f, &t->held);
 	esp_ts_free(t->ts);
-	mem_free(f->mem, t->ways);
+	fake_ways_free(f, t->ways);
 	mem_free(f->mem, t);
 }
 
@@ -95,7 +102,7 @@ static enum status child_build(struct fake *f, const struct dp_child *c, struct 
 	enum status st = esp_ts_new(f->mem, &c->ts_local, &c->ts_remote, &to->ts);
 
 	if (st == ST_OK)
-		st = fake_ways_new(f->mem, &c->ts_remote, &to->ways);
+		st = fake_ways_new(f, &c->ts_remote, to, &to->ways);
 	if (st == ST_OK)
 		st = esp_out_new(f->mem, c->spi_out, &c->out, c->esn, &to->out);
 	if (st == ST_OK)
@@ -120,7 +127,8 @@ static void forget_secrets(struct dp_child *c)
 
 static void start_sending(struct fake *f, struct fake_child *c)
 {
-	c->sends_since = ++f->sends;
+	c->sends = true;
+	fake_list_senders(c->ways);
 	fake_send_held(f, c);
 }
 
@@ -132,7 +140,7 @@ static enum status child_add(struct fake *f, const struct dp_child *c)
 	if (fc) {
 		if (fc->quiet)
 			return ST_INVAL;
-		if (c->outbound && !fc->sends_since)
+		if (c->outbound && !fc->sends)
 			start_sending(f, fc);
 		return ST_OK;
 	}
@@ -148,6 +156,7 @@ static enum status child_add(struct fake *f, const struct dp_child *c)
 		return st;
 	}
 	fc->c = *c;
+	fc->used = f->now;
 	forget_secrets(&fc->c);
 	list_add_tail(&f->children, &fc->node);
 	map_insert(&f->child_by_id, &fc->by_id, id_hash(f, fc->c.id));
@@ -157,14 +166,33 @@ static enum status child_add(struct fake *f, const struct dp_child *c)
 	return ST_OK;
 }
 
-static enum status child_quiet(struct fake *f, dp_child_id id)
+static enum status child_pause(struct fake *f, dp_child_id id)
 {
 	struct fake_child *c = child_by_id(f, id);
 
 	if (!c)
 		return ST_INVAL;
-	c->sends_since = 0;
-	c->quiet = true;
+	fake_unlist(c->ways);
+	c->sends = false;
+	return ST_OK;
+}
+
+static enum status child_quiet(struct fake *f, dp_child_id id)
+{
+	enum status st = child_pause(f, id);
+
+	if (st == ST_OK)
+		child_by_id(f, id)->quiet = true;
+	return st;
+}
+
+static enum status child_dummy(struct fake *f, dp_child_id id)
+{
+	struct fake_child *c = child_by_id(f, id);
+
+	if (!c)
+		return ST_INVAL;
+	fake_send_dummy(f, c);
 	return ST_OK;
 }
 
@@ -204,31 +232,34 @@ static struct fake_trap *trap_get(struct fake *f, dp_peer_id peer)
 	t->peer = peer;
 	list_init(&t->held);
 	list_add_tail(&f->traps, &t->node);
+	map_insert(&f->trap_by_peer, &t->by_peer, peer_hash(f, peer));
 	return t;
 }
 
 static enum status trap_add(struct fake *f, const struct dp_op *op)
 {
+	bool is_new = !fake_trap_by_peer(f, op->u.trap.peer);
+	struct fake_trap *t = trap_get(f, op->u.trap.peer);
 	struct fake_ways *ways = NULL;
 	struct esp_ts *ts = NULL;
-	struct fake_trap *t = NULL;
-	enum status st = esp_ts_new(f->mem, &op->u.trap.ts_local, &op->u.trap.ts_remote, &ts);
+	enum status st;
 
+	if (!t)
+		return ST_NOMEM;
+	st = esp_ts_new(f->mem, &op->u.trap.ts_local, &op->u.trap.ts_remote, &ts);
 	if (st == ST_OK)
-		st = fake_ways_new(f->mem, &op->u.trap.ts_remote, &ways);
-	if (st == ST_OK) {
-		t = trap_get(f, op->u.trap.peer);
-		st = t ? ST_OK : ST_NOMEM;
-	}
+		st = fake_ways_new(f, &op->u.trap.ts_remote, t, &ways);
 	if (st) {
 		esp_ts_free(ts);
-		mem_free(f->mem, ways);
+		if (is_new)
+			trap_free(f, t);
 		return st;
 	}
 	esp_ts_free(t->ts);
-	mem_free(f->mem, t->ways);
+	fake_ways_free(f, t->ways);
 	t->ts = ts;
 	t->ways = ways;
+	fake_list_traps(ways);
 	return ST_OK;
 }
 
@@ -248,6 +279,7 @@ static struct dp_counters counters(const struct fake *f, const struct fake_child
 
 	n.since_in = mono_since(f->now, c->peer->heard);
 	n.since_out = mono_since(f->now, c->peer->sent);
+	n.since_used = mono_since(f->now, c->used);
 	return n;
 }
 
@@ -287,8 +319,8 @@ static enum status carry_out(struct fake *f, const struct dp_op *op, struct dp_c
 		return ST_OK;
 	case DP_TRAP_ADD: return trap_add(f, op);
 	case DP_TRAP_DEL: return trap_del(f, op->u.peer);
-	case DP_CHILD_DUMMY:
-	case DP_CHILD_PAUSE: break;
+	case DP_CHILD_DUMMY: return child_dummy(f, op->u.id);
+	case DP_CHILD_PAUSE: return child_pause(f, op->u.id);
 	case DP_PATH_MTU: return path_mtu(f, &op->u.path_mtu.remote, op->u.path_mtu.mtu);
 	}
 	return ST_INVAL;
@@ -483,13 +515,16 @@ static void fake_free(struct dp *dp)
 	map_done(&f->peer_by_id);
 	map_done(&f->child_by_id);
 	map_done(&f->child_by_spi);
+	map_done(&f->trap_by_peer);
+	fake_flows_done(f);
+	policy_table_free(f->routes);
 	mem_free(f->mem, f->ops);
 	mem_free(f->mem, f);
 }
 
 static const struct dp_ops ops = {
 	.name = "fake",
-	.caps = DP_CAP_ESN | DP_CAP_ADDRESS,
+	.caps = DP_CAP_FLOW_PAIRS | DP_CAP_ESN | DP_CAP_ADDRESS,
 	.submit = submit,
 	.report = report,
 	.fd = no_fd,
@@ -505,12 +540,18 @@ enum status dp_fake_new(const struct alloc *mem, struct dp **ret_dp)
 
 	if (!f)
 		return ST_NOMEM;
+	if (policy_table_new(mem, NULL, NULL, &f->routes)) {
+		mem_free(mem, f);
+		return ST_NOMEM;
+	}
 	f->dp.ops = &ops;
 	f->mem = mem;
 	list_init(&f->peers);
 	map_init(&f->peer_by_id, mem, key);
 	map_init(&f->child_by_id, mem, key);
 	map_init(&f->child_by_spi, mem, key);
+	map_init(&f->trap_by_peer, mem, key);
+	fake_flows_init(f);
 	list_init(&f->children);
 	list_init(&f->traps);
 	list_init(&f->paths);

@@ -1,17 +1,30 @@
 /*
  * internal.h - objects of the fake: dp_fake.c has operations and reports, packets.c what happens to
- * packets, silence.c what happens to none.
+ * packets, routes.c who sends them, flows.c who talks to whom, silence.c what happens to none.
  */
 #pragma once
 
 #include "base/list.h"
 #include "dp/common.h"
 #include "dp/fake/dp_fake.h"
+#include "policy/policy.h"
 
-/* The prefixes that selectors lead to. */
+/* All children and traps that lead to one prefix: value of the prefix table. */
+struct fake_route {
+	struct prefix prefix;
+	unsigned refs; /* ways */
+	struct list senders; /* what began to send last first */
+	struct list traps;
+};
+
+/* The prefixes that selectors lead to, each with a place in the list of its route. */
 struct fake_ways {
 	size_t n;
-	struct prefix v[];
+	struct fake_way {
+		struct list node;
+		void *owner; /* struct fake_child or fake_trap, as the list says */
+		struct fake_route *route;
+	} v[];
 };
 
 /* Who has children; see silence.c. */
@@ -40,13 +53,14 @@ struct fake_child {
 	struct map_node by_id, by_spi;
 	struct fake_peer *peer;
 	struct dp_child c; /* keys and selectors wiped */
-	uint64_t sends_since; /* order in which children began to send; 0 does not */
+	bool sends;
 	bool quiet; /* never again */
 	struct esp_out *out;
 	struct esp_in *in;
 	struct esp_ts *ts;
 	struct fake_ways *ways;
 	struct dp_counters counters;
+	mono_t used; /* when it carried what counts, or was made */
 	struct endpoint reported; /* last NEW_ADDRESS */
 	bool soft_reported;
 	bool hard_reported;
@@ -65,6 +79,7 @@ struct item {
 
 struct fake_trap {
 	struct list node;
+	struct map_node by_peer;
 	dp_peer_id peer;
 	struct esp_ts *ts;
 	struct fake_ways *ways;
@@ -85,6 +100,13 @@ enum {
 	COUNTERS,
 };
 
+/* Pairs of addresses, and of what came in the peer that it came from, for as long as each holds. */
+struct fake_pairs {
+	struct map map;
+	struct list old_first;
+	dur_t holds;
+};
+
 struct script {
 	unsigned left; /* 0: none */
 	enum status st;
@@ -95,7 +117,8 @@ struct fake {
 	const struct alloc *mem;
 	mono_t now;
 	struct list peers;
-	struct map peer_by_id, child_by_id, child_by_spi;
+	struct map peer_by_id, child_by_id, child_by_spi, trap_by_peer;
+	struct policy_table *routes;
 	struct list children;
 	struct list traps;
 	struct list paths;
@@ -105,12 +128,14 @@ struct fake {
 	struct dp_fake_op *ops;
 	size_t n_ops;
 	size_t cap_ops;
-	uint64_t sends; /* last number given to sends_since */
 	struct script fail;
 	struct script refuse;
 	bool hold;
 	bool unknown_reported;
 	bool probe_reported;
+	struct fake_pairs told; /* of FLOW */
+	struct fake_pairs came;
+	struct dp_bucket flows;
 	uint64_t counter[COUNTERS];
 };
 
@@ -120,8 +145,6 @@ static inline struct fake *fake_of(const struct dp *dp)
 }
 
 /* packets.c */
-MUST enum status fake_ways_new(const struct alloc *mem, const struct wire_ts_list *remote,
-			       struct fake_ways **ret_ways);
 /* With a copy of `data`; NULL and counted without memory. */
 struct item *fake_item_new(struct fake *f, struct bytes data);
 struct item *fake_pop(struct list *l);
@@ -129,12 +152,33 @@ void fake_empty(struct fake *f, struct list *l);
 bool fake_push_report(struct fake *f, const struct dp_report *r);
 /* Sends what waited for a child of this peer. */
 void fake_send_held(struct fake *f, struct fake_child *c);
+void fake_send_dummy(struct fake *f, struct fake_child *c);
+
+/* routes.c */
+MUST enum status fake_ways_new(struct fake *f, const struct wire_ts_list *remote, void *owner,
+			       struct fake_ways **ret_ways);
+void fake_ways_free(struct fake *f, struct fake_ways *w); /* takes NULL; off their lists */
+void fake_list_senders(struct fake_ways *w);
+void fake_list_traps(struct fake_ways *w);
+void fake_unlist(struct fake_ways *w);
+/* Child that sends this packet, else the trap that covers it, else neither (dp.h). */
+struct fake_child *fake_sender(const struct fake *f, const struct wire_ip *ip,
+			       struct fake_trap **ret_trap);
+
+/* flows.c */
+void fake_flows_init(struct fake *f);
+void fake_flows_done(struct fake *f);
+void fake_came_in(struct fake *f, const struct fake_child *c, const struct wire_ip *ip);
+/* Whether it came from the peer that it would go to. */
+bool fake_is_reflected(const struct fake *f, const struct fake_child *c, const struct wire_ip *ip);
+void fake_flow(struct fake *f, const struct fake_child *c, const struct wire_ip *ip);
 
 /* silence.c */
 struct fake_peer *fake_peer_ref(struct fake *f, dp_peer_id id); /* NULL: no memory */
 void fake_peer_unref(struct fake *f, struct fake_peer *p); /* takes NULL */
 void fake_peer_sent(struct fake *f, const struct fake_child *c);
-void fake_peer_heard(struct fake *f, const struct fake_child *c);
+/* `traffic`: such as may cease. */
+void fake_peer_heard(struct fake *f, const struct fake_child *c, bool traffic);
 
 /* dp_fake.c */
 struct fake_child *fake_child_by_spi(const struct fake *f, uint32_t spi);

@@ -1,7 +1,6 @@
 /* The fake: queues, and packets both ways. */
 #include "dp/fake/internal.h"
 
-#include "policy/policy.h"
 #include "wire/esp/wire_esp.h"
 
 /* ---- queues -------------------------------------------------------------------------------- */
@@ -65,7 +64,7 @@ static void check_limits(struct fake *f, struct fake_child *c, uint64_t packets,
 		c->hard_reported = fake_push_report(f, &r);
 }
 
-static void seal(struct fake *f, struct fake_child *c, struct bytes inner, uint8_t version)
+static bool seal(struct fake *f, struct fake_child *c, struct bytes inner, uint8_t next_header)
 {
 	const struct esp_shape *shape = esp_out_shape(c->out);
 	struct item *it;
@@ -74,28 +73,52 @@ static void seal(struct fake *f, struct fake_child *c, struct bytes inner, uint8
 
 	if (!esp_out_reserve(c->out, 1, &seq)) {
 		f->counter[DP_C_TX_NO_SA]++;
-		return;
+		return false;
 	}
 	it = mem_new(f->mem, sizeof(*it) + ESP_HEAD_MAX + inner.n + ESP_TAIL_MAX);
 	if (!it) {
 		f->counter[C_NO_MEMORY]++;
-		return;
+		return false;
 	}
 	list_init(&it->node);
 	it->local = c->c.local;
 	it->remote = c->c.remote;
 	it->child = c->c.id;
 	it->n = esp_size(shape, inner.n);
-	memcpy(it->data + shape->head, inner.p, inner.n);
-	esp_seal_prepare(c->out, seq, version == 4 ? ESP_NH_IPV4 : ESP_NH_IPV6,
-			 it->data + shape->head, inner.n, &op);
+	if (inner.n)
+		memcpy(it->data + shape->head, inner.p, inner.n);
+	esp_seal_prepare(c->out, seq, next_header, it->data + shape->head, inner.n, &op);
 	bulk_seal(&op, 1);
 	if (!op.ok) {
 		mem_free(f->mem, it);
 		f->counter[C_NO_MEMORY]++;
-		return;
+		return false;
 	}
 	list_add_tail(&f->to_network, &it->node);
+	return true;
+}
+
+/* RFC 4303 section 2.6: next header 59, and nothing that needs to make sense. */
+void fake_send_dummy(struct fake *f, struct fake_child *c)
+{
+	if (!c->hard_reported)
+		(void)seal(f, c, (struct bytes){ NULL, 0 }, ESP_NH_NONE);
+}
+
+static void used(const struct fake *f, struct fake_child *c, const struct wire_ip *ip)
+{
+	if (c->c.counts && dp_counts_packet(ip))
+		c->used = f->now;
+}
+
+static void leave(struct fake *f, struct fake_child *c, struct bytes inner,
+		  const struct wire_ip *ip)
+{
+	if (c->c.flows)
+		fake_flow(f, c, ip);
+	used(f, c, ip);
+	if (!seal(f, c, inner, ip->version == 4 ? ESP_NH_IPV4 : ESP_NH_IPV6))
+		return;
 	fake_peer_sent(f, c);
 	c->counters.packets_out++;
 	c->counters.bytes_out += inner.n;
@@ -122,7 +145,7 @@ void fake_send_held(struct fake *f, struct fake_child *c)
 			list_add_tail(&keep, &it->node);
 			continue;
 		}
-		seal(f, c, inner, ip.version);
+		leave(f, c, inner, &ip);
 		mem_free(f->mem, it);
 	}
 	while ((it = fake_pop(&keep))) {
@@ -131,84 +154,8 @@ void fake_send_held(struct fake *f, struct fake_child *c)
 	}
 }
 
-/* ---- who sends (dp.h) ---------------------------------------------------------------------- */
-
-enum {
-	WAYS_MAX = 1024, /* as many as any data plane takes */
-};
-
-enum status fake_ways_new(const struct alloc *mem, const struct wire_ts_list *remote,
-			  struct fake_ways **ret_ways)
-{
-	struct prefix pfx[WAYS_MAX];
-	struct fake_ways *w;
-	size_t n = 0;
-
-	for (size_t i = 0; i < remote->n; i++) {
-		size_t k = policy_ts_prefixes(&remote->ts[i], pfx + n, WAYS_MAX - n);
-
-		if (k == 0)
-			return ST_NOMEM;
-		n += k;
-	}
-	w = mem_new(mem, sizeof(*w) + n * sizeof(w->v[0]));
-	if (!w)
-		return ST_NOMEM;
-	w->n = n;
-	if (n)
-		memcpy(w->v, pfx, n * sizeof(w->v[0]));
-	*ret_ways = w;
-	return ST_OK;
-}
-
-/* Bits of the longest prefix that has the address, -1: none has. */
-static int way_len(const struct fake_ways *w, const struct ip *a)
-{
-	int best = -1;
-
-	for (size_t i = 0; i < w->n; i++)
-		if (w->v[i].len > best && prefix_has(&w->v[i], a))
-			best = w->v[i].len;
-	return best;
-}
-
-static struct fake_child *child_for(const struct fake *f, const struct wire_ip *ip, int *ret_len)
-{
-	struct fake_child *best = NULL;
-
-	*ret_len = -1;
-	list_for_each(n, &f->children) {
-		struct fake_child *c = CONTAINER_OF(n, struct fake_child, node);
-		int len;
-
-		if (!c->sends_since || c->hard_reported || !esp_ts_match_out(c->ts, ip))
-			continue;
-		len = way_len(c->ways, &ip->dst);
-		if (len < *ret_len ||
-		    (best && len == *ret_len && c->sends_since < best->sends_since))
-			continue;
-		best = c;
-		*ret_len = len;
-	}
-	return best;
-}
-
-static struct fake_trap *trap_for(const struct fake *f, const struct wire_ip *ip, int *ret_len)
-{
-	struct fake_trap *best = NULL;
-
-	*ret_len = -1;
-	list_for_each(n, &f->traps) {
-		struct fake_trap *t = CONTAINER_OF(n, struct fake_trap, node);
-		int len = way_len(t->ways, &ip->dst);
-
-		if (len <= *ret_len || !esp_ts_match_out(t->ts, ip))
-			continue;
-		best = t;
-		*ret_len = len;
-	}
-	return best;
-}
+/* ---- packets without an SA --------------------------------------------------------------------
+ */
 
 static void hold(struct fake *f, struct fake_trap *t, struct bytes inner, const struct wire_ip *ip)
 {
@@ -294,18 +241,18 @@ void dp_fake_out(struct dp *dp, struct bytes inner)
 	struct fake_trap *t;
 	struct wire_ip ip;
 	enum wire_ip_fault why;
-	int c_len, t_len;
 
 	if (wire_ip_parse(inner, &ip, &why)) {
 		f->counter[DP_C_TX_DISCARD]++;
 		return;
 	}
 	inner.n = ip.len;
-	c = child_for(f, &ip, &c_len);
-	t = trap_for(f, &ip, &t_len);
-	if (c && c_len >= t_len) {
+	c = fake_sender(f, &ip, &t);
+	if (c && c->c.flows && fake_is_reflected(f, c, &ip)) {
+		f->counter[DP_C_TX_REFLECTED]++;
+	} else if (c) {
 		if (fits(f, c, inner, &ip))
-			seal(f, c, inner, ip.version);
+			leave(f, c, inner, &ip);
 	} else if (t) {
 		hold(f, t, inner, &ip);
 	} else {
@@ -344,9 +291,14 @@ static void check_address(struct fake *f, struct fake_child *c, const struct esp
 		c->reported = *remote;
 }
 
-static void deliver(struct fake *f, struct fake_child *c, struct bytes inner)
+static void deliver(struct fake *f, struct fake_child *c, struct bytes inner,
+		    const struct wire_ip *ip)
 {
 	struct item *it = fake_item_new(f, inner);
+
+	if (c->c.flows)
+		fake_came_in(f, c, ip);
+	used(f, c, ip);
 
 	if (!it)
 		return;
@@ -355,6 +307,14 @@ static void deliver(struct fake *f, struct fake_child *c, struct bytes inner)
 	c->counters.packets_in++;
 	c->counters.bytes_in += inner.n;
 	check_limits(f, c, c->counters.packets_in, c->counters.bytes_in);
+}
+
+static void check_proof(struct fake *f, struct fake_child *c)
+{
+	const struct dp_report r = { .kind = DP_REPORT_CARRIES, .u.carries = { c->c.id } };
+
+	if (c->c.proves && fake_push_report(f, &r))
+		c->c.proves = false;
 }
 
 static bool along_path(const struct fake_child *c, const struct item *it)
@@ -374,15 +334,17 @@ static enum esp_fault open_packet(struct fake *f, struct fake_child *c, struct i
 		return e;
 	bulk_open(&op, 1);
 	e = esp_in_finish(c->in, &pkt, op.ok, &ip, &inner);
-	if (e != ESP_F_AUTH && e != ESP_F_REPLAY && e != ESP_F_OLD &&
-	    (!c->c.told || along_path(c, it)))
-		fake_peer_heard(f, c);
+	if (e != ESP_F_AUTH && e != ESP_F_REPLAY && e != ESP_F_OLD) {
+		check_proof(f, c);
+		if (!c->c.told || along_path(c, it))
+			fake_peer_heard(f, c, e != ESP_F_DUMMY);
+	}
 	if (e != ESP_F_AUTH && e != ESP_F_REPLAY)
 		check_address(f, c, &pkt, &it->local, &it->remote);
 	if (e == ESP_OK)
 		e = esp_in_check(c->ts, &ip);
 	if (e == ESP_OK)
-		deliver(f, c, inner);
+		deliver(f, c, inner, &ip);
 	return e;
 }
 

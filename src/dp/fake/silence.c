@@ -58,7 +58,7 @@ void fake_peer_sent(struct fake *f, const struct fake_child *c)
 	p->since = f->now;
 }
 
-void fake_peer_heard(struct fake *f, const struct fake_child *c)
+void fake_peer_heard(struct fake *f, const struct fake_child *c, bool traffic)
 {
 	struct fake_peer *p = c->peer;
 
@@ -67,7 +67,7 @@ void fake_peer_heard(struct fake *f, const struct fake_child *c)
 	p->asked = false;
 	p->reports = 0;
 	p->heard_on = c->c.id;
-	if (!p->ceases || p->flows || mono_before(f->now, p->flows_not_before))
+	if (!traffic || !p->ceases || p->flows || mono_before(f->now, p->flows_not_before))
 		return;
 	p->flows = true;
 	p->flows_since = f->now;

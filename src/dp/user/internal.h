@@ -214,12 +214,6 @@ struct spi_table {
 
 /* ---- queues -------------------------------------------------------------------------------- */
 
-/* Tokens for what an outsider can provoke. */
-struct bucket {
-	int64_t last_ns;
-	int64_t tokens_ns; /* time saved up */
-};
-
 /* One inner packet of the batch under construction. */
 struct tx_packet {
 	struct child *child;
@@ -332,11 +326,11 @@ struct queue {
 	struct ring control; /* packets to send, from the control thread */
 	struct ring reports;
 	struct ring ike;
-	struct bucket unknown_spi;
-	struct bucket unreachable;
-	struct bucket icmp;
-	struct bucket prohibited;
-	struct bucket pmtu;
+	struct dp_bucket unknown_spi;
+	struct dp_bucket unreachable;
+	struct dp_bucket icmp;
+	struct dp_bucket prohibited;
+	struct dp_bucket pmtu;
 	struct stall stall[STALLS];
 	struct udp_io *io;
 	struct tx tx;
@@ -407,8 +401,6 @@ static inline uint64_t add_relaxed(_Atomic uint64_t *to, uint64_t n)
 }
 
 int64_t user_clock_ns(void);
-/* Whether one of `per_s` events per second, with a burst of as many, may happen now. */
-bool bucket_take(struct bucket *b, int64_t now_ns, int64_t per_s);
 
 /* queue.c */
 MUST enum status queue_init(struct queue *q, struct user *u, unsigned i, int tun, struct text *why);

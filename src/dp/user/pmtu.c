@@ -167,7 +167,7 @@ void pmtu_learn(struct queue *q, const struct endpoint *remote, uint32_t mtu, ui
 	}
 	count(q, C_PMTU_LEARNT, 1);
 	/* Forged messages can go down by one each time: that must not keep other reports out. */
-	if (!bucket_take(&q->pmtu, q->now_ns, REPORTS_PER_S))
+	if (!dp_bucket_take(&q->pmtu, q->now_ns, REPORTS_PER_S))
 		return;
 	r.u.pmtu.mtu = (uint16_t)mtu;
 	queue_report(q, &r);

@@ -23,21 +23,6 @@ int64_t user_clock_ns(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-bool bucket_take(struct bucket *b, int64_t now_ns, int64_t per_s)
-{
-	const int64_t price = 1000000000 / per_s;
-	const int64_t most = 1000000000; /* a second's worth */
-
-	b->tokens_ns += b->last_ns ? now_ns - b->last_ns : most;
-	b->last_ns = now_ns;
-	if (b->tokens_ns > most)
-		b->tokens_ns = most;
-	if (b->tokens_ns < price)
-		return false;
-	b->tokens_ns -= price;
-	return true;
-}
-
 /* ---- reports ------------------------------------------------------------------------------- */
 
 bool queue_report(struct queue *q, const struct dp_report *r)

@@ -33,7 +33,7 @@ static void unknown_spi(struct queue *q, uint32_t spi, const struct rx_from *fro
 	};
 
 	count(q, DP_C_RX_UNKNOWN_SPI, 1);
-	if (bucket_take(&q->unknown_spi, q->now_ns, UNKNOWN_SPI_PER_S))
+	if (dp_bucket_take(&q->unknown_spi, q->now_ns, UNKNOWN_SPI_PER_S))
 		queue_report(q, &r);
 }
 

@@ -111,7 +111,7 @@ static void answer(struct queue *q, enum wire_icmp_kind kind, size_t mtu, const 
 	uint8_t buf[WIRE_ICMP_MAX];
 	struct bytes icmp;
 
-	if (!bucket_take(big ? &q->icmp : &q->prohibited, q->now_ns,
+	if (!dp_bucket_take(big ? &q->icmp : &q->prohibited, q->now_ns,
 			 big ? ICMP_PER_S : PROHIBITED_PER_S)) {
 		count(q, C_ICMP_LIMITED, 1);
 		return;

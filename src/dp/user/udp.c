@@ -489,7 +489,7 @@ static void unreachable(struct queue *q, const struct endpoint *remote)
 	const struct dp_report r = { .kind = DP_REPORT_UNREACHABLE,
 				     .u.unreachable = { .remote = *remote } };
 
-	if (bucket_take(&q->unreachable, q->now_ns, UNREACHABLE_PER_S))
+	if (dp_bucket_take(&q->unreachable, q->now_ns, UNREACHABLE_PER_S))
 		queue_report(q, &r);
 }
 
