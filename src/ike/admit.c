@@ -145,6 +145,7 @@ struct caller {
 	struct cookie_info cookie; /* as it came back, when good */
 	size_t n; /* half-open SAs of its prefix, suspicious ones twice */
 	size_t n_wide;
+	bool proven; /* it shows that it is of somebody we know */
 	bool known; /* and within its share */
 	enum ike_load demand;
 	enum proof proof;
@@ -180,7 +181,8 @@ static void look(struct ike *ike, struct caller *c)
 	if (c->demand == IKE_LOAD_CALM)
 		return;
 	c->known = own < IKE_LOAD_PUZZLES &&
-		   ike->admit.n_proof[PROOF_KNOWN] < slots_for_known(ike) && admit_knows(ike, ip);
+		   ike->admit.n_proof[PROOF_KNOWN] < slots_for_known(ike) &&
+		   (c->proven || admit_knows(ike, ip));
 	if (c->demand > ike->admit.level)
 		count(ike, C_ADMIT_PREFIX);
 }
@@ -296,9 +298,9 @@ static bool qualifies(struct ike *ike, struct caller *c)
 }
 
 bool admit_request(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
-		   struct admission *ret)
+		   bool known, struct admission *ret)
 {
-	struct caller c = { .d = d, .h = h };
+	struct caller c = { .d = d, .h = h, .proven = known };
 
 	load_request(ike);
 	look(ike, &c);

@@ -4,7 +4,7 @@
  *
  * Nothing here changes an SA.
  */
-#include "ike/internal.h"
+#include "ike/partner.h"
 
 /* ---- asking ------------------------------------------------------------------------------- */
 
@@ -108,6 +108,11 @@ static enum status grant_selectors(struct ike *ike, struct arena *ar, const stru
 	a->reason = IKE_R_SELECTORS;
 	if (conf->role == IKE_ROLE_MEMBERS) {
 		st = narrow_member(ike, ar, who, &in->ts_i, a, why);
+	} else if (conf->role == IKE_ROLE_PARTNER) {
+		a->reason = IKE_R_AUTHORISATION;
+		st = partner_authorise(ar, who->peer, who->cred, why, &allowed);
+		if (!st)
+			st = policy_ts_narrow(ar, &in->ts_i, &allowed, why, &a->c.ts_remote);
 	} else {
 		st = fixed_authorise(ar, who->peer, &who->id, &allowed);
 		if (!st)
@@ -198,6 +203,9 @@ enum ike_reason agree_accept(const struct claimant *who, const struct asked *ask
 		return IKE_R_SELECTORS;
 	}
 	if (conf->role == IKE_ROLE_HUB && !hub_may_source(conf, who->cred, &in->ts_r, why))
+		return IKE_R_AUTHORISATION;
+	if (conf->role == IKE_ROLE_PARTNER &&
+	    !partner_may_source(who->peer, who->cred, &in->ts_r, why))
 		return IKE_R_AUTHORISATION;
 	c->spi_in = asked->spi;
 	c->spi_out = load_be32(spi.p);

@@ -8,6 +8,7 @@
  * ppk.c when there is a PPK.
  */
 #include "ike/inner.h"
+#include "ike/partner.h"
 
 /* ---- the request -------------------------------------------------------------------------- */
 
@@ -18,10 +19,11 @@ static bool asks_for_id(const struct ike_peer_conf *conf)
 }
 
 /* Whether we know of no other SA with the peer: then it may drop those that it still has
- * (section 2.4), as after a restart of ours.  Who answers to a pattern may be one who called us. */
+ * (section 2.4), as after a restart of ours.  Who answers to a pattern may be one who called us; a
+ * partner is for one SA. */
 static bool first_contact(const struct peer *peer)
 {
-	if (!list_empty(&peer->section->instances))
+	if (partner_of(peer) || !list_empty(&peer->section->instances))
 		return false;
 	list_for_each(n, &peer->sas)
 		if (CONTAINER_OF(n, const struct ike_sa, peer_node)->state == SA_UP)
@@ -164,6 +166,16 @@ static void mixed(struct ike *ike, struct attempt *at, const struct crypto_resul
 		no_memory(ike, sa);
 }
 
+/* Ours of a suggestion, which no signer knows. */
+static void mix_partners(struct ike *ike, struct attempt *at)
+{
+	if (partner_mix(ike, at->sa->peer, at->sa))
+		sa_fail(ike, at->sa, IKE_EV_REFUSED, IKE_R_INTERNAL,
+			"the key that a hub gave for this partner is gone");
+	else
+		sign(ike, at);
+}
+
 /* What the responder did not announce and cannot be gone without: is not worth an IKE_AUTH. */
 static bool can_go_on(struct ike *ike, struct ike_sa *sa)
 {
@@ -171,7 +183,7 @@ static bool can_go_on(struct ike *ike, struct ike_sa *sa)
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text why = TEXT_OF(buf);
 
-	if (conf->ppk_required && !(conf->ppk && sa->hs->peer_ppk)) {
+	if (conf->ppk_required && !(ppk_known(conf) && sa->hs->peer_ppk)) {
 		count(ike, C_PPK_REFUSED);
 		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_KEY,
 			"a post-quantum pre-shared key is required, and the peer does not know of "
@@ -201,8 +213,10 @@ void auth_i_begin(struct ike *ike, struct attempt *at)
 		return;
 	sa->hs->child_spi = child_pick_spi(ike);
 	qcd_prepare(ike, sa, sa->peer->conf);
-	if (!sa->peer->conf->ppk || !sa->hs->peer_ppk)
+	if (!ppk_known(sa->peer->conf) || !sa->hs->peer_ppk)
 		sign(ike, at);
+	else if (partner_of(sa->peer))
+		mix_partners(ike, at);
 	else if (ppk_job(ike, at, sa->peer->conf, mixed))
 		no_memory(ike, sa);
 }
@@ -341,6 +355,8 @@ static void authenticated(struct ike *ike, struct attempt *at, const struct poli
 			   (struct event_about){ .sa = sa, .reason = g.reason }, "%s", g.why);
 	}
 	sa_established(ike, sa);
+	if (g.reason)
+		partner_useless(ike, sa, g.reason, g.why);
 	life_asked(ike, sa, asked_by);
 	given_commit(ike, sa, &g);
 	sa_settle(ike, sa);

@@ -9,6 +9,7 @@
  * instance for that identity.
  */
 #include "ike/inner.h"
+#include "ike/partner.h"
 
 struct auth_r {
 	ike_peer_id section; /* whose trust anchors, keys and rules it is judged by */
@@ -70,23 +71,29 @@ bool suite_allowed(const struct ike_peer_conf *conf, const struct policy_suite *
 	return false;
 }
 
+/* Whether that section may be meant at all: a partner's by its proof alone, and then no other. */
+static bool is_candidate(const struct ike_sa *sa, const struct peer *p)
+{
+	return sa->hs->partner ? sa->hs->partner == p : ike_may_call(p->conf);
+}
+
 /* How well a section fits what IKE_AUTH says: 0 not at all. */
 static int fit(struct ike *ike, const struct peer *p, const struct wire_payloads *in,
-	       const struct policy_suite *suite)
+	       const struct ike_sa *sa)
 {
 	const struct ike_peer_conf *c = p->conf;
 	struct policy_ident id_i = { in->id_i.type, in->id_i.data };
 	struct policy_ident id_r = { in->id_r.type, in->id_r.data };
 
 	count(ike, C_COMPARED);
-	if (!ike_may_call(c) || !policy_ident_match(&c->remote_id, &id_i))
+	if (!is_candidate(sa, p) || !policy_ident_match(&c->remote_id, &id_i))
 		return 0;
 	if (in->present & WIRE_BIT(WIRE_P_IDR) && !policy_ident_eq(&c->local_id, &id_r))
 		return 0;
 	if ((in->auth.method == WIRE_AUTH_PSK) != (c->auth == IKE_AUTH_PSK))
 		return 0;
 	/* The suite was chosen when the identity was unknown: it has to be one of this peer's. */
-	if (!suite_allowed(c, suite))
+	if (!suite_allowed(c, &sa->suite))
 		return 0;
 	return policy_ident_eq(&c->remote_id, &id_i) ? 2 : 1;
 }
@@ -98,9 +105,9 @@ struct best {
 
 /* The better fit wins; of equal ones, whose section comes first in the file. */
 static void consider(struct ike *ike, struct best *best, struct peer *p,
-		     const struct wire_payloads *in, const struct policy_suite *suite)
+		     const struct wire_payloads *in, const struct ike_sa *sa)
 {
-	int f = fit(ike, p, in, suite);
+	int f = fit(ike, p, in, sa);
 
 	if (f > best->fit || (f && f == best->fit && p->conf < best->peer->conf))
 		*best = (struct best){ p, f };
@@ -112,11 +119,12 @@ static struct peer *who(struct ike *ike, const struct ike_sa *sa, const struct w
 	struct best best = { NULL, 0 };
 	struct peer *p = NULL;
 
+	if (sa->hs->partner)
+		return fit(ike, sa->hs->partner, in, sa) ? sa->hs->partner : NULL;
 	while ((p = peer_by_ident(ike, NULL, &id, p)))
-		consider(ike, &best, p, in, &sa->suite);
+		consider(ike, &best, p, in, sa);
 	list_for_each(n, &ike->patterns)
-		consider(ike, &best, CONTAINER_OF(n, struct section, pattern_node)->peer, in,
-			 &sa->suite);
+		consider(ike, &best, CONTAINER_OF(n, struct section, pattern_node)->peer, in, sa);
 	return best.peer;
 }
 
@@ -129,7 +137,7 @@ static struct peer *still(struct ike *ike, const struct attempt *at)
 
 	if (!p || memcmp(p->conf->peer_digest, l->judged_by, sizeof(l->judged_by)) != 0)
 		return NULL;
-	return fit(ike, p, &at->inner, &at->sa->suite) ? p : NULL;
+	return fit(ike, p, &at->inner, at->sa) ? p : NULL;
 }
 
 static const char stale[] = "the configuration changed during the handshake";
@@ -197,7 +205,9 @@ static void explain_unknown(struct ike *ike, const struct ike_sa *sa,
 	text_fmt(t, ", authenticates with %s and negotiated ",
 		 psk ? "a pre-shared key" : "a signature");
 	policy_suite_text(t, &sa->suite);
-	if (!explain_named(ike, sa, &id_i, t))
+	if (sa->hs->partner)
+		explain_peer(sa->hs->partner->conf, &sa->suite, t);
+	else if (!explain_named(ike, sa, &id_i, t))
 		explain_some(ike, sa, t);
 }
 
@@ -207,8 +217,12 @@ static enum ike_reason misfit(struct ike *ike, const struct ike_sa *sa,
 {
 	struct policy_ident id_i = { in->id_i.type, in->id_i.data };
 	struct policy_ident id_r = { in->id_r.type, in->id_r.data };
-	const struct peer *p = peer_by_ident(ike, NULL, &id_i, NULL);
+	const struct peer *p = sa->hs->partner;
 
+	if (p && !policy_ident_eq(&p->conf->remote_id, &id_i))
+		return IKE_R_IDENTITY;
+	if (!p)
+		p = peer_by_ident(ike, NULL, &id_i, NULL);
 	list_for_each(n, &ike->patterns) {
 		const struct peer *s = CONTAINER_OF(n, struct section, pattern_node)->peer;
 
@@ -389,6 +403,8 @@ static void commit(struct ike *ike, struct attempt *at, struct answer *a)
 		instance_link(ike, a->peer);
 	sa_set_peer(sa, a->peer);
 	sa_established(ike, sa);
+	if (!a->child)
+		partner_useless(ike, sa, a->agreed.reason, a->agreed.why);
 	lease_use(ike, sa);
 	if (a->agreed.conflict[0]) {
 		count(ike, C_CONFLICT);
@@ -533,6 +549,16 @@ static enum status judge(struct ike *ike, struct attempt *at, const struct ike_p
 	return auth_job_peer(ike, at, conf, l->ppk ? &hs->ppk.pi : &hs->keys.pi, true, judged);
 }
 
+static void mixed(struct ike *ike, struct attempt *at, const struct crypto_result *r);
+
+/* The key in common goes into the keys, then it is judged who it is. */
+static enum status mix(struct ike *ike, struct attempt *at, struct peer *section)
+{
+	if (!partner_of(section))
+		return ppk_job(ike, at, section->conf, mixed);
+	return partner_mix(ike, section, at->sa) ? ST_NOMEM : judge(ike, at, section->conf);
+}
+
 static void mixed(struct ike *ike, struct attempt *at, const struct crypto_result *r)
 {
 	struct ike_sa *sa = at->sa;
@@ -606,7 +632,7 @@ static enum status request(struct ike *ike, struct ike_sa *sa, struct rx *rx, bo
 	l->childless = childless;
 	l->ppk = ppk;
 	qcd_prepare(ike, sa, section->conf);
-	st = ppk ? ppk_job(ike, at, section->conf, mixed) : judge(ike, at, section->conf);
+	st = ppk ? mix(ike, at, section) : judge(ike, at, section->conf);
 	if (st)
 		attempt_end(ike, at);
 	return st;

@@ -12,7 +12,7 @@
  *
  * What was replaced still receives for a moment, because packets overtake messages; it never sends.
  */
-#include "ike/internal.h"
+#include "ike/partner.h"
 
 static uint64_t id_hash(struct ike *ike, dp_child_id id)
 {
@@ -137,7 +137,10 @@ static enum status op_install(struct ike *ike, const struct child *c, const stru
 	d->spi_out = c->spi_out;
 	d->esn = c->suite.esn;
 	d->encap = path->encap;
-	d->outbound = c->sends;
+	d->outbound = c->told;
+	d->flows = p->flows;
+	d->proves = p->proves;
+	d->counts = p->counts;
 	d->ceases = c->sa->called;
 	d->told = c->sa->mobike;
 	d->window = ESP_WINDOW_DEFAULT;
@@ -172,7 +175,8 @@ enum status child_new(struct ike *ike, struct ike_sa *sa, const struct child_par
 	c->id = ++ike->last_child;
 	c->op_kind = DP_CHILD_ADD;
 	c->waits = p->waits;
-	c->sends = c->told = !p->defers && !p->waits;
+	c->sends = !p->defers && !p->waits;
+	c->told = c->sends && !p->held;
 	c->timer.kind = TIMER_CHILD;
 	c->draw = life_draw(ike);
 	c->maker = p->maker;
@@ -198,6 +202,9 @@ enum status child_make(struct ike *ike, struct ike_sa *sa, struct peer *peer,
 	p->peer = peer->id;
 	p->life = &peer->conf->life;
 	p->maker = seed->initiator;
+	p->held = p->proves = partner_holds(peer, sa);
+	p->flows = peer->conf->flows;
+	p->counts = peer->conf->idle.ns > 0;
 	if (!st)
 		st = child_new(ike, sa, p, ob, &c);
 	wipe(&p->in, sizeof(p->in));
@@ -345,14 +352,31 @@ void child_pay_owed(struct ike *ike)
 
 bool child_tell_sends(struct ike *ike, struct child *c)
 {
+	bool want = c->sends && !partner_holds(c->sa->peer, c->sa);
+	enum dp_op_kind kind = want ? DP_CHILD_ADD : DP_CHILD_PAUSE;
 	uint64_t op = 0;
 
-	if (!c->sends || c->told || !c->in_dp)
+	if (want == c->told || !c->in_dp)
 		return true;
-	c->told = tell(ike, c, DP_CHILD_ADD, &op);
-	if (c->told)
-		expect(ike, c, op, DP_CHILD_ADD);
-	return c->told;
+	if (!tell(ike, c, kind, &op))
+		return false;
+	c->told = want;
+	expect(ike, c, op, kind);
+	return true;
+}
+
+void children_tell(struct ike *ike, struct ike_sa *sa)
+{
+	list_for_each(n, &sa->children)
+		if (!child_tell_sends(ike, CONTAINER_OF(n, struct child, node)))
+			agenda_soon(ike, sa);
+}
+
+void child_dummy(struct ike *ike, const struct child *c)
+{
+	uint64_t op = 0;
+
+	(void)tell(ike, c, DP_CHILD_DUMMY, &op);
 }
 
 /* As soon as there is memory for saying so. It may still be on its way into the data plane, which
@@ -574,6 +598,7 @@ static void leave(struct ike *ike, struct child *c)
 	list_del(&c->node);
 	c->sa->n_children--;
 	ike->n_children--;
+	partner_soon(ike, c->sa->peer);
 	while ((p = predecessor_of(c))) {
 		if (c->state == CHILD_REPLACED)
 			p->successor = c->successor;
@@ -850,6 +875,7 @@ static void installed(struct ike *ike, struct child *c)
 	else if (c->waits)
 		info_probe(ike, c->sa); /* answered by who has our answer */
 	peer_child_installed(c->sa->peer);
+	partner_installed(ike, c);
 	p = predecessor_of(c);
 	if (!p && c->state == CHILD_UP)
 		up_event(ike, c);
@@ -907,6 +933,8 @@ static void done(struct ike *ike, const struct dp_report *r)
 		return;
 	}
 	liveness_counted(ike, c->sa, r->u.done.status == ST_OK ? &r->u.done.counters : NULL);
+	if (r->u.done.status == ST_OK)
+		idle_counted(ike, c, &r->u.done.counters);
 }
 
 void child_report(struct ike *ike, const struct dp_report *r)
@@ -919,6 +947,11 @@ void child_report(struct ike *ike, const struct dp_report *r)
 		c = child_by_id(ike, r->u.expire.id);
 		if (c)
 			life_child_report(ike, c, r->u.expire.hard);
+		break;
+	case DP_REPORT_CARRIES:
+		c = child_by_id(ike, r->u.carries.id);
+		if (c)
+			partner_carries(ike, c);
 		break;
 	case DP_REPORT_NEW_ADDRESS:
 		c = child_by_id(ike, r->u.new_address.id);

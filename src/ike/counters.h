@@ -33,6 +33,8 @@
 	X(C_LOAD_LOWERED, "ike.load.lowered")                                                      \
 	X(C_NO_PEER, "ike.rx.no_peer")                                                             \
 	X(C_SILENT, "ike.rx.silent") /* IKE_SA_INIT at a site, which answers nobody */             \
+	X(C_PROOF_WRONG, "ike.rx.proof_wrong") /* SHORTCUT_PROOF of nobody that may call */        \
+	X(C_PROOF_REPLAYED, "ike.rx.proof_replayed") /* used already, or our own */                \
 	X(C_SHUTTING_DOWN, "ike.rx.shutting_down")                                                 \
 	X(C_STRAY_LIMITED, "ike.rx.stray_limited") /* an unauthenticated answer not given */       \
 	/* dropped at an SA */                                                                     \
@@ -160,7 +162,11 @@
 	X(C_CHILD_REKEYED, "ike.child.rekeyed")                                                    \
 	X(C_SA_EXPIRED,                                                                            \
 	  "ike.sa.expired") /* at a hard limit: what should have replaced it did not */            \
-	X(C_CHILD_EXPIRED, "ike.child.expired")
+	X(C_CHILD_EXPIRED, "ike.child.expired")                                                    \
+	X(C_IDLE, "ike.sa.idle") /* ended without traffic that counts */                           \
+	X(C_PARTNER_CARRIES, "ike.partner.carries") /* ESP gets through to a partner */            \
+	X(C_PARTNER_PATH, "ike.partner.path") /* or does not, though IKE does */                   \
+	X(C_PARTNER_OVER, "ike.partner.over")
 
 enum ike_counter {
 #define X(id, name) id,

@@ -4,6 +4,7 @@
  * Each sets ike->now, does its work, and pays what is owed to the data plane.
  */
 #include "ike/inner.h"
+#include "ike/partner.h"
 
 struct ike_conf *ike_conf_ref(struct ike_conf *conf)
 {
@@ -30,7 +31,10 @@ static void enter(struct ike *ike, struct now now)
 /* All that the entry led to is committed: SAs do what comes next. */
 static void leave(struct ike *ike)
 {
-	agenda_run(ike);
+	do {
+		partners_run(ike);
+		agenda_run(ike);
+	} while (!list_empty(&ike->partners_todo));
 }
 
 /* ---- life --------------------------------------------------------------------------------- */
@@ -52,6 +56,9 @@ static void init_tables(struct ike *ike, const uint64_t key[2])
 	list_init(&ike->sas);
 	list_init(&ike->peers);
 	list_init(&ike->in_order);
+	list_init(&ike->partners);
+	list_init(&ike->partners_todo);
+	map_init(&ike->partner_by_key, ike->mem, key);
 	list_init(&ike->patterns);
 	list_init(&ike->owed);
 	list_init(&ike->pools);
@@ -113,6 +120,7 @@ void ike_free(struct ike *ike)
 	if (!ike)
 		return;
 	drop_sas(ike);
+	partners_free(ike);
 	peers_free(ike);
 	stores_free(ike);
 	outbox_drop(&ike->out);
@@ -121,6 +129,7 @@ void ike_free(struct ike *ike)
 	list_for_each_safe(n, &ike->owed)
 		child_free(ike, CONTAINER_OF(n, struct child, node));
 	map_done(&ike->peer_by_id);
+	map_done(&ike->partner_by_key);
 	map_done(&ike->peer_by_ident);
 	map_done(&ike->peer_by_addr);
 	map_done(&ike->peer_by_resolve);
@@ -317,6 +326,8 @@ void ike_timer(struct ike *ike, struct now now)
 			load_timer(ike);
 		else if (t->kind == TIMER_NETWORK)
 			network_timer(ike);
+		else if (t->kind == TIMER_PARTNER)
+			partner_timer(ike, t);
 		else
 			sa_timer(ike, t);
 	}
@@ -386,6 +397,37 @@ void ike_answer(struct ike *ike, struct now now, uint64_t id, const struct ike_w
 {
 	enter(ike, now);
 	words_answer(ike, id, word);
+	leave(ike);
+}
+
+/* ---- partners ----------------------------------------------------------------------------- */
+
+enum status ike_partner_add(struct ike *ike, struct now now, const struct ike_partner *p,
+			    ike_peer_id *ret_peer)
+{
+	enum status st;
+
+	enter(ike, now);
+	st = partner_add(ike, p, ret_peer);
+	leave(ike);
+	return st;
+}
+
+enum status ike_partner_connect(struct ike *ike, struct now now, ike_peer_id peer,
+				const struct endpoint *local, const struct endpoint *remote)
+{
+	enum status st;
+
+	enter(ike, now);
+	st = partner_connect(ike, peer_by_id(ike, peer), local, remote);
+	leave(ike);
+	return st;
+}
+
+void ike_partner_drop(struct ike *ike, struct now now, ike_peer_id peer, const char *why)
+{
+	enter(ike, now);
+	partner_drop(ike, peer_by_id(ike, peer), why);
 	leave(ike);
 }
 

@@ -118,7 +118,7 @@ static void fill_about(struct ike_event *e, const struct event_about *a)
 		e->remote = *a->remote;
 }
 
-void event_emit(struct ike *ike, enum ike_event_kind kind, struct event_about about,
+bool event_emit(struct ike *ike, enum ike_event_kind kind, struct event_about about,
 		const char *fmt, ...)
 {
 	struct outbox ob;
@@ -134,7 +134,7 @@ void event_emit(struct ike *ike, enum ike_event_kind kind, struct event_about ab
 	if (!e) {
 		count(ike, C_NO_MEMORY);
 		outbox_drop(&ob);
-		return;
+		return false;
 	}
 	e->kind = kind;
 	e->reason = about.reason;
@@ -149,6 +149,7 @@ void event_emit(struct ike *ike, enum ike_event_kind kind, struct event_about ab
 	va_end(ap);
 	it->out.u.event = e;
 	outbox_commit(ike, &ob);
+	return true;
 }
 
 const struct ike_trace_point ike_trace_points[] = {

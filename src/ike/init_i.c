@@ -14,7 +14,7 @@
  * later.  An error notify is only a hint: it is reported, and retransmission goes on, since anybody
  * who saw the request could have sent it.
  */
-#include "ike/internal.h"
+#include "ike/partner.h"
 
 struct init_i {
 	struct policy_suite suite;
@@ -53,8 +53,9 @@ enum status init_i_send(struct ike *ike, struct ike_sa *sa)
 		sighash_put(&o);
 	if (conf->fragmentation)
 		fragmentation_put(&o);
-	if (conf->ppk)
+	if (ppk_known(conf))
 		ppk_put_support(&o);
+	partner_put_proof(ike, sa, &o);
 	redirect_put_support(ike, sa, &o);
 	vendor_put(&o);
 	st = msg_end(ike, sa, &o, &owned);
@@ -114,33 +115,22 @@ static enum status generate(struct ike *ike, struct ike_sa *sa)
 	return attempt_job(ike, at, job, generated);
 }
 
-void init_i_start(struct ike *ike, struct peer *peer, const struct ike_address *addr)
+void init_i_begin(struct ike *ike, struct peer *peer, const struct path *path)
 {
-	const struct ike_peer_conf *conf = peer->conf;
-	struct path path = {
-		.local = { addr->local, ike->conf->port },
-		.remote = { addr->remote, conf->port },
-	};
 	uint8_t nonce[IKE_NONCE_LEN];
 	char ep[ENDPOINT_TEXT_MAX];
 	struct ike_sa *sa;
-	enum status st;
+	enum status st = sa_new(ike, true, peer, path, &sa);
 
-	/* Any port but 500 is a NAT-traversal port (RFC 7296 section 2.23). */
-	if (conf->port != 500) {
-		path.floated = path.encap = path.always = true;
-		path.local.port = ike->conf->nat_port;
-	}
-	st = sa_new(ike, true, peer, &path, &sa);
 	if (st) {
 		count(ike, C_NO_MEMORY);
 		peer_attempt_failed(ike, peer, "out of memory");
 		return;
 	}
 	event_emit(ike, IKE_EV_CONNECTING, (struct event_about){ .sa = sa }, "connecting to %s",
-		   endpoint_text(&path.remote, ep));
+		   endpoint_text(&path->remote, ep));
 	ike->crypto.ops->random(ike->crypto.ctx, nonce, sizeof(nonce));
-	sa->hs->group = policy_first_ke(&conf->ike);
+	sa->hs->group = policy_first_ke(&peer->conf->ike);
 	st = mem_dup(ike->mem, BYTES_OF(nonce), &sa->hs->nonce_i);
 	if (!st)
 		st = generate(ike, sa);
@@ -148,6 +138,21 @@ void init_i_start(struct ike *ike, struct peer *peer, const struct ike_address *
 		count(ike, C_NO_MEMORY);
 		sa_fail(ike, sa, IKE_EV_REFUSED, IKE_R_INTERNAL, "out of memory");
 	}
+}
+
+void init_i_start(struct ike *ike, struct peer *peer, const struct ike_address *addr)
+{
+	struct path path = {
+		.local = { addr->local, ike->conf->port },
+		.remote = { addr->remote, peer->conf->port },
+	};
+
+	/* Any port but 500 is a NAT-traversal port (RFC 7296 section 2.23). */
+	if (peer->conf->port != 500) {
+		path.floated = path.encap = path.always = true;
+		path.local.port = ike->conf->nat_port;
+	}
+	init_i_begin(ike, peer, &path);
 }
 
 /* ---- the answers -------------------------------------------------------------------------- */

@@ -4,17 +4,24 @@
  *	HDR, SAi1, KEi, Ni, [V]  -->
  *			    <--  HDR, SAr1, KEr, Nr, [CERTREQ,] [V]
  *
- * A request costs memory only after admit_request().  The key pair and the shared secret are one
- * job, so the keys are there before the answer leaves and IKE_AUTH can never be ahead of them.
+ * A request costs memory only after admit_request(), and after partner_proof(): only a partner of
+ * ours can tell a site from nobody.  The key pair and the shared secret are one job, so the keys
+ * are there before the answer leaves and IKE_AUTH can never be ahead of them.
  */
-#include "ike/internal.h"
+#include "ike/partner.h"
 
 struct init_r {
 	struct policy_suite suite;
 	uint8_t number;
 	uint64_t hash;
 	struct admission admission;
+	struct proven by; /* a partner, with which alone it goes on; or nobody in particular */
 };
+
+static const struct ike_peer_conf *partner_conf(const struct init_r *l)
+{
+	return l->by.partner ? l->by.partner->conf : NULL;
+}
 
 static bool same_init(const struct map_node *n, const void *key)
 {
@@ -73,7 +80,7 @@ void init_r_refuse(struct ike *ike, const struct ike_datagram *d, const struct w
 		stateless_send(ike, d, msg);
 }
 
-static bool takes(struct ike *ike, const struct offer *o, const struct wire_sa *theirs,
+static bool takes(struct ike *ike, const struct wire_sa *ours, const struct wire_sa *theirs,
 		  struct init_r *ret)
 {
 	/* A text about each that does not fit would cost more than a stranger's datagram is worth.
@@ -82,7 +89,7 @@ static bool takes(struct ike *ike, const struct offer *o, const struct wire_sa *
 	struct bytes spi;
 
 	count(ike, C_COMPARED);
-	return policy_select(o->ike, theirs, false, &unsaid, &ret->suite, &ret->number, &spi) ==
+	return policy_select(ours, theirs, false, &unsaid, &ret->suite, &ret->number, &spi) ==
 		       ST_OK &&
 	       spi.n == 0;
 }
@@ -115,15 +122,18 @@ static bool choose(struct ike *ike, const struct ike_datagram *d, const struct w
 		   struct init_r *ret)
 {
 	const struct offer *near[IKE_MAX_AT_ADDRESS];
-	size_t n = offers_at(ike, &d->remote.ip, near);
+	size_t n;
 
+	if (ret->by.partner)
+		return takes(ike, &partner_conf(ret)->ike, theirs, ret);
+	n = offers_at(ike, &d->remote.ip, near);
 	for (size_t i = 0; i < n; i++)
-		if (takes(ike, near[i], theirs, ret))
+		if (takes(ike, near[i]->ike, theirs, ret))
 			return true;
 	for (int anywhere = 1; anywhere >= 0; anywhere--)
 		for (size_t i = 0; i < ike->offers.n; i++)
 			if (ike->offers.v[i].anywhere == anywhere &&
-			    takes(ike, &ike->offers.v[i], theirs, ret))
+			    takes(ike, ike->offers.v[i].ike, theirs, ret))
 				return true;
 	return false;
 }
@@ -161,22 +171,28 @@ static void wanted_instead(struct ike *ike, const struct ip *from, struct text *
 
 /* Anybody can make us say this, so it is said, to the log as well, only so often. */
 static void no_proposal(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
-			const struct wire_sa *theirs)
+			const struct wire_sa *theirs, const struct peer *partner)
 {
 	char buf[IKE_EVENT_TEXT_MAX];
 	struct text t = TEXT_OF(buf);
 
-	count(ike, ike->n_callable ? C_NO_PROPOSAL : C_NO_PEER);
+	count(ike, ike->n_callable || partner ? C_NO_PROPOSAL : C_NO_PEER);
 	if (!stray_allowed(ike))
 		return;
 	text_add(&t, "it offers ");
 	policy_sa_text(&t, theirs);
 	if (theirs->n && theirs->proposals[0].spi.n)
 		text_add(&t, ", with an SPI, where there is none yet");
-	wanted_instead(ike, &d->remote.ip, &t);
+	if (partner)
+		explain_offer(&(struct offer){ .ike = &partner->conf->ike, .name = partner->name },
+			      &t);
+	else
+		wanted_instead(ike, &d->remote.ip, &t);
 	event_emit(ike, IKE_EV_REFUSED,
-		   (struct event_about){
-			   .local = &d->local, .remote = &d->remote, .reason = IKE_R_PROPOSAL },
+		   (struct event_about){ .peer = partner,
+					 .local = &d->local,
+					 .remote = &d->remote,
+					 .reason = IKE_R_PROPOSAL },
 		   "IKE_SA_INIT refused: %s", buf);
 	init_r_refuse(ike, d, h, WIRE_N_NO_PROPOSAL_CHOSEN, bytes_of(NULL, 0));
 }
@@ -211,6 +227,19 @@ static void put_puzzle(struct ike *ike, struct ike_sa *sa, struct wire_out *o)
 	wire_put_notify(o, WIRE_PROTO_NONE, bytes_of(NULL, 0), WIRE_N_PUZZLE, BYTES_OF(data));
 }
 
+/* Who it is shows only in IKE_AUTH, too late for asking for its certificate. */
+static void put_certreq(const struct ike *ike, const struct init_r *l, struct wire_out *o)
+{
+	const struct ike_peer_conf *partner = partner_conf(l);
+
+	if (!partner && !ike->certreq.wanted)
+		return;
+	wire_put_certreq(o, WIRE_CERT_X509,
+			 partner ? partner->trust_hashes
+				 : bytes_of(ike->certreq.hashes, IKE_ANCHOR_LEN * ike->certreq.n));
+	sighash_put(o);
+}
+
 /* The answer, for which everything is known now. */
 static enum status build(struct ike *ike, struct ike_sa *sa, const struct attempt *at,
 			 const struct crypto_result *r, struct bytes *ret_owned)
@@ -231,13 +260,7 @@ static enum status build(struct ike *ike, struct ike_sa *sa, const struct attemp
 		wire_put_nonce(&o, sa->hs->nonce_r);
 		natd_put(ike, sa, &sa->path, &o);
 		put_puzzle(ike, sa, &o);
-		/* Who it is shows only in IKE_AUTH, too late for asking for its certificate. */
-		if (ike->certreq.wanted) {
-			wire_put_certreq(
-				&o, WIRE_CERT_X509,
-				bytes_of(ike->certreq.hashes, IKE_ANCHOR_LEN * ike->certreq.n));
-			sighash_put(&o);
-		}
+		put_certreq(ike, l, &o);
 		if (sa->path.fragments)
 			fragmentation_put(&o);
 		if (sa->hs->peer_ppk)
@@ -314,7 +337,7 @@ fail:
 
 /* Copies what the request says into the handshake. */
 static enum status remember(struct ike *ike, struct ike_sa *sa, const struct ike_datagram *d,
-			    const struct wire_ike_msg *msg)
+			    const struct wire_ike_msg *msg, const struct init_r *l)
 {
 	struct handshake *hs = sa->hs;
 	uint8_t nonce[IKE_NONCE_LEN];
@@ -327,10 +350,11 @@ static enum status remember(struct ike *ike, struct ike_sa *sa, const struct ike
 	if (!st)
 		st = mem_dup(ike->mem, BYTES_OF(nonce), &hs->nonce_r);
 	hs->peer_hashes = sighash_read(&msg->clear);
-	hs->childless = ike->childless;
+	hs->childless = ike->childless && !l->by.partner;
 	sa->warren = vendor_ours(&msg->clear);
-	steer_read(hs, &msg->clear);
-	hs->peer_ppk = ike->any_ppk && ppk_supported(&msg->clear);
+	if (!l->by.partner)
+		steer_read(hs, &msg->clear);
+	hs->peer_ppk = (ike->any_ppk || l->by.partner) && ppk_supported(&msg->clear);
 	return st;
 }
 
@@ -339,7 +363,7 @@ static enum status begin(struct ike *ike, struct ike_sa *sa, const struct ike_da
 {
 	struct crypto_job *job;
 	struct attempt *at;
-	enum status st = remember(ike, sa, d, msg);
+	enum status st = remember(ike, sa, d, msg, l);
 
 	if (!st)
 		st = attempt_for_request(ike, sa, NULL, sizeof(*l), &at);
@@ -361,18 +385,22 @@ static enum status begin(struct ike *ike, struct ike_sa *sa, const struct ike_da
 static void accept(struct ike *ike, const struct ike_datagram *d, const struct wire_ike_msg *msg,
 		   const struct init_r *l)
 {
+	const struct ike_peer_conf *partner = partner_conf(l);
 	struct path path = path_of(ike, &d->local, &d->remote);
 	struct ike_sa *sa;
+	dur_t patience;
 	enum status st;
 
 	ike->asked_from = path;
 	path.always = path.floated;
-	path.fragments = ike->fragments && fragmentation_agreed(&msg->clear);
+	path.fragments = (partner ? partner->fragmentation : ike->fragments) &&
+			 fragmentation_agreed(&msg->clear);
 	if (natd_check(ike, &msg->clear, msg->hdr.spi_i, 0, &d->local, &d->remote, &path)) {
 		count(ike, C_NO_MEMORY);
 		return;
 	}
-	if (!admit_room(ike, d, &l->admission, d->data.n))
+	if ((partner && !partner_room(ike, &l->by)) ||
+	    !admit_room(ike, d, &l->admission, d->data.n))
 		return;
 	st = sa_new(ike, false, NULL, &path, &sa);
 	if (st) {
@@ -380,6 +408,8 @@ static void accept(struct ike *ike, const struct ike_datagram *d, const struct w
 		return;
 	}
 	sa->spi_i = msg->hdr.spi_i;
+	if (partner)
+		partner_enter(sa, &l->by);
 	st = admit_enter(ike, sa, &l->admission, d->data.n);
 	if (!st)
 		st = begin(ike, sa, d, msg, l);
@@ -391,7 +421,8 @@ static void accept(struct ike *ike, const struct ike_datagram *d, const struct w
 	sa->hs->init_hash = l->hash;
 	sa->hs->in_init_map = true;
 	map_insert(&ike->half_open, &sa->hs->by_init, l->hash);
-	heap_arm(&ike->timers, &sa->reap, mono_add(ike->now.mono, admit_patience(ike, sa)));
+	patience = partner ? dur_s(IKE_PARTNER_OPEN_S) : admit_patience(ike, sa);
+	heap_arm(&ike->timers, &sa->reap, mono_add(ike->now.mono, patience));
 	load_weigh(ike);
 }
 
@@ -415,10 +446,10 @@ static void parsed(struct ike *ike, const struct ike_datagram *d, const struct w
 		return;
 	}
 	if (!choose(ike, d, &p->sa, l)) {
-		no_proposal(ike, d, &msg->hdr, &p->sa);
+		no_proposal(ike, d, &msg->hdr, &p->sa, l->by.partner);
 		return;
 	}
-	if (steer_init(ike, d, msg, l->admission.proof))
+	if (!l->by.partner && steer_init(ike, d, msg, l->admission.proof))
 		return;
 	if (p->ke.group != l->suite.ke) {
 		/* Section 1.2: tell which one we would take; no state is kept. */
@@ -445,7 +476,9 @@ void init_r_request(struct ike *ike, const struct ike_datagram *d, const struct 
 		count(ike, C_SHUTTING_DOWN);
 		return;
 	}
-	if (ike->silent) {
+	if (!partner_proof(ike, d, h, &l.by))
+		return;
+	if (ike->silent && !l.by.partner) {
 		stay_silent(ike, d);
 		return;
 	}
@@ -454,7 +487,8 @@ void init_r_request(struct ike *ike, const struct ike_datagram *d, const struct 
 		return;
 	}
 	l.hash = init_hash(ike, d);
-	if (repeated(ike, d, l.hash) || !admit_request(ike, d, h, &l.admission))
+	if (repeated(ike, d, l.hash) ||
+	    !admit_request(ike, d, h, l.by.partner != NULL, &l.admission))
 		return;
 	arena_init(&ar, ike->mem, IKE_MESSAGE_ARENA);
 	if (wire_ike_parse(&ar, d->data, &msg, &fault))

@@ -23,6 +23,7 @@ struct create;
 struct inner;
 struct leases;
 struct moving;
+struct partner;
 struct peer;
 struct qcd_token;
 struct reassembly;
@@ -39,6 +40,8 @@ enum timer_kind {
 	TIMER_REASSEMBLY,
 	TIMER_LOAD,
 	TIMER_NETWORK,
+	TIMER_IDLE,
+	TIMER_PARTNER,
 };
 
 /* How often something happened in the second under way. */
@@ -353,6 +356,8 @@ struct child_params {
 	uint32_t spi_out;
 	bool defers; /* only receives, until child_send() */
 	bool waits; /* only receives, until the peer has our answer, or its other SA ends */
+	/* By child_make(): only receives for now (partner_holds()), and as in struct dp_child. */
+	bool held, proves, flows, counts;
 	struct wire_ts_list ts_local;
 	struct wire_ts_list ts_remote;
 	struct esp_keys in;
@@ -391,8 +396,12 @@ void child_doom(struct ike *ike, struct child *c, const char *why);
 void child_over(struct ike *ike, struct child *c);
 /* `by` takes its place, as soon as it may. */
 void child_replace(struct ike *ike, struct child *c, const struct child *by, bool ours);
-/* That the data plane is to send on it.  False: no memory for telling. */
+/* That the data plane is to send on it, or to pause.  False: no memory for telling. */
 bool child_tell_sends(struct ike *ike, struct child *c);
+/* The same of all of an SA, now or as soon as there is memory. */
+void children_tell(struct ike *ike, struct ike_sa *sa);
+/* One dummy packet on it, if there is memory for saying so. */
+void child_dummy(struct ike *ike, const struct child *c);
 /* The peer has our IKE_AUTH answer: those that waited to know that send from now on. */
 void children_answered(struct ike *ike, struct ike_sa *sa);
 /* Before an SA ends that another one has the traffic of, if there is one: what is under way on its
@@ -512,6 +521,10 @@ struct handshake {
 	uint16_t peer_hashes; /* SIGNATURE_HASH_ALGORITHMS, bit per crypto_hash */
 	uint32_t tried_groups; /* bit per group number, for INVALID_KE_PAYLOAD */
 	uint8_t rounds;
+	/* Responder: whose proof the request had; NULL: nobody's. */
+	struct peer *partner;
+	struct list of_partner; /* of partner.half_open */
+	uint8_t proof[IKE_PARTNER_KEY];
 	uint32_t child_spi; /* initiator: SPI offered in IKE_AUTH */
 	enum ike_reason hint; /* an answer that nothing vouches for was no good; last_error says how
 			       */
@@ -577,6 +590,7 @@ struct ike_sa {
 	bool warren : 1; /* the other end said that it is one: our own extensions may be used */
 	bool speaks : 1; /* both ends announced capabilities; before IKE_AUTH is over: we do */
 	uint8_t capabilities; /* that the other end announced */
+	bool idle_asked : 1; /* when each of its children was used last */
 	uint8_t steer_to; /* which one of redirect_to, from 1; 0: what the order says */
 	struct peer *peer; /* NULL: not known yet */
 	struct path path;
@@ -600,6 +614,8 @@ struct ike_sa {
 	struct timer retransmit; /* without a request in flight: the next try of something */
 	struct timer alive; /* dead-peer detection, keepalives */
 	struct timer reap; /* half-open expiry, lingering, forgetting a response */
+	struct timer idle; /* is it used? */
+	mono_t used; /* last, as far as is known */
 	mono_t created;
 	mono_t established;
 	ike_sa_id up_after; /* the newest SA there was when this one, or the first in its line, came
@@ -699,6 +715,15 @@ void liveness_unanswered(struct ike *ike, struct ike_sa *sa);
 void sa_suspect(struct ike *ike, struct ike_sa *sa);
 /* An authentic message of the peer came. */
 void sa_heard(struct ike *ike, struct ike_sa *sa);
+
+/* ---- is it used? (idle.c) ------------------------------------------------------------------ */
+
+/* The SA is up, or has another interval. */
+void idle_begin(struct ike *ike, struct ike_sa *sa);
+void idle_end(struct ike *ike, struct ike_sa *sa);
+void idle_timer(struct ike *ike, struct ike_sa *sa);
+/* What the data plane says about a child. */
+void idle_counted(struct ike *ike, const struct child *c, const struct dp_counters *counters);
 
 /* ---- quick crash detection (qcd.c, RFC 6290) ------------------------------------------------- */
 
@@ -992,6 +1017,8 @@ void init_r_request(struct ike *ike, const struct ike_datagram *d, const struct 
 void init_r_refuse(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
 		   uint16_t type, struct bytes data);
 void init_i_start(struct ike *ike, struct peer *peer, const struct ike_address *addr);
+/* The same along that very path. */
+void init_i_begin(struct ike *ike, struct peer *peer, const struct path *path);
 /* Builds and sends the (next) IKE_SA_INIT request from what the handshake holds. */
 MUST enum status init_i_send(struct ike *ike, struct ike_sa *sa);
 
@@ -1076,6 +1103,8 @@ void auth_names_free(struct ike *ike);
 
 void ppk_put_support(struct wire_out *o);
 bool ppk_supported(const struct wire_payloads *p);
+/* Whether there is one for that peer. */
+bool ppk_known(const struct ike_peer_conf *conf);
 MUST enum status ppk_put_identity(struct wire_out *o, struct arena *ar, struct bytes id);
 
 enum ppk_choice {
@@ -1254,6 +1283,7 @@ struct init_request {
 	struct bytes nonce;
 	struct bytes cookie; /* empty: none */
 	struct bytes solution;
+	struct bytes proof; /* SHORTCUT_PROOF; empty: none */
 };
 
 /* What a cookie tells when it comes back. */
@@ -1350,11 +1380,12 @@ struct admission {
 };
 
 /*
- * Decides on an IKE_SA_INIT request before any memory is spent on it.  True: go on.  False: it was
+ * Decides on an IKE_SA_INIT request before any memory is spent on it.  `known`: it shows by itself
+ * that it is of somebody we know, wherever he is.  True: go on.  False: it was
  * answered with a cookie or a puzzle, or refused; counted.
  */
 bool admit_request(struct ike *ike, const struct ike_datagram *d, const struct wire_hdr *h,
-		   struct admission *ret);
+		   bool known, struct admission *ret);
 /* Whether there is room for an SA that keeps so many bytes; somebody may have made way for it. */
 bool admit_room(struct ike *ike, const struct ike_datagram *d, const struct admission *a,
 		size_t bytes);
@@ -1492,6 +1523,7 @@ struct section {
 	struct leases *leases; /* owned; NULL: it never had a pool (inner.h) */
 	struct inner *inner; /* owned: what the peer gave us; NULL: nothing yet */
 	bool inner_owed; /* that it is gone was not told */
+	struct partner *partner; /* owned (partner.h); NULL: it is none */
 };
 
 void peers_free(struct ike *ike);
@@ -1849,6 +1881,10 @@ struct ike {
 	struct list sas;
 	struct list peers; /* sections */
 	struct list in_order; /* all that have a number, smallest first */
+	struct list partners; /* none of these (partner.h) */
+	struct list partners_todo; /* those whose SAs have changed */
+	struct map partner_by_key;
+	size_t n_partners; /* that may call, or be called */
 	struct list patterns; /* those of them that stand for many, in the configuration's order */
 	struct map peer_by_id;
 	struct map peer_by_ident;
@@ -1963,7 +1999,8 @@ struct event_about {
 /* What a peer calls itself, for events about its handshake. */
 void event_claimed(struct ike_sa *sa, const struct wire_id *id);
 
-__attribute__((format(printf, 4, 5))) void event_emit(struct ike *ike, enum ike_event_kind kind,
+/* False: there was no memory for it. */
+__attribute__((format(printf, 4, 5))) bool event_emit(struct ike *ike, enum ike_event_kind kind,
 						      struct event_about about, const char *fmt,
 						      ...);
 

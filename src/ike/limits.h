@@ -319,6 +319,18 @@ enum ike_limit {
 	 * fragments, hold.  And words that wait on one SA: they are said one by one. */
 	IKE_MAX_WORD = 48 << 10,
 	IKE_MAX_ASKS = 64,
+	/* Partners (docs/protocol/shortcut.md): as many as a site may have shortcuts. */
+	IKE_MAX_PARTNERS = 1024,
+	/* Half-open SAs of one: the one that it means, and a replay that was faster, or one that
+	 * it has given up; and seconds that they stay. */
+	IKE_PARTNER_OPEN = 2,
+	IKE_PARTNER_OPEN_S = 10,
+	/* It was there a moment ago, and is or is not: a request is tried so many times in 4 s,
+	 * with this wait after the first. */
+	IKE_PARTNER_TRIES = 5,
+	IKE_PARTNER_WAIT_MS = 180,
+	/* ESP that has not come through until then does not. */
+	IKE_PARTNER_CARRIES_MS = 3000,
 	/* Length of nonces we send: at least half the largest PRF key (section 2.10). */
 	IKE_NONCE_LEN = 32,
 	/* SPIs below are reserved (RFC 4303 section 2.1). */

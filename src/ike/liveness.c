@@ -15,7 +15,7 @@
  * when one of them has taken over, or when the request has gone unanswered through all its
  * retransmissions.  Any authentic message of the peer ends the suspicion.
  */
-#include "ike/internal.h"
+#include "ike/partner.h"
 
 /* ---- timers ------------------------------------------------------------------------------- */
 
@@ -80,6 +80,7 @@ static void arm(struct ike *ike, struct ike_sa *sa)
 void liveness_begin(struct ike *ike, struct ike_sa *sa)
 {
 	arm(ike, sa);
+	idle_begin(ike, sa);
 	list_for_each(n, &sa->peer->sas) {
 		struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, peer_node);
 
@@ -91,6 +92,7 @@ void liveness_begin(struct ike *ike, struct ike_sa *sa)
 void liveness_end(struct ike *ike, struct ike_sa *sa)
 {
 	heap_disarm(&ike->timers, &sa->alive);
+	idle_end(ike, sa);
 }
 
 static void send_keepalive(struct ike *ike, struct ike_sa *sa)
@@ -261,6 +263,8 @@ static void suspect(struct ike *ike, struct ike_sa *sa, bool connect)
 	event_emit(ike, IKE_EV_SUSPECT, (struct event_about){ .sa = sa, .reason = IKE_R_NO_ANSWER },
 		   "no answer from %s for %lld ms", endpoint_text(&sa->path.remote, ep),
 		   (long long)dur_to_ms(mono_since(ike->now.mono, sa->last_in)));
+	/* A partner's traffic goes by the hub until it answers. */
+	children_tell(ike, sa);
 	others = mobike_try_others(ike, sa);
 	if (connect)
 		peer_beside(ike, sa, others);
@@ -289,5 +293,6 @@ void sa_heard(struct ike *ike, struct ike_sa *sa)
 	count(ike, C_ALIVE);
 	event_emit(ike, IKE_EV_ALIVE, (struct event_about){ .sa = sa },
 		   "answers again, after %lld ms", (long long)ms);
+	children_tell(ike, sa);
 	peer_answers(ike, sa);
 }

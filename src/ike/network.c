@@ -12,7 +12,7 @@
  * Who was called moves only when its address is gone, and tells the peer what addresses it has;
  * with thousands of SAs that takes a while.  Attempts to connect begin anew.
  */
-#include "ike/internal.h"
+#include "ike/partner.h"
 
 bool network_has(const struct ike *ike, const struct ip *ip)
 {
@@ -139,7 +139,12 @@ static void renew(struct ike *ike, struct ike_sa *sa, const struct endpoint *loc
 	sa->path.local = *local;
 	sa->path.remote = *remote;
 	request_moves(ike, sa);
-	peer_renew(ike, sa->peer);
+	if (sa->peer->conf->role == IKE_ROLE_PARTNER) {
+		partner_ending(ike, sa, IKE_R_PATH, why);
+		sa_delete(ike, sa, why);
+	} else {
+		peer_renew(ike, sa->peer);
+	}
 }
 
 static void found(struct ike *ike, struct ike_sa *sa, const struct ike_address *a)

@@ -8,9 +8,11 @@
  * renewed, while the old SA lives. A peer with start = traffic is watched by the data plane (a
  * trap); the pause then only keeps a dead peer from being tried for every packet.
  *
- * Instances have no wish: whoever is behind a pattern comes to us.
+ * Instances have no wish: whoever is behind a pattern comes to us.  A partner's is the mesh's: what
+ * happens to its attempts and SAs is for partner.c.
  */
 #include "ike/inner.h"
+#include "ike/partner.h"
 
 static bool same_id(const struct map_node *n, const void *key)
 {
@@ -286,8 +288,9 @@ static void attempts_over(struct ike *ike, struct peer *p)
 size_t peer_name_index(const struct peer *p)
 {
 	const struct section *s = p->section;
+	size_t n = p->conf->n_addresses;
 
-	return (s->first_name + s->next_name - 1) % p->conf->n_addresses;
+	return n ? (s->first_name + s->next_name - 1) % n : 0;
 }
 
 /* Where the look-up, or the attempt, under way leads. */
@@ -453,7 +456,8 @@ void peer_resolved(struct ike *ike, uint64_t resolve, const struct ike_address *
 void peer_attempt_failed(struct ike *ike, struct peer *p, const char *why)
 {
 	peer_error(ike, p, why);
-	if (p->removed || ike->shutdown)
+	partner_soon(ike, p);
+	if (p->removed || ike->shutdown || partner_of(p))
 		return;
 	/* Another SA may have come up meanwhile, made by the peer. */
 	if (content(p) || peer_connecting(p))
@@ -606,6 +610,8 @@ void peer_sa_up(struct ike *ike, const struct ike_sa *sa)
 	struct peer *p = sa->peer;
 	struct section *s = p->section;
 
+	if (partner_of(p))
+		return;
 	if (sa->n_children) {
 		peer_error(ike, p, "");
 		if (s) {
@@ -668,7 +674,8 @@ void peer_child_installed(struct peer *p)
 
 void peer_child_refused(struct ike *ike, struct peer *p)
 {
-	if (p->section && !p->removed && !peer_connecting(p) && !peer_has_child(p))
+	if (p->section && !partner_of(p) && !p->removed && !peer_connecting(p) &&
+	    !peer_has_child(p))
 		attempts_over(ike, p);
 }
 
@@ -684,7 +691,7 @@ void peer_child_gone(struct ike *ike, struct peer *p)
 {
 	struct section *s = p->section;
 
-	if (!s || p->removed || peer_has_child(p))
+	if (!s || p->removed || peer_has_child(p) || partner_of(p))
 		return;
 	not_again(ike, s, (dur_t){ 0 }); /* there is nothing left to be renewed */
 	if (!peer_connecting(p) || !s->at_gateway)
@@ -710,6 +717,7 @@ void peer_down(struct ike *ike, struct peer *p, const char *why)
 {
 	struct section *s = p->section;
 
+	partner_down(ike, p, why);
 	if (s) {
 		s->wanted = s->lookup_only = s->renew = s->beside = false;
 		redirect_forget(p);
@@ -760,6 +768,7 @@ void peer_free(struct ike *ike, struct peer *p)
 	peer_unindex(ike, p);
 	peer_unnumber(ike, p);
 	heap_disarm(&ike->timers, &p->section->retry);
+	partner_free(ike, p->section);
 	redirect_free(ike, p->section);
 	list_del(&p->section->pattern_node);
 	list_del(&p->node);

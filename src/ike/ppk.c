@@ -40,10 +40,16 @@ enum status ppk_put_identity(struct wire_out *o, struct arena *ar, struct bytes 
 	return ST_OK;
 }
 
+/* That of a partner is no key of the configuration: partner_mix(). */
+bool ppk_known(const struct ike_peer_conf *conf)
+{
+	return conf->ppk || conf->role == IKE_ROLE_PARTNER;
+}
+
 /* An opaque id is what both ends understand it to be: between ours the same octets. */
 static bool is_named(const struct ike_peer_conf *conf, struct bytes data)
 {
-	return conf->ppk && data.n > 1 &&
+	return ppk_known(conf) && data.n > 1 &&
 	       (data.p[0] == PPK_ID_FIXED || data.p[0] == PPK_ID_OPAQUE) &&
 	       bytes_eq(bytes_of(data.p + 1, data.n - 1), conf->ppk_id);
 }
@@ -62,7 +68,7 @@ enum ppk_choice ppk_choose(const struct ike_peer_conf *conf, bool both, struct w
 	const struct wire_notify *id = wire_find_notify(in, WIRE_N_PPK_IDENTITY);
 	const struct wire_notify *plain = wire_find_notify(in, WIRE_N_NO_PPK_AUTH);
 
-	if (!both && !(conf->ppk && conf->ppk_required))
+	if (!both && !(ppk_known(conf) && conf->ppk_required))
 		return PPK_UNUSED;
 	if (!both) {
 		text_fmt(why, "\"%s\" requires the post-quantum pre-shared key ", conf->name);
@@ -80,7 +86,7 @@ enum ppk_choice ppk_choose(const struct ike_peer_conf *conf, bool both, struct w
 	text_add(why, "the peer uses the post-quantum pre-shared key ");
 	add_id(why, id->data.n > 1 ? bytes_of(id->data.p + 1, id->data.n - 1) : id->data);
 	text_fmt(why, ", \"%s\" has ", conf->name);
-	if (conf->ppk)
+	if (ppk_known(conf))
 		add_id(why, conf->ppk_id);
 	else
 		text_add(why, "none");

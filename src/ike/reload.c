@@ -15,6 +15,7 @@
  * Everything that can fail comes before anything changes: a reload is done or it is not.
  */
 #include "ike/inner.h"
+#include "ike/partner.h"
 
 /* What differs between two configurations of one section. */
 enum change {
@@ -147,7 +148,9 @@ static bool still_allowed(struct ike *ike, const struct child *c, struct text *w
 	else
 		st = fixed_authorise(&ar, sa->peer, &sa->remote_id, &remote);
 	/* Without memory for asking, what was allowed stays so until the next time. */
-	ok = st != ST_REFUSE;
+	ok = st != ST_REFUSE &&
+	     (conf->role != IKE_ROLE_PARTNER ||
+	      partner_may_source(sa->peer, sa->cred, &c->ts_remote, why));
 	if (st == ST_NOMEM) {
 		count(ike, C_NO_MEMORY);
 		remote = c->ts_remote;
@@ -212,6 +215,7 @@ static void refuse_sa(struct ike *ike, struct ike_sa *sa, enum ike_reason reason
 	peer_error(ike, p, why);
 	event_emit(ike, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason }, "%s",
 		   why);
+	partner_useless(ike, sa, reason, why);
 	sa_delete(ike, sa, why);
 	/* Who wants it connects anew, and hears from the other end what it thinks of that. */
 	if (p->section && p->conf->start != IKE_START_LISTEN)
@@ -330,6 +334,28 @@ static void first_start(struct ike *ike, struct peer *p)
 {
 	p->section->wanted = p->conf->start == IKE_START_UP;
 	peer_start(ike, p);
+}
+
+/* A partner is what its network says, which it does still, or not: then it is nobody's to keep, and
+ * may be suggested anew. */
+static void rejudge_partner(struct ike *ike, struct peer *p)
+{
+	const unsigned any = CH_JUDGE | CH_OURS | CH_TERMS | CH_SELECTORS;
+	struct partner *pt = partner_of(p);
+	const struct peer *net = peer_by_id(ike, pt->network->id);
+	const struct ike_peer_conf *to = net ? net->conf : NULL;
+	unsigned changes = to ? compare(pt->network, to) : any;
+
+	if (!to) {
+		partner_disowned(ike, p, "reload: its network is removed from the configuration");
+		return;
+	}
+	if (changes & any || !ts_list_eq(&pt->network->domain, &to->domain)) {
+		partner_disowned(ike, p, "reload: its network is configured otherwise");
+		return;
+	}
+	partner_adopt(pt, net->section->owner, to);
+	rejudge_all(ike, p, changes & (CH_TIMERS | CH_LIFE));
 }
 
 /* A section that is no longer there says goodbye. */
@@ -516,6 +542,12 @@ enum status peers_configure(struct ike *ike, struct ike_conf *conf)
 		return st;
 	}
 	commit(ike, &r);
+	list_for_each_safe(n, &ike->partners) {
+		struct peer *p = CONTAINER_OF(n, struct peer, node);
+
+		if (!p->removed)
+			rejudge_partner(ike, p);
+	}
 	list_for_each_safe(n, &ike->peers) {
 		struct peer *p = CONTAINER_OF(n, struct peer, node);
 

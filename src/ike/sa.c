@@ -2,6 +2,7 @@
  * sa.c - the life of an IKE SA from its first byte of state to its last.
  */
 #include "ike/inner.h"
+#include "ike/partner.h"
 
 const char *sa_state_name(enum sa_state s)
 {
@@ -70,6 +71,7 @@ static void init_lists(struct ike_sa *sa)
 	sa->retransmit.kind = TIMER_RETRANSMIT;
 	sa->alive.kind = TIMER_ALIVE;
 	sa->reap.kind = TIMER_REAP;
+	sa->idle.kind = TIMER_IDLE;
 	sa->life.timer.kind = TIMER_LIFE;
 }
 
@@ -98,6 +100,7 @@ enum status sa_new(struct ike *ike, bool initiator, struct peer *peer, const str
 		return ST_NOMEM;
 	}
 	hs->sa = sa;
+	list_init(&hs->of_partner);
 	sa->hs = hs;
 	sa->initiator = sa->called = initiator;
 	*(initiator ? &sa->spi_i : &sa->spi_r) = sa_pick_spi(ike);
@@ -156,6 +159,7 @@ void sa_set_state(struct ike *ike, struct ike_sa *sa, enum sa_state s)
 	sa->generation++;
 	if (s != SA_I_START && s != SA_I_INIT && s != SA_I_AUTH)
 		not_connecting(sa);
+	partner_soon(ike, sa->peer);
 }
 
 void sa_set_peer(struct ike_sa *sa, struct peer *peer)
@@ -183,6 +187,7 @@ void sa_established(struct ike *ike, struct ike_sa *sa)
 		sa->redirects = sa->hs->redirects;
 	handshake_free(ike, sa);
 	sa_set_state(ike, sa, SA_UP);
+	partner_up(ike, sa);
 	sa->was_up = true;
 	sa->established = sa->last_in = sa->last_out = ike->now.mono;
 	sa->up_after = ike->last_sa;
@@ -229,6 +234,7 @@ void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to)
 	to->warren = from->warren;
 	if (to->sent_away)
 		heap_arm(&ike->timers, &to->reap, from->reap.due);
+	to->used = from->used;
 	to->rtt = from->rtt;
 	to->ppk = from->ppk;
 	to->established = to->last_in = to->last_out = ike->now.mono;
@@ -393,6 +399,8 @@ void handshake_free(struct ike *ike, struct ike_sa *sa)
 		return;
 	if (hs->in_init_map)
 		map_remove(&ike->half_open, &hs->by_init);
+	list_del(&hs->of_partner);
+	partner_soon(ike, hs->partner);
 	mem_free(ike->mem, (void *)(uintptr_t)hs->msg_i.p);
 	mem_free(ike->mem, (void *)(uintptr_t)hs->msg_r.p);
 	mem_free(ike->mem, (void *)(uintptr_t)hs->nonce_i.p);
@@ -436,6 +444,7 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 	struct ike_sa *rival = sa->successor;
 	bool was_up = sa->was_up;
 
+	partner_ending(ike, sa, sa_half_open(sa) ? IKE_R_NO_ANSWER : IKE_R_PEER_SAID, why);
 	/* Which of the two lives will never be known: neither does. */
 	if (rival && rival->state == SA_RIVAL)
 		sa_remove(ike, rival, why);
@@ -495,6 +504,7 @@ void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why)
 {
 	if (sa->state == SA_DELETING)
 		return;
+	partner_ending(ike, sa, IKE_R_POLICY, why);
 	if (sa->state == SA_I_AUTH) {
 		leave_unanswered(ike, sa);
 		return;
@@ -540,6 +550,7 @@ void sa_reject(struct ike *ike, struct ike_sa *sa, enum ike_reason reason, const
 {
 	struct peer *peer = sa->peer;
 
+	partner_ending(ike, sa, reason, text);
 	sa_end_attempts(ike, sa);
 	peer_error(ike, peer, text);
 	event_emit(ike, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = reason }, "%s",
@@ -578,6 +589,7 @@ void sa_refuse(struct ike *ike, struct ike_sa *sa, struct peer *claimed, enum ik
 		peer_error(ike, claimed, text);
 	event_emit(ike, IKE_EV_REFUSED,
 		   (struct event_about){ .sa = sa, .peer = claimed, .reason = reason }, "%s", text);
+	partner_ending(ike, sa, reason, text);
 	give_up(ike, sa, text);
 }
 
@@ -588,6 +600,7 @@ void sa_fail(struct ike *ike, struct ike_sa *sa, enum ike_event_kind kind, enum 
 	bool connecting = sa->initiator && (sa->state == SA_I_START || sa->state == SA_I_INIT ||
 					    sa->state == SA_I_AUTH);
 
+	partner_ending(ike, sa, reason, text);
 	if (peer)
 		peer_error(ike, peer, text);
 	event_emit(ike, kind, (struct event_about){ .sa = sa, .reason = reason }, "%s", text);
@@ -638,6 +651,7 @@ void sa_timer(struct ike *ike, struct timer *t)
 		break;
 	case TIMER_ALIVE: liveness_timer(ike, CONTAINER_OF(t, struct ike_sa, alive)); break;
 	case TIMER_REAP: reap_timer(ike, CONTAINER_OF(t, struct ike_sa, reap)); break;
+	case TIMER_IDLE: idle_timer(ike, CONTAINER_OF(t, struct ike_sa, idle)); break;
 	case TIMER_LIFE: life_timer(ike, CONTAINER_OF(t, struct ike_sa, life.timer)); break;
 	default: count(ike, C_BUG); break;
 	}

@@ -1,7 +1,7 @@
 /*
  * send.c - building, protecting and sending messages; retransmission of requests.
  */
-#include "ike/internal.h"
+#include "ike/partner.h"
 
 static struct wire_hdr header(const struct ike_sa *sa, uint8_t exchange, bool response,
 			      uint32_t msgid)
@@ -161,13 +161,18 @@ static void send_now(struct ike *ike, const struct path *path, struct bytes data
 }
 
 /* first * 1.8^tries, in integers. */
-static dur_t retransmit_after(const struct ike_conf *conf, unsigned tries)
+static dur_t wait_grown(dur_t first, unsigned tries)
 {
-	int64_t ns = conf->retransmit_timeout.ns;
+	int64_t ns = first.ns;
 
 	for (unsigned i = 0; i < tries; i++)
 		ns = ns / 5 * 9;
 	return (dur_t){ ns };
+}
+
+static dur_t retransmit_after(const struct ike_conf *conf, unsigned tries)
+{
+	return wait_grown(conf->retransmit_timeout, tries);
 }
 
 dur_t retransmit_total(const struct ike_conf *conf)
@@ -179,12 +184,20 @@ dur_t retransmit_total(const struct ike_conf *conf)
 	return sum;
 }
 
-/* The wait after that try.  Who is called because an SA does not answer may be back any moment. */
+static bool calls(const struct ike_sa *sa)
+{
+	return sa->state == SA_I_INIT || sa->state == SA_I_AUTH;
+}
+
+/* The wait after that try.  Who is called because an SA does not answer may be back any moment; a
+ * partner was there a moment ago. */
 static dur_t wait_after(const struct ike *ike, const struct ike_sa *sa, unsigned tries)
 {
 	dur_t d = retransmit_after(ike->conf, tries);
-	bool soon = (sa->state == SA_I_INIT || sa->state == SA_I_AUTH) && sa->peer->section->beside;
+	bool soon = calls(sa) && sa->peer->section->beside;
 
+	if (calls(sa) && partner_of(sa->peer))
+		return wait_grown(dur_ms(IKE_PARTNER_WAIT_MS), tries);
 	return soon ? (dur_t){ d.ns / IKE_SOON } : d;
 }
 
@@ -216,6 +229,8 @@ static uint8_t max_tries(const struct ike *ike, const struct ike_sa *sa)
 
 	if (sa->state == SA_DELETING)
 		return IKE_DELETE_TRIES;
+	if (calls(sa) && partner_of(sa->peer))
+		return IKE_PARTNER_TRIES;
 	if (sa->state == SA_I_INIT && sa->peer->section->beside && peer_has_more(sa->peer) &&
 	    max > IKE_BESIDE_TRIES)
 		max = IKE_BESIDE_TRIES;

@@ -2,12 +2,13 @@
  * status.c - read-only views for status, and counters.
  */
 #include "ike/inner.h"
+#include "ike/partner.h"
 
 static const char *section_state(const struct peer *p)
 {
 	const struct section *s = p->section;
 
-	if (peer_connecting(p) && !s->lookup_only)
+	if ((peer_connecting(p) && !s->lookup_only) || partner_half_open(p))
 		return "connecting";
 	if (s->retry.armed && s->wanted)
 		return "waiting";
@@ -18,8 +19,10 @@ static const char *section_state(const struct peer *p)
 
 static const char *peer_state(const struct peer *p)
 {
+	const struct partner *s = partner_of(p);
+
 	if (peer_has_child(p))
-		return "up";
+		return !s || s->carries ? "up" : "connecting";
 	/* Whose child was refused will try again, or will not; it is not for us to know. */
 	return p->section ? section_state(p) : "waiting";
 }

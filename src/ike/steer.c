@@ -40,7 +40,9 @@ void steers_free(struct ike *ike)
 
 static bool is_about(const struct steer *o, const struct peer *p)
 {
-	return o->peer == 0 || o->peer == p->id || (p->under && o->peer == p->under->id);
+	if (o->peer == 0)
+		return p->conf->role != IKE_ROLE_PARTNER;
+	return o->peer == p->id || (p->under && o->peer == p->under->id);
 }
 
 /* The newest that is about the peer. */
@@ -436,7 +438,7 @@ enum status steer_command(struct ike *ike, const struct ike_cmd *cmd)
 {
 	const struct peer *p = peer_by_id(ike, cmd->peer);
 
-	if (cmd->peer && (!p || p->conf->role == IKE_ROLE_HUB))
+	if (cmd->peer && (!p || p->conf->role == IKE_ROLE_HUB || p->conf->role == IKE_ROLE_PARTNER))
 		return ST_INVAL;
 	return cmd->kind == IKE_CMD_REDIRECT ? begin(ike, cmd, p) : end(ike, cmd);
 }
