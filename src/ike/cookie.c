@@ -50,8 +50,7 @@ static void scan_payload(struct init_request *r, uint8_t type, struct bytes body
 		/* Protocol and SPI size zero, then the type (section 3.10). */
 		if (body.n > 4 && body.p[1] == 0 && load_be16(body.p + 2) == WIRE_N_COOKIE)
 			r->cookie = bytes_of(body.p + 4, body.n - 4);
-		if (body.n > 4 && body.p[1] == 0 &&
-		    load_be16(body.p + 2) == WIRE_N_SHORTCUT_PROOF)
+		if (body.n > 4 && body.p[1] == 0 && load_be16(body.p + 2) == WIRE_N_SHORTCUT_PROOF)
 			r->proof = bytes_of(body.p + 4, body.n - 4);
 		break;
 	default: break;

@@ -327,7 +327,7 @@ void ike_timer(struct ike *ike, struct now now)
 		else if (t->kind == TIMER_NETWORK)
 			network_timer(ike);
 		else if (t->kind == TIMER_PARTNER)
-			partner_timer(ike, t);
+			partner_due(ike, t);
 		else
 			sa_timer(ike, t);
 	}

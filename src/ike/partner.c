@@ -274,11 +274,9 @@ enum status partner_connect(struct ike *ike, struct peer *p, const struct endpoi
 			    const struct endpoint *remote)
 {
 	struct partner *pt = partner_of(p);
-	struct path path = { .local = *local,
-			     .remote = *remote,
-			     .floated = true,
-			     .encap = true,
-			     .always = true };
+	struct path path = {
+		.local = *local, .remote = *remote, .floated = true, .encap = true, .always = true
+	};
 
 	if (!pt || p->removed || pt->over || has_other(pt, NULL) || ike->shutdown ||
 	    local->port != ike->conf->nat_port || !remote->port ||
@@ -486,7 +484,7 @@ static void carries_nothing(struct ike *ike, struct partner *pt)
 	sa_delete(ike, sa, buf);
 }
 
-void partner_timer(struct ike *ike, struct timer *t)
+void partner_due(struct ike *ike, struct timer *t)
 {
 	struct partner *pt = CONTAINER_OF(t, struct partner, timer);
 

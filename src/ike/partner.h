@@ -82,7 +82,7 @@ void partner_installed(struct ike *ike, const struct child *c);
 void partner_carries(struct ike *ike, const struct child *c);
 /* Whether nothing is to be sent on children of that SA, which is, or will be, of `p`. */
 bool partner_holds(const struct peer *p, const struct ike_sa *sa);
-void partner_timer(struct ike *ike, struct timer *t);
+void partner_due(struct ike *ike, struct timer *t);
 /* Its network says what it said before, as far as it matters; or it does not. */
 void partner_adopt(struct partner *pt, struct ike_conf *owner, const struct ike_peer_conf *network);
 void partner_disowned(struct ike *ike, struct peer *p, const char *why);

@@ -54,9 +54,9 @@ static bool same_key(const struct map_node *n, const void *key)
 
 struct partner *partner_by_key(const struct ike *ike, const uint8_t id[IKE_PARTNER_ID])
 {
-	struct map_node *n =
-		map_find(&ike->partner_by_key,
-			 map_hash(&ike->partner_by_key, bytes_of(id, IKE_PARTNER_ID)), same_key, id);
+	struct map_node *n = map_find(&ike->partner_by_key,
+				      map_hash(&ike->partner_by_key, bytes_of(id, IKE_PARTNER_ID)),
+				      same_key, id);
 
 	return n ? CONTAINER_OF(n, struct partner, by_key) : NULL;
 }
@@ -129,8 +129,7 @@ bool partner_room(struct ike *ike, const struct proven *p)
 		return false;
 	}
 	if (n_all >= IKE_PARTNER_OPEN)
-		sa_remove(ike,
-			  CONTAINER_OF(pt->half_open.next, struct handshake, of_partner)->sa,
+		sa_remove(ike, CONTAINER_OF(pt->half_open.next, struct handshake, of_partner)->sa,
 			  "the partner called anew");
 	return true;
 }

@@ -148,9 +148,8 @@ static bool still_allowed(struct ike *ike, const struct child *c, struct text *w
 	else
 		st = fixed_authorise(&ar, sa->peer, &sa->remote_id, &remote);
 	/* Without memory for asking, what was allowed stays so until the next time. */
-	ok = st != ST_REFUSE &&
-	     (conf->role != IKE_ROLE_PARTNER ||
-	      partner_may_source(sa->peer, sa->cred, &c->ts_remote, why));
+	ok = st != ST_REFUSE && (conf->role != IKE_ROLE_PARTNER ||
+				 partner_may_source(sa->peer, sa->cred, &c->ts_remote, why));
 	if (st == ST_NOMEM) {
 		count(ike, C_NO_MEMORY);
 		remote = c->ts_remote;

@@ -337,6 +337,11 @@ void node_reconfigure(struct node *n, struct test_conf *conf);
 enum status node_cmd(struct node *n, const struct ike_cmd *cmd);
 /* One that is about a peer. */
 enum status node_command(struct node *n, enum ike_cmd_kind kind, ike_peer_id peer);
+/* ike_partner_add() and the like. */
+enum status node_partner_add(struct node *n, const struct ike_partner *p, ike_peer_id *ret_peer);
+enum status node_partner_connect(struct node *n, ike_peer_id peer, const struct endpoint *local,
+				 const struct endpoint *remote);
+void node_partner_drop(struct node *n, ike_peer_id peer, const char *why);
 /* A packet from `src` to `dst` arrives at the node's protected side: an ESP datagram in the queue,
  * an ACQUIRE, or nothing, as the data plane sees fit. */
 void node_packet(struct node *n, const char *src, const char *dst);

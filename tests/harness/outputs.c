@@ -358,6 +358,29 @@ enum status node_command(struct node *n, enum ike_cmd_kind kind, ike_peer_id pee
 	return node_cmd(n, &cmd);
 }
 
+enum status node_partner_add(struct node *n, const struct ike_partner *p, ike_peer_id *ret_peer)
+{
+	enum status st = ike_partner_add(n->ike, n->w->now, p, ret_peer);
+
+	node_drain(n);
+	return st;
+}
+
+enum status node_partner_connect(struct node *n, ike_peer_id peer, const struct endpoint *local,
+				 const struct endpoint *remote)
+{
+	enum status st = ike_partner_connect(n->ike, n->w->now, peer, local, remote);
+
+	node_drain(n);
+	return st;
+}
+
+void node_partner_drop(struct node *n, ike_peer_id peer, const char *why)
+{
+	ike_partner_drop(n->ike, n->w->now, peer, why);
+	node_drain(n);
+}
+
 void node_report(struct node *n, const struct dp_report *r)
 {
 	engine_dp(n, r);
