@@ -175,7 +175,7 @@ struct wire_mesh {
 	uint8_t id[WIRE_MESH_ID];
 	uint32_t present;
 	const uint8_t *secret; /* WIRE_MESH_SECRET bytes */
-	struct wire_mesh_ident partner, own;
+	struct wire_mesh_ident partner, own; /* own, REPORT: whose it is, when a hub passes it on */
 	struct wire_mesh_ts ts_remote[3], ts_local[3];
 	size_t n_ts_remote, n_ts_local;
 	struct wire_mesh_candidate candidates[WIRE_MESH_CANDIDATES];
