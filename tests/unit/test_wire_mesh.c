@@ -837,7 +837,7 @@ static void no_memory(void **state)
 /* Values that no word can have. */
 static void unwritable(void **state)
 {
-	static const uint8_t letters[300];
+	static const uint8_t letters[300], too_long[65536];
 	static const struct wire_ts none = { .port_end = 65535 };
 	const struct bytes name = BYTES_OF(letters);
 	struct wire_ts *much = (struct wire_ts *)(void *)hold(4096 * sizeof(*much));
@@ -891,7 +891,7 @@ static void unwritable(void **state)
 			break;
 		default:
 			m.present = B(TEXT);
-			m.text = bytes_of(out, 65536);
+			m.text = BYTES_OF(too_long);
 			break;
 		}
 		wire_mesh_put(&o, &m);
