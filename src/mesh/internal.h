@@ -71,6 +71,9 @@ struct mesh {
 		mono_t since;
 		unsigned n;
 	} suggestions, probes; /* in the second under way */
+	/* Questions and answers in that second, by the address they go to. */
+	uint8_t towards[2][MESH_PROBE_GROUPS];
+	struct map by_probe; /* struct probing, by the first half of its id */
 	uint8_t *buf; /* MESH_WORD_MAX bytes, for building words */
 	uint64_t counters[MESH_COUNTERS];
 	uint64_t faults[WIRE_MESH_FAULTS];
@@ -181,7 +184,7 @@ void site_word(struct network *net, struct word *w, const struct ike_peer_info *
 /* Our addresses are others. */
 void site_moved(struct network *net);
 void site_timer(struct mesh *m, struct timer *t);
-void partner_timer(struct mesh *m, struct timer *t);
+void shortcut_timer(struct mesh *m, struct timer *t);
 
 /* A probe came, which is one by its looks. */
 void probe_input(struct mesh *m, const struct ike_datagram *d);

@@ -18,10 +18,27 @@ enum {
 	MESH_SETUP_S = 10,
 	/* Outcomes that are remembered for people, oldest forgotten first. */
 	MESH_PAST = 64,
+	/* Ids of suggestions that were taken, so that none is taken twice while it is valid; the
+	 * oldest is forgotten first.  As many as 17 a second for MESH_SUGGESTION_LIFE_S. */
+	MESH_SPENT = 1024,
+	/* Of a text that says why: both sides' values. */
+	MESH_WHY = 512,
+	/* What could not be said to a hub for want of room is tried again in so many ms. */
+	MESH_SPEAK_MS = 1000,
 
 	/* ---- probes ---- */
 	MESH_PROBE_TRIES = 5, /* at 0, 50, 150, 350, 750 ms: path.c */
 	MESH_PROBES_PER_S = 500, /* of all suggestions together: 36 kB/s */
+	/* To one address, questions and answers apart, whoever named it: what many suggestions can
+	 * do to somebody who has nothing to do with them.  Counted in so many groups of addresses. */
+	MESH_PROBES_PER_ADDRESS = 20,
+	MESH_PROBE_GROUPS = 1024,
+	/* Addresses of ours from which one candidate is asked: a host with two uplinks, and one. */
+	MESH_LOCALS = 3,
+	/* Pairs of addresses that are tried for one suggestion. */
+	MESH_WAYS = WIRE_MESH_CANDIDATES * MESH_LOCALS,
+	/* Questions of either side about one suggestion: numbered from 0, each answered once. */
+	MESH_TXNS = 256,
 	/* After the first pair that answered, how long a better one may take. */
 	MESH_PROBE_SETTLE_MS = 200,
 	/* After the last question. */

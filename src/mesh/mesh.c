@@ -232,6 +232,7 @@ enum status mesh_new(const struct alloc *mem, const struct crypto *crypto,
 	list_init(&m->networks);
 	list_init(&m->outs);
 	map_init(&m->asks, mem, hash_key);
+	map_init(&m->by_probe, mem, hash_key);
 	mesh_random(m, m->boot, sizeof(m->boot));
 	m->buf = mem_new(mem, MESH_WORD_MAX);
 	st = m->buf ? mesh_reconfigure(m, now, conf) : ST_NOMEM;
@@ -266,6 +267,7 @@ void mesh_free(struct mesh *m)
 		mem_free(m->mem, CONTAINER_OF(n, struct ask, by_id));
 	}
 	map_done(&m->asks);
+	map_done(&m->by_probe);
 	outs_free(m);
 	if (m->buf)
 		mem_free_secret(m->mem, m->buf, MESH_WORD_MAX);
@@ -476,7 +478,7 @@ void word_accept(struct word *w, const struct wire_mesh *extra)
 
 void word_refuse(struct word *w, enum wire_mesh_reason reason, const char *text)
 {
-	struct wire_mesh msg = { .reason = reason, .text = bytes_str(text) };
+	struct wire_mesh msg = { .reason = (uint16_t)reason, .text = bytes_str(text) };
 
 	if (msg.text.n > WIRE_MESH_TEXT_MAX)
 		msg.text.n = WIRE_MESH_TEXT_MAX;
@@ -655,7 +657,7 @@ void mesh_network(struct mesh *m, struct now now, const struct ip *own, size_t n
 static void own_timer(struct mesh *m, struct timer *t)
 {
 	switch ((enum mesh_timer_kind)t->kind) {
-	case T_PARTNER: partner_timer(m, t); break;
+	case T_PARTNER: shortcut_timer(m, t); break;
 	case T_PROBE: probe_timer(m, t); break;
 	case T_PAIR: hub_pair_timer(m, t); break;
 	case T_HUB: hub_timer(m, t); break;

@@ -1,11 +1,203 @@
 /*
- * site.h - what a site keeps of the shortcuts that were suggested to it.  Only partner.c, path.c
- * and view.c include it.
+ * site.h - what a site keeps of the direct tunnels that its hubs suggest.
+ *
+ * A suggestion that is taken is a `struct shortcut`, from then until its end, and a while longer
+ * as a memory of how it ended: the same structure, without what it needed while it lived.
+ *
+ *	SUGGEST --> checks.c --+--> REFUSED
+ *	                       |
+ *	                    PROBING ----------> CONNECTING --> PROVING --> UP
+ *	                  (path.c)  \            (calls)          ^
+ *	                             `--> WAITING (is called) ----'
+ *
+ * and from each of them to FAILED or ENDED, by one function (shortcut_over()), which tells the
+ * hub.  Who has the smaller identity calls.  PROVING is an SA on which nothing has come in yet;
+ * until UP, and whenever the engine suspects the other end, packets go by the hub.
+ *
+ * What there is to say to hubs is no queue but state (report.c): said when there is one that
+ * listens, again when it was not heard.
+ *
+ *	partner.c	words of hubs, events of the engine, what changes here
+ *	shortcut.c	memory, states, the end
+ *	checks.c	may this suggestion be taken?
+ *	path.c		questions and answers between the two, choice of the path
+ *	candidates.c	where we are, and where others may be
+ *	report.c	what we say to hubs
+ *
+ * Timers: T_PARTNER, the attempt takes too long; T_PROBE, the next question, or the end of them;
+ * T_SITE, something could not be said for want of room.
+ *
+ * Somebody moved.  An attempt asks anew, from and to the new addresses.  A tunnel whose caller we
+ * are moves by MOBIKE, in the engine.  Where we were called we cannot say where we are now, nor
+ * can the other end: that tunnel ends as LOST, traffic goes by the hub, which suggests anew.
  */
 #pragma once
 
 #include "mesh/internal.h"
 
+enum stage {
+	STAGE_PROBING,
+	STAGE_CONNECTING,
+	STAGE_WAITING,
+	STAGE_PROVING,
+	STAGE_UP,
+	STAGE_FAILED,
+	STAGE_ENDED,
+	STAGES,
+};
+
+/* Where the partner may be. */
+struct spot {
+	uint8_t kind; /* enum wire_mesh_candidate_kind; 0: it asked from there */
+	uint32_t priority;
+	struct endpoint at;
+};
+
+/* Questions along one pair of addresses; beside the `tries` of the same number. */
+struct questions {
+	uint8_t n; /* asked so often */
+	bool hurried; /* one of them because the partner is known to listen by now */
+	mono_t due; /* of the next one */
+	struct {
+		uint32_t txn;
+		mono_t at;
+	} asked[MESH_PROBE_TRIES];
+};
+
+/* While a path is looked for. */
+struct probing {
+	struct map_node by_id;
+	struct shortcut *of;
+	struct timer timer; /* T_PROBE */
+	uint8_t key[32];
+	uint8_t nonce[8];
+	uint32_t next_txn;
+	uint8_t answered[MESH_TXNS / 8]; /* the partner's questions, a bit each */
+	bool heard; /* some of them came */
+	bool chosen; /* we ask nothing more */
+	mono_t first; /* the first answer; MONO_NEVER: none */
+	mono_t last; /* the last question, or candidate */
+	struct spot spots[WIRE_MESH_CANDIDATES];
+	size_t n_spots;
+	struct questions questions[MESH_WAYS];
+};
+
+struct shortcut {
+	struct list node; /* of site->live, or site->past */
+	struct network *net;
+	uint64_t number;
+	uint8_t id[WIRE_MESH_ID];
+	struct policy_ident partner;
+	struct wire_ts_list ts_local, ts_remote;
+	uint8_t rests_on; /* 1 << enum ike_authority, of ts_remote */
+	bool initiator, pq;
+	bool suspect; /* its engine's word: the other end does not answer */
+	uint64_t boot; /* of the partner; 0: unknown */
+	uint64_t sequence; /* of the newest candidates */
+	ike_peer_id peer, hub;
+	enum stage stage;
+	mono_t since;
+	enum wire_mesh_reason reason;
+	uint8_t report; /* enum wire_mesh_outcome, yet to be said; 0: none */
+	uint8_t outcome; /* the same, said or not */
+	char text[MESH_WHY];
+	struct endpoint local, remote;
+	dur_t rtt;
+	struct mesh_try tries[MESH_WAYS];
+	size_t n_tries;
+	struct probing *probing; /* NULL: no more */
+	struct timer timer; /* T_PARTNER */
+};
+
+/* A suggestion that was taken once. */
+struct spent {
+	uint64_t hash; /* of its id */
+	mono_t until; /* it would be void by then anyway */
+};
+
 struct site {
 	struct network *net;
+	struct list live, past; /* struct shortcut, oldest first */
+	size_t n_live, n_past;
+	struct spent spent[MESH_SPENT];
+	size_t next_spent;
+	struct timer timer; /* T_SITE */
+	bool announce; /* hubs do not know yet where we are */
+	ike_sa_id told; /* on that SA they were told */
+	struct wire_mesh_candidate said[WIRE_MESH_CANDIDATES];
+	size_t n_said;
 };
+
+/* A suggestion, as far as it was taken. */
+struct verdict {
+	enum wire_mesh_reason reason; /* 0: taken */
+	char text[MESH_WHY]; /* both sides' values */
+	struct policy_ident own, partner;
+	struct wire_ts_list ts_local, ts_remote, ts_given; /* in the word's arena */
+	uint8_t rests_on;
+	struct shortcut *instead; /* that one goes; NULL: none */
+};
+
+/* ---- shortcut.c ---------------------------------------------------------------------------- */
+
+/* On no list yet. */
+struct shortcut *shortcut_new(struct network *net, const struct word *w, const struct verdict *v);
+void shortcut_free(struct shortcut *c);
+/* Of one partner the last outcome is worth knowing. */
+void past_forget(struct site *s, const struct policy_ident *partner);
+void past_add(struct site *s, struct shortcut *c);
+void shortcut_stage(struct shortcut *c, enum stage stage);
+struct mesh_about shortcut_about(const struct shortcut *c);
+/* Its selectors. */
+void shortcut_text(const struct shortcut *c, struct text *t);
+void shortcut_say_over(const struct shortcut *c);
+/* Needs nothing any more but to be remembered. */
+void shortcut_close(struct shortcut *c, enum wire_mesh_reason reason, const char *text,
+		    bool failed);
+/* The end of it, in every state; `report`: its hub does not know yet. */
+void shortcut_over(struct shortcut *c, enum wire_mesh_outcome outcome, enum wire_mesh_reason reason,
+		   bool report, const char *text);
+/* Along that way: calls, or notes where it will be called from. */
+void shortcut_path_found(struct shortcut *c, const struct mesh_try *way);
+struct shortcut *shortcut_with(const struct site *s, const struct policy_ident *partner);
+
+/* ---- checks.c ------------------------------------------------------------------------------ */
+
+void suggestion_check(struct network *net, const struct word *w, struct verdict *ret);
+/* Whether the hub, on the SA that the word came on, is one that may say such things. */
+bool word_of_hub(const struct word *w);
+/* Whether what was taken would be taken now; else why not. */
+enum wire_mesh_reason shortcut_fits(const struct shortcut *c, struct text *why);
+void suggestion_spend(struct site *s, const struct wire_mesh *msg);
+
+/* ---- path.c -------------------------------------------------------------------------------- */
+
+MUST enum status probing_new(struct shortcut *c, const uint8_t key[static 32]);
+void probing_free(struct shortcut *c);
+/* Begins to ask, or goes on with other candidates (of the partner, of ours). */
+void probing_go(struct shortcut *c);
+
+/* ---- candidates.c -------------------------------------------------------------------------- */
+
+/* Why nobody can be there, or may be asked there; NULL: he may. */
+const char *spot_unfit(const struct shortcut *c, const struct endpoint *at);
+/* Those of the partner: in the place of what was said before, but for where it asked from. */
+void spots_set(struct shortcut *c, const struct wire_mesh *msg);
+/* It asked from there. */
+void spots_add(struct shortcut *c, const struct endpoint *at);
+/* Addresses of ours, of that family, that questions go out from; at most MESH_LOCALS. */
+size_t own_locals(const struct network *net, uint8_t family, struct ip ret[static MESH_LOCALS]);
+/* What we offer. */
+size_t own_candidates(const struct network *net,
+		      struct wire_mesh_candidate ret[static WIRE_MESH_CANDIDATES]);
+/* Whether an address that we had is not there any more. */
+bool own_gone(const struct mesh *m, const struct ip *local);
+
+/* ---- report.c ------------------------------------------------------------------------------ */
+
+/* Says what there is to say, as far as there is a hub, and room. */
+void site_speak(struct site *s);
+/* A hub came up on that SA. */
+void site_hub_up(struct site *s, ike_sa_id sa);
+/* Our candidates may be others. */
+void site_announce(struct site *s);

@@ -1,7 +1,7 @@
 /*
- * view.c - counters, for status.
+ * view.c - counters, and what a site has to show, for status.
  */
-#include "mesh/internal.h"
+#include "mesh/site.h"
 
 /* As wire_mesh_reason_name() has them. */
 #define REASONS(X)                                                                                 \
@@ -57,6 +57,7 @@ static const char *const fault_names[WIRE_MESH_FAULTS] = {
 	[WIRE_MF_HUB] = "mesh.rx.hub",
 	[WIRE_MF_MEMBER] = "mesh.rx.member",
 	[WIRE_MF_MISSING] = "mesh.rx.missing",
+	[WIRE_MF_MISPLACED] = "mesh.rx.misplaced",
 	[WIRE_MF_NOMEM] = "mesh.rx.nomem",
 };
 
@@ -90,4 +91,58 @@ bool mesh_counter(const struct mesh *m, size_t index, const char **ret_name, uin
 		index -= n;
 	}
 	return false;
+}
+
+/* ---- a site ---------------------------------------------------------------------------------- */
+
+static const char *const stages[STAGES] = {
+	[STAGE_PROBING] = "probing", [STAGE_CONNECTING] = "connecting",
+	[STAGE_WAITING] = "waiting", [STAGE_PROVING] = "proving",
+	[STAGE_UP] = "up",           [STAGE_FAILED] = "failed",
+	[STAGE_ENDED] = "ended",
+};
+
+static bool show(const struct shortcut *c, struct now now, mesh_shortcut_fn *fn, void *ctx)
+{
+	struct mesh_shortcut_info info = { .number = c->number,
+					   .network = c->net->conf,
+					   .partner = c->partner,
+					   .peer = c->peer,
+					   .hub = c->hub,
+					   .state = stages[c->stage],
+					   .up = c->stage == STAGE_UP,
+					   .initiator = c->initiator,
+					   .age = mono_since(now.mono, c->since),
+					   .retry_in = { -1 },
+					   .reason = c->reason,
+					   .text = c->text,
+					   .ts_local = c->ts_local,
+					   .ts_remote = c->ts_remote,
+					   .local = c->local,
+					   .remote = c->remote,
+					   .rtt = c->rtt,
+					   .tries = c->tries,
+					   .n_tries = c->n_tries,
+					   .post_quantum = c->pq };
+
+	memcpy(info.id, c->id, sizeof(info.id));
+	return fn(ctx, &info);
+}
+
+static bool show_all(const struct list *l, struct now now, mesh_shortcut_fn *fn, void *ctx)
+{
+	list_for_each(n, l)
+		if (!show(CONTAINER_OF(n, const struct shortcut, node), now, fn, ctx))
+			return false;
+	return true;
+}
+
+void mesh_each_shortcut(const struct mesh *m, struct now now, mesh_shortcut_fn *fn, void *ctx)
+{
+	list_for_each(n, &m->networks) {
+		const struct site *s = CONTAINER_OF(n, const struct network, node)->site;
+
+		if (s && (!show_all(&s->live, now, fn, ctx) || !show_all(&s->past, now, fn, ctx)))
+			return;
+	}
 }

@@ -42,6 +42,7 @@ enum {
 	WORLD_WAYS = 4,
 	NODE_WORDS = 128,
 	NODE_WORD_HEAD = 16, /* the id of what it is about, in every word */
+	NODE_WORD_DATA = 512,
 };
 
 /* A datagram under way, as a router would see it. */
@@ -109,6 +110,7 @@ struct node_word {
 	uint16_t notify;
 	size_t n;
 	uint64_t digest; /* of its bytes: word_digest() */
+	uint8_t data[NODE_WORD_DATA]; /* the first of them */
 };
 
 /* A child as the data plane was told. */
@@ -406,7 +408,7 @@ const char *node_authority(const struct node *n, ike_peer_id id, char *buf, size
 /* ---- shortcuts ----------------------------------------------------------------------------- */
 
 enum {
-	NODE_TRIES = 16,
+	NODE_TRIES = 24,
 	NODE_TEXT = 256,
 };
 

@@ -1,0 +1,169 @@
+/*
+ * report.c - what a site says to its hubs: where it is, and what became of suggestions.
+ *
+ * State, not a queue: `announce` and each shortcut's `report` say what a hub does not know yet.
+ * What was said and not heard, since the hub went first, is to be said again; when a hub comes up
+ * it hears of all that is up, since it may be another one, or have started again.
+ */
+#include "mesh/site.h"
+
+/* ---- candidates ------------------------------------------------------------------------------ */
+
+static void candidates_said(struct mesh *m, const struct ask *a, uint16_t notify,
+			    const struct wire_mesh *answer)
+{
+	struct site *s = a->net->site;
+
+	(void)m;
+	(void)notify;
+	if (!answer)
+		s->announce = true;
+	site_speak(s);
+}
+
+static enum status say_candidates(struct site *s)
+{
+	struct mesh *m = s->net->m;
+	struct wire_mesh word = { .boot = load_be64(m->boot), .sequence = m->sequence + 1 };
+	enum status st;
+
+	word.context = bytes_str(s->net->conf->name);
+	word.n_candidates = own_candidates(s->net, word.candidates);
+	word.present = 1u << WIRE_MA_BOOT | 1u << WIRE_MA_SEQUENCE | 1u << WIRE_MA_CONTEXT;
+	if (word.n_candidates)
+		word.present |= 1u << WIRE_MA_CANDIDATE;
+	st = say(s->net, s->net->conf->peer, WIRE_N_SHORTCUT_CANDIDATES, &word, candidates_said, 0,
+		 0);
+	if (st)
+		return st;
+	m->sequence++;
+	s->announce = false;
+	memcpy(s->said, word.candidates, sizeof(s->said));
+	s->n_said = word.n_candidates;
+	return ST_OK;
+}
+
+void site_announce(struct site *s)
+{
+	struct wire_mesh_candidate now[WIRE_MESH_CANDIDATES] = { 0 };
+	size_t n = own_candidates(s->net, now);
+	bool same = n == s->n_said;
+
+	for (size_t i = 0; same && i < n; i++)
+		same = now[i].kind == s->said[i].kind && endpoint_eq(&now[i].at, &s->said[i].at);
+	s->announce = s->announce || !same;
+	site_speak(s);
+}
+
+/* ---- outcomes -------------------------------------------------------------------------------- */
+
+static struct shortcut *by_number(const struct list *l, uint64_t number)
+{
+	list_for_each(n, l) {
+		struct shortcut *c = CONTAINER_OF(n, struct shortcut, node);
+
+		if (c->number == number)
+			return c;
+	}
+	return NULL;
+}
+
+/* Not heard, and still true. */
+static void report_said(struct mesh *m, const struct ask *a, uint16_t notify,
+			const struct wire_mesh *answer)
+{
+	struct site *s = a->net->site;
+	struct shortcut *c = by_number(&s->live, a->about[0]);
+
+	(void)m;
+	(void)notify;
+	if (!c)
+		c = by_number(&s->past, a->about[0]);
+	if (!answer && c && c->outcome == a->about[1])
+		c->report = c->outcome;
+	site_speak(s);
+}
+
+static void word_of(const struct shortcut *c, struct wire_mesh *ret)
+{
+	*ret = (struct wire_mesh){ .partner = ident_put(&c->partner),
+				   .context = bytes_str(c->net->conf->name),
+				   .outcome = c->report };
+	memcpy(ret->id, c->id, sizeof(ret->id));
+	ret->present = 1u << WIRE_MA_PARTNER_ID | 1u << WIRE_MA_CONTEXT | 1u << WIRE_MA_OUTCOME;
+	if (c->report == WIRE_MO_UP) {
+		ret->path = (struct wire_mesh_path){ c->local, c->remote,
+						     (uint32_t)(c->rtt.ns / 1000) };
+		ret->present |= 1u << WIRE_MA_PATH;
+		return;
+	}
+	ret->reason = (uint16_t)c->reason;
+	ret->text = bytes_str(c->text);
+	if (ret->text.n > WIRE_MESH_TEXT_MAX)
+		ret->text.n = WIRE_MESH_TEXT_MAX;
+	ret->present |= 1u << WIRE_MA_REASON | 1u << WIRE_MA_TEXT;
+}
+
+static enum status say_report(struct shortcut *c)
+{
+	struct network *net = c->net;
+	struct wire_mesh word;
+	enum status st;
+
+	word_of(c, &word);
+	st = say(net, c->hub, WIRE_N_SHORTCUT_REPORT, &word, report_said, c->number, c->report);
+	if (st == ST_INVAL && c->hub != net->conf->peer)
+		st = say(net, net->conf->peer, WIRE_N_SHORTCUT_REPORT, &word, report_said,
+			 c->number, c->report);
+	if (!st)
+		c->report = 0;
+	return st;
+}
+
+static enum status say_reports(const struct list *l)
+{
+	enum status st = ST_OK;
+
+	list_for_each(n, l) {
+		struct shortcut *c = CONTAINER_OF(n, struct shortcut, node);
+
+		if (c->report)
+			st = say_report(c);
+		if (st)
+			return st;
+	}
+	return ST_OK;
+}
+
+/* ---- both ------------------------------------------------------------------------------------ */
+
+void site_speak(struct site *s)
+{
+	struct mesh *m = s->net->m;
+	enum status st = s->announce ? say_candidates(s) : ST_OK;
+
+	if (!st)
+		st = say_reports(&s->past);
+	if (!st)
+		st = say_reports(&s->live);
+	/* Nobody listens: site_hub_up() comes when somebody does. */
+	if (st && st != ST_INVAL)
+		heap_arm(&m->timers, &s->timer, mono_add(m->now.mono, dur_ms(MESH_SPEAK_MS)));
+	else
+		heap_disarm(&m->timers, &s->timer);
+}
+
+void site_hub_up(struct site *s, ike_sa_id sa)
+{
+	if (s->told == sa)
+		return;
+	s->told = sa;
+	s->announce = true;
+	list_for_each(n, &s->live) {
+		struct shortcut *c = CONTAINER_OF(n, struct shortcut, node);
+
+		if (c->stage == STAGE_UP)
+			c->report = WIRE_MO_UP;
+	}
+	site_speak(s);
+}
