@@ -14,6 +14,7 @@
 	/* a hub */                                                                                \
 	X(M_FLOWS, "mesh.flows") /* reports of the data plane */                                   \
 	X(M_FLOWS_UNKNOWN, "mesh.flows_unknown") /* about nobody in the directory */               \
+	X(M_PAIRS_FULL, "mesh.pairs_full") /* more talk to each other than we remember */          \
 	X(M_SUGGESTED, "mesh.suggested")                                                           \
 	X(M_ACCEPTED, "mesh.accepted") /* by both */                                               \
 	X(M_UP, "mesh.up") /* reported by a partner */                                             \

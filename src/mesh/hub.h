@@ -1,10 +1,232 @@
 /*
- * hub.h - the structures of a hub: directory.c, topology.c, suggest.c, hubs.c.
+ * hub.h - the structures of a hub.  Only directory.c, topology.c, suggest.c, pair.c, hubs.c and
+ * view.c include it.
+ *
+ * A member is an `entry` of the directory while it is up, here or at another hub (`at`); who has
+ * left stays for as long as a tunnel of his may still be up.  Two members about whom there is
+ * something to say are a `pair`; all other pairs do not exist.  What happens to a pair is one of
+ * the functions of pair.c; what is said to members about it, suggest.c.
+ *
+ * In a full mesh an entry walks through the directory once, with a cursor (`at_slot`), and asks for
+ * a suggestion with each of the others.  It halts while it, the other one or the hub has as many
+ * under way as may be, and goes on when one of these is over: what is not begun takes no memory.
  */
 #pragma once
 
 #include "mesh/internal.h"
 
+struct pair;
+
+struct entry {
+	struct map_node by_ident;
+	struct map_node by_peer; /* while `peer` is not 0 */
+	struct policy_ident ident; /* owned */
+	ike_peer_id peer; /* 0: at another hub, or gone */
+	struct policy_ident at; /* that hub; owned; type 0: none */
+	uint8_t capabilities;
+	bool post_quantum; /* what is said to it travels so */
+	struct wire_ts_list ts[IKE_AUTHORITIES]; /* owned */
+	struct wire_mesh_candidate seen; /* where its SA comes from; port 0: unknown */
+	struct wire_mesh_candidate *own; /* as it says; owned */
+	size_t n_own;
+	uint64_t epoch; /* later ones win */
+	uint64_t boot; /* 0: it has not said */
+	uint64_t sequence; /* of its candidates */
+	mono_t told; /* when its partners heard of them last */
+	struct list late; /* hub.late: they will hear of newer ones */
+	struct list pairs; /* struct side */
+	unsigned pending; /* suggestions under way */
+	/* Its walk. */
+	uint32_t slot, at_slot, left; /* `left` 0: it is over */
+	struct list walk; /* hub.ready, or `blocked` of who stands in the way */
+	struct list blocked;
+};
+
+enum pair_state {
+	PAIR_IDLE, /* they may; there is, or was, traffic */
+	PAIR_WANTED, /* as soon as there is room */
+	PAIR_SUGGESTED,
+	PAIR_ACCEPTED, /* by both */
+	PAIR_UP,
+	PAIR_FAILED, /* it is not tried again for a while */
+	PAIR_BARRED, /* topology */
+	PAIR_STATES,
+};
+
+enum side_answer { SIDE_SILENT, SIDE_ACCEPTED, SIDE_REFUSED };
+
+/* One of the two. */
+struct side {
+	struct list node; /* in entry.pairs */
+	struct pair *pair;
+	struct entry *entry;
+	enum side_answer answer;
+	uint16_t reason; /* REFUSED */
+	bool reported; /* UP */
+	bool owed; /* it has to hear WITHDRAW, as soon as that can be said */
+};
+
+struct pair {
+	struct network *net;
+	struct map_node by_members;
+	struct map_node by_number; /* while a suggestion is under way */
+	struct side side[2]; /* the first one initiates: the smaller identity */
+	uint8_t id[WIRE_MESH_ID]; /* of the newest suggestion */
+	uint8_t up_id[WIRE_MESH_ID]; /* of the tunnel; zeros: both say that there is one */
+	uint8_t owed_id[WIRE_MESH_ID]; /* of WITHDRAW */
+	uint64_t number; /* of the suggestion that is under way; 0: none */
+	enum pair_state state;
+	enum mesh_topology topology;
+	const char *rule; /* by which; NULL: the network's */
+	struct timer timer;
+	mono_t since; /* in that state */
+	mono_t until; /* for so long */
+	bool up; /* there is a tunnel, also while another one is suggested */
+	mono_t up_since;
+	mono_t again; /* UP: not suggested anew before */
+	mono_t traffic_since, traffic; /* seen here: without a pause since, and last */
+	dur_t backoff; /* the newest; 0: none yet */
+	bool hard; /* FAILED: only a change will help */
+	bool stale; /* UP: one of them serves more than when it was suggested */
+	bool lost; /* it was suggested anew at once, after it had been lost */
+	uint16_t reason; /* of the last failure; of WITHDRAW, while it is owed */
+	uint8_t by; /* 1 + index of the side that said so; 0: we */
+	char *text; /* with it; owned; NULL: none */
+	unsigned suggestions;
+};
+
 struct hub {
 	struct network *net;
+	struct policy_table *prefixes; /* to entries */
+	struct map by_ident, by_peer;
+	struct entry **slots; /* all entries, with holes */
+	uint32_t n_slots, cap_slots, free_slot; /* the lowest that may be free */
+	uint64_t last_epoch;
+	struct map pairs, suggested; /* by their members, by number */
+	uint64_t last_number;
+	unsigned pending;
+	bool full; /* some pair may be of a full mesh */
+	struct list ready; /* entries whose walk can go on */
+	struct list late; /* entries with news for their partners */
+	struct timer timer; /* T_HUB: either */
 };
+
+/* ---- directory.c --------------------------------------------------------------------------- */
+
+static inline bool entry_present(const struct entry *e)
+{
+	return e->peer || e->at.type;
+}
+
+static inline bool entry_takes(const struct entry *e)
+{
+	return entry_present(e) && e->capabilities & IKE_CAN_PARTNER;
+}
+
+struct entry *entry_by_ident(const struct hub *h, const struct policy_ident *id);
+struct entry *entry_by_peer(const struct hub *h, ike_peer_id peer);
+/* Whom that address belongs to; NULL: nobody here. */
+struct entry *entry_by_address(const struct hub *h, const struct ip *a);
+/* Frees who has left, and has nothing up any more. */
+void entry_settle(struct hub *h, struct entry *e);
+/* What a suggestion carries: at most WIRE_MESH_TS selectors, WIRE_MESH_CANDIDATES places. */
+size_t entry_ts(const struct entry *e, struct wire_mesh_ts ret[static IKE_AUTHORITIES]);
+size_t entry_candidates(const struct entry *e,
+			struct wire_mesh_candidate ret[static WIRE_MESH_CANDIDATES]);
+/* Its own ones are these from now on; whether that is news. */
+bool entry_offers(struct hub *h, struct entry *e, const struct wire_mesh_candidate *c, size_t n);
+/* Its partners hear of it, at once (true) or soon. */
+bool entry_moved(struct hub *h, struct entry *e);
+/* To whom that is due. */
+void entry_late(struct hub *h);
+/* Something happened to that peer, or to any. */
+void directory_look(struct hub *h, ike_peer_id peer);
+void directory_look_all(struct hub *h);
+/* No pair is left. */
+void directory_free(struct hub *h);
+
+/* ---- hub.c --------------------------------------------------------------------------------- */
+
+/* For whatever is next of `ready` and `late`. */
+void hub_arm(struct hub *h);
+
+/* ---- topology.c ---------------------------------------------------------------------------- */
+
+enum mesh_topology topology_of(const struct mesh_network *conf, const struct entry *a,
+			       const struct entry *b, const char **ret_rule);
+/* Whether MESH_FULL holds for anybody. */
+bool topology_full(const struct mesh_network *conf);
+
+/* ---- pair.c -------------------------------------------------------------------------------- */
+
+struct pair *pair_find(const struct hub *h, const struct entry *a, const struct entry *b);
+/* NULL: no memory, or there are too many. */
+struct pair *pair_get(struct hub *h, struct entry *a, struct entry *b);
+struct pair *pair_by_number(const struct hub *h, uint64_t number);
+void pair_free(struct hub *h, struct pair *p);
+void pair_arm(struct hub *h, struct pair *p);
+/* It leaves the state it is in, and what belongs to that. */
+void pair_state(struct hub *h, struct pair *p, enum pair_state s, mono_t until);
+static inline bool pair_pending(const struct pair *p)
+{
+	return p->number != 0;
+}
+static inline int pair_side(const struct pair *p, const struct entry *e)
+{
+	return p->side[1].entry == e;
+}
+/* Topology is asked anew, and what follows from it done. */
+void pair_judge(struct hub *h, struct pair *p);
+/* There is nothing against it: suggested now, or as soon as there is room. */
+void pair_want(struct hub *h, struct pair *p, const char *why);
+
+/* Why something did not come about, or ended. */
+struct verdict {
+	uint16_t reason;
+	int by; /* side; -1: we */
+	struct bytes text;
+};
+
+/* It is not tried for a while: back-off by the reason.  Whoever of the sides in `tell` (bits) hears
+ * WITHDRAW. */
+void pair_failed(struct hub *h, struct pair *p, struct verdict v, unsigned tell);
+/* There is nothing any more, and nothing against another one. */
+void pair_over(struct hub *h, struct pair *p, struct verdict v);
+/* Both hear that it has to end, and it does. */
+void pair_withdraw(struct hub *h, struct pair *p, uint16_t reason, const char *text);
+/* A member says that there is a tunnel, or both refused because there is one. */
+void pair_up(struct hub *h, struct pair *p, int side, const struct wire_mesh *report);
+void pair_duplicate(struct hub *h, struct pair *p);
+void pair_lost(struct hub *h, struct pair *p, struct verdict v);
+/* One of both is not here any more; the pair may be freed. */
+void pair_left(struct hub *h, struct pair *p, struct entry *e);
+/* One of both has lost what it had. */
+void pair_rebooted(struct hub *h, struct pair *p);
+/* Something about one of them is different: what failed may be tried again. */
+void pair_changed(struct hub *h, struct pair *p);
+/* One of them has a packet for the other one, here. */
+void pair_traffic(struct hub *h, struct pair *p, const char *why);
+void pair_event(struct hub *h, const struct pair *p, enum ike_event_kind kind,
+		enum ike_reason reason, const char *what);
+/* "idle", "wanted", ... */
+const char *pair_state_name(enum pair_state s);
+
+/* ---- suggest.c ----------------------------------------------------------------------------- */
+
+/* ST_AGAIN: too many are under way. Anything else: it is suggested, or has failed. */
+MUST enum status suggest(struct hub *h, struct pair *p, const char *why);
+/* WITHDRAW to whom it is owed. */
+void say_withdraw(struct hub *h, struct pair *p);
+/* One end's candidates to the other. */
+void say_candidates(struct hub *h, struct pair *p, int side);
+/* REPORT; answered. */
+void report_word(struct hub *h, struct entry *e, struct word *w);
+
+/* ---- walk.c -------------------------------------------------------------------------------- */
+
+void walk_begin(struct hub *h, struct entry *e);
+void walk_end(struct hub *h, struct entry *e);
+/* A suggestion is over: who waited for that goes on. */
+void walk_release(struct hub *h, struct pair *p);
+/* Some steps of those who can. */
+void walk_on(struct hub *h);

@@ -45,12 +45,33 @@ enum {
 	MESH_PROBE_WAIT_MS = 3000,
 
 	/* ---- hub ---- */
+	/* What a hub keeps of a member, beside its selectors and candidates. */
+	MESH_ENTRY_MAX = 512,
+	/* Prefixes that one selector is cut into: as many as the engine takes. */
+	MESH_TS_PREFIXES = 64,
+	/* Candidates that a member may have; the address that the hub sees is one more. */
+	MESH_OWN_CANDIDATES = WIRE_MESH_CANDIDATES - 1,
+	MESH_PRIORITY_SEEN = 1 << 24,
+	/* A member's partners hear of new candidates not oftener than that. */
+	MESH_MOVED_MS = 1000,
+	/* Steps that members' walks through the directory (full mesh) make at a time. */
+	MESH_WALK = 256,
+	MESH_TURN_MS = 1, /* and others have theirs in between */
+	/* Traffic is the same as before after a pause of so much, and two that talk to each other
+	 * through us are no news for so long. */
+	MESH_PAUSE_MS = 2200,
+	MESH_QUIET_MS = 5000,
+	/* What is up and has traffic here all the same is looked at after that. */
+	MESH_DETOUR_MS = 2000,
+	/* Who refused has another suggestion under way, or a word could not be said: once more. */
+	MESH_SOON_MS = 1000,
+	/* What was up when its member left is taken to be up for so long. */
+	MESH_AWAY_S = 300,
 	MESH_SUGGESTION_LIFE_S = 60,
 	/* Suggestions of one member under way: the rest of a full mesh waits its turn. */
 	MESH_MEMBER_PENDING = 8,
 	MESH_PENDING = 1024, /* and of a network */
-	/* Pairs that are remembered: of those about whom there is nothing to say the oldest goes.
-	 */
+	/* Pairs that are remembered: others are not suggested before one is forgotten. */
 	MESH_PAIRS = 1 << 20,
 	/* Answers of both, and the report, have to come in this. */
 	MESH_ANSWER_S = 20,
