@@ -494,18 +494,3 @@ void directory_free(struct hub *h)
 	map_done(&h->by_peer);
 	policy_table_free(h->prefixes);
 }
-
-void mesh_each_pair(const struct mesh *m, struct now now, mesh_pair_fn *fn, void *ctx)
-{
-	(void)m;
-	(void)now;
-	(void)fn;
-	(void)ctx;
-}
-
-void mesh_each_member(const struct mesh *m, mesh_member_fn *fn, void *ctx)
-{
-	(void)m;
-	(void)fn;
-	(void)ctx;
-}
