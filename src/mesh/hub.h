@@ -195,7 +195,7 @@ void pair_over(struct hub *h, struct pair *p, struct verdict v);
 /* Both hear that it has to end, and it does. */
 void pair_withdraw(struct hub *h, struct pair *p, uint16_t reason, const char *text);
 /* A member says that there is a tunnel, or both refused because there is one. */
-void pair_up(struct hub *h, struct pair *p, int side, const struct wire_mesh *report);
+void pair_carries(struct hub *h, struct pair *p, int side, const struct wire_mesh *report);
 void pair_duplicate(struct hub *h, struct pair *p);
 void pair_lost(struct hub *h, struct pair *p, struct verdict v);
 /* One of both is not here any more; the pair may be freed. */

@@ -405,7 +405,7 @@ void pair_withdraw(struct hub *h, struct pair *p, uint16_t reason, const char *t
 	pair_over(h, p, v);
 }
 
-void pair_up(struct hub *h, struct pair *p, int side, const struct wire_mesh *report)
+void pair_carries(struct hub *h, struct pair *p, int side, const struct wire_mesh *report)
 {
 	char what[256], a[ENDPOINT_TEXT_MAX], b[ENDPOINT_TEXT_MAX];
 	const struct wire_mesh_path *path = &report->path;

@@ -288,7 +288,7 @@ static void reported(struct hub *h, struct pair *p, int side, const struct wire_
 			    memcmp(unknown, p->up_id, WIRE_MESH_ID) == 0);
 
 	if (r->outcome == WIRE_MO_UP)
-		pair_up(h, p, side, r);
+		pair_carries(h, p, side, r);
 	else if (pair_pending(p) && memcmp(r->id, p->id, WIRE_MESH_ID) == 0)
 		lost_pending(h, p, side, r);
 	else if (up && pair_pending(p))

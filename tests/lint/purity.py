@@ -42,6 +42,7 @@ PURE = {
     "wire_ip": (["base"], set()),
     "policy": (["base", "crypto", "wire_ike"], set()),
     "ike": (["base", "crypto", "wire_ike", "policy"], set()),
+    "mesh": (["base", "crypto", "wire_ike", "wire_mesh", "policy", "ike"], set()),
     # Batches of AEAD work go to whatever provider of bulk.h is linked; it needs keys set up.
     "esp": (["base", "crypto", "wire_ike", "wire_ip", "policy"],
             {"bulk_key_new", "bulk_key_free"}),
