@@ -5,7 +5,7 @@
  * lose, duplicate, reorder and damage datagrams; change what is inside the encryption, under the
  * right keys; inject foreign ones; let time pass; hold back, answer and refuse jobs, operations,
  * look-ups and stores; make allocations fail; commands, traffic, restarts (with leases of a life
- * before), other configurations, other pools.
+ * before), other configurations, other pools; words of upper modules, with and without a key.
  *
  * Whatever happened: no bug event and no contract broken (the harness ends the process), the totals
  * agree with what is there, both ends find together again once they are left alone, an engine that
@@ -686,6 +686,114 @@ static void op_past(struct pair *p, struct cur *c)
 	node_restart(p->b);
 }
 
+/* ---- words of upper modules ------------------------------------------------------------------ */
+
+static const uint16_t word_types[] = {
+	WIRE_N_SHORTCUT_SUGGEST,    WIRE_N_SHORTCUT_REPORT, WIRE_N_SHORTCUT_WITHDRAW,
+	WIRE_N_SHORTCUT_CANDIDATES, WIRE_N_SHORTCUT_HUBS,   WIRE_N_SHORTCUT_DIRECTORY,
+	WIRE_N_SHORTCUT_RELAY,      WIRE_N_SHORTCUT_ACCEPT, WIRE_N_SHORTCUT_REFUSED,
+	WIRE_N_SHORTCUT_PROOF,      WIRE_N_CAPABILITIES,    WIRE_N_TEMPORARY_FAILURE,
+	WIRE_N_INVALID_SYNTAX,
+};
+
+static uint16_t pick_word(struct cur *c)
+{
+	return word_types[pick(c, ARRAY_LEN(word_types))];
+}
+
+static void say(struct node *n, struct cur *c, size_t max)
+{
+	static const uint8_t word[48 << 10];
+	uint16_t type = pick_word(c);
+	uint64_t id;
+
+	/* As many as the harness keeps count of. */
+	if (n->n_open < NODE_WORDS / 2)
+		(void)!node_ask(n, PAIR_PEER, type, bytes_of(word, cur_u16(c) % max), &id);
+}
+
+/* One is said, or several, or a large one; answers come late, and are anything. */
+static void op_word(struct pair *p, struct cur *c)
+{
+	struct node *n = pick_node(p, c);
+	struct pending *q = node_pending(n, PENDING_WORD, 0);
+
+	switch (pick(c, 6)) {
+	case 0: say(n, c, 200); break;
+	case 1: say(n, c, 48 << 10); break;
+	case 2:
+		for (size_t i = pick(c, 8); i > 0; i--)
+			say(n, c, 64);
+		break;
+	case 3: n->hold ^= HOLD_WORDS; break;
+	case 4:
+		if (q)
+			node_answer(n, q);
+		break;
+	default:
+		if (q) {
+			uint16_t type = pick_word(c);
+
+			/* A peer whose host says that gives its own SA up. */
+			set_insider(p);
+			node_say(n, q, type, pick_bytes(c, 64));
+		}
+		break;
+	}
+}
+
+/* Without a key: in the clear. */
+static struct packet *say_clear(struct pair *p, const struct packet *like,
+				const struct wire_hdr *hdr, uint16_t type, struct bytes data)
+{
+	uint8_t buf[4 + 256] = { 0 };
+	size_t marker = like->n - packet_ike(like).n;
+	struct wire_out o;
+	struct bytes msg;
+
+	wire_ike_begin(&o, buf + marker, 256, hdr);
+	wire_put_notify(&o, WIRE_PROTO_NONE, bytes_of(NULL, 0), type, data);
+	if (wire_ike_end(&o, &msg))
+		harness_fail("a short message is too long");
+	return world_inject(p->w, like->src, like->dst, bytes_of(buf, marker + msg.n));
+}
+
+/* A word that nobody said, encrypted or not, with any number of notifies: a question or an answer,
+ * in any state. */
+static void op_false_word(struct pair *p, struct cur *c)
+{
+	struct packet *q = pick_packet(p, c);
+	uint8_t buf[4 * 80], flags = cur_u8(c);
+	uint32_t msgid = (uint32_t)pick(c, 4);
+	struct wr w = wr_of(buf, sizeof(buf));
+	uint16_t type = pick_word(c);
+	enum wire_fault fault;
+	struct wire_hdr h;
+
+	if (!q || q->esp || wire_ike_parse_hdr(packet_ike(q), &h, &fault) != ST_OK)
+		return;
+	h.exchange = WIRE_SHORTCUT;
+	h.msgid += msgid;
+	if (flags & 2) {
+		world_deliver(p->w, say_clear(p, q, &h, type, pick_bytes(c, 72)));
+		return;
+	}
+	for (size_t left = pick(c, 4); left; left--) {
+		struct bytes data = pick_bytes(c, 72);
+
+		wr_u8(&w, left > 1 ? WIRE_P_NOTIFY : WIRE_P_NONE);
+		wr_u8(&w, 0);
+		wr_u16(&w, (uint16_t)(8 + data.n));
+		wr_u16(&w, flags & 4 ? cur_u8(c) : 0);
+		wr_u16(&w, type);
+		wr_put(&w, data);
+		type = pick_word(c);
+	}
+	set_insider(p);
+	world_deliver(p->w, packet_like(p->w, q, WIRE_SHORTCUT, flags & 1, h.msgid,
+					wr_len(&w) ? WIRE_P_NOTIFY : WIRE_P_NONE, wr_bytes_of(&w)));
+}
+
 typedef void op_fn(struct pair *p, struct cur *c);
 
 /* The frequent ones stand several times. New ones go to the end: inputs name them by number. */
@@ -697,7 +805,8 @@ static op_fn *const ops[] = {
 	op_restart,       op_reconfigure,   op_expire,        op_nat,     op_readdress, op_timer,
 	op_report,        op_fail_job,      op_shut_down,     op_rekey,   op_rekey,     op_network,
 	op_network,       op_mobike,        op_redirect,      op_sent_on, op_sent_on,   op_path_mtu,
-	op_store,         op_store,         op_pool,          op_past,
+	op_store,         op_store,         op_pool,          op_past,    op_word,      op_word,
+	op_false_word,
 };
 
 /* ---- a run ----------------------------------------------------------------------------------- */
@@ -721,8 +830,12 @@ static void configure(struct pair *p, struct cur *c)
 	p->pb->start = bits & 2 ? IKE_START_UP : IKE_START_LISTEN;
 	p->pa->dpd_delay = p->pb->dpd_delay = dur_s(10);
 	p->pa->keepalive = dur_s(20);
-	if (bits & 4)
+	if (bits & 4) {
 		pair_certs(p);
+		p->pa->capabilities = IKE_CAN_PARTNER;
+		p->pb->capabilities = IKE_CAN_HUB;
+		p->pa->fragmentation = p->pb->fragmentation = bits & 8;
+	}
 	if (bits & 8)
 		p->cb->conf.half_open_cookie = 0;
 	if (bits & 16)
@@ -840,6 +953,8 @@ static void must_end(struct node *n)
 	world_live(n->w, dur_s(120));
 	if (!node_is_down(n))
 		harness_fail("%s: not idle after a shutdown", n->name);
+	if (n->n_open)
+		harness_fail("%s: nothing came of %zu words", n->name, n->n_open);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -320,13 +320,30 @@ static void edit_cp(struct run *r, struct chain *ch)
 	item_insert(ch, pick(r->c, ch->n + 1), it);
 }
 
+/* About upper modules (docs/protocol/shortcut.md): capabilities and words of any length. */
+static void edit_word(struct run *r, struct chain *ch)
+{
+	struct item it = { .type = WIRE_P_NOTIFY };
+	uint8_t *body = ch->buf + CHAIN_MAX - 80, shape = cur_u8(r->c);
+	struct bytes data = pick_bytes(r->c, 72);
+	unsigned type = shape % 11;
+
+	store_be16(body, shape & 128 ? WIRE_PROTO_ESP << 8 : 0);
+	store_be16(body + 2,
+		   (uint16_t)(type < 10 ? WIRE_N_CAPABILITIES + type : WIRE_N_SHORTCUT_REFUSED));
+	if (data.n)
+		memcpy(body + 4, data.p, data.n);
+	it.body = bytes_of(body, 4 + data.n);
+	item_insert(ch, pick(r->c, ch->n + 1), it);
+}
+
 typedef void edit_fn(struct run *r, struct chain *ch);
 
 /* New ones go to the end: inputs name them by number. */
 static edit_fn *const edits[] = {
 	edit_byte,     edit_byte,   edit_byte,     edit_remove, edit_repeat, edit_swap,
 	edit_splice,   edit_retype, edit_critical, edit_cut,    edit_add,    edit_notify,
-	edit_exchange, edit_mobike, edit_redirect, edit_cp,
+	edit_exchange, edit_mobike, edit_redirect, edit_cp,     edit_word,
 };
 
 /* Last, and not in every message: what no chain of payloads looks like. */
@@ -462,10 +479,30 @@ static void op_replay(struct run *r, struct packet *q)
 		world_hand_over(r->s.w, r->kept[pick(r->c, r->n_kept)].packet);
 }
 
+/* A question or an answer that nobody gave, or several, in front of what is under way. */
+static void op_false_word(struct run *r, struct packet *q)
+{
+	uint8_t buf[512], first = WIRE_P_NONE, flags = cur_u8(r->c);
+	uint32_t msgid = (uint32_t)pick(r->c, 4);
+	struct chain ch = { .n = 0 };
+	enum wire_fault fault;
+	struct wire_hdr h;
+	size_t n;
+
+	for (size_t i = pick(r->c, 3); i > 0; i--)
+		edit_splice(r, &ch);
+	edit_word(r, &ch);
+	n = chain_write(&ch, &first, buf, sizeof(buf));
+	if (!q->esp && wire_ike_parse_hdr(packet_ike(q), &h, &fault) == ST_OK)
+		world_deliver(r->s.w, packet_like(r->s.w, q, WIRE_SHORTCUT, flags & 1,
+						  h.msgid + msgid, first, bytes_of(buf, n)));
+}
+
 typedef void packet_fn(struct run *r, struct packet *q);
 
-static packet_fn *const packet_ops[] = { op_pass, op_pass,  op_edit,  op_edit, op_edit,
-					 op_edit, op_forge, op_forge, op_lose, op_replay };
+static packet_fn *const packet_ops[] = { op_pass, op_pass,   op_edit,      op_edit,
+					 op_edit, op_edit,   op_forge,     op_forge,
+					 op_lose, op_replay, op_false_word };
 
 /* ---- honest --------------------------------------------------------------------------------- */
 
@@ -585,10 +622,32 @@ static void op_redirect(struct run *r)
 	(void)!node_cmd(x & 1 ? r->evil : r->s.hub, &cmd);
 }
 
+/* What either says to the other; who is honest says something, too. */
+static void op_word(struct run *r)
+{
+	static const uint8_t word[4096];
+	uint8_t x = cur_u8(r->c);
+	struct node *n = x & 1 ? r->evil : r->s.hub;
+	ike_peer_id to = x & 1 ? STAR_PEER : evil_id(r);
+	uint64_t id;
+
+	/* Who has to answer honest does so at once. */
+	if (x & 2 && n == r->evil)
+		n->hold ^= HOLD_WORDS;
+	if (x & 4 && n->n_open < NODE_WORDS / 2)
+		(void)!node_ask(n, to, WIRE_N_SHORTCUT_SUGGEST + x % 7,
+				bytes_of(word, cur_u16(r->c) % sizeof(word)), &id);
+	if (x & 8)
+		(void)!node_ask(r->honest, STAR_PEER, WIRE_N_SHORTCUT_REPORT, bytes_of(word, 40),
+				&id);
+	if (x & 16 && node_pending(n, PENDING_WORD, 0))
+		node_answer(n, node_pending(n, PENDING_WORD, 0));
+}
+
 typedef void idle_fn(struct run *r);
 
-static idle_fn *const idle_ops[] = { op_timer, op_time,  op_command, op_traffic,
-				     op_timer, op_renew, op_network, op_redirect };
+static idle_fn *const idle_ops[] = { op_timer, op_time,    op_command,  op_traffic, op_timer,
+				     op_renew, op_network, op_redirect, op_word };
 
 /* ---- a run ----------------------------------------------------------------------------------- */
 
@@ -629,11 +688,12 @@ static void ask(struct run *r, struct star_site *evil)
 static void begin(struct run *r, unsigned bits)
 {
 	enum kind kind = (enum kind)(bits % KINDS);
-	struct star_site evil;
+	struct star_site honest, evil;
 
 	star_init(&r->s, 1);
 	if (bits & 8)
 		star_pool(&r->s, "10.99.0.0/28 fd00:99::/124");
+	honest = star_site(&r->s, HONEST, NULL, NULL);
 	evil = star_site(&r->s, EVIL, NULL, NULL);
 	r->member = kind == NETWORK;
 	if (!r->member)
@@ -648,11 +708,17 @@ static void begin(struct run *r, unsigned bits)
 	for (size_t i = 0; i < r->s.ch->conf.n_peers; i++)
 		r->s.ch->peer[i].mobike = bits & 64;
 	evil.p->mobike = bits & 64;
+	if (bits & 4) {
+		evil.p->capabilities = honest.p->capabilities = IKE_CAN_PARTNER;
+		for (size_t i = 0; i < r->s.ch->conf.n_peers; i++)
+			r->s.ch->peer[i].capabilities = IKE_CAN_HUB;
+	}
 	evil.p->follow = bits & 4;
 	if (bits & 128)
 		r->s.ch->peer[0].return_routability = IKE_ROUTABILITY_AFTER;
 	star_hub(&r->s);
-	r->honest = star_join(&r->s, HONEST);
+	r->honest = star_start(&r->s, &honest);
+	world_run(r->s.w);
 	r->evil = star_start(&r->s, &evil);
 }
 
@@ -721,9 +787,14 @@ static void end(struct run *r)
 		if (node_command(r->s.w->node[i], IKE_CMD_SHUTDOWN, 0) != ST_OK)
 			harness_fail("no shutdown");
 	world_live(r->s.w, dur_s(120));
-	for (size_t i = 0; i < r->s.w->n_nodes; i++)
-		if (!ike_idle(r->s.w->node[i]->ike) || r->s.w->node[i]->n_children)
-			harness_fail("%s: not idle after a shutdown", r->s.w->node[i]->name);
+	for (size_t i = 0; i < r->s.w->n_nodes; i++) {
+		const struct node *n = r->s.w->node[i];
+
+		if (!ike_idle(n->ike) || n->n_children)
+			harness_fail("%s: not idle after a shutdown", n->name);
+		if (n->n_open)
+			harness_fail("%s: nothing came of %zu words", n->name, n->n_open);
+	}
 	for (size_t i = 0; i < r->n_kept; i++) {
 		packet_free(r->kept[i].packet);
 		mem_libc.free(NULL, r->kept[i].chain);
