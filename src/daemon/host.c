@@ -156,7 +156,12 @@ static enum status start_engine(struct host *h, struct text *why)
 		return st;
 	plat_random(key, sizeof(key));
 	ops = crypto_openssl_ops(h->crypto);
-	return ike_new(&mem_libc, &ops, key, h->ike_conf, plat_now(), &h->ike);
+	st = ike_new(&mem_libc, &ops, key, h->ike_conf, plat_now(), &h->ike);
+	if (st != ST_OK)
+		return st;
+	plat_random(key, sizeof(key));
+	return mesh_new(&mem_libc, &ops, key, h->ike, translate_mesh_of(h->ike_conf), plat_now(),
+			&h->mesh);
 }
 
 static void log_started(struct host *h)
@@ -246,6 +251,7 @@ static void free_engine(struct host *h)
 	leases_stop(h);
 	jobs_free(h->jobs);
 	lookups_free(h->lookups);
+	mesh_free(h->mesh);
 	ike_free(h->ike);
 	journal_free(h->journal);
 	crypto_openssl_free(h->crypto);

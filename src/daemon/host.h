@@ -6,8 +6,8 @@
  * host_start() takes the network: block (guarding.h), sockets, device, control socket, routes into
  * the device; then it gives up root (confine.h), and goes on with data plane, engine, threads.
  * host_free() goes the same way back, but for the block, which stays.  In between wiring.c carries
- * inputs to the engine and its outputs out, all in the loop's thread; cryptography runs in the
- * pool, packets in the data plane's threads.
+ * inputs to the engine, through the mesh around it, and their outputs out, all in the loop's
+ * thread; cryptography runs in the pool, packets in the data plane's threads.
  */
 #pragma once
 
@@ -26,6 +26,7 @@
 #include "daemon/underlay.h"
 #include "daemon/uplinks.h"
 #include "ike/ike.h"
+#include "mesh/mesh.h"
 #include "obs/obs.h"
 #include "plat/plat.h"
 #include "plat/sandbox.h"
@@ -79,6 +80,7 @@ struct host {
 	struct journal *journal;
 	struct crypto_openssl *crypto;
 	struct ike *ike;
+	struct mesh *mesh; /* around it: always there, whatever networks there are */
 	struct inner *inner; /* what gateways gave us */
 	struct leases *leases; /* NULL: nobody is given addresses */
 	struct plat_timer *deadline;

@@ -212,7 +212,7 @@ static enum status adopt(struct host *h, struct fresh *f, struct text *why)
 	if (st != ST_OK)
 		return st;
 	keep_started(h, f->ike_conf);
-	st = ike_reconfigure(h->ike, plat_now(), f->ike_conf);
+	st = mesh_reconfigure(h->mesh, plat_now(), translate_mesh_of(f->ike_conf));
 	if (st == ST_OK)
 		swap_conf(h, f);
 	guarding_follow(h);

@@ -3,7 +3,7 @@
  *
  * The file and everything it names is read, checked and held against what runs; then, unless it is
  * a rehearsal, adopted as a whole: block first, then secrets, then the engine, which leaves alone
- * what did not change and replaces make-before-break what can be replaced so (ike_reconfigure()).
+ * what did not change and replaces make-before-break what can be replaced so (mesh_reconfigure()).
  * What only a restart can change stays as it was, and is said.  A file with an error changes
  * nothing.
  */

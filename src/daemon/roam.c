@@ -153,7 +153,7 @@ static void tell_engine(struct host *h, bool routes)
 	uplinks_changed(h->uplinks, own, n);
 	if (uplinks_several(h->uplinks))
 		plat_timer_at(r->reroute, mono_add(r->rerouted, dur_s(ROAM_REROUTE_S)));
-	ike_network(h->ike, plat_now(), ips, n);
+	mesh_network(h->mesh, plat_now(), ips, n);
 	wiring_drain(h);
 }
 
@@ -219,7 +219,7 @@ static void on_clock(void *host)
 		return;
 	h->roam->news |= PLAT_WATCH_MAIN;
 	look_soon(h);
-	ike_timer(h->ike, plat_now());
+	mesh_timer(h->mesh, plat_now());
 	wiring_drain(h);
 }
 

@@ -4,11 +4,11 @@
  * Every change that can matter is heard of over netlink: links, addresses, rules, routes of the
  * table main.  What it was is not told; everything that follows is looked at again, at once: the
  * preferred sources of the domain's routes (guarding_network()), the MTU of our device, and for the
- * engine the addresses that outer packets may be sent from (ike_network()), which then asks for the
- * way to each peer by RESOLVE.  A move is a handful of news, e.g. an address, then a route; each is
- * looked at, since the last of them is what makes the network usable.  A router whose routes change
- * a thousand times a second gets so many looks at once and in a second, and what comes in between
- * is put off, never forgotten.
+ * engine the addresses that outer packets may be sent from (mesh_network()), which then asks for
+ * the way to each peer by RESOLVE.  A move is a handful of news, e.g. an address, then a route;
+ * each is looked at, since the last of them is what makes the network usable.  A router whose
+ * routes change a thousand times a second gets so many looks at once and in a second, and what
+ * comes in between is put off, never forgotten.
  *
  * Clocks: what waits, waits on CLOCK_BOOTTIME, so a machine that wakes up finds everything due that
  * became due in its sleep.  A wall clock that is set, and the end of a sleep, are heard of as well:

@@ -112,10 +112,11 @@ void wiring_drain(struct host *h)
 	if (h->draining)
 		return;
 	h->draining = true;
-	for (ike_next(h->ike, &out); out.kind != IKE_OUT_NONE; ike_next(h->ike, &out))
+	for (mesh_next(h->mesh, plat_now(), &out); out.kind != IKE_OUT_NONE;
+	     mesh_next(h->mesh, plat_now(), &out))
 		carry_out(h, &out);
 	h->draining = false;
-	plat_timer_at(h->deadline, ike_deadline(h->ike));
+	plat_timer_at(h->deadline, mesh_deadline(h->mesh));
 	note_departures(h);
 	if (h->stopping && ike_idle(h->ike))
 		uv_stop(&h->loop);
@@ -127,7 +128,7 @@ static void on_datagram(void *host, const struct ike_datagram *d)
 {
 	struct host *h = host;
 
-	ike_input(h->ike, plat_now(), d);
+	mesh_input(h->mesh, plat_now(), d);
 	wiring_drain(h);
 }
 
@@ -137,18 +138,18 @@ static void on_icmp(void *host, const struct plat_icmp *icmp)
 
 	if (!icmp->mtu) {
 		journal_icmp(h->journal, host_time(), &icmp->remote.ip, &icmp->from, icmp->text);
-		ike_dp(h->ike, plat_now(),
-		       &(struct dp_report){ .kind = DP_REPORT_UNREACHABLE,
-					    .u.unreachable = { .remote = icmp->remote } });
+		mesh_dp(h->mesh, plat_now(),
+			&(struct dp_report){ .kind = DP_REPORT_UNREACHABLE,
+					     .u.unreachable = { .remote = icmp->remote } });
 		wiring_drain(h);
 		return;
 	}
 	/* No obstacle: the engine cuts smaller. */
-	ike_dp(h->ike, plat_now(),
-	       &(struct dp_report){ .kind = DP_REPORT_PMTU,
-				    .u.pmtu = { .remote = icmp->remote,
-						.mtu = icmp->mtu,
-						.ours = !icmp->text } });
+	mesh_dp(h->mesh, plat_now(),
+		&(struct dp_report){ .kind = DP_REPORT_PMTU,
+				     .u.pmtu = { .remote = icmp->remote,
+						 .mtu = icmp->mtu,
+						 .ours = !icmp->text } });
 	wiring_drain(h);
 }
 
@@ -156,7 +157,7 @@ static void on_report(void *host, const struct dp_report *r)
 {
 	struct host *h = host;
 
-	ike_dp(h->ike, plat_now(), r);
+	mesh_dp(h->mesh, plat_now(), r);
 	wiring_drain(h);
 }
 
@@ -164,7 +165,7 @@ static void on_deadline(void *host)
 {
 	struct host *h = host;
 
-	ike_timer(h->ike, plat_now());
+	mesh_timer(h->mesh, plat_now());
 	wiring_drain(h);
 }
 
