@@ -34,7 +34,7 @@ struct cli {
 	int argc; /* of a command that reads its own options: what follows its name */
 	char **argv;
 	/* Options of some commands; not given: NULL, false, empty. */
-	bool dry_run, force, no_start, open, ike, all, off;
+	bool dry_run, force, no_start, open, ike, all, off, members, verbose;
 	const char *key, *dir, *log, *topology, *state;
 	struct cli_list protect, hubs, domain;
 };
@@ -58,6 +58,7 @@ enum cli_exit cli_pki(const struct cli *cli);
 enum cli_exit cli_status(const struct cli *cli);
 enum cli_exit cli_peers(const struct cli *cli);
 enum cli_exit cli_leases(const struct cli *cli);
+enum cli_exit cli_shortcuts(const struct cli *cli);
 enum cli_exit cli_watch(const struct cli *cli);
 enum cli_exit cli_up(const struct cli *cli);
 enum cli_exit cli_down(const struct cli *cli);
@@ -66,13 +67,15 @@ enum cli_exit cli_redirect(const struct cli *cli);
 enum cli_exit cli_why(const struct cli *cli);
 enum cli_exit cli_reload(const struct cli *cli);
 
-/* leases.c, peers.c, status.c, why.c: what the daemon answered, for people. */
+/* leases.c, peers.c, shortcuts.c, status.c, why.c: what the daemon answered, for people. */
 void cli_print_status(json_t *status);
 /* A pool and how much of it is used; nothing without one. */
 void cli_add_pool(struct text *t, const json_t *pool);
 void cli_print_leases(json_t *result); /* tables */
 void cli_print_peers(json_t *result);
 void cli_print_peers_fully(json_t *result);
+void cli_print_shortcuts(json_t *result, bool fully);
+void cli_print_directory(json_t *result);
 void cli_print_why(json_t *result);
 
 /* Says why on stderr and, with --json, as a document. */
@@ -91,6 +94,8 @@ void cli_add(struct text *t, const char *s);
 void cli_add_list(struct text *t, const json_t *array);
 /* "3h 12m", "45s" */
 void cli_add_duration(struct text *t, json_int_t seconds);
+/* "0.42 ms" */
+void cli_add_rtt(struct text *t, json_int_t us);
 /* "12.3 MiB" */
 void cli_add_bytes(struct text *t, json_int_t n);
 

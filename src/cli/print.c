@@ -51,6 +51,11 @@ void cli_add_duration(struct text *t, json_int_t seconds)
 		text_fmt(t, "%lldd %lldh", s / 86400, s / 3600 % 24);
 }
 
+void cli_add_rtt(struct text *t, json_int_t us)
+{
+	text_fmt(t, us < 10000 ? "%.2f ms" : "%.0f ms", (double)us / 1000);
+}
+
 void cli_add_bytes(struct text *t, json_int_t n)
 {
 	static const char *const unit[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };

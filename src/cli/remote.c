@@ -87,46 +87,74 @@ enum cli_exit cli_status(const struct cli *cli)
 	return show(cli, "status", cli_print_status);
 }
 
-/* ---- peers, leases ---- */
+/* ---- peers, leases, shortcuts ---- */
 
-/* Takes the list of `page` over, and what else it says; false at the end, or when the daemon goes
+/* Takes the lists of `page` over, and what else it says; false at the end, or when the daemon goes
  * in circles. */
-static bool append_page(json_t *all, const char *what, json_t *page, json_int_t *after)
+static bool append_page(json_t *all, json_t *page, json_int_t *after)
 {
-	json_t *list = json_object_get(all, what);
 	json_int_t next = cli_int(page, "next");
+	const char *key;
+	json_t *v;
 
-	if (json_array_extend(list, json_object_get(page, what)))
-		return false;
-	json_object_del(page, what);
 	json_object_del(page, "next");
-	json_object_update(all, page);
+	json_object_foreach(page, key, v)
+	{
+		json_t *list = json_object_get(all, key);
+
+		if (!json_is_array(v) || !list)
+			json_object_set(all, key, v);
+		else if (json_array_extend(list, v))
+			return false;
+	}
 	if (next <= *after)
 		return false;
 	*after = next;
 	return true;
 }
 
-/* `what` is the name of the command, and of the list in its answer. */
-static enum cli_exit all_pages(const struct cli *cli, struct ctl_client *c, const char *what,
-			       json_t *all)
+/* `args` (which is taken) goes with the question for each page. */
+static enum cli_exit all_pages(const struct cli *cli, struct ctl_client *c, const char *cmd,
+			       json_t *args, json_t *all)
 {
+	enum cli_exit code = CLI_OK;
 	json_int_t after = 0;
 	bool more = true;
 
-	while (more) {
-		json_t *page, *args = json_pack("{s:I}", "after", after);
-		enum cli_exit code;
+	if (args && cli->arg)
+		json_object_set_new(args, "peer", json_string(cli->arg));
+	while (more && code == CLI_OK) {
+		json_t *page;
 
-		if (args && cli->arg)
-			json_object_set_new(args, "peer", json_string(cli->arg));
-		code = call(cli, c, what, args, &page);
+		json_object_set_new(args, "after", json_integer(after));
+		code = call(cli, c, cmd, json_incref(args), &page);
 		if (code != CLI_OK)
-			return code;
-		more = append_page(all, what, page, &after);
+			break;
+		more = append_page(all, page, &after);
 		json_decref(page);
 	}
-	return CLI_OK;
+	json_decref(args);
+	return code;
+}
+
+/* All pages of what `cmd` has, given to `print` unless it is to be JSON. */
+static enum cli_exit show_pages(const struct cli *cli, const char *cmd, json_t *args,
+				enum cli_exit (*print)(const struct cli *cli, json_t *all))
+{
+	json_t *all = json_object();
+	struct ctl_client *c;
+	enum cli_exit code = dial(cli, &c);
+
+	if (code == CLI_OK) {
+		code = all_pages(cli, c, cmd, args, all);
+		ctl_client_free(c);
+	} else {
+		json_decref(args);
+	}
+	if (code == CLI_OK)
+		code = print(cli, all);
+	json_decref(all);
+	return code;
 }
 
 static enum cli_exit print_peers(const struct cli *cli, json_t *all)
@@ -146,36 +174,38 @@ static enum cli_exit print_peers(const struct cli *cli, json_t *all)
 
 enum cli_exit cli_peers(const struct cli *cli)
 {
-	json_t *all = json_pack("{s:[]}", "peers");
-	struct ctl_client *c;
-	enum cli_exit code = dial(cli, &c);
+	return show_pages(cli, "peers", json_object(), print_peers);
+}
 
-	if (code == CLI_OK) {
-		code = all_pages(cli, c, "peers", all);
-		if (code == CLI_OK)
-			code = print_peers(cli, all);
-		ctl_client_free(c);
-	}
-	json_decref(all);
-	return code;
+static enum cli_exit print_leases(const struct cli *cli, json_t *all)
+{
+	if (cli->json)
+		cli_print_json(all, false);
+	else
+		cli_print_leases(all);
+	return CLI_OK;
 }
 
 enum cli_exit cli_leases(const struct cli *cli)
 {
-	json_t *all = json_pack("{s:[]}", "leases");
-	struct ctl_client *c;
-	enum cli_exit code = dial(cli, &c);
+	return show_pages(cli, "leases", json_object(), print_leases);
+}
 
-	if (code == CLI_OK) {
-		code = all_pages(cli, c, "leases", all);
-		if (code == CLI_OK && cli->json)
-			cli_print_json(all, false);
-		else if (code == CLI_OK)
-			cli_print_leases(all);
-		ctl_client_free(c);
-	}
-	json_decref(all);
-	return code;
+static enum cli_exit print_shortcuts(const struct cli *cli, json_t *all)
+{
+	if (cli->json)
+		cli_print_json(all, false);
+	else if (cli->members)
+		cli_print_directory(all);
+	else
+		cli_print_shortcuts(all, cli->verbose || cli->arg);
+	return CLI_OK;
+}
+
+enum cli_exit cli_shortcuts(const struct cli *cli)
+{
+	return show_pages(cli, "shortcuts", json_pack("{s:b}", "members", cli->members),
+			  print_shortcuts);
 }
 
 /* ---- why ---- */

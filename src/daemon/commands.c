@@ -2,6 +2,7 @@
 #include "daemon/inner.h"
 #include "daemon/leases.h"
 #include "daemon/reload.h"
+#include "daemon/shortcuts.h"
 #include "daemon/status.h"
 #include "daemon/why.h"
 
@@ -80,15 +81,38 @@ static json_t *cmd_leases(struct host *h, json_t *request, struct text *error)
 	return or_no_memory(leases_json(h, &page), error);
 }
 
+static bool bool_arg(json_t *request, const char *key, struct text *error, bool *ret)
+{
+	json_t *v = json_object_get(request, key);
+
+	*ret = json_is_true(v);
+	if (!v || json_is_boolean(v))
+		return true;
+	text_fmt(error, "\"%s\" has to be true or false", key);
+	return false;
+}
+
+static json_t *cmd_shortcuts(struct host *h, json_t *request, struct text *error)
+{
+	struct shortcuts_page page = { 0 };
+	uint64_t limit = STATUS_PAGE;
+
+	if (!bool_arg(request, "members", error, &page.members) ||
+	    !text_arg(request, "peer", error, &page.match) ||
+	    !number_arg(request, "after", 0, INT64_MAX, error, &page.after) ||
+	    !number_arg(request, "limit", 1, STATUS_PAGE_MAX, error, &limit))
+		return NULL;
+	page.limit = (size_t)limit;
+	return or_no_memory(shortcuts_json(h, &page), error);
+}
+
 static json_t *cmd_reload(struct host *h, json_t *request, struct text *error)
 {
-	json_t *dry_run = json_object_get(request, "dry_run");
+	bool dry_run;
 
-	if (dry_run && !json_is_boolean(dry_run)) {
-		text_add(error, "\"dry_run\" has to be true or false");
+	if (!bool_arg(request, "dry_run", error, &dry_run))
 		return NULL;
-	}
-	return reload_run(h, json_is_true(dry_run), error);
+	return reload_run(h, dry_run, error);
 }
 
 static json_t *cmd_why(struct host *h, json_t *request, struct text *error)
@@ -120,13 +144,14 @@ static bool on_peer(void *ctx, const struct ike_peer_info *p)
 static ike_peer_id named_peer(const struct host *h, json_t *request, struct text *error)
 {
 	struct search s = { .name = json_string_value(json_object_get(request, "peer")) };
+	uint64_t number;
 
 	if (!s.name) {
 		text_add(error, "\"peer\" has to be the name of a peer");
 		return 0;
 	}
 	ike_each_peer(h->ike, plat_now(), 0, on_peer, &s);
-	if (s.found)
+	if (s.found || shortcuts_find(h, s.name, &number, &s.found))
 		return s.found;
 	text_add(error, "no peer \"");
 	text_quote(error, bytes_str(s.name));
@@ -161,20 +186,33 @@ static json_t *cmd_up(struct host *h, json_t *request, struct text *error)
 
 static json_t *cmd_rekey(struct host *h, json_t *request, struct text *error)
 {
-	json_t *ike = json_object_get(request, "ike");
+	bool ike;
 
-	if (ike && !json_is_boolean(ike)) {
-		text_add(error, "\"ike\" has to be true or false");
+	if (!bool_arg(request, "ike", error, &ike))
+		return NULL;
+	return command_peer(h, ike ? IKE_CMD_REKEY_SA : IKE_CMD_REKEY_CHILD, request,
+			    "the peer has nothing that is up", error);
+}
+
+/* A direct tunnel ends so that its hub knows, and does not suggest it again at once. */
+static json_t *withdraw(struct host *h, uint64_t number, struct text *error)
+{
+	if (h->stopping || mesh_withdraw(h->mesh, plat_now(), number) != ST_OK) {
+		text_add(error, h->stopping ? "the daemon is ending" : "there is no such tunnel");
 		return NULL;
 	}
-	return command_peer(h, json_is_true(ike) ? IKE_CMD_REKEY_SA : IKE_CMD_REKEY_CHILD, request,
-			    "the peer has nothing that is up", error);
+	wiring_drain(h);
+	return or_no_memory(json_object(), error);
 }
 
 static json_t *cmd_down(struct host *h, json_t *request, struct text *error)
 {
 	const char *peer = json_string_value(json_object_get(request, "peer"));
+	uint64_t number;
+	ike_peer_id partner;
 
+	if (peer && shortcuts_find(h, peer, &number, &partner))
+		return withdraw(h, number, error);
 	if (peer)
 		inner_down(h, peer);
 	if (json_object_get(request, "peer"))
@@ -184,17 +222,6 @@ static json_t *cmd_down(struct host *h, json_t *request, struct text *error)
 }
 
 /* ---- redirect ---------------------------------------------------------------------------- */
-
-static bool bool_arg(json_t *request, const char *key, struct text *error, bool *ret)
-{
-	json_t *v = json_object_get(request, key);
-
-	*ret = json_is_true(v);
-	if (!v || json_is_boolean(v))
-		return true;
-	text_fmt(error, "\"%s\" has to be true or false", key);
-	return false;
-}
 
 /* Whom it is about: one, or with "all", and with "off" alone, everybody. */
 static bool redirect_args(struct host *h, json_t *request, struct text *error, struct ike_cmd *cmd)
@@ -261,9 +288,16 @@ static json_t *cmd_redirect(struct host *h, json_t *request, struct text *error)
 }
 
 static const struct command commands[] = {
-	{ "down", cmd_down },         { "leases", cmd_leases }, { "peers", cmd_peers },
-	{ "redirect", cmd_redirect }, { "rekey", cmd_rekey },   { "reload", cmd_reload },
-	{ "status", cmd_status },     { "up", cmd_up },         { "why", cmd_why },
+	{ "down", cmd_down },
+	{ "leases", cmd_leases },
+	{ "peers", cmd_peers },
+	{ "redirect", cmd_redirect },
+	{ "rekey", cmd_rekey },
+	{ "reload", cmd_reload },
+	{ "shortcuts", cmd_shortcuts },
+	{ "status", cmd_status },
+	{ "up", cmd_up },
+	{ "why", cmd_why },
 };
 
 json_t *commands_handle(void *host, const char *cmd, json_t *request, struct text *error)

@@ -1,89 +1,11 @@
 #include "daemon/status.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
 #include "daemon/inner.h"
 #include "daemon/leases.h"
-
-/* Texts of identities, proposals and selectors for people; longer ones end in "...". */
-#define TEXT_MAX 512
-
-/* ---- small pieces ------------------------------------------------------------------------ */
-
-static void put(json_t *o, const char *key, json_t *value)
-{
-	json_object_set_new(o, key, value);
-}
-
-static void put_text(json_t *o, const char *key, const char *s)
-{
-	put(o, key, json_string(s));
-}
-
-static void put_num(json_t *o, const char *key, uint64_t v)
-{
-	put(o, key, json_integer((json_int_t)v));
-}
-
-static void put_hex(json_t *o, const char *key, unsigned digits, uint64_t v)
-{
-	char buf[17];
-
-	snprintf(buf, sizeof(buf), "%0*llx", (int)digits, (unsigned long long)v);
-	put_text(o, key, buf);
-}
-
-static void put_age(json_t *o, dur_t age)
-{
-	put_num(o, "age_s", (uint64_t)(age.ns > 0 ? age.ns / 1000000000 : 0));
-}
-
-/* Only what will come. */
-static void put_until(json_t *o, const char *key, dur_t left)
-{
-	if (left.ns >= 0)
-		put_num(o, key, (uint64_t)(left.ns / 1000000000));
-}
-
-static void put_endpoint(json_t *o, const char *key, const struct endpoint *e)
-{
-	char buf[ENDPOINT_TEXT_MAX];
-
-	put_text(o, key, endpoint_text(e, buf));
-}
-
-static void put_ident(json_t *o, const char *key, const struct policy_ident *id)
-{
-	char buf[TEXT_MAX];
-	struct text t = TEXT_OF(buf);
-
-	policy_ident_text(&t, id);
-	put_text(o, key, buf);
-}
-
-static void put_suite(json_t *o, const struct policy_suite *s)
-{
-	char buf[TEXT_MAX];
-	struct text t = TEXT_OF(buf);
-
-	policy_suite_text(&t, s);
-	put_text(o, "proposal", buf);
-}
-
-static void put_ts(json_t *o, const char *key, const struct wire_ts_list *l)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < l->n; i++) {
-		char buf[TEXT_MAX];
-		struct text t = TEXT_OF(buf);
-
-		policy_ts_text(&t, &l->ts[i]);
-		json_array_append_new(list, json_string(buf));
-	}
-	put(o, key, list);
-}
+#include "daemon/put.h"
+#include "daemon/shortcuts.h"
 
 /* ---- status ------------------------------------------------------------------------------ */
 
@@ -91,6 +13,12 @@ static bool engine_counter(const void *ike, size_t index, const char **ret_name,
 			   uint64_t *ret_value)
 {
 	return ike_counter(ike, index, ret_name, ret_value);
+}
+
+static bool mesh_counters(const void *mesh, size_t index, const char **ret_name,
+			  uint64_t *ret_value)
+{
+	return mesh_counter(mesh, index, ret_name, ret_value);
 }
 
 static bool host_counter(const void *host, size_t index, const char **ret_name, uint64_t *ret_value)
@@ -119,6 +47,8 @@ static enum status add_counters(const struct host *h, json_t *o)
 {
 	enum status st = obs_counters_add(o, engine_counter, h->ike);
 
+	if (st == ST_OK)
+		st = obs_counters_add(o, mesh_counters, h->mesh);
 	if (st == ST_OK)
 		st = obs_counters_add(o, host_counter, h);
 	if (st == ST_OK)
@@ -158,15 +88,6 @@ static bool on_network_sa(void *ctx, const struct ike_sa_info *sa)
 	put_ident(*hub, "identity", &sa->remote_id);
 	put_age(*hub, sa->age);
 	return false;
-}
-
-static void put_strings(json_t *o, const char *key, const char *const *v, size_t n)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, json_string(v[i]));
-	put(o, key, list);
 }
 
 const char *status_role(const struct ike_peer_conf *c)
@@ -224,7 +145,7 @@ static void put_pool(json_t *o, const struct host *h, const struct ike_peer_conf
 
 	for (size_t k = 0; k < c->n_pool; k++) {
 		const struct wire_ts ts = policy_range_ts(&c->pool[k]);
-		char buf[TEXT_MAX];
+		char buf[PUT_TEXT_MAX];
 		struct text t = TEXT_OF(buf);
 
 		policy_ts_text(&t, &ts);
@@ -367,6 +288,7 @@ json_t *status_json(const struct host *h)
 	put(o, "addresses", roam_json(h));
 	put(o, "block", guarding_json(h));
 	put(o, "networks", networks_json(h));
+	put(o, "shortcuts", shortcuts_status_json(h));
 	put(o, "redirects", redirects_json(h));
 	put(o, "signer", signer_json(h));
 	put(o, "inner", inner_json(h));
@@ -378,23 +300,8 @@ json_t *status_json(const struct host *h)
 
 /* ---- peers ------------------------------------------------------------------------------- */
 
-/* The page is the first `limit` that match, in the order of their ids, above `after`. */
-struct visit {
-	const struct host *h;
-	struct now now;
-	const struct status_page *page;
-	json_t *list;
-	ike_peer_id last; /* on the page */
-	size_t total; /* peers that match, on whatever page; counted only where there is a pattern
-		       */
-	bool more; /* there are ids behind this page */
-	json_t *sas; /* of the peer that is visited */
-	json_t *children; /* of the SA that is visited */
-};
-
-/* '*' stands for anything.  Linear in the product of the lengths at worst: the pattern comes from a
- * client. */
-static bool matches(const char *pattern, const char *s)
+/* Linear in the product of the lengths at worst: the pattern comes from a client. */
+bool status_matches_text(const char *pattern, const char *s)
 {
 	const char *star = NULL, *retry = NULL;
 
@@ -416,6 +323,29 @@ static bool matches(const char *pattern, const char *s)
 		pattern++;
 	return *pattern == '\0';
 }
+
+bool status_matches(const char *pattern, const struct policy_ident *id)
+{
+	char buf[PUT_TEXT_MAX];
+	struct text t = TEXT_OF(buf);
+
+	policy_ident_text(&t, id);
+	return status_matches_text(pattern, buf);
+}
+
+/* The page is the first `limit` that match, in the order of their ids, above `after`. */
+struct visit {
+	const struct host *h;
+	struct now now;
+	const struct status_page *page;
+	json_t *list;
+	ike_peer_id last; /* on the page */
+	size_t total; /* peers that match, on whatever page; counted only where there is a pattern
+		       */
+	bool more; /* there are ids behind this page */
+	json_t *sas; /* of the peer that is visited */
+	json_t *children; /* of the SA that is visited */
+};
 
 static bool on_child(void *ctx, const struct ike_child_info *c)
 {
@@ -540,6 +470,15 @@ static void put_member(json_t *o, const struct host *h, const struct ike_peer_in
 	arena_done(&ar);
 }
 
+/* The network that it is a partner in, once the mesh knows it. */
+static void put_partner(json_t *o, const struct host *h, const struct ike_peer_info *p)
+{
+	const char *network = shortcuts_network(h, p->id);
+
+	if (network)
+		put_text(o, "section", network);
+}
+
 /* Where a gateway sent us. */
 static json_t *redirect_json(const struct ike_peer_info *p)
 {
@@ -571,6 +510,8 @@ static json_t *peer_json(struct visit *v, const struct ike_peer_info *p)
 		put_network(o, v->h, p->conf);
 	else if (strcmp(kind, "member") == 0)
 		put_member(o, v->h, p);
+	else if (strcmp(kind, "partner") == 0)
+		put_partner(o, v->h, p);
 	if (p->gateway)
 		put(o, "redirect", redirect_json(p));
 	put_inner(o, p);
@@ -588,7 +529,7 @@ static bool on_peer(void *ctx, const struct ike_peer_info *p)
 	struct visit *v = ctx;
 	const char *match = v->page->match;
 
-	if (match && !matches(match, p->name))
+	if (match && !status_matches_text(match, p->name))
 		return true;
 	v->total++;
 	if (p->id <= v->page->after)

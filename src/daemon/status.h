@@ -11,6 +11,11 @@ json_t *status_json(const struct host *h);
 /* What we are in a network: "site", "hub", "endpoint". */
 const char *status_role(const struct ike_peer_conf *network);
 
+/* '*' in the pattern stands for anything. */
+bool status_matches_text(const char *pattern, const char *s);
+/* The same with the text of an identity. */
+bool status_matches(const char *pattern, const struct policy_ident *id);
+
 /* One page of the peers, in the order of their ids. */
 struct status_page {
 	const char *match; /* only these: a name, or a pattern with '*'; NULL: all */
