@@ -1,0 +1,5 @@
+#include "exchange/shortcut.h"
+int main(void)
+{
+	return 0;
+}
