@@ -1,5 +1,0 @@
-#include "exchange/shortcut.h"
-int main(void)
-{
-	return 0;
-}
