@@ -432,6 +432,9 @@ void child_replace(struct ike *ike, struct child *c, const struct child *by, boo
 {
 	mono_t due = mono_add(ike->now.mono, dur_s(IKE_REPLACED_S));
 
+	/* Whose exchange it was asked before. */
+	if (!ours)
+		idle_replaced(ike, c);
 	/* Its lifetime may end before; that its keys are due means nothing any more. */
 	heap_arm(&ike->timers, &c->timer, mono_min(due, life_child_hard(c)));
 	c->state = CHILD_REPLACED;

@@ -207,6 +207,8 @@ void create_start(struct ike *ike, struct ike_sa *sa, enum create_kind kind, str
 		cr->in_use = old ? old->suite : (struct policy_suite){ 0 };
 		cr->spi = child_pick_spi(ike);
 	}
+	if (kind == CREATE_REKEY_CHILD)
+		idle_replaced(ike, old);
 	cr->group = first_group(sa, kind, old);
 	ike->crypto.ops->random(ike->crypto.ctx, cr->nonce, sizeof(cr->nonce));
 	sa->create = cr;

@@ -2,25 +2,18 @@
  * idle.c - an SA without traffic that counts ends, where its section says so (`idle`).
  *
  * The data plane knows when a child was used last (dp_counts()), and is asked when it may have been
- * so long ago; often enough that not much is missed of a child that is replaced meanwhile.  One
- * that was never used since it took the place of another says nothing.
+ * so long ago, and before the child is replaced.  One that was never used since it took the place
+ * of another says nothing: new keys are no traffic.
  */
 #include "ike/partner.h"
 
 /* Within so much of its beginning the data plane's clock and ours are about the same thing. */
 enum { IDLE_NEW_MS = 1000, IDLE_ASK_LEAST_MS = 1000 };
 
-static dur_t ask_every(dur_t idle)
-{
-	dur_t d = { idle.ns / 2 };
-
-	return d.ns < dur_ms(IDLE_ASK_LEAST_MS).ns ? dur_ms(IDLE_ASK_LEAST_MS) : d;
-}
-
 static void arm(struct ike *ike, struct ike_sa *sa, dur_t idle)
 {
 	mono_t least = mono_add(ike->now.mono, dur_ms(IDLE_ASK_LEAST_MS));
-	mono_t due = mono_min(mono_add(sa->used, idle), mono_add(ike->now.mono, ask_every(idle)));
+	mono_t due = mono_add(sa->used, idle);
 
 	heap_arm(&ike->timers, &sa->idle, mono_before(due, least) ? least : due);
 }
@@ -50,6 +43,10 @@ static void judge(struct ike *ike, struct ike_sa *sa)
 
 	if (idle.ns <= 0)
 		return;
+	/* An answer that never came may have said that it was used until just now. */
+	if (sa->unsaid)
+		sa->used = ike->now.mono;
+	sa->unsaid = 0;
 	if (mono_since(ike->now.mono, sa->used).ns < idle.ns) {
 		arm(ike, sa, idle);
 		return;
@@ -86,14 +83,24 @@ void idle_timer(struct ike *ike, struct ike_sa *sa)
 	}
 }
 
+void idle_replaced(struct ike *ike, struct child *c)
+{
+	if (c->sa->peer->conf->idle.ns <= 0)
+		return;
+	child_query(ike, c);
+	c->sa->unsaid = c->id;
+}
+
 /* They are asked, and answer, in their order. */
 void idle_counted(struct ike *ike, const struct child *c, const struct dp_counters *counters)
 {
 	struct ike_sa *sa = c->sa;
 	mono_t used, fresh = mono_add(c->created, dur_ms(IDLE_NEW_MS));
 
-	if (sa->state != SA_UP || c->state >= CHILD_DOOMED)
+	if (sa->state != SA_UP)
 		return;
+	if (sa->unsaid == c->id)
+		sa->unsaid = 0;
 	used = (mono_t){ ike->now.mono.ns - counters->since_used.ns };
 	if (mono_before(fresh, used) && mono_before(sa->used, used))
 		sa->used = used;

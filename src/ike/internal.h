@@ -616,6 +616,7 @@ struct ike_sa {
 	struct timer reap; /* half-open expiry, lingering, forgetting a response */
 	struct timer idle; /* is it used? */
 	mono_t used; /* last, as far as is known */
+	dp_child_id unsaid; /* a child that is being replaced: when that was used last */
 	mono_t created;
 	mono_t established;
 	ike_sa_id up_after; /* the newest SA there was when this one, or the first in its line, came
@@ -722,6 +723,8 @@ void sa_heard(struct ike *ike, struct ike_sa *sa);
 void idle_begin(struct ike *ike, struct ike_sa *sa);
 void idle_end(struct ike *ike, struct ike_sa *sa);
 void idle_timer(struct ike *ike, struct ike_sa *sa);
+/* Another child takes its place, or is to. */
+void idle_replaced(struct ike *ike, struct child *c);
 /* What the data plane says about a child. */
 void idle_counted(struct ike *ike, const struct child *c, const struct dp_counters *counters);
 

@@ -235,6 +235,7 @@ void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to)
 	if (to->sent_away)
 		heap_arm(&ike->timers, &to->reap, from->reap.due);
 	to->used = from->used;
+	to->unsaid = from->unsaid;
 	to->rtt = from->rtt;
 	to->ppk = from->ppk;
 	to->established = to->last_in = to->last_out = ike->now.mono;

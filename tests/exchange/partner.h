@@ -150,6 +150,31 @@ static inline bool duo_by_hub(struct duo *d)
 	return star_ping(&d->s, d->b, 1, d->c, 2) && star_ping(&d->s, d->c, 2, d->b, 1);
 }
 
+/* What is lost between b and c; bits. */
+enum { LOSE_ESP = 1, LOSE_IKE = 2, LOSE_ALL = 3 };
+
+static inline bool duo_lost(const struct duo *d, const struct packet *p, unsigned lost)
+{
+	const struct ip *b = &d->b->address[0], *c = &d->c->address[0];
+	bool between = (ip_eq(&p->src.ip, b) && ip_eq(&p->dst.ip, c)) ||
+		       (ip_eq(&p->src.ip, c) && ip_eq(&p->dst.ip, b));
+
+	return between && lost & (p->esp ? LOSE_ESP : LOSE_IKE);
+}
+
+/* Time passes; what is under way arrives within 5 ms, but for what is lost. */
+static inline void duo_live(struct duo *d, int64_t ms, unsigned lost)
+{
+	for (int64_t t = 0; t < ms; t += 5) {
+		for (struct packet *p; (p = world_packet(d->w, 0)) != NULL;)
+			if (duo_lost(d, p, lost))
+				world_drop(d->w, p);
+			else
+				world_deliver(d->w, p);
+		world_advance(d->w, dur_ms(5));
+	}
+}
+
 /* One PARTNER_OVER, with that reason. */
 #define duo_over(node, why)                                                                        \
 	do {                                                                                       \
