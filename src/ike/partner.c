@@ -318,6 +318,17 @@ void partner_ending(struct ike *ike, const struct ike_sa *sa, enum ike_reason re
 	partner_soon(ike, p);
 }
 
+void partner_failed(struct ike *ike, struct peer *p, const char *why)
+{
+	struct partner *pt = partner_of(p);
+
+	if (!pt)
+		return;
+	if (!has_other(pt, NULL))
+		note(pt, IKE_R_INTERNAL, why);
+	partner_soon(ike, p);
+}
+
 void partner_useless(struct ike *ike, const struct ike_sa *sa, enum ike_reason reason,
 		     const char *why)
 {

@@ -71,6 +71,8 @@ void partners_run(struct ike *ike);
  * partner has another one. */
 void partner_ending(struct ike *ike, const struct ike_sa *sa, enum ike_reason reason,
 		    const char *why);
+/* An attempt of ours came to nothing, for that reason if none was said; takes any peer. */
+void partner_failed(struct ike *ike, struct peer *p, const char *why);
 /* Its SA is of no use. */
 void partner_useless(struct ike *ike, const struct ike_sa *sa, enum ike_reason reason,
 		     const char *why);

@@ -456,7 +456,7 @@ void peer_resolved(struct ike *ike, uint64_t resolve, const struct ike_address *
 void peer_attempt_failed(struct ike *ike, struct peer *p, const char *why)
 {
 	peer_error(ike, p, why);
-	partner_soon(ike, p);
+	partner_failed(ike, p, why);
 	if (p->removed || ike->shutdown || partner_of(p))
 		return;
 	/* Another SA may have come up meanwhile, made by the peer. */

@@ -39,18 +39,42 @@ static inline struct ike_partner duo_word(struct node *n, unsigned own, unsigned
 	return p;
 }
 
-/* With the hub and both sites up, and nobody added. */
-static inline void duo_begin(struct duo *d, uint64_t seed)
+/* What differs from the ordinary; NULL: nothing. */
+typedef void duo_hub_fn(struct star *s);
+typedef void duo_site_fn(struct star_site *site);
+
+static inline struct node *duo_site(struct star *s, unsigned number, duo_site_fn *change)
+{
+	struct star_site site = star_site(s, number, NULL, NULL);
+	struct node *n;
+
+	if (change)
+		change(&site);
+	n = star_start(s, &site);
+	world_run(s->w);
+	return n;
+}
+
+static inline void duo_begin_as(struct duo *d, uint64_t seed, duo_hub_fn *hub, duo_site_fn *site)
 {
 	*d = (struct duo){ 0 };
 	star_init(&d->s, seed);
+	if (hub)
+		hub(&d->s);
 	star_hub(&d->s);
 	d->w = d->s.w;
 	d->hub = d->s.hub;
-	d->b = star_join(&d->s, 1);
-	d->c = star_join(&d->s, 2);
+	d->b = duo_site(&d->s, 1, site);
+	d->c = duo_site(&d->s, 2, site);
 	d->say_b = duo_word(d->b, 1, 2);
 	d->say_c = duo_word(d->c, 2, 1);
+}
+
+/* With the hub and both sites up, and nobody added. */
+static inline void duo_begin(struct duo *d, uint64_t seed)
+{
+	duo_begin_as(d, seed, NULL, NULL);
+	assert_true(star_is_up(&d->s, d->b, 1) && star_is_up(&d->s, d->c, 2));
 }
 
 static inline void duo_add_b(struct duo *d)

@@ -557,6 +557,8 @@ static void put_init(struct script *s)
 	if (s->redirected_from.p)
 		wire_put_notify(&s->out, 0, bytes_of(NULL, 0), WIRE_N_REDIRECTED_FROM,
 				s->redirected_from);
+	if (s->proof.p)
+		wire_put_notify(&s->out, 0, bytes_of(NULL, 0), WIRE_N_SHORTCUT_PROOF, s->proof);
 	if (s->vendor.p)
 		wire_put_vendor(&s->out, s->vendor);
 	if (!s->nat_detection)

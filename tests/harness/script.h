@@ -61,6 +61,7 @@ struct script {
 	bool mobike; /* says MOBIKE_SUPPORTED in IKE_AUTH; off */
 	bool fragmentation; /* says in IKE_SA_INIT that it takes fragments; off */
 	bool redirects; /* says REDIRECT_SUPPORTED there; off */
+	struct bytes proof; /* SHORTCUT_PROOF that it says there; p NULL: none */
 	struct bytes vendor; /* a Vendor ID that it says there; p NULL: none */
 	struct bytes redirected_from; /* says that, with this data; p NULL: does not */
 	struct bytes cookie;
