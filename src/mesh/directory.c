@@ -158,7 +158,7 @@ static bool covers(const struct wire_ts_list outer[static IKE_AUTHORITIES],
 		   const struct wire_ts_list inner[static IKE_AUTHORITIES])
 {
 	for (size_t i = 0; i < IKE_AUTHORITIES; i++)
-		if (!policy_ts_subset(&inner[i], &outer[i]))
+		if (inner[i].n && !policy_ts_subset(&inner[i], &outer[i]))
 			return false;
 	return true;
 }
@@ -295,6 +295,8 @@ bool entry_moved(struct hub *h, struct entry *e)
 {
 	mono_t now = h->net->m->now.mono, due = mono_add(e->told, dur_ms(MESH_MOVED_MS));
 
+	if (list_empty(&e->pairs))
+		return true;
 	if (!list_empty(&e->late))
 		return false;
 	if (mono_before(now, due)) {

@@ -422,6 +422,7 @@ void pair_carries(struct hub *h, struct pair *p, int side, const struct wire_mes
 	memcpy(p->up_id, report->id, WIRE_MESH_ID);
 	memcpy(p->id, report->id, WIRE_MESH_ID);
 	p->up_since = now_of(h);
+	p->backoff = (dur_t){ 0 };
 	p->reason = 0;
 	pair_state(h, p, PAIR_UP, MONO_NEVER);
 	count(h->net->m, M_UP);
@@ -455,10 +456,8 @@ void pair_lost(struct hub *h, struct pair *p, struct verdict v)
 	mono_t now = now_of(h);
 	dur_t lasted = mono_since(now, p->up_since);
 
-	if (lasted.ns >= retry_max(h).ns) {
+	if (lasted.ns >= retry_max(h).ns)
 		p->lost = false;
-		p->backoff = (dur_t){ 0 };
-	}
 	if (p->lost || lasted.ns < retry(h).ns) {
 		pair_failed(h, p, v, 0);
 		return;

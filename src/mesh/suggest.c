@@ -112,6 +112,13 @@ enum status suggest(struct hub *h, struct pair *p, const char *why)
 	return ST_OK;
 }
 
+static bool is_zero(const uint8_t id[static WIRE_MESH_ID])
+{
+	static const uint8_t zero[WIRE_MESH_ID];
+
+	return memcmp(id, zero, sizeof(zero)) == 0;
+}
+
 /* Who said what, for the other one: what stands in `text` is escaped, and may be cut anywhere. */
 static void put_reason(const struct pair *p, struct text *t, struct wire_mesh *word)
 {
@@ -121,8 +128,9 @@ static void put_reason(const struct pair *p, struct text *t, struct wire_mesh *w
 	if (p->by) {
 		policy_ident_text(t, &p->side[p->by - 1].entry->ident);
 		text_fmt(t, ": %s", name ? name : "a reason that is not known here");
-		word->reason = WIRE_MR_PARTNER_REFUSED;
 	}
+	if (p->by || p->reason == WIRE_MR_NO_ANSWER)
+		word->reason = WIRE_MR_PARTNER_REFUSED;
 	if (p->text)
 		text_fmt(t, "%s%s", t->n ? ": " : "", p->text);
 	word->text = bytes_of(t->p, t->n);
@@ -135,12 +143,13 @@ void say_withdraw(struct hub *h, struct pair *p)
 	char buf[WIRE_MESH_TEXT_MAX + 1];
 	struct text t = TEXT_OF(buf);
 	struct wire_mesh word = {
-		.present =
-			WIRE_MESH_BIT(REASON) | WIRE_MESH_BIT(PARTNER_ID) | WIRE_MESH_BIT(CONTEXT),
+		.present = WIRE_MESH_BIT(REASON),
 		.context = bytes_str(h->net->conf->name),
 	};
 
 	memcpy(word.id, p->owed_id, sizeof(word.id));
+	if (is_zero(p->owed_id)) /* whatever it is that they have */
+		word.present |= WIRE_MESH_BIT(PARTNER_ID) | WIRE_MESH_BIT(CONTEXT);
 	put_reason(p, &t, &word);
 	for (int i = 0; i < 2; i++) {
 		enum status st;
@@ -163,6 +172,8 @@ void say_candidates(struct hub *h, struct pair *p, int side)
 	};
 
 	memcpy(word.id, pair_pending(p) ? p->id : p->up_id, sizeof(word.id));
+	if (is_zero(word.id))
+		return; /* of what they have we know no more than that */
 	put_candidates(p->side[side].entry, &word);
 	if (tell(h, p->side[!side].entry, WIRE_N_SHORTCUT_CANDIDATES, &word, NULL, p))
 		count(h->net->m, M_WORDS_LOST);
@@ -280,12 +291,25 @@ static void ended(struct hub *h, struct pair *p, int side, const struct wire_mes
 	}
 }
 
-/* About what is under way, what is up, or something else, which is over for us. */
+/* What is over already, as the other one said first: he may not have known why. */
+static void reported_late(struct hub *h, struct pair *p, int side, const struct wire_mesh *r)
+{
+	if (r->outcome == WIRE_MO_IDLE) {
+		p->lost = false;
+		if (p->state == PAIR_FAILED && p->reason == WIRE_MR_LOST)
+			pair_state(h, p, PAIR_IDLE,
+				   mono_add(h->net->m->now.mono, dur_ms(MESH_QUIET_MS)));
+	} else if (r->outcome == WIRE_MO_WITHDRAWN && p->reason == WIRE_MR_LOST) {
+		pair_failed(h, p, (struct verdict){ WIRE_MR_WITHDRAWN, side, r->text },
+			    pair_pending(p) ? 3 : 0);
+	}
+}
+
+/* About what is under way, what is up, or what was last. */
 static void reported(struct hub *h, struct pair *p, int side, const struct wire_mesh *r)
 {
-	static const uint8_t unknown[WIRE_MESH_ID];
-	bool up = p->up && (memcmp(r->id, p->up_id, WIRE_MESH_ID) == 0 ||
-			    memcmp(unknown, p->up_id, WIRE_MESH_ID) == 0);
+	bool last = memcmp(r->id, p->up_id, WIRE_MESH_ID) == 0;
+	bool up = p->up && (last || is_zero(p->up_id));
 
 	if (r->outcome == WIRE_MO_UP)
 		pair_carries(h, p, side, r);
@@ -295,6 +319,8 @@ static void reported(struct hub *h, struct pair *p, int side, const struct wire_
 		p->up = false;
 	else if (up)
 		ended(h, p, side, r);
+	else if (last)
+		reported_late(h, p, side, r);
 }
 
 void report_word(struct hub *h, struct entry *e, struct word *w)

@@ -514,20 +514,33 @@ static struct heard *asked(struct town *t, unsigned n)
 	return h;
 }
 
-void town_accepts(struct town *t, unsigned n)
+void town_accepts_from(struct town *t, unsigned n, const char *address)
 {
 	struct heard *h = asked(t, n);
 	struct wire_mesh msg = { 0 };
 
 	memcpy(msg.id, h->msg.id, sizeof(msg.id));
+	if (address) {
+		msg.present = WIRE_MESH_BIT(CANDIDATE);
+		msg.n_candidates = 1;
+		msg.candidates[0] = (struct wire_mesh_candidate){ .kind = WIRE_MC_HOST,
+								  .priority = 2u << 24,
+								  .at.port = 4500 };
+		assert_int_equal(ip_parse(address, &msg.candidates[0].at.ip), ST_OK);
+	}
 	answer(t, h, ST_OK, WIRE_N_SHORTCUT_ACCEPT, &msg);
+}
+
+void town_accepts(struct town *t, unsigned n)
+{
+	town_accepts_from(t, n, NULL);
 }
 
 void town_refuses(struct town *t, unsigned n, enum wire_mesh_reason reason, const char *text)
 {
 	struct heard *h = asked(t, n);
 	struct wire_mesh msg = { .present = WIRE_MESH_BIT(REASON) | WIRE_MESH_BIT(TEXT),
-				 .reason = reason,
+				 .reason = (uint16_t)reason,
 				 .text = bytes_str(text) };
 
 	memcpy(msg.id, h->msg.id, sizeof(msg.id));
@@ -584,7 +597,7 @@ void town_reports(struct town *t, unsigned n, unsigned partner, enum wire_mesh_o
 		.partner = { WIRE_ID_FQDN, citizen(t, partner)->ident.data },
 		.context = bytes_str("corp"),
 		.outcome = (uint8_t)outcome,
-		.reason = reason,
+		.reason = (uint16_t)reason,
 	};
 
 	assert_non_null(h);
@@ -600,6 +613,19 @@ void town_up(struct town *t, unsigned a, unsigned b)
 	town_accepts(t, b);
 	town_reports(t, a, b, WIRE_MO_UP, 0);
 	town_reports(t, b, a, WIRE_MO_UP, 0);
+}
+
+size_t town_suggestions(const struct town *t, unsigned n)
+{
+	return town_count(t, n, SUGGEST);
+}
+
+const struct wire_mesh *town_withdrawn(struct town *t, unsigned n)
+{
+	struct heard *h = town_heard(t, n, WITHDRAW);
+
+	assert_non_null(h);
+	return &h->msg;
 }
 
 /* ---- looking ------------------------------------------------------------------------------- */
@@ -662,4 +688,31 @@ uint64_t town_counter(const struct town *t, const char *name)
 			return v;
 	fail_msg("there is no counter %s", name);
 	return 0;
+}
+
+/* ---- for cmocka ---------------------------------------------------------------------------- */
+
+int town_setup(void **state)
+{
+	static struct town t;
+
+	town_init(&t);
+	*state = &t;
+	return 0;
+}
+
+int town_teardown(void **state)
+{
+	town_close(*state);
+	return 0;
+}
+
+struct town *town_two(void **state)
+{
+	struct town *t = *state;
+
+	town_open(t);
+	town_join(t, 1);
+	town_join(t, 2);
+	return t;
 }

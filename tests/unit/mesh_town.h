@@ -115,6 +115,7 @@ struct heard *town_heard(struct town *t, unsigned n, uint16_t kind);
 size_t town_count(const struct town *t, unsigned n, uint16_t kind);
 /* Answers the newest suggestion. */
 void town_accepts(struct town *t, unsigned n);
+void town_accepts_from(struct town *t, unsigned n, const char *address);
 void town_refuses(struct town *t, unsigned n, enum wire_mesh_reason reason, const char *text);
 /* There will be no answer. */
 void town_dies(struct town *t, unsigned n);
@@ -127,8 +128,22 @@ void town_reports(struct town *t, unsigned n, unsigned partner, enum wire_mesh_o
 /* Flow, both accept, both report. */
 void town_up(struct town *t, unsigned a, unsigned b);
 
+/* SUGGEST that it heard; the newest WITHDRAW, which there is. */
+size_t town_suggestions(const struct town *t, unsigned n);
+const struct wire_mesh *town_withdrawn(struct town *t, unsigned n);
+
 const char *town_state(struct town *t, unsigned a, unsigned b, struct mesh_pair_info *ret);
 size_t town_events(const struct town *t, enum ike_event_kind kind);
 /* The newest of a kind; "" when there was none. */
 const char *town_said(const struct town *t, enum ike_event_kind kind);
 uint64_t town_counter(const struct town *t, const char *name);
+
+#define SUGGEST WIRE_N_SHORTCUT_SUGGEST
+#define WITHDRAW WIRE_N_SHORTCUT_WITHDRAW
+#define CANDIDATES WIRE_N_SHORTCUT_CANDIDATES
+
+int town_setup(void **state);
+int town_teardown(void **state);
+#define town_test(fn) cmocka_unit_test_setup_teardown(fn, town_setup, town_teardown)
+/* Opened, with members 1 and 2. */
+struct town *town_two(void **state);
