@@ -320,18 +320,8 @@ static size_t count_members(const struct conf_network *n)
 	return count;
 }
 
-/* Whether anybody may have a direct tunnel, or there are two ways through us. */
-static bool wants_flows(const struct conf_network *from, const struct conf_network_creds *creds)
-{
-	const struct conf_rule *r = from->suggest.rules;
-
-	while (r && r->topology.v == CONF_TOPOLOGY_STAR)
-		r = r->next;
-	return r || from->suggest.topology.v != CONF_TOPOLOGY_STAR || creds->n_hubs > 0;
-}
-
 static enum status put_hub(struct arena *ar, const struct conf_network *from,
-			   const struct conf_network_creds *creds, struct ike_peer_conf *to)
+			   struct ike_peer_conf *to)
 {
 	size_t n = count_members(from), i = 0;
 	struct ike_member_rule *rules = arena_new(ar, n * sizeof(*rules));
@@ -351,7 +341,9 @@ static enum status put_hub(struct arena *ar, const struct conf_network *from,
 	to->n_rules = n;
 	to->ts_local = to->domain;
 	to->capabilities = IKE_CAN_HUB | IKE_CAN_RELAY;
-	to->flows = wants_flows(from, creds);
+	/* Also in a star: a reload to another topology has to see at once who talks to whom, on
+	 * tunnels that stay as they are. */
+	to->flows = true;
 	return ST_OK;
 }
 
@@ -424,7 +416,7 @@ static enum status put_network(struct arena *ar, const struct conf_network *from
 	if (st != ST_OK)
 		return st;
 	switch (creds->role) {
-	case CONF_ROLE_HUB: return put_hub(ar, from, creds, first);
+	case CONF_ROLE_HUB: return put_hub(ar, from, first);
 	case CONF_ROLE_ENDPOINT: return put_endpoint(ar, from, creds, first);
 	case CONF_ROLE_SITE: break;
 	}

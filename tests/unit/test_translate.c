@@ -382,29 +382,20 @@ static void hub_topologies(void **state)
 	stop(&r);
 }
 
-/* R16: who never suggests anything need not know who talks to whom. */
+/* T4: a hub is told who talks to whom in a star as well, which a reload may end. */
 static void hub_flows(void **state)
 {
-	static const struct {
-		const char *more;
-		bool flows;
-	} row[] = {
-		{ "", true },
-		{ "topology = star", false },
-		{ "topology = mesh", true },
-		{ "topology = star ; rule \"1\" { between = \"*\" ; topology = star }", false },
-		{ "topology = star ; rule \"1\" { between = \"*\" ; topology = mesh }", true },
-		{ "topology = star ; hubs = \"192.0.2.9\"", true },
-	};
+	static const char *const more[] = { "", "topology = star", "topology = mesh",
+					    "topology = star ; hubs = \"192.0.2.9\"" };
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(more); i++) {
 		struct running r = { 0 };
 		char buf[512];
 
-		snprintf(buf, sizeof(buf), HUB_WITH("%s"), row[i].more);
+		snprintf(buf, sizeof(buf), HUB_WITH("%s"), more[i]);
 		load(&r, buf);
-		assert_int_equal(peer(&r, "corp")->flows, row[i].flows);
+		assert_true(peer(&r, "corp")->flows);
 		stop(&r);
 	}
 }
