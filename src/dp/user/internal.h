@@ -24,7 +24,8 @@
  * send it in as few system calls as runs of equal packets allow; drain the sockets - split,
  * look up, open as a batch, check, coalesce, write to TUN.  Files: txin.c, txout.c; rxin.c,
  * rxout.c; offload.c is the arithmetic, udp.c the socket calls, pmtu.c path MTU, silence.c traffic
- * without an answer, sadb.c what is published, ops.c what the control thread does to it.
+ * without an answer, pairs.c who talks to whom, sadb.c what is published, ops.c what the control
+ * thread does to it.
  */
 #pragma once
 
@@ -53,7 +54,7 @@ enum {
 	FLOW_PIECES = 64,
 	RING_BYTES = 256 << 10,
 	IKE_RING_BYTES = 4 << 20, /* the answers of 10,000 peers to their farewell */
-	REPORT_RING_BYTES = 64 << 10,
+	REPORT_RING_BYTES = 256 << 10, /* more than a second's worth of FLOW */
 	HELD_BYTES = 128 << 10, /* per peer, besides DP_HELD_PACKETS */
 	HELD_S = 30, /* nobody waits longer for an answer to what was held */
 	PREFIXES_MAX = 1024, /* of one child or trap */
@@ -62,6 +63,7 @@ enum {
 		2, /* a segment is sent again for the second time, with nothing in between */
 	WATCHED_MAX = 16384, /* peers of a queue, each for SILENT and for CEASED */
 	UDP_HDR_LEN = 8,
+	TICK_BITS = 24, /* time in ticks of 17 ms, see silence.c */
 };
 
 enum user_counter {
@@ -86,6 +88,7 @@ enum user_counter {
 	C_TUN_ERROR,
 	C_TUN_COALESCED, /* packets that went with another in one write */
 	C_REPORT_LOST,
+	C_FLOW_LATER, /* a FLOW that is not reported but with a later packet */
 	C_UNWATCHED, /* too many peers that have not answered yet */
 	C_PMTU_LEARNT,
 	C_PMTU_IGNORED, /* an ICMP message that said nothing believable */
@@ -153,13 +156,17 @@ struct child {
 	uint32_t spi_in;
 	unsigned queue; /* that owns `in` */
 	struct peer *peer;
-	bool told; /* as in dp.h */
+	bool told; /* as in dp.h, with the next two */
+	bool flows;
+	bool counts;
+	bool proves; /* until it has; queue thread */
 	struct endpoint reported; /* last NEW_ADDRESS; queue thread */
 	_Atomic bool dead; /* past a hard limit */
 	_Atomic bool soft_reported;
 	_Atomic bool hard_reported;
 	_Atomic uint64_t packets_in, bytes_in, dropped_in;
 	_Atomic uint64_t packets_out, bytes_out;
+	_Atomic uint32_t used; /* tick of what counted last */
 	/* control thread */
 	struct map_node by_id;
 	bool sends;
@@ -331,11 +338,25 @@ struct queue {
 	struct dp_bucket icmp;
 	struct dp_bucket prohibited;
 	struct dp_bucket pmtu;
+	struct dp_bucket flows;
 	struct stall stall[STALLS];
 	struct udp_io *io;
 	struct tx tx;
 	struct rx rx;
 	_Atomic uint64_t counter[COUNTERS];
+};
+
+/* In the ring of a queue from the control thread; a packet follows, or none. */
+struct control {
+	uint32_t dummy_on; /* SPI of the child that is to send a dummy, 0: the packet */
+	struct vnet vnet;
+};
+
+/* See pairs.c. */
+struct pairs {
+	uint64_t key[2];
+	_Atomic uint64_t *came;
+	_Atomic uint64_t *told;
 };
 
 /* DONE reports, made by the control thread for itself. */
@@ -363,6 +384,7 @@ struct user {
 	struct qsbr qsbr;
 	_Atomic(struct spi_table *) spis;
 	struct policy_table *routes;
+	struct pairs pairs;
 	pthread_mutex_t pmtu_lock; /* of the map; ICMP is rare */
 	struct map pmtus;
 	/* control thread */
@@ -493,13 +515,26 @@ void tun_flush(struct queue *q);
 /* At once, as it is. */
 void tun_write(struct queue *q, const struct vnet *v, const struct bytes *part, size_t parts);
 
+/* A dummy packet (RFC 4303 section 2.6) on that child. */
+void tx_dummy(struct queue *q, struct child *c);
+
+/* pairs.c */
+MUST enum status pairs_init(struct pairs *p, const struct alloc *mem, const uint64_t key[2]);
+void pairs_done(struct pairs *p, const struct alloc *mem);
+/* A packet came in on a child that wants flows; one is about to leave on such a one, false: it came
+ * from where it would go. */
+void pair_came(struct queue *q, const struct child *c, const struct wire_ip *ip);
+bool pair_may_leave(struct queue *q, const struct child *c, const struct wire_ip *ip);
+
 /* silence.c */
 uint32_t tick_of(int64_t ns);
+uint32_t tick_after(uint32_t tick, uint32_t ticks);
 dur_t tick_since(uint32_t now, uint32_t then);
 void silence_init(struct peer *p);
 void silence_wanted(struct peer *p, const struct dp_child *d);
 void silence_sent(struct queue *q, const struct child *c);
-void silence_heard(struct queue *q, const struct child *c);
+/* `traffic`: such as may cease. */
+void silence_heard(struct queue *q, const struct child *c, bool traffic);
 void silence_look(struct queue *q);
 /* How long a queue may wait until it looks again; -1: as long as it likes. */
 int silence_wait_ms(const struct queue *q);
@@ -511,10 +546,18 @@ static inline void peer_sent(struct queue *q, const struct child *c)
 		silence_sent(q, c);
 }
 
-static inline void peer_heard(struct queue *q, const struct child *c)
+static inline void peer_heard(struct queue *q, const struct child *c, bool traffic)
 {
 	if (atomic_load_explicit(&c->peer->heard, memory_order_relaxed) != q->tick)
-		silence_heard(q, c);
+		silence_heard(q, c, traffic);
+}
+
+/* It carries that packet, either way. */
+static inline void child_used(const struct queue *q, struct child *c, const struct wire_ip *ip)
+{
+	if (c->counts && atomic_load_explicit(&c->used, memory_order_relaxed) != q->tick &&
+	    dp_counts_packet(ip))
+		atomic_store_explicit(&c->used, q->tick, memory_order_relaxed);
 }
 
 /* queue.c: reports what was reached, in one direction. */

@@ -106,15 +106,15 @@ static void send_held(struct user *u, struct peer *p)
 	int64_t oldest = user_clock_ns() - dur_s(HELD_S).ns;
 
 	for (struct held *i = h; i; i = i->next) {
-		uint8_t *r;
+		struct control *r;
 
 		if (i->since_ns < oldest)
 			continue;
-		r = ring_put(&q->control, sizeof(i->vnet) + i->n);
+		r = ring_put(&q->control, sizeof(*r) + i->n);
 		if (!r)
 			break; /* as if they had not been held */
-		memcpy(r, &i->vnet, sizeof(i->vnet));
-		memcpy(r + sizeof(i->vnet), i->data, i->n);
+		*r = (struct control){ .vnet = i->vnet };
+		memcpy(r + 1, i->data, i->n);
 		ring_commit(&q->control);
 	}
 	if (h)
@@ -227,6 +227,10 @@ static enum status child_build(struct user *u, const struct dp_child *d, struct 
 	c->queue = dp_user_queue_of(d->spi_in, u->n_queues);
 	c->limit = dp_limit_of(d);
 	c->told = d->told;
+	c->flows = d->flows;
+	c->counts = d->counts;
+	c->proves = d->proves;
+	atomic_init(&c->used, tick_of(user_clock_ns()));
 	st = esp_ts_new(u->mem, &d->ts_local, &d->ts_remote, &c->ts);
 	if (st == ST_OK)
 		st = esp_out_new(u->mem, d->spi_out, &d->out, d->esn, &c->out);
@@ -296,16 +300,49 @@ static enum status child_add(struct user *u, const struct dp_child *d)
 }
 
 /* A queue thread that found it a moment ago may still send with it, as with one that goes. */
+static void stop_sending(struct child *c)
+{
+	if (c->sends)
+		sadb_unlist_senders(&c->hops);
+	c->sends = false;
+}
+
+static enum status child_pause(struct user *u, dp_child_id id)
+{
+	struct child *c = ops_child(u, id);
+
+	if (!c)
+		return ST_INVAL;
+	stop_sending(c);
+	return ST_OK;
+}
+
 static enum status child_quiet(struct user *u, dp_child_id id)
 {
 	struct child *c = ops_child(u, id);
 
 	if (!c)
 		return ST_INVAL;
-	if (c->sends)
-		sadb_unlist_senders(&c->hops);
-	c->sends = false;
+	stop_sending(c);
 	c->quiet = true;
+	return ST_OK;
+}
+
+/* Any queue can send it. */
+static enum status child_dummy(struct user *u, dp_child_id id)
+{
+	const struct child *c = ops_child(u, id);
+	struct queue *q = &u->queue[0];
+	struct control *r;
+
+	if (!c)
+		return ST_INVAL;
+	r = ring_put(&q->control, sizeof(*r));
+	if (!r)
+		return ST_AGAIN;
+	*r = (struct control){ .dummy_on = c->spi_in };
+	ring_commit(&q->control);
+	queue_poke(q);
 	return ST_OK;
 }
 
@@ -313,8 +350,7 @@ static void child_remove(struct user *u, struct child *c)
 {
 	map_remove(&u->children, &c->by_id);
 	sadb_spi_del(u, c);
-	if (c->sends)
-		sadb_unlist_senders(&c->hops);
+	stop_sending(c);
 	sadb_hops_del(u, &c->hops);
 	peer_unref(u, c->peer);
 	qsbr_retire(&u->qsbr, child_free, u, c);
@@ -372,6 +408,7 @@ void ops_counters(const struct child *c, struct dp_counters *ret)
 		.dropped_in = atomic_load_explicit(&c->dropped_in, memory_order_relaxed),
 		.since_in = tick_since(now, atomic_load_explicit(&p->heard, memory_order_relaxed)),
 		.since_out = tick_since(now, atomic_load_explicit(&p->sent, memory_order_relaxed)),
+		.since_used = tick_since(now, atomic_load_explicit(&c->used, memory_order_relaxed)),
 	};
 }
 
@@ -462,8 +499,8 @@ static enum status carry_out(struct user *u, const struct dp_op *op, struct dp_c
 	case DP_CHILD_QUERY: return child_query(u, op->u.id, ret);
 	case DP_TRAP_ADD: return trap_add(u, op);
 	case DP_TRAP_DEL: return trap_del(u, op->u.peer);
-	case DP_CHILD_DUMMY:
-	case DP_CHILD_PAUSE: break;
+	case DP_CHILD_DUMMY: return child_dummy(u, op->u.id);
+	case DP_CHILD_PAUSE: return child_pause(u, op->u.id);
 	case DP_PATH_MTU: pmtu_found(u, &op->u.path_mtu.remote, op->u.path_mtu.mtu); return ST_OK;
 	}
 	return ST_INVAL;

@@ -136,6 +136,15 @@ static void check_address(struct queue *q, const struct rx_packet *p)
 		c->reported = p->from->remote;
 }
 
+/* A report that did not fit is made again with the next packet. */
+static void check_proof(struct queue *q, struct child *c)
+{
+	const struct dp_report r = { .kind = DP_REPORT_CARRIES, .u.carries = { c->id } };
+
+	if (c->proves && queue_report(q, &r))
+		c->proves = false;
+}
+
 static bool along_path(const struct rx_packet *p)
 {
 	const struct path *path = atomic_load_explicit(&p->child->path, memory_order_acquire);
@@ -167,6 +176,9 @@ static void accepted(struct queue *q, const struct rx_packet *p, struct wire_ip 
 	const struct path *path = atomic_load_explicit(&p->child->path, memory_order_acquire);
 	size_t max = pmtu_inner(q, path, esp_out_shape(p->child->out));
 
+	if (p->child->flows)
+		pair_came(q, p->child, ip);
+	child_used(q, p->child, ip);
 	if (!take_ecn(q, p, ip))
 		return;
 	wire_tcp_clamp_mss(p->esp.plain, ip, tun_most(q, max), false);
@@ -182,7 +194,8 @@ static enum esp_fault finish(struct queue *q, const struct rx_packet *p, bool au
 	if (f == ESP_F_AUTH || f == ESP_F_REPLAY || f == ESP_F_OLD)
 		return f;
 	if (!p->child->told || along_path(p))
-		peer_heard(q, p->child);
+		peer_heard(q, p->child, f != ESP_F_DUMMY);
+	check_proof(q, p->child);
 	check_address(q, p);
 	return f ? f : esp_in_check(p->child->ts, ip);
 }

@@ -125,9 +125,10 @@ static struct hop *next_hop(hop_list *from)
 	return atomic_load_explicit(from, memory_order_acquire);
 }
 
+/* It may have been listed before, and a reader may still stand on it. */
 static void list_hop(hop_list *list, struct hop *h)
 {
-	atomic_store_explicit(&h->next, next_hop(list), memory_order_relaxed);
+	atomic_store_explicit(&h->next, next_hop(list), memory_order_release);
 	atomic_store_explicit(list, h, memory_order_release);
 }
 

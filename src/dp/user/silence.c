@@ -15,7 +15,6 @@
 #include "dp/user/internal.h"
 
 enum {
-	TICK_BITS = 24,
 	SILENCE_TICKS = ((int64_t)DP_SILENCE_MS * 1000000 >> TICK_BITS) + 1,
 	ANSWER_TICKS = (int64_t)DP_ANSWER_MS * 1000000 >> TICK_BITS,
 	LOOK_TICKS = 3,
@@ -34,6 +33,11 @@ static uint32_t not_zero(uint32_t tick)
 uint32_t tick_of(int64_t ns)
 {
 	return not_zero((uint32_t)(ns >> TICK_BITS));
+}
+
+uint32_t tick_after(uint32_t tick, uint32_t ticks)
+{
+	return not_zero(tick + ticks);
 }
 
 dur_t tick_since(uint32_t now, uint32_t then)
@@ -127,17 +131,17 @@ void silence_sent(struct queue *q, const struct child *c)
 
 static uint32_t after(const struct queue *q, uint32_t ticks)
 {
-	return not_zero(q->tick + ticks);
+	return tick_after(q->tick, ticks);
 }
 
 /* Once in a tick; whoever speaks is not used to be silent. */
-void silence_heard(struct queue *q, const struct child *c)
+void silence_heard(struct queue *q, const struct child *c, bool traffic)
 {
 	struct peer *p = c->peer;
 	uint32_t ceased = get(&p->ceased);
 
 	set(&p->heard, q->tick);
-	if (ceased && reached(q->tick, ceased) &&
+	if (traffic && ceased && reached(q->tick, ceased) &&
 	    is_first(&p->ceased, ceased, after(q, FORGOTTEN_TICKS)))
 		note(q, &q->flowing, c);
 	if (nth(&p->reports)) {

@@ -112,7 +112,7 @@ static void answer(struct queue *q, enum wire_icmp_kind kind, size_t mtu, const 
 	struct bytes icmp;
 
 	if (!dp_bucket_take(big ? &q->icmp : &q->prohibited, q->now_ns,
-			 big ? ICMP_PER_S : PROHIBITED_PER_S)) {
+			    big ? ICMP_PER_S : PROHIBITED_PER_S)) {
 		count(q, C_ICMP_LIMITED, 1);
 		return;
 	}
@@ -138,6 +138,13 @@ static void discard(struct queue *q, const uint8_t *packet, const struct wire_ip
 {
 	count(q, DP_C_TX_DISCARD, 1);
 	answer(q, WIRE_ICMP_PROHIBITED, 0, packet, ip);
+}
+
+/* It would go to and fro: for its sender nobody has that address. */
+static void reflected(struct queue *q, const uint8_t *packet, const struct wire_ip *ip)
+{
+	count(q, DP_C_TX_REFLECTED, 1);
+	answer(q, WIRE_ICMP_UNREACHABLE, 0, packet, ip);
 }
 
 /* ---- sending ------------------------------------------------------------------------------- */
@@ -275,10 +282,14 @@ void tx_packet_in(struct queue *q, const struct vnet *v, uint8_t *packet, size_t
 		c = sadb_sender(q->u, &ip, &trap);
 	else if (!c && trap)
 		return;
-	if (c)
-		send_by(q, c, v, packet, &ip);
-	else
+	if (!c) {
 		discard(q, packet, &ip);
+	} else if (c->flows && !pair_may_leave(q, c, &ip)) {
+		reflected(q, packet, &ip);
+	} else {
+		child_used(q, c, &ip);
+		send_by(q, c, v, packet, &ip);
+	}
 }
 
 /* ---- sources ------------------------------------------------------------------------------- */
@@ -332,16 +343,25 @@ void tx_drain_tun(struct queue *q)
 	tx_flush(q);
 }
 
+/* The child may have gone meanwhile. */
+static void send_dummy(struct queue *q, uint32_t spi)
+{
+	struct child *c = sadb_by_spi(q->u, spi);
+
+	if (c && !atomic_load_explicit(&c->dead, memory_order_relaxed))
+		tx_dummy(q, c);
+}
+
 void tx_drain_control(struct queue *q)
 {
+	struct control *r;
 	size_t n;
-	uint8_t *r;
 
 	while ((r = ring_next(&q->control, &n))) {
-		struct vnet v;
-
-		memcpy(&v, r, sizeof(v));
-		tx_packet_in(q, &v, r + sizeof(v), n - sizeof(v));
+		if (r->dummy_on)
+			send_dummy(q, r->dummy_on);
+		else
+			tx_packet_in(q, &r->vnet, (uint8_t *)(r + 1), n - sizeof(*r));
 	}
 	tx_flush(q);
 	ring_release(&q->control);

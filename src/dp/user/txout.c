@@ -10,27 +10,49 @@ uint8_t *tx_room(struct queue *q, const struct child *c, size_t n)
 	return tx->buf + tx->used + esp_out_shape(c->out)->head;
 }
 
+static void push(struct queue *q, const struct tx_packet *p)
+{
+	struct tx *tx = &q->tx;
+
+	tx->packet[tx->n] = *p;
+	tx->packet[tx->n++].at = (uint32_t)tx->used;
+	tx->used += p->size;
+}
+
 /* DSCP and ECN of the inner packet stand in the outer one as well (RFC 2983 section 3.1, uniform;
  * RFC 6040 section 4.1, normal mode). */
 void tx_commit(struct queue *q, struct child *c, const struct path *p, const struct wire_ip *ip,
 	       size_t n, bool fragment)
 {
 	const struct esp_shape *shape = esp_out_shape(c->out);
-	struct tx *tx = &q->tx;
-	size_t size = esp_size(shape, n);
-
-	tx->packet[tx->n++] = (struct tx_packet){
+	const struct tx_packet packet = {
 		.child = c,
 		.path = p,
-		.at = (uint32_t)tx->used,
 		.n = (uint32_t)n,
-		.size = (uint32_t)size,
+		.size = (uint32_t)esp_size(shape, n),
 		.head = shape->head,
 		.ds = ip->ds,
 		.next_header = ip->version == 4 ? ESP_NH_IPV4 : ESP_NH_IPV6,
 		.fragment = fragment,
 	};
-	tx->used += size;
+
+	push(q, &packet);
+}
+
+/* Nothing in it needs to make sense, so there is nothing in it. */
+void tx_dummy(struct queue *q, struct child *c)
+{
+	const struct esp_shape *shape = esp_out_shape(c->out);
+	const struct tx_packet packet = {
+		.child = c,
+		.path = atomic_load_explicit(&c->path, memory_order_acquire),
+		.size = (uint32_t)esp_size(shape, 0),
+		.head = shape->head,
+		.next_header = ESP_NH_NONE,
+	};
+
+	(void)tx_room(q, c, 0);
+	push(q, &packet);
 }
 
 /* ---- numbers and keys ---------------------------------------------------------------------- */
@@ -51,12 +73,16 @@ static void exhausted(struct queue *q, struct child *c)
 static void count_out(struct queue *q, struct child *c, size_t first, size_t n)
 {
 	uint64_t bytes = 0;
-	uint64_t packets;
+	uint64_t packets = 0;
 
-	for (size_t i = first; i < first + n; i++)
+	for (size_t i = first; i < first + n; i++) {
 		bytes += q->tx.packet[i].n;
+		packets += q->tx.packet[i].next_header != ESP_NH_NONE;
+	}
+	if (!packets)
+		return; /* dummies are no traffic */
 	peer_sent(q, c);
-	packets = add_relaxed(&c->packets_out, n);
+	packets = add_relaxed(&c->packets_out, packets);
 	child_check_limits(q, c, packets, add_relaxed(&c->bytes_out, bytes));
 }
 

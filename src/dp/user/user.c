@@ -151,6 +151,7 @@ static const char *const counter_names[COUNTERS] = {
 	[C_TUN_ERROR] = "tun.error",
 	[C_TUN_COALESCED] = "tun.coalesced",
 	[C_REPORT_LOST] = "report.lost",
+	[C_FLOW_LATER] = "flow.later",
 	[C_UNWATCHED] = "tx.unwatched",
 	[C_PMTU_LEARNT] = "pmtu.learnt",
 	[C_PMTU_IGNORED] = "pmtu.ignored",
@@ -207,6 +208,7 @@ static void dismantle(struct user *u)
 		;
 	for (unsigned i = 0; i < u->n_queues; i++)
 		queue_done(&u->queue[i]);
+	pairs_done(&u->pairs, u->mem);
 	map_done(&u->children);
 	map_done(&u->peers);
 	map_done(&u->pmtus);
@@ -234,7 +236,7 @@ static void user_free(struct dp *dp)
 
 static const struct dp_ops ops = {
 	.name = "user",
-	.caps = DP_CAP_ESN | DP_CAP_ADDRESS,
+	.caps = DP_CAP_FLOW_PAIRS | DP_CAP_ESN | DP_CAP_ADDRESS,
 	.submit = user_submit,
 	.report = user_report,
 	.fd = user_fd,
@@ -271,6 +273,8 @@ static enum status build(struct user *u, const struct dp_user_params *p, struct 
 {
 	enum status st = sadb_init(u);
 
+	if (st == ST_OK)
+		st = pairs_init(&u->pairs, u->mem, p->hash_key);
 	if (st)
 		return st;
 	u->host_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
