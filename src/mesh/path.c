@@ -315,8 +315,10 @@ static mono_t decide(struct shortcut *c)
 	if (c->probing->chosen || c->stage != STAGE_PROBING)
 		return later;
 	if (!best) {
-		if (later.ns != MONO_NEVER.ns || mono_before(now, give_up(c)))
-			return mono_min(later, give_up(c));
+		if (mono_before(later, MONO_NEVER))
+			return later;
+		if (mono_before(now, give_up(c)))
+			return give_up(c);
 		no_path(c);
 		return MONO_NEVER;
 	}
