@@ -5,7 +5,7 @@
  * init_i.c, init_r.c, admit.c (who gets that far), crowd.c, load.c, auth_i.c, auth_r.c, agree.c
  * (terms of a child), info.c (the exchanges), agenda.c (what an SA does next), child.c, peer.c (who
  * we want to be connected to), liveness.c (is it still there), member.c (who is connected to us,
- * and what it may source), lookup.c, reload.c.
+ * and what it may source), lookup.c, reload.c, words.c (what upper modules say).
  */
 #pragma once
 
