@@ -110,6 +110,7 @@ void attempt_end(struct ike *ike, struct attempt *at)
 	if (at->job)
 		cancel(ike, at);
 	list_del(&at->waiting);
+	words_unasked(ike, at);
 	if (at->for_request) {
 		/* Its answer follows, if there is one. */
 		ike->asked_from = at->asked_from;

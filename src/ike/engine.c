@@ -326,6 +326,8 @@ void ike_timer(struct ike *ike, struct now now)
 			load_timer(ike);
 		else if (t->kind == TIMER_NETWORK)
 			network_timer(ike);
+		else if (t->kind == TIMER_ASKED)
+			words_timer(ike, t);
 		else if (t->kind == TIMER_PARTNER)
 			partner_due(ike, t);
 		else

@@ -385,8 +385,9 @@ struct ike_word {
 MUST enum status ike_ask(struct ike *ike, struct now now, ike_peer_id peer,
 			 const struct ike_word *word, uint64_t *ret_id);
 /* The answer to ASKED.  Until then the peer's window stands still, and nothing is rekeyed, so it is
- * given in the very entry, or soon.  Nobody gets it when the SA has ended; when there is no memory
- * for it, the peer's repetition is ASKED anew, under another id. */
+ * given in the very entry, or soon: after IKE_ANSWER_S seconds the peer is told TEMPORARY_FAILURE.
+ * Nobody gets it after that, or when the SA has ended; when there is no memory for it, the peer's
+ * repetition is ASKED anew, under another id. */
 void ike_answer(struct ike *ike, struct now now, uint64_t id, const struct ike_word *word);
 
 /* ---- partners (docs/protocol/shortcut.md section 8) -------------------------------------- */

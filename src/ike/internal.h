@@ -40,6 +40,7 @@ enum timer_kind {
 	TIMER_REASSEMBLY,
 	TIMER_LOAD,
 	TIMER_NETWORK,
+	TIMER_ASKED,
 	TIMER_IDLE,
 	TIMER_PARTNER,
 };
@@ -1187,6 +1188,9 @@ bool words_allowed(const struct ike_sa *sa, const struct wire_hdr *h);
 MUST enum status words_ask(struct ike *ike, ike_peer_id peer, const struct ike_word *word,
 			   uint64_t *ret_id);
 void words_answer(struct ike *ike, uint64_t id, const struct ike_word *word);
+/* It took too long; the attempt, which may be one of these, ends. */
+void words_timer(struct ike *ike, struct timer *t);
+void words_unasked(struct ike *ike, const struct attempt *at);
 /* The window is free: says the next.  False: no memory. */
 bool words_wait(const struct ike_sa *sa);
 bool words_next(struct ike *ike, struct ike_sa *sa);

@@ -319,6 +319,9 @@ enum ike_limit {
 	 * fragments, hold.  And words that wait on one SA: they are said one by one. */
 	IKE_MAX_WORD = 48 << 10,
 	IKE_MAX_ASKS = 64,
+	/* Seconds that an upper module may take for an answer: well below the time in which whoever
+	 * asked gives us up. */
+	IKE_ANSWER_S = 10,
 	/* Partners (docs/protocol/shortcut.md): as many as a site may have shortcuts. */
 	IKE_MAX_PARTNERS = 1024,
 	/* Half-open SAs of one: the one that it means, and a replay that was faster, or one that

@@ -256,7 +256,10 @@ enum status word_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 
 /* Locals of the attempt. */
 struct asked_by_peer {
+	struct attempt *at;
 	uint64_t id;
+	uint16_t notify;
+	struct timer timer; /* as long as an upper module may take */
 };
 
 static enum status hand_on(struct ike *ike, struct attempt *at, const struct wire_notify *n)
@@ -273,9 +276,11 @@ static enum status hand_on(struct ike *ike, struct attempt *at, const struct wir
 		return ST_NOMEM;
 	}
 	it->out.u.asked.word.notify = n->type;
-	it->out.u.asked.id = l->id = ++ike->last_word;
+	it->out.u.asked.id = ++ike->last_word;
 	it->out.u.asked.peer = sa->peer->id;
 	it->out.u.asked.sa = sa->id;
+	*l = (struct asked_by_peer){ at, it->out.u.asked.id, n->type, { .kind = TIMER_ASKED } };
+	heap_arm(&ike->timers, &l->timer, mono_add(ike->now.mono, dur_s(IKE_ANSWER_S)));
 	at->asked = true;
 	list_add_tail(&ike->asked, &at->waiting);
 	outbox_commit(ike, &ob);
@@ -305,6 +310,29 @@ enum status word_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 	if (st)
 		attempt_end(ike, at);
 	return st;
+}
+
+void words_unasked(struct ike *ike, const struct attempt *at)
+{
+	if (at->asked)
+		heap_disarm(&ike->timers, &((struct asked_by_peer *)at->locals)->timer);
+}
+
+/* Who asked would take us for dead in the end, whoever it is that the upper module waits for. */
+void words_timer(struct ike *ike, struct timer *t)
+{
+	const struct asked_by_peer *l = CONTAINER_OF(t, const struct asked_by_peer, timer);
+	struct attempt *at = l->at;
+	struct ike_sa *sa = at->sa;
+
+	if (!attempt_resume(ike, at, true))
+		return;
+	count(ike, C_WORD_UNANSWERED);
+	event_emit(ike, IKE_EV_REFUSED, (struct event_about){ .sa = sa, .reason = IKE_R_INTERNAL },
+		   "nobody here answered the peer's %s for %d s: it is told TEMPORARY_FAILURE",
+		   wire_notify_name(l->notify), (int)IKE_ANSWER_S);
+	attempt_end(ike, at);
+	answer_notify(ike, sa, WIRE_SHORTCUT, WIRE_N_TEMPORARY_FAILURE, bytes_of(NULL, 0));
 }
 
 /* Those that were asked first are answered first, mostly. */

@@ -295,7 +295,7 @@ static void a_late_answer(void **state)
 	id = ask(p->a);
 	world_run(p->w);
 	before = p->b->sent;
-	world_live(p->w, dur_s(15));
+	world_live(p->w, dur_s(8));
 	assert_true(node_events(p->a, IKE_EV_RETRANSMIT) >= 2);
 	assert_true(node_counter(p->b, "ike.rx.repeated_request") >= 2);
 	assert_int_equal(p->b->n_asked, 1);
@@ -305,6 +305,32 @@ static void a_late_answer(void **state)
 	node_answer(p->b, q);
 	world_run(p->w);
 	became(p->a, id, ST_OK);
+	assert_true(pair_is_up(p));
+}
+
+/* Or none: who asks is not left to think that nobody is there. */
+static void no_answer_at_all(void **state)
+{
+	struct pair *p = *state;
+	uint64_t id;
+
+	speaking_pair_up(p);
+	p->b->hold = HOLD_WORDS;
+	id = ask(p->a);
+	world_live(p->w, dur_s(IKE_ANSWER_S - 1));
+	assert_int_equal(p->a->n_answered, 0);
+	world_live(p->w, dur_s(2));
+	became(p->a, id, ST_IO);
+	says(p->a, IKE_EV_REFUSED, "answered SHORTCUT_SUGGEST with the error TEMPORARY_FAILURE");
+	because(p->b, IKE_EV_REFUSED, IKE_R_INTERNAL);
+	assert_int_equal(node_counter(p->b, "ike.word.unanswered"), 1);
+	/* The upper module's own comes too late. */
+	node_release(p->b);
+	assert_int_equal(node_counter(p->b, "ike.host.unknown_result"), 1);
+	id = ask(p->a);
+	world_run(p->w);
+	became(p->a, id, ST_OK);
+	assert_int_equal(p->b->n_asked, 2);
 	assert_true(pair_is_up(p));
 }
 
@@ -345,6 +371,7 @@ int main(void)
 		pair_test(a_large_answer),
 		pair_test(lost_and_repeated),
 		pair_test(a_late_answer),
+		pair_test(no_answer_at_all),
 		pair_test(the_other_way_meanwhile),
 	};
 

@@ -172,7 +172,7 @@ static bool collides(const struct collision *c)
 		id = ask(asks);
 	world_live(p.w, dur_s(1));
 	node_release(asks);
-	world_live(p.w, dur_s(10));
+	world_live(p.w, dur_s(5));
 	node_release(answers);
 	world_live(p.w, dur_s(70));
 	if (asks->n_open || asks->n_answered != 1 || node_answered(asks)->id != id ||
