@@ -80,8 +80,9 @@ static bool step(struct hub *h, struct entry *e)
 		if (p)
 			pair_judge(h, p);
 	}
-	e->at_slot = e->at_slot ? e->at_slot - 1 : h->n_slots - 1;
 	e->left--;
+	/* Round to the highest that there was when it began. */
+	e->at_slot = e->at_slot ? e->at_slot - 1 : e->slot + e->left;
 	return true;
 }
 

@@ -117,6 +117,11 @@ static void hear(struct town *t, struct citizen *c, uint64_t id, const struct ik
 	struct heard *h;
 	enum wire_mesh_fault fault = WIRE_MF_OK;
 
+	if (c->n_heard == c->room && c->room < TOWN_KEPT) {
+		c->room = c->room ? 2 * c->room : 4;
+		c->heard = realloc(c->heard, c->room * sizeof(*c->heard));
+		assert_non_null(c->heard);
+	}
 	if (c->n_heard == TOWN_KEPT) {
 		memmove(c->heard, c->heard + 1, (TOWN_KEPT - 1) * sizeof(*c->heard));
 		c->n_heard--;
@@ -316,6 +321,8 @@ void town_close(struct town *t)
 	assert_int_equal(t->mem.live, 0);
 	crypto_fake_free(t->fake);
 	arena_done(&t->ar);
+	for (unsigned i = 1; i <= TOWN_MEMBERS; i++)
+		free(t->member[i].heard);
 	free(t->member);
 }
 
@@ -587,23 +594,60 @@ static struct heard *about(struct town *t, unsigned n, unsigned partner)
 	return NULL;
 }
 
+static void report(struct town *t, unsigned n, const struct heard *h, uint8_t outcome,
+		   uint16_t reason)
+{
+	struct wire_mesh word = {
+		.present = WIRE_MESH_BIT(PARTNER_ID) | WIRE_MESH_BIT(CONTEXT) |
+			   WIRE_MESH_BIT(OUTCOME) | (reason ? WIRE_MESH_BIT(REASON) : 0),
+		.partner = h->msg.partner,
+		.context = bytes_str("corp"),
+		.outcome = outcome,
+		.reason = reason,
+	};
+
+	memcpy(word.id, h->msg.id, sizeof(word.id));
+	town_says(t, n, WIRE_N_SHORTCUT_REPORT, &word);
+}
+
 void town_reports(struct town *t, unsigned n, unsigned partner, enum wire_mesh_outcome outcome,
 		  enum wire_mesh_reason reason)
 {
 	struct heard *h = about(t, n, partner);
-	struct wire_mesh word = {
-		.present = WIRE_MESH_BIT(PARTNER_ID) | WIRE_MESH_BIT(CONTEXT) |
-			   WIRE_MESH_BIT(OUTCOME) | (reason ? WIRE_MESH_BIT(REASON) : 0),
-		.partner = { WIRE_ID_FQDN, citizen(t, partner)->ident.data },
-		.context = bytes_str("corp"),
-		.outcome = (uint8_t)outcome,
-		.reason = (uint16_t)reason,
-	};
 
 	assert_non_null(h);
-	memcpy(word.id, h->msg.id, sizeof(word.id));
-	town_says(t, n, WIRE_N_SHORTCUT_REPORT, &word);
+	report(t, n, h, (uint8_t)outcome, (uint16_t)reason);
 	assert_int_equal(t->answer, WIRE_N_SHORTCUT_ACCEPT);
+}
+
+static size_t obeys(struct town *t, unsigned n)
+{
+	struct citizen *c = citizen(t, n);
+	size_t k = 0;
+
+	for (size_t i = 0; i < c->n_heard; i++) {
+		struct heard h = c->heard[i];
+		struct wire_mesh msg = { 0 };
+
+		if (!h.id)
+			continue;
+		memcpy(msg.id, h.msg.id, sizeof(msg.id));
+		answer(t, &c->heard[i], ST_OK, WIRE_N_SHORTCUT_ACCEPT, &msg);
+		if (h.kind == SUGGEST)
+			report(t, n, &h, WIRE_MO_UP, 0);
+		k += h.kind == SUGGEST;
+	}
+	return k;
+}
+
+size_t town_obeys(struct town *t)
+{
+	size_t k = 0;
+
+	for (unsigned n = 1; n <= TOWN_MEMBERS; n++)
+		if (t->member[n].up)
+			k += obeys(t, n);
+	return k;
 }
 
 void town_up(struct town *t, unsigned a, unsigned b)

@@ -43,8 +43,8 @@ struct citizen {
 	bool up, nat, ppk;
 	struct endpoint local, remote;
 	ike_sa_id sa;
-	struct heard heard[TOWN_KEPT];
-	size_t n_heard;
+	struct heard *heard;
+	size_t n_heard, room;
 	uint64_t boot, sequence;
 	enum status deaf; /* what asking it fails with */
 };
@@ -125,6 +125,9 @@ void town_places(struct town *t, unsigned n, const char *address, uint16_t port)
 /* About the newest suggestion with that partner that it heard. */
 void town_reports(struct town *t, unsigned n, unsigned partner, enum wire_mesh_outcome outcome,
 		  enum wire_mesh_reason reason);
+/* All suggestions that are not answered are accepted, and reported as up by whoever answers last;
+ * how many there were.  Memory may be short. */
+size_t town_obeys(struct town *t);
 /* Flow, both accept, both report. */
 void town_up(struct town *t, unsigned a, unsigned b);
 
