@@ -6,7 +6,8 @@
  *	10.2.0.0/16 -- evil ====//
  *
  * Everything is a true engine with true keys; but what evil and the hub say to each other passes
- * through here.  The first byte chooses how evil is known to the hub, and whether
+ * through here, as does what evil and honest say to each other while they are partners.  The first
+ * byte chooses how evil is known to the hub, and whether
  * it gets inner addresses there; then each datagram of theirs
  * takes an operation from the input: it arrives, is lost, is kept and said again later, or is
  * opened with the keys of its SA, changed as a chain of payloads (taken out, repeated, exchanged,
@@ -64,6 +65,8 @@ struct run {
 	bool member; /* evil is known as a member of the network */
 	struct kept kept[KEPT_MAX];
 	size_t n_kept;
+	ike_peer_id at_honest, at_evil; /* the partner there; 0: none */
+	uint32_t n_partners; /* so far */
 	struct cur *c;
 };
 
@@ -506,10 +509,26 @@ static packet_fn *const packet_ops[] = { op_pass, op_pass,   op_edit,      op_ed
 
 /* ---- honest --------------------------------------------------------------------------------- */
 
+/* Where evil is, or may have been. */
+static const char *const evil_at[] = { "192.0.2.12", "198.51.100.7", "203.0.113.9", NULL };
+
+static bool is_evils(const struct ip *ip)
+{
+	for (size_t i = 0; evil_at[i]; i++) {
+		struct ip at = test_ip(evil_at[i]);
+
+		if (ip_eq(ip, &at))
+			return true;
+	}
+	return false;
+}
+
 static bool is_honest(const struct run *r, const struct packet *q)
 {
-	return ip_eq(&q->src.ip, &r->honest->address[0]) ||
-	       ip_eq(&q->dst.ip, &r->honest->address[0]);
+	const struct ip *honest = &r->honest->address[0];
+
+	return (ip_eq(&q->src.ip, honest) && !is_evils(&q->dst.ip)) ||
+	       (ip_eq(&q->dst.ip, honest) && !is_evils(&q->src.ip));
 }
 
 /* What honest and the hub say to each other nobody touches. */
@@ -600,13 +619,12 @@ static void op_renew(struct run *r)
 
 static void op_network(struct run *r)
 {
-	static const char *const at[] = { "192.0.2.12", "198.51.100.7", "203.0.113.9", NULL };
 	uint8_t x = cur_u8(r->c);
 
 	if (x & 1)
 		node_moves(r->s.hub, "192.0.2.1", x & 2 ? "203.0.113.1" : NULL);
 	else
-		node_moves(r->evil, at[x / 2 % ARRAY_LEN(at)], NULL);
+		node_moves(r->evil, evil_at[x / 2 % ARRAY_LEN(evil_at)], NULL);
 }
 
 /* To nobody, to where it is, to the other member, or no more. */
@@ -644,10 +662,73 @@ static void op_word(struct run *r)
 		node_answer(n, node_pending(n, PENDING_WORD, 0));
 }
 
+static struct ike_partner suggestion(const struct run *r, struct node *n, const char *own,
+				     const char *other)
+{
+	struct ike_partner p = { .network = STAR_PEER, .idle = dur_s(60) };
+	bool honest = n == r->honest;
+
+	p.local_id = test_conf_ident(n->conf, own);
+	p.remote_id = test_conf_ident(n->conf, other);
+	p.ts_local = test_conf_ts(n->conf, honest ? "10.1.0.0/16" : "10.2.0.0/16");
+	p.ts_remote = test_conf_ts(n->conf, honest ? "10.2.0.0/16" : "10.1.0.0/16");
+	store_be32(p.id, r->n_partners);
+	memset(p.proof_key, 0x17, sizeof(p.proof_key));
+	memset(p.ppk, 0x33, sizeof(p.ppk));
+	return p;
+}
+
+static void drop_partners(struct run *r)
+{
+	node_partner_drop(r->honest, r->at_honest, "dropped");
+	node_partner_drop(r->evil, r->at_evil, "dropped");
+	r->at_honest = r->at_evil = 0;
+}
+
+/* Another suggestion takes the place of the one before. */
+static void make_partners(struct run *r, bool evil_calls)
+{
+	struct ike_partner h = suggestion(r, r->honest, "site-1.example", "site-2.example");
+	struct ike_partner e = suggestion(r, r->evil, "site-2.example", "site-1.example");
+	struct endpoint at_h = { r->honest->address[0], 4500 },
+			at_e = { r->evil->address[0], 4500 };
+
+	drop_partners(r);
+	r->n_partners++;
+	if (node_partner_add(r->honest, &h, &r->at_honest) != ST_OK ||
+	    node_partner_add(r->evil, &e, &r->at_evil) != ST_OK)
+		harness_fail("a partner cannot be added");
+	if (evil_calls)
+		(void)!node_partner_connect(r->evil, r->at_evil, &at_e, &at_h);
+	else
+		(void)!node_partner_connect(r->honest, r->at_honest, &at_h, &at_e);
+}
+
+static void op_partner(struct run *r)
+{
+	static const enum ike_cmd_kind kinds[] = { IKE_CMD_REKEY_CHILD, IKE_CMD_REKEY_SA,
+						   IKE_CMD_DOWN, IKE_CMD_NEW_CHILD };
+	uint8_t x = cur_u8(r->c);
+	bool evil = x & 4;
+
+	if (!r->member)
+		return;
+	if (!(x & 3) || !r->at_evil)
+		make_partners(r, evil);
+	else if ((x & 3) == 1)
+		(void)!node_command(evil ? r->evil : r->honest, kinds[(x >> 3) % ARRAY_LEN(kinds)],
+				    evil ? r->at_evil : r->at_honest);
+	else if ((x & 3) == 2)
+		node_packet(evil ? r->evil : r->honest, evil ? "10.2.0.1" : "10.1.0.1",
+			    evil ? "10.1.0.1" : "10.2.0.1");
+	else if (x & 8)
+		drop_partners(r);
+}
+
 typedef void idle_fn(struct run *r);
 
 static idle_fn *const idle_ops[] = { op_timer, op_time,    op_command,  op_traffic, op_timer,
-				     op_renew, op_network, op_redirect, op_word };
+				     op_renew, op_network, op_redirect, op_word,    op_partner };
 
 /* ---- a run ----------------------------------------------------------------------------------- */
 
@@ -755,8 +836,24 @@ static void check_totals(const struct node *n)
 			     n->n_children, t.children);
 }
 
+/* Honest has nothing of evil's but what the hub and evil's certificate say. */
+static void check_partner(struct run *r)
+{
+	struct wire_ts all =
+		policy_range_ts(&(struct ip_range){ { 4, { 10, 2 } }, { 4, { 10, 2, 255, 255 } } });
+	const struct wire_ts_list may = { &all, 1, 0 };
+
+	for (size_t i = 0; i < r->honest->n_children; i++) {
+		const struct dp_child *c = &r->honest->child[i].child;
+
+		if (c->peer != STAR_PEER && !policy_ts_subset(&c->ts_remote, &may))
+			harness_fail("evil has more than it may");
+	}
+}
+
 static void honest_talks(struct run *r)
 {
+	check_partner(r);
 	if (!world_ping(r->s.w, r->honest, "10.1.0.1", r->s.hub, "10.9.0.1") ||
 	    !world_ping(r->s.w, r->s.hub, "10.9.0.1", r->honest, "10.1.0.1"))
 		harness_fail("honest is cut off");
@@ -765,6 +862,7 @@ static void honest_talks(struct run *r)
 /* What was changed in a child's selectors or SPI shows to nobody: such SAs are replaced. */
 static void must_recover(struct run *r)
 {
+	drop_partners(r);
 	if (r->evil->roams)
 		node_moves(r->evil, "192.0.2.12", NULL);
 	if (node_command(r->evil, IKE_CMD_DOWN, STAR_PEER) != ST_OK)

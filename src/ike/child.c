@@ -177,6 +177,7 @@ enum status child_new(struct ike *ike, struct ike_sa *sa, const struct child_par
 	c->waits = p->waits;
 	c->sends = !p->defers && !p->waits;
 	c->told = c->sends && !p->held;
+	c->counts = p->counts;
 	c->timer.kind = TIMER_CHILD;
 	c->draw = life_draw(ike);
 	c->maker = p->maker;

@@ -102,6 +102,9 @@ void idle_counted(struct ike *ike, const struct child *c, const struct dp_counte
 	if (sa->unsaid == c->id)
 		sa->unsaid = 0;
 	used = (mono_t){ ike->now.mono.ns - counters->since_used.ns };
+	/* Of before a reload that wants to know. */
+	if (!c->counts)
+		used = ike->now.mono;
 	if (mono_before(fresh, used) && mono_before(sa->used, used))
 		sa->used = used;
 	if (!sa->idle_asked || &c->node != sa->children.prev)

@@ -415,8 +415,9 @@ struct ike_partner {
  * ST_AGAIN: IKE_MAX_PARTNERS. */
 MUST enum status ike_partner_add(struct ike *ike, struct now now, const struct ike_partner *p,
 				 ike_peer_id *ret_peer);
-/* Calls it, once, from and to these addresses and ports. ST_INVAL: no such partner, or it has an
- * SA, or is being called. */
+/* Calls it, once, from and to these addresses and ports, ours being the one for NAT traversal: ESP
+ * goes in UDP there.  ST_INVAL: no such partner, or it has an SA, is being called, or is over; or
+ * these are no such addresses and ports. */
 MUST enum status ike_partner_connect(struct ike *ike, struct now now, ike_peer_id peer,
 				     const struct endpoint *local, const struct endpoint *remote);
 /* Deletes its SAs, and forgets it; an unknown one is ignored.  No PARTNER_OVER comes of it. */

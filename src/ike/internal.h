@@ -347,6 +347,7 @@ struct child {
 	bool lingers : 1; /* leaving because it was replaced */
 	bool announced : 1; /* the operator heard of it */
 	bool claims : 1; /* its remote prefixes are in the table of claims */
+	bool counts : 1; /* the data plane knows when it was used last */
 };
 
 /* What was negotiated; views may be temporary, child_new() copies. */
