@@ -255,9 +255,18 @@ static bool is_noted(enum ike_event_kind kind)
 	case IKE_EV_SUSPECT:
 	case IKE_EV_DEAD:
 	case IKE_EV_DATAPLANE:
+	case IKE_EV_SHORTCUT_FAILED:
+	case IKE_EV_SHORTCUT_ENDED:
 	case IKE_EV_BUG: return true;
 	default: return false;
 	}
+}
+
+/* About two members and their tunnel: the network that it is in, and the host's own address, have
+ * nothing to do with it. */
+static bool is_of_mesh(enum ike_event_kind kind)
+{
+	return kind == IKE_EV_SHORTCUT_FAILED || kind == IKE_EV_SHORTCUT_ENDED;
 }
 
 /* How far it came, for events that say no more than that. */
@@ -304,11 +313,11 @@ void journal_event(struct journal *j, obs_time at, const struct ike_event *ev)
 		if (!t)
 			return;
 	}
-	if (peer[0])
+	if (peer[0] && !is_of_mesh(ev->kind))
 		note_at(j, dynamic ? JOURNAL_IDENTITY : JOURNAL_PEER, peer, at, ev, t);
 	if (ev->identity[0] && !(dynamic && strcasecmp(peer, ev->identity) == 0))
 		note_at(j, JOURNAL_IDENTITY, ev->identity, at, ev, t);
-	if (ev->remote.ip.family)
+	if (ev->remote.ip.family && !is_of_mesh(ev->kind))
 		note_at(j, JOURNAL_ADDRESS, ip_text(&ev->remote.ip, addr), at, ev, t);
 	text_unref(j, t);
 }

@@ -48,13 +48,20 @@ const struct journal_note *why_note(const struct why *w, enum ike_event_kind kin
 	return NULL;
 }
 
+/* What the mesh says is about direct tunnels, not about the one with that subject. */
+static bool is_of_mesh(enum ike_event_kind kind)
+{
+	return kind == IKE_EV_SHORTCUT_FAILED || kind == IKE_EV_SHORTCUT_ENDED;
+}
+
 /* That an SA went is only the end of the story. */
 const struct journal_note *why_failure(const struct why *w)
 {
 	for (size_t i = 0; w->memory && i < w->memory->n_notes; i++) {
 		const struct journal_note *n = &w->memory->note[i];
 
-		if (n->what->kind != IKE_EV_SA_DOWN && is_current(w, n))
+		if (n->what->kind != IKE_EV_SA_DOWN && !is_of_mesh(n->what->kind) &&
+		    is_current(w, n))
 			return n;
 	}
 	return why_note(w, IKE_EV_SA_DOWN);
@@ -135,7 +142,7 @@ static const char *kind_name(enum why_kind kind)
 {
 	static const char *const name[] = {
 		[WHY_PEER] = "peer",     [WHY_SITE] = "network",      [WHY_HUB] = "network",
-		[WHY_MEMBER] = "member", [WHY_STRANGER] = "stranger",
+		[WHY_MEMBER] = "member", [WHY_STRANGER] = "stranger", [WHY_PARTNER] = "partner",
 	};
 
 	return name[kind];
@@ -180,7 +187,7 @@ static enum why_kind kind_of(const struct ike_peer_info *p)
 	switch (p->conf->role) {
 	case IKE_ROLE_HUB: return WHY_SITE;
 	case IKE_ROLE_MEMBERS: return WHY_HUB;
-	case IKE_ROLE_PARTNER:
+	case IKE_ROLE_PARTNER: return WHY_PARTNER;
 	case IKE_ROLE_FIXED: break;
 	}
 	return WHY_PEER;
@@ -237,8 +244,9 @@ static bool on_peer(void *ctx, const struct ike_peer_info *p)
 			   .n_inner = p->n_inner };
 	memcpy(w->inner, p->inner, sizeof(w->inner));
 	find_authority(w, g->h->ike);
-	w->memory = journal_find(g->h->journal,
-				 w->kind == WHY_MEMBER ? JOURNAL_IDENTITY : JOURNAL_PEER, w->name);
+	w->memory =
+		journal_find(g->h->journal,
+			     p->id >= IKE_PEER_DYNAMIC ? JOURNAL_IDENTITY : JOURNAL_PEER, w->name);
 	return true;
 }
 
@@ -284,7 +292,7 @@ static void find_sas(struct gather *g)
 
 		if (w->id)
 			ike_each_sa_of(g->h->ike, now, w->id, on_sa, w);
-		else
+		else if (w->kind != WHY_PARTNER)
 			ike_each_sa(g->h->ike, now, on_any_sa, w);
 	}
 }
@@ -337,6 +345,36 @@ static bool stranger(struct gather *g)
 	return w->memory || (w->conf && kind == JOURNAL_IDENTITY);
 }
 
+/* Somebody with whom there was, or was tried, a direct tunnel; `anyhow`: or might be. */
+static bool partner(struct gather *g, bool anyhow)
+{
+	struct why *w = &g->found[0];
+
+	*w = (struct why){ .kind = WHY_PARTNER,
+			   .name = g->name,
+			   .state = "down",
+			   .last_error = "",
+			   .retry_in = { -1 } };
+	if (why_find_partner(g->h, g->name, w->partner, sizeof(w->partner)))
+		w->name = w->partner;
+	else if (!anyhow)
+		return false;
+	w->memory = journal_find(g->h->journal, JOURNAL_IDENTITY, w->name);
+	g->n = 1;
+	return true;
+}
+
+/* Whom hubs of ours may have behind them: an identity, and we are a site. */
+static bool may_be_partner(const struct gather *g)
+{
+	bool site = false;
+	struct ip ip;
+
+	for (size_t i = 0; i < g->h->ike_conf->n_peers; i++)
+		site |= why_is_site(g->h, g->h->ike_conf->peers[i].id);
+	return site && strchr(g->name, '.') && ip_parse(g->name, &ip) != ST_OK;
+}
+
 /* Who is behind an address has a section too. */
 static bool on_owner(void *ctx, const struct ike_peer_info *p)
 {
@@ -350,12 +388,12 @@ static bool on_owner(void *ctx, const struct ike_peer_info *p)
 static bool find_subjects(struct gather *g)
 {
 	ike_each_peer(g->h->ike, plat_now(), 0, on_peer, g);
-	if (g->n == 0 && g->name && !stranger(g)) {
+	if (g->n == 0 && g->name && !partner(g, false) && !stranger(g)) {
 		g->n = 0;
 		g->owner = why_owner(g->h, g->name);
 		if (g->owner)
 			ike_each_peer(g->h->ike, plat_now(), 0, on_peer, g);
-		if (g->n == 0)
+		if (g->n == 0 && !(may_be_partner(g) && partner(g, true)))
 			return false;
 	}
 	find_sas(g);

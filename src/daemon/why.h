@@ -22,13 +22,14 @@ enum {
  * `error`: there is nothing to say about it, or out of memory. */
 json_t *why_json(struct host *h, const char *subject, struct text *error);
 
-/* ---- why.c, why_checks.h and why_owner.c among themselves ---- */
+/* ---- why.c, why_checks.h, why_owner.c and why_shortcut.c among themselves ---- */
 
 enum why_kind {
 	WHY_PEER,
 	WHY_SITE, /* we are a site of that network */
 	WHY_HUB, /* we are its hub */
 	WHY_MEMBER, /* an identity that has, or had, an SA of its own */
+	WHY_PARTNER, /* another member of a network in which we are a site */
 	WHY_STRANGER, /* an identity or address of nobody we know */
 };
 
@@ -51,6 +52,7 @@ struct why {
 	const char *name;
 	ike_peer_id id;
 	const struct ike_peer_conf *conf; /* NULL for a stranger */
+	char partner[IKE_IDENTITY_TEXT]; /* PARTNER: `name`, when an address was asked for */
 	char authority[IKE_EVENT_TEXT_MAX]; /* MEMBER that is connected: what it may have, and why
 					     */
 	const char *state;
@@ -75,5 +77,11 @@ const struct journal_note *why_failure(const struct why *w);
 
 /* Who is at that address now, or has it behind it; 0: nobody, or no address. */
 ike_peer_id why_owner(const struct host *h, const char *address);
+
+/* The partner of that identity, or that has that address behind it, with whom there is, or was
+ * tried, a direct tunnel; false: none. */
+bool why_find_partner(const struct host *h, const char *name, char *ret_identity, size_t cap);
+/* Whether we are a site (or an endpoint) of it. */
+bool why_is_site(const struct host *h, ike_peer_id network);
 
 json_t *why_checks_json(const struct why *w);

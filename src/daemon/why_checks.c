@@ -137,6 +137,10 @@ json_t *why_checks_json(const struct why *w)
 {
 	struct why_checks k = { w, json_array() };
 
+	if (w->kind == WHY_PARTNER) {
+		why_partner(&k);
+		return k.list;
+	}
 	if (w->conf && w->kind != WHY_HUB && w->kind != WHY_MEMBER)
 		why_ways(&k);
 	why_redirect(&k);
@@ -155,6 +159,8 @@ json_t *why_checks_json(const struct why *w)
 	}
 	why_answers(&k);
 	why_packets(&k);
+	if (w->kind == WHY_MEMBER)
+		why_pairs(&k);
 	if (w->conf)
 		why_block(&k);
 	return k.list;

@@ -5,6 +5,7 @@
  *	why_way.c	names, routes, what the way there says; packets through the tunnel
  *	why_auth.c	IKE_SA_INIT and IKE_AUTH: proposals, identities, certificates, keys, the
  *clock why_child.c	what a peer may have: authorisation, inner addresses, selectors
+ *	why_shortcut.c	direct tunnels of members of a network
  *
  * Each check adds its row, or none where it says nothing about the subject.
  */
@@ -81,3 +82,10 @@ void why_authorised(struct why_checks *k);
 void why_address(struct why_checks *k);
 void why_store(struct why_checks *k);
 void why_child(struct why_checks *k);
+
+/* ---- why_shortcut.c ------------------------------------------------------------------------- */
+
+/* Of a partner: all there is to say. */
+void why_partner(struct why_checks *k);
+/* Of a member, at its hub: whether it takes part, and each of its pairs. */
+void why_pairs(struct why_checks *k);
