@@ -15,7 +15,8 @@ _BARE = {"role", "topology", "start", "log", "dpd_delay", "keepalive", "retransm
          "port", "nat_port", "retransmit_tries", "half_open_cookie", "ike_rekey", "ike_lifetime",
          "reauth", "rekey", "lifetime", "rekey_bytes", "lifetime_bytes", "rekey_packets",
          "lifetime_packets", "expired", "childless", "redirect", "redirect_wait",
-         "lease_keep", "mtu_probes"}
+         "lease_keep", "mtu_probes", "shortcuts", "shortcut_after", "shortcut_idle",
+         "shortcut_retry", "shortcut_retry_max", "shortcuts_max", "trust_hub"}
 PSK = "a rather long shared secret"
 
 
