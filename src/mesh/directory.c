@@ -370,16 +370,22 @@ static uint64_t epoch_next(struct hub *h)
 	return h->last_epoch;
 }
 
-static void attach(struct hub *h, struct entry *e, ike_peer_id peer)
+/* From now on it is there. */
+static enum status attach(struct hub *h, struct entry *e, const struct standing *s)
 {
-	if (e->peer == peer)
-		return;
+	struct policy_ident at = { 0 };
+
+	if (s->at && ident_dup(h->net->m, s->at, &at))
+		return ST_NOMEM;
 	if (e->peer)
 		map_remove(&h->by_peer, &e->by_peer);
 	ident_done(h->net->m, &e->at);
-	e->peer = peer;
-	e->epoch = epoch_next(h);
-	map_insert(&h->by_peer, &e->by_peer, peer_hash(h, peer));
+	e->at = at;
+	e->peer = s->peer;
+	e->epoch = s->epoch;
+	if (e->peer)
+		map_insert(&h->by_peer, &e->by_peer, peer_hash(h, e->peer));
+	return ST_OK;
 }
 
 /* Its pairs are judged by what it is now. */
@@ -398,25 +404,27 @@ static void entry_changed(struct hub *h, struct entry *e, bool withdrawn, bool s
 		walk_begin(h, e);
 }
 
-/* What there is to say of the engine's peer. */
-static void entry_update(struct hub *h, struct entry *e, ike_peer_id peer,
-			 const struct wire_ts_list ts[static IKE_AUTHORITIES])
+static bool elsewhere(const struct entry *e, const struct standing *s)
+{
+	return e->peer != s->peer || (s->at && !policy_ident_eq(&e->at, s->at));
+}
+
+enum status entry_stands(struct hub *h, struct entry *e, const struct standing *s)
 {
 	struct mesh *m = h->net->m;
-	struct attachment at = { 0 };
-	struct wire_mesh_candidate seen;
-	bool fresh = e->peer != peer, lost = !covers(ts, e->ts), moved, able;
+	bool fresh = elsewhere(e, s), lost = !covers(s->ts, e->ts);
+	bool able = e->capabilities != s->capabilities;
+	bool moved = !same_candidate(&s->seen, &e->seen);
 	enum status served;
 
-	ike_each_sa_of(m->ike, m->now, peer, newest, &at);
-	attach(h, e, peer);
-	seen = seen_of(m, &at);
-	moved = !same_candidate(&seen, &e->seen);
-	able = e->capabilities != at.capabilities;
-	e->seen = seen;
-	e->capabilities = at.capabilities;
-	e->post_quantum = at.ppk;
-	served = serve(h, e, ts);
+	if (fresh && attach(h, e, s)) {
+		count(m, M_NO_MEMORY);
+		return ST_NOMEM;
+	}
+	e->seen = s->seen;
+	e->capabilities = s->capabilities;
+	e->post_quantum = s->post_quantum;
+	served = serve(h, e, s->ts);
 	if (served == ST_NOMEM) { /* what we know of it is wrong: nobody is told */
 		count(m, M_NO_MEMORY);
 		e->capabilities = 0;
@@ -426,12 +434,15 @@ static void entry_update(struct hub *h, struct entry *e, ike_peer_id peer,
 		entry_changed(h, e, lost, !served);
 	if (moved)
 		(void)entry_moved(h, e);
+	return ST_OK;
 }
 
-static void entry_leaves(struct hub *h, struct entry *e)
+void entry_leaves(struct hub *h, struct entry *e)
 {
 	all_prefixes(h, e, false);
-	map_remove(&h->by_peer, &e->by_peer);
+	if (e->peer)
+		map_remove(&h->by_peer, &e->by_peer);
+	ident_done(h->net->m, &e->at);
 	e->peer = 0;
 	walk_end(h, e);
 	list_del(&e->late);
@@ -440,17 +451,36 @@ static void entry_leaves(struct hub *h, struct entry *e)
 	entry_settle(h, e);
 }
 
+struct entry *entry_get(struct hub *h, const struct policy_ident *id)
+{
+	struct entry *e = entry_by_ident(h, id);
+
+	if (!e)
+		e = entry_new(h, id);
+	if (!e)
+		count(h->net->m, M_NO_MEMORY);
+	return e;
+}
+
 static void came(struct hub *h, const struct ike_peer_info *info,
 		 const struct wire_ts_list ts[static IKE_AUTHORITIES])
 {
-	struct entry *e = entry_by_ident(h, &info->remote_id);
+	struct entry *e = entry_get(h, &info->remote_id);
+	struct mesh *m = h->net->m;
+	struct attachment at = { 0 };
+	struct standing s;
 
 	if (!e)
-		e = entry_new(h, &info->remote_id);
-	if (e)
-		entry_update(h, e, info->id, ts);
-	else
-		count(h->net->m, M_NO_MEMORY);
+		return;
+	ike_each_sa_of(m->ike, m->now, info->id, newest, &at);
+	s = (struct standing){ .peer = info->id,
+			       .capabilities = at.capabilities,
+			       .post_quantum = at.ppk,
+			       .seen = seen_of(m, &at),
+			       .ts = ts,
+			       .epoch = e->peer == info->id ? e->epoch : epoch_next(h) };
+	if (entry_stands(h, e, &s))
+		entry_settle(h, e);
 }
 
 void directory_look(struct hub *h, ike_peer_id peer)

@@ -35,6 +35,7 @@ struct entry {
 	mono_t told; /* when its partners heard of them last */
 	struct list late; /* hub.late: they will hear of newer ones */
 	struct list pairs; /* struct side */
+	uint32_t n_pairs;
 	unsigned pending; /* suggestions under way */
 	/* Its walk. */
 	uint32_t slot, at_slot, left; /* `left` 0: it is over */
@@ -127,6 +128,24 @@ struct entry *entry_by_ident(const struct hub *h, const struct policy_ident *id)
 struct entry *entry_by_peer(const struct hub *h, ike_peer_id peer);
 /* Whom that address belongs to; NULL: nobody here. */
 struct entry *entry_by_address(const struct hub *h, const struct ip *a);
+/* What is known of one that is up, here (`peer`) or there (`at`). */
+struct standing {
+	ike_peer_id peer;
+	const struct policy_ident *at; /* NULL: here */
+	uint8_t capabilities;
+	bool post_quantum;
+	struct wire_mesh_candidate seen;
+	const struct wire_ts_list *ts; /* IKE_AUTHORITIES of them */
+	uint64_t epoch; /* counts when it was elsewhere before */
+};
+
+/* Known or new; NULL: no memory. */
+struct entry *entry_get(struct hub *h, const struct policy_ident *id);
+/* It is so from now on, and everything that follows is done.  ST_NOMEM: it is as it was; one that
+ * is new is to be settled. */
+MUST enum status entry_stands(struct hub *h, struct entry *e, const struct standing *s);
+/* It is neither here nor there any more, and may be freed. */
+void entry_leaves(struct hub *h, struct entry *e);
 /* Frees who has left, and has nothing up any more. */
 void entry_settle(struct hub *h, struct entry *e);
 /* What a suggestion carries: at most WIRE_MESH_TS selectors, WIRE_MESH_CANDIDATES places. */

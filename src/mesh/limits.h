@@ -70,7 +70,11 @@ enum {
 	MESH_SUGGESTION_LIFE_S = 60,
 	/* Suggestions of one member under way: the rest of a full mesh waits its turn. */
 	MESH_MEMBER_PENDING = 8,
-	MESH_PENDING = 1024, /* and of a network */
+	/* And of a network: so many members that accept and never report cannot keep it from all
+	 * others. */
+	MESH_PENDING = 1 << 14,
+	/* Tunnels that a member may say it has though they were not suggested here. */
+	MESH_CLAIMS = 1024,
 	/* Pairs that are remembered: others are not suggested before one is forgotten. */
 	MESH_PAIRS = 1 << 20,
 	/* Answers of both, and the report, have to come in this. */

@@ -10,9 +10,12 @@
  * stores, commands) stay the host's, and mesh_next() is drained after them as well.  Outputs are
  * those of the engine, but for ASKED and ANSWERED, and the mesh's own: SEND (probes) and EVENT.
  *
- *	hub	directory.c	members: identity, prefixes, candidates, since when
+ *	hub	hub.c		what comes in
+ *		directory.c	members: identity, prefixes, candidates, since when
  *		topology.c	may these two?
- *		suggest.c	pairs: suggested, up, failed, and when again
+ *		pair.c		pairs: suggested, up, failed, and when again
+ *		suggest.c	what members are told of it, and say
+ *		walk.c		a full mesh, a few pairs at a time
  *	site	partner.c	suggestions taken: checks, path, tunnel, end
  *		path.c		candidates and probes
  *	both	mesh.c		entries, words; hubs.c which hubs there are, and what they tell each

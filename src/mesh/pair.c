@@ -147,6 +147,7 @@ struct pair *pair_get(struct hub *h, struct entry *a, struct entry *b)
 	for (int i = 0; i < 2; i++) {
 		p->side[i].pair = p;
 		list_add_tail(&p->side[i].entry->pairs, &p->side[i].node);
+		p->side[i].entry->n_pairs++;
 	}
 	map_insert(&h->pairs, &p->by_members, members_hash(h, m));
 	p->traffic = p->up_since = p->again = (mono_t){ INT64_MIN / 2 };
@@ -160,8 +161,10 @@ void pair_free(struct hub *h, struct pair *p)
 {
 	pending(h, p, false);
 	heap_disarm(&h->net->m->timers, &p->timer);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
 		list_del(&p->side[i].node);
+		p->side[i].entry->n_pairs--;
+	}
 	map_remove(&h->pairs, &p->by_members);
 	mem_free(h->net->m->mem, p->text);
 	mem_free(h->net->m->mem, p);

@@ -338,7 +338,14 @@ void report_word(struct hub *h, struct entry *e, struct word *w)
 		return;
 	}
 	if (other)
-		p = w->msg.outcome == WIRE_MO_UP ? pair_get(h, e, other) : pair_find(h, e, other);
+		p = pair_find(h, e, other);
+	if (other && !p && w->msg.outcome == WIRE_MO_UP) { /* we were not there */
+		if (e->n_pairs >= MESH_CLAIMS) {
+			word_refuse(w, WIRE_MR_LIMIT, "too many that nobody suggested here");
+			return;
+		}
+		p = pair_get(h, e, other);
+	}
 	if (p)
 		reported(h, p, pair_side(p, e), &w->msg);
 	word_accept(w, NULL);

@@ -17,7 +17,7 @@
 
 enum {
 	TOWN_PEER = 1, /* the section */
-	TOWN_MEMBERS = 2048,
+	TOWN_MEMBERS = 10240,
 	TOWN_KEPT = 64, /* words to a member that are kept, the newest ones */
 	TOWN_EVENTS = 64,
 };

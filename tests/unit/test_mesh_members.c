@@ -344,6 +344,29 @@ static void test_a_hub_learns_what_is_up(void **state)
 	assert_int_equal(t->answer, WIRE_N_SHORTCUT_ACCEPT);
 }
 
+/* So many, and no more, that nobody here suggested: each is remembered. */
+static void test_claims_are_bounded(void **state)
+{
+	struct town *t = *state;
+
+	t->silent_events = true;
+	town_open(t);
+	for (unsigned i = 1; i <= MESH_CLAIMS + 2; i++)
+		town_join(t, i);
+	for (unsigned i = 2; i <= MESH_CLAIMS + 2; i++) {
+		struct wire_mesh word = a_report(t, i);
+
+		word.outcome = WIRE_MO_UP;
+		town_says(t, 1, WIRE_N_SHORTCUT_REPORT, &word);
+		assert_int_equal(t->reason, i == MESH_CLAIMS + 2 ? WIRE_MR_LIMIT : 0);
+	}
+	assert_int_equal(town_counter(t, "mesh.up"), MESH_CLAIMS);
+	/* What is suggested is another matter. */
+	town_flow(t, 1, MESH_CLAIMS + 2);
+	assert_int_equal(town_obeys(t), 2);
+	assert_int_equal(town_counter(t, "mesh.up"), MESH_CLAIMS + 1);
+}
+
 /* ---- prefixes ------------------------------------------------------------------------------ */
 
 /* What it had is somebody else's now. */
@@ -466,6 +489,7 @@ int main(void)
 		town_test(test_a_member_comes_back_as_another),
 		town_test(test_a_member_is_another_at_once),
 		town_test(test_a_hub_learns_what_is_up),
+		town_test(test_claims_are_bounded),
 		town_test(test_prefixes_move_to_another_member),
 		town_test(test_authority_changes),
 		town_test(test_prefixes_grow),
