@@ -1,5 +1,5 @@
 /* SAs that end without traffic that counts, where their section says so, and what of a section goes
- * to the data plane with each child (R05, V6). */
+ * to the data plane with each child (U2, T3). */
 #include "exchange/exchange.h"
 
 /* Either end; what it hears last is why. */

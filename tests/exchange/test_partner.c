@@ -1,5 +1,5 @@
 /* Partners: the tunnel between two sites that their hub suggested, from the first message to the
- * last (R05, V6, docs/protocol/shortcut.md sections 8 and 11). */
+ * last (T3, U2, R09, docs/protocol/shortcut.md sections 8 and 11). */
 #include "exchange/exchange.h"
 
 #include "exchange/partner.h"

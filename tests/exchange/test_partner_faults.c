@@ -1,6 +1,6 @@
 /* Partners when things go wrong on our own side, or end in the middle of something: a drop at every
  * step, an allocation, a job, an operation of the data plane that fails.  Nothing leaks (the
- * harness looks), nothing is stuck, and the hub has the traffic. */
+ * harness looks), nothing is stuck, and the hub has the traffic (R09, R16). */
 #include "exchange/exchange.h"
 
 #include "exchange/partner.h"

@@ -1,5 +1,5 @@
 /* Partners and those who would be some: silence without proof, replays, other identities, other
- * keys, other prefixes (T1, T6, R05, docs/protocol/shortcut.md section 8). */
+ * keys, other prefixes (T1, R05, S2, docs/protocol/shortcut.md section 8). */
 #include "exchange/exchange.h"
 
 #include "exchange/partner.h"

@@ -56,3 +56,14 @@ long test_mem_oldest(const struct test_mem *m)
 		return -1;
 	return CONTAINER_OF(m->blocks.next, const struct block, link)->number;
 }
+
+bool test_mem_has(const struct test_mem *m, const void *what, size_t n)
+{
+	list_for_each(it, &m->blocks) {
+		const struct block *b = CONTAINER_OF(it, const struct block, link);
+
+		if (memmem(b + 1, b->n, what, n))
+			return true;
+	}
+	return false;
+}

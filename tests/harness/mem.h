@@ -25,3 +25,5 @@ void test_mem_init(struct test_mem *m);
 
 /* The number of the oldest block still alive, -1 when there is none. */
 long test_mem_oldest(const struct test_mem *m);
+/* Whether some block that is alive has these bytes. */
+bool test_mem_has(const struct test_mem *m, const void *what, size_t n);
