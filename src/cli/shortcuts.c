@@ -108,7 +108,8 @@ static void print_try(const json_t *try)
 	char buf[LINE_MAX_LEN];
 	struct text t = TEXT_OF(buf);
 
-	text_fmt(&t, "%-10s  ", cli_str(try, "kind"));
+	cli_add(&t, cli_str(try, "kind"));
+	text_add(&t, "  ");
 	cli_add(&t, *cli_str(try, "local") ? cli_str(try, "local") : "no address of ours");
 	text_add(&t, " -> ");
 	cli_add(&t, cli_str(try, "remote"));

@@ -268,7 +268,8 @@ static void status_of_addresses(void **state)
 		  "full\"}",
 		  "network     corp, we are its hub h\n"
 		  "            pool fd00::/126: IPv6 1 of 3 taken; 1 lease, 0 absent\n"
-		  "store       FAILS: disk\\x0a full; nobody gets an inner address that is new, who "
+		  "store       FAILS: disk\\x0a full; nobody gets an inner address that is new, "
+		  "who "
 		  "has "
 		  "one keeps it\n" },
 		{ "\"inner\":[{\"peer\":\"corp\",\"up\":true,\"addresses\":[\"10.99.0.1\",\"fd00::"
@@ -310,6 +311,86 @@ static void peers_with_addresses(void **state)
 			    "absent\n");
 }
 
+static const char shortcuts_json[] =
+	"{\"shortcuts\":[{\"network\":\"corp\",\"number\":3,\"partner\":\"c\",\"state\":\"up\","
+	"\"up\":true,\"initiator\":true,\"age_s\":61,\"hub\":\"hub\",\"local\":\"192.0.2.1:4500\","
+	"\"remote\":\"192.0.2.3:4500\",\"rtt_us\":412,\"bytes_in\":84,\"bytes_out\":2048,"
+	"\"local_ts\":[\"10.1.0.0/16\"],\"remote_ts\":[\"10.3.0.0/16\"],"
+	"\"tries\":[{\"kind\":\"host\",\"local\":\"192.0.2.1:4500\",\"remote\":\"192.0.2.3:4500\","
+	"\"result\":\"answered\",\"rtt_us\":412},{\"kind\":\"seen\",\"remote\":\"[::1]:4500\","
+	"\"result\":\"refused\",\"why\":\"no address of a partner\"}]},"
+	"{\"partner\":\"d\",\"state\":\"failed\",\"age_s\":5,\"reason\":\"no_path\","
+	"\"text\":\"\\u001b[2J\",\"retry_in_s\":70,\"remote_ts\":[],\"tries\":[]}],\"pairs\":[]}";
+
+static const char pairs_json[] =
+	"{\"shortcuts\":[],\"pairs\":[{\"a\":\"b\",\"b\":\"c\",\"state\":\"failed\",\"age_s\":1,"
+	"\"topology\":\"dynamic\",\"rule\":\"east\",\"reason\":\"authority\",\"text\":\"no\","
+	"\"by\":\"c\",\"retry_in_s\":20,\"suggestions\":2,\"traffic\":true,\"relayed\":true}]}";
+
+static void in_short(json_t *o)
+{
+	cli_print_shortcuts(o, false);
+}
+
+static void in_full(json_t *o)
+{
+	cli_print_shortcuts(o, true);
+}
+
+static void shortcuts(void **state)
+{
+	(void)state;
+	assert_string_equal(
+		printed(in_short, shortcuts_json),
+		"PARTNER  STATE   SINCE  PATH                              RTT      IN    OUT\n"
+		"c        up      1m 1s  192.0.2.1:4500 -> 192.0.2.3:4500  0.41 ms  84 B  2.0 KiB\n"
+		"d        failed  5s                                                      \n"
+		"  no_path: \\x1b[2J\n"
+		"  not suggested again for 1m 10s\n");
+	assert_string_equal(
+		printed(in_full, shortcuts_json),
+		"PARTNER  STATE   SINCE  PATH                              RTT      IN    OUT\n"
+		"c        up      1m 1s  192.0.2.1:4500 -> 192.0.2.3:4500  0.41 ms  84 B  2.0 KiB\n"
+		"  number 3, suggested by hub; this end begins\n"
+		"  ours: 10.1.0.0/16\n"
+		"  theirs: 10.3.0.0/16\n"
+		"  tried\n"
+		"    host  192.0.2.1:4500 -> 192.0.2.3:4500  answered, 0.41 ms\n"
+		"    seen  no address of ours -> [::1]:4500  refused: no address of a partner\n"
+		"d        failed  5s                                                      \n"
+		"  no_path: \\x1b[2J\n"
+		"  not suggested again for 1m 10s\n"
+		"  number 0, suggested by a hub that is not connected; the other end begins\n"
+		"  ours: nothing\n"
+		"  theirs: nothing\n");
+	assert_string_equal(printed(in_full, pairs_json),
+			    "MEMBER  MEMBER  STATE   SINCE  TOPOLOGY\n"
+			    "b       c       failed  1s     dynamic, rule east\n"
+			    "  one of them is at another hub\n"
+			    "  c says: authority: no\n"
+			    "  not suggested again for 20s\n"
+			    "  suggested 2 times, traffic by this hub: yes\n");
+	assert_string_equal(printed(in_short, "{}"), "no direct tunnels, and none was suggested\n");
+}
+
+static void directory(void **state)
+{
+	(void)state;
+	assert_string_equal(printed(cli_print_directory,
+				    "{\"members\":[{\"identity\":\"b\",\"partner\":true,"
+				    "\"prefixes\":{\"certificate\":[\"10.2.0.0/"
+				    "16\"],\"pool\":[\"10.9.0.1/32\"]},"
+				    "\"candidates\":[{\"kind\":\"seen\",\"at\":\"192.0.2.2:4500\","
+				    "\"nat\":true},"
+				    "{\"kind\":\"host\",\"at\":\"10.0.0.1:4500\"}]},"
+				    "{\"identity\":\"c\",\"at\":\"hub-2\"}]}"),
+			    "MEMBER  TAKES PART  PREFIXES                  CANDIDATES\n"
+			    "b       yes         10.2.0.0/16, 10.9.0.1/32  192.0.2.2:4500 (NAT), "
+			    "10.0.0.1:4500\n"
+			    "c       no                                    \n"
+			    "  at hub-2\n");
+}
+
 /* An answer that lacks what it should have, or has it in another type, is printed all the same. */
 static void odd_answers(void **state)
 {
@@ -322,6 +403,8 @@ static void odd_answers(void **state)
 		"{\"counters\":[],\"dataplane\":1}",
 		"{\"peers\":[{\"pool\":[],\"inner\":7}],\"inner\":[7],\"names\":[]}",
 		"{\"networks\":[{\"pool\":{\"v4\":1}}],\"store\":[]}",
+		"{\"shortcuts\":[7,{\"tries\":[[],{}]}],\"pairs\":[[],{\"by\":1}],\"members\":[{}]"
+		"}",
 		"{\"subjects\":[1,[],{\"checks\":7,\"notes\":[{}]},{\"checks\":[[],{}]}]}",
 	};
 
@@ -331,6 +414,8 @@ static void odd_answers(void **state)
 		assert_non_null(strstr(printed(cli_print_status, json[i]), "warrend"));
 		(void)printed(cli_print_peers_fully, json[i]);
 		(void)printed(cli_print_why, json[i]);
+		(void)printed(in_full, json[i]);
+		(void)printed(cli_print_directory, json[i]);
 	}
 }
 
@@ -347,6 +432,8 @@ int main(void)
 		cmocka_unit_test(status_of_networks),
 		cmocka_unit_test(status_of_addresses),
 		cmocka_unit_test(peers_with_addresses),
+		cmocka_unit_test(shortcuts),
+		cmocka_unit_test(directory),
 		cmocka_unit_test(odd_answers),
 	};
 

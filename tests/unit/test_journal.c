@@ -83,6 +83,18 @@ static void by_subject(void **state)
 	assert_null(journal_find(w->j, JOURNAL_IDENTITY, "b"));
 }
 
+/* A direct tunnel that failed is a matter of the partner, not of the network that it is in, nor of
+ * the partner's address. */
+static void direct_tunnels(void **state)
+{
+	struct world *w = *state;
+
+	happen(w, IKE_EV_SHORTCUT_FAILED, "corp", "site-c.example", "192.0.2.13", "no path");
+	happen(w, IKE_EV_SHORTCUT_ENDED, "corp", "site-c.example", "192.0.2.13", "idle");
+	assert_int_equal(found(w, JOURNAL_IDENTITY, "site-c.example")->n_notes, 2);
+	assert_int_equal(journal_count(w->j), 1);
+}
+
 /* The same again only counts; something else comes first; the oldest goes. */
 static void notes(void **state)
 {
@@ -306,6 +318,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(by_subject),
+		TEST(direct_tunnels),
 		TEST(notes),
 		TEST(progress),
 		TEST(members),
