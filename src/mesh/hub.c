@@ -117,11 +117,23 @@ void hub_flow(struct network *net, const struct dp_report *r)
 
 /* ---- words --------------------------------------------------------------------------------- */
 
+static void another(struct hub *h, struct entry *e, bool rebooted)
+{
+	list_for_each_safe(n, &e->pairs) {
+		struct pair *p = CONTAINER_OF(n, struct side, node)->pair;
+
+		if (rebooted)
+			pair_rebooted(h, p);
+		pair_changed(h, p);
+		pair_judge(h, p);
+	}
+}
+
 /* A member's places, all of them; and whether it is still the one that it was. */
 static void candidates_word(struct hub *h, struct entry *e, struct word *w)
 {
 	const struct wire_mesh *msg = &w->msg;
-	bool first = e->boot == 0, again = !first && e->boot != msg->boot;
+	bool first = e->boot == 0, again = !first && e->boot != msg->boot, news;
 
 	if (!WIRE_MESH_HAS(msg, BOOT)) {
 		word_refuse(w, WIRE_MR_IDENTITY, "of no suggestion, and without BOOT");
@@ -135,16 +147,11 @@ static void candidates_word(struct hub *h, struct entry *e, struct word *w)
 	e->boot = msg->boot;
 	e->sequence = msg->sequence;
 	word_accept(w, NULL);
-	if (entry_offers(h, e, msg->candidates, msg->n_candidates))
+	news = entry_offers(h, e, msg->candidates, msg->n_candidates);
+	if (news)
 		(void)entry_moved(h, e);
-	list_for_each_safe(n, &e->pairs) {
-		struct pair *p = CONTAINER_OF(n, struct side, node)->pair;
-
-		if (again)
-			pair_rebooted(h, p);
-		pair_changed(h, p);
-		pair_judge(h, p);
-	}
+	if (news || again)
+		another(h, e, again);
 	if (first || again)
 		walk_begin(h, e);
 }

@@ -348,18 +348,26 @@ static dur_t wait_for(const struct hub *h, struct pair *p, uint16_t reason)
 
 /* ---- what happens to it -------------------------------------------------------------------- */
 
-/* Whatever there is of the two: the suggestion, the tunnel, or both (no id: all with that
- * partner). */
-static void owe(struct hub *h, struct pair *p, unsigned sides)
+/* About what is under way; or, `all`, about the tunnel as well (both: no id, whatever there is with
+ * that partner). */
+static void owe(struct hub *h, struct pair *p, unsigned sides, bool all)
 {
 	memset(p->owed_id, 0, WIRE_MESH_ID);
-	if (!p->up)
+	if (!all || !p->up)
 		memcpy(p->owed_id, p->id, WIRE_MESH_ID);
 	else if (!pair_pending(p))
 		memcpy(p->owed_id, p->up_id, WIRE_MESH_ID);
 	for (unsigned i = 0; i < 2; i++)
 		p->side[i].owed = sides >> i & 1 && p->side[i].entry->peer;
 	say_withdraw(h, p);
+}
+
+/* One that is away may have it a while longer. */
+static mono_t up_until(const struct hub *h, const struct pair *p)
+{
+	bool both = entry_present(p->side[0].entry) && entry_present(p->side[1].entry);
+
+	return both ? MONO_NEVER : mono_add(now_of(h), dur_s(MESH_AWAY_S));
 }
 
 static void clear_up(struct pair *p)
@@ -380,7 +388,7 @@ void pair_failed(struct hub *h, struct pair *p, struct verdict v, unsigned tell)
 	text_fmt(&t, "; not suggested again for %lld ms", (long long)dur_to_ms(wait));
 	pair_event(h, p, IKE_EV_SHORTCUT_FAILED, as_event(v.reason), what);
 	remember(h, p, v);
-	owe(h, p, tell);
+	owe(h, p, tell, false);
 	clear_up(p);
 	pair_state(h, p, PAIR_FAILED, mono_add(now_of(h), wait));
 }
@@ -404,7 +412,7 @@ void pair_withdraw(struct hub *h, struct pair *p, uint16_t reason, const char *t
 
 	count(h->net->m, M_WITHDRAWN);
 	remember(h, p, v);
-	owe(h, p, 3);
+	owe(h, p, 3, true);
 	pair_over(h, p, v);
 }
 
@@ -427,7 +435,7 @@ void pair_carries(struct hub *h, struct pair *p, int side, const struct wire_mes
 	p->up_since = now_of(h);
 	p->backoff = (dur_t){ 0 };
 	p->reason = 0;
-	pair_state(h, p, PAIR_UP, MONO_NEVER);
+	pair_state(h, p, PAIR_UP, up_until(h, p));
 	count(h->net->m, M_UP);
 	if (WIRE_MESH_HAS(report, PATH))
 		snprintf(what, sizeof(what), "direct, from %s to %s, %u us there and back",
@@ -451,7 +459,7 @@ void pair_duplicate(struct hub *h, struct pair *p)
 		p->up_since = now_of(h);
 		memset(p->up_id, 0, WIRE_MESH_ID);
 	}
-	pair_state(h, p, PAIR_UP, MONO_NEVER);
+	pair_state(h, p, PAIR_UP, up_until(h, p));
 }
 
 void pair_lost(struct hub *h, struct pair *p, struct verdict v)
@@ -480,10 +488,10 @@ void pair_left(struct hub *h, struct pair *p, struct entry *e)
 	p->side[side].owed = p->side[side].reported = false;
 	if (pair_pending(p)) {
 		remember(h, p, (struct verdict){ WIRE_MR_LOST, -1, bytes_str("it has left") });
-		owe(h, p, 1u << !side);
+		owe(h, p, 1u << !side, false);
 	}
 	if (p->up) {
-		pair_state(h, p, PAIR_UP, mono_add(now_of(h), dur_s(MESH_AWAY_S)));
+		pair_state(h, p, PAIR_UP, up_until(h, p));
 		return;
 	}
 	pair_free(h, p);
@@ -496,7 +504,7 @@ void pair_rebooted(struct hub *h, struct pair *p)
 
 	if (pair_pending(p)) {
 		remember(h, p, v);
-		owe(h, p, 3);
+		owe(h, p, 3, false);
 	}
 	if (p->up)
 		pair_over(h, p, v);

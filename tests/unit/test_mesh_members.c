@@ -273,6 +273,22 @@ static void test_a_member_stays_away(void **state)
 	assert_string_equal(town_state(t, 1, 2, NULL), "none");
 }
 
+/* Whatever the other one says of it meanwhile. */
+static void test_a_partner_of_who_is_away(void **state)
+{
+	struct town *t = town_two(state);
+	struct wire_mesh word = a_report(t, 1);
+
+	town_up(t, 1, 2);
+	town_leaves(t, 1);
+	town_pass(t, 1000);
+	word.outcome = WIRE_MO_UP; /* another hub's */
+	town_says(t, 2, WIRE_N_SHORTCUT_REPORT, &word);
+	assert_string_equal(town_state(t, 1, 2, NULL), "up");
+	town_pass(t, MESH_AWAY_S * 1000);
+	assert_string_equal(town_state(t, 1, 2, NULL), "none");
+}
+
 /* What was only said is nothing any more. */
 static void test_a_member_leaves_before_it_answers(void **state)
 {
@@ -485,6 +501,7 @@ int main(void)
 		town_test(test_candidates_end_a_back_off),
 		town_test(test_a_member_is_away),
 		town_test(test_a_member_stays_away),
+		town_test(test_a_partner_of_who_is_away),
 		town_test(test_a_member_leaves_before_it_answers),
 		town_test(test_a_member_comes_back_as_another),
 		town_test(test_a_member_is_another_at_once),

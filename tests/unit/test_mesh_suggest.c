@@ -616,6 +616,34 @@ static void test_a_detour_is_looked_at(void **state)
 	assert_int_equal(town_counter(t, "mesh.up"), 2);
 }
 
+/* A suggestion that comes to nothing leaves alone what is up. */
+static void test_a_detour_that_leads_nowhere(void **state)
+{
+	struct town *t = town_two(state);
+
+	town_up(t, 1, 2);
+	town_pass(t, 60000);
+	town_talk(t, 1, 2, 4);
+	assert_int_equal(town_suggestions(t, 2), 2);
+	town_accepts(t, 2);
+	town_refuses(t, 1, WIRE_MR_LIMIT, "");
+	assert_memory_equal(town_withdrawn(t, 2)->id, town_heard(t, 2, SUGGEST)->msg.id,
+			    WIRE_MESH_ID);
+	assert_false(WIRE_MESH_HAS(town_withdrawn(t, 2), PARTNER_ID));
+	/* But when neither may be there, both are meant. */
+	town_talk(t, 1, 2, 11);
+	town_refuses(t, 1, WIRE_MR_DUPLICATE, "");
+	town_refuses(t, 2, WIRE_MR_DUPLICATE, "");
+	town_talk(t, 1, 2, 31);
+	assert_string_equal(town_state(t, 1, 2, NULL), "suggested");
+	t->network.topology = MESH_STAR;
+	assert_int_equal(town_reload(t), ST_OK);
+	assert_true(WIRE_MESH_HAS(town_withdrawn(t, 1), PARTNER_ID));
+	is_identity(&town_withdrawn(t, 1)->partner, "site-2.example");
+	is_identity(&town_withdrawn(t, 2)->partner, "site-1.example");
+	assert_true(bytes_eq(town_withdrawn(t, 1)->context, bytes_str("corp")));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -647,6 +675,7 @@ int main(void)
 		town_test(test_lost_as_soon_as_it_was_there),
 		town_test(test_a_member_withdraws),
 		town_test(test_a_detour_is_looked_at),
+		town_test(test_a_detour_that_leads_nowhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
