@@ -14,6 +14,8 @@ enum {
 	/* Suggestions that a site looks at in a second, of all hubs: each costs a few derivations
 	 * and a handful of probes. */
 	MESH_SUGGESTIONS_PER_S = 100,
+	/* Refusals among the first so many of a second are events. */
+	MESH_REFUSALS_TOLD = 10,
 	/* From a suggestion taken until packets get through, else it failed. */
 	MESH_SETUP_S = 10,
 	/* Outcomes that are remembered for people, oldest forgotten first. */

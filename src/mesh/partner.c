@@ -150,7 +150,9 @@ static void remember_refusal(struct network *net, const struct word *w, const st
 	}
 	shortcut_close(c, v->reason, v->text, true);
 	past_add(net->site, c);
-	shortcut_say_over(c);
+	/* A hub that has many to make is not to fill anybody's log. */
+	if (net->m->suggestions.n <= MESH_REFUSALS_TOLD)
+		shortcut_say_over(c);
 }
 
 static void suggested(struct network *net, struct word *w)

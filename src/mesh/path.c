@@ -81,8 +81,10 @@ static void send(struct mesh *m, const struct probing *p, const struct wire_prob
 	uint8_t data[WIRE_PROBE_LEN], mac[32];
 
 	wire_probe_put(data, what);
-	if (mac_of(m, p, bytes_of(data, covered), mac))
+	if (mac_of(m, p, bytes_of(data, covered), mac)) {
+		count(m, M_NO_MEMORY);
 		return;
+	}
 	memcpy(data + covered, mac, WIRE_PROBE_MAC);
 	count(m, M_PROBES_OUT);
 	mesh_send(m, local, remote, data);

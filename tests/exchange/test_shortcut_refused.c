@@ -270,6 +270,7 @@ static void suggestions_in_a_second(void **state)
 	}
 	play_refused(&p, WIRE_MR_LIMIT, "more than 100 suggestions in a second");
 	assert_int_equal(node_counter(p.one, "mesh.rx.flood"), 1);
+	assert_int_equal(node_events(p.one, IKE_EV_SHORTCUT_FAILED), MESH_REFUSALS_TOLD);
 	world_live(p.w, dur_s(1));
 	play_suggest(&p, 200, 1, 2);
 	world_run(p.w);
