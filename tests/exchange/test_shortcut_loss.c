@@ -1,0 +1,119 @@
+/* Each datagram of a set-up, between sites and with their hub, is lost, comes twice, or late: one
+ * tunnel comes of it, and packets get through all the time (R09, R11). */
+#include "exchange/shortcut.h"
+
+enum fate { LOST, TWICE, LATE, FATES };
+
+struct drama {
+	struct star s;
+	struct node *one, *two;
+	unsigned nth, count; /* the victim, and how many there were */
+	enum fate fate;
+	struct packet *late;
+};
+
+/* Everything that is under way arrives, but for the victim. */
+static void run(struct drama *d)
+{
+	for (struct packet *p; (p = world_packet(d->s.w, 0));) {
+		if (d->count++ != d->nth) {
+			world_deliver(d->s.w, p);
+			continue;
+		}
+		if (d->fate == TWICE)
+			world_hand_over(d->s.w, p);
+		if (d->fate == LATE)
+			d->late = packet_keep(p);
+		if (d->fate == TWICE)
+			world_deliver(d->s.w, p);
+		else
+			world_drop(d->s.w, p);
+	}
+}
+
+static void live(struct drama *d, int ms)
+{
+	for (int t = 0; t < ms; t += 5) {
+		run(d);
+		world_advance(d->s.w, dur_ms(5));
+		if (d->late && t >= 45) {
+			world_hand_over(d->s.w, d->late);
+			packet_free(d->late);
+			d->late = NULL;
+		}
+	}
+	run(d);
+}
+
+static bool gets_through(struct drama *d)
+{
+	return star_ping_direct(&d->s, d->one, 1, d->two, 2) ||
+	       star_ping(&d->s, d->one, 1, d->two, 2);
+}
+
+/* False: there was no such datagram. */
+static bool play(unsigned nth, enum fate fate)
+{
+	struct drama d = { .nth = nth, .fate = fate };
+	bool was;
+
+	star_init(&d.s, 5);
+	star_mesh(&d.s, MESH_DYNAMIC);
+	star_hub(&d.s);
+	d.one = star_join(&d.s, 1);
+	d.two = star_join(&d.s, 2);
+	assert_true(star_ping(&d.s, d.one, 1, d.two, 2));
+	live(&d, 1500);
+	was = d.count > nth;
+	for (int i = 0; i < 30; i++) {
+		assert_true(gets_through(&d));
+		live(&d, 1000);
+	}
+	if (d.late)
+		packet_free(d.late);
+	assert_true(star_is_direct(&d.s, d.one, 1, d.two, 2));
+	assert_true(star_ping_direct(&d.s, d.two, 2, d.one, 1));
+	assert_int_equal(ike_totals(d.one->ike).sas, 2);
+	assert_int_equal(ike_totals(d.two->ike).sas, 2);
+	assert_int_equal(ike_totals(d.one->ike).peers, 2);
+	star_done(&d.s);
+	return was;
+}
+
+static void each_datagram(enum fate fate)
+{
+	unsigned n = 0;
+
+	while (play(n, fate))
+		assert_in_range(n++, 0, 500);
+	assert_in_range(n, 20, 500);
+}
+
+static void lost(void **state)
+{
+	(void)state;
+	each_datagram(LOST);
+}
+
+static void twice(void **state)
+{
+	(void)state;
+	each_datagram(TWICE);
+}
+
+static void late(void **state)
+{
+	(void)state;
+	each_datagram(LATE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lost),
+		cmocka_unit_test(twice),
+		cmocka_unit_test(late),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
