@@ -568,8 +568,10 @@ static void one_suggestion_is_bounded(void **state)
 		world_drop_all(p.w);
 		world_advance(p.w, dur_ms(40));
 		m = play_suggestion(&p, 7, 1, 2);
-		snprintf(at, sizeof(at), "198.51.100.%u", i);
-		m.candidates[0] = play_at(WIRE_MC_HOST, at, 4500);
+		for (m.n_candidates = 0; m.n_candidates < 4; m.n_candidates++) {
+			snprintf(at, sizeof(at), "198.51.%zu.%u", m.n_candidates, i);
+			m.candidates[m.n_candidates] = play_at(WIRE_MC_HOST, at, 4500);
+		}
 		m.sequence = i;
 		m.present = 1u << WIRE_MA_CANDIDATE | 1u << WIRE_MA_SEQUENCE;
 		play_say(&p, 1, WIRE_N_SHORTCUT_CANDIDATES, &m);
