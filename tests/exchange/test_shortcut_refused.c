@@ -399,6 +399,33 @@ static void another_boot(void **state)
 	play_done(&p);
 }
 
+/* One whose partner does not answer is worth less than a new suggestion. */
+static void suspect_is_replaced(void **state)
+{
+	struct play p;
+
+	(void)state;
+	play_init(&p, 29);
+	p.site[1].p->dpd_delay = dur_s(2);
+	p.site[1].p->silence = true;
+	play_start(&p);
+	p.one->looks = true;
+	play_both_up(&p, 9);
+	p.two->unplugged = true;
+	for (int i = 0; i < 20 && !node_event(p.one, IKE_EV_SUSPECT); i++) {
+		node_packet(p.one, "10.1.0.1", "10.2.0.1");
+		world_live(p.w, dur_ms(100));
+	}
+	assert_non_null(node_event(p.one, IKE_EV_SUSPECT));
+	assert_string_equal(play_state(p.one), "up");
+	play_suggest(&p, 10, 1, 2);
+	world_run(p.w);
+	play_accepted(&p);
+	assert_int_equal(play_look(p.one, TWO).info.id[0], 10);
+	assert_int_equal(play_report(&p, 1).outcome, WIRE_MO_LOST);
+	play_done(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -415,6 +442,7 @@ int main(void)
 		cmocka_unit_test(two_suggestions_one_tunnel),
 		cmocka_unit_test(up_is_up),
 		cmocka_unit_test(another_boot),
+		cmocka_unit_test(suspect_is_replaced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -326,6 +326,32 @@ static void hub_gone_meanwhile(void **state)
 	play_done(&p);
 }
 
+/* What could not be said, since the hub had gone, is said when it is back. */
+static void report_to_a_hub_that_is_gone(void **state)
+{
+	bool said = false;
+	size_t before;
+	struct play p;
+
+	(void)state;
+	play_up(&p, 17);
+	play_suggest(&p, 7, 1, 2);
+	world_run(p.w);
+	node_restart(p.hub);
+	before = p.hub->n_asked;
+	world_live(p.w, dur_s(100));
+	assert_true(star_is_up(&p.s, p.one, 1));
+	for (size_t i = before; i < p.hub->n_asked; i++)
+		if (p.hub->asked[i % NODE_WORDS].notify == WIRE_N_SHORTCUT_REPORT) {
+			assert_false(said);
+			said = true;
+			assert_int_equal(play_read(&p, &p.hub->asked[i % NODE_WORDS]).outcome,
+					 WIRE_MO_FAILED);
+		}
+	assert_true(said);
+	play_done(&p);
+}
+
 static void reconfigured(struct play *p, void (*change)(struct test_conf *c))
 {
 	struct test_conf *c = test_conf_copy(p->one->conf);
@@ -488,6 +514,7 @@ int main(void)
 		cmocka_unit_test(nothing_carries),
 		cmocka_unit_test(ends_when_idle),
 		cmocka_unit_test(hub_gone_meanwhile),
+		cmocka_unit_test(report_to_a_hub_that_is_gone),
 		cmocka_unit_test(reloads),
 		cmocka_unit_test(the_caller_moves),
 		cmocka_unit_test(who_is_called_moves),
