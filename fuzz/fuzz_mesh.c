@@ -367,6 +367,7 @@ static void probe(struct run *r)
 	uint8_t id = (uint8_t)(1 + pick(r->c, IDS));
 	uint8_t data[4 + WIRE_PROBE_LEN] = { 0 };
 	struct wire_probe p = { .flags = cur_u8(r->c) & 3, .txn = (uint32_t)pick_number(r->c) };
+	struct endpoint from;
 
 	memset(p.id, id, sizeof(p.id));
 	if (p.flags & WIRE_PROBE_ANSWER)
@@ -375,7 +376,9 @@ static void probe(struct run *r)
 	if (pick(r->c, 8) == 0)
 		data[4 + pick(r->c, WIRE_PROBE_LEN)] ^= cur_u8(r->c);
 	sign(r, id, data + 4);
-	node_input(pick(r->c, 2) ? r->one : r->s.hub, pick_endpoint(r), 4500, BYTES_OF(data));
+	from = pick_endpoint(r);
+	from.port = from.port ? from.port : 1;
+	node_input(pick(r->c, 2) ? r->one : r->s.hub, from, 4500, BYTES_OF(data));
 }
 
 /* ---- what happens meanwhile ------------------------------------------------------------------ */

@@ -518,7 +518,7 @@ void probe_input(struct mesh *m, const struct ike_datagram *d)
 	struct probing *p;
 
 	count(m, M_PROBES_IN);
-	if (d->local.port != m->conf->ike->nat_port ||
+	if (d->local.port != m->conf->ike->nat_port || !d->remote.port ||
 	    wire_probe_parse(d->data, &probe, &covered, &mac)) {
 		count(m, M_PROBE_BAD);
 		return;

@@ -448,6 +448,22 @@ static void asked_from_elsewhere(void **state)
 	}
 }
 
+/* Nobody can be answered there. */
+static void asked_from_port_0(void **state)
+{
+	struct packet *q;
+	struct play p;
+
+	(void)state;
+	q = question_of_one(&p, 35);
+	q->src.port = 0;
+	node_input(p.two, q->src, 4500, bytes_of(q->data, q->n));
+	assert_int_equal(world_packets(p.w), 0);
+	assert_int_equal(node_counter(p.two, "mesh.rx.probe_malformed"), 1);
+	packet_free(q);
+	play_done(&p);
+}
+
 static void strangers_get_nothing(void **state)
 {
 	static uint8_t data[4 + WIRE_PROBE_LEN];
@@ -599,6 +615,7 @@ int main(void)
 		cmocka_unit_test(replayed_question),
 		cmocka_unit_test(answer_from_elsewhere),
 		cmocka_unit_test(asked_from_elsewhere),
+		cmocka_unit_test(asked_from_port_0),
 		cmocka_unit_test(strangers_get_nothing),
 		cmocka_unit_test(a_victim_is_not_flooded),
 		cmocka_unit_test(all_together_are_bounded),
