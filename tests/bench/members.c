@@ -2,7 +2,7 @@
  * members - thousands of sites against one hub (see members.h).
  *
  *	members --hub ADDRESS --ca DIR [--hub-id ID] [--members N] [--dpd MS] [--retransmit MS]
- *		[--tries N]
+ *		[--tries N] [--shortcuts]
  *
  * The caller makes 198.18.0.0/15 local to this network namespace and reachable from the hub.
  * Commands come from standard input, one line each, and are answered by one line of JSON when they
@@ -10,18 +10,23 @@
  * it got.
  *
  *	join WINDOW SECONDS	connect all that are not, at most WINDOW at a time
- *	leave WINDOW SECONDS	every member says goodbye
+ *	leave WINDOW SECONDS	every member says goodbye to the hub
+ *	stop WINDOW SECONDS	every member says goodbye to everybody, for good
+ *	direct COUNT SECONDS	until that many ends of shortcuts are up, no more and no less
  *	await COUNT SECONDS	until that many are up
  *	gone SECONDS		until none is up
  *	window N		from now on
  *	ping FROM ADDRESS SECONDS	from the host of a member
- *	sweep WINDOW SECONDS	every host pings that of the next member, through the hub
+ *	sweep WINDOW SECONDS [STEP]	every host pings that of the next member, or of the one so
+ *				many further on, through the hub or directly
  *	run SECONDS		nothing but to be there
  *	quit
  *
  * "ok" is whether it was reached.  "at_s" has the moments, counted from the command, by which 50,
  * 90, 99 and 100 per cent of those who came up during it were up; "took_ms" how long each had been
- * under way then, from the answer to its look-up, or the round trips of pings.
+ * under way then, from the answer to its look-up, or the round trips of pings; "direct" how many
+ * ends of shortcuts are up, and "direct_ms" how long each that came up meanwhile took from the
+ * hub's suggestion to its end until packets got through.
  */
 #include <getopt.h>
 #include <stdarg.h>
@@ -77,6 +82,7 @@ static struct phase begin(struct crowd *c, double seconds)
 	mono_t now = plat_mono();
 
 	c->tally = (struct crowd_tally){ 0 };
+	c->n_took = 0;
 	return (struct phase){ c, now, mono_add(now, dur_ms((int64_t)(seconds * 1000))),
 			       own_cpu() };
 }
@@ -147,9 +153,11 @@ static void print_tally(const struct crowd *c)
 {
 	const struct crowd_tally *t = &c->tally;
 
-	printf(",\"sent\":%lu,\"received\":%lu,\"tx_full\":%lu,\"esp_sent\":%lu,"
-	       "\"esp_received\":%lu,\"esp_refused\":%lu,\"events\":{",
-	       t->sent, t->received, t->tx_full, t->esp_sent, t->esp_received, t->esp_refused);
+	printf(",\"sent\":%lu,\"received\":%lu,\"foreign\":%lu,\"probes\":%lu,\"tx_full\":%lu,"
+	       "\"esp_sent\":%lu,\"by_hub\":%lu,\"esp_received\":%lu,\"esp_refused\":%lu,"
+	       "\"events\":{",
+	       t->sent, t->received, t->foreign, t->probes, t->tx_full, t->esp_sent, t->by_hub,
+	       t->esp_received, t->esp_refused);
 	for (int i = 0, n = 0; i < IKE_EVENTS; i++)
 		if (t->events[i])
 			printf("%s\"%s\":%lu", n++ ? "," : "",
@@ -160,8 +168,10 @@ static void print_tally(const struct crowd *c)
 static void answer_begin(const struct phase *p, const char *cmd, bool ok)
 {
 	printf("{\"cmd\":\"%s\",\"ok\":%s,\"seconds\":%.3f,\"up\":%zu,\"sas\":%zu,\"cpu_s\":%.3f",
-	       cmd, ok ? "true" : "false", seconds_since(p->begun), p->crowd->n_up,
-	       ike_totals(p->crowd->ike).sas, own_cpu() - p->cpu);
+	       cmd, ok ? "true" : "false", seconds_since(p->begun), p->crowd->n_up, p->crowd->n_sas,
+	       own_cpu() - p->cpu);
+	printf(",\"direct\":%zu", p->crowd->n_direct);
+	print_shares("direct_ms", p->crowd->took, p->crowd->n_took);
 	print_tally(p->crowd);
 }
 
@@ -182,6 +192,11 @@ static bool none_up(struct crowd *c, size_t arg)
 {
 	(void)arg;
 	return c->n_up == 0;
+}
+
+static bool are_direct(struct crowd *c, size_t n)
+{
+	return c->n_direct == n;
 }
 
 static bool never(struct crowd *c, size_t arg)
@@ -211,31 +226,29 @@ static void do_join(struct crowd *c, size_t window, double seconds)
 	finish_await(&p, "join", c->opt.members);
 }
 
-/* Farewells without an answer yet: SAs of members that were told to go. */
-static bool room_to_leave(const struct crowd *c, size_t next, size_t window)
-{
-	return ike_totals(c->ike).sas < c->opt.members - next + window;
-}
-
 static bool no_sa(struct crowd *c, size_t arg)
 {
 	(void)arg;
-	return ike_totals(c->ike).sas == 0;
+	return c->n_sas == 0;
 }
 
-static void do_leave(struct crowd *c, size_t window, double seconds)
+/* Everybody goes, so many at a time: `window` more SAs than those of whoever stays. */
+static void do_end(struct crowd *c, const char *cmd, enum ike_cmd_kind kind, size_t window,
+		   double seconds)
 {
 	struct phase p = begin(c, seconds);
-	size_t next = 0;
+	size_t next = 0, staying = c->n_sas;
 	bool ok;
 
 	while (next < c->opt.members && in_time(&p)) {
-		while (next < c->opt.members && room_to_leave(c, next, window))
-			crowd_command(c, IKE_CMD_DOWN, next++);
+		for (; next < c->opt.members && c->n_sas < staying + window; next++) {
+			staying -= c->members[next].sas < staying ? c->members[next].sas : staying;
+			crowd_command(c, kind, next);
+		}
 		crowd_turn(c, left_ms(&p), -1);
 	}
 	ok = run_until(&p, no_sa, 0) && next == c->opt.members;
-	answer_begin(&p, "leave", ok);
+	answer_begin(&p, cmd, ok);
 	answer_end();
 }
 
@@ -265,7 +278,7 @@ static void do_ping(struct crowd *c, size_t from, const char *to, double seconds
 	answer_end();
 }
 
-static void do_sweep(struct crowd *c, size_t window, double seconds)
+static void do_sweep(struct crowd *c, size_t window, double seconds, size_t step)
 {
 	struct phase p = begin(c, seconds);
 	size_t n = c->opt.members, next = 0, k = 0;
@@ -278,7 +291,7 @@ static void do_sweep(struct crowd *c, size_t window, double seconds)
 	while (next < n && in_time(&p)) {
 		for (; next < n && next < c->pongs + window; next++) {
 			asked[next] = plat_mono();
-			crowd_ping(c, next, &c->members[(next + 1) % n].inner);
+			crowd_ping(c, next, &c->members[(next + step) % n].inner);
 		}
 		crowd_turn(c, left_ms(&p), -1);
 	}
@@ -292,6 +305,15 @@ static void do_sweep(struct crowd *c, size_t window, double seconds)
 	answer_end();
 	free(asked);
 	free(took);
+}
+
+static void do_direct(struct crowd *c, size_t n, double seconds)
+{
+	struct phase p = begin(c, seconds);
+	bool ok = run_until(&p, are_direct, n);
+
+	answer_begin(&p, "direct", ok);
+	answer_end();
 }
 
 static void do_simple(struct crowd *c, const char *cmd, done_fn *done, double seconds)
@@ -308,12 +330,16 @@ static bool command(struct crowd *c, const char *line)
 {
 	char address[64];
 	double seconds;
-	size_t n;
+	size_t n, step = 1;
 
 	if (sscanf(line, "join %zu %lf", &n, &seconds) == 2) {
 		do_join(c, n, seconds);
 	} else if (sscanf(line, "leave %zu %lf", &n, &seconds) == 2) {
-		do_leave(c, n, seconds);
+		do_end(c, "leave", IKE_CMD_DOWN, n, seconds);
+	} else if (sscanf(line, "stop %zu %lf", &n, &seconds) == 2) {
+		do_end(c, "stop", IKE_CMD_SHUTDOWN, n, seconds);
+	} else if (sscanf(line, "direct %zu %lf", &n, &seconds) == 2) {
+		do_direct(c, n, seconds);
 	} else if (sscanf(line, "await %zu %lf", &n, &seconds) == 2) {
 		struct phase p = begin(c, seconds);
 
@@ -327,8 +353,8 @@ static bool command(struct crowd *c, const char *line)
 		do_simple(c, "window", never, 0);
 	} else if (sscanf(line, "ping %zu %63s %lf", &n, address, &seconds) == 3) {
 		do_ping(c, n, address, seconds);
-	} else if (sscanf(line, "sweep %zu %lf", &n, &seconds) == 2) {
-		do_sweep(c, n, seconds);
+	} else if (sscanf(line, "sweep %zu %lf %zu", &n, &seconds, &step) >= 2) {
+		do_sweep(c, n, seconds, step);
 	} else if (!strcmp(line, "quit\n")) {
 		return false;
 	} else {
@@ -361,6 +387,7 @@ static struct crowd_options parse(int argc, char **argv)
 		{ "dpd", required_argument, NULL, 'd' },
 		{ "retransmit", required_argument, NULL, 'r' },
 		{ "tries", required_argument, NULL, 't' },
+		{ "shortcuts", no_argument, NULL, 's' },
 		{ 0 },
 	};
 	/* The defaults of warren.conf. */
@@ -380,6 +407,7 @@ static struct crowd_options parse(int argc, char **argv)
 		case 'd': opt.dpd_delay = dur_ms(strtol(optarg, NULL, 10)); break;
 		case 'r': opt.retransmit_timeout = dur_ms(strtol(optarg, NULL, 10)); break;
 		case 't': opt.retransmit_tries = (unsigned)strtoul(optarg, NULL, 10); break;
+		case 's': opt.shortcuts = true; break;
 		default: exit(2);
 		}
 	}

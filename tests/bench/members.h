@@ -2,15 +2,16 @@
  * members.h - a crowd: thousands of sites in one process, to put one hub under load.
  *
  * Every member is a site as a network has them: an identity, a key and a certificate with its own
- * address block (RFC 3779), an outer address, and a peer of the same IKE engine that warrend runs,
- * over real sockets.  What is not like a site: all peers share one engine and one thread, jobs run
- * inline, and instead of a TUN there is a host that answers and sends pings, one address in each
- * member's block.
+ * address block (RFC 3779), an outer address, and the IKE engine that warrend runs, with its mesh,
+ * over real sockets.  What is not like a site: all share one thread and one pair of sockets, jobs
+ * run inline, and instead of a TUN there is a host that answers and sends pings, one address in
+ * each member's block.
  *
  *	members.c        commands from standard input, a line of JSON for each
  *	members_sites.c  certificates and configuration
- *	members_host.c   the engine's outputs carried out: sockets, jobs, look-ups, time
- *	members_esp.c    its child SAs, and the pings through them
+ *	members_host.c   the engines' outputs carried out: sockets, jobs, look-ups, time
+ *	members_esp.c    their child SAs, and the pings through them
+ *	members_mesh.c   their shortcuts, with each other and with anybody else
  *
  * The window: a peer's attempt begins with the look-up of its hub, and the answer is the host's.
  * Answers are given while fewer than `window` members are under way, the others wait in line.  So
@@ -26,12 +27,13 @@
 
 #include "base/base.h"
 #include "crypto/openssl/crypto_openssl.h"
-#include "ike/ike.h"
+#include "mesh/mesh.h"
 
 enum {
 	MEMBERS_MAX = 65535, /* the sequence number of a ping names one */
-	MEMBER_NAME_MAX = 32,
+	MEMBER_NAME_MAX = 40,
 	MEMBER_PREFIX_LEN = 28,
+	MEMBER_SUGGESTIONS = 64, /* that have come to nothing yet; hubs make fewer at a time */
 };
 
 enum member_state {
@@ -41,7 +43,11 @@ enum member_state {
 	MEMBER_UP,
 };
 
-struct tunnel;
+/* A suggestion that a member has taken. */
+struct suggestion {
+	char partner[IKE_IDENTITY_TEXT];
+	mono_t taken;
+};
 
 struct member {
 	char name[MEMBER_NAME_MAX]; /* identity, and what its engine looks up */
@@ -52,8 +58,18 @@ struct member {
 	uint64_t lookup; /* the one that is waited for; 0: none */
 	mono_t called; /* when the look-up was answered */
 	mono_t up; /* since when */
-	struct tunnel *tunnel; /* to send with; NULL: none */
-	mono_t heard, sent; /* ESP, the last */
+	struct list tunnels; /* the last that began to send first: members_esp.c */
+	struct ike_conf conf;
+	struct mesh_network network;
+	struct mesh_conf mesh_conf;
+	struct ike *ike;
+	struct mesh *mesh;
+	struct timer due; /* its deadline */
+	size_t sas; /* of its engine, */
+	size_t direct; /* its shortcuts that are up, when somebody looked last */
+	bool stirred; /* something has become of one since */
+	struct suggestion *suggested; /* NULL: none yet */
+	size_t n_suggested;
 };
 
 struct crowd_options {
@@ -64,13 +80,17 @@ struct crowd_options {
 	dur_t dpd_delay;
 	dur_t retransmit_timeout;
 	unsigned retransmit_tries;
+	bool shortcuts; /* are taken when a hub suggests them */
 };
 
 /* Since the last command. */
 struct crowd_tally {
-	uint64_t sent, received; /* IKE datagrams */
+	uint64_t sent, received; /* IKE datagrams, probes included */
+	uint64_t foreign; /* of those received: not from the crowd */
+	uint64_t probes; /* of those sent */
 	uint64_t tx_full;
 	uint64_t esp_sent, esp_received, esp_refused;
+	uint64_t by_hub; /* of the ESP sent: to the hub */
 	uint64_t events[IKE_EVENTS];
 };
 
@@ -96,9 +116,13 @@ struct crowd {
 	struct crypto_openssl *provider;
 	struct crypto crypto;
 	struct crypto_store *store;
-	struct ike_conf conf;
+	struct ike_peer_conf *peers; /* a member's section each */
 	struct arena text; /* what the configuration points to */
-	struct ike *ike;
+	struct heap timers; /* struct member.due */
+	size_t n_sas; /* of all engines */
+	size_t n_direct; /* ends of shortcuts that are up */
+	double *took; /* ms from a suggestion until its shortcut was up, each end for itself */
+	size_t n_took, cap_took;
 	int fd[2]; /* ports 500 and 4500 */
 	struct map tunnel_by_id;
 	struct map tunnel_by_spi;
@@ -118,7 +142,7 @@ void crowd_free_sites(struct crowd *c);
 
 /* ---- members_host.c ------------------------------------------------------------------------ */
 
-/* Opens the sockets and starts the engine; members wait in line. */
+/* Opens the sockets and starts the engines; members wait in line. */
 void crowd_open(struct crowd *c);
 void crowd_close(struct crowd *c);
 
@@ -140,9 +164,20 @@ void tunnels_init(struct crowd *c);
 void tunnels_done(struct crowd *c);
 
 /* What its DONE says; `ret` is written by a query alone. */
-enum status tunnel_op(struct crowd *c, const struct dp_op *op, struct dp_counters *ret);
-void tunnel_input(struct crowd *c, struct bytes packet);
+enum status tunnel_op(struct crowd *c, struct member *m, const struct dp_op *op,
+		      struct dp_counters *ret);
+/* True: there is a report for the engine. */
+bool tunnel_input(struct crowd *c, struct member *m, struct bytes packet,
+		  struct dp_report *ret_report);
 
 /* One echo request from a member to another (the address of the host behind it), in the round that
  * `ping_round` says. */
 void crowd_ping(struct crowd *c, size_t from, const struct ip *to);
+
+/* ---- members_mesh.c ------------------------------------------------------------------------ */
+
+void shortcuts_done(struct crowd *c);
+/* Of a member's mesh. */
+void shortcut_event(struct crowd *c, struct member *m, const struct ike_event *e);
+/* Counts them when something has become of one; the engine has no outputs. */
+void shortcuts_count(struct crowd *c, struct member *m);

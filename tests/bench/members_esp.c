@@ -4,10 +4,14 @@
  * The least that proves that an SA carries packets both ways: a tunnel holds what dp.h gives it and
  * seals and opens one packet at a time (esp.h); the host behind it answers echo requests (RFC 792)
  * and sends them.  A pong is counted when it comes to the member that asked.
+ *
+ * Which one sends: a shortcut whose selectors have the packet, else the hub's, whose selectors are
+ * always wider; of equals the one that began last.
  */
 #include <stdlib.h>
 
 #include "bench/members.h"
+#include "dp/common.h"
 #include "esp/esp.h"
 #include "plat/clock.h"
 
@@ -15,7 +19,7 @@ enum {
 	ECHO_REPLY = 0,
 	ECHO_REQUEST = 8,
 	ICMP_LEN = 8,
-	PACKET_MAX = 2048,
+	ECHO_MAX = 2048,
 	PING_LEN = WIRE_IP4_HDR_LEN + ICMP_LEN + 56,
 	TTL = 64,
 };
@@ -23,12 +27,24 @@ enum {
 struct tunnel {
 	struct map_node by_id;
 	struct map_node by_spi;
+	struct list node; /* member->tunnels */
 	dp_child_id id;
+	dp_peer_id peer;
 	struct member *member;
+	bool sends;
+	bool proves; /* and has not yet */
+	bool counts;
+	mono_t heard, sent, used;
 	struct endpoint local, remote;
 	struct esp_in *in;
 	struct esp_out *out;
 	struct esp_ts *ts;
+};
+
+/* Each member's engine numbers its children itself, and draws its SPIs. */
+struct tunnel_key {
+	const struct member *member;
+	uint64_t number;
 };
 
 /* ---- tunnels ------------------------------------------------------------------------------- */
@@ -39,40 +55,42 @@ void tunnels_init(struct crowd *c)
 
 	map_init(&c->tunnel_by_id, &mem_libc, key);
 	map_init(&c->tunnel_by_spi, &mem_libc, key);
+	for (size_t i = 0; i < c->opt.members; i++)
+		list_init(&c->members[i].tunnels);
 }
 
-static bool has_id(const struct map_node *n, const void *id)
+static bool has_id(const struct map_node *n, const void *key)
 {
-	return CONTAINER_OF(n, const struct tunnel, by_id)->id == *(const dp_child_id *)id;
+	const struct tunnel *t = CONTAINER_OF(n, const struct tunnel, by_id);
+	const struct tunnel_key *k = key;
+
+	return t->member == k->member && t->id == k->number;
 }
 
-static bool has_spi(const struct map_node *n, const void *spi)
+static bool has_spi(const struct map_node *n, const void *key)
 {
-	return esp_in_spi(CONTAINER_OF(n, const struct tunnel, by_spi)->in) ==
-	       *(const uint32_t *)spi;
+	const struct tunnel *t = CONTAINER_OF(n, const struct tunnel, by_spi);
+	const struct tunnel_key *k = key;
+
+	return t->member == k->member && esp_in_spi(t->in) == k->number;
 }
 
-static uint64_t hash_id(const struct crowd *c, dp_child_id id)
+static uint64_t hash_key(const struct map *map, const struct tunnel_key *k)
 {
-	return map_hash(&c->tunnel_by_id, bytes_of(&id, sizeof(id)));
+	return map_hash(map, bytes_of(k, sizeof(*k)));
 }
 
-static uint64_t hash_spi(const struct crowd *c, uint32_t spi)
+static struct tunnel *find(struct crowd *c, const struct member *m, dp_child_id id)
 {
-	return map_hash(&c->tunnel_by_spi, bytes_of(&spi, sizeof(spi)));
-}
-
-static struct tunnel *find(struct crowd *c, dp_child_id id)
-{
-	struct map_node *n = map_find(&c->tunnel_by_id, hash_id(c, id), has_id, &id);
+	struct tunnel_key k = { m, id };
+	struct map_node *n = map_find(&c->tunnel_by_id, hash_key(&c->tunnel_by_id, &k), has_id, &k);
 
 	return n ? CONTAINER_OF(n, struct tunnel, by_id) : NULL;
 }
 
 static void remove_tunnel(struct crowd *c, struct tunnel *t)
 {
-	if (t->member->tunnel == t)
-		t->member->tunnel = NULL;
+	list_del(&t->node);
 	map_remove(&c->tunnel_by_id, &t->by_id);
 	map_remove(&c->tunnel_by_spi, &t->by_spi);
 	esp_in_free(t->in);
@@ -92,84 +110,141 @@ void tunnels_done(struct crowd *c)
 	bulk_forget();
 }
 
-static void add_tunnel(struct crowd *c, const struct dp_child *d)
+static struct tunnel *add_tunnel(struct crowd *c, struct member *m, const struct dp_child *d)
 {
 	struct tunnel *t = calloc(1, sizeof(*t));
+	struct tunnel_key id = { m, d->id }, spi = { m, d->spi_in };
 
-	CROWD_NEED(t && d->peer >= 1 && d->peer <= c->opt.members);
-	t->id = d->id;
-	t->member = &c->members[d->peer - 1];
-	t->local = d->local;
-	t->remote = d->remote;
+	CROWD_NEED(t);
+	*t = (struct tunnel){ .id = d->id,
+			      .peer = d->peer,
+			      .member = m,
+			      .proves = d->proves,
+			      .counts = d->counts,
+			      .used = plat_mono(),
+			      .local = d->local,
+			      .remote = d->remote };
 	CROWD_NEED(esp_in_new(&mem_libc, d->spi_in, &d->in, d->esn, d->window, &t->in) == ST_OK);
 	CROWD_NEED(esp_out_new(&mem_libc, d->spi_out, &d->out, d->esn, &t->out) == ST_OK);
 	CROWD_NEED(esp_ts_new(&mem_libc, &d->ts_local, &d->ts_remote, &t->ts) == ST_OK);
-	map_insert(&c->tunnel_by_id, &t->by_id, hash_id(c, d->id));
-	map_insert(&c->tunnel_by_spi, &t->by_spi, hash_spi(c, d->spi_in));
+	map_insert(&c->tunnel_by_id, &t->by_id, hash_key(&c->tunnel_by_id, &id));
+	map_insert(&c->tunnel_by_spi, &t->by_spi, hash_key(&c->tunnel_by_spi, &spi));
+	list_add_tail(&m->tunnels, &t->node);
+	return t;
 }
 
-static void add_op(struct crowd *c, const struct dp_child *d)
+static void add_op(struct crowd *c, struct member *m, const struct dp_child *d)
 {
-	if (!find(c, d->id))
-		add_tunnel(c, d);
-	if (d->outbound) {
-		struct tunnel *t = find(c, d->id);
+	struct tunnel *t = find(c, m, d->id);
 
-		t->member->tunnel = t;
-	}
+	if (!t)
+		t = add_tunnel(c, m, d);
+	if (!d->outbound || t->sends)
+		return;
+	t->sends = true;
+	list_del(&t->node);
+	list_add_tail(&m->tunnels, &t->node);
 }
 
-/* When its member was last heard and sent to; the rest nobody here asks for. */
+/* When its peer was last heard and sent to, on any; the rest nobody here asks for. */
 static void query(const struct tunnel *t, struct dp_counters *ret)
 {
-	mono_t now = plat_mono();
+	mono_t now = plat_mono(), heard = { 0 }, sent = { 0 };
 
-	*ret = (struct dp_counters){ .since_in = mono_since(now, t->member->heard),
-				     .since_out = mono_since(now, t->member->sent) };
+	list_for_each(it, &t->member->tunnels) {
+		const struct tunnel *o = CONTAINER_OF(it, const struct tunnel, node);
+
+		if (o->peer == t->peer && mono_before(heard, o->heard))
+			heard = o->heard;
+		if (o->peer == t->peer && mono_before(sent, o->sent))
+			sent = o->sent;
+	}
+	*ret = (struct dp_counters){ .since_in = mono_since(now, heard),
+				     .since_out = mono_since(now, sent),
+				     .since_used = mono_since(now, t->used) };
 }
 
-enum status tunnel_op(struct crowd *c, const struct dp_op *op, struct dp_counters *ret)
+static void send_dummy(struct crowd *c, struct tunnel *t);
+
+enum status tunnel_op(struct crowd *c, struct member *m, const struct dp_op *op,
+		      struct dp_counters *ret)
 {
+	dp_child_id id = op->kind == DP_CHILD_ADDRESS ? op->u.address.id : op->u.id;
 	struct tunnel *t;
 
+	if (op->kind == DP_CHILD_ADD) {
+		add_op(c, m, &op->u.child);
+		return ST_OK;
+	}
+	if (op->kind == DP_TRAP_ADD || op->kind == DP_TRAP_DEL || op->kind == DP_PATH_MTU)
+		return ST_OK; /* nobody here sends without being up, or anything large */
+	t = find(c, m, id);
+	if (!t)
+		return ST_INVAL;
 	switch (op->kind) {
-	case DP_CHILD_ADD: add_op(c, &op->u.child); return ST_OK;
-	case DP_CHILD_DEL:
-		t = find(c, op->u.id);
-		if (t)
-			remove_tunnel(c, t);
-		return t ? ST_OK : ST_INVAL;
+	case DP_CHILD_DEL: remove_tunnel(c, t); break;
 	case DP_CHILD_ADDRESS:
-		t = find(c, op->u.address.id);
-		if (!t)
-			return ST_INVAL;
 		t->local = op->u.address.local;
 		t->remote = op->u.address.remote;
-		return ST_OK;
-	case DP_CHILD_QUERY:
-		t = find(c, op->u.id);
-		if (t)
-			query(t, ret);
-		return t ? ST_OK : ST_INVAL;
-	default: return ST_OK; /* traps: nobody here sends without being up */
+		break;
+	case DP_CHILD_QUERY: query(t, ret); break;
+	case DP_CHILD_DUMMY: send_dummy(c, t); break;
+	case DP_CHILD_QUIET:
+	case DP_CHILD_PAUSE: t->sends = false; break;
+	default: break;
 	}
+	return ST_OK;
 }
 
 /* ---- packets ------------------------------------------------------------------------------- */
 
 /* `inner` has room around it, as esp_seal_prepare() wants it. */
-static void send_inner(struct crowd *c, struct tunnel *t, uint8_t *inner, size_t n)
+static void seal_and_send(struct crowd *c, struct tunnel *t, uint8_t next, uint8_t *inner, size_t n)
 {
 	const struct esp_shape *shape = esp_out_shape(t->out);
 	struct bulk_op op;
 	uint64_t seq;
 
 	CROWD_NEED(esp_out_reserve(t->out, 1, &seq) == 1);
-	esp_seal_prepare(t->out, seq, ESP_NH_IPV4, inner, n, &op);
+	esp_seal_prepare(t->out, seq, next, inner, n, &op);
 	bulk_seal(&op, 1);
 	CROWD_NEED(op.ok);
 	crowd_send_esp(c, &t->local, &t->remote, bytes_of(inner - shape->head, esp_size(shape, n)));
-	t->member->sent = plat_mono();
+	t->sent = plat_mono();
+}
+
+static void send_inner(struct crowd *c, struct tunnel *t, uint8_t *inner, size_t n)
+{
+	seal_and_send(c, t, ESP_NH_IPV4, inner, n);
+	t->used = t->sent;
+}
+
+static void send_dummy(struct crowd *c, struct tunnel *t)
+{
+	uint8_t packet[ESP_HEAD_MAX + ESP_TAIL_MAX] = { 0 };
+
+	seal_and_send(c, t, ESP_NH_NONE, packet + ESP_HEAD_MAX, 0);
+}
+
+/* NULL: nothing sends that. */
+static struct tunnel *route(const struct member *m, struct bytes inner)
+{
+	struct tunnel *found = NULL;
+	enum wire_ip_fault fault;
+	struct wire_ip ip;
+
+	CROWD_NEED(wire_ip_parse(inner, &ip, &fault) == ST_OK);
+	for (struct list *it = m->tunnels.prev; it != &m->tunnels; it = it->prev) {
+		struct tunnel *t = CONTAINER_OF(it, struct tunnel, node);
+
+		if (!t->sends || !esp_ts_match_out(t->ts, &ip))
+			continue;
+		if (t->peer >= IKE_PEER_DYNAMIC)
+			return t;
+		if (!found)
+			found = t;
+	}
+	return found;
 }
 
 static void put_checksum(uint8_t *at, size_t field, size_t n)
@@ -192,9 +267,8 @@ void crowd_ping(struct crowd *c, size_t from, const struct ip *to)
 	struct member *m = &c->members[from];
 	uint8_t packet[ESP_HEAD_MAX + PING_LEN + ESP_TAIL_MAX] = { 0 };
 	uint8_t *ip = packet + ESP_HEAD_MAX, *icmp = ip + WIRE_IP4_HDR_LEN;
+	struct tunnel *t;
 
-	if (!m->tunnel)
-		crowd_fail("%s has no tunnel to ping through", m->name);
 	ip[0] = 0x45;
 	store_be16(ip + 2, PING_LEN);
 	ip[9] = WIRE_IP_ICMP;
@@ -203,7 +277,10 @@ void crowd_ping(struct crowd *c, size_t from, const struct ip *to)
 	store_be16(icmp + 4, (uint16_t)c->ping_round);
 	store_be16(icmp + 6, (uint16_t)from);
 	finish_echo(ip, PING_LEN, ECHO_REQUEST);
-	send_inner(c, m->tunnel, ip, PING_LEN);
+	t = route(m, bytes_of(ip, PING_LEN));
+	if (!t)
+		crowd_fail("%s has no tunnel to ping through", m->name);
+	send_inner(c, t, ip, PING_LEN);
 }
 
 static void pong(struct crowd *c, const struct tunnel *t, const uint8_t *icmp)
@@ -217,18 +294,21 @@ static void pong(struct crowd *c, const struct tunnel *t, const uint8_t *icmp)
 	c->pongs++;
 }
 
-static void reply(struct crowd *c, struct tunnel *t, struct bytes inner)
+static void reply(struct crowd *c, const struct member *m, struct bytes inner)
 {
-	uint8_t packet[ESP_HEAD_MAX + PACKET_MAX + ESP_TAIL_MAX];
+	uint8_t packet[ESP_HEAD_MAX + ECHO_MAX + ESP_TAIL_MAX];
 	uint8_t *ip = packet + ESP_HEAD_MAX;
+	struct tunnel *t;
 
-	if (!t->member->tunnel || inner.n > PACKET_MAX)
+	if (inner.n > ECHO_MAX)
 		return;
 	memcpy(ip, inner.p, inner.n);
 	memcpy(ip + 12, inner.p + 16, 4);
 	memcpy(ip + 16, inner.p + 12, 4);
 	finish_echo(ip, inner.n, ECHO_REPLY);
-	send_inner(c, t->member->tunnel, ip, inner.n);
+	t = route(m, bytes_of(ip, inner.n));
+	if (t)
+		send_inner(c, t, ip, inner.n);
 }
 
 static void accept_packet(struct crowd *c, struct tunnel *t, const struct wire_ip *ip,
@@ -239,28 +319,42 @@ static void accept_packet(struct crowd *c, struct tunnel *t, const struct wire_i
 	    !ip_eq(&ip->dst, &t->member->inner))
 		return;
 	if (inner.p[ip->upper_at] == ECHO_REQUEST)
-		reply(c, t, inner);
+		reply(c, t->member, inner);
 	else if (inner.p[ip->upper_at] == ECHO_REPLY)
 		pong(c, t, inner.p + ip->upper_at);
 }
 
-static struct tunnel *tunnel_of(struct crowd *c, struct bytes packet)
+static struct tunnel *tunnel_of(struct crowd *c, const struct member *m, struct bytes packet)
 {
-	uint32_t spi = packet.n >= 4 ? load_be32(packet.p) : 0;
-	struct map_node *n = map_find(&c->tunnel_by_spi, hash_spi(c, spi), has_spi, &spi);
+	struct tunnel_key k = { m, packet.n >= 4 ? load_be32(packet.p) : 0 };
+	struct map_node *n =
+		map_find(&c->tunnel_by_spi, hash_key(&c->tunnel_by_spi, &k), has_spi, &k);
 
 	return n ? CONTAINER_OF(n, struct tunnel, by_spi) : NULL;
 }
 
-void tunnel_input(struct crowd *c, struct bytes packet)
+/* Something authentic came in on it. */
+static bool heard(struct tunnel *t, struct dp_report *ret_report)
 {
-	struct tunnel *t = tunnel_of(c, packet);
+	bool first = t->proves;
+
+	t->heard = plat_mono();
+	t->proves = false;
+	*ret_report = (struct dp_report){ .kind = DP_REPORT_CARRIES, .u.carries.id = t->id };
+	return first;
+}
+
+bool tunnel_input(struct crowd *c, struct member *m, struct bytes packet,
+		  struct dp_report *ret_report)
+{
+	struct tunnel *t = tunnel_of(c, m, packet);
 	static uint8_t copy[65536];
 	enum esp_fault fault = ESP_F_SHORT;
 	struct esp_in_pkt pkt;
 	struct bulk_op op;
 	struct wire_ip ip;
 	struct bytes inner;
+	bool says = false;
 
 	memcpy(copy, packet.p, packet.n);
 	if (t)
@@ -269,12 +363,15 @@ void tunnel_input(struct crowd *c, struct bytes packet)
 		bulk_open(&op, 1);
 		fault = esp_in_finish(t->in, &pkt, op.ok, &ip, &inner);
 	}
-	if (fault == ESP_OK) {
-		t->member->heard = plat_mono();
-		fault = esp_in_check(t->ts, &ip);
-	}
+	if (fault == ESP_OK || fault == ESP_F_DUMMY)
+		says = heard(t, ret_report);
 	if (fault == ESP_OK)
+		fault = esp_in_check(t->ts, &ip);
+	if (fault == ESP_OK) {
+		t->used = t->counts && dp_counts_packet(&ip) ? t->heard : t->used;
 		accept_packet(c, t, &ip, inner);
-	else
+	} else if (fault != ESP_F_DUMMY) {
 		c->tally.esp_refused++;
+	}
+	return says;
 }

@@ -1,5 +1,5 @@
 /*
- * members_host.c - the crowd's engine and the world: sockets, look-ups, jobs, time.
+ * members_host.c - the crowd's engines and the world: sockets, look-ups, jobs, time.
  */
 #include <errno.h>
 #include <poll.h>
@@ -21,13 +21,13 @@ enum {
 
 /* ---- lists --------------------------------------------------------------------------------- */
 
-/* The engine may not be entered while it has outputs: results wait here until it has none. */
+/* An engine may not be entered while it has outputs: results wait here until it has none. */
 struct crowd_todo {
 	enum { TODO_JOB, TODO_OP, TODO_LOOKUP } kind;
 	uint64_t id;
 	struct crypto_job *job;
 	enum status status; /* OP */
-	struct member *member; /* LOOKUP */
+	struct member *member;
 	struct dp_counters counters; /* OP: a query */
 };
 
@@ -83,28 +83,21 @@ static void set_state(struct crowd *c, struct member *m, enum member_state state
 		m->up = plat_mono();
 }
 
-static struct member *member_of(struct crowd *c, ike_peer_id peer)
+static ike_peer_id section_of(const struct crowd *c, const struct member *m)
 {
-	CROWD_NEED(peer >= 1 && peer <= c->opt.members);
-	return &c->members[peer - 1];
+	return (ike_peer_id)(m - c->members) + 1;
 }
 
-static void complain(const struct crowd *c, const struct ike_event *e)
+static void complain(const struct crowd *c, const struct member *m, const struct ike_event *e)
 {
 	if (c->tally.events[e->kind] <= COMPLAINTS)
-		fprintf(stderr, "%s: %s: %s\n", e->peer_name, ike_event_name(e->kind), e->text);
+		fprintf(stderr, "%s: %s: %s: %s\n", m->name, e->peer_name, ike_event_name(e->kind),
+			e->text);
 }
 
-static void event(struct crowd *c, const struct ike_event *e)
+/* Of its hub. */
+static void hub_event(struct crowd *c, struct member *m, const struct ike_event *e)
 {
-	struct member *m;
-
-	c->tally.events[e->kind]++;
-	if (e->kind == IKE_EV_REFUSED || e->kind == IKE_EV_BUG || e->kind == IKE_EV_DATAPLANE)
-		complain(c, e);
-	if (!e->peer)
-		return;
-	m = member_of(c, e->peer);
 	switch (e->kind) {
 	case IKE_EV_CHILD_UP: set_state(c, m, MEMBER_UP); break;
 	case IKE_EV_CHILD_DOWN: set_state(c, m, MEMBER_DOWN); break;
@@ -116,6 +109,16 @@ static void event(struct crowd *c, const struct ike_event *e)
 		break;
 	default: break;
 	}
+}
+
+static void event(struct crowd *c, struct member *m, const struct ike_event *e)
+{
+	c->tally.events[e->kind]++;
+	if (e->kind == IKE_EV_REFUSED || e->kind == IKE_EV_BUG || e->kind == IKE_EV_DATAPLANE)
+		complain(c, m, e);
+	if (e->peer == section_of(c, m))
+		hub_event(c, m, e);
+	shortcut_event(c, m, e);
 }
 
 /* ---- outputs ------------------------------------------------------------------------------- */
@@ -145,6 +148,7 @@ static void send_out(struct crowd *c, const struct ike_out *o)
 		out.head = BYTES_OF(marker);
 	transmit(c, o->u.send.local.port == 4500, &out);
 	c->tally.sent++;
+	c->tally.probes += wire_probe_is(out.data);
 }
 
 void crowd_send_esp(struct crowd *c, const struct endpoint *local, const struct endpoint *remote,
@@ -153,51 +157,59 @@ void crowd_send_esp(struct crowd *c, const struct endpoint *local, const struct 
 	transmit(c, true,
 		 &(struct plat_udp_out){ .from = local->ip, .to = *remote, .data = packet });
 	c->tally.esp_sent++;
+	c->tally.by_hub += ip_eq(&remote->ip, &c->opt.hub);
 }
 
-/* The name is a member's: its number stands behind the first letter. */
-static void look_up(struct crowd *c, uint64_t id, const char *name)
+/* It is its hub's. */
+static void look_up(struct crowd *c, struct member *m, uint64_t id)
 {
-	size_t i = strtoul(name + 1, NULL, 10);
-	struct member *m;
-
-	CROWD_NEED(i < c->opt.members);
-	m = &c->members[i];
 	m->lookup = id;
 	if (m->state != MEMBER_UP)
 		set_state(c, m, MEMBER_WAITING);
 	fifo_put(&c->waiting, (struct crowd_todo){ TODO_LOOKUP, id, .member = m });
 }
 
-static void job_out(struct crowd *c, uint64_t id, struct crypto_job *job)
+static void job_out(struct crowd *c, struct member *m, uint64_t id, struct crypto_job *job)
 {
 	bool first = job->kind == CRYPTO_JOB_KE_GENERATE;
 
-	fifo_put(first ? &c->starting : &c->todo, (struct crowd_todo){ TODO_JOB, id, .job = job });
+	fifo_put(first ? &c->starting : &c->todo,
+		 (struct crowd_todo){ TODO_JOB, id, .job = job, .member = m });
 }
 
-static void op_out(struct crowd *c, const struct dp_op *op)
+static void op_out(struct crowd *c, struct member *m, const struct dp_op *op)
 {
-	struct crowd_todo t = { .kind = TODO_OP, .id = op->op };
+	struct crowd_todo t = { .kind = TODO_OP, .id = op->op, .member = m };
 
-	t.status = tunnel_op(c, op, &t.counters);
+	t.status = tunnel_op(c, m, op, &t.counters);
 	fifo_put(&c->todo, t);
 }
 
-static void drain(struct crowd *c)
+static void output(struct crowd *c, struct member *m, const struct ike_out *o)
+{
+	switch (o->kind) {
+	case IKE_OUT_SEND: send_out(c, o); break;
+	case IKE_OUT_JOB: job_out(c, m, o->u.job.id, o->u.job.job); break;
+	case IKE_OUT_DP: op_out(c, m, o->u.dp); break;
+	case IKE_OUT_RESOLVE: look_up(c, m, o->u.resolve.id); break;
+	case IKE_OUT_EVENT: event(c, m, o->u.event); break;
+	default: break; /* CANCEL: the result of a job is dropped by the engine */
+	}
+}
+
+static void drain(struct crowd *c, struct member *m)
 {
 	struct ike_out o;
+	size_t sas;
 
-	for (ike_next(c->ike, &o); o.kind != IKE_OUT_NONE; ike_next(c->ike, &o)) {
-		switch (o.kind) {
-		case IKE_OUT_SEND: send_out(c, &o); break;
-		case IKE_OUT_JOB: job_out(c, o.u.job.id, o.u.job.job); break;
-		case IKE_OUT_DP: op_out(c, o.u.dp); break;
-		case IKE_OUT_RESOLVE: look_up(c, o.u.resolve.id, o.u.resolve.name); break;
-		case IKE_OUT_EVENT: event(c, o.u.event); break;
-		default: break; /* CANCEL: the result of a job is dropped by the engine */
-		}
-	}
+	for (mesh_next(m->mesh, plat_now(), &o); o.kind != IKE_OUT_NONE;
+	     mesh_next(m->mesh, plat_now(), &o))
+		output(c, m, &o);
+	sas = ike_totals(m->ike).sas;
+	c->n_sas += sas - m->sas;
+	m->sas = sas;
+	shortcuts_count(c, m);
+	heap_arm(&c->timers, &m->due, mesh_deadline(m->mesh));
 }
 
 /* ---- results ------------------------------------------------------------------------------- */
@@ -208,7 +220,7 @@ static void run_job(struct crowd *c, const struct crowd_todo *t)
 
 	crypto_openssl_run(c->store, t->job, &r);
 	crypto_job_free(t->job);
-	ike_job_done(c->ike, plat_now(), t->id, &r);
+	ike_job_done(t->member->ike, plat_now(), t->id, &r);
 	crypto_result_done(&r);
 }
 
@@ -221,7 +233,7 @@ static void answer(struct crowd *c, const struct crowd_todo *t)
 	t->member->lookup = 0;
 	if (t->member->state != MEMBER_UP)
 		set_state(c, t->member, MEMBER_CALLING);
-	ike_resolved(c->ike, plat_now(), t->id, &a, 1);
+	ike_resolved(t->member->ike, plat_now(), t->id, &a, 1);
 }
 
 static void one_result(struct crowd *c, const struct crowd_todo *t)
@@ -235,10 +247,10 @@ static void one_result(struct crowd *c, const struct crowd_todo *t)
 		r.u.done.op = t->id;
 		r.u.done.status = t->status;
 		r.u.done.counters = t->counters;
-		ike_dp(c->ike, plat_now(), &r);
+		mesh_dp(t->member->mesh, plat_now(), &r);
 		break;
 	}
-	drain(c);
+	drain(c, t->member);
 }
 
 static int some_results(struct crowd *c, struct crowd_fifo *f)
@@ -270,21 +282,41 @@ static bool results(struct crowd *c)
 
 /* ---- sockets ------------------------------------------------------------------------------- */
 
+/* Who has that address; NULL: nobody. */
+static struct member *at(struct crowd *c, const struct ip *outer)
+{
+	size_t i = load_be32(outer->b) - load_be32(c->members[0].outer.b);
+
+	return outer->family == 4 && i < c->opt.members ? &c->members[i] : NULL;
+}
+
+static void esp_datagram(struct crowd *c, struct member *m, struct bytes packet)
+{
+	struct dp_report r;
+
+	c->tally.esp_received++;
+	if (!tunnel_input(c, m, packet, &r))
+		return;
+	mesh_dp(m->mesh, plat_now(), &r);
+	drain(c, m);
+}
+
 static void datagram(struct crowd *c, bool nat, const struct plat_datagram *d)
 {
 	struct ike_datagram in = { d->local, d->remote, bytes_of(d->data, d->n) };
 	enum wire_udp_kind kind = WIRE_UDP_IKE;
+	struct member *m = at(c, &d->local.ip);
 	enum wire_esp_fault fault;
 
-	if (nat && wire_udp_demux(in.data, &kind, &in.data, &fault))
+	if (!m || (nat && wire_udp_demux(in.data, &kind, &in.data, &fault)))
 		return;
 	if (kind == WIRE_UDP_ESP) {
-		c->tally.esp_received++;
-		tunnel_input(c, in.data);
+		esp_datagram(c, m, in.data);
 	} else if (kind == WIRE_UDP_IKE) {
 		c->tally.received++;
-		ike_input(c->ike, plat_now(), &in);
-		drain(c);
+		c->tally.foreign += !at(c, &d->remote.ip);
+		mesh_input(m->mesh, plat_now(), &in);
+		drain(c, m);
 	}
 }
 
@@ -315,13 +347,26 @@ static int open_socket(uint16_t port)
 
 static int wait_ms(const struct crowd *c, int ms)
 {
-	mono_t due = ike_deadline(c->ike), now = plat_mono();
+	mono_t due = heap_next_due(&c->timers), now = plat_mono();
 	int64_t left;
 
 	if (due.ns == MONO_NEVER.ns)
 		return ms;
 	left = mono_before(due, now) ? 0 : dur_to_ms(mono_since(due, now)) + 1;
 	return ms < 0 || left < ms ? (int)left : ms;
+}
+
+static void timers(struct crowd *c)
+{
+	mono_t now = plat_mono();
+	struct timer *t;
+
+	while ((t = heap_pop_due(&c->timers, now))) {
+		struct member *m = CONTAINER_OF(t, struct member, due);
+
+		mesh_timer(m->mesh, plat_now());
+		drain(c, m);
+	}
 }
 
 bool crowd_turn(struct crowd *c, int ms, int fd)
@@ -333,10 +378,7 @@ bool crowd_turn(struct crowd *c, int ms, int fd)
 	for (int i = 0; i < 2; i++)
 		if (p[i].revents)
 			receive(c, i);
-	if (!mono_before(plat_mono(), ike_deadline(c->ike))) {
-		ike_timer(c->ike, plat_now());
-		drain(c);
-	}
+	timers(c);
 	return p[2].revents != 0;
 }
 
@@ -347,38 +389,53 @@ void crowd_window(struct crowd *c, size_t window)
 
 void crowd_command(struct crowd *c, enum ike_cmd_kind kind, size_t member)
 {
-	struct ike_cmd cmd = { .kind = kind, .peer = member + 1 };
 	struct member *m = &c->members[member];
+	struct ike_cmd cmd = { .kind = kind };
 
-	if (kind == IKE_CMD_DOWN) {
+	if (kind != IKE_CMD_SHUTDOWN)
+		cmd.peer = section_of(c, m);
+	if (kind != IKE_CMD_UP) {
 		m->lookup = 0;
 		if (m->state == MEMBER_WAITING)
 			set_state(c, m, MEMBER_DOWN);
 	}
-	CROWD_NEED(ike_command(c->ike, plat_now(), &cmd) == ST_OK);
-	drain(c);
+	CROWD_NEED(ike_command(m->ike, plat_now(), &cmd) == ST_OK);
+	drain(c, m);
+}
+
+static void start_member(struct crowd *c, struct member *m)
+{
+	uint64_t key[2];
+
+	plat_random(key, sizeof(key));
+	CROWD_NEED(ike_new(&mem_libc, &c->crypto, key, &m->conf, plat_now(), &m->ike) == ST_OK);
+	CROWD_NEED(mesh_new(&mem_libc, &c->crypto, key, m->ike, &m->mesh_conf, plat_now(),
+			    &m->mesh) == ST_OK);
+	mesh_network(m->mesh, plat_now(), &m->outer, 1);
+	drain(c, m);
 }
 
 void crowd_open(struct crowd *c)
 {
-	uint64_t key[2];
-
 	c->fd[0] = open_socket(500);
 	c->fd[1] = open_socket(4500);
-	plat_random(key, sizeof(key));
 	CROWD_NEED(crypto_openssl_new(&c->provider) == ST_OK);
 	c->crypto = crypto_openssl_ops(c->provider);
 	tunnels_init(c);
-	CROWD_NEED(ike_new(&mem_libc, &c->crypto, key, &c->conf, plat_now(), &c->ike) == ST_OK);
-	drain(c);
+	for (size_t i = 0; i < c->opt.members; i++)
+		start_member(c, &c->members[i]);
 }
 
 void crowd_close(struct crowd *c)
 {
-	ike_free(c->ike);
+	for (size_t i = 0; i < c->opt.members; i++) {
+		mesh_free(c->members[i].mesh);
+		ike_free(c->members[i].ike);
+	}
 	fifo_done(&c->todo);
 	fifo_done(&c->starting);
 	fifo_done(&c->waiting);
+	shortcuts_done(c);
 	tunnels_done(c);
 	crypto_openssl_free(c->provider);
 	close(c->fd[0]);

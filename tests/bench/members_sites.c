@@ -211,8 +211,38 @@ static void common_conf(struct crowd *c, const struct authority *ca, struct ike_
 	p->ts_remote = selectors(c, everything, 2);
 	p->dpd_delay = c->opt.dpd_delay;
 	p->keepalive = dur_s(20);
+	p->capabilities = c->opt.shortcuts ? IKE_CAN_PARTNER : 0;
 	p->mobike = p->nats_allowed = true;
 	p->return_routability = IKE_ROUTABILITY_BEFORE;
+}
+
+static void conf_is_ours(struct ike_conf *conf)
+{
+	(void)conf; /* it goes with the crowd */
+}
+
+/* The file's top level, and its network. */
+static void conf_engine(const struct crowd *c, struct member *m, const struct ike_peer_conf *p)
+{
+	m->conf = (struct ike_conf){
+		.refs = 1,
+		.free = conf_is_ours,
+		.peers = p,
+		.n_peers = 1,
+		.port = 500,
+		.nat_port = 4500,
+		.retransmit_timeout = c->opt.retransmit_timeout,
+		.retransmit_tries = c->opt.retransmit_tries,
+		.half_open_cookie = 64,
+		.half_open_puzzle = 500,
+		.half_open_max = 1000,
+		.init_rate_cookie = 1000000,
+		.force_encap = true,
+	};
+	m->network = (struct mesh_network){
+		.name = "load", .peer = p->id, .takes = c->opt.shortcuts, .max = MEMBERS_MAX
+	};
+	m->mesh_conf = (struct mesh_conf){ &m->conf, &m->network, 1 };
 }
 
 static void conf_member(struct crowd *c, const struct authority *ca, size_t i,
@@ -231,46 +261,28 @@ static void conf_member(struct crowd *c, const struct authority *ca, size_t i,
 	put_credentials(c, ca, i, p);
 }
 
-static void conf_is_ours(struct ike_conf *conf)
-{
-	(void)conf; /* it goes with the crowd */
-}
-
 void crowd_make_sites(struct crowd *c)
 {
-	struct ike_peer_conf *peers = calloc(c->opt.members, sizeof(*peers)), common = { 0 };
+	struct ike_peer_conf common = { 0 };
 	struct authority ca;
 
 	c->members = calloc(c->opt.members, sizeof(*c->members));
-	CROWD_NEED(peers && c->members && crypto_store_new(&c->store) == ST_OK);
+	c->peers = calloc(c->opt.members, sizeof(*c->peers));
+	CROWD_NEED(c->peers && c->members && crypto_store_new(&c->store) == ST_OK);
 	arena_init(&c->text, &mem_libc, 8192 * (c->opt.members + 16));
 	open_authority(c->opt.ca, &ca);
 	common_conf(c, &ca, &common);
 	for (size_t i = 0; i < c->opt.members; i++) {
-		peers[i] = common;
-		conf_member(c, &ca, i, &peers[i]);
+		c->peers[i] = common;
+		conf_member(c, &ca, i, &c->peers[i]);
+		conf_engine(c, &c->members[i], &c->peers[i]);
 	}
 	close_authority(&ca);
-	c->conf = (struct ike_conf){
-		.refs = 1,
-		.free = conf_is_ours,
-		.peers = peers,
-		.n_peers = c->opt.members,
-		.port = 500,
-		.nat_port = 4500,
-		.retransmit_timeout = c->opt.retransmit_timeout,
-		.retransmit_tries = c->opt.retransmit_tries,
-		.half_open_cookie = 64,
-		.half_open_puzzle = 500,
-		.half_open_max = 1000,
-		.init_rate_cookie = 1000000,
-		.force_encap = true,
-	};
 }
 
 void crowd_free_sites(struct crowd *c)
 {
-	free((void *)(uintptr_t)c->conf.peers);
+	free(c->peers);
 	free(c->members);
 	arena_done(&c->text);
 	crypto_store_free(c->store);
