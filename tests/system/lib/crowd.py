@@ -14,11 +14,12 @@ import subprocess
 import time
 
 from . import topo
-from .star import HUB, HUB_OUTER, Authority
+from .star import HUB, HUB_OUTER, Authority, Star
 from .wait import until
 from .warren import Warrend, build_dir
 
 LOAD_OUTER = "192.0.2.2"
+OUTER = "198.18.0.0/15"                  # of the members
 HUB_INNER = "10.255.255.1"
 DOMAIN = ["10.0.0.0/8"]
 
@@ -79,8 +80,8 @@ class Crowd:
         topo.addresses(self.hub_ns, "wan", f"{HUB_OUTER}/24")
         topo.addresses(self.hub_ns, "lo", f"{HUB_INNER}/32")
         topo.addresses(self.ns, "wan", f"{LOAD_OUTER}/24")
-        self.ns.ip("route", "add", "local", "198.18.0.0/15", "dev", "lo")
-        self.hub_ns.ip("route", "add", "198.18.0.0/15", "via", LOAD_OUTER)
+        self.ns.ip("route", "add", "local", OUTER, "dev", "lo")
+        self.hub_ns.ip("route", "add", OUTER, "via", LOAD_OUTER)
         topo._forwarding(self.hub_ns)
 
     def _start(self, options):
@@ -139,3 +140,58 @@ class Crowd:
 
     def identity(self, member):
         return f"s{member:05d}.load.example"
+
+
+class MeshCrowd(Crowd):
+    """A hub, a crowd that takes shortcuts, and sites with a daemon each, all on one underlay
+    (lib/star.py), to which the crowd is one more gateway. Nobody has joined yet but the sites."""
+
+    def __init__(self, lab, members, sites, options=(), site_top=None, site_keys=None, **hub_keys):
+        self.lab, self.members = lab, members
+        self.star = Star(lab)
+        self.hub_ns, self.ns = self.star.hub_ns, lab.netns("load")
+        self.star.plug(self.ns, LOAD_OUTER, "2001:db8::2", "pload")
+        self.ns.ip("route", "add", "local", OUTER, "dev", "lo")
+        self._reach(self.hub_ns)
+        topo.addresses(self.hub_ns, "lo", f"{HUB_INNER}/32")
+        self.authority = Authority(lab, "load", DOMAIN)
+        self.authority.hub()
+        self.hub = self.star.start_hub(self.authority, DOMAIN, top={"log": "warning"},
+                                       protect=[f"{HUB_INNER}/32"], **hub_keys)
+        self._start(("--shortcuts", *options))
+        self.sites = [self._site(number, {"log": "warning", **(site_top or {})}, site_keys or {})
+                      for number in range(1, sites + 1)]
+        self.everybody = members + sites
+        self.pairs = self.everybody * (self.everybody - 1) // 2
+
+    def _reach(self, ns):
+        ns.ip("route", "add", OUTER, "via", LOAD_OUTER)
+
+    def _site(self, number, top, keys):
+        site = self.star.site(number, host=False)
+        self._reach(site.gw)
+        bundle = self.authority.site(site.identity, [site.lan4])
+        site.daemon = self.star.start_site(site, bundle, self.authority.name, top,
+                                           **{"protect": [site.lan4], **keys})
+        site.daemon.wait_up(self.authority.name)
+        return site
+
+    def ends(self, others=None):
+        """Of the shortcuts that the crowd has when everybody has one with so many others."""
+        return self.members * (self.everybody - 1 if others is None else others)
+
+    def wait_pairs(self, count, deadline=60):
+        """Until the hub says that so many pairs are up."""
+        def known():
+            said = self.hub.status()["shortcuts"]
+            assert said.get("up", 0) == count, said
+            return True
+        until(known, f"{count} pairs to be up at the hub", deadline, pause=0.2)
+
+    def wait_sites(self, count, deadline=60):
+        """Until every site has so many shortcuts."""
+        def have():
+            said = [site.daemon.status()["shortcuts"].get("up", 0) for site in self.sites]
+            assert said == [count] * len(self.sites), said
+            return True
+        until(have, f"every site to have {count} shortcuts", deadline, pause=0.2)
