@@ -402,6 +402,20 @@ void ike_answer(struct ike *ike, struct now now, uint64_t id, const struct ike_w
 	leave(ike);
 }
 
+enum status ike_hubs(struct ike *ike, struct now now, ike_peer_id section, const char *const *names,
+		     size_t n)
+{
+	struct peer *p = peer_by_id(ike, section);
+	enum status st;
+
+	if (!p || !p->section || p->removed || p->conf->role != IKE_ROLE_HUB)
+		return ST_INVAL;
+	enter(ike, now);
+	st = peer_learns(ike, p, names, n);
+	leave(ike);
+	return st;
+}
+
 /* ---- partners ----------------------------------------------------------------------------- */
 
 enum status ike_partner_add(struct ike *ike, struct now now, const struct ike_partner *p,
@@ -444,7 +458,7 @@ static void shut_down(struct ike *ike)
 
 static enum status connect(struct ike *ike, struct peer *p)
 {
-	if (!p || !p->section || p->conf->n_addresses == 0)
+	if (!p || !p->section || peer_names(p) == 0)
 		return ST_INVAL;
 	p->section->wanted = true;
 	peer_connect(ike, p);

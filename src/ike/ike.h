@@ -17,7 +17,7 @@
  *	ike_command()   what the operator wants     EVENT     for operators and upper modules
  *	ike_reconfigure()                           TRACE, KEYS
  *	ike_lease_load()                            ASKED, ANSWERED  words of upper modules
- *	ike_ask(), ike_answer()
+ *	ike_ask(), ike_answer(), ike_hubs()
  *	ike_partner_add(), _connect(), _drop()
  *
  * Ids (SAs, children, jobs, operations, look-ups, stores) are never reused; a result for an unknown
@@ -389,6 +389,13 @@ MUST enum status ike_ask(struct ike *ike, struct now now, ike_peer_id peer,
  * Nobody gets it after that, or when the SA has ended; when there is no memory for it, the peer's
  * repetition is ASKED anew, under another id. */
 void ike_answer(struct ike *ike, struct now now, uint64_t id, const struct ike_word *word);
+
+/* Where hubs of that section (role HUB) are, as they say themselves (section 9.1): names or address
+ * texts, copied, at most IKE_MAX_HUBS, in place of those before.  They are tried behind the
+ * configured ones, and have to prove as much as these.  ST_INVAL: there is no such section.
+ * ST_NOMEM: everything is as it was. */
+MUST enum status ike_hubs(struct ike *ike, struct now now, ike_peer_id section,
+			  const char *const *names, size_t n);
 
 /* ---- partners (docs/protocol/shortcut.md section 8) -------------------------------------- */
 

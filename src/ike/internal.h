@@ -1494,6 +1494,12 @@ struct known_address {
 	struct ike_address a;
 };
 
+/* Names of hubs that hubs told us of, tried behind those of the configuration. */
+struct learnt {
+	char *name[IKE_MAX_HUBS]; /* owned */
+	size_t n;
+};
+
 /* What a section has that is more than a counterpart: the wish to be connected, and instances. */
 struct section {
 	struct peer *peer;
@@ -1521,7 +1527,8 @@ struct section {
 	bool lookup_only; /* the look-up in flight is only to know the peer's addresses */
 	unsigned failures;
 	uint64_t resolve; /* look-up in flight, 0: none */
-	size_t next_name; /* of conf->addresses */
+	struct learnt *learnt; /* owned; NULL: nothing */
+	size_t next_name; /* of those of the configuration, then of `learnt` */
 	struct known_address *addrs; /* owned */
 	size_t n_addrs;
 	size_t next_addr;
@@ -1563,8 +1570,12 @@ void peer_steer(struct ike *ike, struct peer *p);
 void peer_answers(struct ike *ike, const struct ike_sa *sa);
 /* It lost an SA, and is there: called anew at once. */
 void peer_lost(struct ike *ike, struct peer *p, const struct ip *at);
-/* Which of its names is tried. */
+/* How many names there are to be tried, */
+size_t peer_names(const struct peer *p);
+/* and which of them is. */
 size_t peer_name_index(const struct peer *p);
+/* ike_hubs() */
+MUST enum status peer_learns(struct ike *ike, struct peer *p, const char *const *names, size_t n);
 /* Whether the attempt is not the last that can be made before a pause. */
 bool peer_has_more(const struct peer *p);
 /* An attempt of ours failed before it was up: next address, next name, or later. */

@@ -145,7 +145,7 @@ static void renew(struct ike *ike, struct ike_sa *sa)
 {
 	struct peer *p = sa->peer;
 
-	if (!sa->called || !p->section || p->removed || p->conf->n_addresses == 0)
+	if (!sa->called || !p->section || p->removed || peer_names(p) == 0)
 		return;
 	p->section->renew = true;
 	/* However often it is wanted: one that waits for its turn goes on waiting. */

@@ -322,6 +322,9 @@ enum ike_limit {
 	/* Seconds that an upper module may take for an answer: well below the time in which whoever
 	 * asked gives us up. */
 	IKE_ANSWER_S = 10,
+	/* Names of hubs that a section learns beside its own: each is an attempt, when all others
+	 * have failed. */
+	IKE_MAX_HUBS = 64,
 	/* Partners (docs/protocol/shortcut.md): as many as a site may have shortcuts. */
 	IKE_MAX_PARTNERS = 1024,
 	/* Half-open SAs of one: the one that it means, and a replay that was faster, or one that

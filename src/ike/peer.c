@@ -188,7 +188,7 @@ void peer_untrap(struct ike *ike, struct peer *p)
 static void watch(struct ike *ike, struct peer *p)
 {
 	if (!p->removed && !ike->shutdown)
-		set_trap(ike, p, p->conf->start != IKE_START_LISTEN && p->conf->n_addresses > 0);
+		set_trap(ike, p, p->conf->start != IKE_START_LISTEN && peer_names(p) > 0);
 }
 
 /* Without its trap nobody would hear the traffic that it is to connect for: once more, later. */
@@ -241,10 +241,16 @@ static enum status know_addresses(struct ike *ike, struct peer *p, const struct 
 	return ST_OK;
 }
 
+static bool at_learnt(const struct section *s)
+{
+	return peer_names(s->peer) && peer_name_index(s->peer) >= s->peer->conf->n_addresses;
+}
+
 /* What the configuration names is the operator's affair; nobody else has us call ourselves. */
 static bool may_be_called(const struct section *s, const struct ike_address *a)
 {
-	return !s->at_gateway || (ip_is_host(&a->remote) && !ip_eq(&a->remote, &a->local));
+	return (!s->at_gateway && !at_learnt(s)) ||
+	       (ip_is_host(&a->remote) && !ip_eq(&a->remote, &a->local));
 }
 
 /* As many as we take, with the one that does not answer behind the others. */
@@ -261,6 +267,53 @@ static size_t in_order(const struct section *s, const struct ike_address *addrs,
 			    may_be_called(s, &addrs[i]))
 				ret[k++] = addrs[i];
 	return k;
+}
+
+/* ---- hubs that were learnt ------------------------------------------------------------------ */
+
+static bool is_named(const struct peer *p, const struct learnt *l, const char *name)
+{
+	for (size_t i = 0; i < p->conf->n_addresses; i++)
+		if (strcmp(p->conf->addresses[i], name) == 0)
+			return true;
+	for (size_t i = 0; i < l->n; i++)
+		if (strcmp(l->name[i], name) == 0)
+			return true;
+	return false;
+}
+
+static void learnt_free(struct ike *ike, struct learnt *l)
+{
+	for (size_t i = 0; l && i < l->n; i++)
+		mem_free(ike->mem, l->name[i]);
+	mem_free(ike->mem, l);
+}
+
+static enum status learnt_add(struct ike *ike, struct learnt *l, const char *name)
+{
+	struct bytes copy;
+
+	if (mem_dup(ike->mem, bytes_of(name, strlen(name) + 1), &copy))
+		return ST_NOMEM;
+	l->name[l->n++] = (char *)(uintptr_t)copy.p;
+	return ST_OK;
+}
+
+enum status peer_learns(struct ike *ike, struct peer *p, const char *const *names, size_t n)
+{
+	struct learnt *l = mem_new(ike->mem, sizeof(*l));
+	enum status st = l ? ST_OK : ST_NOMEM;
+
+	for (size_t i = 0; i < n && !st && l->n < IKE_MAX_HUBS; i++)
+		if (!is_named(p, l, names[i]))
+			st = learnt_add(ike, l, names[i]);
+	if (st) {
+		learnt_free(ike, l);
+		return st;
+	}
+	learnt_free(ike, p->section->learnt);
+	p->section->learnt = l;
+	return ST_OK;
 }
 
 /* ---- connecting --------------------------------------------------------------------------- */
@@ -285,10 +338,18 @@ static void attempts_over(struct ike *ike, struct peer *p)
 	drop_stale(ike, p);
 }
 
+/* Who learns where its hub is goes on to call hubs: that needs the role. */
+size_t peer_names(const struct peer *p)
+{
+	const struct learnt *l = p->section->learnt;
+
+	return p->conf->n_addresses + (l && p->conf->role == IKE_ROLE_HUB ? l->n : 0);
+}
+
 size_t peer_name_index(const struct peer *p)
 {
 	const struct section *s = p->section;
-	size_t n = p->conf->n_addresses;
+	size_t n = peer_names(p);
 
 	return n ? (s->first_name + s->next_name - 1) % n : 0;
 }
@@ -297,38 +358,53 @@ size_t peer_name_index(const struct peer *p)
 static const char *name_of(const struct peer *p)
 {
 	const char *gateway = p->section->at_gateway ? redirect_gateway(p) : NULL;
+	size_t i = peer_name_index(p), configured = p->conf->n_addresses;
 
-	return gateway ? gateway : p->conf->addresses[peer_name_index(p)];
+	if (gateway)
+		return gateway;
+	return i < configured ? p->conf->addresses[i] : p->section->learnt->name[i - configured];
 }
 
 bool peer_has_more(const struct peer *p)
 {
 	const struct section *s = p->section;
 
-	return s->next_addr < s->n_addrs || s->next_name < p->conf->n_addresses;
+	return s->next_addr < s->n_addrs || s->next_name < peer_names(p);
+}
+
+/* A copy: what was learnt may be forgotten before the host hears of it. */
+static enum status put_name(struct outbox *ob, uint64_t resolve, const char *name)
+{
+	struct out_item *it = outbox_add(ob, IKE_OUT_RESOLVE);
+	struct bytes copy;
+
+	if (!it || arena_dup(&it->mem, bytes_of(name, strlen(name) + 1), &copy))
+		return ST_NOMEM;
+	it->out.u.resolve.id = resolve;
+	it->out.u.resolve.name = (const char *)copy.p;
+	return ST_OK;
 }
 
 static bool resolve_next(struct ike *ike, struct peer *p)
 {
 	struct section *s = p->section;
+	bool was_at_gateway = s->at_gateway;
 	struct outbox ob;
-	struct out_item *it;
 
-	if (!s->to_gateway && s->next_name >= p->conf->n_addresses)
+	if (!s->to_gateway && s->next_name >= peer_names(p))
 		return false;
+	s->at_gateway = s->to_gateway;
+	s->next_name += !s->at_gateway;
 	outbox_init(&ob, ike->mem);
-	it = outbox_add(&ob, IKE_OUT_RESOLVE);
-	if (!it) {
+	if (put_name(&ob, ike->last_resolve + 1, name_of(p))) {
+		outbox_drop(&ob);
+		s->next_name -= !s->at_gateway;
+		s->at_gateway = was_at_gateway;
 		count(ike, C_NO_MEMORY);
 		return false;
 	}
-	set_resolve(ike, s, ++ike->last_resolve);
-	it->out.u.resolve.id = s->resolve;
-	s->at_gateway = s->to_gateway;
 	s->to_gateway = false;
-	if (!s->at_gateway)
-		s->next_name++;
-	it->out.u.resolve.name = name_of(p);
+	set_resolve(ike, s, ++ike->last_resolve);
 	outbox_commit(ike, &ob);
 	return true;
 }
@@ -359,7 +435,7 @@ static void connect(struct ike *ike, struct peer *p, bool to_gateway)
 {
 	struct section *s = p->section;
 
-	if (ike->shutdown || p->removed || !s || p->conf->n_addresses == 0)
+	if (ike->shutdown || p->removed || !s || peer_names(p) == 0)
 		return;
 	if (s->lookup_only) {
 		s->lookup_only = false; /* its result will do */
@@ -400,7 +476,7 @@ void peer_renew(struct ike *ike, struct peer *p)
 {
 	struct section *s = p->section;
 
-	if (!s || p->removed || p->conf->n_addresses == 0)
+	if (!s || p->removed || peer_names(p) == 0)
 		return;
 	s->renew = true;
 	s->failures = 0;
@@ -495,7 +571,7 @@ void peer_start(struct ike *ike, struct peer *p)
 		/* One that waits for its turn goes on waiting, unless something is new. */
 		if (!s->retry.armed)
 			peer_connect(ike, p);
-	} else if (p->conf->n_addresses && !s->addrs && !peer_connecting(p)) {
+	} else if (peer_names(p) && !s->addrs && !peer_connecting(p)) {
 		s->next_name = 0;
 		s->lookup_only = resolve_next(ike, p);
 	}
@@ -527,7 +603,7 @@ static bool served(const struct ike_sa *sa)
 
 static bool elsewhere(const struct peer *p)
 {
-	return p->conf->n_addresses > 1 || p->section->n_addrs > 1;
+	return peer_names(p) > 1 || p->section->n_addrs > 1;
 }
 
 static dur_t at_most(struct ike *ike, dur_t d)
@@ -545,7 +621,7 @@ void peer_beside(struct ike *ike, const struct ike_sa *sa, bool others)
 	mono_t when = ike->now.mono;
 
 	if (!s || p->removed || ike->shutdown || p->conf->start == IKE_START_LISTEN ||
-	    p->conf->n_addresses == 0 || peer_connecting(p) || again(s) || served(sa))
+	    peer_names(p) == 0 || peer_connecting(p) || again(s) || served(sa))
 		return;
 	s->beside = true;
 	s->first_name = sa->called && sa->name_index != IKE_NAME_GATEWAY ? sa->name_index + 1u : 0;
@@ -770,6 +846,7 @@ void peer_free(struct ike *ike, struct peer *p)
 	heap_disarm(&ike->timers, &p->section->retry);
 	partner_free(ike, p->section);
 	redirect_free(ike, p->section);
+	learnt_free(ike, p->section->learnt);
 	list_del(&p->section->pattern_node);
 	list_del(&p->node);
 	ike_conf_unref(p->section->owner);

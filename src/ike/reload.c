@@ -183,7 +183,7 @@ static void revoke_child(struct ike *ike, struct child *c, const char *by)
 static bool can_renew(const struct ike_sa *sa)
 {
 	return sa->called && sa->peer->section && !sa->peer->removed &&
-	       sa->peer->conf->n_addresses > 0;
+	       peer_names(sa->peer) > 0;
 }
 
 /* True when the SA is one that would not be made today. */
@@ -311,7 +311,7 @@ static void resume(struct ike *ike, struct peer *p)
 	bool again;
 
 	if (changes & (CH_SELECTORS | CH_INNER) || p->conf->start == IKE_START_LISTEN ||
-	    p->conf->n_addresses == 0)
+	    peer_names(p) == 0)
 		peer_untrap(ike, p);
 	rejudge_all(ike, p, changes);
 	list_for_each_safe(n, &s->instances)
