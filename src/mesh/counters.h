@@ -34,6 +34,7 @@
 	X(M_PROBE_FORGED, "mesh.rx.probe_forged") /* with a wrong MAC */                           \
 	X(M_PROBE_STRAY, "mesh.rx.probe_stray") /* an answer to no question */                     \
 	/* between hubs */                                                                         \
+	X(M_HUBS_FULL, "mesh.hubs_full") /* more other hubs than we know at a time */              \
 	X(M_RELAYED, "mesh.relayed")                                                               \
 	X(M_DIRECTORY_IN, "mesh.rx.directory")                                                     \
 	X(M_DIRECTORY_HOLE, "mesh.rx.directory_hole")                                              \

@@ -92,6 +92,7 @@ static void entry_free(struct hub *h, struct entry *e)
 
 	walk_end(h, e);
 	list_del(&e->late);
+	list_del(&e->uninformed);
 	map_remove(&h->by_ident, &e->by_ident);
 	slot_give(h, e);
 	ident_done(m, &e->ident);
@@ -121,6 +122,7 @@ static struct entry *entry_new(struct hub *h, const struct policy_ident *id)
 		return NULL;
 	}
 	list_init(&e->late);
+	list_init(&e->uninformed);
 	list_init(&e->pairs);
 	list_init(&e->walk);
 	list_init(&e->blocked);
@@ -446,6 +448,7 @@ void entry_leaves(struct hub *h, struct entry *e)
 	e->peer = 0;
 	walk_end(h, e);
 	list_del(&e->late);
+	list_del(&e->uninformed);
 	list_for_each_safe(n, &e->pairs)
 		pair_left(h, CONTAINER_OF(n, struct side, node)->pair, e);
 	entry_settle(h, e);
@@ -494,7 +497,7 @@ void directory_look(struct hub *h, ike_peer_id peer)
 
 	arena_init(&ar, m->mem, MESH_ARENA);
 	if (ike_peer(m->ike, m->now, peer, &info) && info.conf->id == h->net->conf->peer &&
-	    info.remote_id.type)
+	    info.remote_id.type && !other_by_peer(h, peer))
 		st = ike_peer_served(m->ike, peer, &ar, ts);
 	if (!st)
 		came(h, &info, ts);

@@ -27,6 +27,11 @@ enum status hub_new(struct network *net, struct hub **ret_hub)
 		mem_free(m->mem, h);
 		return ST_NOMEM;
 	}
+	if (hubs_init(h)) {
+		policy_table_free(h->prefixes);
+		mem_free(m->mem, h);
+		return ST_NOMEM;
+	}
 	*ret_hub = h;
 	return ST_OK;
 }
@@ -43,6 +48,7 @@ void hub_free(struct network *net)
 	map_done(&h->pairs);
 	map_done(&h->suggested);
 	directory_free(h);
+	hubs_done(h);
 	heap_disarm(&net->m->timers, &h->timer);
 	mem_free(net->m->mem, h);
 	net->hub = NULL;
@@ -53,6 +59,7 @@ void hub_reconfigured(struct network *net)
 	struct hub *h = net->hub;
 
 	h->full = topology_full(net->conf);
+	hubs_reconfigured(h);
 	directory_look_all(h);
 	for (struct map_node *n = map_next(&h->pairs, NULL); n; n = map_next(&h->pairs, n)) {
 		struct pair *p = CONTAINER_OF(n, struct pair, by_members);
@@ -71,7 +78,10 @@ void hub_event(struct network *net, const struct ike_event *e, const struct ike_
 {
 	bool member =
 		info ? info->conf->id == net->conf->peer : entry_by_peer(net->hub, e->peer) != NULL;
+	struct entry *entry;
 
+	if (hubs_look(net->hub, e, info))
+		return;
 	switch (e->kind) {
 	case IKE_EV_SA_UP:
 	case IKE_EV_SA_DOWN:
@@ -82,8 +92,11 @@ void hub_event(struct network *net, const struct ike_event *e, const struct ike_
 		if (member)
 			directory_look(net->hub, e->peer);
 		break;
-	default: break;
+	default: return;
 	}
+	entry = entry_by_peer(net->hub, e->peer);
+	if (entry && e->kind == IKE_EV_CHILD_UP)
+		hubs_member_up(net->hub, entry, e->sa);
 }
 
 static void why_traffic(const struct dp_report *r, char *buf, size_t cap)
@@ -185,6 +198,7 @@ void hub_word(struct network *net, struct word *w, const struct ike_peer_info *i
 		count(net->m, M_NOT_A_HUB);
 		word_refuse(w, WIRE_MR_NOT_A_HUB, "you are a member here");
 		break;
+	case WIRE_N_SHORTCUT_HUBS: other_word(net->hub, w); break;
 	default: break;
 	}
 }

@@ -1,6 +1,6 @@
 /*
- * hub.h - the structures of a hub.  Only directory.c, topology.c, suggest.c, pair.c, hubs.c and
- * view.c include it.
+ * hub.h - the structures of a hub.  Only a hub's files include it: hub.c, directory.c, topology.c,
+ * suggest.c, pair.c, walk.c, hubs.c, view_hub.c.
  *
  * A member is an `entry` of the directory while it is up, here or at another hub (`at`); who has
  * left stays for as long as a tunnel of his may still be up.  Two members about whom there is
@@ -34,6 +34,9 @@ struct entry {
 	uint64_t sequence; /* of its candidates */
 	mono_t told; /* when its partners heard of them last */
 	struct list late; /* hub.late: they will hear of newer ones */
+	struct list uninformed; /* hub.uninformed: of the newest list of hubs */
+	mono_t hubs_at; /* when it heard one, */
+	ike_sa_id hubs_sa; /* since it came up on that SA */
 	struct list pairs; /* struct side */
 	uint32_t n_pairs;
 	unsigned pending; /* suggestions under way */
@@ -96,6 +99,20 @@ struct pair {
 	unsigned suggestions;
 };
 
+/* Another hub of the network. */
+struct other {
+	struct list node; /* of hub.others */
+	struct hub *hub;
+	struct policy_ident ident; /* owned */
+	ike_peer_id way[MESH_HUB_WAYS]; /* peers that are it; the first is spoken to */
+	size_t n_ways; /* 0: it is gone, */
+	mono_t until; /* and forgotten then */
+	struct known_hub *place; /* owned; NULL: it does not say where it is */
+	uint64_t sequence; /* of its newest HUBS */
+	bool tell; /* it does not know where we are */
+	struct timer timer; /* T_OTHER */
+};
+
 struct hub {
 	struct network *net;
 	struct policy_table *prefixes; /* to entries */
@@ -110,6 +127,11 @@ struct hub {
 	struct list ready; /* entries whose walk can go on */
 	struct list late; /* entries with news for their partners */
 	struct timer timer; /* T_HUB: either */
+	struct list others; /* struct other */
+	struct known_hub *own; /* owned: where we said that we are */
+	bool told_hubs; /* members know of hubs */
+	struct list uninformed; /* entries that do not know the newest list of hubs */
+	struct timer news; /* T_NEWS: they will */
 };
 
 /* ---- directory.c --------------------------------------------------------------------------- */
@@ -168,6 +190,22 @@ void directory_free(struct hub *h);
 
 /* For whatever is next of `ready` and `late`. */
 void hub_arm(struct hub *h);
+
+/* ---- hubs.c -------------------------------------------------------------------------------- */
+
+MUST enum status hubs_init(struct hub *h);
+void hubs_done(struct hub *h);
+struct other *other_by_ident(const struct hub *h, const struct policy_ident *id);
+struct other *other_by_peer(const struct hub *h, ike_peer_id peer);
+/* Something happened to that peer (`info` NULL: it is no more); false: it is a member, or was. */
+bool hubs_look(struct hub *h, const struct ike_event *e, const struct ike_peer_info *info);
+/* A member has a child, on that SA. */
+void hubs_member_up(struct hub *h, struct entry *e, ike_sa_id sa);
+/* Hubs, or where they are, are others. */
+void hubs_changed(struct hub *h);
+void hubs_reconfigured(struct hub *h);
+/* What only hubs say to hubs. */
+void other_word(struct hub *h, struct word *w);
 
 /* ---- topology.c ---------------------------------------------------------------------------- */
 

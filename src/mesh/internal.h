@@ -22,7 +22,9 @@ enum mesh_timer_kind {
 	T_PARTNER, /* partner.c */
 	T_PROBE, /* path.c */
 	T_PAIR, /* suggest.c */
-	T_HUB, /* directory.c, hubs.c */
+	T_HUB, /* directory.c */
+	T_NEWS, /* hubs.c: for members */
+	T_OTHER, /* hubs.c: for another hub */
 	T_SITE,
 };
 
@@ -64,7 +66,7 @@ struct mesh {
 	struct map asks; /* words without an answer, by id */
 	uint64_t last_number; /* of shortcuts */
 	uint8_t boot[8]; /* drawn at the beginning */
-	uint64_t sequence; /* of the words that are numbered */
+	uint64_t sequence; /* of the last word that is numbered */
 	struct ip own[MESH_OWN];
 	size_t n_own;
 	struct {
@@ -160,6 +162,27 @@ static inline struct wire_mesh_ident ident_put(const struct policy_ident *id)
 /* Who of two initiates: negative, `a` does. Type, then data, as bytes. */
 int ident_order(const struct policy_ident *a, const struct policy_ident *b);
 
+/* ---- what hubs there are (known.c) --------------------------------------------------------- */
+
+/* Everything that it points to is in `data`. */
+struct known_hub {
+	struct list node;
+	struct wire_mesh_hub hub;
+	uint8_t data[];
+};
+
+struct known_hub *known_hub_new(struct mesh *m, const struct wire_mesh_hub *hub);
+void known_hub_free(struct mesh *m, struct known_hub *k); /* takes NULL */
+void known_hubs_free(struct mesh *m, struct list *l);
+bool hub_eq(const struct wire_mesh_hub *a, const struct wire_mesh_hub *b);
+void hub_text(struct text *t, const struct wire_mesh_hub *hub);
+/* Who authenticated on the SA that it came on, until the next input of the engine; type 0: that is
+ * gone. */
+struct policy_ident word_sender(const struct word *w);
+/* False: the visitor has had enough. */
+bool site_each_hub(const struct site *s, mesh_hub_fn *fn, void *ctx);
+bool hub_each_hub(const struct hub *h, mesh_hub_fn *fn, void *ctx);
+
 /* ---- a hub (directory.c, topology.c, suggest.c, hubs.c) ------------------------------------- */
 
 MUST enum status hub_new(struct network *net, struct hub **ret_hub);
@@ -172,6 +195,8 @@ void hub_word(struct network *net, struct word *w, const struct ike_peer_info *i
 void hub_flow(struct network *net, const struct dp_report *r);
 void hub_timer(struct mesh *m, struct timer *t);
 void hub_pair_timer(struct mesh *m, struct timer *t);
+void news_timer(struct mesh *m, struct timer *t);
+void other_timer(struct mesh *m, struct timer *t);
 
 /* ---- a site (partner.c, path.c, hubs.c) ----------------------------------------------------- */
 

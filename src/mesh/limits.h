@@ -28,11 +28,16 @@ enum {
 	/* What could not be said to a hub for want of room is tried again in so many ms. */
 	MESH_SPEAK_MS = 1000,
 
+	/* Hubs that were known before a start, of all lists; and names of hubs for the engine. */
+	MESH_HUBS_LOAD = WIRE_MESH_HUBS * WIRE_MESH_HUBS,
+	MESH_LEARNT = 64,
+
 	/* ---- probes ---- */
 	MESH_PROBE_TRIES = 5, /* at 0, 50, 150, 350, 750 ms: path.c */
 	MESH_PROBES_PER_S = 500, /* of all suggestions together: 36 kB/s */
 	/* To one address, questions and answers apart, whoever named it: what many suggestions can
-	 * do to somebody who has nothing to do with them.  Counted in so many groups of addresses. */
+	 * do to somebody who has nothing to do with them.  Counted in so many groups of addresses.
+	 */
 	MESH_PROBES_PER_ADDRESS = 20,
 	MESH_PROBE_GROUPS = 1024,
 	/* Addresses of ours from which one candidate is asked: a host with two uplinks, and one. */
@@ -83,6 +88,15 @@ enum {
 	MESH_ANSWER_S = 20,
 	/* Hubs of a network. */
 	MESH_HUBS = WIRE_MESH_HUBS,
+	/* Of these, ways to each: we call it, it calls us, by two names. */
+	MESH_HUB_WAYS = 4,
+	/* A hub that is gone is named to members for so long all the same: they may reach it. */
+	MESH_HUB_KEEP_S = 86400,
+	/* A member hears what hubs there are at most once in so many ms; and so many members hear
+	 * of it at a time, 500 in a second. */
+	MESH_HUBS_MS = 1000,
+	MESH_HUBS_TURN = 50,
+	MESH_HUBS_TURN_MS = 100,
 	/* Members at other hubs that a hub remembers. */
 	MESH_REMOTE_MEMBERS = 1 << 17,
 };

@@ -215,6 +215,18 @@ static enum status network_new(struct mesh *m, const struct mesh_network *conf,
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
+/* Above those of the last start, if we know what time it is; who is told learns of a start all the
+ * same, by another SA. */
+static uint64_t first_number(struct mesh *m)
+{
+	uint8_t any[4];
+
+	if (m->now.wall_ok)
+		return (uint64_t)m->now.wall.s * 1000;
+	mesh_random(m, any, sizeof(any));
+	return (uint64_t)load_be32(any) << 8;
+}
+
 enum status mesh_new(const struct alloc *mem, const struct crypto *crypto,
 		     const uint64_t hash_key[2], struct ike *ike, const struct mesh_conf *conf,
 		     struct now now, struct mesh **ret_mesh)
@@ -234,6 +246,7 @@ enum status mesh_new(const struct alloc *mem, const struct crypto *crypto,
 	map_init(&m->asks, mem, hash_key);
 	map_init(&m->by_probe, mem, hash_key);
 	mesh_random(m, m->boot, sizeof(m->boot));
+	m->sequence = first_number(m);
 	m->buf = mem_new(mem, MESH_WORD_MAX);
 	st = m->buf ? mesh_reconfigure(m, now, conf) : ST_NOMEM;
 	if (st) {
@@ -662,6 +675,8 @@ static void own_timer(struct mesh *m, struct timer *t)
 	case T_PAIR: hub_pair_timer(m, t); break;
 	case T_HUB: hub_timer(m, t); break;
 	case T_SITE: site_timer(m, t); break;
+	case T_NEWS: news_timer(m, t); break;
+	case T_OTHER: other_timer(m, t); break;
 	}
 }
 

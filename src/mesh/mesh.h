@@ -18,8 +18,9 @@
  *		walk.c		a full mesh, a few pairs at a time
  *	site	partner.c	suggestions taken: checks, path, tunnel, end
  *		path.c		candidates and probes
- *	both	mesh.c		entries, words; hubs.c which hubs there are, and what they tell each
- *other
+ *		hubs.c		which other hubs there are, and what hubs and members are told
+ *	both	mesh.c		entries, words
+ *		known.c		where hubs are
  *
  * It sees the engine through ike.h alone, and needs nothing of SAs but what is said there.
  */
@@ -208,6 +209,12 @@ void mesh_each_member(const struct mesh *m, mesh_member_fn *fn, void *ctx);
 typedef bool mesh_hub_fn(void *ctx, const struct mesh_network *network,
 			 const struct wire_mesh_hub *hub, bool connected);
 void mesh_each_hub(const struct mesh *m, mesh_hub_fn *fn, void *ctx);
+
+/* What mesh_each_hub() said of a site's network before a restart, kept by the host since the last
+ * IKE_EV_HUBS: so that any hub that is left suffices to begin.  Before the first input.  ST_INVAL:
+ * there is no such network, or it has heard of hubs already. */
+MUST enum status mesh_hubs_load(struct mesh *m, struct now now, const char *network,
+				const struct wire_mesh_hub *hubs, size_t n);
 
 /* Counters by index, names such as "mesh.suggested"; false after the last. */
 bool mesh_counter(const struct mesh *m, size_t index, const char **ret_name, uint64_t *ret_value);

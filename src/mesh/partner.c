@@ -214,17 +214,20 @@ static void withdrawn(struct network *net, struct word *w)
 static void candidates(struct network *net, struct word *w)
 {
 	struct shortcut *c = with_id(net->site, w->msg.id);
+	struct policy_ident sender = word_sender(w);
+	uint64_t of = policy_ident_hash(net->m->key, &sender);
 
 	if (!c) {
 		word_refuse(w, WIRE_MR_EXPIRED, "there is no such suggestion any more");
 		return;
 	}
 	word_accept(w, NULL);
-	if (w->msg.sequence <= c->sequence) {
+	if (of == c->sequence_of && w->msg.sequence <= c->sequence) {
 		count(net->m, M_OLD);
 		return;
 	}
 	c->sequence = w->msg.sequence;
+	c->sequence_of = of;
 	if (!c->probing)
 		return;
 	spots_set(c, &w->msg);
@@ -238,6 +241,7 @@ static const struct {
 	{ WIRE_N_SHORTCUT_SUGGEST, suggested },
 	{ WIRE_N_SHORTCUT_WITHDRAW, withdrawn },
 	{ WIRE_N_SHORTCUT_CANDIDATES, candidates },
+	{ WIRE_N_SHORTCUT_HUBS, site_hubs_word },
 };
 
 void site_word(struct network *net, struct word *w, const struct ike_peer_info *info)
@@ -457,6 +461,7 @@ void site_reconfigured(struct network *net)
 		shortcut_over(dearest_last(s), WIRE_MO_WITHDRAWN, WIRE_MR_LIMIT, true,
 			      "fewer shortcuts are allowed here from now on");
 	site_announce(s);
+	site_teach(s);
 }
 
 /* See site.h. */
@@ -492,6 +497,7 @@ enum status site_new(struct network *net, struct site **ret_site)
 	s->timer.kind = T_SITE;
 	list_init(&s->live);
 	list_init(&s->past);
+	list_init(&s->told_by);
 	*ret_site = s;
 	return ST_OK;
 }
@@ -512,6 +518,7 @@ void site_free(struct network *net)
 	}
 	list_for_each_safe(n, &s->past)
 		shortcut_free(CONTAINER_OF(n, struct shortcut, node));
+	site_hubs_free(s);
 	heap_disarm(&m->timers, &s->timer);
 	mem_free(m->mem, s);
 	net->site = NULL;

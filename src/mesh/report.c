@@ -159,6 +159,7 @@ void site_hub_up(struct site *s, ike_sa_id sa)
 		return;
 	s->told = sa;
 	s->announce = true;
+	site_hubs_anew(s);
 	list_for_each(n, &s->live) {
 		struct shortcut *c = CONTAINER_OF(n, struct shortcut, node);
 

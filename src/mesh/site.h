@@ -23,6 +23,7 @@
  *	path.c		questions and answers between the two, choice of the path
  *	candidates.c	where we are, and where others may be
  *	report.c	what we say to hubs
+ *	known.c		what hubs there are
  *
  * Timers: T_PARTNER, the attempt takes too long; T_PROBE, the next question, or the end of them;
  * T_SITE, something could not be said for want of room.
@@ -93,7 +94,8 @@ struct shortcut {
 	bool initiator, pq;
 	bool suspect; /* its engine's word: the other end does not answer */
 	uint64_t boot; /* of the partner; 0: unknown */
-	uint64_t sequence; /* of the newest candidates */
+	uint64_t sequence; /* of the newest candidates, */
+	uint64_t sequence_of; /* and who said them: hash of a hub's identity */
 	ike_peer_id peer, hub;
 	enum stage stage;
 	mono_t since;
@@ -115,8 +117,17 @@ struct spent {
 	mono_t until; /* it would be void by then anyway */
 };
 
+/* What hubs there are, by what one of them says. */
+struct told {
+	struct list node; /* of site->told_by */
+	struct policy_ident sender; /* owned; type 0: it was known when we started */
+	uint64_t sequence;
+	struct list hubs; /* struct known_hub */
+};
+
 struct site {
 	struct network *net;
+	struct list told_by; /* struct told, newest first */
 	struct list live, past; /* struct shortcut, oldest first */
 	size_t n_live, n_past;
 	struct spent spent[MESH_SPENT];
@@ -201,3 +212,12 @@ void site_speak(struct site *s);
 void site_hub_up(struct site *s, ike_sa_id sa);
 /* Our candidates may be others. */
 void site_announce(struct site *s);
+
+/* ---- known.c ------------------------------------------------------------------------------- */
+
+void site_hubs_word(struct network *net, struct word *w);
+/* A hub came up: whatever number its next list has is good. */
+void site_hubs_anew(struct site *s);
+/* The engine hears where all known hubs are. */
+void site_teach(struct site *s);
+void site_hubs_free(struct site *s);
