@@ -8,52 +8,51 @@
 #include "ike/partner.h"
 
 /* Within so much of its beginning the data plane's clock and ours are about the same thing. */
-enum { IDLE_NEW_MS = 1000, IDLE_ASK_LEAST_MS = 1000 };
+enum { IDLE_NEW_MS = 1000 };
 
-static void arm(struct ike *ike, struct ike_sa *sa, dur_t idle)
+/* Of ike_sa.used: 67 ms, so 32 bits of it are nine years. */
+enum { UNIT_BITS = 26 };
+
+/* Not before it was. */
+static uint32_t in_units(mono_t t)
 {
-	mono_t least = mono_add(ike->now.mono, dur_ms(IDLE_ASK_LEAST_MS));
-	mono_t due = mono_add(sa->used, idle);
+	return (uint32_t)((t.ns >> UNIT_BITS) + 1);
+}
 
-	heap_arm(&ike->timers, &sa->idle, mono_before(due, least) ? least : due);
+static mono_t last_used(const struct ike_sa *sa)
+{
+	return (mono_t){ (int64_t)sa->used << UNIT_BITS };
 }
 
 void idle_begin(struct ike *ike, struct ike_sa *sa)
 {
-	dur_t idle = sa->peer->conf->idle;
-
-	if (sa->used.ns == 0)
-		sa->used = ike->now.mono;
-	if (idle.ns > 0)
-		arm(ike, sa, idle);
-	else
-		idle_end(ike, sa);
+	if (sa->used == 0)
+		sa->used = in_units(ike->now.mono);
 }
 
-void idle_end(struct ike *ike, struct ike_sa *sa)
+mono_t idle_due(const struct ike_sa *sa)
 {
-	heap_disarm(&ike->timers, &sa->idle);
+	dur_t idle = sa->peer->conf->idle;
+
+	return idle.ns > 0 ? mono_add(last_used(sa), idle) : MONO_NEVER;
 }
 
 static void judge(struct ike *ike, struct ike_sa *sa)
 {
 	char why[80];
 	struct text t = TEXT_OF(why);
-	dur_t idle = sa->peer->conf->idle;
+	dur_t since;
 
-	if (idle.ns <= 0)
-		return;
 	/* An answer that never came may have said that it was used until just now. */
 	if (sa->unsaid)
-		sa->used = ike->now.mono;
-	sa->unsaid = 0;
-	if (mono_since(ike->now.mono, sa->used).ns < idle.ns) {
-		arm(ike, sa, idle);
+		sa->used = in_units(ike->now.mono);
+	sa->unsaid = false;
+	if (mono_before(ike->now.mono, idle_due(sa)))
 		return;
-	}
+	since = mono_since(ike->now.mono, last_used(sa));
 	count(ike, C_IDLE);
 	text_fmt(&t, "idle: no traffic that counts for %lld s",
-		 (long long)(dur_to_ms(mono_since(ike->now.mono, sa->used)) / 1000));
+		 (long long)(dur_to_ms(since) / 1000));
 	partner_ending(ike, sa, IKE_R_IDLE, why);
 	sa_delete(ike, sa, why);
 }
@@ -68,18 +67,17 @@ static bool all_asked(const struct ike_sa *sa, bool want)
 
 /* Should an answer never come (no memory for the question), or one be wanted of something else
  * first, it is asked again. */
-void idle_timer(struct ike *ike, struct ike_sa *sa)
+void idle_ask(struct ike *ike, struct ike_sa *sa)
 {
-	sa->idle_asked = false;
+	sa->used_asked = false;
 	if (sa->state != SA_UP)
 		return;
-	heap_arm(&ike->timers, &sa->idle, mono_add(ike->now.mono, dur_ms(IDLE_ASK_LEAST_MS)));
 	if (list_empty(&sa->children)) {
 		judge(ike, sa);
 	} else if (all_asked(sa, false)) {
 		list_for_each(n, &sa->children)
 			child_query(ike, CONTAINER_OF(n, struct child, node));
-		sa->idle_asked = all_asked(sa, true);
+		sa->used_asked = all_asked(sa, true);
 	}
 }
 
@@ -88,27 +86,43 @@ void idle_replaced(struct ike *ike, struct child *c)
 	if (c->sa->peer->conf->idle.ns <= 0)
 		return;
 	child_query(ike, c);
-	c->sa->unsaid = c->id;
+	c->unsaid = c->sa->unsaid = true;
+}
+
+static bool any_unsaid(const struct list *children)
+{
+	list_for_each(n, children)
+		if (CONTAINER_OF(n, const struct child, node)->unsaid)
+			return true;
+	return false;
+}
+
+static void said(struct child *c)
+{
+	struct ike_sa *sa = c->sa;
+
+	c->unsaid = false;
+	sa->unsaid = any_unsaid(&sa->children) || any_unsaid(&sa->leaving);
 }
 
 /* They are asked, and answer, in their order. */
-void idle_counted(struct ike *ike, const struct child *c, const struct dp_counters *counters)
+void idle_counted(struct ike *ike, struct child *c, const struct dp_counters *counters)
 {
 	struct ike_sa *sa = c->sa;
 	mono_t used, fresh = mono_add(c->created, dur_ms(IDLE_NEW_MS));
 
 	if (sa->state != SA_UP)
 		return;
-	if (sa->unsaid == c->id)
-		sa->unsaid = 0;
+	if (c->unsaid)
+		said(c);
 	used = (mono_t){ ike->now.mono.ns - counters->since_used.ns };
 	/* Of before a reload that wants to know. */
 	if (!c->counts)
 		used = ike->now.mono;
-	if (mono_before(fresh, used) && mono_before(sa->used, used))
-		sa->used = used;
-	if (!sa->idle_asked || &c->node != sa->children.prev)
+	if (mono_before(fresh, used) && mono_before(last_used(sa), used))
+		sa->used = in_units(used);
+	if (!sa->used_asked || &c->node != sa->children.prev)
 		return;
-	sa->idle_asked = false;
+	sa->used_asked = false;
 	judge(ike, sa);
 }

@@ -41,7 +41,6 @@ enum timer_kind {
 	TIMER_LOAD,
 	TIMER_NETWORK,
 	TIMER_ASKED,
-	TIMER_IDLE,
 	TIMER_PARTNER,
 };
 
@@ -347,7 +346,8 @@ struct child {
 	bool lingers : 1; /* leaving because it was replaced */
 	bool announced : 1; /* the operator heard of it */
 	bool claims : 1; /* its remote prefixes are in the table of claims */
-	bool counts : 1; /* the data plane knows when it was used last */
+	bool counts : 1; /* the data plane knows when it was used last, */
+	bool unsaid : 1; /* was asked because it is being replaced, and has not answered */
 };
 
 /* What was negotiated; views may be temporary, child_new() copies. */
@@ -591,15 +591,17 @@ struct ike_sa {
 	bool sent_away : 1; /* it has; goes when `reap` is over, if not before */
 	bool warren : 1; /* the other end said that it is one: our own extensions may be used */
 	bool speaks : 1; /* both ends announced capabilities; before IKE_AUTH is over: we do */
+	bool used_asked : 1; /* when each of its children was used last; see idle.c */
+	bool unsaid : 1; /* a child that is being replaced has not answered that */
 	uint8_t capabilities; /* that the other end announced */
-	bool idle_asked : 1; /* when each of its children was used last */
 	uint8_t steer_to; /* which one of redirect_to, from 1; 0: what the order says */
+	struct policy_suite suite;
 	struct peer *peer; /* NULL: not known yet */
 	struct path path;
+	uint32_t used; /* when it was used last, as far as is known (idle.c) */
 	struct window win;
 	struct list large; /* of ike->large: the request in flight could go in smaller packets */
 	struct reassembly *reassembly[2]; /* of the peer's request, of its response; NULL: none */
-	struct policy_suite suite;
 	struct sa_keys keys;
 	struct handshake *hs;
 	struct slot *slot; /* half-open: its place among those who wait */
@@ -616,9 +618,6 @@ struct ike_sa {
 	struct timer retransmit; /* without a request in flight: the next try of something */
 	struct timer alive; /* dead-peer detection, keepalives */
 	struct timer reap; /* half-open expiry, lingering, forgetting a response */
-	struct timer idle; /* is it used? */
-	mono_t used; /* last, as far as is known */
-	dp_child_id unsaid; /* a child that is being replaced: when that was used last */
 	mono_t created;
 	mono_t established;
 	ike_sa_id up_after; /* the newest SA there was when this one, or the first in its line, came
@@ -721,14 +720,16 @@ void sa_heard(struct ike *ike, struct ike_sa *sa);
 
 /* ---- is it used? (idle.c) ------------------------------------------------------------------ */
 
-/* The SA is up, or has another interval. */
+/* The SA is up. */
 void idle_begin(struct ike *ike, struct ike_sa *sa);
-void idle_end(struct ike *ike, struct ike_sa *sa);
-void idle_timer(struct ike *ike, struct ike_sa *sa);
+/* When it may have been idle for too long; MONO_NEVER: that is no matter. */
+mono_t idle_due(const struct ike_sa *sa);
+/* That is now: its children are asked. */
+void idle_ask(struct ike *ike, struct ike_sa *sa);
 /* Another child takes its place, or is to. */
 void idle_replaced(struct ike *ike, struct child *c);
 /* What the data plane says about a child. */
-void idle_counted(struct ike *ike, const struct child *c, const struct dp_counters *counters);
+void idle_counted(struct ike *ike, struct child *c, const struct dp_counters *counters);
 
 /* ---- quick crash detection (qcd.c, RFC 6290) ------------------------------------------------- */
 

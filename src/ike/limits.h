@@ -248,6 +248,8 @@ enum ike_limit {
 	IKE_QUICK_WAIT_MS = 200,
 	IKE_QUICK_WAIT_MIN_MS = 100,
 	IKE_QUICK_WAIT_MAX_MS = 2000, /* that suspicions without ground lead to */
+	/* Between two questions to the data plane whether an SA is used. */
+	IKE_IDLE_ASK_MS = 1000,
 	/* An SA whose peer has come with another one since is asked about, also where dpd_delay is
 	 * 0. */
 	IKE_OUTDATED_S = 30,

@@ -70,6 +70,8 @@ static void arm(struct ike *ike, struct ike_sa *sa)
 	mono_t due = mono_min(next(ike, probe_due(sa), delay_of(sa)),
 			      next(ike, keepalive_due(sa), conf->keepalive));
 
+	due = mono_min(due, next(ike, idle_due(sa), dur_ms(IKE_IDLE_ASK_MS)));
+
 	if (mono_before(due, MONO_NEVER))
 		heap_arm(&ike->timers, &sa->alive, due);
 	else
@@ -79,8 +81,8 @@ static void arm(struct ike *ike, struct ike_sa *sa)
 /* The others are outdated from now on. */
 void liveness_begin(struct ike *ike, struct ike_sa *sa)
 {
-	arm(ike, sa);
 	idle_begin(ike, sa);
+	arm(ike, sa);
 	list_for_each(n, &sa->peer->sas) {
 		struct ike_sa *other = CONTAINER_OF(n, struct ike_sa, peer_node);
 
@@ -92,7 +94,6 @@ void liveness_begin(struct ike *ike, struct ike_sa *sa)
 void liveness_end(struct ike *ike, struct ike_sa *sa)
 {
 	heap_disarm(&ike->timers, &sa->alive);
-	idle_end(ike, sa);
 }
 
 static void send_keepalive(struct ike *ike, struct ike_sa *sa)
@@ -145,9 +146,12 @@ void liveness_counted(struct ike *ike, struct ike_sa *sa, const struct dp_counte
 void liveness_timer(struct ike *ike, struct ike_sa *sa)
 {
 	mono_t due = mono_min(probe_due(sa), keepalive_due(sa));
+	bool idle = !mono_before(ike->now.mono, idle_due(sa));
 
 	/* Should the answer never come (no memory for the question), ask again. */
 	arm(ike, sa);
+	if (idle)
+		idle_ask(ike, sa);
 	if (mono_before(ike->now.mono, due))
 		return;
 	sa->counting = true;

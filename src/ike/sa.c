@@ -71,7 +71,6 @@ static void init_lists(struct ike_sa *sa)
 	sa->retransmit.kind = TIMER_RETRANSMIT;
 	sa->alive.kind = TIMER_ALIVE;
 	sa->reap.kind = TIMER_REAP;
-	sa->idle.kind = TIMER_IDLE;
 	sa->life.timer.kind = TIMER_LIFE;
 }
 
@@ -652,7 +651,6 @@ void sa_timer(struct ike *ike, struct timer *t)
 		break;
 	case TIMER_ALIVE: liveness_timer(ike, CONTAINER_OF(t, struct ike_sa, alive)); break;
 	case TIMER_REAP: reap_timer(ike, CONTAINER_OF(t, struct ike_sa, reap)); break;
-	case TIMER_IDLE: idle_timer(ike, CONTAINER_OF(t, struct ike_sa, idle)); break;
 	case TIMER_LIFE: life_timer(ike, CONTAINER_OF(t, struct ike_sa, life.timer)); break;
 	default: count(ike, C_BUG); break;
 	}

@@ -168,9 +168,9 @@ struct child {
 	_Atomic uint64_t packets_out, bytes_out;
 	_Atomic uint32_t used; /* tick of what counted last */
 	/* control thread */
-	struct map_node by_id;
 	bool sends;
 	bool quiet; /* sends no more */
+	struct map_node by_id;
 	struct hops hops;
 };
 
