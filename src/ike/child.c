@@ -680,6 +680,16 @@ void child_over(struct ike *ike, struct child *c)
 		child_remove(ike, c, NULL);
 }
 
+void child_farewell(struct ike *ike, struct child *c, const char *why)
+{
+	down_event(ike, c, why);
+	leave(ike, c);
+	c->state = CHILD_DOOMED;
+	list_add_tail(&c->sa->leaving, &c->node);
+	quiet(ike, c);
+	child_over(ike, c);
+}
+
 void child_want_delete(struct ike *ike, struct child *c, const char *why)
 {
 	struct ike_sa *sa = c->sa;

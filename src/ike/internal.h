@@ -396,6 +396,9 @@ void child_lost(struct ike *ike, struct child *c, const char *why);
 void child_doom(struct ike *ike, struct child *c, const char *why);
 /* The peer knows: gone, or lingering. */
 void child_over(struct ike *ike, struct child *c);
+/* Its IKE SA ends with it, and its traffic goes another way: sends no more, and hears what the peer
+ * has under way until that answers our DELETE. */
+void child_farewell(struct ike *ike, struct child *c, const char *why);
 /* `by` takes its place, as soon as it may. */
 void child_replace(struct ike *ike, struct child *c, const struct child *by, bool ours);
 /* That the data plane is to send on it, or to pause.  False: no memory for telling. */

@@ -421,6 +421,17 @@ static void remove_children(struct ike *ike, struct ike_sa *sa, const char *why)
 	children_gone(ike, sa);
 }
 
+/* Between partners the hub's path takes over, and nothing is to be lost. */
+static void end_children(struct ike *ike, struct ike_sa *sa, const char *why)
+{
+	if (!sa->peer || sa->peer->conf->role != IKE_ROLE_PARTNER) {
+		remove_children(ike, sa, why);
+		return;
+	}
+	while (!list_empty(&sa->children))
+		child_farewell(ike, CONTAINER_OF(sa->children.next, struct child, node), why);
+}
+
 void sa_end_attempts(struct ike *ike, struct ike_sa *sa)
 {
 	attempt_end(ike, sa->attempt);
@@ -522,7 +533,7 @@ void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why)
 	create_yield(ike, sa);
 	words_end(ike, sa);
 	sa_set_state(ike, sa, SA_DELETING);
-	remove_children(ike, sa, why);
+	end_children(ike, sa, why);
 	inner_i_gone(ike, sa->peer);
 	liveness_end(ike, sa);
 	heap_disarm(&ike->timers, &sa->reap);

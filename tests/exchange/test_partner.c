@@ -479,6 +479,26 @@ static void shutdown(void **state)
 	duo_done(&d);
 }
 
+/* T4: what the other end has under way when one of them drops it still arrives; what comes after
+ * that goes by the hub. */
+static void dropped_under_way(void **state)
+{
+	struct duo d;
+	unsigned before;
+
+	(void)state;
+	duo_up(&d, 65);
+	before = d.b->inner_seen;
+	node_packet(d.c, "10.2.0.1", "10.1.0.1");
+	node_partner_drop(d.b, d.at_b, "withdrawn");
+	assert_int_equal(d.b->inner_seen, before);
+	world_run(d.w);
+	assert_int_equal(d.b->inner_seen, before + 1);
+	duo_drop(&d);
+	assert_true(duo_by_hub(&d));
+	duo_done(&d);
+}
+
 static void dropped(void **state)
 {
 	struct duo d;
@@ -692,6 +712,7 @@ int main(void)
 		cmocka_unit_test(child_taken_down),
 		cmocka_unit_test(shutdown),
 		cmocka_unit_test(dropped),
+		cmocka_unit_test(dropped_under_way),
 		cmocka_unit_test(bad_words),
 		cmocka_unit_test(many),
 		cmocka_unit_test(reloads),
