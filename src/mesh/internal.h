@@ -206,6 +206,8 @@ void site_reconfigured(struct network *net);
 /* Of the section (a hub), or of a partner of ours. */
 void site_event(struct network *net, const struct ike_event *e, const struct ike_peer_info *info);
 void site_word(struct network *net, struct word *w, const struct ike_peer_info *info);
+/* Whether a partner of the engine is one of its shortcuts. */
+bool site_has(const struct site *s, ike_peer_id peer);
 /* Our addresses are others. */
 void site_moved(struct network *net);
 void site_timer(struct mesh *m, struct timer *t);

@@ -148,12 +148,12 @@ static bool calls(const struct network *net, ike_peer_id peer)
 	return false;
 }
 
-/* A member's, and a partner's, configuration is that of its section, or a copy of it. */
-static bool concerns(const struct network *net, const struct ike_peer_conf *c)
+/* A member's configuration is that of its section; a partner's is its own. */
+static bool concerns(const struct network *net, const struct ike_peer_info *p)
 {
-	if (c->role == IKE_ROLE_PARTNER)
-		return net->site && strcmp(c->name, net->section->name) == 0;
-	return c->id == net->conf->peer || calls(net, c->id);
+	if (p->conf->role == IKE_ROLE_PARTNER)
+		return net->site && site_has(net->site, p->id);
+	return p->conf->id == net->conf->peer || calls(net, p->conf->id);
 }
 
 struct network *network_of(struct mesh *m, ike_peer_id peer, struct ike_peer_info *ret)
@@ -163,7 +163,7 @@ struct network *network_of(struct mesh *m, ike_peer_id peer, struct ike_peer_inf
 	list_for_each(n, &m->networks) {
 		struct network *net = CONTAINER_OF(n, struct network, node);
 
-		if (concerns(net, ret->conf))
+		if (concerns(net, ret))
 			return net;
 	}
 	return NULL;

@@ -467,6 +467,11 @@ void pair_lost(struct hub *h, struct pair *p, struct verdict v)
 	mono_t now = now_of(h);
 	dur_t lasted = mono_since(now, p->up_since);
 
+	/* The other one may still have it, and would take no other instead. */
+	if (v.by >= 0) {
+		remember(h, p, v);
+		owe(h, p, 1u << !v.by, true);
+	}
 	if (lasted.ns >= retry_max(h).ns)
 		p->lost = false;
 	if (p->lost || lasted.ns < retry(h).ns) {

@@ -34,6 +34,11 @@ static struct shortcut *with_peer(const struct site *s, ike_peer_id peer)
 	return NULL;
 }
 
+bool site_has(const struct site *s, ike_peer_id peer)
+{
+	return with_peer(s, peer) != NULL;
+}
+
 /* ---- suggestions ----------------------------------------------------------------------------- */
 
 struct keys {

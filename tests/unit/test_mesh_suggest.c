@@ -518,7 +518,7 @@ static void test_idle_in_any_order(void **state)
 	}
 }
 
-/* Once at once, then with back-off. */
+/* Once at once, then with back-off; the other one, who may still have it, hears that it is over. */
 static void test_lost(void **state)
 {
 	struct town *t = town_two(state);
@@ -526,6 +526,9 @@ static void test_lost(void **state)
 	town_up(t, 1, 2);
 	town_pass(t, 60000);
 	town_reports(t, 1, 2, WIRE_MO_LOST, WIRE_MR_LOST);
+	assert_int_equal(town_count(t, 1, WITHDRAW), 0);
+	assert_int_equal(town_count(t, 2, WITHDRAW), 1);
+	assert_int_equal(town_heard(t, 2, WITHDRAW)->msg.reason, WIRE_MR_LOST);
 	town_up(t, 1, 2);
 	assert_int_equal(town_suggestions(t, 1), 2);
 	town_pass(t, 60000);
