@@ -403,8 +403,8 @@ static void odd_answers(void **state)
 		"{\"counters\":[],\"dataplane\":1}",
 		"{\"peers\":[{\"pool\":[],\"inner\":7}],\"inner\":[7],\"names\":[]}",
 		"{\"networks\":[{\"pool\":{\"v4\":1}}],\"store\":[]}",
-		"{\"shortcuts\":[7,{\"tries\":[[],{}]}],\"pairs\":[[],{\"by\":1}],\"members\":[{}]"
-		"}",
+		"{\"shortcuts\":[7,{\"tries\":[[],{}]}],\"pairs\":[[],{\"by\":1}]}",
+		"{\"members\":[{}]}",
 		"{\"subjects\":[1,[],{\"checks\":7,\"notes\":[{}]},{\"checks\":[[],{}]}]}",
 	};
 
