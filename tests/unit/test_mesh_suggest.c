@@ -528,7 +528,7 @@ static void test_lost(void **state)
 	town_reports(t, 1, 2, WIRE_MO_LOST, WIRE_MR_LOST);
 	assert_int_equal(town_count(t, 1, WITHDRAW), 0);
 	assert_int_equal(town_count(t, 2, WITHDRAW), 1);
-	assert_int_equal(town_heard(t, 2, WITHDRAW)->msg.reason, WIRE_MR_LOST);
+	assert_int_equal(town_heard(t, 2, WITHDRAW)->msg.reason, WIRE_MR_PARTNER_REFUSED);
 	town_up(t, 1, 2);
 	assert_int_equal(town_suggestions(t, 1), 2);
 	town_pass(t, 60000);
