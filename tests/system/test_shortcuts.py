@@ -4,7 +4,9 @@ each other, carry all their packets, and go when nobody needs them or a topology
 import json
 
 from lib import topo
+from lib.star import HUB, HUB_OUTER
 from lib.stream import Stream
+from lib.strongswan import Charon
 from lib.wait import until
 
 def shortcuts(daemon, *more):
@@ -218,6 +220,32 @@ def test_one_who_does_not(star, corp):
     assert members[one.identity]["partner"] and not members[other.identity]["partner"]
     assert "no partner" in star.hub.cli("why", other.identity).stdout
     assert "hub" in one.daemon.cli("why", other.identity).stdout
+
+
+def test_foreign_member(star, corp):
+    """R01, R11: a strongSwan, which knows nothing of suggestions, goes on behind the hub, while the
+    two that do have a tunnel; the hub says why it has none."""
+    one, other = net(star, corp, 1, 2)
+    foreign = star.site(3)
+    corp.site(foreign.identity, foreign.prefixes())
+    charon = Charon(star.lab, foreign.gw)
+    charon.trust_file("corp", corp.ca)
+    charon.own_files(foreign.identity, corp.path(foreign.identity, ".pem"),
+                     corp.path(foreign.identity, ".key"))
+    charon.connection("hub", foreign.outer4, HUB_OUTER, foreign.identity, HUB, foreign.lan4,
+                      "0.0.0.0/0", cert=type("Leaf", (), {"name": foreign.identity}))
+    charon.load()
+    charon.initiate("hub")
+    foreign.gw.ip("rule", "add", "to", foreign.lan4, "lookup", "main", "priority", "200")
+    star.hub.wait_up(foreign.identity)
+    talk(one, other)
+    wait_direct(one, other)
+    before = by_hub(star.hub)
+    foreign.host.ping(one.host4, count=5)
+    one.host.ping(foreign.host4, count=5)
+    assert by_hub(star.hub) >= before + 20
+    assert shortcut(one.daemon, foreign.identity) is None
+    assert "no partner" in star.hub.cli("why", foreign.identity).stdout
 
 
 def test_why_not(star, corp):
