@@ -9,18 +9,14 @@
  * are done; the crowd lives on in between.  SECONDS is a limit, after which the answer says how far
  * it got.
  *
- *	join WINDOW SECONDS	connect all that are not, at most WINDOW at a time
- *	leave WINDOW SECONDS	every member says goodbye to the hub
- *	stop WINDOW SECONDS	every member says goodbye to everybody, for good
- *	direct COUNT SECONDS	until that many ends of shortcuts are up, no more and no less
- *	await COUNT SECONDS	until that many are up
- *	gone SECONDS		until none is up
- *	window N		from now on
- *	ping FROM ADDRESS SECONDS	from the host of a member
- *	sweep WINDOW SECONDS [STEP]	every host pings that of the next member, or of the one so
- *				many further on, through the hub or directly
- *	run SECONDS		nothing but to be there
- *	quit
+ *	join WINDOW [COUNT] SECONDS	connect all that are not, at most WINDOW at a time; of the
+ *first COUNT members only leave WINDOW SECONDS	every member says goodbye to the hub stop WINDOW
+ *SECONDS	every member says goodbye to everybody, for good direct COUNT SECONDS	until that
+ *many ends of shortcuts are up, no more and no less await COUNT SECONDS	until that many are
+ *up gone SECONDS		until none is up window N		from now on ping FROM
+ *ADDRESS SECONDS	from the host of a member sweep WINDOW [STEP] SECONDS	every host pings
+ *that of the next member, or of the one so many further on, through the hub or directly run SECONDS
+ *nothing but to be there quit
  *
  * "ok" is whether it was reached.  "at_s" has the moments, counted from the command, by which 50,
  * 90, 99 and 100 per cent of those who came up during it were up; "took_ms" how long each had been
@@ -215,15 +211,16 @@ static void finish_await(struct phase *p, const char *cmd, size_t n)
 	answer_end();
 }
 
-static void do_join(struct crowd *c, size_t window, double seconds)
+static void do_join(struct crowd *c, size_t window, double seconds, size_t count)
 {
 	struct phase p = begin(c, seconds);
 
+	CROWD_NEED(count <= c->opt.members);
 	crowd_window(c, window);
-	for (size_t i = 0; i < c->opt.members; i++)
+	for (size_t i = 0; i < count; i++)
 		if (c->members[i].state == MEMBER_DOWN)
 			crowd_command(c, IKE_CMD_UP, i);
-	finish_await(&p, "join", c->opt.members);
+	finish_await(&p, "join", count);
 }
 
 static bool no_sa(struct crowd *c, size_t arg)
@@ -330,10 +327,12 @@ static bool command(struct crowd *c, const char *line)
 {
 	char address[64];
 	double seconds;
-	size_t n, step = 1;
+	size_t n, count, step;
 
-	if (sscanf(line, "join %zu %lf", &n, &seconds) == 2) {
-		do_join(c, n, seconds);
+	if (sscanf(line, "join %zu %zu %lf", &n, &count, &seconds) == 3) {
+		do_join(c, n, seconds, count);
+	} else if (sscanf(line, "join %zu %lf", &n, &seconds) == 2) {
+		do_join(c, n, seconds, c->opt.members);
 	} else if (sscanf(line, "leave %zu %lf", &n, &seconds) == 2) {
 		do_end(c, "leave", IKE_CMD_DOWN, n, seconds);
 	} else if (sscanf(line, "stop %zu %lf", &n, &seconds) == 2) {
@@ -353,8 +352,10 @@ static bool command(struct crowd *c, const char *line)
 		do_simple(c, "window", never, 0);
 	} else if (sscanf(line, "ping %zu %63s %lf", &n, address, &seconds) == 3) {
 		do_ping(c, n, address, seconds);
-	} else if (sscanf(line, "sweep %zu %lf %zu", &n, &seconds, &step) >= 2) {
+	} else if (sscanf(line, "sweep %zu %zu %lf", &n, &step, &seconds) == 3) {
 		do_sweep(c, n, seconds, step);
+	} else if (sscanf(line, "sweep %zu %lf", &n, &seconds) == 2) {
+		do_sweep(c, n, seconds, 1);
 	} else if (!strcmp(line, "quit\n")) {
 		return false;
 	} else {

@@ -35,9 +35,9 @@ def udp(ns):
 class Bench:
     """One hub and one crowd through all that is measured."""
 
-    def __init__(self, lab, members, say):
+    def __init__(self, lab, members, say, options=()):
         self.members, self.say = members, say
-        self.crowd = Crowd(lab, members, options=IMPATIENT)
+        self.crowd = Crowd(lab, members, options=(*IMPATIENT, *options))
         self.hub = self.crowd.hub
         self.empty = self.crowd.usage()
         self.cost = []                  # of a join, by round: microseconds of the hub's CPU
@@ -145,6 +145,19 @@ class Bench:
         self.say(f"hub stopped: goodbye to all took {time.monotonic() - begun:.1f} s")
         self.hub.start()
         return self._return("restarted hub")
+
+
+def partners(number, say):
+    """All join, and could have shortcuts; returns how many bytes the hub has more than before."""
+    with Lab() as lab:
+        bench = Bench(lab, number, say, ("--shortcuts",))
+        bench.join()
+        counters = bench.hub.counters()
+        if counters["mesh.rx.words"] < number:
+            raise SystemExit(f"members: {counters['mesh.rx.words']} of {number} said where they are")
+        bench.crowd.do("stop", WINDOW, 120)
+        bench.crowd.quit()
+        return bench.held[0]
 
 
 def members(number, say):

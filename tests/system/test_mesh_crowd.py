@@ -12,7 +12,11 @@ from lib.wait import until
 EVERYBODY = int(os.environ.get("WARREN_MESH", "30"))
 SITES = 8
 MEMBERS = EVERYBODY - SITES
+PAIRS = EVERYBODY * (EVERYBODY - 1) // 2
 WINDOW = 48
+# So many of the crowd come at a time: all have the same processor, on which more than a few hundred
+# set-ups at once would be late.
+GROUP = 16
 # So that a lost partner is noticed soon, and asking all of them is not what everybody is busy with.
 DPD = max(2000, 100 * EVERYBODY)
 IMPATIENT = {"retransmit_timeout": "500ms", "retransmit_tries": 3}
@@ -35,35 +39,40 @@ class Run:
 
     def all_up(self):
         """Everybody has one with everybody, and the hub knows. Returns the crowd's answer."""
-        answer = self.crowd.do("direct", self.crowd.ends(), PATIENCE)
+        answer = self.crowd.do("direct", MEMBERS * (EVERYBODY - 1), PATIENCE)
         self.crowd.wait_sites(EVERYBODY - 1, PATIENCE)
-        self.crowd.wait_pairs(self.crowd.pairs, PATIENCE)
+        self.crowd.wait_pairs(PAIRS, PATIENCE)
         return answer
 
     def join(self):
         before, begun = self.crowd.usage(), time.monotonic()
-        self.crowd.do("join", WINDOW, PATIENCE)
-        joined = time.monotonic() - begun
-        answer = self.all_up()
+        sent = probes = foreign = 0
+        for count in [*range(GROUP, MEMBERS, GROUP), MEMBERS]:
+            for answer in (self.crowd.do("join", WINDOW, count, PATIENCE),
+                           self.crowd.do("direct", count * (count + SITES - 1), PATIENCE)):
+                sent += answer["sent"]
+                probes += answer["probes"]
+                foreign += answer["foreign"]
+        self.all_up()
         took = time.monotonic() - begun
         used = self.crowd.usage() - before
         words = self.hub.counters()
         messages = words["mesh.tx.words"] * 2 + words["mesh.rx.words"] * 2
-        pairs, cpu = self.crowd.pairs, sum(used.cpu)
-        self.say(f"{EVERYBODY} members, {pairs} tunnels: all joined after {joined:.1f} s, all "
-                 f"tunnels up after {took:.1f} s, {pairs / took:.0f} a second")
-        self.say(f"from a suggestion to its tunnel (ms, shares): {answer['direct_ms']}")
-        self.say(f"the hub for each tunnel: {messages / pairs:.1f} messages in and out, "
-                 f"{cpu / pairs * 1e6:.0f} us of CPU, {words['mesh.suggested'] / pairs:.2f} "
-                 f"suggestions; its memory {sum(used.pss) / pairs:.0f} bytes more")
-        self.say(f"the crowd since all had joined: {answer['sent']} datagrams out, "
-                 f"{answer['probes']} of them probes, {answer['foreign']} in from others")
+        self.say(f"{EVERYBODY} members, {PAIRS} tunnels: all up after {took:.1f} s, "
+                 f"{PAIRS / took:.0f} a second; from a suggestion to its tunnel, for the last "
+                 f"{count % GROUP or GROUP}: {answer['direct_ms']} ms")
+        self.say(f"the hub for each tunnel: {messages / PAIRS:.1f} messages in and out, "
+                 f"{sum(used.cpu) / PAIRS * 1e6:.0f} us of CPU, "
+                 f"{words['mesh.suggested'] / PAIRS:.2f} suggestions; memory "
+                 f"{sum(used.pss) / PAIRS:.0f} bytes more")
+        self.say(f"the crowd for each tunnel: {(sent + foreign) / PAIRS:.1f} datagrams, "
+                 f"{probes / PAIRS:.1f} of them its own probes")
 
     def carry(self):
         """From each to each, and the hub has nothing to do."""
         steps = range(1, MEMBERS) if MEMBERS < 50 else (1, 2, MEMBERS // 2, MEMBERS - 1)
         for step in steps:
-            sweep = self.crowd.do("sweep", WINDOW, 60, step)
+            sweep = self.crowd.do("sweep", WINDOW, step, 60)
             assert (sweep["pongs"], sweep["by_hub"], sweep["esp_refused"]) == (MEMBERS, 0, 0), sweep
         for site in self.crowd.sites:
             site.gw.ping(self.crowd.inner(MEMBERS - 1), count=1)
@@ -96,7 +105,7 @@ class Run:
         for ns in everybody:
             self.cut(ns, HUB_OUTER)
         self.crowd.do("gone", PATIENCE)
-        answer = self.crowd.do("direct", self.crowd.ends(), 1)
+        answer = self.crowd.do("direct", MEMBERS * (EVERYBODY - 1), 1)
         assert "shortcut_ended" not in answer["events"], answer
         self.carry()
         self.heal(*everybody)
@@ -111,7 +120,7 @@ class Run:
         self.cut(self.crowd.ns, *(site.outer4 for site in self.crowd.sites))
         for site in self.crowd.sites:
             self.cut(site.gw, OUTER)
-        self.crowd.do("direct", self.crowd.ends(MEMBERS - 1), PATIENCE)
+        self.crowd.do("direct", MEMBERS * (MEMBERS - 1), PATIENCE)
         self.crowd.wait_sites(SITES - 1, PATIENCE)
         for site in self.crowd.sites:
             ping = self.crowd.do("ping", 1, site.host4, 10)

@@ -161,8 +161,6 @@ class MeshCrowd(Crowd):
         self._start(("--shortcuts", *options))
         self.sites = [self._site(number, {"log": "warning", **(site_top or {})}, site_keys or {})
                       for number in range(1, sites + 1)]
-        self.everybody = members + sites
-        self.pairs = self.everybody * (self.everybody - 1) // 2
 
     def _reach(self, ns):
         ns.ip("route", "add", OUTER, "via", LOAD_OUTER)
@@ -176,9 +174,6 @@ class MeshCrowd(Crowd):
         site.daemon.wait_up(self.authority.name)
         return site
 
-    def ends(self, others=None):
-        """Of the shortcuts that the crowd has when everybody has one with so many others."""
-        return self.members * (self.everybody - 1 if others is None else others)
 
     def wait_pairs(self, count, deadline=60):
         """Until the hub says that so many pairs are up."""
