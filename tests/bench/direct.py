@@ -1,5 +1,5 @@
-"""From the first packet of a flow to the direct path that carries it (P8), with a daemon at each end
-and a hub, and cables that take some milliseconds each way (tests/system/lib/delay.py).
+"""From the first packet of a flow to the direct path that carries it (P8), with a daemon at each
+end and a hub, and cables that take some milliseconds each way (tests/system/lib/delay.py).
 
 Four sites, six pairs, one flow each: a packet every millisecond. What is measured is when the first
 one of it leaves a site for the other, rather than for the hub; how long the ways are is measured,

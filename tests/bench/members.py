@@ -152,9 +152,9 @@ def partners(number, say):
     with Lab() as lab:
         bench = Bench(lab, number, say, ("--shortcuts",))
         bench.join()
-        counters = bench.hub.counters()
-        if counters["mesh.rx.words"] < number:
-            raise SystemExit(f"members: {counters['mesh.rx.words']} of {number} said where they are")
+        words = bench.hub.counters()["mesh.rx.words"]
+        if words < number:
+            raise SystemExit(f"members: {words} of {number} said where they are")
         bench.crowd.do("stop", WINDOW, 120)
         bench.crowd.quit()
         return bench.held[0]
