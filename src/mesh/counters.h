@@ -38,6 +38,7 @@
 	X(M_RELAYED, "mesh.relayed")                                                               \
 	X(M_DIRECTORY_IN, "mesh.rx.directory")                                                     \
 	X(M_DIRECTORY_HOLE, "mesh.rx.directory_hole")                                              \
+	X(M_DIRECTORY_FULL, "mesh.directory_full") /* more members than we remember */             \
 	X(M_DIRECTORY_REFUSED, "mesh.rx.directory_refused") /* entries beyond its authority */     \
 	X(M_OLD, "mesh.rx.old") /* a number that is not above the last */
 

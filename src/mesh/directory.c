@@ -93,6 +93,7 @@ static void entry_free(struct hub *h, struct entry *e)
 	walk_end(h, e);
 	list_del(&e->late);
 	list_del(&e->uninformed);
+	list_del(&e->change.node);
 	map_remove(&h->by_ident, &e->by_ident);
 	slot_give(h, e);
 	ident_done(m, &e->ident);
@@ -123,6 +124,7 @@ static struct entry *entry_new(struct hub *h, const struct policy_ident *id)
 	}
 	list_init(&e->late);
 	list_init(&e->uninformed);
+	list_init(&e->change.node);
 	list_init(&e->pairs);
 	list_init(&e->walk);
 	list_init(&e->blocked);
@@ -264,6 +266,7 @@ bool entry_offers(struct hub *h, struct entry *e, const struct wire_mesh_candida
 	mem_free(h->net->m->mem, e->own);
 	e->own = own;
 	e->n_own = k;
+	share_news(h, e);
 	return true;
 }
 
@@ -361,13 +364,15 @@ static struct wire_mesh_candidate seen_of(const struct mesh *m, const struct att
 	};
 }
 
-/* Larger than any before, also when the clock was set back. */
-static uint64_t epoch_next(struct hub *h)
+/* Larger than any before, also when the clock was set back, or another hub's is ahead. */
+static uint64_t epoch_next(struct hub *h, const struct entry *e)
 {
 	const struct now *now = &h->net->m->now;
 	uint64_t t = now->wall_ok ? (uint64_t)now->wall.s * 1000
 				  : (uint64_t)dur_to_ms((dur_t){ now->mono.ns });
 
+	if (h->last_epoch < e->epoch)
+		h->last_epoch = e->epoch;
 	h->last_epoch = t > h->last_epoch ? t : h->last_epoch + 1;
 	return h->last_epoch;
 }
@@ -408,7 +413,8 @@ static void entry_changed(struct hub *h, struct entry *e, bool withdrawn, bool s
 
 static bool elsewhere(const struct entry *e, const struct standing *s)
 {
-	return e->peer != s->peer || (s->at && !policy_ident_eq(&e->at, s->at));
+	return e->peer != s->peer || e->epoch != s->epoch ||
+	       (s->at ? !policy_ident_eq(&e->at, s->at) : e->at.type != 0);
 }
 
 enum status entry_stands(struct hub *h, struct entry *e, const struct standing *s)
@@ -436,11 +442,15 @@ enum status entry_stands(struct hub *h, struct entry *e, const struct standing *
 		entry_changed(h, e, lost, !served);
 	if (moved)
 		(void)entry_moved(h, e);
+	if (fresh || able || lost || !served || moved)
+		share_news(h, e);
 	return ST_OK;
 }
 
 void entry_leaves(struct hub *h, struct entry *e)
 {
+	if (entry_here(e))
+		share_gone(h, e);
 	all_prefixes(h, e, false);
 	if (e->peer)
 		map_remove(&h->by_peer, &e->by_peer);
@@ -465,28 +475,39 @@ struct entry *entry_get(struct hub *h, const struct policy_ident *id)
 	return e;
 }
 
+/* What was left of it here is no more: it is at another hub. */
+static void entry_parts(struct hub *h, struct entry *e)
+{
+	map_remove(&h->by_peer, &e->by_peer);
+	e->peer = 0;
+	list_del(&e->uninformed);
+}
+
+/* Of one that is at another hub since, no news is of interest (`again`: it is not). */
 static void came(struct hub *h, const struct ike_peer_info *info,
-		 const struct wire_ts_list ts[static IKE_AUTHORITIES])
+		 const struct wire_ts_list ts[static IKE_AUTHORITIES], bool again)
 {
 	struct entry *e = entry_get(h, &info->remote_id);
 	struct mesh *m = h->net->m;
 	struct attachment at = { 0 };
 	struct standing s;
 
-	if (!e)
+	if (!e || (e->peer == info->id && e->at.type && !again))
 		return;
+	again |= e->peer != info->id;
+	e->doubted = false;
 	ike_each_sa_of(m->ike, m->now, info->id, newest, &at);
 	s = (struct standing){ .peer = info->id,
 			       .capabilities = at.capabilities,
 			       .post_quantum = at.ppk,
 			       .seen = seen_of(m, &at),
 			       .ts = ts,
-			       .epoch = e->peer == info->id ? e->epoch : epoch_next(h) };
+			       .epoch = again ? epoch_next(h, e) : e->epoch };
 	if (entry_stands(h, e, &s))
 		entry_settle(h, e);
 }
 
-void directory_look(struct hub *h, ike_peer_id peer)
+static void look(struct hub *h, ike_peer_id peer, bool again)
 {
 	struct mesh *m = h->net->m;
 	struct wire_ts_list ts[IKE_AUTHORITIES] = { 0 };
@@ -500,12 +521,33 @@ void directory_look(struct hub *h, ike_peer_id peer)
 	    info.remote_id.type && !other_by_peer(h, peer))
 		st = ike_peer_served(m->ike, peer, &ar, ts);
 	if (!st)
-		came(h, &info, ts);
+		came(h, &info, ts, again);
 	else if (st == ST_NOMEM)
 		count(m, M_NO_MEMORY);
+	else if (e && e->at.type && !again)
+		entry_parts(h, e);
 	else if (e)
 		entry_leaves(h, e);
 	arena_done(&ar);
+}
+
+void directory_look(struct hub *h, ike_peer_id peer)
+{
+	look(h, peer, false);
+}
+
+void directory_again(struct hub *h, ike_peer_id peer)
+{
+	struct entry *e;
+
+	look(h, peer, true);
+	e = entry_by_peer(h, peer);
+	if (!e || !e->at.type)
+		return;
+	/* No memory to look at it closely: it serves what it served there. */
+	ident_done(h->net->m, &e->at);
+	e->epoch = epoch_next(h, e);
+	share_news(h, e);
 }
 
 /* Also those about whom there was no news: on whose word somebody serves what may be different. */

@@ -20,6 +20,8 @@ enum status hub_new(struct network *net, struct hub **ret_hub)
 	map_init(&h->by_peer, m->mem, m->key);
 	map_init(&h->pairs, m->mem, m->key);
 	map_init(&h->suggested, m->mem, m->key);
+	map_init(&h->by_id, m->mem, m->key);
+	list_init(&h->changes);
 	list_init(&h->ready);
 	list_init(&h->late);
 	h->full = topology_full(net->conf);
@@ -47,6 +49,7 @@ void hub_free(struct network *net)
 		pair_free(h, CONTAINER_OF(n, struct pair, by_members));
 	map_done(&h->pairs);
 	map_done(&h->suggested);
+	map_done(&h->by_id);
 	directory_free(h);
 	hubs_done(h);
 	heap_disarm(&net->m->timers, &h->timer);
@@ -95,7 +98,9 @@ void hub_event(struct network *net, const struct ike_event *e, const struct ike_
 	default: return;
 	}
 	entry = entry_by_peer(net->hub, e->peer);
-	if (entry && e->kind == IKE_EV_CHILD_UP)
+	if (entry && e->kind == IKE_EV_SA_UP && entry->at.type)
+		directory_again(net->hub, e->peer);
+	else if (entry && e->kind == IKE_EV_CHILD_UP)
 		hubs_member_up(net->hub, entry, e->sa);
 }
 
@@ -119,7 +124,7 @@ void hub_flow(struct network *net, const struct dp_report *r)
 		count(net->m, M_FLOWS_UNKNOWN);
 		return;
 	}
-	if (!entry_takes(a) || !entry_takes(b))
+	if (!entry_takes(a) || !entry_takes(b) || (!entry_here(a) && !entry_here(b)))
 		return;
 	p = pair_get(h, a, b);
 	if (!p)
@@ -163,6 +168,8 @@ static void candidates_word(struct hub *h, struct entry *e, struct word *w)
 	news = entry_offers(h, e, msg->candidates, msg->n_candidates);
 	if (news)
 		(void)entry_moved(h, e);
+	if (first || again)
+		share_news(h, e);
 	if (news || again)
 		another(h, e, again);
 	if (first || again)
@@ -190,15 +197,24 @@ void hub_word(struct network *net, struct word *w, const struct ike_peer_info *i
 	switch (w->kind) {
 	case WIRE_N_SHORTCUT_CANDIDATES:
 	case WIRE_N_SHORTCUT_REPORT:
-		if (member)
+		if (member && !other_by_peer(net->hub, w->peer))
 			member_word(net->hub, w);
+		else
+			other_word(net->hub, w);
 		break;
-	case WIRE_N_SHORTCUT_SUGGEST:
 	case WIRE_N_SHORTCUT_WITHDRAW:
+		if (other_by_peer(net->hub, w->peer)) {
+			other_word(net->hub, w);
+			break;
+		}
+		/* fall through */
+	case WIRE_N_SHORTCUT_SUGGEST:
 		count(net->m, M_NOT_A_HUB);
 		word_refuse(w, WIRE_MR_NOT_A_HUB, "you are a member here");
 		break;
-	case WIRE_N_SHORTCUT_HUBS: other_word(net->hub, w); break;
+	case WIRE_N_SHORTCUT_HUBS:
+	case WIRE_N_SHORTCUT_DIRECTORY:
+	case WIRE_N_SHORTCUT_RELAY: other_word(net->hub, w); break;
 	default: break;
 	}
 }

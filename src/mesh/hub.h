@@ -1,6 +1,6 @@
 /*
  * hub.h - the structures of a hub.  Only a hub's files include it: hub.c, directory.c, topology.c,
- * suggest.c, pair.c, walk.c, hubs.c, view_hub.c.
+ * suggest.c, pair.c, walk.c, hubs.c, share.c, relay.c, view_hub.c.
  *
  * A member is an `entry` of the directory while it is up, here or at another hub (`at`); who has
  * left stays for as long as a tunnel of his may still be up.  Two members about whom there is
@@ -16,6 +16,13 @@
 #include "mesh/internal.h"
 
 struct pair;
+
+/* A place in hub.changes (share.c). */
+struct change {
+	struct list node;
+	bool mark; /* of another hub, which knows what is in front */
+	bool gone; /* of a member that left */
+};
 
 struct entry {
 	struct map_node by_ident;
@@ -34,6 +41,8 @@ struct entry {
 	uint64_t sequence; /* of its candidates */
 	mono_t told; /* when its partners heard of them last */
 	struct list late; /* hub.late: they will hear of newer ones */
+	bool doubted; /* at another hub, which is lost, or has not said it again */
+	struct change change; /* hub.changes, when it is ours */
 	struct list uninformed; /* hub.uninformed: of the newest list of hubs */
 	mono_t hubs_at; /* when it heard one, */
 	ike_sa_id hubs_sa; /* since it came up on that SA */
@@ -79,6 +88,11 @@ struct pair {
 	uint8_t up_id[WIRE_MESH_ID]; /* of the tunnel; zeros: both say that there is one */
 	uint8_t owed_id[WIRE_MESH_ID]; /* of WITHDRAW */
 	uint64_t number; /* of the suggestion that is under way; 0: none */
+	struct map_node by_id; /* relay.c: one of them is at another hub */
+	bool in_by_id;
+	bool theirs; /* the other hub suggested it, */
+	uint64_t asked; /* and waits for an answer: id of the engine; 0: no more */
+	mono_t turn; /* it is the other hub's to suggest until then */
 	enum pair_state state;
 	enum mesh_topology topology;
 	const char *rule; /* by which; NULL: the network's */
@@ -110,6 +124,14 @@ struct other {
 	struct known_hub *place; /* owned; NULL: it does not say where it is */
 	uint64_t sequence; /* of its newest HUBS */
 	bool tell; /* it does not know where we are */
+	/* The directory (share.c). */
+	unsigned index; /* among the others */
+	struct change mark; /* in hub.changes: it knows what is in front; while it is there */
+	bool anew; /* it has to forget what it knows */
+	uint64_t told; /* word that has no answer yet; 0: none */
+	uint64_t last_out, last_in; /* words; last_in 0: what comes has to begin anew */
+	mono_t silent_until; /* it refused */
+	mono_t doubts_until; /* of its entries those that are doubted go then */
 	struct timer timer; /* T_OTHER */
 };
 
@@ -121,6 +143,8 @@ struct hub {
 	uint32_t n_slots, cap_slots, free_slot; /* the lowest that may be free */
 	uint64_t last_epoch;
 	struct map pairs, suggested; /* by their members, by number */
+	struct map by_id; /* relayed ones (relay.c) */
+	struct list changes; /* struct change, oldest first */
 	uint64_t last_number;
 	unsigned pending;
 	bool full; /* some pair may be of a full mesh */
@@ -143,7 +167,7 @@ static inline bool entry_present(const struct entry *e)
 
 static inline bool entry_takes(const struct entry *e)
 {
-	return entry_present(e) && e->capabilities & IKE_CAN_PARTNER;
+	return entry_present(e) && !e->doubted && e->capabilities & IKE_CAN_PARTNER;
 }
 
 struct entry *entry_by_ident(const struct hub *h, const struct policy_ident *id);
@@ -180,6 +204,8 @@ bool entry_offers(struct hub *h, struct entry *e, const struct wire_mesh_candida
 bool entry_moved(struct hub *h, struct entry *e);
 /* To whom that is due. */
 void entry_late(struct hub *h);
+/* It came up here, or there is nothing of it elsewhere: it is ours, as of now. */
+void directory_again(struct hub *h, ike_peer_id peer);
 /* Something happened to that peer, or to any. */
 void directory_look(struct hub *h, ike_peer_id peer);
 void directory_look_all(struct hub *h);
@@ -206,6 +232,44 @@ void hubs_changed(struct hub *h);
 void hubs_reconfigured(struct hub *h);
 /* What only hubs say to hubs. */
 void other_word(struct hub *h, struct word *w);
+/* Its timer goes in so many ms, at the latest. */
+void other_wake(struct other *o, int64_t ms);
+
+/* ---- share.c ------------------------------------------------------------------------------- */
+
+/* It is up here, and nowhere else since. */
+bool entry_here(const struct entry *e);
+/* Other hubs hear of one of ours: it is new or different; it leaves. */
+void share_news(struct hub *h, struct entry *e);
+void share_gone(struct hub *h, struct entry *e);
+/* Another hub: made, came up (and knows nothing), lost, about to be freed. */
+void share_new(struct other *o);
+void share_begin(struct other *o);
+void share_end(struct other *o);
+void share_forget(struct other *o, bool all); /* its entries, or those that are doubted */
+void share_doubt(struct other *o);
+/* Whatever it is to be told now. */
+void share_speak(struct other *o);
+void directory_word(struct other *o, struct word *w);
+void share_done(struct hub *h);
+
+/* ---- relay.c ------------------------------------------------------------------------------- */
+
+/* One of both is at another hub. */
+bool pair_relayed(const struct pair *p);
+/* Its suggestion has that id from now on. */
+void pair_named(struct hub *h, struct pair *p, const uint8_t id[static WIRE_MESH_ID]);
+void pair_unnamed(struct hub *h, struct pair *p);
+/* It is for the hub of the smaller identity to begin: true, not yet for us. */
+bool others_turn(const struct hub *h, struct pair *p);
+/* Our member's answer goes to the hub that suggested; NULL: there is none. */
+void relay_answered(struct hub *h, struct pair *p, const struct wire_mesh *answer);
+/* RELAY; answered when the member has. */
+void relay_word(struct other *o, struct word *w);
+/* REPORT, CANDIDATES, WITHDRAW of a relayed one. */
+void relayed_word(struct other *o, struct word *w);
+/* What our member reports is the other hub's to know, too. */
+void report_on(struct hub *h, const struct pair *p, int side, const struct wire_mesh *report);
 
 /* ---- topology.c ---------------------------------------------------------------------------- */
 
@@ -278,6 +342,13 @@ void say_withdraw(struct hub *h, struct pair *p);
 void say_candidates(struct hub *h, struct pair *p, int side);
 /* REPORT; answered. */
 void report_word(struct hub *h, struct entry *e, struct word *w);
+/* What a member says, wherever it is. */
+void pair_reported(struct hub *h, struct pair *p, int side, const struct wire_mesh *r);
+/* A word to a member; where it is, or to its hub. */
+MUST enum status tell(struct hub *h, const struct entry *e, uint16_t kind,
+		      const struct wire_mesh *word, answered_fn *done, const struct pair *p);
+void suggest_answered(struct mesh *m, const struct ask *a, uint16_t notify,
+		      const struct wire_mesh *answer);
 
 /* ---- walk.c -------------------------------------------------------------------------------- */
 

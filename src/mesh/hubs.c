@@ -165,12 +165,6 @@ void news_timer(struct mesh *m, struct timer *t)
 /* ---- to other hubs -----------------------------------------------------------------------------
  */
 
-static void soon(struct other *o)
-{
-	heap_arm(&o->hub->net->m->timers, &o->timer,
-		 mono_add(o->hub->net->m->now.mono, dur_ms(MESH_SOON_MS)));
-}
-
 static void own_said(struct mesh *m, const struct ask *a, uint16_t notify,
 		     const struct wire_mesh *answer)
 {
@@ -181,7 +175,15 @@ static void own_said(struct mesh *m, const struct ask *a, uint16_t notify,
 	if (!o || answer)
 		return;
 	o->tell = true;
-	soon(o);
+	other_wake(o, MESH_SOON_MS);
+}
+
+void other_wake(struct other *o, int64_t ms)
+{
+	mono_t due = mono_add(o->hub->net->m->now.mono, dur_ms(ms));
+
+	if (!o->timer.armed || mono_before(due, o->timer.due))
+		heap_arm(&o->hub->net->m->timers, &o->timer, due);
 }
 
 /* Itself, nobody else. */
@@ -195,7 +197,7 @@ static void other_speak(struct other *o)
 	st = say_hubs(o->hub, o->way[0], &own, own.n_at > 0, own_said);
 	o->tell = st == ST_AGAIN || st == ST_NOMEM;
 	if (o->tell)
-		soon(o);
+		other_wake(o, MESH_SOON_MS);
 }
 
 /* ---- coming and going --------------------------------------------------------------------------
@@ -229,6 +231,7 @@ static void other_free(struct other *o)
 {
 	struct mesh *m = o->hub->net->m;
 
+	share_end(o);
 	list_del(&o->node);
 	heap_disarm(&m->timers, &o->timer);
 	known_hub_free(m, o->place);
@@ -252,6 +255,7 @@ static struct other *other_new(struct hub *h, const struct policy_ident *ident)
 	}
 	o->hub = h;
 	o->timer.kind = T_OTHER;
+	share_new(o);
 	list_add_tail(&h->others, &o->node);
 	return o;
 }
@@ -261,6 +265,7 @@ static void other_forget(struct other *o)
 	struct hub *h = o->hub;
 	bool named = o->place;
 
+	share_forget(o, true);
 	other_free(o);
 	if (named)
 		hubs_changed(h);
@@ -274,7 +279,9 @@ static void way_lost(struct other *o, ike_peer_id peer)
 	if (--o->n_ways)
 		return;
 	o->until = mono_add(o->hub->net->m->now.mono, dur_s(MESH_HUB_KEEP_S));
-	heap_arm(&o->hub->net->m->timers, &o->timer, o->until);
+	other_wake(o, (int64_t)MESH_HUB_KEEP_S * 1000);
+	share_end(o);
+	share_doubt(o);
 }
 
 /* `anew`: by an SA that is none's successor.  It may have started again, and know nothing. */
@@ -295,9 +302,10 @@ static void way_up(struct hub *h, ike_peer_id peer, const struct attached *at, b
 		directory_look(h, peer);
 	if (!anew)
 		return;
-	o->sequence = 0;
+	o->sequence = o->last_in = 0;
 	o->tell = true;
 	other_speak(o);
+	share_begin(o);
 }
 
 bool hubs_look(struct hub *h, const struct ike_event *e, const struct ike_peer_info *info)
@@ -392,10 +400,17 @@ void other_word(struct hub *h, struct word *w)
 		word_refuse(
 			w, WIRE_MR_NOT_A_HUB,
 			"you have not announced RELAY, or have no address blocks for the domain");
-	} else if (!bytes_eq(w->msg.context, bytes_str(h->net->conf->name))) {
+	} else if (WIRE_MESH_HAS(&w->msg, CONTEXT) &&
+		   !bytes_eq(w->msg.context, bytes_str(h->net->conf->name))) {
 		word_refuse(w, WIRE_MR_CONTEXT, h->net->conf->name);
 	} else if (w->kind == WIRE_N_SHORTCUT_HUBS) {
 		hubs_word(o, w);
+	} else if (w->kind == WIRE_N_SHORTCUT_DIRECTORY) {
+		directory_word(o, w);
+	} else if (w->kind == WIRE_N_SHORTCUT_RELAY) {
+		relay_word(o, w);
+	} else {
+		relayed_word(o, w);
 	}
 }
 
@@ -405,12 +420,21 @@ void other_word(struct hub *h, struct word *w)
 void other_timer(struct mesh *m, struct timer *t)
 {
 	struct other *o = CONTAINER_OF(t, struct other, timer);
+	mono_t now = m->now.mono, due;
 
-	(void)m;
-	if (o->n_ways)
-		other_speak(o);
-	else
+	if (!mono_before(now, o->doubts_until))
+		share_forget(o, false);
+	if (!o->n_ways && !mono_before(now, o->until)) {
 		other_forget(o);
+		return;
+	}
+	other_speak(o);
+	share_speak(o);
+	due = o->n_ways ? o->doubts_until : mono_min(o->until, o->doubts_until);
+	if (mono_before(now, o->silent_until))
+		due = mono_min(due, o->silent_until);
+	if (due.ns != MONO_NEVER.ns && (!t->armed || mono_before(due, t->due)))
+		heap_arm(&m->timers, t, due);
 }
 
 /* A hub that the domain of now does not make one is none. */
@@ -475,6 +499,7 @@ void hubs_done(struct hub *h)
 {
 	list_for_each_safe(n, &h->others)
 		other_free(CONTAINER_OF(n, struct other, node));
+	share_done(h);
 	known_hub_free(h->net->m, h->own);
 	heap_disarm(&h->net->m->timers, &h->news);
 }

@@ -97,6 +97,17 @@ enum {
 	MESH_HUBS_MS = 1000,
 	MESH_HUBS_TURN = 50,
 	MESH_HUBS_TURN_MS = 100,
-	/* Members at other hubs that a hub remembers. */
+	/* Members, ours and at other hubs, up to which those at other hubs are remembered. */
 	MESH_REMOTE_MEMBERS = 1 << 17,
+	/* What happens to members is told to other hubs together, of so many ms; so many bytes at a
+	 * time, and what is around them. */
+	MESH_DIRECTORY_MS = 100,
+	MESH_DIRECTORY_BYTES = MESH_WORD_MAX - 1024,
+	/* Another hub refused, and not for a hole: all anew, after so long. */
+	MESH_DIRECTORY_REFUSED_MS = 10000,
+	/* Members at a hub that is lost, or has begun anew and not said them again. */
+	MESH_DOUBT_S = 60,
+	/* The hub of the member with the smaller identity has so long to begin; and after so long
+	 * it has that once more. */
+	MESH_TURN_OTHERS_MS = 1000,
 };

@@ -107,6 +107,7 @@ static void pending(struct hub *h, struct pair *p, bool is)
 	} else {
 		map_remove(&h->suggested, &p->by_number);
 		p->number = 0;
+		relay_answered(h, p, NULL);
 	}
 	for (int i = 0; i < 2; i++)
 		p->side[i].entry->pending += is ? 1u : -1u;
@@ -150,7 +151,7 @@ struct pair *pair_get(struct hub *h, struct entry *a, struct entry *b)
 		p->side[i].entry->n_pairs++;
 	}
 	map_insert(&h->pairs, &p->by_members, members_hash(h, m));
-	p->traffic = p->up_since = p->again = (mono_t){ INT64_MIN / 2 };
+	p->traffic = p->up_since = p->again = p->turn = (mono_t){ INT64_MIN / 2 };
 	p->topology = topology_of(h->net->conf, a, b, &p->rule);
 	pair_state(h, p, p->topology == MESH_STAR ? PAIR_BARRED : PAIR_IDLE,
 		   in_ms(h, MESH_QUIET_MS));
@@ -160,6 +161,7 @@ struct pair *pair_get(struct hub *h, struct entry *a, struct entry *b)
 void pair_free(struct hub *h, struct pair *p)
 {
 	pending(h, p, false);
+	pair_unnamed(h, p);
 	heap_disarm(&h->net->m->timers, &p->timer);
 	for (int i = 0; i < 2; i++) {
 		list_del(&p->side[i].node);
@@ -358,7 +360,7 @@ static void owe(struct hub *h, struct pair *p, unsigned sides, bool all)
 	else if (!pair_pending(p))
 		memcpy(p->owed_id, p->up_id, WIRE_MESH_ID);
 	for (unsigned i = 0; i < 2; i++)
-		p->side[i].owed = sides >> i & 1 && p->side[i].entry->peer;
+		p->side[i].owed = sides >> i & 1 && entry_present(p->side[i].entry);
 	say_withdraw(h, p);
 }
 
@@ -431,7 +433,7 @@ void pair_carries(struct hub *h, struct pair *p, int side, const struct wire_mes
 	clear_up(p);
 	p->up = p->side[side].reported = true;
 	memcpy(p->up_id, report->id, WIRE_MESH_ID);
-	memcpy(p->id, report->id, WIRE_MESH_ID);
+	pair_named(h, p, report->id);
 	p->up_since = now_of(h);
 	p->backoff = (dur_t){ 0 };
 	p->reason = 0;
@@ -552,7 +554,9 @@ void pair_judge(struct hub *h, struct pair *p)
 
 static bool able(const struct pair *p)
 {
-	return entry_takes(p->side[0].entry) && entry_takes(p->side[1].entry);
+	const struct entry *a = p->side[0].entry, *b = p->side[1].entry;
+
+	return entry_takes(a) && entry_takes(b) && (entry_here(a) || entry_here(b));
 }
 
 void pair_want(struct hub *h, struct pair *p, const char *why)

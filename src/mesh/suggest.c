@@ -6,13 +6,17 @@
 
 /* ---- saying -------------------------------------------------------------------------------- */
 
-/* A word to a member, wherever it is. */
-static enum status tell(struct hub *h, const struct entry *e, uint16_t kind,
-			const struct wire_mesh *word, answered_fn *done, const struct pair *p)
+enum status tell(struct hub *h, const struct entry *e, uint16_t kind, const struct wire_mesh *word,
+		 answered_fn *done, const struct pair *p)
 {
-	if (!e->peer)
+	const struct other *o = e->at.type ? other_by_ident(h, &e->at) : NULL;
+	ike_peer_id peer = entry_here(e) ? e->peer : o && o->n_ways ? o->way[0] : 0;
+
+	if (!peer)
 		return ST_INVAL;
-	return say(h->net, e->peer, kind, word, done, p->number, (uint64_t)pair_side(p, e));
+	if (o && kind == WIRE_N_SHORTCUT_SUGGEST)
+		kind = WIRE_N_SHORTCUT_RELAY;
+	return say(h->net, peer, kind, word, done, p->number, (uint64_t)pair_side(p, e));
 }
 
 /* What a tunnel of a full mesh does is not a matter of traffic: it has no IDLE. */
@@ -63,9 +67,6 @@ static void build_suggestion(const struct hub *h, const struct pair *p, const st
 		word->present |= WIRE_MESH_BIT(BOOT);
 }
 
-static void suggest_answered(struct mesh *m, const struct ask *a, uint16_t notify,
-			     const struct wire_mesh *answer);
-
 /* Which of the two could be told: bits. */
 static unsigned tell_both(struct hub *h, struct pair *p)
 {
@@ -88,7 +89,9 @@ enum status suggest(struct hub *h, struct pair *p, const char *why)
 {
 	unsigned told;
 
-	if (h->pending >= MESH_PENDING)
+	uint8_t id[WIRE_MESH_ID];
+
+	if (h->pending >= MESH_PENDING || others_turn(h, p))
 		return ST_AGAIN;
 	for (int i = 0; i < 2; i++) {
 		if (p->side[i].entry->pending >= MESH_MEMBER_PENDING)
@@ -96,7 +99,9 @@ enum status suggest(struct hub *h, struct pair *p, const char *why)
 		p->side[i].answer = SIDE_SILENT;
 		p->side[i].owed = false;
 	}
-	mesh_random(h->net->m, p->id, sizeof(p->id));
+	mesh_random(h->net->m, id, sizeof(id));
+	pair_named(h, p, id);
+	p->theirs = false;
 	pair_state(h, p, PAIR_SUGGESTED, mono_add(h->net->m->now.mono, dur_s(MESH_ANSWER_S)));
 	told = tell_both(h, p);
 	if (told != 3) {
@@ -156,6 +161,10 @@ void say_withdraw(struct hub *h, struct pair *p)
 
 		if (!p->side[i].owed)
 			continue;
+		if (is_zero(word.id) && !entry_here(p->side[i].entry)) {
+			p->side[i].owed = false; /* another hub asks: of whom? */
+			continue;
+		}
 		word.partner = ident_put(&p->side[!i].entry->ident);
 		st = tell(h, p->side[i].entry, WIRE_N_SHORTCUT_WITHDRAW, &word, NULL, p);
 		p->side[i].owed = st == ST_AGAIN || st == ST_NOMEM;
@@ -209,7 +218,8 @@ static void refused(struct hub *h, struct pair *p, int side, const struct wire_m
 	if (answer->reason == WIRE_MR_DUPLICATE)
 		duplicate(h, p, side);
 	else
-		pair_failed(h, p, v, says_duplicate(&p->side[!side]) ? 0 : 1u << !side);
+		pair_failed(h, p, v,
+			    p->theirs || says_duplicate(&p->side[!side]) ? 0 : 1u << !side);
 }
 
 static void accepted(struct hub *h, struct pair *p, int side, const struct wire_mesh *answer)
@@ -229,8 +239,8 @@ static void accepted(struct hub *h, struct pair *p, int side, const struct wire_
 	}
 }
 
-static void suggest_answered(struct mesh *m, const struct ask *a, uint16_t notify,
-			     const struct wire_mesh *answer)
+void suggest_answered(struct mesh *m, const struct ask *a, uint16_t notify,
+		      const struct wire_mesh *answer)
 {
 	struct hub *h = a->net->hub;
 	struct pair *p = pair_by_number(h, a->about[0]);
@@ -239,6 +249,7 @@ static void suggest_answered(struct mesh *m, const struct ask *a, uint16_t notif
 	(void)m;
 	if (!p || p->side[side].answer != SIDE_SILENT)
 		return;
+	relay_answered(h, p, answer);
 	if (!answer)
 		pair_failed(h, p,
 			    (struct verdict){ WIRE_MR_NO_ANSWER, -1,
@@ -306,7 +317,7 @@ static void reported_late(struct hub *h, struct pair *p, int side, const struct 
 }
 
 /* About what is under way, what is up, or what was last. */
-static void reported(struct hub *h, struct pair *p, int side, const struct wire_mesh *r)
+void pair_reported(struct hub *h, struct pair *p, int side, const struct wire_mesh *r)
 {
 	bool last = memcmp(r->id, p->up_id, WIRE_MESH_ID) == 0;
 	bool up = p->up && (last || is_zero(p->up_id));
@@ -347,6 +358,8 @@ void report_word(struct hub *h, struct entry *e, struct word *w)
 		p = pair_get(h, e, other);
 	}
 	if (p)
-		reported(h, p, pair_side(p, e), &w->msg);
+		report_on(h, p, pair_side(p, e), &w->msg);
+	if (p)
+		pair_reported(h, p, pair_side(p, e), &w->msg);
 	word_accept(w, NULL);
 }

@@ -51,7 +51,7 @@ static struct entry *wanted(struct hub *h, struct entry *e)
 	const struct pair *p;
 	const char *rule;
 
-	if (!other || other == e || !entry_takes(other))
+	if (!other || other == e || !entry_takes(other) || (!entry_here(e) && !entry_here(other)))
 		return NULL;
 	p = pair_find(h, e, other);
 	if (p && p->state != PAIR_IDLE)

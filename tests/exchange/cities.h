@@ -217,3 +217,53 @@ static inline const char *known_hubs(const struct node *n)
 	mesh_each_hub(n->mesh, cities_add_hub, &l);
 	return l.text;
 }
+
+/* ---- what hubs know of members -----------------------------------------------------------------
+ */
+
+static inline bool cities_add_member(void *ctx, const struct mesh_member_info *info)
+{
+	struct hub_names *l = ctx;
+
+	text_fmt(&l->t, "%s", l->t.n ? " " : "");
+	policy_ident_text(&l->t, &info->identity);
+	if (info->at.type) {
+		text_fmt(&l->t, info->peer ? "!" : "@");
+		policy_ident_text(&l->t, &info->at);
+	}
+	return true;
+}
+
+/* "site-1.example site-2.example@hub-2.example": who is here, and who is there; with '!' instead
+ * who is there since, and has something left here. */
+static inline const char *directory(const struct node *n)
+{
+	static struct hub_names l;
+
+	l.t = TEXT_OF(l.text);
+	mesh_each_member(n->mesh, cities_add_member, &l);
+	return l.text;
+}
+
+/* A packet of site a, at hub 1, for site b, at hub 2. */
+static inline bool cities_ping(struct cities *t, unsigned a, struct node *at, struct node *there,
+			       unsigned b)
+{
+	char src[32], dst[32];
+
+	snprintf(src, sizeof(src), "10.%u.0.1", a);
+	snprintf(dst, sizeof(dst), "10.%u.0.1", b);
+	return world_ping_via(t->w, t->site[a], src, at, there, dst) &&
+	       world_ping(t->w, there, src, t->site[b], dst);
+}
+
+static inline bool cities_direct(struct cities *t, unsigned a, unsigned b)
+{
+	char src[32], dst[32];
+
+	snprintf(src, sizeof(src), "10.%u.0.1", a);
+	snprintf(dst, sizeof(dst), "10.%u.0.1", b);
+	return strcmp(node_shortcut_state(t->site[a], town_name(b)), "up") == 0 &&
+	       strcmp(node_shortcut_state(t->site[b], town_name(a)), "up") == 0 &&
+	       world_ping(t->w, t->site[a], src, t->site[b], dst);
+}

@@ -74,11 +74,252 @@ static void test_hub_is_added_and_used(void **state)
 	assert_string_equal(town_at(two), city_name(3));
 }
 
+/* R16: what was known before a restart suffices, until a hub says more. */
+static void test_what_was_known_is_tried(void **state)
+{
+	struct cities *t = *state;
+	const struct wire_mesh_hub known = { .id = { WIRE_ID_FQDN, bytes_str(city_name(2)) },
+					     .at = { { 500, test_ip("192.0.2.2"), { NULL, 0 } } },
+					     .n_at = 1 };
+	struct town_site s = town_new(1, "192.0.2.1");
+	struct node *site;
+
+	city_new(t, 2);
+	city_start(t, 2);
+	site = town_start(t, 1, &s);
+	assert_int_equal(mesh_hubs_load(site->mesh, t->w->now, "corp", &known, 1), ST_OK);
+	assert_int_equal(mesh_hubs_load(site->mesh, t->w->now, "corp", &known, 1), ST_INVAL);
+	assert_int_equal(mesh_hubs_load(site->mesh, t->w->now, "other", &known, 1), ST_INVAL);
+	world_live(t->w, dur_s(600));
+	assert_string_equal(town_at(site), city_name(2));
+	assert_string_equal(known_hubs(site), HUB2_UP);
+}
+
+/* S1: a member that says RELAY, and has no blocks for the domain, is a member like any other. */
+static void test_who_says_so_is_no_hub(void **state)
+{
+	struct cities *t = *state;
+	struct town_site s = town_new(3, "192.0.2.1");
+	struct node *mallory, *site;
+	uint8_t word[] = { 0, 0,  0, 0, 0,   0,   0,   0,   0, 0, 0, 0, 0, 0, 0, 0, /* id */
+			   0, 7,  0, 4, 'c', 'o', 'r', 'p', /* CONTEXT */
+			   0, 11, 0, 8, 0,   0,   0,   0,   0, 0, 0, 9, /* SEQUENCE */
+			   0, 17, 0, 1, 3 }; /* MEMBER: anew */
+	uint64_t id;
+
+	two_cities(t);
+	site = town_joins(t, 1, 1);
+	s.p->capabilities = IKE_CAN_HUB | IKE_CAN_RELAY;
+	mallory = town_start(t, 3, &s);
+	world_live(t->w, dur_s(2));
+	assert_string_equal(known_hubs(t->hub[1].node), HUB2_UP);
+	assert_string_equal(known_hubs(site), HUB1_UP " " HUB2);
+	assert_int_equal(
+		node_ask(mallory, STAR_PEER, WIRE_N_SHORTCUT_DIRECTORY, BYTES_OF(word), &id),
+		ST_OK);
+	world_run(t->w);
+	assert_int_equal(node_counter(t->hub[1].node, "mesh.refused.not_a_hub"), 1);
+	assert_int_equal(node_counter(t->hub[1].node, "mesh.rx.directory"), 1);
+	assert_string_equal(directory(t->hub[1].node), "site-1.example site-3.example");
+}
+
+/* R16: a hub may announce what it likes: who is called there has to be one. */
+static void test_a_lie_leads_nowhere(void **state)
+{
+	struct cities *t = *state;
+	static const char *const lie[] = { "192.0.2.3" };
+	struct node *site;
+
+	city_new(t, 1);
+	t->hub[1].net->announce = lie;
+	city_start(t, 1);
+	city_new(t, 3);
+	test_conf_cert_blocks(t->hub[3].c, t->hub[3].p, CITY_KEY + 3, STAR_CA, STAR_CA,
+			      "10.200.0.0/16");
+	city_start(t, 3);
+	site = town_joins(t, 1, 1);
+	world_live(t->w, dur_s(2));
+	node_kill(t->hub[1].node);
+	assert_int_equal(node_command(site, IKE_CMD_DOWN, STAR_PEER), ST_OK);
+	world_live(t->w, dur_s(1));
+	assert_int_equal(node_command(site, IKE_CMD_UP, STAR_PEER), ST_OK);
+	world_live(t->w, dur_s(300));
+	assert_string_equal(town_at(site), "");
+	assert_int_equal(site->n_children, 0);
+	assert_non_null(strstr(node_event(site, IKE_EV_REFUSED)->text, "is no hub of \"corp\""));
+}
+
+/* ---- the directory --------------------------------------------------------------------------- */
+
+/* R09: hubs know whose members the others have, those of before and those that come and go. */
+static void test_members_are_told(void **state)
+{
+	struct cities *t = *state;
+	struct node *two;
+
+	city_new(t, 1);
+	city_new(t, 2);
+	(void)city_calls(t, 1, 2);
+	city_start(t, 2);
+	two = town_joins(t, 2, 2);
+	city_start(t, 1);
+	world_live(t->w, dur_s(2));
+	(void)town_joins(t, 1, 1);
+	world_live(t->w, dur_s(1));
+	assert_string_equal(directory(t->hub[1].node),
+			    "site-2.example@hub-2.example site-1.example");
+	assert_string_equal(directory(t->hub[2].node),
+			    "site-2.example site-1.example@hub-1.example");
+	assert_int_equal(node_command(two, IKE_CMD_DOWN, STAR_PEER), ST_OK);
+	world_live(t->w, dur_s(1));
+	assert_string_equal(directory(t->hub[1].node), "site-1.example");
+	assert_string_equal(directory(t->hub[2].node), "site-1.example@hub-1.example");
+	assert_int_equal(node_counter(t->hub[1].node, "mesh.rx.directory_hole"), 0);
+}
+
+/* R09: the latest attachment wins, and what is left at the other hub is of no interest. */
+static void test_member_moves(void **state)
+{
+	struct cities *t = *state;
+	const char *const at[] = { "192.0.2.31", NULL };
+	struct town_site s = town_new(1, city_address(2));
+	struct node *one;
+
+	two_cities(t);
+	one = town_joins(t, 1, 1);
+	world_live(t->w, dur_s(1));
+	node_kill(one); /* its hub does not know */
+	one = world_node(t->w, "moved", at, s.c);
+	world_live(t->w, dur_s(1));
+	assert_string_equal(town_at(one), city_name(2));
+	assert_string_equal(directory(t->hub[2].node), "site-1.example");
+	assert_string_equal(directory(t->hub[1].node), "site-1.example!hub-2.example");
+	node_command(t->hub[1].node, IKE_CMD_DOWN, STAR_PEER);
+	world_live(t->w, dur_s(60));
+	assert_string_equal(directory(t->hub[1].node), "site-1.example@hub-2.example");
+	assert_string_equal(directory(t->hub[2].node), "site-1.example");
+}
+
+/* R02: a hub is lost: who is there is remembered for a minute, and nobody suggests it. */
+static void test_hub_is_lost(void **state)
+{
+	struct cities *t = *state;
+
+	two_cities(t);
+	(void)town_joins(t, 1, 1);
+	(void)town_joins(t, 2, 2);
+	world_live(t->w, dur_s(1));
+	node_kill(t->hub[2].node);
+	node_command(t->hub[1].node, IKE_CMD_DOWN, STAR_PEER + 1);
+	world_live(t->w, dur_s(400));
+	assert_string_equal(directory(t->hub[1].node), "site-1.example");
+}
+
+/* ---- relayed suggestions --------------------------------------------------------------------- */
+
+/* T2, R09: members of two hubs are suggested to each other, by either, once. */
+static void test_members_of_two_hubs(void **state)
+{
+	struct cities *t = *state;
+	struct node_pair pair;
+
+	two_cities(t);
+	(void)town_joins(t, 1, 1);
+	(void)town_joins(t, 2, 2);
+	world_live(t->w, dur_s(1));
+	assert_true(cities_ping(t, 1, t->hub[1].node, t->hub[2].node, 2));
+	world_live(t->w, dur_ms(900));
+	assert_true(cities_direct(t, 1, 2));
+	assert_true(node_pair(t->hub[1].node, town_name(1), town_name(2), &pair));
+	assert_string_equal(pair.info.state, "up");
+	assert_true(pair.info.relayed);
+	assert_string_equal(node_pair_state(t->hub[2].node, town_name(1), town_name(2)), "up");
+	assert_int_equal(node_counter(t->hub[1].node, "mesh.suggested"), 1);
+	assert_int_equal(node_counter(t->hub[2].node, "mesh.suggested"), 0);
+	assert_int_equal(node_counter(t->hub[2].node, "mesh.relayed"), 1);
+	world_live(t->w, dur_s(10));
+	assert_true(cities_direct(t, 1, 2));
+	assert_int_equal(node_counter(t->site[1], "mesh.direct"), 1);
+	assert_int_equal(node_counter(t->site[2], "mesh.direct"), 1);
+}
+
+/* T2: the hub of the larger identity does it, when the other one does not. */
+static void test_the_other_hub_suggests(void **state)
+{
+	struct cities *t = *state;
+
+	two_cities(t);
+	(void)town_joins(t, 1, 2); /* the smaller identity is at the hub that sees nothing */
+	(void)town_joins(t, 2, 1);
+	t->hub[2].p->flows = false;
+	world_live(t->w, dur_s(1));
+	assert_true(cities_ping(t, 2, t->hub[1].node, t->hub[2].node, 1));
+	world_live(t->w, dur_s(3));
+	assert_true(cities_direct(t, 2, 1));
+	assert_int_equal(node_counter(t->site[1], "mesh.direct"), 1);
+	assert_int_equal(node_counter(t->site[2], "mesh.direct"), 1);
+}
+
+/* A4: what the other hub's topology does not allow does not come about. */
+static void test_the_other_hub_refuses(void **state)
+{
+	struct cities *t = *state;
+	struct node_pair pair;
+
+	city_new(t, 1);
+	city_new(t, 2);
+	(void)city_calls(t, 1, 2);
+	t->hub[2].net->topology = MESH_STAR;
+	city_start(t, 2);
+	city_start(t, 1);
+	world_run(t->w);
+	(void)town_joins(t, 1, 1);
+	(void)town_joins(t, 2, 2);
+	world_live(t->w, dur_s(1));
+	assert_true(cities_ping(t, 1, t->hub[1].node, t->hub[2].node, 2));
+	world_live(t->w, dur_s(2));
+	assert_string_equal(node_shortcut_state(t->site[2], town_name(1)), "");
+	assert_true(node_pair(t->hub[1].node, town_name(1), town_name(2), &pair));
+	assert_string_equal(pair.info.state, "failed");
+	assert_int_equal(pair.info.reason, WIRE_MR_POLICY);
+	assert_string_equal(pair.by, town_name(2));
+}
+
+/* T2: a full mesh over two hubs. */
+static void test_full_mesh_of_two_hubs(void **state)
+{
+	struct cities *t = *state;
+
+	city_new(t, 1);
+	city_new(t, 2);
+	(void)city_calls(t, 1, 2);
+	t->hub[1].net->topology = t->hub[2].net->topology = MESH_FULL;
+	city_start(t, 2);
+	city_start(t, 1);
+	world_run(t->w);
+	for (unsigned i = 1; i <= 4; i++)
+		(void)town_joins(t, i, 1 + i % 2);
+	world_live(t->w, dur_s(5));
+	for (unsigned a = 1; a <= 4; a++)
+		for (unsigned b = a + 1; b <= 4; b++)
+			assert_true(cities_direct(t, a, b));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		CITY_TEST(test_hubs_are_announced),
 		CITY_TEST(test_hub_is_added_and_used),
+		CITY_TEST(test_what_was_known_is_tried),
+		CITY_TEST(test_who_says_so_is_no_hub),
+		CITY_TEST(test_a_lie_leads_nowhere),
+		CITY_TEST(test_members_are_told),
+		CITY_TEST(test_member_moves),
+		CITY_TEST(test_hub_is_lost),
+		CITY_TEST(test_members_of_two_hubs),
+		CITY_TEST(test_the_other_hub_suggests),
+		CITY_TEST(test_the_other_hub_refuses),
+		CITY_TEST(test_full_mesh_of_two_hubs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
