@@ -44,8 +44,8 @@ static bool is_anothers(const struct host *h, struct text *why)
 /* What has to survive a restart is a help and no condition. */
 void confine_state(struct host *h)
 {
-	static const char *const ours[] = { "guard.plan",      ".domain",    ".tmp", STORE_FILE,
-					    STORE_FILE "-wal", "qcd.secret", NULL };
+	static const char *const ours[] = { "guard.plan", ".domain",         ".hubs",      ".tmp",
+					    STORE_FILE,   STORE_FILE "-wal", "qcd.secret", NULL };
 	char buf[WHY_MAX];
 	struct text why = TEXT_OF(buf);
 

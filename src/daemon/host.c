@@ -5,6 +5,7 @@
 #include "daemon/confine.h"
 #include "daemon/hostnet.h"
 #include "daemon/inner.h"
+#include "daemon/learn.h"
 #include "daemon/leases.h"
 #include "daemon/tokens.h"
 #include "daemon/translate.h"
@@ -196,6 +197,8 @@ enum status host_start(struct host *h, struct conf_errors *errs, struct text *wh
 		st = dataplane_new(h->underlay, h->uplinks, &h->tun, h->mtu, why, &h->dp);
 	if (st == ST_OK)
 		st = start_engine(h, why);
+	if (st == ST_OK)
+		learn_begin(h);
 	if (st == ST_OK)
 		st = wiring_start(h, why);
 	if (st == ST_OK)

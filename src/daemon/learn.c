@@ -1,5 +1,9 @@
 #include "daemon/learn.h"
 
+#include <stdlib.h>
+
+#include "daemon/translate.h"
+
 struct search {
 	struct host *h;
 	ike_peer_id peer;
@@ -57,11 +61,109 @@ static bool grow(const struct host *h, const char *network, struct guard_prefixe
 	return ok && !same;
 }
 
+/* ---- hubs -------------------------------------------------------------------------------- */
+
+enum { WHY_MAX = 512, HUBS_MAX = 16 << 10 };
+
+struct keeping {
+	const char *network;
+	struct wire_mesh_hub hub[WIRE_MESH_HUBS];
+	size_t n;
+};
+
+static bool keep(void *ctx, const struct mesh_network *network, const struct wire_mesh_hub *hub,
+		 bool connected)
+{
+	struct keeping *k = ctx;
+
+	(void)connected;
+	if (strcmp(network->name, k->network) == 0 && k->n < WIRE_MESH_HUBS)
+		k->hub[k->n++] = *hub;
+	return true;
+}
+
+static void keep_hubs(struct host *h, const char *network)
+{
+	struct keeping k = { .network = network };
+	struct wire_mesh word = { .present = WIRE_MESH_BIT(SEQUENCE) | WIRE_MESH_BIT(CONTEXT),
+				  .context = bytes_str(network),
+				  .hubs = k.hub };
+	uint8_t buf[HUBS_MAX];
+	char text[WHY_MAX];
+	struct text why = TEXT_OF(text);
+	struct wr w = wr_of(buf, sizeof(buf));
+
+	mesh_each_hub(h->mesh, keep, &k);
+	word.n_hubs = k.n;
+	if (k.n)
+		word.present |= WIRE_MESH_BIT(HUB);
+	wire_mesh_put(&w, &word);
+	if (guard_hubs_save(h->conf_started->state.s, network, wr_bytes_of(&w), &why) != ST_OK)
+		host_log(h, OBS_WARNING, NULL, text);
+}
+
+static bool is_site(const struct host *h, const struct mesh_network *n)
+{
+	for (size_t i = h->conf->n_peers; i < h->ike_conf->n_peers; i++)
+		if (h->ike_conf->peers[i].id == n->peer)
+			return h->ike_conf->peers[i].role == IKE_ROLE_HUB;
+	return false;
+}
+
+/* Nothing depends on it: what the file names is tried behind what the configuration names. */
+static void load_hubs(struct host *h, const char *network)
+{
+	char text[WHY_MAX];
+	struct text why = TEXT_OF(text);
+	enum wire_mesh_fault fault = WIRE_MF_OK;
+	struct bytes list = { 0 };
+	struct wire_mesh word;
+	struct arena ar;
+	enum status st = guard_hubs_load(h->conf_started->state.s, network, &why, &list);
+
+	if (st == ST_AGAIN)
+		return;
+	arena_init(&ar, &mem_libc, 1 << 20);
+	if (st == ST_OK)
+		st = wire_mesh_parse(&ar, WIRE_N_SHORTCUT_HUBS, list, &word, &fault);
+	if (fault)
+		text_fmt(&why, "%s.hubs in the state directory is no list of hubs: %s", network,
+			 wire_mesh_fault_name(fault));
+	if (st == ST_OK && word.n_hubs)
+		st = mesh_hubs_load(h->mesh, plat_now(), network, word.hubs, word.n_hubs);
+	if (st != ST_OK)
+		host_log(h, OBS_WARNING, NULL, text[0] ? text : "hubs of a network: out of memory");
+	arena_done(&ar);
+	free((void *)(uintptr_t)list.p);
+}
+
+void learn_begin(struct host *h)
+{
+	const struct mesh_conf *m = translate_mesh_of(h->ike_conf);
+
+	for (size_t i = 0; i < m->n_networks; i++)
+		if (is_site(h, &m->networks[i]))
+			load_hubs(h, m->networks[i].name);
+}
+
+static void learn_hubs(struct host *h, const struct ike_event *ev)
+{
+	const struct mesh_conf *m = translate_mesh_of(h->ike_conf);
+
+	for (size_t i = 0; i < m->n_networks; i++)
+		if (m->networks[i].peer == ev->peer && is_site(h, &m->networks[i]))
+			keep_hubs(h, m->networks[i].name);
+}
+
+/* ---- both -------------------------------------------------------------------------------- */
+
 void learn_event(struct host *h, const struct ike_event *ev)
 {
 	const struct ike_peer_conf *network;
 	struct search s = { .h = h, .peer = ev->peer };
 
+	if (ev->kind == IKE_EV_HUBS)
+		learn_hubs(h, ev);
 	if (ev->kind != IKE_EV_CHILD_UP)
 		return;
 	network = network_of(h, ev->peer);

@@ -149,6 +149,13 @@ MUST enum status guard_learnt_text(const struct prefix *v, size_t n, char **ret_
 MUST enum status guard_learnt_parse(struct bytes text, struct text *why,
 				    struct guard_prefixes *ret_domain);
 
+/* NETWORK.hubs: where the hubs of a network are, as its mesh keeps it; read by nobody here. */
+MUST enum status guard_hubs_save(const char *dir, const char *network, struct bytes list,
+				 struct text *why);
+/* `ret_list` is malloc()ed.  ST_AGAIN: there is none. */
+MUST enum status guard_hubs_load(const char *dir, const char *network, struct text *why,
+				 struct bytes *ret_list);
+
 /* Makes the directory (not its parents) if it is missing, and gives it to `uid`, `gid` unless
  * those are -1. */
 MUST enum status guard_state_make(const char *dir, int uid, int gid, struct text *why);

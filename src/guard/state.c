@@ -195,15 +195,15 @@ enum status guard_plan_forget(const char *dir, struct text *why)
 /* ---- learnt domains ---------------------------------------------------------------------- */
 
 /* A network's name becomes a file's. */
-static enum status domain_file(const char *network, struct text *why,
-			       char ret[static GUARD_NETWORK_MAX + 16])
+static enum status network_file(const char *network, const char *suffix, struct text *why,
+				char ret[static GUARD_NETWORK_MAX + 16])
 {
 	if (!*network || *network == '.' || strchr(network, '/') ||
 	    strlen(network) > GUARD_NETWORK_MAX) {
 		text_add(why, "a network of that name cannot have a file");
 		return ST_INVAL;
 	}
-	snprintf(ret, GUARD_NETWORK_MAX + 16, "%s.domain", network);
+	snprintf(ret, GUARD_NETWORK_MAX + 16, "%s%s", network, suffix);
 	return ST_OK;
 }
 
@@ -211,7 +211,7 @@ enum status guard_learn(const char *dir, const char *network, const struct prefi
 			struct text *why)
 {
 	char name[GUARD_NETWORK_MAX + 16], *s;
-	enum status st = domain_file(network, why, name);
+	enum status st = network_file(network, ".domain", why, name);
 	size_t len;
 
 	if (st == ST_OK)
@@ -227,7 +227,7 @@ enum status guard_learnt(const char *dir, const char *network, struct text *why,
 			 struct guard_prefixes *ret_domain)
 {
 	char name[GUARD_NETWORK_MAX + 16];
-	enum status st = domain_file(network, why, name);
+	enum status st = network_file(network, ".domain", why, name);
 	struct bytes b;
 
 	if (st == ST_OK)
@@ -239,6 +239,26 @@ enum status guard_learnt(const char *dir, const char *network, struct text *why,
 		say_where(why, dir, name);
 	free((void *)(uintptr_t)b.p);
 	return st;
+}
+
+/* ---- hubs -------------------------------------------------------------------------------- */
+
+enum status guard_hubs_save(const char *dir, const char *network, struct bytes list,
+			    struct text *why)
+{
+	char name[GUARD_NETWORK_MAX + 16];
+	enum status st = network_file(network, ".hubs", why, name);
+
+	return st == ST_OK ? save(dir, name, (const char *)list.p, list.n, why) : st;
+}
+
+enum status guard_hubs_load(const char *dir, const char *network, struct text *why,
+			    struct bytes *ret_list)
+{
+	char name[GUARD_NETWORK_MAX + 16];
+	enum status st = network_file(network, ".hubs", why, name);
+
+	return st == ST_OK ? load(dir, name, why, ret_list) : st;
 }
 
 /* ---- the directory ----------------------------------------------------------------------- */
