@@ -1,0 +1,81 @@
+"""Several hubs of a network, with real daemons: members of two have direct tunnels, which outlive
+both; hubs are learnt, and one that is left suffices (R01, R02, R09, R16).
+
+    site-1.example  ==  hub.example 192.0.2.1  ==  hub2.example 192.0.2.2  ==  site-2.example
+"""
+
+import hashlib
+import os
+
+from lib.stream import Stream
+from lib.wait import until
+
+from test_shortcuts import pair, wait_direct
+
+PLACES = ("192.0.2.1", "192.0.2.2", "192.0.2.3")
+NAMES = ("hub.example", "hub2.example", "hub3.example")
+
+
+def start(star, corp, index, others):
+    if index:
+        corp.hub(NAMES[index])
+    return star.start_hub(corp, ns=star.another_hub(index + 1) if index else None,
+                          identity=NAMES[index], announce=[PLACES[index]],
+                          **({"hubs": others} if others else {}))
+
+
+def at(site):
+    """Where the site's hub is."""
+    for sa in site.daemon.peers()["corp"]["ike_sas"]:
+        if sa["state"] == "established" and sa["child_sas"]:
+            return sa["remote"].rsplit(":", 1)[0].strip("[]")
+    return None
+
+
+def hash_of(site):
+    with open(site.daemon.conf, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def kept(site):
+    """What the site has in its state directory of hubs."""
+    path = os.path.join(site.daemon.state_dir, "corp.hubs")
+    return open(path, "rb").read() if os.path.exists(path) else b""
+
+
+def test_members_of_two_hubs(star, corp):
+    """R01, R02, R09, R16: a direct tunnel between members of two hubs; one hub dies and no packet
+    is lost; who was there goes to the other one, of which no file of his knows, and so it is with a
+    third, which is added while all run and is all that is left in the end."""
+    hub = [start(star, corp, 0, [PLACES[1]]), start(star, corp, 1, [])]
+    one = star.join(corp, 1, hubs=[PLACES[0]])
+    two = star.join(corp, 2, hubs=[PLACES[1]])
+    files = [hash_of(site) for site in (one, two)]
+    until(lambda: NAMES[1].encode() in kept(one) and NAMES[0].encode() in kept(two),
+          "the sites to know both hubs")
+    one.host.ping(two.host4)
+    wait_direct(one, two)
+    until(lambda: all(pair(h, one, two)["state"] == "up" for h in hub), "both hubs to know")
+    with Stream(one.host, one.host4, two.host, two.host4) as stream:
+        hub[0].kill()
+        until(lambda: at(one) == PLACES[1], "the first site to go to the second hub", deadline=90)
+        stream.passed(400)
+    hub.append(start(star, corp, 2, [PLACES[1]]))
+    until(lambda: all(NAMES[2].encode() in kept(site) for site in (one, two)),
+          "the sites to know the third hub")
+    hub[1].kill()
+    for site in (one, two):
+        until(lambda: at(site) == PLACES[2], f"{site.identity} to go to the third hub", deadline=120)
+    one.host.ping(two.host4)
+    assert files == [hash_of(site) for site in (one, two)]
+
+
+def test_what_was_learnt_survives(star, corp):
+    """R16: a site starts, and the only hub that its file names is gone."""
+    hub = [start(star, corp, 0, [PLACES[1]]), start(star, corp, 1, [])]
+    one = star.join(corp, 1, hubs=[PLACES[0]])
+    until(lambda: NAMES[1].encode() in kept(one), "the site to know both hubs")
+    one.daemon.stop()
+    hub[0].kill()
+    one.daemon.start()
+    until(lambda: at(one) == PLACES[1], "the site to go to the second hub", deadline=90)
