@@ -190,28 +190,31 @@ static void member_word(struct hub *h, struct word *w)
 	}
 }
 
+static void not_a_hub(struct mesh *m, struct word *w)
+{
+	count(m, M_NOT_A_HUB);
+	word_refuse(w, WIRE_MR_NOT_A_HUB, "you are a member here");
+}
+
 void hub_word(struct network *net, struct word *w, const struct ike_peer_info *info)
 {
-	bool member = info->conf->id == net->conf->peer;
+	bool hub = info->conf->id != net->conf->peer || other_by_peer(net->hub, w->peer);
 
 	switch (w->kind) {
 	case WIRE_N_SHORTCUT_CANDIDATES:
 	case WIRE_N_SHORTCUT_REPORT:
-		if (member && !other_by_peer(net->hub, w->peer))
-			member_word(net->hub, w);
-		else
+		if (hub)
 			other_word(net->hub, w);
+		else
+			member_word(net->hub, w);
 		break;
 	case WIRE_N_SHORTCUT_WITHDRAW:
-		if (other_by_peer(net->hub, w->peer)) {
+		if (hub)
 			other_word(net->hub, w);
-			break;
-		}
-		/* fall through */
-	case WIRE_N_SHORTCUT_SUGGEST:
-		count(net->m, M_NOT_A_HUB);
-		word_refuse(w, WIRE_MR_NOT_A_HUB, "you are a member here");
+		else
+			not_a_hub(net->m, w);
 		break;
+	case WIRE_N_SHORTCUT_SUGGEST: not_a_hub(net->m, w); break;
 	case WIRE_N_SHORTCUT_HUBS:
 	case WIRE_N_SHORTCUT_DIRECTORY:
 	case WIRE_N_SHORTCUT_RELAY: other_word(net->hub, w); break;
