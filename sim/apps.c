@@ -1,5 +1,5 @@
 /*
- * Each site asks the next one, by its number, through the hub, and is answered.  Packets are
+ * A site asks another one (talk.c), through the hub or straight, and is answered.  Packets are
  * numbered, and their contents follow from who asks whom what, so that nothing can be changed,
  * repeated or ascribed to somebody else without being noticed.
  *
@@ -92,6 +92,18 @@ struct machine *app_sender(const struct machine *at, struct bytes inner, struct 
 		check_failed(s, at, from, "a packet was changed on its way");
 	*ret_to = to;
 	return from;
+}
+
+struct machine *app_asker(const struct machine *at, struct bytes inner, uint64_t *ret_number,
+			  bool *ret_question)
+{
+	struct machine *to, *from = app_sender(at, inner, &to);
+
+	if (!from)
+		return NULL;
+	*ret_number = load_be64(inner.p + AT_NUMBER);
+	*ret_question = load_be32(inner.p + AT_KIND) == QUESTION;
+	return *ret_question ? from : to;
 }
 
 /* `from` is the machine itself, or another hub that it stands for. */
@@ -190,6 +202,8 @@ void app_moved(struct machine *m)
 
 static dur_t pause_of(struct machine *m)
 {
+	if (m->app.began.ns)
+		return talk_hurry(m);
 	return m->app.moved.ns ? hurry(m) : (dur_t){ dice_in(&m->dice, &m->s->sc->traffic) };
 }
 
@@ -207,10 +221,13 @@ void app_ask(struct machine *m)
 	check_lost(m);
 	if (m->s->sc->swift)
 		check_black_hole(m);
+	if (!talk_goes_on(m))
+		return;
 	heap_arm(&m->s->timers, &m->ask, mono_add(m->s->now.mono, pause_of(m)));
 	if (!m->ike || m->leaving || !m->inside.family || !m->app.partner->inside.family)
 		return;
 	m->s->counts.asked++;
+	m->app.open++;
 	m->app.awaited = m->s->sc->lossless && m->s->phase == PHASE_FAULTS && m->s->counts.checks;
 	send_packet(m, m, m->app.partner, ++m->app.asked, QUESTION);
 }
@@ -219,6 +236,7 @@ static void answered(struct machine *m, uint64_t number)
 {
 	m->s->counts.answered++;
 	check_answered(m);
+	talk_answered(m, number);
 	if (number == m->app.asked)
 		m->app.awaited = false;
 	if (!m->app.moved.ns || number < m->app.first)
@@ -248,7 +266,7 @@ void app_input(struct machine *m, struct bytes inner)
 		return; /* an error of the network */
 	if (to != m && !(to->hub && m->hub))
 		check_failed(m->s, m, from, "a packet for %s came out here", to->name);
-	if (from->app.partner != to && to->app.partner != from)
+	if (question ? talk_asked(from, number) != to : talk_asked(to, number) != from)
 		check_failed(m->s, m, from, "a packet that nobody sent");
 	if (!first_time(question ? &from->app.questions : &m->app.answers, number))
 		check_failed(m->s, m, from, "packet %llu came out twice",

@@ -9,30 +9,8 @@ enum {
 	/* On top of the bound of black holes: what SAs need that one end has given up and the other
 	 * does not know of, and then the pauses of a rekey that met another. */
 	QUIET_S = 300,
+	AWAY_S = 300, /* mesh/limits.h */
 	MOMENT_S = 90, /* no handshake takes longer, nor the end of what a rekey replaced */
-	SAS_MAX = 8,
-	CHILDREN_MAX = 8,
-};
-
-struct child_view {
-	uint32_t in, out;
-	bool installed;
-};
-
-struct sa_view {
-	ike_sa_id id;
-	const struct machine *with;
-	uint64_t spi_i, spi_r;
-	bool initiator, established;
-	struct endpoint local, remote;
-	size_t n_children;
-	struct child_view child[CHILDREN_MAX];
-};
-
-struct view {
-	struct machine *m;
-	struct sa_view *sa;
-	size_t n, max;
 };
 
 /* ---- looking ------------------------------------------------------------------------------- */
@@ -48,11 +26,21 @@ static bool view_child(void *ctx, const struct ike_child_info *info)
 	return true;
 }
 
+static bool is_looked_at(const struct view *v, const struct ike_sa_info *info)
+{
+	const struct machine *with = sim_by_name(v->m->s, info->remote_id.data);
+	bool site = with && !with->hub;
+
+	return v->which == VIEW_ALL || site == (v->which == VIEW_SITES);
+}
+
 static bool view_sa(void *ctx, const struct ike_sa_info *info)
 {
 	struct view *v = ctx;
 	struct sa_view *sa = &v->sa[v->n];
 
+	if (!is_looked_at(v, info))
+		return true;
 	if (v->n++ >= v->max)
 		return true;
 	*sa = (struct sa_view){
@@ -76,18 +64,27 @@ static int by_machine(const void *a, const void *b)
 	return x->with < y->with ? -1 : x->with > y->with;
 }
 
+struct view view_of(struct machine *m, unsigned which)
+{
+	struct view v = { .m = m, .which = which };
+
+	if (!m->ike)
+		return v;
+	v.max = ike_totals(m->ike).sas + ike_totals(m->ike).half_open + 1;
+	v.sa = sim_alloc(v.max * sizeof(*v.sa));
+	ike_each_sa(m->ike, m->s->now, view_sa, &v);
+	if (v.n > v.max)
+		check_failed(m->s, m, NULL, "more SAs than it says");
+	return v;
+}
+
 /* All SAs of a hub, in the order of the machines at their other ends. */
 static struct view hub_view(struct machine *hub)
 {
-	struct view v = { .m = hub };
+	struct view v = view_of(hub, VIEW_ALL);
 
-	if (!hub->ike)
+	if (!v.n)
 		return v;
-	v.max = ike_totals(hub->ike).sas + ike_totals(hub->ike).half_open + 1;
-	v.sa = sim_alloc(v.max * sizeof(*v.sa));
-	ike_each_sa(hub->ike, hub->s->now, view_sa, &v);
-	if (v.n > v.max)
-		check_failed(hub->s, hub, NULL, "more SAs than it says");
 	qsort(v.sa, v.n, sizeof(*v.sa), by_machine);
 	return v;
 }
@@ -112,21 +109,20 @@ static const struct sa_view *with(const struct view *v, const struct machine *m,
 
 /* ---- agreement ----------------------------------------------------------------------------- */
 
-/* Where the site is, as its hub sees it.  Without a mapping nobody can say. */
+/* Where the site is, as the other end sees it.  Without a mapping nobody can say. */
 static bool is_seen_as(const struct machine *site, const struct sa_view *own,
 		       const struct endpoint *there)
 {
 	struct endpoint outside;
 
-	if (!site->nat)
+	if (!site->nat || nat_neighbour(site->nat, &own->remote.ip))
 		return endpoint_eq(&own->local, there);
 	return !nat_seen_as(site->nat, &own->local, &own->remote, &outside) ||
 	       endpoint_eq(&outside, there);
 }
 
-/* The site's SA and the hub's: NULL, or what is not so. */
-static const char *differ(const struct machine *site, const struct sa_view *a,
-			  const struct sa_view *b)
+const char *view_differ(const struct machine *m, const struct sa_view *a,
+			const struct machine *other, const struct sa_view *b)
 {
 	if (!a->established || !b->established)
 		return "one end is not up";
@@ -140,35 +136,47 @@ static const char *differ(const struct machine *site, const struct sa_view *a,
 		return "they have other children";
 	if (!a->child[0].installed || !b->child[0].installed)
 		return "a child is not installed";
-	if (!endpoint_eq(&a->remote, &b->local) || !is_seen_as(site, a, &b->remote))
+	if (!is_seen_as(other, b, &a->remote) || !is_seen_as(m, a, &b->remote))
 		return "they have other addresses";
 	return NULL;
 }
 
-static const char *disagreement(struct machine *site, const struct view *hubs)
+/* The site's one SA, with one hub. */
+static const char *with_hubs(const struct machine *site, const struct view *v,
+			     const struct view *hubs)
 {
-	struct sa_view own[SAS_MAX];
-	struct view v = { .m = site, .sa = own, .max = SAS_MAX };
 	const struct sa_view *theirs = NULL;
 	size_t n_theirs = 0;
 
-	if (!site->ike)
-		return "it does not run";
-	ike_each_sa(site->ike, site->s->now, view_sa, &v);
-	if (v.n != 1)
-		return v.n ? "the site has several IKE SAs" : "the site has no IKE SA";
+	if (v->n != 1)
+		return v->n ? "the site has several IKE SAs" : "the site has no IKE SA";
 	for (unsigned i = 0; i < site->s->sc->hubs; i++) {
 		size_t n;
 		const struct sa_view *sa = with(&hubs[i], site, &n);
 
 		n_theirs += n;
-		if (n && own[0].with == hubs[i].m)
+		if (n && v->sa[0].with == hubs[i].m)
 			theirs = sa;
 	}
 	if (n_theirs != 1 || !theirs)
 		return n_theirs ? "hubs have several IKE SAs with it"
 				: "no hub has an IKE SA with it";
-	return differ(site, &own[0], theirs);
+	return view_differ(site, &v->sa[0], v->sa[0].with, theirs);
+}
+
+static const char *disagreement(struct machine *site, const struct view *hubs,
+				const struct machine **ret_with)
+{
+	struct view v;
+	const char *what;
+
+	*ret_with = site->s->machine;
+	if (!site->ike)
+		return "it does not run";
+	v = view_of(site, VIEW_HUBS);
+	what = with_hubs(site, &v, hubs);
+	mem_libc.free(NULL, v.sa);
+	return what ? what : direct_disagreement(site, ret_with);
 }
 
 /* ---- memory -------------------------------------------------------------------------------- */
@@ -220,26 +228,34 @@ static const char *left_over(struct machine *hub, const struct view *v)
 
 /* ---- a calm -------------------------------------------------------------------------------- */
 
+/* One that failed waits for another attempt, one that is up until it is idle.  What was up when its
+ * site left a hub is taken to be up for a while. */
+static int64_t shortcuts_need(const struct scenario *sc)
+{
+	if (sc->topology == TOPOLOGY_NONE)
+		return 0;
+	return sc->idle.ns + sc->retry_max.ns + dur_s(AWAY_S).ns;
+}
+
 void check_calm(struct sim *s)
 {
 	fault_end_all(s);
 	s->phase = PHASE_CALM;
 	s->calm_since = s->now.mono;
-	s->calm_until = mono_add(s->now.mono,
-				 (dur_t){ s->bound.ns + dur_s(QUIET_S).ns + s->sc->arrival.hi });
+	s->calm_until = mono_add(s->now.mono, (dur_t){ s->bound.ns + dur_s(QUIET_S).ns +
+						       s->sc->arrival.hi + shortcuts_need(s->sc) });
 	for (unsigned i = 0; i < s->n; i++)
 		s->machine[i].settled = false;
 }
 
 /* It is so, or will be before the calm has to be over. */
-static bool settled(struct machine *m, const char *what)
+static bool settled(struct machine *m, const char *what, const struct machine *with)
 {
 	struct sim *s = m->s;
 
 	if (what && mono_before(s->calm_until, s->now.mono))
-		check_failed(s, m, m->hub ? NULL : &s->machine[0],
-			     "%s, although all was calm for %lld s", what,
-			     (long long)((s->bound.ns + dur_s(QUIET_S).ns) / 1000000000));
+		check_failed(s, m, with, "%s, although all was calm for %lld s", what,
+			     (long long)(mono_since(s->now.mono, s->calm_since).ns / 1000000000));
 	return !what;
 }
 
@@ -251,9 +267,13 @@ static bool all_settled(struct sim *s, const struct view *hubs)
 	for (unsigned i = 0; i < s->n; i++) {
 		struct machine *m = &s->machine[i];
 
-		if (!m->settled)
-			m->settled =
-				settled(m, m->hub ? left_over(m, &hubs[i]) : disagreement(m, hubs));
+		const struct machine *with = NULL;
+		const char *what;
+
+		if (!m->settled) {
+			what = m->hub ? left_over(m, &hubs[i]) : disagreement(m, hubs, &with);
+			m->settled = settled(m, what, with);
+		}
 		all &= m->settled;
 	}
 	return all;

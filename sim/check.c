@@ -30,6 +30,8 @@ void check_event(struct machine *m, const struct ike_event *e)
 	if (e->kind == IKE_EV_BUG)
 		check_failed(m->s, m, NULL, "the engine reports a bug: %s", e->text);
 	m->s->counts.sas += e->kind == IKE_EV_SA_UP;
+	m->s->counts.suggested += m->hub && e->kind == IKE_EV_SUGGESTED;
+	m->s->counts.direct += e->kind == IKE_EV_CARRIES;
 }
 
 /* ---- children ------------------------------------------------------------------------------ */
@@ -264,9 +266,10 @@ void check_black_hole(struct machine *m)
 {
 	mono_t since = should_work(m);
 
-	if (!m->s->sc->traffic.hi || m->s->phase == PHASE_LEAVING || since.ns == MONO_NEVER.ns)
+	if (!m->s->sc->traffic.hi || m->s->phase == PHASE_LEAVING || m->s->silent ||
+	    since.ns == MONO_NEVER.ns)
 		return;
-	since = later(since, m->app.answered);
+	since = later(later(since, m->app.since), m->app.answered);
 	if (mono_since(m->s->now.mono, since).ns > m->s->bound.ns)
 		check_failed(m->s, m, m->app.partner,
 			     "no answer for %lld s although nothing is wrong",

@@ -25,6 +25,46 @@
 
 #include "sim.h"
 
+/* An IKE SA of a machine, with its children. */
+enum { CHILDREN_MAX = 8 };
+
+struct child_view {
+	uint32_t in, out;
+	bool installed;
+};
+
+struct sa_view {
+	ike_sa_id id;
+	struct machine *with;
+	uint64_t spi_i, spi_r;
+	bool initiator, established;
+	struct endpoint local, remote;
+	size_t n_children;
+	struct child_view child[CHILDREN_MAX];
+};
+
+struct view {
+	struct machine *m;
+	enum {
+		VIEW_ALL,
+		VIEW_HUBS, /* those with hubs, or with nobody yet */
+		VIEW_SITES, /* of a site: its tunnels with others */
+	} which;
+	struct sa_view *sa;
+	size_t n, max;
+};
+
+/* calm.c; free `sa` with mem_libc. */
+struct view view_of(struct machine *m, unsigned which);
+/* What the SA is at both ends: NULL, or what is not so. */
+const char *view_differ(const struct machine *m, const struct sa_view *a,
+			const struct machine *other, const struct sa_view *b);
+
+/* direct.c: NULL, or what is not as it should be when all is calm, and with whom. */
+const char *direct_disagreement(struct machine *m, const struct machine **ret_with);
+/* In a scenario without losses. */
+void check_frugal(const struct sim *s);
+
 /* Prints what, when, what happened last at these machines (NULL: none), how to see it again; ends
  * the process. */
 __attribute__((noreturn, format(printf, 4, 5))) void check_failed(const struct sim *s,

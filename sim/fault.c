@@ -79,6 +79,12 @@ static void begin(struct trouble *t)
 		if (m->nat)
 			nat_forget(m->nat);
 		break;
+	case ACT_FENCE: m->line.fenced++; break;
+	case ACT_STAR:
+		if (m->starred++ == 0)
+			machine_reconfigure(m);
+		break;
+	case ACT_WITHDRAW: machine_withdraw(m); break;
 	case ACT_CALM:
 	case ACTS: break;
 	}
@@ -119,7 +125,13 @@ static void end(struct trouble *t)
 			m->disk = m->s->sc->disk;
 		break;
 	case ACT_FULL_DISK: m->full--; break;
+	case ACT_FENCE: m->line.fenced--; break;
+	case ACT_STAR:
+		if (--m->starred == 0)
+			machine_reconfigure(m);
+		break;
 	case ACT_FORGET:
+	case ACT_WITHDRAW:
 	case ACT_CALM:
 	case ACTS: break;
 	}

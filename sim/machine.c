@@ -5,105 +5,9 @@
 #include <time.h>
 
 enum {
-	CA = 100,
-	SITE_KEYS = 1000, /* private key of site n: this and its number */
-	HUB_KEYS = 10,
 	DEADLINE_SPINS = 64,
+	PROBE = 243, /* in the place of the exchange type: docs/protocol/shortcut.md section 7 */
 };
-
-/* ---- configuration ------------------------------------------------------------------------- */
-
-static void configure_host(struct test_conf *c, const struct scenario *sc)
-{
-	/* conf/schema.c has the same. */
-	c->conf.retransmit_timeout = sc->retransmit;
-	c->conf.retransmit_tries = sc->tries;
-	c->conf.half_open_cookie = 32;
-	c->conf.half_open_puzzle = 1024;
-	c->conf.half_open_max = 4096;
-	c->conf.half_open_prefix = 8;
-	c->conf.init_rate_cookie = 1000;
-	c->conf.puzzle_max = 18;
-	c->conf.puzzle_solve = 20;
-	c->conf.force_encap = true; /* as with dp/user */
-	c->conf.keys = false;
-}
-
-static void configure_network(const struct sim *s, struct ike_peer_conf *p)
-{
-	const struct scenario *sc = s->sc;
-
-	p->dpd_delay = sc->dpd;
-	p->keepalive = sc->keepalive;
-	p->mobike = sc->mobike;
-	p->nats_allowed = true;
-	p->qcd = s->sabotage != SABOTAGE_TOKENS;
-	p->silence = !sc->silent && s->sabotage != SABOTAGE_SILENCE;
-	p->return_routability = (enum ike_routability)sc->routability;
-	p->life.child_soft = sc->rekey;
-	p->life.child_hard.ns = sc->rekey.ns / 10 * 11;
-	p->life.ike_soft = sc->ike_rekey;
-	p->life.ike_hard.ns = sc->ike_rekey.ns / 10 * 11;
-	p->life.reauth = sc->reauth;
-}
-
-static void hub_addresses(const struct sim *s, char *buf, size_t cap)
-{
-	struct text t = { buf, 0, cap };
-	char ip[IP_TEXT_MAX];
-
-	buf[0] = '\0';
-	for (unsigned i = 0; i < s->sc->hubs; i++)
-		text_fmt(&t, "%s%s", i ? " " : "", ip_text(&s->machine[i].address, ip));
-}
-
-/* A certificate from a day ago on; with `certificates` it ends when that is over. */
-static void certify(const struct machine *m, struct test_conf *c, struct ike_peer_conf *p,
-		    crypto_ref key, const char *blocks)
-{
-	int64_t now = m->s->now.wall.s, lives = m->s->sc->certificates.ns / 1000000000;
-	wall_t until = { now + (lives ? lives : 365 * 86400) };
-
-	test_conf_cert_dates(c, p, key, CA, CA, blocks, (wall_t){ now - 86400 }, until);
-	p->not_after = until;
-	store_be64(p->own_digest, (uint64_t)until.s);
-}
-
-static struct test_conf *hub_conf(const struct machine *m)
-{
-	struct test_conf *c = test_conf_new();
-	struct ike_peer_conf *p = test_conf_peer(c, PEER_ID, "corp", NULL, m->name, "%any", 0);
-
-	certify(m, c, p, HUB_KEYS + (m->number & 0xff), "10.0.0.0/8");
-	p->role = IKE_ROLE_MEMBERS;
-	p->domain = p->ts_local = test_conf_ts(c, "10.0.0.0/8");
-	p->ts_remote = test_conf_ts(c, "0.0.0.0/0 ::/0");
-	test_conf_pool(c, p, "10.200.0.0/16");
-	p->lease_keep = dur_s(30 * 86400);
-	configure_network(m->s, p);
-	return c;
-}
-
-static struct test_conf *site_conf(const struct machine *m)
-{
-	struct test_conf *c = test_conf_new();
-	char hubs[SCENARIO_HUBS * IP_TEXT_MAX], prefix[PREFIX_TEXT_MAX];
-	struct prefix own = prefix_of(&m->inside, 24);
-	struct ike_peer_conf *p;
-
-	hub_addresses(m->s, hubs, sizeof(hubs));
-	p = test_conf_peer(c, PEER_ID, "corp", NULL, m->name, "%any", 0);
-	test_conf_addresses(c, p, hubs);
-	certify(m, c, p, SITE_KEYS + m->number, m->endpoint ? NULL : prefix_text(&own, prefix));
-	p->role = IKE_ROLE_HUB;
-	p->start = IKE_START_UP;
-	p->domain = test_conf_ts(c, "10.0.0.0/8");
-	p->ts_local = test_conf_ts(c, m->endpoint ? "" : prefix);
-	p->ask_v4 = m->endpoint;
-	p->ts_remote = test_conf_ts(c, "0.0.0.0/0 ::/0");
-	configure_network(m->s, p);
-	return c;
-}
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
@@ -167,6 +71,7 @@ void machine_init(struct machine *m, struct sim *s, unsigned index)
 		snprintf(m->name, sizeof(m->name), "site-%u.example", m->number);
 	m->inside = ip4(10, m->number >> 8, m->number & 0xff, 1);
 	m->dice = dice_of(s->seed, 2, index);
+	m->app.dice = dice_of(s->seed, 4, index);
 	m->jobs = s->sc->jobs;
 	m->disk = s->sc->disk;
 	m->endpoint = !m->hub && dice_ppm(&m->dice, s->sc->endpoints);
@@ -192,13 +97,6 @@ void machine_init(struct machine *m, struct sim *s, unsigned index)
 	machine_arrive(m);
 }
 
-/* Hubs first: sites have their addresses in their configuration. */
-static void configure(struct machine *m)
-{
-	m->conf = m->hub ? hub_conf(m) : site_conf(m);
-	configure_host(m->conf, m->s->sc);
-}
-
 /* The clock on its wall may be wrong. */
 static struct now machine_now(const struct machine *m)
 {
@@ -210,34 +108,40 @@ static struct now machine_now(const struct machine *m)
 
 static void tell_network(struct machine *m)
 {
-	ike_network(m->ike, machine_now(m), &m->address, m->address.family != 0);
+	core_network(m, machine_now(m));
 	machine_drain(m);
 }
 
-/* When a third of its certificate's life is left. */
+/* It has a certificate from now on, and another one when a third of its life is left. */
 static void plan_renewal(struct machine *m)
 {
 	int64_t ns = m->s->sc->certificates.ns;
 	const struct range when = { ns / 2, ns / 3 * 2 };
 
+	m->certified = m->s->now.wall.s;
 	if (ns)
 		heap_arm(&m->s->timers, &m->renewal,
 			 mono_add(m->s->now.mono, (dur_t){ dice_in(&m->dice, &when) }));
 }
 
-void machine_renew(struct machine *m)
+void machine_reconfigure(struct machine *m)
 {
 	struct test_conf *old = m->conf;
 
-	configure(m);
-	plan_renewal(m);
-	log_add(m, "has a new certificate", NULL, 0, 0);
+	m->conf = conf_new(m);
 	if (m->ike) {
-		if (ike_reconfigure(m->ike, machine_now(m), &m->conf->conf) != ST_OK)
+		if (core_reconfigure(m, machine_now(m)) != ST_OK)
 			check_failed(m->s, m, NULL, "refuses another configuration");
 		machine_drain(m);
 	}
 	ike_conf_unref(&old->conf);
+}
+
+void machine_renew(struct machine *m)
+{
+	plan_renewal(m);
+	log_add(m, "has a new certificate", NULL, 0, 0);
+	machine_reconfigure(m);
 }
 
 void machine_start(struct machine *m)
@@ -246,16 +150,15 @@ void machine_start(struct machine *m)
 	const uint64_t key[2] = { seed, ~seed };
 
 	if (!m->conf) {
-		configure(m);
 		plan_renewal(m);
+		m->conf = conf_new(m);
 	}
 	if (crypto_fake_new(&mem_libc, seed, &m->fake) != ST_OK)
 		check_failed(m->s, m, NULL, "no memory for the provider");
 	crypto_fake_qcd(m->fake, m->number);
 	m->crypto = crypto_fake_ops(m->fake);
 	plane_new(m);
-	if (ike_new(&m->mem.alloc, &m->crypto, key, &m->conf->conf, machine_now(m), &m->ike) !=
-	    ST_OK)
+	if (core_new(m, key, machine_now(m)) != ST_OK)
 		check_failed(m->s, m, NULL, "the engine does not start");
 	log_add(m, "starts", NULL, 0, 0);
 	disk_load(m);
@@ -313,8 +216,7 @@ void machine_stop(struct machine *m)
 	if (!m->ike)
 		return;
 	log_add(m, "stops", NULL, 0, 0);
-	ike_free(m->ike);
-	m->ike = NULL;
+	core_free(m);
 	m->leaving = 0;
 	lose_writes(m);
 	pending_free_all(&m->pending);
@@ -375,7 +277,9 @@ static void out_job(struct machine *m, const struct ike_out *o)
 	p->job = o->u.job.job;
 	m->s->counts.jobs++;
 	m->load.jobs++;
-	if (m->jobs.hi)
+	if (is_time_for(m->s, SABOTAGE_LATE))
+		delay(p, dur_ms(500));
+	else if (m->jobs.hi)
 		delay(p, (dur_t){ dice_in(&m->dice, &m->jobs) });
 }
 
@@ -441,6 +345,25 @@ static void check_send(const struct machine *m, const struct ike_out *o)
 		check_failed(m->s, m, NULL, "a non-ESP marker on the wrong port");
 }
 
+/* What tunnels between sites cost, and that there are none in a star. */
+static void count_message(struct machine *m, const struct ike_out *o)
+{
+	struct bytes data = o->u.send.data;
+	uint8_t exchange = data.n > 18 ? data.p[18] : 0;
+	bool probe = exchange == PROBE, word = exchange == WIRE_SHORTCUT;
+	bool direct = !m->hub && !net_is_hub(&o->u.send.remote.ip);
+
+	if (direct && m->s->sc->topology <= TOPOLOGY_STAR)
+		check_failed(m->s, m, sim_who(m->s, &o->u.send.remote.ip),
+			     "it calls another site although the topology is a star");
+	m->load.words += word;
+	m->load.probes += probe;
+	m->load.direct += direct && !probe;
+	m->s->counts.words += word;
+	m->s->counts.probes += probe * (is_time_for(m->s, SABOTAGE_CHATTY) ? 10u : 1u);
+	m->s->counts.calls += direct && !probe;
+}
+
 static void out_send(struct machine *m, const struct ike_out *o)
 {
 	static const uint8_t keepalive = 0xff;
@@ -453,6 +376,8 @@ static void out_send(struct machine *m, const struct ike_out *o)
 	/* An address that is not there any more. */
 	if (!ip_eq(&o->u.send.local.ip, &m->address))
 		return;
+	if (!o->u.send.keepalive)
+		count_message(m, o);
 	net_send(m, &o->u.send.local, &o->u.send.remote, o->u.send.marker, false, data);
 }
 
@@ -496,7 +421,7 @@ static void answer_done(struct machine *m, const struct pending *p)
 	r.u.done.op = p->id;
 	r.u.done.status = p->status;
 	r.u.done.counters = p->counters;
-	ike_dp(m->ike, machine_now(m), &r);
+	core_dp(m, machine_now(m), &r);
 }
 
 static void answer_name(struct machine *m, const struct pending *p)
@@ -516,7 +441,7 @@ static void answer(struct pending *p)
 	case PENDING_DONE: answer_done(m, p); break;
 	case PENDING_NAME: answer_name(m, p); break;
 	case PENDING_STORE: answer_store(m, p); break;
-	case PENDING_REPORT: ike_dp(m->ike, machine_now(m), &p->report); break;
+	case PENDING_REPORT: core_dp(m, machine_now(m), &p->report); break;
 	}
 	pending_free(p);
 }
@@ -533,7 +458,8 @@ static void drain_outputs(struct machine *m)
 {
 	struct ike_out o;
 
-	for (ike_next(m->ike, &o); o.kind != IKE_OUT_NONE; ike_next(m->ike, &o)) {
+	for (core_next(m, machine_now(m), &o); o.kind != IKE_OUT_NONE;
+	     core_next(m, machine_now(m), &o)) {
 		digest_output(&m->s->hash, m->name, &o);
 		carry_out(m, &o);
 	}
@@ -548,7 +474,7 @@ void machine_drain(struct machine *m)
 		answer(CONTAINER_OF(m->ready.next, struct pending, link));
 		drain_outputs(m);
 	}
-	due = ike_deadline(m->ike);
+	due = core_deadline(m);
 	if (due.ns == MONO_NEVER.ns)
 		heap_disarm(&m->s->timers, &m->deadline);
 	else if (!m->deadline.armed || m->deadline.due.ns != due.ns)
@@ -578,7 +504,7 @@ void machine_input(struct machine *m, const struct endpoint *local, const struct
 		log_add(m, "hears from", sim_who(m->s, &remote->ip),
 			(uint64_t)data.p[18] << 8 | data.p[19], load_be32(data.p + 20));
 	began = cpu(m);
-	ike_input(m->ike, machine_now(m), &d);
+	core_input(m, machine_now(m), &d);
 	if (is_time_for(m->s, SABOTAGE_LEAK))
 		(void)m->mem.alloc.alloc(m->mem.alloc.ctx, 8);
 	machine_drain(m);
@@ -590,14 +516,34 @@ void machine_deadline(struct machine *m)
 	uint64_t began = cpu(m);
 
 	m->load.timers++;
-	for (int i = 0; !mono_before(m->s->now.mono, ike_deadline(m->ike)); i++) {
+	for (int i = 0; !mono_before(m->s->now.mono, core_deadline(m)); i++) {
 		if (i == DEADLINE_SPINS)
 			check_failed(m->s, m, NULL, "the deadline stays in the past");
-		ike_timer(m->ike, machine_now(m));
+		core_timer(m, machine_now(m));
 		machine_drain(m);
 	}
 	machine_drain(m);
 	m->load.cpu_ns += cpu(m) - began;
+}
+
+static bool is_up(void *ctx, const struct mesh_shortcut_info *info)
+{
+	if (info->up)
+		*(uint64_t *)ctx = info->number;
+	return !info->up;
+}
+
+void machine_withdraw(struct machine *m)
+{
+	uint64_t number = 0;
+
+	if (m->mesh)
+		mesh_each_shortcut(m->mesh, machine_now(m), is_up, &number);
+	if (!number)
+		return;
+	if (mesh_withdraw(m->mesh, machine_now(m), number) != ST_OK)
+		check_failed(m->s, m, NULL, "a shortcut that is up cannot be withdrawn");
+	machine_drain(m);
 }
 
 void machine_command(struct machine *m, enum ike_cmd_kind kind)

@@ -237,6 +237,23 @@ static bool may_enter(const struct nat *n, const struct mapping *m, const struct
 	return false;
 }
 
+struct machine *nat_neighbour(const struct nat *n, const struct ip *ip)
+{
+	for (unsigned i = 0; i < NAT_SHARE; i++)
+		if (n->inside[i] && ip_eq(&n->inside[i]->address, ip))
+			return n->inside[i];
+	return NULL;
+}
+
+/* What a hub sees of either end holds for all others, or what the other end is called from gets
+ * in. */
+bool nat_may_meet(const struct nat *a, const struct nat *b)
+{
+	if (!a || !b || a == b)
+		return true;
+	return a->mapping == DEPENDS_NOT && b->mapping == DEPENDS_NOT;
+}
+
 struct machine *nat_in(struct nat *n, const struct endpoint *remote, struct endpoint *dst)
 {
 	struct mapping *m = by_port(n, dst->port);
@@ -244,10 +261,7 @@ struct machine *nat_in(struct nat *n, const struct endpoint *remote, struct endp
 	if (!m || !may_enter(n, m, remote))
 		return NULL;
 	*dst = m->inside;
-	for (unsigned i = 0; i < NAT_SHARE; i++)
-		if (n->inside[i] && ip_eq(&n->inside[i]->address, &dst->ip))
-			return n->inside[i];
-	return NULL;
+	return nat_neighbour(n, &dst->ip);
 }
 
 bool nat_seen_as(const struct nat *n, const struct endpoint *inside, const struct endpoint *remote,

@@ -13,7 +13,9 @@ void line_init(struct line *l, const struct sim *s, unsigned index)
 
 	l->dice = dice_of(s->seed, 1, index);
 	if (index < sc->hubs) {
-		l->delay = dur_ms(1);
+		l->delay.ns = sc->hub_delay.lo == sc->hub_delay.hi
+				      ? sc->hub_delay.lo
+				      : dice_in(&l->dice, &sc->hub_delay);
 		l->rate = HUB_RATE;
 		return;
 	}
@@ -34,6 +36,7 @@ static struct payload *payload_new(struct machine *from, bool marker, bool esp, 
 
 	p->refs = 1;
 	p->from = from;
+	p->sent = from->s->now.mono;
 	p->esp = esp;
 	p->n = head + data.n;
 	if (data.n)
@@ -100,12 +103,28 @@ static bool pass(const struct sim *s, struct line *l, bool up, size_t n, mono_t 
 	return true;
 }
 
-/* Whose line leads there. */
-static struct machine *owner(const struct sim *s, const struct endpoint *src, struct endpoint *dst)
+/* Whose line leads there: a site's, or the box's in front of it, or a neighbour's behind one. */
+static struct machine *owner(const struct sim *s, const struct datagram *d, struct endpoint *dst)
 {
 	const struct place *p = sim_place(s, &dst->ip);
+	const struct nat *near = d->payload->from->nat;
 
-	return !p ? NULL : p->machine ? p->machine : nat_in(p->nat, src, dst);
+	if (!p)
+		return near ? nat_neighbour(near, &dst->ip) : NULL;
+	return p->machine ? p->machine : nat_in(p->nat, &d->src, dst);
+}
+
+bool net_is_hub(const struct ip *ip)
+{
+	static const uint8_t net[3] = { 192, 0, 2 };
+
+	return ip->family == 4 && memcmp(ip->b, net, sizeof(net)) == 0;
+}
+
+/* Sites on one side of a fence, hubs on both. */
+static bool is_fenced(const struct machine *from, const struct endpoint *dst)
+{
+	return from->line.fenced && !from->hub && !net_is_hub(&dst->ip);
 }
 
 /* Up the line of who sends. */
@@ -114,7 +133,7 @@ static void carry(struct sim *s, const struct endpoint *src, const struct endpoi
 {
 	mono_t at = s->now.mono;
 
-	if (pass(s, &p->from->line, true, p->n, &at))
+	if (!is_fenced(p->from, dst) && pass(s, &p->from->line, true, p->n, &at))
 		post(s, src, dst, p, at);
 	else
 		s->counts.lost++;
@@ -125,7 +144,8 @@ void net_send(struct machine *from, const struct endpoint *src, const struct end
 {
 	struct sim *s = from->s;
 	struct payload *p = payload_new(from, marker, esp, data);
-	struct endpoint outside = from->nat ? nat_out(from->nat, src, dst) : *src;
+	bool leaves = from->nat && !nat_neighbour(from->nat, &dst->ip);
+	struct endpoint outside = leaves ? nat_out(from->nat, src, dst) : *src;
 
 	s->counts.datagrams++;
 	s->counts.bytes += p->n + HEADERS;
@@ -162,10 +182,11 @@ static void deliver(struct machine *to, const struct endpoint *dst, const struct
 static bool goes_down(struct sim *s, struct datagram *d)
 {
 	struct endpoint dst = d->dst;
-	struct machine *to = owner(s, &d->src, &dst);
+	struct machine *to = owner(s, d, &dst);
 	mono_t at = s->now.mono;
 
-	if (!to || d->payload->from->line.mute || !pass(s, &to->line, false, d->payload->n, &at))
+	if (!to || d->payload->from->line.mute || (to->line.fenced && !d->payload->from->hub) ||
+	    !pass(s, &to->line, false, d->payload->n, &at))
 		return false;
 	d->down = true;
 	heap_arm(&s->timers, &d->timer, at);
@@ -181,7 +202,7 @@ void net_arrive(struct datagram *d)
 
 	if (!d->down && goes_down(s, d))
 		return;
-	to = d->down ? owner(s, &d->src, &dst) : NULL;
+	to = d->down ? owner(s, d, &dst) : NULL;
 	if (to && to->ike && !to->line.deaf)
 		deliver(to, &dst, &d->src, p);
 	else

@@ -42,6 +42,8 @@ static void reports(struct machine *m, uint64_t op, struct pending *p)
 	struct dp_report r;
 
 	while (m->dp->ops->report(m->dp, &r)) {
+		if (r.kind == DP_REPORT_CARRIES && is_time_for(m->s, SABOTAGE_DETOUR))
+			continue;
 		if (r.kind != DP_REPORT_DONE) {
 			machine_report_later(m, &r);
 			if (!m->interval.armed)
@@ -52,17 +54,22 @@ static void reports(struct machine *m, uint64_t op, struct pending *p)
 		if (!p || r.u.done.op != op)
 			check_failed(m->s, m, NULL, "an answer to no operation");
 		p->counters = r.u.done.counters;
+		if (is_time_for(m->s, SABOTAGE_IDLE))
+			p->counters.since_used = (dur_t){ 0 };
 		p->status = r.u.done.status;
 	}
 }
 
 void plane_submit(struct machine *m, const struct dp_op *op, struct pending *p)
 {
+	struct dp_op eager = *op;
 	enum status st;
 
 	m->load.operations++;
 	dp_fake_time(m->dp, m->s->now.mono);
-	st = m->dp->ops->submit(m->dp, op);
+	if (op->kind == DP_CHILD_ADD && op->u.child.proves && is_time_for(m->s, SABOTAGE_EAGER))
+		eager.u.child.outbound = true;
+	st = m->dp->ops->submit(m->dp, &eager);
 	if (st != ST_OK)
 		check_failed(m->s, m, NULL, "the data plane refuses an operation: %s",
 			     status_name(st));
@@ -113,6 +120,13 @@ void plane_out(struct machine *m, struct bytes inner)
 static void forward(struct machine *m, uint8_t *inner, size_t n)
 {
 	uint32_t sum = (uint32_t)load_be16(inner + 10) + 0x100;
+	uint64_t number;
+	bool question;
+	struct machine *asker = app_asker(m, bytes_of(inner, n), &number, &question);
+
+	m->load.forwarded++;
+	if (asker)
+		talk_forwarded(asker, number);
 
 	if (inner[8] <= 1 || is_time_for(m->s, SABOTAGE_HOLE))
 		return;
@@ -125,6 +139,17 @@ static void forward(struct machine *m, uint8_t *inner, size_t n)
 static bool is_ours(const struct machine *m, const uint8_t *inner)
 {
 	return memcmp(inner + 16, m->inside.b, m->hub ? 2 : m->endpoint ? 4 : 3) == 0;
+}
+
+/* A question that came straight from who asks. */
+static void note_direct(struct machine *m, const struct payload *p, struct bytes inner)
+{
+	uint64_t number;
+	bool question;
+	struct machine *asker = app_asker(m, inner, &number, &question);
+
+	if (asker == p->from && question && !m->hub)
+		talk_carried(asker, number, p->sent);
 }
 
 void plane_input(struct machine *m, const struct endpoint *local, const struct endpoint *remote,
@@ -144,6 +169,7 @@ void plane_input(struct machine *m, const struct endpoint *local, const struct e
 			continue;
 		if (is_time_for(m->s, SABOTAGE_REPLAY))
 			check_accepted(m, in->child, p, BYTES_OF(inner));
+		note_direct(m, p, BYTES_OF(inner));
 		if (is_ours(m, inner))
 			app_input(m, BYTES_OF(inner));
 		else if (m->hub)

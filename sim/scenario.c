@@ -140,6 +140,7 @@ static const char *const routability[] = { "no", "before", "after", NULL };
 static const char *const swift[] = { "no", "silence", "tokens", NULL };
 static const char *const no_yes[] = { "yes", "no", NULL };
 static const char *const partners[] = { "next", "hub", NULL };
+static const char *const topologies[] = { "none", "star", "dynamic", "mesh", NULL };
 
 static const struct setting {
 	const char *word;
@@ -156,6 +157,7 @@ static const struct setting {
 	{ "arrival", S_RANGE, U_TIME, AT(arrival), 0, NULL },
 	{ "delay", S_RANGE, U_TIME, AT(delay), 0, NULL },
 	{ "jitter", S_RANGE, U_TIME, AT(jitter), 0, NULL },
+	{ "hub-delay", S_RANGE, U_TIME, AT(hub_delay), 0, NULL },
 	{ "loss", S_RANGE, U_SHARE, AT(loss), 1000000, NULL },
 	{ "duplicates", S_RANGE, U_SHARE, AT(duplicates), 1000000, NULL },
 	{ "reordering", S_RANGE, U_SHARE, AT(reordering), 1000000, NULL },
@@ -183,6 +185,13 @@ static const struct setting {
 	{ "partner", S_WORD, U_NUMBER, AT(to_hub), 0, partners },
 	{ "trips", S_UNSIGNED, U_NUMBER, AT(trips), 100, NULL },
 	{ "traffic", S_RANGE, U_TIME, AT(traffic), 0, NULL },
+	{ "talk", S_RANGE, U_TIME, AT(talk), 0, NULL },
+	{ "topology", S_WORD, U_NUMBER, AT(topology), 0, topologies },
+	{ "idle", S_DUR, U_TIME, AT(idle), 0, NULL },
+	{ "after", S_DUR, U_TIME, AT(after), 0, NULL },
+	{ "retry", S_DUR, U_TIME, AT(retry), 0, NULL },
+	{ "retry-max", S_DUR, U_TIME, AT(retry_max), 0, NULL },
+	{ "prompt", S_WORD, U_NUMBER, AT(prompt), 0, yes_no },
 	{ "bound", S_DUR, U_TIME, AT(bound), 0, NULL },
 #undef AT
 };
@@ -206,6 +215,9 @@ static const struct act_word {
 	[ACT_BEHIND] = { "behind", true, true, U_TIME },
 	[ACT_SLOW_DISK] = { "slow-disk", true, true, U_TIME },
 	[ACT_FULL_DISK] = { "full-disk", true, false, U_TIME },
+	[ACT_FENCE] = { "fence", true, false, U_TIME },
+	[ACT_STAR] = { "star", true, false, U_TIME },
+	[ACT_WITHDRAW] = { "withdraw", false, false, U_TIME },
 	[ACT_CALM] = { "calm", false, false, U_TIME },
 };
 
@@ -221,6 +233,7 @@ void scenario_init(struct scenario *sc)
 		.name = "unnamed",
 		.hubs = 1,
 		.delay = { 5000000, 40000000 },
+		.hub_delay = { 1000000, 1000000 },
 		.bandwidth = { 1250000, 125000000 },
 		.queue = dur_ms(200),
 		.nat_timeout = { 30000000000, 300000000000 },
@@ -233,6 +246,9 @@ void scenario_init(struct scenario *sc)
 		.mobike = 1,
 		.routability = IKE_ROUTABILITY_BEFORE,
 		.traffic = { 10000000000, 30000000000 },
+		.idle = dur_s(60),
+		.retry = dur_s(10),
+		.retry_max = dur_s(600),
 	};
 }
 
@@ -373,10 +389,11 @@ enum status scenario_parse(const char *text, struct text *why, struct scenario *
 		p = *end ? end + 1 : end;
 	}
 	if (sc->sites && sc->hubs && sc->lasts.ns > 0 &&
-	    (sc->hubs == 1 || (sc->to_hub && !sc->endpoints)))
+	    (sc->hubs == 1 || (sc->to_hub && !sc->endpoints)) &&
+	    (!sc->talk.hi || (sc->sites > 1 && !sc->to_hub)))
 		return ST_OK;
 	text_add(why, "it needs `sites` and `lasts`, with several `hubs` also `partner hub`, and "
-		      "no `endpoints`");
+		      "no `endpoints`; `talk` needs several sites that ask each other");
 	return ST_INVAL;
 }
 

@@ -37,6 +37,9 @@ enum act {
 	ACT_BEHIND,
 	ACT_SLOW_DISK, /* a write takes so long */
 	ACT_FULL_DISK, /* nothing can be written */
+	ACT_FENCE, /* nothing gets through between it and other sites, but to and from hubs */
+	ACT_STAR, /* a hub's topology is `star` for the time */
+	ACT_WITHDRAW, /* its operator ends one of its shortcuts */
 	ACT_CALM, /* nothing new happens, all trouble is over; in the end everything must be well */
 	ACTS,
 };
@@ -72,6 +75,13 @@ enum swift {
 	SWIFT_TOKENS, /* one that forgot everything says so */
 };
 
+enum topology {
+	TOPOLOGY_NONE, /* no mesh, not even one that suggests nothing */
+	TOPOLOGY_STAR,
+	TOPOLOGY_DYNAMIC,
+	TOPOLOGY_MESH,
+};
+
 struct scenario {
 	char name[64];
 	unsigned hubs, sites;
@@ -79,6 +89,7 @@ struct scenario {
 	struct range arrival; /* when a site starts first */
 	/* lines */
 	struct range delay, jitter; /* one way */
+	struct range hub_delay; /* of a hub's line */
 	struct range loss, duplicates, reordering; /* parts of a million */
 	struct range bandwidth; /* bytes in a second */
 	/* sites */
@@ -101,6 +112,11 @@ struct scenario {
 	unsigned to_hub; /* sites ask their hub and not each other */
 	unsigned trips; /* round trips within which traffic flows again after a move; 0: whatever */
 	struct range traffic; /* pause between questions of one site; hi 0: none */
+	struct range talk; /* before a site asks somebody else; hi 0: never */
+	/* shortcuts */
+	unsigned topology; /* enum topology */
+	dur_t idle, after, retry, retry_max;
+	unsigned prompt; /* how long until a direct path carries is bounded */
 	unsigned swift; /* enum swift: what makes its bound a short one */
 	unsigned lossless; /* each question is answered before the next */
 	dur_t bound; /* of a black hole; 0: by the timers of the machines */

@@ -10,14 +10,19 @@
  *
  *	scenario.c	what happens, as text
  *	world.c		begin, loop and end of a run
- *	machine.c	an engine, and its outputs carried out as the daemon would
+ *	conf.c		what a machine's configuration says
+ *	engine.c	its engine, or the mesh around that
+ *	machine.c	its life, and outputs carried out as the daemon would
  *	plane.c		its data plane; a hub forwards as its kernel does
+ *	talk.c		who asks whom
  *	apps.c		questions and answers between sites, in numbered packets
  *	disk.c		what a hub stores, late or not at all
  *	nat.c		boxes that translate addresses
  *	net.c		lines: delay, jitter, loss, copies, reordering, bandwidth, queues
  *	fault.c		what goes wrong, when and for how long
- *	check.c		what must hold, always and when all is calm
+ *	check.c		what must hold always
+ *	calm.c		what must hold when all is calm
+ *	direct.c	the same, of tunnels between sites
  *	log.c		what happened last at each machine
  *
  * What must hold is listed in check.h.
@@ -29,7 +34,7 @@
 #include "harness/conf.h"
 #include "harness/digest.h"
 #include "harness/mem.h"
-#include "ike/ike.h"
+#include "mesh/mesh.h"
 #include "scenario.h"
 
 /* ---- chance -------------------------------------------------------------------------------- */
@@ -80,6 +85,7 @@ struct payload {
 	struct machine *from;
 	bool esp;
 	bool taken; /* its receiver accepted it once */
+	mono_t sent;
 	size_t n;
 	uint8_t data[]; /* of the UDP datagram */
 };
@@ -100,7 +106,7 @@ struct line {
 	int64_t rate; /* bytes in a second */
 	mono_t up_free, down_free; /* when its queues are empty */
 	/* Troubles in force; several may be at once. */
-	unsigned deaf, mute;
+	unsigned deaf, mute, fenced;
 	int64_t more_loss;
 };
 
@@ -108,6 +114,7 @@ struct line {
 
 enum {
 	LOG_LINES = 40,
+	TALKS = 16,
 	LOG_TEXT = 120,
 	PEER_ID = 1, /* of the network, in everybody's configuration */
 	HUB_NUMBERS = 0xff00, /* 10.255.0.0/24 is the first hub's own */
@@ -155,9 +162,26 @@ struct child_note {
 	uint64_t ts_local, ts_remote;
 };
 
+/* Questions to one machine, from that number on. */
+struct talk {
+	struct machine *partner;
+	uint64_t first;
+};
+
 /* Who a machine talks to. */
 struct app {
 	struct machine *partner;
+	struct dice dice;
+	struct talk talk[TALKS]; /* the last ones */
+	unsigned talks;
+	mono_t since, until; /* of the last one */
+	bool resting; /* it is over, but for answers that are under way */
+	uint64_t open; /* questions of it without an answer */
+	bool counted; /* none of them may be lost */
+	mono_t forwarded; /* when a hub forwarded something of it last */
+	/* talk.c: a direct path has to carry so long after the first packet. */
+	mono_t began; /* 0: is not looked at */
+	dur_t within;
 	uint64_t asked; /* number of the last question */
 	bool awaited; /* its answer has to come before the next (scenario.lossless) */
 	mono_t answered; /* when the last answer came */
@@ -172,6 +196,8 @@ struct app {
 struct load {
 	uint64_t datagrams_in, bytes_in, datagrams_out, bytes_out; /* of UDP, headers left out */
 	uint64_t timers, jobs, operations;
+	uint64_t words, probes, direct; /* datagrams out: of SHORTCUT, probes, IKE between sites */
+	uint64_t forwarded; /* packets */
 	uint64_t cpu_ns; /* of its engine, with cryptography that costs nothing */
 };
 
@@ -192,6 +218,7 @@ struct machine {
 	struct crypto_fake *fake;
 	struct crypto crypto;
 	struct ike *ike;
+	struct mesh *mesh; /* NULL: none */
 	struct dp *dp;
 	unsigned starts; /* since the beginning: another seed each time */
 	struct timer deadline, interval, silence, back, renewal;
@@ -211,6 +238,8 @@ struct machine {
 	struct range jobs; /* time they take now */
 	unsigned slow;
 	int64_t clock_off; /* seconds that the clock on its wall is ahead */
+	int64_t certified; /* when its certificate was made */
+	unsigned starred; /* troubles that make its topology a star */
 	/* applications */
 	struct timer ask;
 	struct app app;
@@ -246,6 +275,10 @@ struct sim_counts {
 	uint64_t events, datagrams, bytes, lost, esp, jobs;
 	uint64_t asked, answered, late;
 	uint64_t faults, checks, sas, moves;
+	uint64_t suggested, direct; /* by hubs; ends of tunnels that carried */
+	uint64_t words, probes, calls; /* see struct load */
+	uint64_t prompt; /* paths that were timed */
+	int64_t prompt_worst; /* parts of a thousand of what one may take */
 };
 
 /* Something that must not be is made so, for seeing that it is found. */
@@ -261,6 +294,12 @@ enum sabotage {
 	SABOTAGE_SILENCE, /* nobody asks who does not answer */
 	SABOTAGE_TOKENS, /* who lost an SA has no token to prove it */
 	SABOTAGE_DEAF, /* a child that has a successor is not heard any more */
+	SABOTAGE_STAR, /* a hub suggests although its topology is a star */
+	SABOTAGE_EAGER, /* a partner sends before anything has come in */
+	SABOTAGE_IDLE, /* nobody ends what nobody uses */
+	SABOTAGE_DETOUR, /* what carries is not used */
+	SABOTAGE_CHATTY, /* each probe counts for ten */
+	SABOTAGE_LATE, /* cryptography takes half a second */
 	SABOTAGES,
 };
 
@@ -286,6 +325,7 @@ struct sim {
 	} phase;
 	mono_t calm_since;
 	mono_t calm_until; /* it must have settled by then */
+	bool silent; /* nobody asks anybody */
 	unsigned unsettled;
 	struct timer check;
 	struct dp_fake_packet *packet; /* room for one */
@@ -325,6 +365,20 @@ const struct machine *sim_who(const struct sim *s, const struct ip *ip);
 /* Of that identity; NULL: nobody's. */
 struct machine *sim_by_name(const struct sim *s, struct bytes name);
 
+/* conf.c */
+struct test_conf *conf_new(const struct machine *m);
+
+/* engine.c */
+MUST enum status core_new(struct machine *m, const uint64_t key[2], struct now now);
+void core_free(struct machine *m);
+void core_input(struct machine *m, struct now now, const struct ike_datagram *d);
+void core_dp(struct machine *m, struct now now, const struct dp_report *r);
+void core_timer(struct machine *m, struct now now);
+void core_network(struct machine *m, struct now now);
+MUST enum status core_reconfigure(struct machine *m, struct now now);
+void core_next(struct machine *m, struct now now, struct ike_out *ret_out);
+mono_t core_deadline(const struct machine *m);
+
 /* machine.c */
 void machine_init(struct machine *m, struct sim *s, unsigned index);
 void machine_done(struct machine *m);
@@ -338,6 +392,10 @@ void machine_command(struct machine *m, enum ike_cmd_kind kind);
 void machine_deadline(struct machine *m);
 /* Its certificate is replaced in time. */
 void machine_renew(struct machine *m);
+/* conf_new() says something else. */
+void machine_reconfigure(struct machine *m);
+/* Its operator ends a shortcut, if it has one. */
+void machine_withdraw(struct machine *m);
 /* It is at its next address, or at none. */
 void machine_move(struct machine *m, bool somewhere);
 void machine_answer(struct pending *p);
@@ -359,6 +417,24 @@ void plane_out(struct machine *m, struct bytes inner);
 /* random.c */
 void random_scenario(uint64_t seed, struct scenario *sc);
 
+/* talk.c */
+/* It asks the next one, by its number, from now on. */
+void talk_begin(struct machine *m);
+/* Nobody asks anybody any more; and again. */
+void talk_silence(struct sim *s);
+void talk_resume(struct sim *s);
+/* The next question may go out: to whoever it is now. False: it rests. */
+bool talk_goes_on(struct machine *m);
+/* Whom it asked that. NULL: nobody. */
+const struct machine *talk_asked(const struct machine *m, uint64_t number);
+void talk_answered(struct machine *m, uint64_t number);
+/* A question of `m`, or the answer to one, was forwarded by a hub, */
+void talk_forwarded(struct machine *m, uint64_t number);
+/* or a question came by a tunnel of the two, and left at that time. */
+void talk_carried(struct machine *m, uint64_t number, mono_t sent);
+/* Pause until the next question while a path is timed. */
+dur_t talk_hurry(const struct machine *m);
+
 /* apps.c */
 enum { INNER_LEN = 20 + 8 + 40 };
 void app_ask(struct machine *m);
@@ -368,6 +444,9 @@ void app_moved(struct machine *m);
 void app_input(struct machine *m, struct bytes inner);
 /* Whose applications sent it, as its contents say; ends the run if it was changed on the way. */
 struct machine *app_sender(const struct machine *at, struct bytes inner, struct machine **ret_to);
+/* Who asked that, or is answered by it. */
+struct machine *app_asker(const struct machine *at, struct bytes inner, uint64_t *ret_number,
+			  bool *ret_question);
 /* Whether something of an application can be read in these bytes. */
 bool app_readable(struct bytes b);
 
@@ -385,6 +464,9 @@ void net_send(struct machine *from, const struct endpoint *src, const struct end
 void net_arrive(struct datagram *d);
 void net_free(struct sim *s);
 
+/* It is a hub's. */
+bool net_is_hub(const struct ip *ip);
+
 /* nat.c: a box lives as long as somebody is inside */
 struct nat *nat_new(struct sim *s, const struct ip *outside, struct dice *d);
 bool nat_has_room(const struct nat *n);
@@ -392,6 +474,11 @@ bool nat_has_room(const struct nat *n);
 struct ip nat_enter(struct nat *n, struct machine *m);
 void nat_leave(struct nat *n, struct machine *m);
 void nat_free_all(struct sim *s);
+/* Who has that address behind it; NULL: nobody.  There is nothing between neighbours. */
+struct machine *nat_neighbour(const struct nat *n, const struct ip *ip);
+/* Whether the boxes in front of the two (NULL: none) let them find each other, whatever happened
+ * before.  There are others of which nobody can say. */
+bool nat_may_meet(const struct nat *a, const struct nat *b);
 /* A reboot: all mappings are gone, and ports are others. */
 void nat_forget(struct nat *n);
 /* What goes out has that source from there on. */

@@ -197,20 +197,6 @@ static void sim_free(struct sim *s)
 	mem_libc.free(NULL, s);
 }
 
-static void find_partners(struct sim *s)
-{
-	struct machine *site = s->machine + s->sc->hubs;
-
-	for (unsigned i = 0; i < s->sc->sites; i++) {
-		/* With one site alone, its hub. */
-		site[i].app.partner = s->sc->sites == 1 || s->sc->to_hub
-					      ? s->machine
-					      : &site[(i + 1) % s->sc->sites];
-		if (s->sc->traffic.hi)
-			app_ask(&site[i]);
-	}
-}
-
 static void farewell(struct sim *s)
 {
 	s->phase = PHASE_LEAVING;
@@ -221,6 +207,14 @@ static void farewell(struct sim *s)
 	}
 	run_until(s, mono_add(s->now.mono, s->bound));
 	check_left(s);
+}
+
+/* Nothing is left of what was there because of traffic. */
+static void be_silent(struct sim *s)
+{
+	talk_silence(s);
+	check_timer(s);
+	run_until_calm(s);
 }
 
 static void begin(struct machine *m)
@@ -247,7 +241,11 @@ struct sim_counts sim_run(const struct sim_run *run, uint64_t *ret_hash)
 		machine_init(&s->machine[i], s, i);
 	for (unsigned i = 0; i < s->n; i++)
 		begin(&s->machine[i]);
-	find_partners(s);
+	for (unsigned i = s->sc->hubs; i < s->n; i++)
+		talk_begin(&s->machine[i]);
+	if (s->sc->topology != TOPOLOGY_NONE)
+		be_silent(s);
+	talk_resume(s);
 	check_timer(s);
 	run_until_calm(s);
 	s->machine[0].load = (struct load){ 0 };
@@ -259,6 +257,10 @@ struct sim_counts sim_run(const struct sim_run *run, uint64_t *ret_hash)
 		*run->measured = mono_since(s->now.mono, measured);
 	}
 	run_until_calm(s);
+	if (s->sc->topology != TOPOLOGY_NONE) {
+		check_frugal(s);
+		be_silent(s);
+	}
 	farewell(s);
 	counts = s->counts;
 	*ret_hash = s->hash;
