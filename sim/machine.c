@@ -345,6 +345,14 @@ static void check_send(const struct machine *m, const struct ike_out *o)
 		check_failed(m->s, m, NULL, "a non-ESP marker on the wrong port");
 }
 
+static void disturb(const struct sim *s, const struct ip *ip)
+{
+	const struct place *p = sim_place(s, ip);
+
+	if (p && p->machine)
+		p->machine->app.disturbed = s->now.mono;
+}
+
 /* What tunnels between sites cost, and that there are none in a star. */
 static void count_message(struct machine *m, const struct ike_out *o)
 {
@@ -356,6 +364,8 @@ static void count_message(struct machine *m, const struct ike_out *o)
 	if (direct && m->s->sc->topology <= TOPOLOGY_STAR)
 		check_failed(m->s, m, sim_who(m->s, &o->u.send.remote.ip),
 			     "it calls another site although the topology is a star");
+	if (m->hub && data.n > 19 && !word && !(data.p[19] & WIRE_FLAG_RESPONSE))
+		disturb(m->s, &o->u.send.remote.ip);
 	m->load.words += word;
 	m->load.probes += probe;
 	m->load.direct += direct && !probe;

@@ -112,6 +112,16 @@ static void report(const struct scenario *sc, const struct sim_counts *c, uint64
 	       (unsigned long long)c->sas, (unsigned long long)c->checks,
 	       (unsigned long long)c->moves, (unsigned long long)c->answered,
 	       (unsigned long long)c->asked);
+	if (sc->topology != TOPOLOGY_NONE)
+		printf("# %llu suggestions, %llu ends of tunnels; %llu words, %llu probes, %llu "
+		       "IKE "
+		       "messages between sites; %llu paths timed, the worst took %lld.%lld %% of "
+		       "what "
+		       "it may\n",
+		       (unsigned long long)c->suggested, (unsigned long long)c->direct,
+		       (unsigned long long)c->words, (unsigned long long)c->probes,
+		       (unsigned long long)c->calls, (unsigned long long)c->prompt,
+		       (long long)c->prompt_worst / 10, (long long)c->prompt_worst % 10);
 }
 
 /* One JSON object, for tests/bench. */

@@ -182,6 +182,8 @@ struct app {
 	/* talk.c: a direct path has to carry so long after the first packet. */
 	mono_t began; /* 0: is not looked at */
 	dur_t within;
+	uint64_t suggested; /* by hubs until then */
+	mono_t disturbed; /* when a hub asked it something else last */
 	uint64_t asked; /* number of the last question */
 	bool awaited; /* its answer has to come before the next (scenario.lossless) */
 	mono_t answered; /* when the last answer came */

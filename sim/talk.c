@@ -142,6 +142,23 @@ static bool hub_knows(const struct machine *a, const struct machine *b)
 	return l.found;
 }
 
+static bool match_asked(void *ctx, const struct ike_sa_info *info)
+{
+	struct look *l = ctx;
+
+	l->found |= info->asks && sim_by_name(l->other->s, info->remote_id.data) == l->other;
+	return !l->found;
+}
+
+/* The hub waits for an answer of it, and says nothing else before. */
+static bool is_asked(const struct machine *m)
+{
+	struct look l = { m, false };
+
+	ike_each_sa(m->s->machine[0].ike, m->s->now, match_asked, &l);
+	return l.found;
+}
+
 /* Nobody has said anything to the other for long, and the way between them is as good as any. */
 static bool is_fresh(const struct machine *m)
 {
@@ -149,7 +166,7 @@ static bool is_fresh(const struct machine *m)
 
 	return m->mesh && other->mesh && m->s->machine[0].mesh &&
 	       nat_may_meet(m->nat, other->nat) && !has_shortcut(m, other) &&
-	       !has_shortcut(other, m) && !hub_knows(m, other);
+	       !has_shortcut(other, m) && !hub_knows(m, other) && !is_asked(m) && !is_asked(other);
 }
 
 /* One round trip through the hub and three direct ones. */
@@ -172,6 +189,16 @@ static void begin_timing(struct machine *m)
 		return;
 	m->app.began = m->s->now.mono;
 	m->app.within = time_for(m);
+	m->app.suggested = m->s->counts.suggested;
+}
+
+/* A hub says one thing at a time to a site: what it asks for other reasons may be in front. */
+static void forget_disturbed(struct machine *m)
+{
+	if (m->s->counts.suggested > m->app.suggested + 1 ||
+	    !mono_before(m->app.disturbed, m->app.began) ||
+	    !mono_before(m->app.partner->app.disturbed, m->app.began))
+		m->app.began.ns = 0;
 }
 
 /* What is asked just before is as late as the pause before the next question. */
@@ -196,6 +223,7 @@ void talk_carried(struct machine *m, uint64_t number, mono_t sent)
 	struct sim_counts *c = &m->s->counts;
 	int64_t took;
 
+	forget_disturbed(m);
 	if (!m->app.began.ns || !is_of_this(m, number))
 		return;
 	check_late(m, sent);
@@ -230,6 +258,7 @@ bool talk_goes_on(struct machine *m)
 	struct sim *s = m->s;
 	bool over = !mono_before(s->now.mono, m->app.until);
 
+	forget_disturbed(m);
 	/* It may be on its way by now. */
 	if (m->app.began.ns && is_late(m, mono_add(s->now.mono, (dur_t){ -m->app.within.ns })))
 		check_late(m, s->now.mono);
