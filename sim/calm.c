@@ -9,7 +9,11 @@ enum {
 	/* On top of the bound of black holes: what SAs need that one end has given up and the other
 	 * does not know of, and then the pauses of a rekey that met another. */
 	QUIET_S = 300,
-	AWAY_S = 300, /* mesh/limits.h */
+	/* mesh/limits.h; an outcome is so much memory. */
+	AWAY_S = 300,
+	PAST = 64,
+	PAST_BLOCKS = 4,
+	PAST_BYTES = 2500,
 	MOMENT_S = 90, /* no handshake takes longer, nor the end of what a rekey replaced */
 };
 
@@ -181,26 +185,43 @@ static const char *disagreement(struct machine *site, const struct view *hubs,
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
+/* What became of tunnels with how many partners a site remembers; in a full mesh a hub knows what
+ * was wrong last between any two. */
+static size_t remembered(const struct machine *m)
+{
+	size_t others = m->s->sc->sites - 1;
+
+	if (m->s->sc->topology <= TOPOLOGY_STAR)
+		return 0;
+	if (m->hub)
+		return m->s->sc->topology == TOPOLOGY_MESH ? others * (others + 1) / 2 : 0;
+	return others < PAST ? others : PAST;
+}
+
 /* Tables that grew stay as they are, answers are kept for minutes, and paths and callers are
  * remembered: a leak of a day is more than that.  With several hubs one has more SAs than before.
- */
+ * When nobody talks all is as in the beginning, when nobody did. */
 static void check_memory(struct machine *m)
 {
+	bool silent = m->s->silent && m->base_blocks;
 	size_t sas = ike_totals(m->ike).sas;
 	size_t more = sas > m->base_sas ? sas - m->base_sas : 0;
+	size_t past = remembered(m), part = silent ? 8 : 2;
 
 	if (!m->base_blocks) {
 		m->base_blocks = m->mem.live;
 		m->base_bytes = m->mem.live_bytes;
 		m->base_sas = sas;
-	} else if (m->mem.live > m->base_blocks + m->base_blocks / 2 + 64 + 24 * more ||
-		   m->mem.live_bytes > m->base_bytes + m->base_bytes / 2 + 131072 + 16384 * more) {
+	}
+	if (m->mem.live > m->base_blocks + m->base_blocks / part + (silent ? 32 : 64) + 24 * more +
+				  PAST_BLOCKS * past ||
+	    m->mem.live_bytes > m->base_bytes + m->base_bytes / part + (silent ? 16384 : 131072) +
+					16384 * more + PAST_BYTES * past)
 		check_failed(m->s, m, NULL,
 			     "%zu blocks, %zu bytes for %zu SAs; in the first calm "
 			     "%zu, %zu for %zu",
 			     m->mem.live, m->mem.live_bytes, sas, m->base_blocks, m->base_bytes,
 			     m->base_sas);
-	}
 }
 
 /* Of a hub: NULL, or what is left over.  What is under way is so for a moment: somebody rekeys at
@@ -221,6 +242,8 @@ static const char *left_over(struct machine *hub, const struct view *v)
 	}
 	if (oldest && mono_since(s->now.mono, hub->unfinished_since).ns > dur_s(MOMENT_S).ns)
 		return "an IKE SA with nobody";
+	if (direct_remembered(hub))
+		return "it remembers two sites that do not talk";
 	return mono_since(s->now.mono, s->calm_since).ns > dur_s(MOMENT_S).ns
 		       ? NULL
 		       : "it was not looked at for long enough";

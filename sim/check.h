@@ -62,6 +62,8 @@ const char *view_differ(const struct machine *m, const struct sa_view *a,
 
 /* direct.c: NULL, or what is not as it should be when all is calm, and with whom. */
 const char *direct_disagreement(struct machine *m, const struct machine **ret_with);
+/* Of a hub: something of two sites that say nothing to each other is kept. */
+bool direct_remembered(const struct machine *hub);
 /* In a scenario without losses. */
 void check_frugal(const struct sim *s);
 

@@ -107,6 +107,22 @@ const char *direct_disagreement(struct machine *m, const struct machine **ret_wi
 	return what;
 }
 
+static bool any_pair(void *ctx, const struct mesh_pair_info *info)
+{
+	(void)info;
+	*(bool *)ctx = true;
+	return false;
+}
+
+bool direct_remembered(const struct machine *hub)
+{
+	bool any = false;
+
+	if (hub->mesh && hub->s->silent && hub->s->sc->topology != TOPOLOGY_MESH)
+		mesh_each_pair(hub->mesh, hub->s->now, any_pair, &any);
+	return any;
+}
+
 /* ---- cost ---------------------------------------------------------------------------------- */
 
 enum {

@@ -8,9 +8,9 @@
  *	warren-sim --print --seed N random	what is drawn
  *	warren-sim --sabotage SCENARIO		breaks each invariant once: is it found?
  *
- * SCENARIO is a file, the name of one of sim/scenarios, or `random`: a small world drawn from the
- * seed.  With several runs the output is TAP; of a random world that fails, what still fails with
- * less in it is printed as a scenario.
+ * SCENARIO is a file, the name of one of sim/scenarios, or `random` or `random-mesh`: a small world
+ * drawn from the seed.  With several runs the output is TAP; of a random world that fails, what
+ *still fails with less in it is printed as a scenario.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -76,6 +76,10 @@ static void load(const char *name, uint64_t seed, struct scenario *sc)
 
 	if (strcmp(name, "random") == 0) {
 		random_scenario(seed, sc);
+		return;
+	}
+	if (strcmp(name, "random-mesh") == 0) {
+		random_mesh(seed, sc);
 		return;
 	}
 	snprintf(path, sizeof(path), file ? "%s" : SIM_SCENARIOS "/%s.sim", name);
@@ -240,7 +244,7 @@ static bool one_of(const struct options *o, const char *name, uint64_t seed, uns
 	good = apart(o, &sc, name, seed, false);
 	printf("%sok %u - %s seed %llu\n", good ? "" : "not ", number, name,
 	       (unsigned long long)seed);
-	if (!good && strcmp(name, "random") == 0)
+	if (!good && strncmp(name, "random", 6) == 0)
 		shrink(o, &sc, name, seed);
 	return good;
 }
@@ -288,7 +292,10 @@ static bool sabotaged(const struct options *o)
 		{ "keys", NULL },          { "hole", NULL },
 		{ "gone", NULL },          { "leak", NULL },
 		{ "silence", "hub-dies" }, { "tokens", "hub-revives" },
-		{ "deaf", "lossless" },
+		{ "deaf", "lossless" },    { "star", "star" },
+		{ "eager", "shortcuts" },  { "idle", "shortcuts" },
+		{ "detour", "shortcuts" }, { "chatty", "shortcuts" },
+		{ "late", "prompt" },
 	};
 	bool good = true;
 

@@ -42,9 +42,17 @@ static const struct kind {
 	{ ACT_MOVE, WHOM_SITES, S(300), S(30), { 0, 0 } },
 };
 
-static void draw_fault(struct dice *d, struct scenario *sc)
+/* Where sites may have tunnels. */
+static const struct kind mesh_kinds[] = {
+	{ ACT_FENCE, WHOM_SITE, S(30), S(200), { 0, 0 } },
+	{ ACT_FENCE, WHOM_SITES, S(300), S(200), { 0, 0 } },
+	{ ACT_WITHDRAW, WHOM_SITE, S(30), 0, { 0, 0 } },
+	{ ACT_STAR, WHOM_HUB, S(300), S(300), { 0, 0 } },
+};
+
+static void draw_fault(struct dice *d, const struct kind *of, size_t n, struct scenario *sc)
 {
-	const struct kind *k = &kinds[dice_below(d, ARRAY_LEN(kinds))];
+	const struct kind *k = &of[dice_below(d, n)];
 	struct fault *f = &sc->fault[sc->n_faults++];
 	const struct range often = { k->often, 10 * k->often };
 
@@ -93,5 +101,27 @@ void random_scenario(uint64_t seed, struct scenario *sc)
 	if (!dice_below(&d, 4))
 		sc->reauth.ns = whole_ms(dice_in(&d, &rekey));
 	while (n_faults--)
-		draw_fault(&d, sc);
+		draw_fault(&d, kinds, ARRAY_LEN(kinds), sc);
+}
+
+void random_mesh(uint64_t seed, struct scenario *sc)
+{
+	struct dice d = dice_of(seed, 101, 0);
+	unsigned n_faults = (unsigned)dice_below(&d, 4);
+
+	random_scenario(seed, sc);
+	memcpy(sc->name, "random-mesh", sizeof("random-mesh"));
+	sc->sites = 2 + (unsigned)dice_below(&d, 8);
+	sc->topology = dice_below(&d, 4) ? TOPOLOGY_DYNAMIC : TOPOLOGY_MESH;
+	sc->talk.lo = S(10 + (int64_t)dice_below(&d, 60));
+	sc->talk.hi = sc->talk.lo + S((int64_t)dice_below(&d, 600));
+	if (!dice_below(&d, 4)) {
+		/* Traffic that lasts is so in every second. */
+		sc->after.ns = S(1 + (int64_t)dice_below(&d, 4));
+		sc->traffic = (struct range){ MS(200), MS(800) };
+	}
+	sc->idle.ns = 2 * sc->traffic.hi + S(10 + (int64_t)dice_below(&d, 60));
+	sc->retry_max.ns = S(10 + (int64_t)dice_below(&d, 300));
+	while (n_faults--)
+		draw_fault(&d, mesh_kinds, ARRAY_LEN(mesh_kinds), sc);
 }

@@ -418,6 +418,8 @@ void plane_out(struct machine *m, struct bytes inner);
 
 /* random.c */
 void random_scenario(uint64_t seed, struct scenario *sc);
+/* One with tunnels between sites. */
+void random_mesh(uint64_t seed, struct scenario *sc);
 
 /* talk.c */
 /* It asks the next one, by its number, from now on. */
