@@ -494,7 +494,7 @@ void machine_drain(struct machine *m)
 /* ---- inputs -------------------------------------------------------------------------------- */
 
 /* Nothing depends on it. */
-static uint64_t cpu(const struct machine *m)
+uint64_t machine_cpu(const struct machine *m)
 {
 	struct timespec t;
 
@@ -513,17 +513,17 @@ void machine_input(struct machine *m, const struct endpoint *local, const struct
 	if (data.n > 24)
 		log_add(m, "hears from", sim_who(m->s, &remote->ip),
 			(uint64_t)data.p[18] << 8 | data.p[19], load_be32(data.p + 20));
-	began = cpu(m);
+	began = machine_cpu(m);
 	core_input(m, machine_now(m), &d);
 	if (is_time_for(m->s, SABOTAGE_LEAK))
 		(void)m->mem.alloc.alloc(m->mem.alloc.ctx, 8);
 	machine_drain(m);
-	m->load.cpu_ns += cpu(m) - began;
+	m->load.cpu_ns += machine_cpu(m) - began;
 }
 
 void machine_deadline(struct machine *m)
 {
-	uint64_t began = cpu(m);
+	uint64_t began = machine_cpu(m);
 
 	m->load.timers++;
 	for (int i = 0; !mono_before(m->s->now.mono, core_deadline(m)); i++) {
@@ -533,7 +533,7 @@ void machine_deadline(struct machine *m)
 		machine_drain(m);
 	}
 	machine_drain(m);
-	m->load.cpu_ns += cpu(m) - began;
+	m->load.cpu_ns += machine_cpu(m) - began;
 }
 
 static bool is_up(void *ctx, const struct mesh_shortcut_info *info)

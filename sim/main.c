@@ -4,8 +4,9 @@
  *	warren-sim [-v] [--seed N] [--twice] SCENARIO
  *	warren-sim --seeds A..B SCENARIO	one after the other, each in a process of its own
  *	warren-sim --hub SCENARIO		and what its first hub has to do in a second
- *	warren-sim --list FILE			lines of a seed and a scenario
- *	warren-sim --print --seed N random	what is drawn
+ *	warren-sim --sites N,N,N SCENARIO	with so many sites: is what one of them costs the
+ *same? warren-sim --list FILE			lines of a seed and a scenario warren-sim --print
+ *--seed N random	what is drawn
  *	warren-sim --sabotage SCENARIO		breaks each invariant once: is it found?
  *
  * SCENARIO is a file, the name of one of sim/scenarios, or `random` or `random-mesh`: a small world
@@ -34,6 +35,7 @@ enum {
 struct options {
 	const char *program;
 	bool verbose, twice, print, hub;
+	const char *sites;
 	uint64_t first, last; /* seeds */
 	bool many, sabotaged;
 	enum sabotage sabotage;
@@ -45,10 +47,22 @@ static void usage(void)
 {
 	fputs("usage: warren-sim [-v] [--print] [--twice] [--hub] [--seed N] SCENARIO\n"
 	      "       warren-sim --seeds A..B SCENARIO\n"
+	      "       warren-sim --sites N,N... SCENARIO\n"
 	      "       warren-sim --list FILE\n"
 	      "       warren-sim --sabotage SCENARIO\n",
 	      stderr);
 	exit(2);
+}
+
+static uint64_t number(const char *word, const char **end)
+{
+	char *stop;
+	uint64_t v = strtoull(word, &stop, 10);
+
+	if (stop == word || *word == '-')
+		usage();
+	*end = stop;
+	return v;
 }
 
 /* ---- scenarios ----------------------------------------------------------------------------- */
@@ -145,20 +159,19 @@ static uint64_t run(const struct options *o, const struct scenario *sc, const ch
 		    uint64_t seed)
 {
 	struct sim_counts counts;
-	struct load load = { 0 };
 	clock_t began = clock();
-	dur_t span = { 0 };
+	struct measured active = { 0 };
 	uint64_t hash;
 	char replay[4096];
 
 	snprintf(replay, sizeof(replay), "%s --seed %llu %s", o->program, (unsigned long long)seed,
 		 name);
 	counts = sim_run(&(struct sim_run){ sc, seed, replay, o->verbose, o->sabotage,
-					    o->hub ? &load : NULL, &span },
+					    o->hub ? &active : NULL, NULL },
 			 &hash);
 	report(sc, &counts, seed, hash, (double)(clock() - began) / CLOCKS_PER_SEC);
 	if (o->hub)
-		report_load(sc, &load, (double)span.ns / 1e9);
+		report_load(sc, &active.load, (double)active.span.ns / 1e9);
 	return hash;
 }
 
@@ -315,18 +328,106 @@ static bool sabotaged(const struct options *o)
 	return good;
 }
 
-/* ---- the command line ---------------------------------------------------------------------- */
+/* ---- growth -------------------------------------------------------------------------------- */
 
-static uint64_t number(const char *word, const char **end)
+/* What a hub has to do for one site; in a second, but for `kib`, and in the case of tunnels for one
+ * suggestion. */
+struct share {
+	double messages, bytes, cpu_us, kib;
+	double words, probes, calls, tunnels;
+};
+
+static struct share share_of(const struct scenario *sc, const struct measured *m,
+			     const struct sim_counts *c)
 {
-	char *stop;
-	uint64_t v = strtoull(word, &stop, 10);
+	double s = (double)m->span.ns / 1e9 * sc->sites,
+	       n = c->suggested ? (double)c->suggested : 1;
+	const struct load *l = &m->load;
 
-	if (stop == word || *word == '-')
-		usage();
-	*end = stop;
-	return v;
+	return (struct share){
+		.messages = (double)(l->datagrams_in + l->datagrams_out) / s,
+		.bytes = (double)(l->bytes_in + l->bytes_out) / s,
+		.cpu_us = (double)l->cpu_ns / 1e3 / s,
+		.kib = (double)m->bytes / 1024 / sc->sites,
+		.words = (double)c->words / n,
+		.probes = (double)c->probes / n,
+		.calls = (double)c->calls / n,
+		.tunnels = (double)c->direct / 2 / n,
+	};
 }
+
+/* Give or take a fifth. */
+static bool is_like(double a, double b)
+{
+	return a <= b * 1.2 + 0.01 && b <= a * 1.2 + 0.01;
+}
+
+static bool is_linear(const struct share *a, const struct share *b)
+{
+	return is_like(a->messages, b->messages) && is_like(a->bytes, b->bytes) &&
+	       is_like(a->words, b->words) && is_like(a->probes, b->probes) &&
+	       is_like(a->calls, b->calls);
+}
+
+static void print_share(unsigned sites, const char *what, const struct share *s)
+{
+	printf("# %6u  %-6s  %9.3f  %9.1f  %8.2f  %8.2f", sites, what, s->messages, s->bytes,
+	       s->cpu_us, s->kib);
+	if (s->words > 0)
+		printf("  %7.1f  %7.1f  %7.1f  %7.2f", s->words, s->probes, s->calls, s->tunnels);
+	printf("\n");
+	fflush(stdout);
+}
+
+/* With so many sites; `first` is filled by the first run. */
+static bool is_grown(const struct options *o, unsigned sites, struct share first[2])
+{
+	struct measured active, idle;
+	struct sim_counts counts;
+	struct share share[2];
+	struct scenario sc;
+	uint64_t hash;
+
+	load(o->scenario, o->first, &sc);
+	sc.sites = sites;
+	counts = sim_run(&(struct sim_run){ .sc = &sc,
+					    .seed = o->first,
+					    .replay = o->scenario,
+					    .active = &active,
+					    .idle = &idle },
+			 &hash);
+	share[0] = share_of(&sc, &idle, &(struct sim_counts){ 0 });
+	share[1] = share_of(&sc, &active, &counts);
+	print_share(sites, "idle", &share[0]);
+	print_share(sites, "active", &share[1]);
+	if (first[1].messages <= 0)
+		memcpy(first, share, sizeof(share));
+	return is_linear(&share[0], &first[0]) && is_linear(&share[1], &first[1]);
+}
+
+static bool grown(const struct options *o)
+{
+	struct share first[2] = { 0 };
+	const char *at = o->sites;
+	unsigned n = 0;
+	bool good = true;
+
+	printf("#  sites          a site: in a second, at its hub                one suggestion\n"
+	       "#                  messages      bytes    cpu us       KiB    words   probes"
+	       "     IKE  tunnels\n");
+	while (*at) {
+		unsigned sites = (unsigned)number(at, &at);
+		bool grew = is_grown(o, sites, first);
+
+		printf("%sok %u - %u sites\n", grew ? "" : "not ", ++n, sites);
+		good &= grew;
+		at += *at == ',';
+	}
+	printf("1..%u\n", n);
+	return good;
+}
+
+/* ---- the command line ---------------------------------------------------------------------- */
 
 static void read_seeds(struct options *o, const char *word)
 {
@@ -363,6 +464,8 @@ static void read_options(struct options *o, int argc, char **argv)
 			o->first = number(argv[++i], &end);
 		else if (strcmp(word, "--seeds") == 0 && i + 1 < argc)
 			read_seeds(o, argv[++i]);
+		else if (strcmp(word, "--sites") == 0 && i + 1 < argc)
+			o->sites = argv[++i];
 		else if (strcmp(word, "--list") == 0 && i + 1 < argc)
 			o->list = argv[++i];
 		else if (word[0] != '-' && !o->scenario)
@@ -385,6 +488,8 @@ int main(int argc, char **argv)
 		return !listed(&o);
 	if (o.sabotaged)
 		return !sabotaged(&o);
+	if (o.sites)
+		return !grown(&o);
 	if (o.many)
 		return !seeds(&o);
 	single(&o);

@@ -157,6 +157,7 @@ void plane_input(struct machine *m, const struct endpoint *local, const struct e
 {
 	struct dp_fake_packet *in = m->s->packet;
 	uint8_t inner[INNER_LEN];
+	uint64_t began;
 
 	dp_fake_time(m->dp, m->s->now.mono);
 	(void)dp_fake_in(m->dp, local, remote, bytes_of(p->data, p->n));
@@ -179,5 +180,7 @@ void plane_input(struct machine *m, const struct endpoint *local, const struct e
 	}
 	plane_send(m);
 	reports(m, 0, NULL);
+	began = machine_cpu(m);
 	machine_drain(m);
+	m->load.cpu_ns += machine_cpu(m) - began;
 }

@@ -310,7 +310,8 @@ struct sim {
 	uint64_t seed;
 	enum sabotage sabotage;
 	const char *replay; /* how this run is made again */
-	bool verbose, measures;
+	bool verbose;
+	struct measured *measures; /* what the first hub does now; NULL: nothing is measured */
 	struct now now;
 	struct heap timers;
 	struct machine *machine; /* hubs first */
@@ -347,6 +348,12 @@ static inline bool is_time_for(const struct sim *s, enum sabotage what)
 	return s->sabotage == what && mono_since(s->now.mono, SIM_BEGIN).ns > s->sc->lasts.ns / 2;
 }
 
+struct measured {
+	struct load load;
+	dur_t span;
+	size_t bytes; /* of its memory, in the end */
+};
+
 /* world.c: one run from the beginning to the end, which ends the process if anything is wrong. */
 struct sim_run {
 	const struct scenario *sc;
@@ -354,8 +361,9 @@ struct sim_run {
 	const char *replay; /* the command that makes it again */
 	bool verbose;
 	enum sabotage sabotage;
-	struct load *hub; /* of the first hub, if wanted, since the first calm */
-	dur_t *measured; /* and for how long */
+	/* Of the first hub, if wanted: since the first calm in which sites talk, and with a mesh
+	 * for some minutes before. */
+	struct measured *active, *idle;
 };
 
 struct sim_counts sim_run(const struct sim_run *run, uint64_t *ret_hash);
@@ -401,6 +409,8 @@ void machine_withdraw(struct machine *m);
 /* It is at its next address, or at none. */
 void machine_move(struct machine *m, bool somewhere);
 void machine_answer(struct pending *p);
+/* Time that this thread took so far, while a hub is measured. */
+uint64_t machine_cpu(const struct machine *m);
 /* Carries out whatever the engine wants, and looks at the clock anew. */
 void machine_drain(struct machine *m);
 

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { IDLE_S = 600 }; /* so long a hub is measured when nobody talks */
+
 void *sim_alloc(size_t n)
 {
 	void *p = mem_libc.alloc(NULL, n);
@@ -227,15 +229,28 @@ static void begin(struct machine *m)
 		machine_start(m);
 }
 
+/* What the first hub does until then. */
+static void measure(struct sim *s, struct measured *into, mono_t until)
+{
+	struct machine *hub = s->machine;
+	mono_t since = s->now.mono;
+
+	hub->load = (struct load){ 0 };
+	s->measures = into;
+	run_until(s, until);
+	s->measures = NULL;
+	if (into)
+		*into = (struct measured){ hub->load, mono_since(s->now.mono, since),
+					   hub->mem.live_bytes };
+}
+
 struct sim_counts sim_run(const struct sim_run *run, uint64_t *ret_hash)
 {
 	struct sim *s = sim_new(run->sc, run->seed);
 	struct sim_counts counts;
-	mono_t measured;
 
 	s->replay = run->replay;
 	s->verbose = run->verbose;
-	s->measures = run->hub;
 	s->sabotage = run->sabotage;
 	for (unsigned i = 0; i < s->n; i++)
 		machine_init(&s->machine[i], s, i);
@@ -245,17 +260,13 @@ struct sim_counts sim_run(const struct sim_run *run, uint64_t *ret_hash)
 		talk_begin(&s->machine[i]);
 	if (s->sc->topology != TOPOLOGY_NONE)
 		be_silent(s);
+	if (run->idle)
+		measure(s, run->idle, mono_add(s->now.mono, dur_s(IDLE_S)));
 	talk_resume(s);
 	check_timer(s);
 	run_until_calm(s);
-	s->machine[0].load = (struct load){ 0 };
-	measured = s->now.mono;
 	fault_plan(s);
-	run_until(s, mono_add(SIM_BEGIN, s->sc->lasts));
-	if (run->hub) {
-		*run->hub = s->machine[0].load;
-		*run->measured = mono_since(s->now.mono, measured);
-	}
+	measure(s, run->active, mono_add(SIM_BEGIN, s->sc->lasts));
 	run_until_calm(s);
 	if (s->sc->topology != TOPOLOGY_NONE) {
 		check_frugal(s);
