@@ -69,8 +69,9 @@ static bool settled(const struct node *site, const char *partner)
 static void killed(unsigned k)
 {
 	bool more = true;
+	unsigned n;
 
-	for (unsigned n = 0; more; n++) {
+	for (n = 0; more; n++) {
 		struct cities t;
 
 		cities_init(&t, 63);
@@ -87,6 +88,7 @@ static void killed(unsigned k)
 		cities_done(&t);
 		assert_in_range(n, 0, 200);
 	}
+	print_message("# %u datagrams\n", n);
 }
 
 static void test_hub_of_the_first_dies(void **state)
@@ -108,8 +110,9 @@ static void test_hub_of_the_second_dies(void **state)
 static void starved(unsigned k)
 {
 	bool more = true;
+	long n;
 
-	for (long n = 0; more; n++) {
+	for (n = 0; more; n++) {
 		struct cities t;
 		struct test_mem *mem;
 
@@ -139,6 +142,7 @@ static void starved(unsigned k)
 		cities_done(&t);
 		assert_in_range(n, 0, 2000);
 	}
+	print_message("# %ld allocations\n", n);
 }
 
 static void test_first_hub_without_memory(void **state)
