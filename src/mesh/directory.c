@@ -128,7 +128,7 @@ static struct entry *entry_new(struct hub *h, const struct policy_ident *id)
 	list_init(&e->pairs);
 	list_init(&e->walk);
 	list_init(&e->blocked);
-	e->told = (mono_t){ INT64_MIN / 2 };
+	e->told = e->slow_until = (mono_t){ INT64_MIN / 2 };
 	map_insert(&h->by_ident, &e->by_ident, policy_ident_hash(m->key, id));
 	return e;
 }

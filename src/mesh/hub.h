@@ -41,6 +41,7 @@ struct entry {
 	uint64_t sequence; /* of its candidates */
 	mono_t told; /* when its partners heard of them last */
 	struct list late; /* hub.late: they will hear of newer ones */
+	mono_t slow_until; /* it left another hub's suggestion unanswered */
 	bool doubted; /* at another hub, which is lost, or has not said it again */
 	struct change change; /* hub.changes, when it is ours */
 	struct list uninformed; /* hub.uninformed: of the newest list of hubs */
@@ -264,6 +265,8 @@ void pair_unnamed(struct hub *h, struct pair *p);
 bool others_turn(const struct hub *h, struct pair *p);
 /* Our member's answer goes to the hub that suggested; NULL: there is none. */
 void relay_answered(struct hub *h, struct pair *p, const struct wire_mesh *answer);
+/* Our member has not answered in time. */
+void relay_late(struct hub *h, struct pair *p);
 /* RELAY; answered when the member has. */
 void relay_word(struct other *o, struct word *w);
 /* REPORT, CANDIDATES, WITHDRAW of a relayed one. */

@@ -107,6 +107,10 @@ enum {
 	MESH_DIRECTORY_REFUSED_MS = 10000,
 	/* Members at a hub that is lost, or has begun anew and not said them again. */
 	MESH_DOUBT_S = 60,
+	/* A member has so long to answer what its hub says for another one, whose words stand still
+	 * meanwhile; after that it is not asked for so long. */
+	MESH_RELAY_S = 3,
+	MESH_SLOW_S = 60,
 	/* The hub of the member with the smaller identity has so long to begin; and after so long
 	 * it has that once more. */
 	MESH_TURN_OTHERS_MS = 1000,

@@ -615,6 +615,7 @@ static void expired(struct hub *h, struct pair *p)
 {
 	static const struct verdict silent = { WIRE_MR_NO_ANSWER, -1, { NULL, 0 } };
 
+	relay_late(h, p);
 	switch (p->state) {
 	case PAIR_SUGGESTED:
 	case PAIR_ACCEPTED: pair_failed(h, p, silent, 3); break;

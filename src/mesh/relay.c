@@ -57,6 +57,12 @@ void pair_unnamed(struct hub *h, struct pair *p)
 	p->in_by_id = false;
 }
 
+/* The one that is at another hub. */
+static int far_side(const struct pair *p)
+{
+	return entry_here(p->side[0].entry);
+}
+
 /* ---- whose turn it is --------------------------------------------------------------------------
  */
 
@@ -105,6 +111,15 @@ void relay_answered(struct hub *h, struct pair *p, const struct wire_mesh *answe
 		word_accept(&w, answer);
 }
 
+/* No other word of that hub was heard meanwhile: who lets others wait is not asked again soon. */
+void relay_late(struct hub *h, struct pair *p)
+{
+	if (!p->asked)
+		return;
+	p->side[!far_side(p)].entry->slow_until = mono_add(h->net->m->now.mono, dur_s(MESH_SLOW_S));
+	relay_answered(h, p, NULL);
+}
+
 /* ---- RELAY -------------------------------------------------------------------------------------
  */
 
@@ -143,6 +158,10 @@ static enum wire_mesh_reason judge(const struct other *o, const struct word *w,
 		*why = "there is no such member here that takes suggestions";
 		return WIRE_MR_IDENTITY;
 	}
+	if (mono_before(w->m->now.mono, own->slow_until)) {
+		*why = "the member left another one unanswered";
+		return WIRE_MR_LIMIT;
+	}
 	if (!partner || partner == own || !policy_ident_eq(&partner->at, &o->ident)) {
 		*why = "the directory does not have the partner at that hub";
 		return WIRE_MR_OLDER;
@@ -168,7 +187,7 @@ static enum wire_mesh_reason judge(const struct other *o, const struct word *w,
 static enum status pass_on(struct other *o, struct pair *p, const struct entry *own, struct word *w)
 {
 	struct hub *h = o->hub;
-	mono_t until = mono_add(w->m->now.mono, dur_s(MESH_ANSWER_S));
+	mono_t until = mono_add(w->m->now.mono, dur_s(MESH_RELAY_S));
 	struct wire_mesh word = w->msg;
 	int side = pair_side(p, own);
 
@@ -230,12 +249,6 @@ void relay_word(struct other *o, struct word *w)
 
 /* ---- what comes after it
  * ------------------------------------------------------------------------- */
-
-/* The one that is at another hub. */
-static int far_side(const struct pair *p)
-{
-	return entry_here(p->side[0].entry);
-}
 
 static void candidates(struct other *o, struct word *w)
 {

@@ -235,7 +235,9 @@ static void accepted(struct hub *h, struct pair *p, int side, const struct wire_
 		duplicate(h, p, !side);
 	} else if (p->side[!side].answer == SIDE_ACCEPTED) {
 		count(h->net->m, M_ACCEPTED);
-		pair_state(h, p, PAIR_ACCEPTED, p->until);
+		pair_state(h, p, PAIR_ACCEPTED,
+			   p->theirs ? mono_add(h->net->m->now.mono, dur_s(MESH_ANSWER_S))
+				     : p->until);
 	}
 }
 

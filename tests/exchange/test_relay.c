@@ -103,6 +103,35 @@ static void test_hub_of_the_second_dies(void **state)
 	killed(2);
 }
 
+/* R11: who does not answer keeps two hubs from talking for a moment, and once. */
+static void test_slow_member(void **state)
+{
+	struct cities *t = *state;
+	struct node_pair pair;
+
+	two_towns(t);
+	assert_true(cities_ping(t, 1, t->hub[1].node, t->hub[2].node, 2));
+	t->site[2]->unplugged = true;
+	world_live(t->w, dur_ms(3500));
+	assert_true(node_pair(t->hub[1].node, town_name(1), town_name(2), &pair));
+	assert_string_equal(pair.info.state, "failed");
+	assert_int_equal(pair.info.reason, WIRE_MR_NO_ANSWER);
+	world_live(t->w, dur_s(10));
+	(void)world_ping_via(t->w, t->site[1], "10.1.0.1", t->hub[1].node, t->hub[2].node,
+			     "10.2.0.1");
+	world_live(t->w, dur_ms(100));
+	assert_true(node_pair(t->hub[1].node, town_name(1), town_name(2), &pair));
+	assert_string_equal(pair.info.state, "failed");
+	assert_int_equal(pair.info.reason, WIRE_MR_LIMIT);
+	t->site[2]->unplugged = false;
+	world_live(t->w, dur_s(60));
+	assert_true(cities_ping(t, 1, t->hub[1].node, t->hub[2].node, 2));
+	world_live(t->w, dur_s(15));
+	assert_true(cities_ping(t, 1, t->hub[1].node, t->hub[2].node, 2) || cities_direct(t, 1, 2));
+	world_live(t->w, dur_s(5));
+	assert_true(cities_direct(t, 1, 2));
+}
+
 /* ---- memory ------------------------------------------------------------------------------------
  */
 
@@ -348,6 +377,7 @@ int main(void)
 		CITY_TEST(test_both_hubs_suggest),
 		cmocka_unit_test(test_hub_of_the_first_dies),
 		cmocka_unit_test(test_hub_of_the_second_dies),
+		CITY_TEST(test_slow_member),
 		CITY_TEST(test_entries_beyond_authority),
 		CITY_TEST(test_hole),
 		CITY_TEST(test_latest_attachment),
