@@ -7,7 +7,8 @@
  *	10.2.0.0/16 -- two ==//
  *
  * The first byte chooses who is hostile: the hub, towards two sites with meshes; or site two,
- * towards a hub and a site with meshes.  The hostile one is a true engine without a mesh, whose
+ * towards a hub and a site with meshes, as a member, or as another hub, whose directory and relayed
+ * suggestions the hub takes.  The hostile one is a true engine without a mesh, whose
  * words are the input's: arbitrary bytes, words that are right but for some values, probes under
  * the right key; its answers as well.  In between datagrams are delivered, lost and copied, time
  * passes, hosts talk, a site moves, an operator withdraws.
@@ -444,11 +445,12 @@ static void step(struct run *r)
 
 static struct node *site(struct run *r, unsigned number, bool meshed, uint8_t bits)
 {
+	bool rival = number == 2 && bits & 1 && bits & 16;
 	struct star_site site;
 
 	r->s.net = NULL;
-	site = star_site(&r->s, number, NULL, NULL);
-	site.p->capabilities = IKE_CAN_PARTNER;
+	site = star_site(&r->s, number, rival ? "10.0.0.0/8" : NULL, NULL);
+	site.p->capabilities = rival ? IKE_CAN_HUB | IKE_CAN_RELAY : IKE_CAN_PARTNER;
 	site.p->mobike = bits & 4;
 	if (meshed) {
 		site.net = test_conf_network(site.c, site.p);

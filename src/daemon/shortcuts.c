@@ -231,8 +231,8 @@ static bool on_member(void *ctx, const struct mesh_member_info *i)
 	o = json_object();
 	put_text(o, "network", i->network->name);
 	put_ident(o, "identity", &i->identity);
-	put(o, "here", json_boolean(i->peer != 0));
-	if (!i->peer && i->at.type)
+	put(o, "here", json_boolean(!i->at.type));
+	if (i->at.type)
 		put_ident(o, "at", &i->at);
 	put(o, "partner", json_boolean(i->capabilities & IKE_CAN_PARTNER));
 	put_member(o, i);
@@ -297,6 +297,42 @@ json_t *shortcuts_status_json(const struct host *h)
 	mesh_each_shortcut(h->mesh, plat_now(), count_shortcut, o);
 	mesh_each_pair(h->mesh, plat_now(), count_pair, o);
 	return o;
+}
+
+static void put_place(json_t *list, const struct wire_mesh_where *at)
+{
+	char buf[IP_TEXT_MAX], name[PUT_TEXT_MAX];
+	struct text t = TEXT_OF(name);
+
+	if (at->ip.family)
+		text_add(&t, ip_text(&at->ip, buf));
+	else
+		text_quote(&t, at->name);
+	json_array_append_new(list, json_string(name));
+}
+
+static bool add_hub(void *ctx, const struct mesh_network *network, const struct wire_mesh_hub *hub,
+		    bool connected)
+{
+	const struct policy_ident id = { hub->id.type, hub->id.data };
+	json_t *o = json_object(), *at = json_array();
+
+	put_text(o, "network", network->name);
+	put_ident(o, "identity", &id);
+	put(o, "connected", json_boolean(connected));
+	for (size_t i = 0; i < hub->n_at; i++)
+		put_place(at, &hub->at[i]);
+	put(o, "at", at);
+	json_array_append_new(ctx, o);
+	return true;
+}
+
+json_t *shortcuts_hubs_json(const struct host *h)
+{
+	json_t *list = json_array();
+
+	mesh_each_hub(h->mesh, add_hub, list);
+	return list;
 }
 
 struct search {

@@ -23,6 +23,9 @@ json_t *shortcuts_json(const struct host *h, const struct shortcuts_page *page);
 /* "shortcuts" of `status`: how many there are in which state. */
 json_t *shortcuts_status_json(const struct host *h);
 
+/* "hubs" of `status`: those that we were told of. */
+json_t *shortcuts_hubs_json(const struct host *h);
+
 /* The network of a partner that the engine knows; NULL: it is none. */
 const char *shortcuts_network(const struct host *h, ike_peer_id partner);
 

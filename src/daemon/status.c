@@ -289,6 +289,7 @@ json_t *status_json(const struct host *h)
 	put(o, "block", guarding_json(h));
 	put(o, "networks", networks_json(h));
 	put(o, "shortcuts", shortcuts_status_json(h));
+	put(o, "hubs", shortcuts_hubs_json(h));
 	put(o, "redirects", redirects_json(h));
 	put(o, "signer", signer_json(h));
 	put(o, "inner", inner_json(h));

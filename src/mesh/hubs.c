@@ -303,6 +303,7 @@ static void way_up(struct hub *h, ike_peer_id peer, const struct attached *at, b
 	if (!anew)
 		return;
 	o->sequence = o->last_in = 0;
+	o->silent_until = h->net->m->now.mono;
 	o->tell = true;
 	other_speak(o);
 	share_begin(o);
@@ -431,8 +432,6 @@ void other_timer(struct mesh *m, struct timer *t)
 	other_speak(o);
 	share_speak(o);
 	due = o->n_ways ? o->doubts_until : mono_min(o->until, o->doubts_until);
-	if (mono_before(now, o->silent_until))
-		due = mono_min(due, o->silent_until);
 	if (due.ns != MONO_NEVER.ns && (!t->armed || mono_before(due, t->due)))
 		heap_arm(&m->timers, t, due);
 }

@@ -221,7 +221,6 @@ static void directory_answered(struct mesh *m, const struct ask *a, uint16_t not
 	struct other *o = other_by_peer(a->net->hub, a->peer);
 	bool old = answer && notify == WIRE_N_SHORTCUT_REFUSED && answer->reason == WIRE_MR_OLDER;
 
-	(void)m;
 	if (!o || o->told != a->about[0])
 		return;
 	o->told = 0;
@@ -257,8 +256,12 @@ void share_speak(struct other *o)
 	enum status st = ST_OK;
 	struct arena ar;
 
-	if (!o->n_ways || o->told || mono_before(m->now.mono, o->silent_until))
+	if (!o->n_ways || o->told)
 		return;
+	if (mono_before(m->now.mono, o->silent_until)) {
+		other_wake(o, dur_to_ms(mono_since(o->silent_until, m->now.mono)) + 1);
+		return;
+	}
 	arena_init(&ar, m->mem, MESH_ARENA);
 	p.v = arena_new(&ar, WIRE_MESH_MEMBERS * sizeof(*p.v));
 	if (p.v)

@@ -63,6 +63,9 @@ def test_members_of_two_hubs(star, corp):
     hub.append(start(star, corp, 2, [PLACES[1]]))
     until(lambda: all(NAMES[2].encode() in kept(site) for site in (one, two)),
           "the sites to know the third hub")
+    told = {item["identity"]: item for item in one.daemon.status()["hubs"]}
+    assert set(told) == set(NAMES) and told[NAMES[2]]["at"] == [PLACES[2]], told
+    assert [name for name in NAMES if told[name]["connected"]] == [NAMES[1]], told
     hub[1].kill()
     for site in (one, two):
         until(lambda: at(site) == PLACES[2], f"{site.identity} to go to the third hub", deadline=120)
