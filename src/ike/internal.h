@@ -1578,8 +1578,9 @@ void peer_lost(struct ike *ike, struct peer *p, const struct ip *at);
 size_t peer_names(const struct peer *p);
 /* and which of them is. */
 size_t peer_name_index(const struct peer *p);
-/* ike_hubs() */
+/* ike_hubs() (learnt.c) */
 MUST enum status peer_learns(struct ike *ike, struct peer *p, const char *const *names, size_t n);
+void peer_forgets(struct ike *ike, struct section *s);
 /* Whether the attempt is not the last that can be made before a pause. */
 bool peer_has_more(const struct peer *p);
 /* An attempt of ours failed before it was up: next address, next name, or later. */

@@ -269,53 +269,6 @@ static size_t in_order(const struct section *s, const struct ike_address *addrs,
 	return k;
 }
 
-/* ---- hubs that were learnt ------------------------------------------------------------------ */
-
-static bool is_named(const struct peer *p, const struct learnt *l, const char *name)
-{
-	for (size_t i = 0; i < p->conf->n_addresses; i++)
-		if (strcmp(p->conf->addresses[i], name) == 0)
-			return true;
-	for (size_t i = 0; i < l->n; i++)
-		if (strcmp(l->name[i], name) == 0)
-			return true;
-	return false;
-}
-
-static void learnt_free(struct ike *ike, struct learnt *l)
-{
-	for (size_t i = 0; l && i < l->n; i++)
-		mem_free(ike->mem, l->name[i]);
-	mem_free(ike->mem, l);
-}
-
-static enum status learnt_add(struct ike *ike, struct learnt *l, const char *name)
-{
-	struct bytes copy;
-
-	if (mem_dup(ike->mem, bytes_of(name, strlen(name) + 1), &copy))
-		return ST_NOMEM;
-	l->name[l->n++] = (char *)(uintptr_t)copy.p;
-	return ST_OK;
-}
-
-enum status peer_learns(struct ike *ike, struct peer *p, const char *const *names, size_t n)
-{
-	struct learnt *l = mem_new(ike->mem, sizeof(*l));
-	enum status st = l ? ST_OK : ST_NOMEM;
-
-	for (size_t i = 0; i < n && !st && l->n < IKE_MAX_HUBS; i++)
-		if (!is_named(p, l, names[i]))
-			st = learnt_add(ike, l, names[i]);
-	if (st) {
-		learnt_free(ike, l);
-		return st;
-	}
-	learnt_free(ike, p->section->learnt);
-	p->section->learnt = l;
-	return ST_OK;
-}
-
 /* ---- connecting --------------------------------------------------------------------------- */
 
 /* What the configuration does not want any more was kept only for as long as there was hope that
@@ -846,7 +799,7 @@ void peer_free(struct ike *ike, struct peer *p)
 	heap_disarm(&ike->timers, &p->section->retry);
 	partner_free(ike, p->section);
 	redirect_free(ike, p->section);
-	learnt_free(ike, p->section->learnt);
+	peer_forgets(ike, p->section);
 	list_del(&p->section->pattern_node);
 	list_del(&p->node);
 	ike_conf_unref(p->section->owner);
