@@ -230,9 +230,8 @@ static void directory_answered(struct mesh *m, const struct ask *a, uint16_t not
 	}
 	begin(o);
 	other_wake(o, answer && !old ? MESH_DIRECTORY_REFUSED_MS : MESH_SOON_MS);
-	o->silent_until =
-		mono_add(o->hub->net->m->now.mono,
-			 dur_ms(answer && !old ? MESH_DIRECTORY_REFUSED_MS : MESH_SOON_MS));
+	o->silent_until = mono_add(
+		m->now.mono, dur_ms(answer && !old ? MESH_DIRECTORY_REFUSED_MS : MESH_SOON_MS));
 }
 
 static enum status say_page(struct other *o, const struct page *p)
