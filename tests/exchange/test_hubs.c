@@ -74,6 +74,40 @@ static void test_hub_is_added_and_used(void **state)
 	assert_string_equal(town_at(two), city_name(3));
 }
 
+/* R16, T4: a hub is elsewhere since a reload, and then says nothing of where it is; its members,
+ * and those of other hubs, hear it. */
+static void test_hub_says_otherwise(void **state)
+{
+	static const char *const there[] = { "hub.example.net", "192.0.2.9" };
+	struct cities *t = *state;
+	struct test_conf *c;
+	struct node *one, *two;
+
+	two_cities(t);
+	one = town_joins(t, 1, 1);
+	two = town_joins(t, 2, 2);
+	world_live(t->w, dur_s(2));
+	c = test_conf_copy(t->hub[1].c);
+	c->network[0].announce = there;
+	c->network[0].n_announce = 2;
+	node_reconfigure(t->hub[1].node, c);
+	world_live(t->w, dur_s(2));
+	assert_non_null(strstr(known_hubs(one), "hub-1.example*@"));
+	assert_non_null(strstr(known_hubs(one), "@192.0.2.9:500"));
+	assert_non_null(strstr(known_hubs(two), "@192.0.2.9:500"));
+	assert_string_equal(node_event(t->hub[2].node, IKE_EV_HUBS)->text,
+			    "another hub says that it is hub-1.example at hub.example.net, "
+			    "192.0.2.9");
+	c = test_conf_copy(c);
+	c->network[0].n_announce = 0;
+	node_reconfigure(t->hub[1].node, c);
+	world_live(t->w, dur_s(2));
+	assert_string_equal(known_hubs(one), HUB2);
+	assert_string_equal(known_hubs(two), HUB2_UP);
+	assert_string_equal(known_hubs(t->hub[2].node), "");
+	assert_int_equal(node_counter(one, "mesh.rx.old") + node_counter(two, "mesh.rx.old"), 0);
+}
+
 /* R16: what was known before a restart suffices, until a hub says more. */
 static void test_what_was_known_is_tried(void **state)
 {
@@ -310,6 +344,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		CITY_TEST(test_hubs_are_announced),
 		CITY_TEST(test_hub_is_added_and_used),
+		CITY_TEST(test_hub_says_otherwise),
 		CITY_TEST(test_what_was_known_is_tried),
 		CITY_TEST(test_who_says_so_is_no_hub),
 		CITY_TEST(test_a_lie_leads_nowhere),
