@@ -58,7 +58,7 @@ def test_members_of_two_hubs(star, corp):
     until(lambda: all(pair(h, one, two)["state"] == "up" for h in hub), "both hubs to know")
     with Stream(one.host, one.host4, two.host, two.host4) as stream:
         hub[0].kill()
-        until(lambda: at(one) == PLACES[1], "the first site to go to the second hub", deadline=90)
+        until(lambda: at(one) == PLACES[1], "the first site to go to the second hub", deadline=240)
         stream.passed(400)
     hub.append(start(star, corp, 2, [PLACES[1]]))
     until(lambda: all(NAMES[2].encode() in kept(site) for site in (one, two)),
@@ -68,8 +68,11 @@ def test_members_of_two_hubs(star, corp):
     assert [name for name in NAMES if told[name]["connected"]] == [NAMES[1]], told
     hub[1].kill()
     for site in (one, two):
-        until(lambda: at(site) == PLACES[2], f"{site.identity} to go to the third hub", deadline=120)
+        until(lambda: at(site) == PLACES[2], f"{site.identity} to go to the third hub", deadline=240)
+    wait_direct(one, two)
+    until(lambda: pair(hub[2], one, two)["state"] == "up", "the third hub to know of the tunnel")
     one.host.ping(two.host4)
+    assert one.daemon.counters()["mesh.direct"] == 1
     assert files == [hash_of(site) for site in (one, two)]
 
 
@@ -81,4 +84,4 @@ def test_what_was_learnt_survives(star, corp):
     one.daemon.stop()
     hub[0].kill()
     one.daemon.start()
-    until(lambda: at(one) == PLACES[1], "the site to go to the second hub", deadline=90)
+    until(lambda: at(one) == PLACES[1], "the site to go to the second hub", deadline=240)
