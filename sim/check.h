@@ -13,10 +13,10 @@
  *	   they and their hub run and have working lines; where the scenario says `swift`, that is a
  *	   second or two;
  *	8  where it says `lossless` or `prompt`, no packet is lost;
- *	9  without a mesh, or where the topology is a star, no site says anything to another one; what
- *	   comes straight from a site is from its own applications (1);
- *	10 where it says `prompt`, a direct path carries soon after the first packet: one round trip
- *	   through the hub, three direct ones, and 50 ms (time_for() in talk.c).
+ *	9  without a mesh, or where the topology is a star, no site says anything to another one;
+ *	   what comes straight from a site is from its own applications (1);
+ *	10 where it says `prompt`, a direct path carries soon after the first packet: one round
+ *	   trip through the hub, three direct ones, and 50 ms (time_for() in talk.c).
  *
  * In each calm, when scenario_bound() and what SAs need to go quietly has passed:
  *	11 each site has one IKE SA with one hub, which has that one with it, and no other; one
@@ -24,11 +24,12 @@
  *	12 sites that talk to each other (in a mesh: all) have one IKE SA with each other and one
  *	   child in it, the same at both ends, and their hub forwards nothing of what they say,
  *	   unless their NATs are such that they cannot meet; sites that do not talk have none;
- *	13 machines hold as much memory as in the first calm, give or take tables that grew; with a
- *	   mesh there is a calm in the beginning and in the end in which nobody talks, in which a hub
- *	   remembers no two sites, and that is measured closely.
+ *	13 machines hold as much memory as in the first calm, give or take tables that grew; with
+ *	   a mesh nobody talks in the first calm and in the last one, where a hub remembers no
+ *	   two sites, and this is measured closely.
  *
- * In the end of lossless worlds: so many words, probes and messages for each suggestion and no more.
+ * In the end of worlds without losses:
+ *	14 so many words, probes and messages for each suggestion and no more (direct.c);
  *
  * and in the end all say farewell, no SA is left anywhere, and all memory is given back.
  */

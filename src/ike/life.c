@@ -22,6 +22,7 @@
  * prolongs anything, and one that is set right cuts off what is over by it, at once.
  */
 #include "ike/inner.h"
+#include "ike/partner.h"
 
 enum {
 	PARTS = 1000000,
@@ -504,6 +505,8 @@ static void expire(struct ike *ike, struct ike_sa *sa)
 
 	count(ike, C_SA_EXPIRED);
 	peer_error(ike, p, why_over(ike, sa));
+	/* Nothing was wrong with it: a hub may suggest another one at once. */
+	partner_ending(ike, sa, IKE_R_NONE, why_over(ike, sa));
 	sa_delete(ike, sa, why_over(ike, sa));
 	if (p->section && p->conf->start != IKE_START_LISTEN)
 		connect_again(ike, p, proven);
