@@ -77,6 +77,7 @@ struct side {
 	enum side_answer answer;
 	uint16_t reason; /* REFUSED */
 	bool reported; /* UP */
+	bool doubted; /* it has left since, and not said yet that it still has it */
 	bool owed; /* it has to hear WITHDRAW, as soon as that can be said */
 };
 

@@ -20,6 +20,8 @@ enum {
 	MESH_SETUP_S = 10,
 	/* Outcomes that are remembered for people, oldest forgotten first. */
 	MESH_PAST = 64,
+	/* And those that a hub has to hear of yet: of as many as an engine has partners. */
+	MESH_UNSAID = 1024,
 	/* Ids of suggestions that were taken, so that none is taken twice while it is valid; the
 	 * oldest is forgotten first.  As many as 17 a second for MESH_SUGGESTION_LIFE_S. */
 	MESH_SPENT = 1024,
@@ -72,8 +74,10 @@ enum {
 	MESH_DETOUR_MS = 2000,
 	/* Who refused has another suggestion under way, or a word could not be said: once more. */
 	MESH_SOON_MS = 1000,
-	/* What was up when its member left is taken to be up for so long. */
+	/* What was up when its member left is taken to be up for so long, and if it comes back, for
+	 * so long without a word about it: with hundreds it takes a while to name them all. */
 	MESH_AWAY_S = 300,
+	MESH_RETURN_S = 60,
 	MESH_SUGGESTION_LIFE_S = 60,
 	/* Suggestions of one member under way: the rest of a full mesh waits its turn. */
 	MESH_MEMBER_PENDING = 8,

@@ -364,18 +364,27 @@ static void owe(struct hub *h, struct pair *p, unsigned sides, bool all)
 	say_withdraw(h, p);
 }
 
+static bool both_present(const struct pair *p)
+{
+	return entry_present(p->side[0].entry) && entry_present(p->side[1].entry);
+}
+
+static bool doubted(const struct pair *p)
+{
+	return p->side[0].doubted || p->side[1].doubted;
+}
+
 /* One that is away may have it a while longer. */
 static mono_t up_until(const struct hub *h, const struct pair *p)
 {
-	bool both = entry_present(p->side[0].entry) && entry_present(p->side[1].entry);
-
-	return both ? MONO_NEVER : mono_add(now_of(h), dur_s(MESH_AWAY_S));
+	return both_present(p) ? MONO_NEVER : mono_add(now_of(h), dur_s(MESH_AWAY_S));
 }
 
 static void clear_up(struct pair *p)
 {
 	p->up = p->stale = false;
 	p->side[0].reported = p->side[1].reported = false;
+	p->side[0].doubted = p->side[1].doubted = false;
 }
 
 void pair_failed(struct hub *h, struct pair *p, struct verdict v, unsigned tell)
@@ -424,6 +433,7 @@ void pair_carries(struct hub *h, struct pair *p, int side, const struct wire_mes
 	const struct wire_mesh_path *path = &report->path;
 	bool same = p->up && memcmp(p->up_id, report->id, WIRE_MESH_ID) == 0;
 
+	p->side[side].doubted = false;
 	if (same && !pair_pending(p)) {
 		p->side[side].reported = true;
 		return;
@@ -493,6 +503,7 @@ void pair_left(struct hub *h, struct pair *p, struct entry *e)
 	struct entry *other = p->side[!side].entry;
 
 	p->side[side].owed = p->side[side].reported = false;
+	p->side[side].doubted = p->up;
 	if (pair_pending(p)) {
 		remember(h, p, (struct verdict){ WIRE_MR_LOST, -1, bytes_str("it has left") });
 		owe(h, p, 1u << !side, false);
@@ -523,9 +534,8 @@ void pair_changed(struct hub *h, struct pair *p)
 {
 	mono_t soonest = mono_add(p->since, retry(h));
 
-	if (p->state == PAIR_UP && p->until.ns != MONO_NEVER.ns &&
-	    entry_present(p->side[0].entry) && entry_present(p->side[1].entry)) {
-		p->until = MONO_NEVER;
+	if (p->state == PAIR_UP && p->until.ns != MONO_NEVER.ns && both_present(p)) {
+		p->until = doubted(p) ? mono_add(now_of(h), dur_s(MESH_RETURN_S)) : MONO_NEVER;
 		pair_arm(h, p);
 	}
 	if (p->state != PAIR_FAILED)
@@ -611,6 +621,25 @@ static void may_again(struct hub *h, struct pair *p)
 	pair_judge(h, p);
 }
 
+/* One of them has left, or has come back and does not say that it still has it: what became of it
+ * meanwhile may not have found its way here. */
+static void not_confirmed(struct hub *h, struct pair *p)
+{
+	static const char why[] = "one of both has come back without it";
+	struct verdict v = { WIRE_MR_LOST, -1, bytes_str(why) };
+
+	if (!both_present(p)) {
+		pair_forget(h, p);
+	} else if (!doubted(p)) {
+		p->until = MONO_NEVER;
+	} else {
+		remember(h, p, v);
+		owe(h, p, 3, true);
+		pair_over(h, p, v);
+		pair_judge(h, p);
+	}
+}
+
 static void expired(struct hub *h, struct pair *p)
 {
 	static const struct verdict silent = { WIRE_MR_NO_ANSWER, -1, { NULL, 0 } };
@@ -626,7 +655,7 @@ static void expired(struct hub *h, struct pair *p)
 		    mono_since(now_of(h), p->traffic).ns < dur_ms(MESH_PAUSE_MS).ns)
 			pair_want(h, p, "there was no room before");
 		break;
-	case PAIR_UP: /* one of them has left */
+	case PAIR_UP: not_confirmed(h, p); break;
 	case PAIR_IDLE:
 	case PAIR_BARRED:
 	case PAIR_STATES: pair_forget(h, p); break;

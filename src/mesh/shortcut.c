@@ -73,11 +73,25 @@ void past_forget(struct site *s, const struct policy_ident *partner)
 	}
 }
 
+/* The oldest of which nobody has to hear any more; of too many the oldest. */
+static struct shortcut *past_oldest(const struct site *s)
+{
+	list_for_each(n, &s->past) {
+		struct shortcut *c = CONTAINER_OF(n, struct shortcut, node);
+
+		if (!c->report || s->n_past >= MESH_UNSAID)
+			return c;
+	}
+	return NULL;
+}
+
 void past_add(struct site *s, struct shortcut *c)
 {
+	struct shortcut *oldest;
+
 	past_forget(s, &c->partner);
-	while (s->n_past >= MESH_PAST)
-		past_drop(CONTAINER_OF(s->past.next, struct shortcut, node));
+	while (s->n_past >= MESH_PAST && (oldest = past_oldest(s)))
+		past_drop(oldest);
 	list_add_tail(&s->past, &c->node);
 	s->n_past++;
 }

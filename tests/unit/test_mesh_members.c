@@ -260,6 +260,42 @@ static void test_a_member_is_away(void **state)
 	assert_int_equal(town_counter(t, "mesh.up"), 1);
 }
 
+/* What became of it meanwhile may not have found its way here: who has it says so. */
+static void test_a_member_comes_back_without_it(void **state)
+{
+	struct town *t = town_two(state);
+
+	town_up(t, 1, 2);
+	town_leaves(t, 1);
+	town_join(t, 1);
+	town_pass(t, MESH_RETURN_S * 1000 - 1);
+	assert_string_equal(town_state(t, 1, 2, NULL), "up");
+	assert_null(town_heard(t, 2, WITHDRAW));
+	town_pass(t, 2);
+	assert_string_equal(town_state(t, 1, 2, NULL), "idle");
+	assert_int_equal(town_withdrawn(t, 1)->reason, WIRE_MR_LOST);
+	assert_int_equal(town_withdrawn(t, 2)->reason, WIRE_MR_LOST);
+	assert_memory_equal(town_withdrawn(t, 2)->id, town_heard(t, 2, SUGGEST)->msg.id,
+			    WIRE_MESH_ID);
+	town_flow(t, 1, 2);
+	assert_int_equal(town_suggestions(t, 1), 2);
+}
+
+/* Each of the two that was away has to say so. */
+static void test_both_come_back(void **state)
+{
+	struct town *t = town_two(state);
+
+	town_up(t, 1, 2);
+	town_leaves(t, 1);
+	town_leaves(t, 2);
+	town_join(t, 2);
+	town_reports(t, 2, 1, WIRE_MO_UP, 0);
+	town_join(t, 1);
+	town_pass(t, MESH_RETURN_S * 1000 + 1);
+	assert_string_equal(town_state(t, 1, 2, NULL), "idle");
+}
+
 static void test_a_member_stays_away(void **state)
 {
 	struct town *t = town_two(state);
@@ -502,6 +538,8 @@ int main(void)
 		town_test(test_a_member_is_away),
 		town_test(test_a_member_stays_away),
 		town_test(test_a_partner_of_who_is_away),
+		town_test(test_a_member_comes_back_without_it),
+		town_test(test_both_come_back),
 		town_test(test_a_member_leaves_before_it_answers),
 		town_test(test_a_member_comes_back_as_another),
 		town_test(test_a_member_is_another_at_once),
