@@ -79,8 +79,10 @@ static void report_said(struct mesh *m, const struct ask *a, uint16_t notify,
 	(void)notify;
 	if (!c)
 		c = by_number(&s->past, a->about[0]);
-	if (!answer && c && c->outcome == a->about[1])
-		c->report = c->outcome;
+	if (c && c->outcome == a->about[1]) {
+		c->unheard = false;
+		c->report = answer ? c->report : c->outcome;
+	}
 	site_speak(s);
 }
 
@@ -115,8 +117,10 @@ static enum status say_report(struct shortcut *c)
 	if (st == ST_INVAL && c->hub != net->conf->peer)
 		st = say(net, net->conf->peer, WIRE_N_SHORTCUT_REPORT, &word, report_said,
 			 c->number, c->report);
-	if (!st)
+	if (!st) {
 		c->report = 0;
+		c->unheard = true;
+	}
 	return st;
 }
 

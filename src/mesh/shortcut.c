@@ -79,7 +79,7 @@ static struct shortcut *past_oldest(const struct site *s)
 	list_for_each(n, &s->past) {
 		struct shortcut *c = CONTAINER_OF(n, struct shortcut, node);
 
-		if (!c->report || s->n_past >= MESH_UNSAID)
+		if ((!c->report && !c->unheard) || s->n_past >= MESH_UNSAID)
 			return c;
 	}
 	return NULL;
@@ -186,6 +186,7 @@ void shortcut_over(struct shortcut *c, enum wire_mesh_outcome outcome, enum wire
 	c->peer = 0;
 	c->outcome = (uint8_t)outcome;
 	c->report = report ? (uint8_t)outcome : 0;
+	c->unheard = false;
 	list_del(&c->node);
 	s->n_live--;
 	past_add(s, c);

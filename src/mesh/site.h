@@ -102,6 +102,7 @@ struct shortcut {
 	enum wire_mesh_reason reason;
 	uint8_t report; /* enum wire_mesh_outcome, yet to be said; 0: none */
 	uint8_t outcome; /* the same, said or not */
+	bool unheard; /* said, and without an answer yet */
 	char text[MESH_WHY];
 	struct endpoint local, remote;
 	dur_t rtt;

@@ -539,6 +539,34 @@ static void a_victim_is_not_flooded(void **state)
 	play_done(&p);
 }
 
+/* More failures than are remembered for people, while nobody listens: the hub hears of each. */
+static void all_failures_are_reported(void **state)
+{
+	enum { MANY = MESH_PAST + 26 };
+	size_t before, reports = 0;
+	struct play p;
+
+	(void)state;
+	play_init(&p, 42);
+	p.site[1].net->max = 1000;
+	play_start(&p);
+	for (unsigned i = 0; i < MANY; i++)
+		aim(&p, i, "203.0.113.99", 1);
+	node_restart(p.hub);
+	before = p.hub->n_asked;
+	world_live(p.w, dur_s(100));
+	assert_true(star_is_up(&p.s, p.one, 1));
+	assert_in_range(p.hub->n_asked - before, MANY, NODE_WORDS);
+	for (size_t i = before; i < p.hub->n_asked; i++)
+		if (p.hub->asked[i % NODE_WORDS].notify == WIRE_N_SHORTCUT_REPORT) {
+			assert_int_equal(play_read(&p, &p.hub->asked[i % NODE_WORDS]).outcome,
+					 WIRE_MO_FAILED);
+			reports++;
+		}
+	assert_int_equal(reports, MANY);
+	play_done(&p);
+}
+
 /* Many victims: all together no more than that. */
 static void all_together_are_bounded(void **state)
 {
@@ -618,6 +646,7 @@ int main(void)
 		cmocka_unit_test(asked_from_port_0),
 		cmocka_unit_test(strangers_get_nothing),
 		cmocka_unit_test(a_victim_is_not_flooded),
+		cmocka_unit_test(all_failures_are_reported),
 		cmocka_unit_test(all_together_are_bounded),
 		cmocka_unit_test(one_suggestion_is_bounded),
 	};
