@@ -216,7 +216,7 @@ static void do_join(struct crowd *c, size_t window, double seconds, size_t count
 	struct phase p = begin(c, seconds);
 
 	CROWD_NEED(count <= c->opt.members);
-	crowd_window(c, window);
+	crowd_window(c, window, count);
 	for (size_t i = 0; i < count; i++)
 		if (c->members[i].state == MEMBER_DOWN)
 			crowd_command(c, IKE_CMD_UP, i);
@@ -348,7 +348,7 @@ static bool command(struct crowd *c, const char *line)
 	} else if (sscanf(line, "run %lf", &seconds) == 1) {
 		do_simple(c, "run", never, seconds);
 	} else if (sscanf(line, "window %zu", &n) == 1) {
-		crowd_window(c, n);
+		crowd_window(c, n, c->opt.members);
 		do_simple(c, "window", never, 0);
 	} else if (sscanf(line, "ping %zu %63s %lf", &n, address, &seconds) == 3) {
 		do_ping(c, n, address, seconds);

@@ -108,6 +108,7 @@ struct crowd {
 	size_t n_up;
 	size_t n_calling;
 	size_t window;
+	size_t admitted; /* of the first so many members only are look-ups answered */
 	struct crowd_fifo waiting; /* look-ups that were not answered yet */
 	struct crowd_fifo starting; /* first jobs of an attempt */
 	struct crowd_fifo todo; /* everything else that the engine has to be told */
@@ -146,8 +147,8 @@ void crowd_free_sites(struct crowd *c);
 void crowd_open(struct crowd *c);
 void crowd_close(struct crowd *c);
 
-/* At most so many members under way from now on. */
-void crowd_window(struct crowd *c, size_t window);
+/* At most so many members under way from now on, of the first so many. */
+void crowd_window(struct crowd *c, size_t window, size_t admitted);
 void crowd_command(struct crowd *c, enum ike_cmd_kind kind, size_t member);
 
 /* Serves whatever there is to serve, waiting at most `ms` for it; true when `fd` (-1: none) is

@@ -272,10 +272,15 @@ static bool results(struct crowd *c)
 
 	if (!n)
 		n = some_results(c, &c->starting);
-	for (; n < BURST && c->waiting.n && c->n_calling < c->window; n++) {
+	for (size_t k = c->waiting.n; k && n < BURST && c->n_calling < c->window; k--) {
 		struct crowd_todo t = fifo_take(&c->waiting);
 
-		one_result(c, &t);
+		if ((size_t)(t.member - c->members) < c->admitted) {
+			one_result(c, &t);
+			n++;
+		} else {
+			fifo_put(&c->waiting, t);
+		}
 	}
 	return n > 0;
 }
@@ -382,9 +387,10 @@ bool crowd_turn(struct crowd *c, int ms, int fd)
 	return p[2].revents != 0;
 }
 
-void crowd_window(struct crowd *c, size_t window)
+void crowd_window(struct crowd *c, size_t window, size_t admitted)
 {
 	c->window = window;
+	c->admitted = admitted;
 }
 
 void crowd_command(struct crowd *c, enum ike_cmd_kind kind, size_t member)
