@@ -17,9 +17,10 @@ WINDOW = 48
 # So many of the crowd come at a time: all have the same processor, on which more than a few hundred
 # set-ups at once would be late.
 GROUP = 16
-# So that a lost partner is noticed soon, and asking all of them is not what everybody is busy with.
-DPD = max(2000, 100 * EVERYBODY)
-IMPATIENT = {"retransmit_timeout": "500ms", "retransmit_tries": 3}
+# So that a lost partner is noticed soon; with tens of thousands of tunnels, asking all of them must
+# not be what everybody is busy with.
+DPD, RETRANSMIT = (3000, 500) if EVERYBODY <= 50 else (90000, 2000)
+IMPATIENT = {"retransmit_timeout": f"{RETRANSMIT}ms", "retransmit_tries": 3}
 PATIENCE = 60 + EVERYBODY * 3           # seconds
 REST = 5
 
@@ -28,7 +29,7 @@ class Run:
     """The crowd, and what there is to say about it."""
 
     def __init__(self, lab):
-        options = ("--dpd", str(DPD), "--retransmit", "500", "--tries", "3")
+        options = ("--dpd", str(DPD), "--retransmit", str(RETRANSMIT), "--tries", "3")
         self.crowd = MeshCrowd(lab, MEMBERS, SITES, options, IMPATIENT,
                                {"dpd_delay": f"{DPD}ms"}, topology="mesh")
         self.hub = self.crowd.hub
