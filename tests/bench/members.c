@@ -117,7 +117,8 @@ static void print_shares(const char *name, double *v, size_t n)
 {
 	static const int share[] = { 50, 90, 99, 100 };
 
-	qsort(v, n, sizeof(*v), by_value);
+	if (n)
+		qsort(v, n, sizeof(*v), by_value);
 	printf(",\"%s\":{", name);
 	for (size_t i = 0; n && i < ARRAY_LEN(share); i++)
 		printf("%s\"%d\":%.3f", i ? "," : "", share[i],
