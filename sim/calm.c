@@ -125,6 +125,23 @@ static bool is_seen_as(const struct machine *site, const struct sa_view *own,
 	       endpoint_eq(&outside, there);
 }
 
+/* Between sites it is enough that what is sent there gets to it, if by another mapping of its NAT
+ * than that which it sends by. */
+static bool leads_to(const struct machine *from, const struct sa_view *own,
+		     const struct machine *to, const struct sa_view *theirs)
+{
+	const struct place *at = sim_place(from->s, &own->remote.ip);
+	struct endpoint src = own->local, dst = own->remote;
+
+	if (is_seen_as(to, theirs, &dst))
+		return true;
+	if (from->hub || !to->nat || !at || at->nat != to->nat)
+		return false;
+	if (from->nat)
+		(void)nat_seen_as(from->nat, &own->local, &own->remote, &src);
+	return nat_in(to->nat, &src, &dst) == to;
+}
+
 const char *view_differ(const struct machine *m, const struct sa_view *a,
 			const struct machine *other, const struct sa_view *b)
 {
@@ -140,7 +157,7 @@ const char *view_differ(const struct machine *m, const struct sa_view *a,
 		return "they have other children";
 	if (!a->child[0].installed || !b->child[0].installed)
 		return "a child is not installed";
-	if (!is_seen_as(other, b, &a->remote) || !is_seen_as(m, a, &b->remote))
+	if (!leads_to(m, a, other, b) || !leads_to(other, b, m, a))
 		return "they have other addresses";
 	return NULL;
 }
