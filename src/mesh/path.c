@@ -11,10 +11,11 @@
  *
  * What an attacker can make of it.  Only who knows the key, that is the two and their hubs, gets
  * an answer or is believed one; MACs are compared in constant time; a question is answered once,
- * so a copy of it, from wherever, gets nothing; an answer is as large as the question.  A hub or
- * a partner may name somebody else's address: a suggestion has MESH_WAYS * MESH_PROBE_TRIES
- * questions, all of them together MESH_PROBES_PER_S, and one address hears of us no more than
- * MESH_PROBES_PER_ADDRESS times in a second, whatever is suggested.  What is too much is put off.
+ * so a copy of it, from wherever, gets nothing, nor does our own that comes back; an answer is as
+ * large as the question.  A hub or a partner may name somebody else's address: a suggestion has
+ * MESH_WAYS * MESH_PROBE_TRIES questions, all of them together MESH_PROBES_PER_S, and one address
+ * hears of us no more than MESH_PROBES_PER_ADDRESS times in a second, whatever is suggested.  What
+ * is too much is put off.
  */
 #include "mesh/site.h"
 
@@ -460,7 +461,10 @@ static void question_in(struct shortcut *c, const struct wire_probe *q,
 	struct mesh *m = c->net->m;
 	struct wire_probe answer = *q;
 
-	if (!first_time(c->probing, q->txn)) {
+	/* Our own one, sent back: the answer, sent back as well, would be as good as the partner's.
+	 */
+	if (memcmp(q->nonce, c->probing->nonce, sizeof(q->nonce)) == 0 ||
+	    !first_time(c->probing, q->txn)) {
 		count(m, M_PROBE_STRAY);
 		return;
 	}

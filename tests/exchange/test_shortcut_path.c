@@ -426,6 +426,43 @@ static void answer_from_elsewhere(void **state)
 	play_done(&p);
 }
 
+/* Somebody who sends everything back, say an echo service that a hub named, knows no key: he is not
+ * answered, and is no partner (R05). */
+static void reflected_question(void **state)
+{
+	struct packet *q;
+	struct play p;
+
+	(void)state;
+	q = question_of_one(&p, 36);
+	q->src = q->dst;
+	q->dst = test_endpoint("192.0.2.11", 4500);
+	world_hand_over(p.w, q);
+	assert_int_equal(probes_from(&p, p.one), 0);
+	assert_int_equal(node_counter(p.one, "mesh.rx.probe_stray"), 1);
+	for (unsigned ms = 0; ms < 12000; ms += 5) {
+		struct packet *sent;
+
+		run_but_probes(&p);
+		while ((sent = world_packet(p.w, 0))) {
+			struct packet *back = packet_keep(sent);
+
+			back->src = sent->dst;
+			back->dst = sent->src;
+			world_drop(p.w, sent);
+			world_hand_over(p.w, back);
+			packet_free(back);
+			run_but_probes(&p);
+		}
+		assert_string_not_equal(play_state(p.one), "connecting");
+		world_advance(p.w, dur_ms(5));
+	}
+	assert_int_equal(play_look(p.one, TWO).info.reason, WIRE_MR_NO_PATH);
+	assert_int_equal(play_look(p.two, ONE).info.reason, WIRE_MR_NO_PATH);
+	packet_free(q);
+	play_done(&p);
+}
+
 /* Where a question comes from is asked as well, unless nobody can be there. */
 static void asked_from_elsewhere(void **state)
 {
@@ -642,6 +679,7 @@ int main(void)
 		cmocka_unit_test(forged_question),
 		cmocka_unit_test(replayed_question),
 		cmocka_unit_test(answer_from_elsewhere),
+		cmocka_unit_test(reflected_question),
 		cmocka_unit_test(asked_from_elsewhere),
 		cmocka_unit_test(asked_from_port_0),
 		cmocka_unit_test(strangers_get_nothing),
