@@ -183,6 +183,19 @@ static void explain(struct text *why, const struct partner *pt, const struct cre
 	add_blocks(why, cred);
 }
 
+/* Who may speak for a whole network is a hub of it, whatever it calls itself here: it is to forward
+ * between partners, never to be one. */
+static bool is_hub(const struct partner *pt, const struct cred *cred, struct text *why)
+{
+	if (!cred || !cred->has_blocks ||
+	    !policy_blocks_cover(cred->blocks, cred->n_blocks, &pt->network->domain))
+		return false;
+	text_add(why, "the certificate of the partner is a hub's: it has address blocks for all of "
+		      "the domain ");
+	policy_ts_list_text(why, &pt->network->domain);
+	return true;
+}
+
 enum status partner_authorise(struct arena *ar, const struct peer *p, const struct cred *cred,
 			      struct text *why, struct wire_ts_list *ret_allowed)
 {
@@ -194,6 +207,8 @@ enum status partner_authorise(struct arena *ar, const struct peer *p, const stru
 
 	if (!ts)
 		return ST_NOMEM;
+	if (is_hub(pt, cred, why))
+		return ST_REFUSE;
 	if (pt->given.n)
 		memcpy(ts, pt->given.ts, pt->given.n * sizeof(*ts));
 	for (size_t i = 0; i < n_blocks; i++)
@@ -220,6 +235,8 @@ bool partner_may_source(const struct peer *p, const struct cred *cred,
 {
 	const struct partner *pt = partner_of(p);
 
+	if (is_hub(pt, cred, why))
+		return false;
 	for (size_t i = 0; i < ts->n; i++) {
 		if (may_source(pt, cred, &ts->ts[i]))
 			continue;

@@ -247,6 +247,13 @@ static inline void play_nothing_left(const struct play *p)
 	assert_int_equal(ike_totals(p->two->ike).peers, 1);
 }
 
+/* Both ways, by the hub. */
+static inline void play_reaches(struct play *p)
+{
+	assert_true(star_ping(&p->s, p->one, 1, p->two, 2));
+	assert_true(star_ping(&p->s, p->two, 2, p->one, 1));
+}
+
 static inline bool is_probe(const struct packet *p)
 {
 	return !p->esp && wire_probe_is(packet_ike(p));
