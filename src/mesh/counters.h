@@ -23,7 +23,7 @@
 	/* a site */                                                                               \
 	X(M_TAKEN, "mesh.taken") /* suggestions that were good */                                  \
 	X(M_NOT_A_HUB, "mesh.rx.not_a_hub") /* said what only hubs say */                          \
-	X(M_FLOOD, "mesh.rx.flood") /* more suggestions than we look at */                         \
+	X(M_FLOOD, "mesh.rx.flood") /* more words than we look at */                         \
 	X(M_DIRECT, "mesh.direct") /* tunnels that came up */                                      \
 	/* probes */                                                                               \
 	X(M_PROBES_OUT, "mesh.tx.probes")                                                          \

@@ -176,6 +176,13 @@ static void candidates_word(struct hub *h, struct entry *e, struct word *w)
 		walk_begin(h, e);
 }
 
+/* Each may cost words to others, and a line in a log. */
+static bool may_speak(struct hub *h, struct entry *e)
+{
+	return pace(&e->said, h->net->m->now.mono, dur_ms(1000 / MESH_MEMBER_WORDS_PER_S),
+		    MESH_MEMBER_WORDS);
+}
+
 static void member_word(struct hub *h, struct word *w)
 {
 	struct entry *e = entry_by_peer(h, w->peer);
@@ -183,6 +190,9 @@ static void member_word(struct hub *h, struct word *w)
 	if (!e || !entry_takes(e)) {
 		count(h->net->m, M_NOT_A_PARTNER);
 		word_refuse(w, WIRE_MR_POLICY, "said by nobody who takes suggestions");
+	} else if (!may_speak(h, e)) {
+		count(h->net->m, M_FLOOD);
+		word_refuse(w, WIRE_MR_LIMIT, "too many words: once more in a second");
 	} else if (w->kind == WIRE_N_SHORTCUT_CANDIDATES) {
 		candidates_word(h, e, w);
 	} else {

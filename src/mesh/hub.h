@@ -50,6 +50,7 @@ struct entry {
 	struct list pairs; /* struct side */
 	uint32_t n_pairs;
 	unsigned pending; /* suggestions under way */
+	mono_t said; /* its words: pace() */
 	/* Its walk. */
 	uint32_t slot, at_slot, left; /* `left` 0: it is over */
 	struct list walk; /* hub.ready, or `blocked` of who stands in the way */
@@ -104,6 +105,7 @@ struct pair {
 	bool up; /* there is a tunnel, also while another one is suggested */
 	mono_t up_since;
 	mono_t again; /* UP: not suggested anew before */
+	mono_t told; /* what its members heard of it: pace() */
 	mono_t traffic_since, traffic; /* seen here: without a pause since, and last */
 	dur_t backoff; /* the newest; 0: none yet */
 	bool hard; /* FAILED: only a change will help */
@@ -159,6 +161,18 @@ struct hub {
 	struct list uninformed; /* entries that do not know the newest list of hubs */
 	struct timer news; /* T_NEWS: they will */
 };
+
+/* Whether there may be one more now: so many at once, then one each `gap`.  `*at` is ahead of the
+ * clock by a gap for each that there was and that time has not made up for. */
+static inline bool pace(mono_t *at, mono_t now, dur_t gap, int at_once)
+{
+	mono_t next = mono_add(mono_before(*at, now) ? now : *at, gap);
+
+	if (mono_before(mono_add(now, (dur_t){ gap.ns * at_once }), next))
+		return false;
+	*at = next;
+	return true;
+}
 
 /* ---- directory.c --------------------------------------------------------------------------- */
 

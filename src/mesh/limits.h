@@ -84,6 +84,14 @@ enum {
 	/* And of a network: so many members that accept and never report cannot keep it from all
 	 * others. */
 	MESH_PENDING = 1 << 14,
+	/* REPORT and CANDIDATES of one member: so many at once, as when its hub has started again
+	 * and it has as many tunnels as there may be; then so many in a second. */
+	MESH_MEMBER_WORDS = 2048,
+	MESH_MEMBER_WORDS_PER_S = 16,
+	/* Suggestions and withdrawals of one pair: so many at once, then one in so many ms,
+	 * whatever one of the two says.  The other one has others to talk to. */
+	MESH_PAIR_WORDS = 8,
+	MESH_PAIR_WORDS_MS = 1000,
 	/* Tunnels that a member may say it has though they were not suggested here. */
 	MESH_CLAIMS = 1024,
 	/* Pairs that are remembered: others are not suggested before one is forgotten. */

@@ -350,15 +350,20 @@ static dur_t wait_for(const struct hub *h, struct pair *p, uint16_t reason)
 
 /* ---- what happens to it -------------------------------------------------------------------- */
 
-/* About what is under way; or, `all`, about the tunnel as well (both: no id, whatever there is with
- * that partner). */
+/* About what is under way; or, `all`, about the tunnel as well (both, or another one than what was
+ * not said yet: no id, whatever there is with that partner). */
 static void owe(struct hub *h, struct pair *p, unsigned sides, bool all)
 {
-	memset(p->owed_id, 0, WIRE_MESH_ID);
+	bool before = p->side[0].owed || p->side[1].owed;
+	uint8_t id[WIRE_MESH_ID] = { 0 };
+
 	if (!all || !p->up)
-		memcpy(p->owed_id, p->id, WIRE_MESH_ID);
+		memcpy(id, p->id, WIRE_MESH_ID);
 	else if (!pair_pending(p))
-		memcpy(p->owed_id, p->up_id, WIRE_MESH_ID);
+		memcpy(id, p->up_id, WIRE_MESH_ID);
+	if (before && memcmp(id, p->owed_id, WIRE_MESH_ID) != 0)
+		memset(id, 0, sizeof(id));
+	memcpy(p->owed_id, id, WIRE_MESH_ID);
 	for (unsigned i = 0; i < 2; i++)
 		p->side[i].owed = sides >> i & 1 && entry_present(p->side[i].entry);
 	say_withdraw(h, p);

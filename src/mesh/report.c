@@ -9,14 +9,24 @@
 
 /* ---- candidates ------------------------------------------------------------------------------ */
 
+/* One that has heard too many of us says so, and wants it once more, later. */
+static bool was_heard(struct site *s, uint16_t notify, const struct wire_mesh *answer)
+{
+	if (!answer)
+		return false;
+	if (notify != WIRE_N_SHORTCUT_REFUSED || answer->reason != WIRE_MR_LIMIT)
+		return true;
+	s->quiet = mono_add(s->net->m->now.mono, dur_ms(MESH_SPEAK_MS));
+	return false;
+}
+
 static void candidates_said(struct mesh *m, const struct ask *a, uint16_t notify,
 			    const struct wire_mesh *answer)
 {
 	struct site *s = a->net->site;
 
 	(void)m;
-	(void)notify;
-	if (!answer)
+	if (!was_heard(s, notify, answer))
 		s->announce = true;
 	site_speak(s);
 }
@@ -74,14 +84,14 @@ static void report_said(struct mesh *m, const struct ask *a, uint16_t notify,
 {
 	struct site *s = a->net->site;
 	struct shortcut *c = by_number(&s->live, a->about[0]);
+	bool heard = was_heard(s, notify, answer);
 
 	(void)m;
-	(void)notify;
 	if (!c)
 		c = by_number(&s->past, a->about[0]);
 	if (c && c->outcome == a->about[1]) {
 		c->unheard = false;
-		c->report = answer ? c->report : c->outcome;
+		c->report = heard ? c->report : c->outcome;
 	}
 	site_speak(s);
 }
@@ -144,8 +154,14 @@ static enum status say_reports(const struct list *l)
 void site_speak(struct site *s)
 {
 	struct mesh *m = s->net->m;
-	enum status st = s->announce ? say_candidates(s) : ST_OK;
+	enum status st = ST_OK;
 
+	if (mono_before(m->now.mono, s->quiet)) {
+		heap_arm(&m->timers, &s->timer, s->quiet);
+		return;
+	}
+	if (s->announce)
+		st = say_candidates(s);
 	if (!st)
 		st = say_reports(&s->past);
 	if (!st)

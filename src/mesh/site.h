@@ -135,6 +135,7 @@ struct site {
 	size_t next_spent;
 	struct timer timer; /* T_SITE */
 	bool announce; /* hubs do not know yet where we are */
+	mono_t quiet; /* a hub has heard too much of us: nothing is said before */
 	ike_sa_id told; /* on that SA they were told */
 	struct wire_mesh_candidate said[WIRE_MESH_CANDIDATES];
 	size_t n_said;

@@ -85,17 +85,25 @@ static unsigned tell_both(struct hub *h, struct pair *p)
 	return told;
 }
 
+/* One of the two may be after the other's time. */
+static bool may_tell(struct hub *h, struct pair *p)
+{
+	return pace(&p->told, h->net->m->now.mono, dur_ms(MESH_PAIR_WORDS_MS), MESH_PAIR_WORDS);
+}
+
 enum status suggest(struct hub *h, struct pair *p, const char *why)
 {
 	unsigned told;
-
 	uint8_t id[WIRE_MESH_ID];
 
 	if (h->pending >= MESH_PENDING || others_turn(h, p))
 		return ST_AGAIN;
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 2; i++)
 		if (p->side[i].entry->pending >= MESH_MEMBER_PENDING)
 			return ST_AGAIN;
+	if (!may_tell(h, p))
+		return ST_AGAIN;
+	for (int i = 0; i < 2; i++) {
 		p->side[i].answer = SIDE_SILENT;
 		p->side[i].owed = false;
 	}
@@ -152,6 +160,8 @@ void say_withdraw(struct hub *h, struct pair *p)
 		.context = bytes_str(h->net->conf->name),
 	};
 
+	if ((!p->side[0].owed && !p->side[1].owed) || !may_tell(h, p))
+		return;
 	memcpy(word.id, p->owed_id, sizeof(word.id));
 	if (is_zero(p->owed_id)) /* whatever it is that they have */
 		word.present |= WIRE_MESH_BIT(PARTNER_ID) | WIRE_MESH_BIT(CONTEXT);
@@ -353,11 +363,10 @@ void report_word(struct hub *h, struct entry *e, struct word *w)
 	if (other)
 		p = pair_find(h, e, other);
 	if (other && !p && w->msg.outcome == WIRE_MO_UP) { /* we were not there */
-		if (e->n_pairs >= MESH_CLAIMS) {
-			word_refuse(w, WIRE_MR_LIMIT, "too many that nobody suggested here");
-			return;
-		}
-		p = pair_get(h, e, other);
+		if (e->n_pairs >= MESH_CLAIMS)
+			count(h->net->m, M_PAIRS_FULL);
+		else
+			p = pair_get(h, e, other);
 	}
 	if (p)
 		report_on(h, p, pair_side(p, e), &w->msg);

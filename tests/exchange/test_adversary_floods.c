@@ -218,7 +218,7 @@ static struct wire_mesh report_of(uint8_t id, unsigned partner, enum wire_mesh_o
 {
 	struct wire_mesh m = { .partner = play_ident(play_name(partner)),
 			       .context = bytes_str("corp"),
-			       .outcome = outcome };
+			       .outcome = (uint8_t)outcome };
 
 	memset(m.id, id, sizeof(m.id));
 	m.present = WIRE_MESH_BIT(PARTNER_ID) | WIRE_MESH_BIT(CONTEXT) | WIRE_MESH_BIT(OUTCOME);
@@ -279,13 +279,63 @@ static void forced_in_a_star(void **state)
 	star_done(&b.s);
 }
 
+/* ---- floods of a member ---------------------------------------------------------------------- */
+
+static void bent_talks(struct bent_star *b, unsigned i)
+{
+	struct wire_mesh m = report_of(0, 2, i & 1 ? WIRE_MO_LOST : WIRE_MO_UP);
+
+	store_be32(m.id, 1 + i / 2);
+	if (i % 3 == 2) /* of somebody whom nobody knows */
+		m.partner = play_ident("nobody.example");
+	if (i % 7 == 6) { /* started anew, or so it says */
+		m = (struct wire_mesh){ .sequence = i, .boot = i, .n_candidates = 1 };
+		m.candidates[0] = play_at(WIRE_MC_HOST, "203.0.113.99", (uint16_t)i);
+		m.present =
+			WIRE_MESH_BIT(SEQUENCE) | WIRE_MESH_BIT(BOOT) | WIRE_MESH_BIT(CANDIDATE);
+	}
+	(void)bent_says(b, m.boot ? WIRE_N_SHORTCUT_CANDIDATES : WIRE_N_SHORTCUT_REPORT, &m);
+}
+
+/* One of them talks and talks, also about two: two and three have their tunnel all the same, two
+ * hears next to nothing of it, and the hub keeps no more than before (R05, S2). */
+static void flood_of_reports(void **state)
+{
+	struct node *three;
+	struct bent_star b;
+	size_t live = 0;
+
+	(void)state;
+	bent_begin(&b, 91, MESH_DYNAMIC);
+	three = star_join(&b.s, 3);
+	for (unsigned i = 0; i < 2 * MESH_MEMBER_WORDS; i++) {
+		bent_talks(&b, i);
+		if (i == MESH_MEMBER_WORDS / 2)
+			assert_true(star_ping(&b.s, b.two, 2, three, 3));
+		if (i % 256 == 0)
+			assert_true(star_ping(&b.s, b.one, 1, b.two, 2));
+		if (i == MESH_MEMBER_WORDS)
+			live = b.s.hub->mem.live_bytes;
+		node_forget_events(b.s.hub);
+		node_forget_events(b.one);
+	}
+	assert_in_range(b.s.hub->mem.live_bytes, 1, live + 65536);
+	assert_true(star_is_direct(&b.s, b.two, 2, three, 3));
+	assert_true(node_counter(b.s.hub, "mesh.rx.flood") > MESH_MEMBER_WORDS / 2);
+	/* Its own suggestion, of its traffic, and what it made the hub say about tunnels. */
+	assert_in_range(node_counter(b.two, "mesh.rx.words"), 1, 3 * MESH_PAIR_WORDS);
+	world_live(b.s.w, dur_s(20));
+	assert_true(star_ping_direct(&b.s, b.two, 2, three, 3));
+	assert_true(star_ping(&b.s, b.one, 1, b.two, 2));
+	star_done(&b.s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(flood_of_suggestions),
-		cmocka_unit_test(probes_at_what_is_over),
-		cmocka_unit_test(silent_at_any_point),
-		cmocka_unit_test(forced_in_a_star),
+		cmocka_unit_test(flood_of_suggestions), cmocka_unit_test(probes_at_what_is_over),
+		cmocka_unit_test(silent_at_any_point),  cmocka_unit_test(forced_in_a_star),
+		cmocka_unit_test(flood_of_reports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

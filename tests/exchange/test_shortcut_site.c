@@ -352,6 +352,52 @@ static void report_to_a_hub_that_is_gone(void **state)
 	play_done(&p);
 }
 
+static void refuse_words(struct play *p, enum wire_mesh_reason reason)
+{
+	struct pending *q;
+
+	while ((q = node_pending(p->hub, PENDING_WORD, 0))) {
+		struct wire_mesh m = { .reason = (uint16_t)reason };
+		uint8_t buf[64];
+		struct wr w = wr_of(buf, sizeof(buf));
+
+		memcpy(m.id, q->head, sizeof(m.id));
+		m.present = 1u << WIRE_MA_REASON;
+		wire_mesh_put(&w, &m);
+		node_say(p->hub, q, WIRE_N_SHORTCUT_REFUSED, wr_bytes_of(&w));
+	}
+	world_run(p->w);
+}
+
+/* A hub that hears too much says so, and hears it once more a second later; a refusal for another
+ * reason is as good as an answer. */
+static void too_much_for_a_hub(void **state)
+{
+	size_t before;
+	struct play p;
+
+	(void)state;
+	play_up(&p, 18);
+	play_both_up(&p, 7);
+	p.hub->hold = HOLD_WORDS;
+	assert_int_equal(node_withdraw(p.one, TWO), ST_OK);
+	for (int i = 0; i < 3; i++) {
+		world_run(p.w);
+		assert_int_equal(play_report(&p, 1).outcome, WIRE_MO_WITHDRAWN);
+		refuse_words(&p, WIRE_MR_LIMIT);
+		before = p.hub->n_asked;
+		world_live(p.w, dur_ms(MESH_SPEAK_MS - 100));
+		assert_int_equal(p.hub->n_asked, before);
+		world_live(p.w, dur_ms(200));
+		assert_true(p.hub->n_asked > before);
+	}
+	refuse_words(&p, WIRE_MR_POLICY);
+	before = p.hub->n_asked;
+	world_live(p.w, dur_s(5));
+	assert_int_equal(p.hub->n_asked, before);
+	play_done(&p);
+}
+
 static void reconfigured(struct play *p, void (*change)(struct test_conf *c))
 {
 	struct test_conf *c = test_conf_copy(p->one->conf);
@@ -515,6 +561,7 @@ int main(void)
 		cmocka_unit_test(ends_when_idle),
 		cmocka_unit_test(hub_gone_meanwhile),
 		cmocka_unit_test(report_to_a_hub_that_is_gone),
+		cmocka_unit_test(too_much_for_a_hub),
 		cmocka_unit_test(reloads),
 		cmocka_unit_test(the_caller_moves),
 		cmocka_unit_test(who_is_called_moves),

@@ -410,13 +410,72 @@ static void test_claims_are_bounded(void **state)
 
 		word.outcome = WIRE_MO_UP;
 		town_says(t, 1, WIRE_N_SHORTCUT_REPORT, &word);
-		assert_int_equal(t->reason, i == MESH_CLAIMS + 2 ? WIRE_MR_LIMIT : 0);
+		assert_int_equal(t->reason, 0);
 	}
 	assert_int_equal(town_counter(t, "mesh.up"), MESH_CLAIMS);
+	assert_int_equal(town_counter(t, "mesh.pairs_full"), 1);
 	/* What is suggested is another matter. */
 	town_flow(t, 1, MESH_CLAIMS + 2);
 	assert_int_equal(town_obeys(t), 2);
 	assert_int_equal(town_counter(t, "mesh.up"), MESH_CLAIMS + 1);
+}
+
+/* R05, S2: a member that invents tunnels, loses them, has none, all the time: the one that it names
+ * hears little of it, and has room for others; the rest is refused, and nobody's log is filled. */
+static void test_a_member_says_too_much(void **state)
+{
+	struct town *t = town_two(state);
+	const unsigned says = 2 * MESH_MEMBER_WORDS;
+	size_t events;
+
+	town_join(t, 3);
+	for (unsigned i = 0; i < says; i++) {
+		struct wire_mesh word = a_report(t, 2);
+
+		store_be32(word.id, i / 2);
+		word.outcome = i % 2 ? WIRE_MO_LOST : WIRE_MO_UP;
+		town_says(t, 1, WIRE_N_SHORTCUT_REPORT, &word);
+		assert_int_equal(t->reason, i < MESH_MEMBER_WORDS - 1 ? 0 : WIRE_MR_LIMIT);
+	}
+	assert_int_equal(town_counter(t, "mesh.rx.flood"), MESH_MEMBER_WORDS + 1);
+	assert_in_range(town_count(t, 2, WITHDRAW), 1, MESH_PAIR_WORDS);
+	events = t->n_events;
+	assert_in_range(events, 1, 3 * MESH_MEMBER_WORDS);
+	town_flow(t, 2, 3);
+	assert_int_equal(town_suggestions(t, 3), 1);
+	assert_int_equal(town_obeys(t), 2);
+	assert_string_equal(town_state(t, 2, 3, NULL), "up");
+	/* What it lost last is said in the end, once. */
+	town_pass(t, 30000);
+	assert_in_range(town_count(t, 2, WITHDRAW), 1, MESH_PAIR_WORDS + 1);
+	/* It is heard again, as often as others are. */
+	for (unsigned i = 0; i < 2 * 30 * MESH_MEMBER_WORDS_PER_S; i++) {
+		struct wire_mesh word = a_report(t, 2);
+
+		town_says(t, 1, WIRE_N_SHORTCUT_REPORT, &word);
+	}
+	assert_in_range(town_counter(t, "mesh.rx.flood"),
+			MESH_MEMBER_WORDS + 1 + 29 * MESH_MEMBER_WORDS_PER_S,
+			MESH_MEMBER_WORDS + 1 + 31 * MESH_MEMBER_WORDS_PER_S);
+}
+
+/* One that takes every suggestion, and is idle at once: so many at once, then one in a second. */
+static void test_a_member_wants_too_many(void **state)
+{
+	struct town *t = town_two(state);
+
+	for (unsigned ms = 0; ms < 20000; ms += 100) {
+		struct wire_mesh word = a_report(t, 2);
+
+		town_flow(t, 1, 2);
+		memcpy(word.id, town_heard(t, 1, SUGGEST)->msg.id, sizeof(word.id));
+		word.outcome = WIRE_MO_UP;
+		town_says(t, 1, WIRE_N_SHORTCUT_REPORT, &word);
+		word.outcome = WIRE_MO_IDLE;
+		town_says(t, 1, WIRE_N_SHORTCUT_REPORT, &word);
+		town_pass(t, 100);
+	}
+	assert_in_range(town_suggestions(t, 2), MESH_PAIR_WORDS, MESH_PAIR_WORDS + 20);
 }
 
 /* ---- prefixes ------------------------------------------------------------------------------ */
@@ -545,6 +604,8 @@ int main(void)
 		town_test(test_a_member_is_another_at_once),
 		town_test(test_a_hub_learns_what_is_up),
 		town_test(test_claims_are_bounded),
+		town_test(test_a_member_says_too_much),
+		town_test(test_a_member_wants_too_many),
 		town_test(test_prefixes_move_to_another_member),
 		town_test(test_authority_changes),
 		town_test(test_prefixes_grow),
