@@ -356,7 +356,7 @@ static void refused_by(struct duo *d, struct node *by, enum ike_reason why)
 	refused_at_once(d, by, why);
 }
 
-/* c expects somebody else than who calls, and b than who answers. */
+/* R05: c expects somebody else than who calls, and b than who answers. */
 static void other_identity(void **state)
 {
 	struct duo d;
@@ -377,7 +377,7 @@ static void other_identity(void **state)
 	refused_by(&d, d.b, IKE_R_IDENTITY);
 }
 
-/* Names itself as it should, with a certificate of another member's or of the hub's. */
+/* R05: names itself as it should, with a certificate of another member's or of the hub's. */
 static void other_certificate(void **state)
 {
 	static const struct {
@@ -537,7 +537,8 @@ static void calls_again(void **state)
 
 /* ---- prefixes ----------------------------------------------------------------------------- */
 
-/* b's certificate is for 10.1.0.0/16: more is refused, but for what c takes on the hub's word. */
+/* S1: b's certificate is for 10.1.0.0/16: more is refused, but for what c takes on the hub's word.
+ */
 static void prefixes_of_who_called(void **state)
 {
 	struct duo d;
@@ -585,7 +586,8 @@ static void prefixes_of_who_called(void **state)
 	duo_done(&d);
 }
 
-/* c's certificate is for 10.2.0.0/16: b takes nothing else, and c hears that it has no child. */
+/* S1: c's certificate is for 10.2.0.0/16: b takes nothing else, and c hears that it has no child.
+ */
 static void prefixes_of_who_answers(void **state)
 {
 	struct duo d;

@@ -543,7 +543,7 @@ static void aim(struct play *p, unsigned i, const char *victim, size_t ports)
 	run_but_probes(p);
 }
 
-/* So many suggestions with one victim: what arrives there in any second. */
+/* S2: so many suggestions with one victim: what arrives there in any second. */
 static void a_victim_is_not_flooded(void **state)
 {
 	unsigned in[32] = { 0 }, total = 0;

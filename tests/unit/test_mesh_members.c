@@ -23,7 +23,7 @@ static struct wire_mesh a_report(struct town *t, unsigned partner)
 	return word;
 }
 
-/* A pair is the business of its two members. */
+/* R05: a pair is the business of its two members. */
 static void test_reports_of_strangers(void **state)
 {
 	struct town *t = town_two(state);
@@ -49,6 +49,7 @@ static void test_reports_of_strangers(void **state)
 	assert_string_equal(town_state(t, 1, 2, NULL), "up");
 }
 
+/* R05 */
 static void test_words_that_are_a_hubs(void **state)
 {
 	struct town *t = town_two(state);

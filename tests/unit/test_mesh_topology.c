@@ -180,7 +180,7 @@ static void test_reload_to_a_star_and_back(void **state)
 	assert_true(suggested(t, 1, 2));
 }
 
-/* What is up at a hub that does not want it, as it hears after it was restarted. */
+/* T1: what is up at a hub that does not want it, as it hears after it was restarted. */
 static void test_a_report_of_what_is_not_allowed(void **state)
 {
 	struct town *t = *state;
