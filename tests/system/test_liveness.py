@@ -52,7 +52,7 @@ class Loss:
 
 def _sites(star, corp, **keys):
     """Two sites that talk by the hub."""
-    star.start_hub(corp)
+    star.start_hub(corp, topology="star")
     return [star.join(corp, number, **keys) for number in (1, 2)]
 
 
@@ -180,7 +180,7 @@ def test_why_tells(star, corp):
 
 def test_qcd_can_be_left(star, corp, record_property):
     """qcd = no: without tokens the sites find out by asking."""
-    star.start_hub(corp, qcd=False)
+    star.start_hub(corp, qcd=False, topology="star")
     near, far = [star.join(corp, number, qcd=False) for number in (1, 2)]
     with Pulse(near.host, near.host6, far.host, far.host6) as pulse:
         loss = Loss(pulse)
