@@ -34,8 +34,9 @@ def _joined(star, corp, number, *more, top=None, **keys):
 
 
 def _star(star, corp, *more, **keys):
-    """A hub and a site with clocks of their own, and another site: (sites, {who: clock})."""
-    walls = {"hub": Wall(star.start_hub(corp, start=False, **keys))}
+    """A hub and a site with clocks of their own, and another site, that talk by the hub: (sites,
+    {who: clock})."""
+    walls = {"hub": Wall(star.start_hub(corp, start=False, topology="star", **keys))}
     star.hub.start()
     near, walls["site"] = _joined(star, corp, 1, *more, **keys)
     return (near, star.join(corp, 2, **keys)), walls
