@@ -61,8 +61,7 @@ static enum wire_mesh_reason check_context(const struct network *net, const stru
 	return WIRE_MR_CONTEXT;
 }
 
-/* ---- who it is about ---------------------------------------------------------------------------
- */
+/* ---- who it is about ----------------------------------------------------------------------- */
 
 static bool is_a_hub(const struct network *net, const struct word *w, const struct policy_ident *id)
 {
@@ -99,8 +98,7 @@ static enum wire_mesh_reason check_identity(const struct network *net, const str
 	return 0;
 }
 
-/* ---- what it is about --------------------------------------------------------------------------
- */
+/* ---- what it is about ---------------------------------------------------------------------- */
 
 static bool ranges_meet(const struct wire_ts *a, const struct wire_ts *b)
 {
@@ -315,8 +313,7 @@ static enum wire_mesh_reason check_authority(const struct network *net, const st
 	return 0;
 }
 
-/* ---- whether we want to ------------------------------------------------------------------------
- */
+/* ---- whether we want to -------------------------------------------------------------------- */
 
 static enum wire_mesh_reason check_policy(const struct network *net, const struct verdict *v,
 					  struct text *why)
@@ -360,8 +357,7 @@ static enum wire_mesh_reason check_rate(struct mesh *m, struct text *why)
 	return WIRE_MR_LIMIT;
 }
 
-/* ---- whether there is one already --------------------------------------------------------------
- */
+/* ---- whether there is one already ---------------------------------------------------------- */
 
 static uint64_t id_hash(const struct site *s, const uint8_t id[static WIRE_MESH_ID])
 {

@@ -79,8 +79,7 @@ static enum status say_hubs(struct hub *h, ike_peer_id peer, const struct wire_m
 	return say(h->net, peer, WIRE_N_SHORTCUT_HUBS, &word, done, 0, 0);
 }
 
-/* ---- to members --------------------------------------------------------------------------------
- */
+/* ---- to members ---------------------------------------------------------------------------- */
 
 /* Our own first. */
 static size_t all_places(const struct hub *h, struct wire_mesh_hub ret[static MESH_HUBS])
@@ -162,8 +161,7 @@ void news_timer(struct mesh *m, struct timer *t)
 		news_arm(h, mono_add(m->now.mono, dur_ms(MESH_HUBS_TURN_MS)));
 }
 
-/* ---- to other hubs -----------------------------------------------------------------------------
- */
+/* ---- to other hubs ------------------------------------------------------------------------- */
 
 static void own_said(struct mesh *m, const struct ask *a, uint16_t notify,
 		     const struct wire_mesh *answer)
@@ -200,8 +198,7 @@ static void other_speak(struct other *o)
 		other_wake(o, MESH_SOON_MS);
 }
 
-/* ---- coming and going --------------------------------------------------------------------------
- */
+/* ---- coming and going ---------------------------------------------------------------------- */
 
 struct attached {
 	ike_sa_id sa;
@@ -327,8 +324,7 @@ bool hubs_look(struct hub *h, const struct ike_event *e, const struct ike_peer_i
 	return info ? !is_member : o != NULL;
 }
 
-/* ---- words -------------------------------------------------------------------------------------
- */
+/* ---- words --------------------------------------------------------------------------------- */
 
 static const struct wire_mesh_hub *itself(const struct other *o, const struct wire_mesh *msg)
 {
@@ -415,8 +411,7 @@ void other_word(struct hub *h, struct word *w)
 	}
 }
 
-/* ---- time, and another configuration -----------------------------------------------------------
- */
+/* ---- time, and another configuration ------------------------------------------------------- */
 
 void other_timer(struct mesh *m, struct timer *t)
 {
@@ -479,8 +474,7 @@ void hubs_reconfigured(struct hub *h)
 	}
 }
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ---------------------------------------------------------------------------------- */
 
 enum status hubs_init(struct hub *h)
 {

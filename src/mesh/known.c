@@ -92,8 +92,7 @@ void hub_text(struct text *t, const struct wire_mesh_hub *hub)
 	}
 }
 
-/* ---- who says it -------------------------------------------------------------------------------
- */
+/* ---- who says it --------------------------------------------------------------------------- */
 
 struct sender {
 	const struct word *w;
@@ -117,8 +116,7 @@ struct policy_ident word_sender(const struct word *w)
 	return s.ident;
 }
 
-/* ---- lists -------------------------------------------------------------------------------------
- */
+/* ---- lists --------------------------------------------------------------------------------- */
 
 static void told_free(struct mesh *m, struct told *t)
 {
@@ -211,8 +209,7 @@ static bool each_known(const struct site *s, known_fn *fn, void *ctx)
 	return true;
 }
 
-/* ---- to the engine -----------------------------------------------------------------------------
- */
+/* ---- to the engine ------------------------------------------------------------------------- */
 
 struct names {
 	struct arena ar;
@@ -265,8 +262,7 @@ void site_teach(struct site *s)
 	arena_done(&l.ar);
 }
 
-/* ---- words -------------------------------------------------------------------------------------
- */
+/* ---- words --------------------------------------------------------------------------------- */
 
 static bool same_list(const struct told *t, const struct wire_mesh *msg)
 {
@@ -389,8 +385,7 @@ enum status mesh_hubs_load(struct mesh *m, struct now now, const char *network,
 	return ST_INVAL;
 }
 
-/* ---- for status, and for the host to keep ------------------------------------------------------
- */
+/* ---- for status, and for the host to keep -------------------------------------------------- */
 
 struct showing {
 	const struct network *net;

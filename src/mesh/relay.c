@@ -15,8 +15,7 @@
  */
 #include "mesh/hub.h"
 
-/* ---- by id -------------------------------------------------------------------------------------
- */
+/* ---- by id --------------------------------------------------------------------------------- */
 
 static bool same_id(const struct map_node *n, const void *key)
 {
@@ -63,8 +62,7 @@ static int far_side(const struct pair *p)
 	return entry_here(p->side[0].entry);
 }
 
-/* ---- whose turn it is --------------------------------------------------------------------------
- */
+/* ---- whose turn it is ---------------------------------------------------------------------- */
 
 bool others_turn(const struct hub *h, struct pair *p)
 {
@@ -77,8 +75,7 @@ bool others_turn(const struct hub *h, struct pair *p)
 	return mono_before(now, p->turn);
 }
 
-/* ---- the answer to the hub that suggested ------------------------------------------------------
- */
+/* ---- the answer to the hub that suggested -------------------------------------------------- */
 
 static void refuse_on(struct word *w, const struct wire_mesh *answer)
 {
@@ -120,8 +117,7 @@ void relay_late(struct hub *h, struct pair *p)
 	relay_answered(h, p, NULL);
 }
 
-/* ---- RELAY -------------------------------------------------------------------------------------
- */
+/* ---- RELAY --------------------------------------------------------------------------------- */
 
 static bool inside(const struct wire_mesh_ts *ts, size_t n, const struct entry *e)
 {
@@ -247,8 +243,7 @@ void relay_word(struct other *o, struct word *w)
 		relay(o, w, e, b);
 }
 
-/* ---- what comes after it
- * ------------------------------------------------------------------------- */
+/* ---- what comes after it ------------------------------------------------------------------- */
 
 static void candidates(struct other *o, struct word *w)
 {

@@ -120,8 +120,7 @@ static void unfollow(struct other *o)
 	}
 }
 
-/* ---- to the other one --------------------------------------------------------------------------
- */
+/* ---- to the other one ---------------------------------------------------------------------- */
 
 /* One word, being put together. */
 struct page {
@@ -281,8 +280,7 @@ void share_speak(struct other *o)
 	o->told = ++o->last_out;
 }
 
-/* ---- from the other one ------------------------------------------------------------------------
- */
+/* ---- from the other one -------------------------------------------------------------------- */
 
 /* Its certificate has that, and so has our network. */
 static bool may_say(const struct other *o, const struct word *w, const struct wire_mesh_member *m)
@@ -464,8 +462,7 @@ void directory_word(struct other *o, struct word *w)
 		share_begin(o);
 }
 
-/* ---- coming and going --------------------------------------------------------------------------
- */
+/* ---- coming and going ---------------------------------------------------------------------- */
 
 void share_begin(struct other *o)
 {

@@ -218,8 +218,7 @@ static inline const char *known_hubs(const struct node *n)
 	return l.text;
 }
 
-/* ---- what hubs know of members -----------------------------------------------------------------
- */
+/* ---- what hubs know of members ------------------------------------------------------------- */
 
 static inline bool cities_add_member(void *ctx, const struct mesh_member_info *info)
 {

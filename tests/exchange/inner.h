@@ -154,8 +154,7 @@ static inline bool star_ping_from(struct star *s, struct node *from, const char 
 	return world_ping_via(s->w, from, src, s->hub, to, dst);
 }
 
-/* ---- what a script says ------------------------------------------------------------------------
- */
+/* ---- what a script says -------------------------------------------------------------------- */
 
 static inline struct bytes cp_hex(const char *s)
 {

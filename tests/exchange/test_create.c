@@ -143,8 +143,7 @@ static void further_children(void **state)
 	assert_true(pair_is_down(p));
 }
 
-/* ---- perfect forward secrecy ------------------------------------------------------------------
- */
+/* ---- perfect forward secrecy --------------------------------------------------------------- */
 
 static void every_pfs_group(void **state)
 {

@@ -64,8 +64,7 @@ static bool has_no_error(const struct script *s)
 	return wire_find_error(&s->in) == NULL;
 }
 
-/* ---- the peer asks ---------------------------------------------------------------------------
- */
+/* ---- the peer asks ------------------------------------------------------------------------- */
 
 struct request {
 	struct terms terms;
@@ -253,8 +252,7 @@ static void not_now(void **state)
 	}
 }
 
-/* ---- the peer answers ------------------------------------------------------------------------
- */
+/* ---- the peer answers ---------------------------------------------------------------------- */
 
 /* a calls the script, which gives it a child. */
 static void called(struct pair *p, struct script *s)

@@ -110,8 +110,7 @@ static ike_sa_id sa_with(const struct node *n, uint64_t spi_i)
 	return 0;
 }
 
-/* ---- IKE SAs that nobody deletes ---------------------------------------------------------------
- */
+/* ---- IKE SAs that nobody deletes ----------------------------------------------------------- */
 
 static void rekey_without_delete(struct pair *p)
 {
@@ -287,8 +286,7 @@ static void useless_to_who_leaves(void **state)
 	pair_done(&p);
 }
 
-/* ---- children ---------------------------------------------------------------------------------
- */
+/* ---- children ------------------------------------------------------------------------------ */
 
 /* Our Delete is under way while the peer replaces one child after the other: what lingers longest
  * makes way for what lingers now. */
@@ -416,8 +414,7 @@ static void rekeys_what_is_not_there(void **state)
 	done(&p, &s);
 }
 
-/* ---- a member of a network --------------------------------------------------------------------
- */
+/* ---- a member of a network ----------------------------------------------------------------- */
 
 static void all_of_ipv4(void *ctx, uint8_t *first, uint8_t *chain, size_t *n, size_t cap)
 {
@@ -458,8 +455,7 @@ static void more_than_it_had(void **state)
 	pair_done(&p);
 }
 
-/* ---- not now ----------------------------------------------------------------------------------
- */
+/* ---- not now ------------------------------------------------------------------------------- */
 
 /* b deletes the child that a wants to rekey, and makes another. */
 static void not_now(struct pair *p)

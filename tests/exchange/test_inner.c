@@ -123,8 +123,7 @@ static void on_top_of_blocks(void **state)
 		"10.99.0.1");
 }
 
-/* ---- the same again ---------------------------------------------------------------------------
- */
+/* ---- the same again ------------------------------------------------------------------------ */
 
 /* Whoever comes back has what he had: after a restart of his, of the hub, of both. */
 static void sticky(void **state)
@@ -216,8 +215,7 @@ static void asked_for(void **state)
 	}
 }
 
-/* ---- the store ----------------------------------------------------------------------------------
- */
+/* ---- the store ----------------------------------------------------------------------------- */
 
 /* Nothing is said before it is stored. */
 static void stored_before_use(void **state)
@@ -385,8 +383,7 @@ static void crash_before_stored(void **state)
 	has_addresses(one, "10.99.0.2/32 fd00:99::2/128");
 }
 
-/* ---- the pool is empty --------------------------------------------------------------------------
- */
+/* ---- the pool is empty --------------------------------------------------------------------- */
 
 static void exhausted(void **state)
 {
@@ -536,8 +533,7 @@ static void clock_is_set(void **state)
 	assert_int_equal(ask_as(p, "two.example", "192.0.2.27"), 0);
 }
 
-/* ---- what is loaded -----------------------------------------------------------------------------
- */
+/* ---- what is loaded ------------------------------------------------------------------------ */
 
 static void loaded(void **state)
 {
@@ -590,8 +586,7 @@ static void loaded_end_in_turn(void **state)
 	assert_non_null(node_lease(s->hub, "site-3.example"));
 }
 
-/* ---- SAs come and go ---------------------------------------------------------------------------
- */
+/* ---- SAs come and go ----------------------------------------------------------------------- */
 
 /* Rekeyed, authenticated anew: the host of the endpoint hears nothing of it. */
 static void make_before_break(void **state)
@@ -722,8 +717,7 @@ static void childless_without_address(void **state)
 	assert_int_equal(star_member(s, "site-2.example"), 0);
 }
 
-/* ---- who has to ask -----------------------------------------------------------------------------
- */
+/* ---- who has to ask ------------------------------------------------------------------------ */
 
 /* Section 2.19: who may have nothing but an address has to ask for one. */
 static void cp_required(void **state)
@@ -760,8 +754,7 @@ static void no_pool(void **state)
 	assert_int_equal(one->n_children + one->n_got, 0);
 }
 
-/* ---- peers -------------------------------------------------------------------------------------
- */
+/* ---- peers --------------------------------------------------------------------------------- */
 
 /* The same between two peers of a file, with a key: what it may have is its address, and whatever
  * the section says. */
@@ -828,8 +821,7 @@ static void patterns(void **state)
 	script_done(&s);
 }
 
-/* ---- byte by byte -------------------------------------------------------------------------------
- */
+/* ---- byte by byte -------------------------------------------------------------------------- */
 
 /* What others ask for, and what they hear: as strongSwan's road warriors do, and with everything
  * that there is. */
@@ -953,8 +945,7 @@ static void informational_without(void **state)
 	}
 }
 
-/* ---- memory
- * -------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------- */
 
 /* What an identity costs that is not there: its lease. */
 static void a_lease_is_small(void **state)

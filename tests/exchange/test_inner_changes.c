@@ -6,8 +6,7 @@
 #include "exchange/inner.h"
 #include "ike/limits.h"
 
-/* ---- what a gateway says the second time ------------------------------------------------------
- */
+/* ---- what a gateway says the second time --------------------------------------------------- */
 
 /* a asks for both families and has an SA with what b has to say. */
 static void start_pair(struct pair *p, unsigned seed)
@@ -176,8 +175,7 @@ static void subnets_that_are_none(void **state)
 	}
 }
 
-/* ---- who does not ask -------------------------------------------------------------------------
- */
+/* ---- who does not ask ---------------------------------------------------------------------- */
 
 /* A peer of a section with a pool that asks for none: what it may have besides decides. */
 static void peer_without_request(void **state)
@@ -272,8 +270,7 @@ static void asks_again_for_another_family(void **state)
 	script_done(&s);
 }
 
-/* ---- pools ------------------------------------------------------------------------------------
- */
+/* ---- pools --------------------------------------------------------------------------------- */
 
 /* The pool goes while the store writes the first lease of it. */
 static void pool_goes_meanwhile(void **state)

@@ -5,8 +5,7 @@
 #include "exchange/exchange.h"
 #include "exchange/inner.h"
 
-/* ---- a gateway that gives what it should not --------------------------------------------------
- */
+/* ---- a gateway that gives what it should not ----------------------------------------------- */
 
 struct given {
 	const char *cp;
@@ -371,8 +370,7 @@ static void pushed(void **state)
 	script_done(&s);
 }
 
-/* ---- somebody who asks for what he should not
- * ---------------------------------------------------- */
+/* ---- somebody who asks for what he should not ---------------------------------------------- */
 
 struct asked {
 	const char *cp;

@@ -222,8 +222,7 @@ static void asks_otherwise(void **state)
 	child_is(one, "fd00:99::1/128 === 10.0.0.0/8, fd00::/8");
 }
 
-/* ---- what the store knows of those who are not there -------------------------------------------
- */
+/* ---- what the store knows of those who are not there --------------------------------------- */
 
 static void leaves(struct star *s, struct node *n)
 {

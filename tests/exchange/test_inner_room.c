@@ -6,8 +6,7 @@
 #include "exchange/inner.h"
 #include "ike/limits.h"
 
-/* ---- inside of what others have up --------------------------------------------------------------
- */
+/* ---- inside of what others have up --------------------------------------------------------- */
 
 /* What a site has up is nobody else's, whatever the pool says: the first address behind it is
  * given. */
@@ -122,8 +121,7 @@ static void past_many_prefixes(void **state)
 	assert_int_equal(node_counter(s->hub, "ike.lease.skipped"), ALL);
 }
 
-/* ---- one family, and no more -------------------------------------------------------------------
- */
+/* ---- one family, and no more --------------------------------------------------------------- */
 
 /* Of one family there is none: who asks for both gets the other, and both are told. */
 static void one_family_is_exhausted(void **state)

@@ -100,8 +100,7 @@ static void say_lost(struct pair *p, const char *from, const struct bytes *token
 	clear_send(&c, p->a, from, 500);
 }
 
-/* ---- tokens are given (sections 4.2 and 4.3) --------------------------------------------------
- */
+/* ---- tokens are given (sections 4.2 and 4.3) ----------------------------------------------- */
 
 /* In both messages of IKE_AUTH, behind AUTH and in front of what is about the child. */
 static void in_ike_auth(void **state)
@@ -194,8 +193,7 @@ static void no_token_no_harm(void **state)
 		}
 }
 
-/* ---- the peer shows it (sections 3 and 4.5) ---------------------------------------------------
- */
+/* ---- the peer shows it (sections 3 and 4.5) ------------------------------------------------ */
 
 /* a: HDR, SK {}  ->	<- b: HDR, N(INVALID_IKE_SPI), N(QCD_TOKEN); the SA is gone at once, without
  * a word, and another one is made. */
@@ -311,8 +309,7 @@ static void not_too_often(void **state)
 	assert_true(pair_is_up(p));
 }
 
-/* ---- a token is never told for an SA that lives (section 9.2) ---------------------------------
- */
+/* ---- a token is never told for an SA that lives (section 9.2) ------------------------------ */
 
 /* Whoever saw a message of the SA may send it again with other flags, SPIs, numbers: all that is
  * ever answered are SPIs that are nobody's. */
@@ -412,8 +409,7 @@ static void not_while_it_came_up(void **state)
 	packet_free(seen);
 }
 
-/* ---- floods (sections 8.1 and 9.3) ------------------------------------------------------------
- */
+/* ---- floods (sections 8.1 and 9.3) --------------------------------------------------------- */
 
 static void strange_request(struct pair *p, uint64_t n, const char *from)
 {
@@ -518,8 +514,7 @@ static void not_protected(void **state)
 	assert_int_equal(node_counter(p->b, "ike.qcd.sent"), 0);
 }
 
-/* ---- forged tokens ----------------------------------------------------------------------------
- */
+/* ---- forged tokens ------------------------------------------------------------------------- */
 
 static void forged(void **state)
 {
@@ -625,8 +620,7 @@ static void odd_tokens(void **state)
 	}
 }
 
-/* ---- hints ------------------------------------------------------------------------------------
- */
+/* ---- hints --------------------------------------------------------------------------------- */
 
 static void invalid_spi_to_a(struct pair *p, uint32_t spi, const char *from)
 {
@@ -792,8 +786,7 @@ static void without_a_token(void **state)
 	assert_true(world_ping(p->w, p->a, "10.1.0.1", p->b, "10.2.0.1"));
 }
 
-/* ---- memory -----------------------------------------------------------------------------------
- */
+/* ---- memory -------------------------------------------------------------------------------- */
 
 /* Whatever there is no memory for: in the end all is well. */
 static void out_of_memory(void **state)

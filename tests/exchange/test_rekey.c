@@ -38,8 +38,7 @@ static void only_one_is_left(struct pair *p)
 	assert_true(pair_is_up(p));
 }
 
-/* ---- chains -----------------------------------------------------------------------------------
- */
+/* ---- chains -------------------------------------------------------------------------------- */
 
 /* Child and IKE SA in turn, by a and by b in turn; message ids begin anew with each IKE SA. */
 static void a_hundred_rekeys(void **state)
@@ -96,8 +95,7 @@ static void always_at_once(void **state)
 	only_one_is_left(p);
 }
 
-/* ---- losses -----------------------------------------------------------------------------------
- */
+/* ---- losses -------------------------------------------------------------------------------- */
 
 /* Each datagram of a rekey, one after the other, does not arrive: traffic flows all the time. */
 static void each_datagram_lost(void **state)
@@ -185,8 +183,7 @@ static void answer_after_the_old_one(void **state)
 	pair_done(&p);
 }
 
-/* ---- peers that cannot ------------------------------------------------------------------------
- */
+/* ---- peers that cannot --------------------------------------------------------------------- */
 
 /* The other end is cut off in the middle: the IKE SA ends as with any request. */
 static void nobody_answers(void **state)

@@ -55,8 +55,7 @@ static void test_both_hubs_suggest(void **state)
 	assert_string_equal(node_pair_state(t->hub[2].node, town_name(1), town_name(2)), "up");
 }
 
-/* ---- a hub dies --------------------------------------------------------------------------------
- */
+/* ---- a hub dies ---------------------------------------------------------------------------- */
 
 static bool settled(const struct node *site, const char *partner)
 {
@@ -132,8 +131,7 @@ static void test_slow_member(void **state)
 	assert_true(cities_direct(t, 1, 2));
 }
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---- memory -------------------------------------------------------------------------------- */
 
 /* R11: each allocation of a hub fails once; a while later there is a tunnel all the same. */
 static void starved(unsigned k)
@@ -186,8 +184,7 @@ static void test_second_hub_without_memory(void **state)
 	starved(2);
 }
 
-/* ---- what another hub says ---------------------------------------------------------------------
- */
+/* ---- what another hub says ----------------------------------------------------------------- */
 
 /* Hub 2 has no mesh: its words are the test's. */
 struct puppet {

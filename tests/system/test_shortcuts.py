@@ -126,7 +126,7 @@ def test_idle(star, corp):
 
 
 def test_topology(star, corp):
-    """T1, T4, R11: in a star nobody is suggested to anybody; a reload to dynamic lets them, back to
+    """T1, T4, R04, R11: in a star nobody is suggested to anybody; a reload to dynamic lets them, back to
     star takes it away; no packet is lost, in either direction."""
     one, other = net(star, corp, 1, 2, topology="star")
     hub = star.hub
@@ -195,7 +195,7 @@ def test_another_address(star, corp):
 
 
 def test_full_mesh(star, corp):
-    """T1: in a mesh everybody has a tunnel with everybody, before anybody says anything."""
+    """T2, R04: in a mesh everybody has a tunnel with everybody, before anybody says anything."""
     sites = net(star, corp, 1, 2, 3, topology="mesh")
     for i, one in enumerate(sites):
         for other in sites[i + 1:]:

@@ -154,8 +154,7 @@ void fake_send_held(struct fake *f, struct fake_child *c)
 	}
 }
 
-/* ---- packets without an SA --------------------------------------------------------------------
- */
+/* ---- packets without an SA ----------------------------------------------------------------- */
 
 static void hold(struct fake *f, struct fake_trap *t, struct bytes inner, const struct wire_ip *ip)
 {
