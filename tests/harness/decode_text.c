@@ -168,9 +168,8 @@ static void put_probe(struct text_buf *t, struct bytes datagram)
 	if (wire_probe_parse(datagram, &p, &covered, &mac) != ST_OK)
 		text_buf_add(t, "  malformed probe\n");
 	else
-		text_buf_fmt(t, "  probe %s %u%s\n",
-			     p.flags & WIRE_PROBE_ANSWER ? "answer" : "question", p.txn,
-			     p.flags & WIRE_PROBE_CHOSEN ? ", chosen" : "");
+		text_buf_fmt(t, "  probe %s %u\n",
+			     p.flags & WIRE_PROBE_ANSWER ? "answer" : "question", p.txn);
 }
 
 void decode_packet(struct world *w, const struct packet *p, struct text_buf *t)

@@ -34,7 +34,7 @@ enum {
 	VERSION_AT = 17,
 	VERSION = 0xf1,
 	TYPE = 243,
-	FLAGS = WIRE_PROBE_ANSWER | WIRE_PROBE_CHOSEN,
+	FLAGS = WIRE_PROBE_ANSWER,
 };
 
 bool wire_probe_is(struct bytes d)

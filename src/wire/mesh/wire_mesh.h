@@ -232,7 +232,6 @@ void wire_mesh_put(struct wr *w, const struct wire_mesh *m);
 
 enum wire_probe_flag {
 	WIRE_PROBE_ANSWER = 1 << 0,
-	WIRE_PROBE_CHOSEN = 1 << 1,
 };
 
 struct wire_probe {
