@@ -51,6 +51,7 @@ struct entry {
 	uint32_t n_pairs;
 	unsigned pending; /* suggestions under way */
 	mono_t said; /* its words: pace() */
+	mono_t relayed; /* what other hubs suggest to it: pace() */
 	/* Its walk. */
 	uint32_t slot, at_slot, left; /* `left` 0: it is over */
 	struct list walk; /* hub.ready, or `blocked` of who stands in the way */

@@ -92,6 +92,10 @@ enum {
 	 * whatever one of the two says.  The other one has others to talk to. */
 	MESH_PAIR_WORDS = 8,
 	MESH_PAIR_WORDS_MS = 1000,
+	/* Suggestions of all other hubs to one member here: so many at once, then so many in a
+	 * second.  A site looks at MESH_SUGGESTIONS_PER_S: no other hub can use them all up. */
+	MESH_RELAYS = 64,
+	MESH_RELAYS_PER_S = 25,
 	/* Tunnels that a member may say it has though they were not suggested here. */
 	MESH_CLAIMS = 1024,
 	/* Pairs that are remembered: others are not suggested before one is forgotten. */

@@ -239,6 +239,8 @@ void relay_word(struct other *o, struct word *w)
 
 	if (r)
 		word_refuse(w, r, why);
+	else if (!pace(&e->relayed, w->m->now.mono, dur_ms(1000 / MESH_RELAYS_PER_S), MESH_RELAYS))
+		word_refuse(w, WIRE_MR_LIMIT, "other hubs suggest too much to that member");
 	else
 		relay(o, w, e, b);
 }

@@ -238,24 +238,18 @@ static struct wire_mesh_member puppet_member(struct puppet *p, const char *name,
 }
 
 /* What hub 1 answers. */
-static struct wire_mesh puppet_says(struct puppet *p, const struct wire_mesh_member *v, size_t n)
+static struct wire_mesh puppet_asks(struct puppet *p, uint16_t kind, const struct wire_mesh *word)
 {
 	static uint8_t buf[WIRE_MESH_MAX];
-	struct wire_mesh answer, word = { .present = WIRE_MESH_BIT(SEQUENCE) |
-						     WIRE_MESH_BIT(CONTEXT) | WIRE_MESH_BIT(MEMBER),
-					  .context = bytes_str("corp"),
-					  .sequence = p->sequence++,
-					  .members = v,
-					  .n_members = n };
+	struct wire_mesh answer;
 	struct node *node = p->t->hub[2].node;
 	enum wire_mesh_fault fault = WIRE_MF_OK;
 	const struct node_word *w;
 	struct wr wr = wr_of(buf, sizeof(buf));
 	uint64_t id;
 
-	wire_mesh_put(&wr, &word);
-	assert_int_equal(node_ask(node, p->peer, WIRE_N_SHORTCUT_DIRECTORY, wr_bytes_of(&wr), &id),
-			 ST_OK);
+	wire_mesh_put(&wr, word);
+	assert_int_equal(node_ask(node, p->peer, kind, wr_bytes_of(&wr), &id), ST_OK);
 	world_run(p->t->w);
 	w = node_answered(node);
 	assert_non_null(w);
@@ -263,6 +257,18 @@ static struct wire_mesh puppet_says(struct puppet *p, const struct wire_mesh_mem
 		wire_mesh_parse(&p->ar, w->notify, bytes_of(w->data, w->n), &answer, &fault),
 		ST_OK);
 	return answer;
+}
+
+static struct wire_mesh puppet_says(struct puppet *p, const struct wire_mesh_member *v, size_t n)
+{
+	const struct wire_mesh word = { .present = WIRE_MESH_BIT(SEQUENCE) |
+						   WIRE_MESH_BIT(CONTEXT) | WIRE_MESH_BIT(MEMBER),
+					.context = bytes_str("corp"),
+					.sequence = p->sequence++,
+					.members = v,
+					.n_members = n };
+
+	return puppet_asks(p, WIRE_N_SHORTCUT_DIRECTORY, &word);
 }
 
 /* S1, A1: what is beyond the sender's certificate, or about hubs, is left out, and the rest taken.
@@ -311,6 +317,71 @@ static void test_hole(void **state)
 	v[1].n_ts = 0;
 	assert_int_equal(puppet_says(&p, v + 1, 1).reason, 0);
 	assert_string_equal(directory(t->hub[1].node), "");
+	arena_done(&p.ar);
+}
+
+/* A suggestion for site 1 and that member, taken back at once; true: it was passed on. */
+static bool puppet_suggests(struct puppet *p, const struct wire_mesh_member *v, uint16_t number)
+{
+	static const uint8_t secret[WIRE_MESH_SECRET] = { 1 };
+	struct wire_ts own = p->t->site[1]->conf->conf.peers[0].ts_local.ts[0];
+	struct wire_mesh answer, word = {
+		.id = { 1, (uint8_t)(number >> 8), (uint8_t)number },
+		.present = WIRE_MESH_BIT(SECRET) | WIRE_MESH_BIT(PARTNER_ID) |
+			   WIRE_MESH_BIT(OWN_ID) | WIRE_MESH_BIT(TS_REMOTE) |
+			   WIRE_MESH_BIT(TS_LOCAL) | WIRE_MESH_BIT(CONTEXT) |
+			   WIRE_MESH_BIT(LIFETIME),
+		.secret = secret,
+		.partner = v->id,
+		.own = { WIRE_ID_FQDN, bytes_str(town_name(1)) },
+		.ts_remote = { v->ts[0] },
+		.n_ts_remote = 1,
+		.ts_local = { { IKE_AUTHORITY_CERT, { &own, 1, 0 } } },
+		.n_ts_local = 1,
+		.context = bytes_str("corp"),
+		.lifetime_s = WIRE_MESH_LIFETIME_MIN,
+	};
+
+	answer = puppet_asks(p, WIRE_N_SHORTCUT_RELAY, &word);
+	if (WIRE_MESH_HAS(&answer, REASON) && answer.reason == WIRE_MR_LIMIT)
+		return false;
+	word.present = WIRE_MESH_BIT(REASON);
+	word.reason = WIRE_MR_WITHDRAWN;
+	(void)puppet_asks(p, WIRE_N_SHORTCUT_WITHDRAW, &word);
+	return true;
+}
+
+/* R05: another hub, however many members it invents and however fast it takes back what it
+ * suggests, has a share of what a member here looks at. */
+static void test_flood_of_relays(void **state)
+{
+	struct cities *t = *state;
+	struct puppet p;
+	struct wire_mesh_member v[9];
+	char name[8][24], prefix[8][24];
+	uint64_t heard;
+	uint16_t n = 0;
+	unsigned taken = 0;
+
+	puppet(&p, t);
+	(void)town_joins(t, 1, 1);
+	v[0] = (struct wire_mesh_member){ .op = WIRE_MESH_MEMBERS_ANEW };
+	for (unsigned i = 0; i < 8; i++) {
+		snprintf(name[i], sizeof(name[i]), "invented-%u.example", i);
+		snprintf(prefix[i], sizeof(prefix[i]), "10.%u.0.0/16", 100 + i);
+		v[1 + i] = puppet_member(&p, name[i], prefix[i], 1000);
+	}
+	assert_int_equal(puppet_says(&p, v, 9).reason, 0);
+	heard = node_counter(t->site[1], "mesh.rx.words");
+	for (; n < 2 * MESH_RELAYS; n++)
+		taken += puppet_suggests(&p, &v[1 + n % 8], n);
+	assert_int_equal(taken, MESH_RELAYS);
+	/* With what takes it back, as far as it was said. */
+	assert_in_range(node_counter(t->site[1], "mesh.rx.words") - heard, taken, 2 * taken);
+	world_live(t->w, dur_s(1));
+	for (; n < 4 * MESH_RELAYS; n++)
+		taken += puppet_suggests(&p, &v[1 + n % 8], n);
+	assert_int_equal(taken, MESH_RELAYS + MESH_RELAYS_PER_S);
 	arena_done(&p.ar);
 }
 
@@ -377,6 +448,7 @@ int main(void)
 		CITY_TEST(test_slow_member),
 		CITY_TEST(test_entries_beyond_authority),
 		CITY_TEST(test_hole),
+		CITY_TEST(test_flood_of_relays),
 		CITY_TEST(test_latest_attachment),
 		CITY_TEST(test_many_members),
 		cmocka_unit_test(test_first_hub_without_memory),
