@@ -3,8 +3,8 @@
 
 coverage.py BUILD [--least PERCENT]   reads what the programs of BUILD (-Db_coverage=true,
                                       -Doptimization=0) left beside its object files; prints
-                                      "passed failed skipped", a case for each module, on stdout,
-                                      and the table on standard error
+                                      a record (tests/tally.py) with a case for each module on
+                                      stdout, and the table on standard error
 coverage.py BUILD --untaken PREFIX    the branches below PREFIX (src/wire/ike/parse.c, src/esp)
                                       that nothing took, with their lines
 
@@ -94,12 +94,14 @@ def row(name, pair, mark=""):
 
 
 def report(taken, least):
-    """The table; 'passed failed skipped'."""
-    passed = failed = 0
+    """The table; the record for the tally."""
+    passed, failures = 0, []
     for name in MODULES:
         pair = share(c for path, c in taken.items() if module(path) == name)
         good = pair[1] > 0 and percent(pair) >= least
-        passed, failed = passed + good, failed + (not good)
+        passed += good
+        if not good:
+            failures.append(f"src/{name}: {percent(pair):.2f} % of its branches, below {least} %")
         row(f"src/{name}", pair, "" if good else f"  below {least} %")
     row("together", share(taken.values()))
     print("  least covered:", file=sys.stderr)
@@ -107,9 +109,11 @@ def report(taken, least):
     for path, pair in sorted(files, key=lambda f: percent(f[1]))[:LEAST_COVERED]:
         row(path, pair)
     for path in missing(taken):
-        failed += 1
-        print(f"    {path}: nothing was built from it", file=sys.stderr)
-    print(passed, failed, 0)
+        failures.append(f"{path}: nothing was built from it")
+        print(f"    {failures[-1]}", file=sys.stderr)
+    print(passed, len(failures), 0)
+    for failure in failures:
+        print("-", failure)
 
 
 def untaken(taken, prefix):

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# fuzz.sh BUILD SECONDS - runs every fuzz target for SECONDS on a copy of its corpus; prints
-# "passed failed skipped" for the tally, everything else on standard error.
+# fuzz.sh BUILD SECONDS - runs every fuzz target for SECONDS on a copy of its corpus; prints a record
+# for tests/tally.py, everything else on standard error.
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 build=$(cd "$1" && pwd)
 seconds=$2
-passed=0 failed=0
+passed=0 failed=0 names=
 child=
 trap '[ -z "$child" ] || kill $child 2>/dev/null; exit 130' INT TERM HUP
 
@@ -29,7 +29,8 @@ for bin in "$build"/fuzz/fuzz_*; do
 		passed=$((passed + 1))
 	else
 		failed=$((failed + 1))
+		names+="- ${bin##*/} (${build##*/}/fuzz-${bin##*/fuzz_}.log)"$'\n'
 	fi
 done
-echo "$passed $failed 0"
+printf '%d %d 0\n%s' $passed $failed "$names"
 [ $passed -gt 0 ]
