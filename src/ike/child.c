@@ -1,5 +1,5 @@
 /*
- * child.c - child SAs: what was negotiated, and its twin in the data plane.
+ * child.c - the life of a child SA (child.h).
  *
  *	UP ------------------> removed		the peer's Delete, the end of its SA
  *	 |\------> DOOMED -> DELETING -> removed	ours: by the operator, policy, lifetime
@@ -12,6 +12,7 @@
  *
  * What was replaced still receives for a moment, because packets overtake messages; it never sends.
  */
+#include "ike/child.h"
 #include "ike/partner.h"
 
 static uint64_t id_hash(struct ike *ike, dp_child_id id)
@@ -24,11 +25,6 @@ static uint64_t spi_hash(struct ike *ike, uint32_t spi)
 	return map_hash(&ike->child_by_spi, bytes_of(&spi, sizeof(spi)));
 }
 
-static uint64_t op_hash(struct ike *ike, uint64_t op)
-{
-	return map_hash(&ike->child_by_op, bytes_of(&op, sizeof(op)));
-}
-
 static bool same_id(const struct map_node *n, const void *key)
 {
 	return CONTAINER_OF(n, const struct child, by_id)->id == *(const dp_child_id *)key;
@@ -37,11 +33,6 @@ static bool same_id(const struct map_node *n, const void *key)
 static bool same_spi(const struct map_node *n, const void *key)
 {
 	return CONTAINER_OF(n, const struct child, by_spi)->spi_in == *(const uint32_t *)key;
-}
-
-static bool same_op(const struct map_node *n, const void *key)
-{
-	return CONTAINER_OF(n, const struct child, by_op)->op == *(const uint64_t *)key;
 }
 
 struct child *child_by_id(struct ike *ike, dp_child_id id)
@@ -90,74 +81,6 @@ static enum status dup_ts(const struct alloc *mem, const struct wire_ts_list *fr
 	return st;
 }
 
-static enum status dup_ts_arena(struct arena *ar, const struct wire_ts_list *from,
-				struct wire_ts_list *ret)
-{
-	struct bytes copy;
-	enum status st = arena_dup(ar, bytes_of(from->ts, from->n * sizeof(*from->ts)), &copy);
-
-	if (!st)
-		*ret = (struct wire_ts_list){ (const void *)copy.p, from->n, 0 };
-	return st;
-}
-
-/* An operation in `ob`; NULL when there is no memory (ob->failed is set). */
-static struct dp_op *op_add(struct ike *ike, struct outbox *ob, enum dp_op_kind kind,
-			    struct arena **ret_mem)
-{
-	struct out_item *it = outbox_add(ob, IKE_OUT_DP);
-	struct dp_op *op = it ? arena_new(&it->mem, sizeof(*op)) : NULL;
-
-	if (!op) {
-		ob->failed = true;
-		return NULL;
-	}
-	op->op = ++ike->last_op;
-	op->kind = kind;
-	it->out.u.dp = op;
-	if (ret_mem)
-		*ret_mem = &it->mem;
-	return op;
-}
-
-static enum status op_install(struct ike *ike, const struct child *c, const struct child_params *p,
-			      struct outbox *ob, uint64_t *ret_op)
-{
-	struct arena *mem;
-	struct dp_op *op = op_add(ike, ob, DP_CHILD_ADD, &mem);
-	const struct path *path = moving_traffic(c->sa);
-	struct dp_child *d;
-
-	if (!op)
-		return ST_NOMEM;
-	d = &op->u.child;
-	d->id = c->id;
-	d->peer = p->peer;
-	d->spi_in = c->spi_in;
-	d->spi_out = c->spi_out;
-	d->esn = c->suite.esn;
-	d->encap = path->encap;
-	d->outbound = c->told;
-	d->flows = p->flows;
-	d->proves = p->proves;
-	d->counts = p->counts;
-	d->ceases = c->sa->called;
-	d->told = c->sa->mobike;
-	d->window = ESP_WINDOW_DEFAULT;
-	d->local = path->local;
-	d->remote = path->remote;
-	d->in = p->in;
-	d->out = p->out;
-	if (dup_ts_arena(mem, &p->ts_local, &d->ts_local) ||
-	    dup_ts_arena(mem, &p->ts_remote, &d->ts_remote)) {
-		ob->failed = true;
-		return ST_NOMEM;
-	}
-	life_child_limits(p->life, c, d);
-	*ret_op = op->op;
-	return ST_OK;
-}
-
 enum status child_new(struct ike *ike, struct ike_sa *sa, const struct child_params *p,
 		      struct outbox *ob, struct child **ret_child)
 {
@@ -183,7 +106,7 @@ enum status child_new(struct ike *ike, struct ike_sa *sa, const struct child_par
 	c->maker = p->maker;
 	if (dup_ts(ike->mem, &p->ts_local, &c->ts_local) == ST_OK &&
 	    dup_ts(ike->mem, &p->ts_remote, &c->ts_remote) == ST_OK)
-		st = op_install(ike, c, p, ob, &c->op);
+		st = child_dp_add(ike, c, p, ob, &c->op);
 	if (st) {
 		child_free(ike, c);
 		return st;
@@ -228,16 +151,6 @@ void child_free(struct ike *ike, struct child *c)
 	mem_free(ike->mem, c);
 }
 
-/* The answer that counts from now on. */
-static void expect(struct ike *ike, struct child *c, uint64_t op, enum dp_op_kind kind)
-{
-	if (c->op)
-		map_remove(&ike->child_by_op, &c->by_op);
-	c->op = op;
-	c->op_kind = kind;
-	map_insert(&ike->child_by_op, &c->by_op, op_hash(ike, op));
-}
-
 static void index_child(struct ike *ike, struct child *c)
 {
 	map_insert(&ike->child_by_id, &c->by_id, id_hash(ike, c->id));
@@ -254,7 +167,7 @@ void child_link(struct ike *ike, struct child *c)
 	index_child(ike, c);
 	c->in_dp = true;
 	c->op = 0;
-	expect(ike, c, op, DP_CHILD_ADD);
+	child_dp_expect(ike, c, op, DP_CHILD_ADD);
 	life_child_begin(ike, c);
 }
 
@@ -304,82 +217,6 @@ static void down_event(struct ike *ike, struct child *c, const char *why)
 	c->announced = false;
 }
 
-/* ---- what the data plane hears ------------------------------------------------------------ */
-
-static bool tell(struct ike *ike, const struct child *c, enum dp_op_kind kind, uint64_t *ret_op)
-{
-	struct outbox ob;
-	struct dp_op *op;
-
-	outbox_init(&ob, ike->mem);
-	op = op_add(ike, &ob, kind, NULL);
-	if (!op) {
-		outbox_drop(&ob);
-		count(ike, C_NO_MEMORY);
-		return false;
-	}
-	if (kind == DP_CHILD_ADD) {
-		op->u.child.id = c->id;
-		op->u.child.outbound = true;
-	} else {
-		op->u.id = c->id;
-	}
-	*ret_op = op->op;
-	outbox_commit(ike, &ob);
-	return true;
-}
-
-/* Out of the data plane; what there is no memory for is tried again (child_pay_owed). */
-static void tell_gone(struct ike *ike, struct child *c)
-{
-	uint64_t op;
-
-	if (c->in_dp && tell(ike, c, DP_CHILD_DEL, &op))
-		c->in_dp = false;
-}
-
-void child_pay_owed(struct ike *ike)
-{
-	list_for_each_safe(n, &ike->owed) {
-		struct child *c = CONTAINER_OF(n, struct child, node);
-
-		tell_gone(ike, c);
-		if (c->in_dp)
-			return;
-		list_del(n);
-		child_free(ike, c);
-	}
-}
-
-bool child_tell_sends(struct ike *ike, struct child *c)
-{
-	bool want = c->sends && !partner_holds(c->sa->peer, c->sa);
-	enum dp_op_kind kind = want ? DP_CHILD_ADD : DP_CHILD_PAUSE;
-	uint64_t op = 0;
-
-	if (want == c->told || !c->in_dp)
-		return true;
-	if (!tell(ike, c, kind, &op))
-		return false;
-	c->told = want;
-	expect(ike, c, op, kind);
-	return true;
-}
-
-void children_tell(struct ike *ike, struct ike_sa *sa)
-{
-	list_for_each(n, &sa->children)
-		if (!child_tell_sends(ike, CONTAINER_OF(n, struct child, node)))
-			agenda_soon(ike, sa);
-}
-
-void child_dummy(struct ike *ike, const struct child *c)
-{
-	uint64_t op = 0;
-
-	(void)tell(ike, c, DP_CHILD_DUMMY, &op);
-}
-
 /* As soon as there is memory for saying so. It may still be on its way into the data plane, which
  * does things in their order: were that waited for, what it takes over from could fall silent
  * before. */
@@ -388,18 +225,6 @@ static void send_on(struct ike *ike, struct child *c)
 	c->sends = true;
 	if (!child_tell_sends(ike, c))
 		agenda_soon(ike, c->sa);
-}
-
-/* Never sends again. Without the operation it has to go at once. */
-static void quiet(struct ike *ike, struct child *c)
-{
-	uint64_t op = 0;
-
-	c->lingers = c->in_dp && tell(ike, c, DP_CHILD_QUIET, &op);
-	if (c->lingers)
-		expect(ike, c, op, DP_CHILD_QUIET);
-	else
-		tell_gone(ike, c);
 }
 
 /* ---- taking the place of another ---------------------------------------------------------- */
@@ -621,7 +446,7 @@ void child_remove(struct ike *ike, struct child *c, const char *why)
 	map_remove(&ike->child_by_id, &c->by_id);
 	map_remove(&ike->child_by_spi, &c->by_spi);
 	/* The data plane must not keep what we forget. */
-	tell_gone(ike, c);
+	child_dp_gone(ike, c);
 	if (c->in_dp)
 		list_add_tail(&ike->owed, &c->node);
 	else
@@ -643,9 +468,9 @@ void child_doom(struct ike *ike, struct child *c, const char *why)
 	c->state = CHILD_DOOMED;
 	list_add_tail(&c->sa->leaving, &c->node);
 	if (why)
-		tell_gone(ike, c);
+		child_dp_gone(ike, c);
 	else
-		quiet(ike, c);
+		child_dp_quiet(ike, c);
 	agenda_soon(ike, c->sa);
 	send_instead(ike, c->sa);
 }
@@ -686,7 +511,7 @@ void child_farewell(struct ike *ike, struct child *c, const char *why)
 	leave(ike, c);
 	c->state = CHILD_DOOMED;
 	list_add_tail(&c->sa->leaving, &c->node);
-	quiet(ike, c);
+	child_dp_quiet(ike, c);
 	child_over(ike, c);
 }
 
@@ -716,7 +541,7 @@ void child_deleted(struct ike *ike, struct child *c, struct wr *ret_spis)
 		down_event(ike, c, "deleted by the peer");
 		leave(ike, c);
 		list_add_tail(&c->sa->leaving, &c->node);
-		quiet(ike, c);
+		child_dp_quiet(ike, c);
 		c->state = CHILD_DOOMED;
 		child_over(ike, c);
 		break;
@@ -786,7 +611,7 @@ void children_hand_over(struct ike *ike, struct ike_sa *sa, const char *why)
 		down_event(ike, c, why);
 		leave(ike, c);
 		list_add_tail(&sa->leaving, &c->node);
-		quiet(ike, c);
+		child_dp_quiet(ike, c);
 		c->state = CHILD_DOOMED;
 	}
 	while (!list_empty(&sa->leaving)) {
@@ -798,64 +623,9 @@ void children_hand_over(struct ike *ike, struct ike_sa *sa, const char *why)
 	}
 }
 
-/* ---- questions and news ------------------------------------------------------------------- */
+/* ---- what the data plane answered --------------------------------------------------------- */
 
-void child_query(struct ike *ike, struct child *c)
-{
-	struct outbox ob;
-	struct dp_op *op;
-
-	if (c->op)
-		return;
-	outbox_init(&ob, ike->mem);
-	op = op_add(ike, &ob, DP_CHILD_QUERY, NULL);
-	if (!op) {
-		outbox_drop(&ob);
-		return;
-	}
-	op->u.id = c->id;
-	expect(ike, c, op->op, DP_CHILD_QUERY);
-	outbox_commit(ike, &ob);
-}
-
-void child_move(struct ike *ike, struct child *c)
-{
-	c->strayed = true;
-	if (!child_tell_path(ike, c))
-		agenda_soon(ike, c->sa);
-}
-
-bool child_tell_path(struct ike *ike, struct child *c)
-{
-	const struct path *path = moving_traffic(c->sa);
-	struct outbox ob;
-	struct dp_op *op;
-
-	if (!c->strayed || !c->in_dp)
-		return true;
-	outbox_init(&ob, ike->mem);
-	op = op_add(ike, &ob, DP_CHILD_ADDRESS, NULL);
-	if (!op) {
-		outbox_drop(&ob);
-		count(ike, C_NO_MEMORY);
-		return false;
-	}
-	c->strayed = false;
-	op->u.address.id = c->id;
-	op->u.address.local = path->local;
-	op->u.address.remote = path->remote;
-	op->u.address.encap = path->encap;
-	if (!c->op)
-		expect(ike, c, op->op, DP_CHILD_ADDRESS);
-	outbox_commit(ike, &ob);
-	return true;
-}
-
-/* ---- reports ------------------------------------------------------------------------------ */
-
-/* The data plane cannot carry what was negotiated: the peer is told, and who wants it asks again.
- */
-static void refused(struct ike *ike, struct child *c, const char *what, enum status st)
+void child_refused(struct ike *ike, struct child *c, const char *what, enum status st)
 {
 	struct ike_sa *sa = c->sa;
 
@@ -864,7 +634,7 @@ static void refused(struct ike *ike, struct child *c, const char *what, enum sta
 		   (struct event_about){ .sa = sa, .child = c, .reason = IKE_R_INTERNAL },
 		   "the data plane refused %s (%s)", what, status_name(st));
 	if (c->state >= CHILD_DOOMED) {
-		tell_gone(ike, c);
+		child_dp_gone(ike, c);
 		c->lingers = false;
 		if (c->state == CHILD_LINGERING)
 			child_remove(ike, c, NULL);
@@ -899,79 +669,14 @@ static void installed(struct ike *ike, struct child *c)
 	}
 }
 
-static void added(struct ike *ike, struct child *c, enum status st)
+void child_added(struct ike *ike, struct child *c, enum status st)
 {
 	if (st != ST_OK) {
 		c->in_dp = c->installed; /* what it had before it has still */
-		refused(ike, c, "the child SA", st);
+		child_refused(ike, c, "the child SA", st);
 		return;
 	}
 	installed(ike, c);
 	if (c->state < CHILD_DOOMED && c->sends)
 		send_on(ike, c);
-}
-
-static void done(struct ike *ike, const struct dp_report *r)
-{
-	uint64_t op = r->u.done.op;
-	struct map_node *n = map_find(&ike->child_by_op, op_hash(ike, op), same_op, &op);
-	struct child *c;
-
-	if (!n) {
-		/* Of a child that is gone, or an operation without which we can go on: a trap, an
-		 * address. The operator should know that there is none. */
-		if (r->u.done.status != ST_OK) {
-			count(ike, C_DATAPLANE_FAILED);
-			event_emit(
-				ike, IKE_EV_DATAPLANE,
-				(struct event_about){ .reason = IKE_R_INTERNAL },
-				"the data plane refused operation %llu, which is no child's (%s)",
-				(unsigned long long)op, status_name(r->u.done.status));
-			peer_trap_failed(ike, op);
-		}
-		return;
-	}
-	c = CONTAINER_OF(n, struct child, by_op);
-	map_remove(&ike->child_by_op, n);
-	c->op = 0;
-	if (c->op_kind == DP_CHILD_ADD) {
-		added(ike, c, r->u.done.status);
-		return;
-	}
-	if (c->op_kind != DP_CHILD_QUERY) {
-		if (r->u.done.status != ST_OK)
-			refused(ike, c,
-				c->op_kind == DP_CHILD_ADDRESS ? "the child's new address"
-							       : "to send no more on a child",
-				r->u.done.status);
-		return;
-	}
-	liveness_counted(ike, c->sa, r->u.done.status == ST_OK ? &r->u.done.counters : NULL);
-	if (r->u.done.status == ST_OK)
-		idle_counted(ike, c, &r->u.done.counters);
-}
-
-void child_report(struct ike *ike, const struct dp_report *r)
-{
-	struct child *c;
-
-	switch (r->kind) {
-	case DP_REPORT_DONE: done(ike, r); break;
-	case DP_REPORT_EXPIRE:
-		c = child_by_id(ike, r->u.expire.id);
-		if (c)
-			life_child_report(ike, c, r->u.expire.hard);
-		break;
-	case DP_REPORT_CARRIES:
-		c = child_by_id(ike, r->u.carries.id);
-		if (c)
-			partner_carries(ike, c);
-		break;
-	case DP_REPORT_NEW_ADDRESS:
-		c = child_by_id(ike, r->u.new_address.id);
-		if (c)
-			sa_moved(ike, c->sa, &r->u.new_address.local, &r->u.new_address.remote);
-		break;
-	default: break;
-	}
 }

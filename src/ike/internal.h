@@ -303,7 +303,7 @@ void mtu_search_moved(struct ike *ike, struct ike_sa *sa);
 /* Nothing comes of it: the SA is no more what it was. */
 void mtu_search_end(struct ike *ike, struct ike_sa *sa);
 
-/* ---- children (child.c) ------------------------------------------------------------------ */
+/* ---- children (child.c, child_dp.c) ------------------------------------------------------- */
 
 enum child_state {
 	CHILD_UP,
