@@ -11,6 +11,8 @@
  *	[DOOMED -> DELETING ->] LINGERING -> removed
  *
  * What was replaced still receives for a moment, because packets overtake messages; it never sends.
+ * So does every child of a partner that is deleted, by whomever, since the hub's path takes its
+ * place: it lingers, with its IKE SA when that ends (sa_deleted()).
  */
 #include "ike/child.h"
 #include "ike/partner.h"
@@ -505,7 +507,8 @@ void child_over(struct ike *ike, struct child *c)
 		child_remove(ike, c, NULL);
 }
 
-void child_farewell(struct ike *ike, struct child *c, const char *why)
+/* Its IKE SA ends with it, or is no use without it. */
+static void farewell(struct ike *ike, struct child *c, const char *why)
 {
 	down_event(ike, c, why);
 	leave(ike, c);
@@ -513,6 +516,27 @@ void child_farewell(struct ike *ike, struct child *c, const char *why)
 	list_add_tail(&c->sa->leaving, &c->node);
 	child_dp_quiet(ike, c);
 	child_over(ike, c);
+}
+
+static struct child *to_be_over(const struct ike_sa *sa)
+{
+	list_for_each(n, &sa->leaving) {
+		struct child *c = CONTAINER_OF(n, struct child, node);
+
+		if (c->state != CHILD_LINGERING)
+			return c;
+	}
+	return NULL;
+}
+
+void children_farewell(struct ike *ike, struct ike_sa *sa, const char *why)
+{
+	struct child *c;
+
+	while (!list_empty(&sa->children))
+		farewell(ike, CONTAINER_OF(sa->children.next, struct child, node), why);
+	while ((c = to_be_over(sa)))
+		child_over(ike, c);
 }
 
 void child_want_delete(struct ike *ike, struct child *c, const char *why)
@@ -528,12 +552,24 @@ void child_want_delete(struct ike *ike, struct child *c, const char *why)
 	peer_child_gone(ike, sa->peer);
 }
 
+/* What comes from a partner has another way from now on, and what it sent before may still come. */
+static void lost_to_peer(struct ike *ike, struct child *c, const char *why)
+{
+	struct ike_sa *sa = c->sa;
+
+	if (partner_of(sa->peer))
+		farewell(ike, c, why);
+	else
+		child_remove(ike, c, why);
+	send_instead(ike, sa);
+}
+
 void child_deleted(struct ike *ike, struct child *c, struct wr *ret_spis)
 {
 	switch (c->state) {
 	case CHILD_UP:
 		wr_u32(ret_spis, c->spi_in);
-		child_lost(ike, c, "deleted by the peer");
+		lost_to_peer(ike, c, "deleted by the peer");
 		break;
 	case CHILD_REPLACED:
 		wr_u32(ret_spis, c->spi_in);

@@ -163,7 +163,7 @@ enum status info_answer(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 		return ST_OK;
 	}
 	if (sa->state == SA_DELETING && sa->win.deleting) {
-		sa_remove(ike, sa, "deleted");
+		sa_deleted(ike, sa, "deleted");
 		return ST_OK;
 	}
 	children_deleted(ike, sa);
@@ -222,7 +222,10 @@ static void deleted(struct ike *ike, struct ike_sa *sa, bool refused)
 	}
 	if (sa->state == SA_UP && !refused)
 		children_hand_over(ike, sa, deleted_by_peer);
-	sa_remove(ike, sa, refused ? "refused by the peer" : deleted_by_peer);
+	if (refused)
+		sa_remove(ike, sa, "refused by the peer");
+	else
+		sa_deleted(ike, sa, deleted_by_peer);
 }
 
 enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)

@@ -396,9 +396,9 @@ void child_lost(struct ike *ike, struct child *c, const char *why);
 void child_doom(struct ike *ike, struct child *c, const char *why);
 /* The peer knows: gone, or lingering. */
 void child_over(struct ike *ike, struct child *c);
-/* Its IKE SA ends with it, and its traffic goes another way: sends no more, and hears what the peer
- * has under way until that answers our DELETE. */
-void child_farewell(struct ike *ike, struct child *c, const char *why);
+/* Their IKE SA ends, and their traffic goes another way: none of them sends any more, and they
+ * hear what the peer has under way, for a while. */
+void children_farewell(struct ike *ike, struct ike_sa *sa, const char *why);
 /* `by` takes its place, as soon as it may. */
 void child_replace(struct ike *ike, struct child *c, const struct child *by, bool ours);
 /* That the data plane is to send on it, or to pause.  False: no memory for telling. */
@@ -594,6 +594,7 @@ struct ike_sa {
 	bool sent_away : 1; /* it has; goes when `reap` is over, if not before */
 	bool warren : 1; /* the other end said that it is one: our own extensions may be used */
 	bool speaks : 1; /* both ends announced capabilities; before IKE_AUTH is over: we do */
+	bool down_said : 1; /* the operator heard that it is gone */
 	bool used_asked : 1; /* when each of its children was used last; see idle.c */
 	bool unsaid : 1; /* a child that is being replaced has not answered that */
 	uint8_t capabilities; /* that the other end announced */
@@ -670,6 +671,9 @@ void sa_reconfigured(struct ike *ike, struct ike_sa *sa);
 void sa_end_attempts(struct ike *ike, struct ike_sa *sa);
 /* `to` takes the place of `from`: children, identity, path, wishes. `from` is of no use then. */
 void sa_inherit(struct ike *ike, struct ike_sa *from, struct ike_sa *to);
+/* A DELETE has been said and answered, ours or the peer's: the end of it, but for what a partner's
+ * children still hear. */
+void sa_deleted(struct ike *ike, struct ike_sa *sa, const char *why);
 /* The DELETE of an SA that was replaced is answered. */
 void sa_close(struct ike *ike, struct ike_sa *sa);
 /* Of several SAs with one peer, decides which go; called once the new one has its child. */

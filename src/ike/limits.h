@@ -127,8 +127,9 @@ enum ike_limit {
 	/* So many more while they wait for the Delete of what replaced them: each once, since who
 	 * rekeys deletes at once (section 2.8). */
 	IKE_MAX_REPLACED = IKE_MAX_CHILDREN,
-	/* Seconds a replaced child still receives: packets that were on their way when both ends
-	 * changed over. Never sends; at most so many of one SA. */
+	/* Seconds a child that was replaced, by another one or by the hub's path, still receives:
+	 * packets that were on their way when both ends changed over. Never sends; at most so many
+	 * of one SA. */
 	IKE_CHILD_LINGER_S = 5,
 	IKE_MAX_LINGERING = 8,
 	/* Seconds that the peer has for the Delete of what its rekey replaced; then we do it. */

@@ -424,12 +424,10 @@ static void remove_children(struct ike *ike, struct ike_sa *sa, const char *why)
 /* Between partners the hub's path takes over, and nothing is to be lost. */
 static void end_children(struct ike *ike, struct ike_sa *sa, const char *why)
 {
-	if (!sa->peer || sa->peer->conf->role != IKE_ROLE_PARTNER) {
+	if (partner_of(sa->peer))
+		children_farewell(ike, sa, why);
+	else
 		remove_children(ike, sa, why);
-		return;
-	}
-	while (!list_empty(&sa->children))
-		child_farewell(ike, CONTAINER_OF(sa->children.next, struct child, node), why);
 }
 
 void sa_end_attempts(struct ike *ike, struct ike_sa *sa)
@@ -449,6 +447,13 @@ static void unrelate(struct ike *ike, struct ike_sa *sa)
 	sa->predecessor = sa->successor = NULL;
 }
 
+static void down_event(struct ike *ike, struct ike_sa *sa, const char *why)
+{
+	if (sa->was_up && !sa->down_said)
+		event_emit(ike, IKE_EV_SA_DOWN, (struct event_about){ .sa = sa }, "%s", why);
+	sa->down_said = true;
+}
+
 void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 {
 	struct peer *peer = sa->peer;
@@ -465,8 +470,7 @@ void sa_remove(struct ike *ike, struct ike_sa *sa, const char *why)
 	mtu_search_end(ike, sa);
 	unrelate(ike, sa);
 	remove_children(ike, sa, why);
-	if (was_up)
-		event_emit(ike, IKE_EV_SA_DOWN, (struct event_about){ .sa = sa }, "%s", why);
+	down_event(ike, sa, why);
 	trace_emit(ike, T_STATE, sa->id, sa->state, SA_STATES, 0, 0);
 	heap_disarm(&ike->timers, &sa->retransmit);
 	liveness_end(ike, sa);
@@ -511,9 +515,15 @@ static void leave_unanswered(struct ike *ike, struct ike_sa *sa)
 	agenda_soon(ike, sa);
 }
 
+/* Both ends know that it is gone, and it is there for what its children still hear. */
+static bool is_hearing(const struct ike *ike, const struct ike_sa *sa)
+{
+	return sa->state == SA_CLOSED && !list_empty(&sa->leaving) && !ike->shutdown;
+}
+
 void sa_delete(struct ike *ike, struct ike_sa *sa, const char *why)
 {
-	if (sa->state == SA_DELETING)
+	if (sa->state == SA_DELETING || is_hearing(ike, sa))
 		return;
 	partner_ending(ike, sa, IKE_R_POLICY, why);
 	if (sa->state == SA_I_AUTH) {
@@ -555,6 +565,26 @@ void sa_close(struct ike *ike, struct ike_sa *sa)
 	keys_done(&sa->keys, ike->mem);
 	sa_set_state(ike, sa, SA_CLOSED);
 	heap_arm(&ike->timers, &sa->reap, mono_add(ike->now.mono, dur_s(IKE_LINGER_S)));
+}
+
+void sa_deleted(struct ike *ike, struct ike_sa *sa, const char *why)
+{
+	bool hears = partner_of(sa->peer) && !ike->shutdown;
+
+	partner_ending(ike, sa, IKE_R_PEER_SAID, why);
+	if (hears)
+		children_farewell(ike, sa, why);
+	if (!hears || list_empty(&sa->leaving)) {
+		sa_remove(ike, sa, why);
+		return;
+	}
+	children_gone(ike, sa);
+	down_event(ike, sa, why);
+	mtu_search_end(ike, sa);
+	liveness_end(ike, sa);
+	heap_disarm(&ike->timers, &sa->life.timer);
+	sa_close(ike, sa);
+	heap_arm(&ike->timers, &sa->reap, mono_add(ike->now.mono, dur_s(IKE_CHILD_LINGER_S)));
 }
 
 void sa_reject(struct ike *ike, struct ike_sa *sa, enum ike_reason reason, const char *text)

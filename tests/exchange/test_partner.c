@@ -499,6 +499,84 @@ static void dropped_under_way(void **state)
 	duo_done(&d);
 }
 
+/* IKE overtakes ESP. */
+static void ike_first(struct world *w)
+{
+	for (size_t i = 0; i < world_packets(w);) {
+		struct packet *p = world_packet(w, i);
+
+		if (p->esp) {
+			i++;
+		} else {
+			world_deliver(w, p);
+			i = 0;
+		}
+	}
+	world_run(w);
+}
+
+static void take_down_child(struct node *n, ike_peer_id at)
+{
+	struct ike_cmd cmd = { .kind = IKE_CMD_DOWN_CHILD, .child = duo_child(n, at)->id };
+
+	assert_int_equal(node_cmd(n, &cmd), ST_OK);
+}
+
+/* T4: whichever end drops it: what both have under way is heard, also when it comes after all that
+ * IKE has to say; nothing is sent on it from then on, and a few seconds later nothing is left.
+ * Who has its child taken down by the operator hears nothing more itself. */
+static void overtaken(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		bool child = i & 1, by_c = i & 2, b_hears = !child || by_c,
+		     c_hears = !child || !by_c;
+		struct duo d;
+		unsigned at_b, at_c;
+
+		duo_up(&d, 170 + i);
+		at_b = d.b->inner_seen;
+		at_c = d.c->inner_seen;
+		node_packet(d.b, "10.1.0.1", "10.2.0.1");
+		node_packet(d.c, "10.2.0.1", "10.1.0.1");
+		if (child)
+			take_down_child(by_c ? d.c : d.b, by_c ? d.at_c : d.at_b);
+		else
+			node_partner_drop(by_c ? d.c : d.b, by_c ? d.at_c : d.at_b, "withdrawn");
+		ike_first(d.w);
+		assert_int_equal(d.b->inner_seen, at_b + b_hears);
+		assert_int_equal(d.c->inner_seen, at_c + c_hears);
+		duo_is_over(&d);
+		assert_int_equal(node_events(d.b, IKE_EV_SA_DOWN), 1);
+		assert_int_equal(node_events(d.c, IKE_EV_SA_DOWN), 1);
+		duo_drop(&d);
+		assert_int_equal(d.b->n_quiet, b_hears);
+		assert_int_equal(d.c->n_quiet, c_hears);
+		world_live(d.w, dur_s(6));
+		assert_int_equal(d.b->n_quiet + d.c->n_quiet, 0);
+		assert_int_equal(ike_totals(d.b->ike).sas, 1);
+		assert_int_equal(ike_totals(d.c->ike).sas, 1);
+		assert_int_equal(node_events(d.b, IKE_EV_SA_DOWN), 1);
+		duo_done(&d);
+	}
+}
+
+/* Who goes altogether does not wait for it. */
+static void overtaken_and_gone(void **state)
+{
+	struct duo d;
+	struct ike_cmd cmd = { .kind = IKE_CMD_SHUTDOWN };
+
+	(void)state;
+	duo_up(&d, 175);
+	node_partner_drop(d.c, d.at_c, "withdrawn");
+	world_run(d.w);
+	assert_int_equal(node_cmd(d.b, &cmd), ST_OK);
+	world_run(d.w);
+	assert_true(ike_idle(d.b->ike));
+	duo_done(&d);
+}
+
 static void dropped(void **state)
 {
 	struct duo d;
@@ -713,6 +791,8 @@ int main(void)
 		cmocka_unit_test(shutdown),
 		cmocka_unit_test(dropped),
 		cmocka_unit_test(dropped_under_way),
+		cmocka_unit_test(overtaken),
+		cmocka_unit_test(overtaken_and_gone),
 		cmocka_unit_test(bad_words),
 		cmocka_unit_test(many),
 		cmocka_unit_test(reloads),
