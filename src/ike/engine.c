@@ -429,6 +429,13 @@ enum status ike_partner_add(struct ike *ike, struct now now, const struct ike_pa
 	return st;
 }
 
+void ike_partner_measured(struct ike *ike, struct now now, ike_peer_id peer, dur_t rtt)
+{
+	enter(ike, now);
+	partner_measured(peer_by_id(ike, peer), rtt);
+	leave(ike);
+}
+
 enum status ike_partner_connect(struct ike *ike, struct now now, ike_peer_id peer,
 				const struct endpoint *local, const struct endpoint *remote)
 {

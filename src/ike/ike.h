@@ -18,7 +18,7 @@
  *	ike_reconfigure()                           TRACE, KEYS
  *	ike_lease_load()                            ASKED, ANSWERED  words of upper modules
  *	ike_ask(), ike_answer(), ike_hubs()
- *	ike_partner_add(), _connect(), _drop()
+ *	ike_partner_add(), _measured(), _connect(), _drop()
  *
  * Ids (SAs, children, jobs, operations, look-ups, stores) are never reused; a result for an unknown
  *id is dropped and counted.  Outputs are emitted in an order that matters: the host must carry them
@@ -422,6 +422,9 @@ struct ike_partner {
  * ST_AGAIN: IKE_MAX_PARTNERS. */
 MUST enum status ike_partner_add(struct ike *ike, struct now now, const struct ike_partner *p,
 				 ike_peer_id *ret_peer);
+/* How long an answer takes along the path to it, as far as is known: how long we wait for the first
+ * ones before we ask again.  An unknown partner is ignored. */
+void ike_partner_measured(struct ike *ike, struct now now, ike_peer_id peer, dur_t rtt);
 /* Calls it, once, from and to these addresses and ports, ours being the one for NAT traversal: ESP
  * goes in UDP there.  ST_INVAL: no such partner, or it has an SA, is being called, or is over; or
  * these are no such addresses and ports. */

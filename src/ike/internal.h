@@ -861,6 +861,8 @@ MUST enum status send_probe(struct ike *ike, struct ike_sa *sa, uint16_t type, u
 void request_tells(struct ike *ike, struct ike_sa *sa);
 /* How long its timer runs for its first try. */
 dur_t request_first_wait(const struct ike *ike, const struct ike_sa *sa);
+/* The wait after the first one and so many more: exponential (section 2.1). */
+dur_t wait_grown(dur_t first, unsigned tries);
 /* Once more at once; its schedule begins again. */
 void request_now(struct ike *ike, struct ike_sa *sa);
 /* What the request in flight was for is over: as few tries for it as for a DELETE. */

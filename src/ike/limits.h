@@ -334,10 +334,15 @@ enum ike_limit {
 	 * it has given up; and seconds that they stay. */
 	IKE_PARTNER_OPEN = 2,
 	IKE_PARTNER_OPEN_S = 10,
-	/* It was there a moment ago, and is or is not: a request is tried so many times in 4 s,
-	 * with this wait after the first. */
-	IKE_PARTNER_TRIES = 5,
+	/* It was there a moment ago, and is or is not.  A request is tried again after twice the
+	 * round trip and what the answer has to be computed in, at most so late, or, where nobody
+	 * has measured, so late; and so many times, or oftener as far as the waits fit in so
+	 * long. */
+	IKE_PARTNER_WORK_MS = 100,
+	IKE_PARTNER_WAIT_MAX_MS = 1000,
 	IKE_PARTNER_WAIT_MS = 180,
+	IKE_PARTNER_TRIES_MIN = 3,
+	IKE_PARTNER_CALL_MS = 4500,
 	/* ESP that has not come through until then does not. */
 	IKE_PARTNER_CARRIES_MS = 3000,
 	/* Length of nonces we send: at least half the largest PRF key (section 2.10). */

@@ -173,10 +173,14 @@ static dur_t rtt_of(const struct ike_sa *sa)
 dur_t liveness_wait(const struct ike_sa *sa)
 {
 	dur_t least = dur_ms(IKE_QUICK_WAIT_MIN_MS);
-	dur_t wait = { 2 * rtt_of(sa).ns };
+	dur_t most = dur_ms(IKE_QUICK_WAIT_MAX_MS);
+	dur_t rtt = sa->rtt ? rtt_of(sa) : partner_rtt(sa->peer);
+	dur_t wait = { 2 * rtt.ns };
 
-	if (!sa->rtt)
+	if (rtt.ns <= 0)
 		return dur_ms(IKE_QUICK_WAIT_MS);
+	if (!sa->rtt && rtt.ns > most.ns)
+		return most;
 	return wait.ns < least.ns ? least : wait;
 }
 

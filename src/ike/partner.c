@@ -288,6 +288,42 @@ enum status partner_connect(struct ike *ike, struct peer *p, const struct endpoi
 	return ST_OK;
 }
 
+void partner_measured(struct peer *p, dur_t rtt)
+{
+	struct partner *pt = partner_of(p);
+
+	if (pt)
+		pt->rtt = rtt;
+}
+
+dur_t partner_rtt(const struct peer *p)
+{
+	const struct partner *pt = partner_of(p);
+
+	return pt ? pt->rtt : (dur_t){ 0 };
+}
+
+/* What answers us has keys and signatures to compute, too. */
+dur_t partner_wait(const struct peer *p)
+{
+	dur_t rtt = partner_rtt(p), most = dur_ms(IKE_PARTNER_WAIT_MAX_MS),
+	      wait = { 2 * rtt.ns + dur_ms(IKE_PARTNER_WORK_MS).ns };
+
+	if (rtt.ns <= 0)
+		return dur_ms(IKE_PARTNER_WAIT_MS);
+	return rtt.ns > most.ns || wait.ns > most.ns ? most : wait;
+}
+
+unsigned partner_tries(const struct peer *p)
+{
+	int64_t left = dur_ms(IKE_PARTNER_CALL_MS).ns;
+	unsigned n = 0;
+
+	while ((left -= wait_grown(partner_wait(p), n).ns) >= 0)
+		n++;
+	return n < IKE_PARTNER_TRIES_MIN ? IKE_PARTNER_TRIES_MIN : n;
+}
+
 /* ---- over --------------------------------------------------------------------------------- */
 
 void partner_soon(struct ike *ike, const struct peer *p)

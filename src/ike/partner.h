@@ -34,6 +34,7 @@ struct partner {
 	uint8_t proof_key[IKE_PARTNER_KEY];
 	struct secret ppk;
 	struct timer timer;
+	dur_t rtt; /* of the path to it; 0: not known */
 	mono_t up; /* its SA is since then, */
 	mono_t installed; /* and its child in the data plane */
 	uint8_t dummies; /* that were sent */
@@ -57,6 +58,13 @@ MUST enum status partner_add(struct ike *ike, const struct ike_partner *from,
 			     ike_peer_id *ret_peer);
 MUST enum status partner_connect(struct ike *ike, struct peer *p, const struct endpoint *local,
 				 const struct endpoint *remote);
+void partner_measured(struct peer *p, dur_t rtt);
+/* What was measured by others before an SA has done so; 0: nothing.  Takes any peer. */
+dur_t partner_rtt(const struct peer *p);
+/* The wait for the first answer of one that we call, and how often it is called.  There is no other
+ * address to try, and it was there a moment ago: RFC 7296 section 2.4 leaves how long to us. */
+dur_t partner_wait(const struct peer *p);
+unsigned partner_tries(const struct peer *p);
 void partner_drop(struct ike *ike, struct peer *p, const char *why);
 /* The operator does not want it. */
 void partner_down(struct ike *ike, struct peer *p, const char *why);

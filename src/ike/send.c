@@ -161,7 +161,7 @@ static void send_now(struct ike *ike, const struct path *path, struct bytes data
 }
 
 /* first * 1.8^tries, in integers. */
-static dur_t wait_grown(dur_t first, unsigned tries)
+dur_t wait_grown(dur_t first, unsigned tries)
 {
 	int64_t ns = first.ns;
 
@@ -190,14 +190,14 @@ static bool calls(const struct ike_sa *sa)
 }
 
 /* The wait after that try.  Who is called because an SA does not answer may be back any moment; a
- * partner was there a moment ago. */
+ * partner was there a moment ago, and how far away it is was measured. */
 static dur_t wait_after(const struct ike *ike, const struct ike_sa *sa, unsigned tries)
 {
 	dur_t d = retransmit_after(ike->conf, tries);
 	bool soon = calls(sa) && sa->peer->section->beside;
 
 	if (calls(sa) && partner_of(sa->peer))
-		return wait_grown(dur_ms(IKE_PARTNER_WAIT_MS), tries);
+		return wait_grown(partner_wait(sa->peer), tries);
 	return soon ? (dur_t){ d.ns / IKE_SOON } : d;
 }
 
@@ -230,7 +230,7 @@ static uint8_t max_tries(const struct ike *ike, const struct ike_sa *sa)
 	if (sa->state == SA_DELETING)
 		return IKE_DELETE_TRIES;
 	if (calls(sa) && partner_of(sa->peer))
-		return IKE_PARTNER_TRIES;
+		return (uint8_t)partner_tries(sa->peer);
 	if (sa->state == SA_I_INIT && sa->peer->section->beside && peer_has_more(sa->peer) &&
 	    max > IKE_BESIDE_TRIES)
 		max = IKE_BESIDE_TRIES;

@@ -200,6 +200,7 @@ void shortcut_path_found(struct shortcut *c, const struct mesh_try *way)
 	c->local = way->local;
 	c->remote = way->remote;
 	c->rtt = way->rtt;
+	ike_partner_measured(m->ike, m->now, c->peer, c->rtt);
 	shortcut_stage(c, c->initiator ? STAGE_CONNECTING : STAGE_WAITING);
 	if (c->initiator && ike_partner_connect(m->ike, m->now, c->peer, &c->local, &c->remote))
 		shortcut_over(c, WIRE_MO_FAILED, WIRE_MR_INTERNAL, true,

@@ -2,6 +2,7 @@
  * S2, S4, docs/protocol/shortcut.md section 8). */
 #include "exchange/exchange.h"
 
+#include "exchange/far.h"
 #include "exchange/partner.h"
 
 /* ---- every order -------------------------------------------------------------------------- */
@@ -75,6 +76,74 @@ static void every_order(void **state)
 		play(fates, N);
 }
 
+/* ---- far away ----------------------------------------------------------------------------- */
+
+/* The datagrams of IKE until it is up, and after c has asked in a hurry whether b is there, where
+ * an answer takes so many milliseconds; `measured`: and both know. */
+static unsigned datagrams(int64_t rtt, bool measured)
+{
+	struct far f = { .half = rtt / 2 };
+	struct duo d;
+
+	duo_begin(&d, 40);
+	f.one = d.b->address[0];
+	f.other = d.c->address[0];
+	d.c->looks = true;
+	duo_add(&d);
+	if (measured) {
+		node_partner_measured(d.b, d.at_b, dur_ms(rtt));
+		node_partner_measured(d.c, d.at_c, dur_ms(rtt));
+	}
+	duo_call(&d);
+	far_live(d.w, &f, 4000);
+	assert_true(duo_carries(&d));
+	node_packet(d.c, "10.2.0.1", "10.1.0.1");
+	far_live(d.w, &f, 4000);
+	assert_int_equal(node_counter(d.c, "ike.silent"), 1);
+	assert_int_equal(node_events(d.c, IKE_EV_SUSPECT), !measured);
+	duo_done(&d);
+	return f.n_ike;
+}
+
+/* RFC 7296 section 2.1: a request goes again when it is lost, and not because the answer takes its
+ * time. */
+static void far_away(void **state)
+{
+	(void)state;
+	assert_int_equal(datagrams(2, true), 6);
+	assert_int_equal(datagrams(400, true), 6);
+	assert_true(datagrams(400, false) > 6);
+}
+
+/* What is lost goes again soon where the partner is near, and it is not waited for longer than a
+ * suggestion may take where it is far. */
+static void far_away_and_lost(void **state)
+{
+	static const struct {
+		int64_t rtt;
+		int64_t again; /* milliseconds, at most */
+		unsigned tries;
+	} rows[] = { { 1, 110, 6 }, { 40, 185, 5 }, { 400, 905, 3 }, { 5000, 1005, 3 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct duo d;
+
+		duo_begin(&d, 41 + i);
+		duo_add(&d);
+		node_partner_measured(d.b, d.at_b, dur_ms(rows[i].rtt));
+		duo_call(&d);
+		world_drop_all(d.w);
+		for (int64_t t = 0; t < rows[i].again; t += 5)
+			world_advance(d.w, dur_ms(5));
+		assert_int_equal(world_packets(d.w), 1);
+		duo_live(&d, 8000, LOSE_ALL);
+		duo_over(d.b, IKE_R_NO_ANSWER);
+		assert_int_equal(node_counter(d.b, "ike.tx.retransmits"), rows[i].tries - 1);
+		duo_done(&d);
+	}
+}
+
 /* ---- NATs --------------------------------------------------------------------------------- */
 
 static void nat_of_b(struct star *s)
@@ -140,8 +209,8 @@ static void keys_are_wiped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_order),
-		cmocka_unit_test(behind_a_nat),
+		cmocka_unit_test(every_order),       cmocka_unit_test(far_away),
+		cmocka_unit_test(far_away_and_lost), cmocka_unit_test(behind_a_nat),
 		cmocka_unit_test(keys_are_wiped),
 	};
 

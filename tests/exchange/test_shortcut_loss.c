@@ -2,6 +2,8 @@
  * tunnel comes of it, and packets get through all the time (R09, R11). */
 #include "exchange/shortcut.h"
 
+#include "exchange/far.h"
+
 enum fate { LOST, TWICE, LATE, FATES };
 
 struct drama {
@@ -107,12 +109,35 @@ static void late(void **state)
 	each_datagram(LATE);
 }
 
+/* Questions and answers of a set-up measure how far the partner is: no request of IKE goes twice
+ * where an answer takes 400 ms. */
+static void far_away(void **state)
+{
+	struct star s;
+	struct far f = { .half = 200 };
+	struct node *one, *two;
+
+	(void)state;
+	star_init(&s, 6);
+	star_mesh(&s, MESH_DYNAMIC);
+	star_hub(&s);
+	one = star_join(&s, 1);
+	two = star_join(&s, 2);
+	assert_true(star_ping(&s, one, 1, two, 2));
+	far_live(s.w, &f, 8000);
+	assert_true(star_is_direct(&s, one, 1, two, 2));
+	assert_int_equal(node_counter(one, "ike.tx.retransmits"), 0);
+	assert_int_equal(node_counter(two, "ike.tx.retransmits"), 0);
+	star_done(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lost),
 		cmocka_unit_test(twice),
 		cmocka_unit_test(late),
+		cmocka_unit_test(far_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

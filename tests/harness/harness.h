@@ -343,6 +343,7 @@ enum status node_command(struct node *n, enum ike_cmd_kind kind, ike_peer_id pee
 enum status node_partner_add(struct node *n, const struct ike_partner *p, ike_peer_id *ret_peer);
 enum status node_partner_connect(struct node *n, ike_peer_id peer, const struct endpoint *local,
 				 const struct endpoint *remote);
+void node_partner_measured(struct node *n, ike_peer_id peer, dur_t rtt);
 void node_partner_drop(struct node *n, ike_peer_id peer, const char *why);
 /* A packet from `src` to `dst` arrives at the node's protected side: an ESP datagram in the queue,
  * an ACQUIRE, or nothing, as the data plane sees fit. */

@@ -375,6 +375,12 @@ enum status node_partner_connect(struct node *n, ike_peer_id peer, const struct 
 	return st;
 }
 
+void node_partner_measured(struct node *n, ike_peer_id peer, dur_t rtt)
+{
+	ike_partner_measured(n->ike, n->w->now, peer, rtt);
+	node_drain(n);
+}
+
 void node_partner_drop(struct node *n, ike_peer_id peer, const char *why)
 {
 	ike_partner_drop(n->ike, n->w->now, peer, why);

@@ -226,6 +226,9 @@ NEVER(enum status ike_partner_add(struct ike *ike, struct now now, const struct 
 				  ike_peer_id *ret),
       (void)p;
       *ret = 0; fail_msg("a partner"); return ST_INVAL;)
+NEVER(void ike_partner_measured(struct ike *ike, struct now now, ike_peer_id peer, dur_t rtt),
+      (void)peer;
+      (void)rtt; fail_msg("a partner");)
 NEVER(enum status ike_partner_connect(struct ike *ike, struct now now, ike_peer_id peer,
 				      const struct endpoint *local, const struct endpoint *remote),
       (void)peer;
