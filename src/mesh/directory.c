@@ -92,6 +92,7 @@ static void entry_free(struct hub *h, struct entry *e)
 
 	walk_end(h, e);
 	list_del(&e->late);
+	list_del(&e->unspoken);
 	list_del(&e->uninformed);
 	list_del(&e->change.node);
 	map_remove(&h->by_ident, &e->by_ident);
@@ -123,6 +124,7 @@ static struct entry *entry_new(struct hub *h, const struct policy_ident *id)
 		return NULL;
 	}
 	list_init(&e->late);
+	list_init(&e->unspoken);
 	list_init(&e->uninformed);
 	list_init(&e->change.node);
 	list_init(&e->pairs);
@@ -329,6 +331,46 @@ void entry_late(struct hub *h)
 	}
 }
 
+/* ---- what it has already -------------------------------------------------------------------- */
+
+static void listen(struct hub *h, struct entry *e)
+{
+	e->spoken = false;
+	e->patience = mono_add(h->net->m->now.mono, dur_s(MESH_SILENT_S));
+	list_del(&e->unspoken);
+	list_add_tail(&h->unspoken, &e->unspoken);
+	hub_arm(h);
+}
+
+void entry_speaks(struct hub *h, struct entry *e)
+{
+	if (!e->spoken)
+		listen(h, e);
+}
+
+void entry_spoke(struct hub *h, struct entry *e)
+{
+	if (e->spoken)
+		return;
+	e->spoken = true;
+	list_del(&e->unspoken);
+	share_news(h, e);
+	list_for_each(n, &e->pairs)
+		pair_hurry(h, CONTAINER_OF(n, struct side, node)->pair);
+	walk_begin(h, e);
+}
+
+void entry_silent(struct hub *h)
+{
+	list_for_each_safe(n, &h->unspoken) {
+		struct entry *e = CONTAINER_OF(n, struct entry, unspoken);
+
+		if (mono_before(h->net->m->now.mono, e->patience))
+			return;
+		entry_spoke(h, e);
+	}
+}
+
 /* ---- coming, changing, going --------------------------------------------------------------- */
 
 /* What the engine says of the newest SA. */
@@ -392,6 +434,7 @@ static enum status attach(struct hub *h, struct entry *e, const struct standing 
 	e->epoch = s->epoch;
 	if (e->peer)
 		map_insert(&h->by_peer, &e->by_peer, peer_hash(h, e->peer));
+	listen(h, e);
 	return ST_OK;
 }
 
@@ -407,8 +450,7 @@ static void entry_changed(struct hub *h, struct entry *e, bool withdrawn, bool s
 		pair_judge(h, p);
 		pair_changed(h, p);
 	}
-	if (e->boot)
-		walk_begin(h, e);
+	walk_begin(h, e);
 }
 
 static bool elsewhere(const struct entry *e, const struct standing *s)
@@ -458,6 +500,7 @@ void entry_leaves(struct hub *h, struct entry *e)
 	e->peer = 0;
 	walk_end(h, e);
 	list_del(&e->late);
+	list_del(&e->unspoken);
 	list_del(&e->uninformed);
 	list_for_each_safe(n, &e->pairs)
 		pair_left(h, CONTAINER_OF(n, struct side, node)->pair, e);

@@ -24,6 +24,7 @@ enum status hub_new(struct network *net, struct hub **ret_hub)
 	list_init(&h->changes);
 	list_init(&h->ready);
 	list_init(&h->late);
+	list_init(&h->unspoken);
 	h->full = topology_full(net->conf);
 	if (policy_table_new(m->mem, NULL, NULL, &h->prefixes)) {
 		mem_free(m->mem, h);
@@ -174,6 +175,7 @@ static void candidates_word(struct hub *h, struct entry *e, struct word *w)
 		another(h, e, again);
 	if (first || again)
 		walk_begin(h, e);
+	entry_spoke(h, e); /* places are said last */
 }
 
 /* Each may cost words to others, and a line in a log. */
@@ -196,6 +198,7 @@ static void member_word(struct hub *h, struct word *w)
 	} else if (w->kind == WIRE_N_SHORTCUT_CANDIDATES) {
 		candidates_word(h, e, w);
 	} else {
+		entry_speaks(h, e);
 		report_word(h, e, w);
 	}
 }
@@ -241,6 +244,9 @@ void hub_arm(struct hub *h)
 
 	if (!list_empty(&h->late))
 		due = CONTAINER_OF(h->late.next, struct entry, late)->told;
+	if (!list_empty(&h->unspoken))
+		due = mono_min(due,
+			       CONTAINER_OF(h->unspoken.next, struct entry, unspoken)->patience);
 	if (!list_empty(&h->ready) && h->pending < MESH_PENDING)
 		due = mono_min(due, mono_add(h->net->m->now.mono, dur_ms(MESH_TURN_MS)));
 	if (due.ns == MONO_NEVER.ns)
@@ -255,6 +261,7 @@ void hub_timer(struct mesh *m, struct timer *t)
 
 	(void)m;
 	entry_late(h);
+	entry_silent(h);
 	walk_on(h);
 	hub_arm(h);
 }

@@ -43,6 +43,9 @@ struct entry {
 	struct list late; /* hub.late: they will hear of newer ones */
 	mono_t slow_until; /* it left another hub's suggestion unanswered */
 	bool doubted; /* at another hub, which is lost, or has not said it again */
+	bool spoken; /* since it came up it has said what it has, or nothing for too long */
+	struct list unspoken; /* hub.unspoken: it has not, */
+	mono_t patience; /* and is waited for until then */
 	struct change change; /* hub.changes, when it is ours */
 	struct list uninformed; /* hub.uninformed: of the newest list of hubs */
 	mono_t hubs_at; /* when it heard one, */
@@ -155,7 +158,8 @@ struct hub {
 	bool full; /* some pair may be of a full mesh */
 	struct list ready; /* entries whose walk can go on */
 	struct list late; /* entries with news for their partners */
-	struct timer timer; /* T_HUB: either */
+	struct list unspoken; /* entries that have not said yet what they have, oldest first */
+	struct timer timer; /* T_HUB: any of these */
 	struct list others; /* struct other */
 	struct known_hub *own; /* owned: where we said that we are */
 	bool told_hubs; /* members know of hubs */
@@ -221,6 +225,11 @@ bool entry_offers(struct hub *h, struct entry *e, const struct wire_mesh_candida
 bool entry_moved(struct hub *h, struct entry *e);
 /* To whom that is due. */
 void entry_late(struct hub *h);
+/* It has said something of what it has, and is waited for anew; it has said all. */
+void entry_speaks(struct hub *h, struct entry *e);
+void entry_spoke(struct hub *h, struct entry *e);
+/* Who was waited for long enough. */
+void entry_silent(struct hub *h);
 /* It came up here, or there is nothing of it elsewhere: it is ours, as of now. */
 void directory_again(struct hub *h, ike_peer_id peer);
 /* Something happened to that peer, or to any. */
@@ -231,7 +240,7 @@ void directory_free(struct hub *h);
 
 /* ---- hub.c --------------------------------------------------------------------------------- */
 
-/* For whatever is next of `ready` and `late`. */
+/* For whatever is next of `ready`, `late` and `unspoken`. */
 void hub_arm(struct hub *h);
 
 /* ---- hubs.c -------------------------------------------------------------------------------- */
@@ -338,6 +347,8 @@ void pair_withdraw(struct hub *h, struct pair *p, uint16_t reason, const char *t
 void pair_carries(struct hub *h, struct pair *p, int side, const struct wire_mesh *report);
 void pair_duplicate(struct hub *h, struct pair *p);
 void pair_lost(struct hub *h, struct pair *p, struct verdict v);
+/* What it waited for is there. */
+void pair_hurry(struct hub *h, struct pair *p);
 /* One of both is not here any more; the pair may be freed. */
 void pair_left(struct hub *h, struct pair *p, struct entry *e);
 /* One of both has lost what it had. */

@@ -74,6 +74,10 @@ enum {
 	MESH_DETOUR_MS = 2000,
 	/* Who refused has another suggestion under way, or a word could not be said: once more. */
 	MESH_SOON_MS = 1000,
+	/* A member that comes up says first what it has, which may have been made by another hub,
+	 * or before this one started: nothing is suggested to it before it has, or has said nothing
+	 * for so long. */
+	MESH_SILENT_S = 10,
 	/* What was up when its member left is taken to be up for so long, and if it comes back, for
 	 * so long without a word about it: with hundreds it takes a while to name them all. */
 	MESH_AWAY_S = 300,

@@ -574,10 +574,24 @@ static bool able(const struct pair *p)
 	return entry_takes(a) && entry_takes(b) && (entry_here(a) || entry_here(b));
 }
 
+/* They may have a tunnel that we do not know of. */
+static bool unspoken(const struct pair *p)
+{
+	return !p->side[0].entry->spoken || !p->side[1].entry->spoken;
+}
+
 void pair_want(struct hub *h, struct pair *p, const char *why)
 {
-	if (able(p) && suggest(h, p, why) == ST_AGAIN)
+	if (able(p) && (unspoken(p) || suggest(h, p, why) == ST_AGAIN))
 		pair_state(h, p, PAIR_WANTED, in_ms(h, MESH_SOON_MS));
+}
+
+void pair_hurry(struct hub *h, struct pair *p)
+{
+	if (p->state != PAIR_WANTED)
+		return;
+	p->until = now_of(h);
+	pair_arm(h, p);
 }
 
 /* ---- traffic ------------------------------------------------------------------------------- */
@@ -589,7 +603,7 @@ static void detour(struct hub *h, struct pair *p)
 	mono_t since = later(p->traffic_since, p->up_since);
 
 	if (mono_before(now, mono_add(since, dur_ms(MESH_DETOUR_MS))) ||
-	    mono_before(now, p->again) || !able(p))
+	    mono_before(now, p->again) || !able(p) || unspoken(p))
 		return;
 	if (p->stale)
 		pair_withdraw(h, p, WIRE_MR_EXPIRED, "one of both serves more than before");

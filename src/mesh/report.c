@@ -3,7 +3,8 @@
  *
  * State, not a queue: `announce` and each shortcut's `report` say what a hub does not know yet.
  * What was said and not heard, since the hub went first, is to be said again; when a hub comes up
- * it hears of all that is up, since it may be another one, or have started again.
+ * it hears of all that is up, since it may be another one, or have started again.  Where we are
+ * comes last: by that a hub knows that it has heard everything.
  */
 #include "mesh/site.h"
 
@@ -154,18 +155,17 @@ static enum status say_reports(const struct list *l)
 void site_speak(struct site *s)
 {
 	struct mesh *m = s->net->m;
-	enum status st = ST_OK;
+	enum status st;
 
 	if (mono_before(m->now.mono, s->quiet)) {
 		heap_arm(&m->timers, &s->timer, s->quiet);
 		return;
 	}
-	if (s->announce)
-		st = say_candidates(s);
-	if (!st)
-		st = say_reports(&s->past);
+	st = say_reports(&s->past);
 	if (!st)
 		st = say_reports(&s->live);
+	if (!st && s->announce)
+		st = say_candidates(s);
 	/* Nobody listens: site_hub_up() comes when somebody does. */
 	if (st && st != ST_INVAL)
 		heap_arm(&m->timers, &s->timer, mono_add(m->now.mono, dur_ms(MESH_SPEAK_MS)));

@@ -143,7 +143,7 @@ static struct wire_mesh_member member_of(const struct entry *e)
 {
 	struct wire_mesh_member m = { .op = WIRE_MESH_MEMBER_UP,
 				      .epoch = e->epoch,
-				      .boot = e->boot,
+				      .boot = e->spoken ? e->boot : 0,
 				      .capabilities = e->capabilities,
 				      .id = ident_put(&e->ident) };
 
@@ -334,11 +334,14 @@ static enum status stands(struct other *o, struct entry *e, const struct wire_me
 			s.seen = m->candidates[i];
 	if (entry_here(e))
 		share_gone(h, e);
-	e->boot = m->boot;
+	if (m->boot)
+		e->boot = m->boot;
 	e->doubted = false;
 	st = entry_stands(h, e, &s);
 	if (st)
 		return st;
+	if (m->boot)
+		entry_spoke(h, e);
 	if (entry_offers(h, e, m->candidates, m->n_candidates))
 		(void)entry_moved(h, e);
 	list_for_each_safe(n, &e->pairs)

@@ -16,7 +16,7 @@ static void ready(struct hub *h, struct entry *e)
 
 void walk_begin(struct hub *h, struct entry *e)
 {
-	if (!h->full || !entry_takes(e))
+	if (!h->full || !entry_takes(e) || !e->spoken)
 		return;
 	e->at_slot = e->slot;
 	e->left = h->n_slots;
@@ -44,14 +44,16 @@ void walk_release(struct hub *h, struct pair *p)
 	hub_arm(h);
 }
 
-/* Whom it has no tunnel with, and should; NULL: the one at its cursor is not such a one. */
+/* Whom it has no tunnel with, and should; NULL: the one at its cursor is not such a one.  Who has
+ * not said yet what it has begins a walk of its own when it has. */
 static struct entry *wanted(struct hub *h, struct entry *e)
 {
 	struct entry *other = h->slots[e->at_slot];
 	const struct pair *p;
 	const char *rule;
 
-	if (!other || other == e || !entry_takes(other) || (!entry_here(e) && !entry_here(other)))
+	if (!other || other == e || !entry_takes(other) || !other->spoken ||
+	    (!entry_here(e) && !entry_here(other)))
 		return NULL;
 	p = pair_find(h, e, other);
 	if (p && p->state != PAIR_IDLE)

@@ -627,6 +627,16 @@ void town_reports(struct town *t, unsigned n, unsigned partner, enum wire_mesh_o
 	assert_int_equal(t->answer, WIRE_N_SHORTCUT_ACCEPT);
 }
 
+void town_has(struct town *t, unsigned n, unsigned partner)
+{
+	struct policy_ident *with = &citizen(t, partner)->ident;
+	struct heard h = { .msg.partner = { with->type, with->data } };
+
+	store_be32(h.msg.id, n < partner ? n : partner);
+	store_be32(h.msg.id + 4, n < partner ? partner : n);
+	report(t, n, &h, WIRE_MO_UP, 0);
+}
+
 static size_t obeys(struct town *t, unsigned n)
 {
 	struct citizen *c = citizen(t, n);

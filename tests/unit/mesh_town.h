@@ -125,6 +125,9 @@ void town_places(struct town *t, unsigned n, const char *address, uint16_t port)
 /* About the newest suggestion with that partner that it heard. */
 void town_reports(struct town *t, unsigned n, unsigned partner, enum wire_mesh_outcome outcome,
 		  enum wire_mesh_reason reason);
+/* A tunnel with that partner, which it had before this hub knew of it; whoever of the two says so
+ * says the same. */
+void town_has(struct town *t, unsigned n, unsigned partner);
 /* All suggestions that are not answered are accepted, and reported as up by whoever answers last;
  * how many there were.  Memory may be short. */
 size_t town_obeys(struct town *t);

@@ -442,7 +442,7 @@ static void every_allocation(void **state, bool stays)
 			assert_int_equal(town_reload(t), ST_OK);
 			town_pass(t, 1300000);
 			for (unsigned i = 1; i <= 2; i++)
-				town_comes(t, i);
+				town_join(t, i);
 			assert_true(suggested(t, 1, 2));
 		} else {
 			refused = 1;
