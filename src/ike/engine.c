@@ -402,8 +402,8 @@ void ike_answer(struct ike *ike, struct now now, uint64_t id, const struct ike_w
 	leave(ike);
 }
 
-enum status ike_hubs(struct ike *ike, struct now now, ike_peer_id section, const char *const *names,
-		     size_t n)
+enum status ike_hubs(struct ike *ike, struct now now, ike_peer_id section,
+		     const struct ike_hub_place *at, size_t n)
 {
 	struct peer *p = peer_by_id(ike, section);
 	enum status st;
@@ -411,7 +411,7 @@ enum status ike_hubs(struct ike *ike, struct now now, ike_peer_id section, const
 	if (!p || !p->section || p->removed || p->conf->role != IKE_ROLE_HUB)
 		return ST_INVAL;
 	enter(ike, now);
-	st = peer_learns(ike, p, names, n);
+	st = peer_learns(ike, p, at, n);
 	leave(ike);
 	return st;
 }

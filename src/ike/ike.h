@@ -390,12 +390,17 @@ MUST enum status ike_ask(struct ike *ike, struct now now, ike_peer_id peer,
  * repetition is ASKED anew, under another id. */
 void ike_answer(struct ike *ike, struct now now, uint64_t id, const struct ike_word *word);
 
-/* Where hubs of that section (role HUB) are, as they say themselves (section 9.1): names or address
- * texts, copied, at most IKE_MAX_HUBS, in place of those before.  They are tried behind the
+struct ike_hub_place {
+	const char *name; /* or the text of an address */
+	uint16_t port;
+};
+
+/* Where hubs of that section (role HUB) are, as they say themselves (section 9.1): copied, at most
+ * IKE_MAX_HUBS, in place of those before.  They are tried behind the
  * configured ones, and have to prove as much as these.  ST_INVAL: there is no such section.
  * ST_NOMEM: everything is as it was. */
 MUST enum status ike_hubs(struct ike *ike, struct now now, ike_peer_id section,
-			  const char *const *names, size_t n);
+			  const struct ike_hub_place *at, size_t n);
 
 /* ---- partners (docs/protocol/shortcut.md section 8) -------------------------------------- */
 

@@ -144,11 +144,11 @@ void init_i_start(struct ike *ike, struct peer *peer, const struct ike_address *
 {
 	struct path path = {
 		.local = { addr->local, ike->conf->port },
-		.remote = { addr->remote, peer->conf->port },
+		.remote = { addr->remote, peer_port(peer) },
 	};
 
 	/* Any port but 500 is a NAT-traversal port (RFC 7296 section 2.23). */
-	if (peer->conf->port != 500) {
+	if (path.remote.port != 500) {
 		path.floated = path.encap = path.always = true;
 		path.local.port = ike->conf->nat_port;
 	}

@@ -1507,6 +1507,7 @@ struct known_address {
 /* Names of hubs that hubs told us of, tried behind those of the configuration. */
 struct learnt {
 	char *name[IKE_MAX_HUBS]; /* owned */
+	uint16_t port[IKE_MAX_HUBS];
 	size_t n;
 };
 
@@ -1585,7 +1586,11 @@ size_t peer_names(const struct peer *p);
 /* and which of them is. */
 size_t peer_name_index(const struct peer *p);
 /* ike_hubs() (learnt.c) */
-MUST enum status peer_learns(struct ike *ike, struct peer *p, const char *const *names, size_t n);
+MUST enum status peer_learns(struct ike *ike, struct peer *p, const struct ike_hub_place *at,
+			     size_t n);
+/* Where the attempt under way leads, and whether others are left beside that. */
+uint16_t peer_port(const struct peer *p);
+bool peer_has_others(const struct peer *p);
 void peer_forgets(struct ike *ike, struct section *s);
 /* Whether the attempt is not the last that can be made before a pause. */
 bool peer_has_more(const struct peer *p);

@@ -4,13 +4,13 @@
  */
 #include "ike/internal.h"
 
-static bool is_named(const struct peer *p, const struct learnt *l, const char *name)
+static bool is_named(const struct peer *p, const struct learnt *l, const struct ike_hub_place *at)
 {
 	for (size_t i = 0; i < p->conf->n_addresses; i++)
-		if (strcmp(p->conf->addresses[i], name) == 0)
+		if (at->port == p->conf->port && strcmp(p->conf->addresses[i], at->name) == 0)
 			return true;
 	for (size_t i = 0; i < l->n; i++)
-		if (strcmp(l->name[i], name) == 0)
+		if (at->port == l->port[i] && strcmp(l->name[i], at->name) == 0)
 			return true;
 	return false;
 }
@@ -22,24 +22,25 @@ static void learnt_free(struct ike *ike, struct learnt *l)
 	mem_free(ike->mem, l);
 }
 
-static enum status learnt_add(struct ike *ike, struct learnt *l, const char *name)
+static enum status learnt_add(struct ike *ike, struct learnt *l, const struct ike_hub_place *at)
 {
 	struct bytes copy;
 
-	if (mem_dup(ike->mem, bytes_of(name, strlen(name) + 1), &copy))
+	if (mem_dup(ike->mem, bytes_of(at->name, strlen(at->name) + 1), &copy))
 		return ST_NOMEM;
+	l->port[l->n] = at->port;
 	l->name[l->n++] = (char *)(uintptr_t)copy.p;
 	return ST_OK;
 }
 
-enum status peer_learns(struct ike *ike, struct peer *p, const char *const *names, size_t n)
+enum status peer_learns(struct ike *ike, struct peer *p, const struct ike_hub_place *at, size_t n)
 {
 	struct learnt *l = mem_new(ike->mem, sizeof(*l));
 	enum status st = l ? ST_OK : ST_NOMEM;
 
 	for (size_t i = 0; i < n && !st && l->n < IKE_MAX_HUBS; i++)
-		if (!is_named(p, l, names[i]))
-			st = learnt_add(ike, l, names[i]);
+		if (!is_named(p, l, &at[i]))
+			st = learnt_add(ike, l, &at[i]);
 	if (st) {
 		learnt_free(ike, l);
 		return st;

@@ -267,9 +267,10 @@ enum ike_limit {
 	 * was, when there is no other address: all who are connected to it do so.  Not drawn when
 	 * there is another address. */
 	IKE_BESIDE_MS = 250,
-	/* Tries for IKE_SA_INIT there while others are left, so that one dead address does not
-	 * hide a living one. */
-	IKE_BESIDE_TRIES = 3,
+	/* Tries for IKE_SA_INIT where nobody has answered, of a peer that has several addresses:
+	 * one that is dead does not hide a living one for longer than 3 s the first time, 12 s
+	 * later, with the usual times. */
+	IKE_HURRIED_TRIES = 3,
 	/* Seconds for which nothing is made beside an SA after that was made, or was no use since
 	 * the peer answered. */
 	IKE_CALM_S = 10,

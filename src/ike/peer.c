@@ -318,6 +318,15 @@ static const char *name_of(const struct peer *p)
 	return i < configured ? p->conf->addresses[i] : p->section->learnt->name[i - configured];
 }
 
+uint16_t peer_port(const struct peer *p)
+{
+	const struct section *s = p->section;
+
+	if (s->at_gateway || !at_learnt(s))
+		return p->conf->port;
+	return s->learnt->port[peer_name_index(p) - p->conf->n_addresses];
+}
+
 bool peer_has_more(const struct peer *p)
 {
 	const struct section *s = p->section;
@@ -554,7 +563,7 @@ static bool served(const struct ike_sa *sa)
 	return false;
 }
 
-static bool elsewhere(const struct peer *p)
+bool peer_has_others(const struct peer *p)
 {
 	return peer_names(p) > 1 || p->section->n_addrs > 1;
 }
@@ -579,7 +588,7 @@ void peer_beside(struct ike *ike, const struct ike_sa *sa, bool others)
 	s->beside = true;
 	s->first_name = sa->called && sa->name_index != IKE_NAME_GATEWAY ? sa->name_index + 1u : 0;
 	s->avoid = sa->path.remote.ip;
-	if (!elsewhere(p))
+	if (!peer_has_others(p))
 		when = mono_add(when, at_most(ike, dur_ms(IKE_BESIDE_MS)));
 	if (others)
 		when = mono_add(when, dur_ms(IKE_BESIDE_MS));

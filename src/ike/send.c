@@ -189,12 +189,22 @@ static bool calls(const struct ike_sa *sa)
 	return sa->state == SA_I_INIT || sa->state == SA_I_AUTH;
 }
 
-/* The wait after that try.  Who is called because an SA does not answer may be back any moment; a
- * partner was there a moment ago, and how far away it is was measured. */
+/* Nobody has answered there as yet, and others are to be called: so that one dead address, or hub,
+ * does not hide a living one.  Nothing can come of what is left then, so there are never two. */
+static bool hurried(const struct ike_sa *sa)
+{
+	return sa->state == SA_I_INIT && !sa->hs->rounds && !partner_of(sa->peer) &&
+	       peer_has_others(sa->peer);
+}
+
+/* The wait after that try.  Who is called because an SA does not answer may be back any moment, and
+ * where others wait for their turn it is soon, the first time round; a partner was there a moment
+ * ago, and how far away it is was measured. */
 static dur_t wait_after(const struct ike *ike, const struct ike_sa *sa, unsigned tries)
 {
 	dur_t d = retransmit_after(ike->conf, tries);
-	bool soon = calls(sa) && sa->peer->section->beside;
+	bool first = hurried(sa) && !sa->peer->section->failures;
+	bool soon = calls(sa) && (sa->peer->section->beside || first);
 
 	if (calls(sa) && partner_of(sa->peer))
 		return wait_grown(partner_wait(sa->peer), tries);
@@ -231,9 +241,8 @@ static uint8_t max_tries(const struct ike *ike, const struct ike_sa *sa)
 		return IKE_DELETE_TRIES;
 	if (calls(sa) && partner_of(sa->peer))
 		return (uint8_t)partner_tries(sa->peer);
-	if (sa->state == SA_I_INIT && sa->peer->section->beside && peer_has_more(sa->peer) &&
-	    max > IKE_BESIDE_TRIES)
-		max = IKE_BESIDE_TRIES;
+	if (hurried(sa) && max > IKE_HURRIED_TRIES)
+		max = IKE_HURRIED_TRIES;
 	if (sa->state == SA_I_INIT && sa->name_index == IKE_NAME_GATEWAY &&
 	    max > IKE_REDIRECT_TRIES)
 		max = IKE_REDIRECT_TRIES;
@@ -639,6 +648,8 @@ void retransmit_timer(struct ike *ike, struct ike_sa *sa)
 		again_soon(ike, sa);
 		return;
 	}
+	if (hurried(sa))
+		sa->win.max_tries = max_tries(ike, sa); /* others may be known since */
 	if (probe_smaller(ike, sa)) {
 		sa->win.tries = 0;
 	} else if (sa->win.tries + 1 >= sa->win.max_tries) {

@@ -213,8 +213,7 @@ static bool each_known(const struct site *s, known_fn *fn, void *ctx)
 
 struct names {
 	struct arena ar;
-	uint16_t port;
-	const char *v[MESH_LEARNT];
+	struct ike_hub_place v[MESH_LEARNT];
 	size_t n;
 	bool short_of_memory;
 };
@@ -225,8 +224,7 @@ static bool add_name(struct names *l, const struct wire_mesh_where *at)
 	struct bytes text = at->name;
 	char *to;
 
-	/* All hubs of a network are at the port that its configuration has. */
-	if (at->port != l->port || l->n == ARRAY_LEN(l->v))
+	if (l->n == ARRAY_LEN(l->v))
 		return true;
 	if (at->ip.family)
 		text = bytes_str(ip_text(&at->ip, ip));
@@ -234,7 +232,7 @@ static bool add_name(struct names *l, const struct wire_mesh_where *at)
 	if (!to)
 		return false;
 	memcpy(to, text.p, text.n);
-	l->v[l->n++] = to;
+	l->v[l->n++] = (struct ike_hub_place){ to, at->port };
 	return true;
 }
 
@@ -251,7 +249,7 @@ static bool add_names(void *ctx, const struct known_hub *k)
 void site_teach(struct site *s)
 {
 	struct mesh *m = s->net->m;
-	struct names l = { .port = s->net->section->port };
+	struct names l = { .n = 0 };
 	enum status st = ST_NOMEM;
 
 	arena_init(&l.ar, m->mem, MESH_ARENA);

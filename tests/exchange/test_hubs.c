@@ -108,13 +108,18 @@ static void test_hub_says_otherwise(void **state)
 	assert_int_equal(node_counter(one, "mesh.rx.old") + node_counter(two, "mesh.rx.old"), 0);
 }
 
-/* R16: what was known before a restart suffices, until a hub says more. */
+static struct wire_mesh_hub known_at(uint16_t port)
+{
+	return (struct wire_mesh_hub){ .id = { WIRE_ID_FQDN, bytes_str(city_name(2)) },
+				       .at = { { port, test_ip("192.0.2.2"), { NULL, 0 } } },
+				       .n_at = 1 };
+}
+
+/* R16: what was known before a restart suffices, until a hub says more; and it takes seconds. */
 static void test_what_was_known_is_tried(void **state)
 {
 	struct cities *t = *state;
-	const struct wire_mesh_hub known = { .id = { WIRE_ID_FQDN, bytes_str(city_name(2)) },
-					     .at = { { 500, test_ip("192.0.2.2"), { NULL, 0 } } },
-					     .n_at = 1 };
+	const struct wire_mesh_hub known = known_at(500);
 	struct town_site s = town_new(1, "192.0.2.1");
 	struct node *site;
 
@@ -124,9 +129,58 @@ static void test_what_was_known_is_tried(void **state)
 	assert_int_equal(mesh_hubs_load(site->mesh, t->w->now, "corp", &known, 1), ST_OK);
 	assert_int_equal(mesh_hubs_load(site->mesh, t->w->now, "corp", &known, 1), ST_INVAL);
 	assert_int_equal(mesh_hubs_load(site->mesh, t->w->now, "other", &known, 1), ST_INVAL);
-	world_live(t->w, dur_s(600));
+	world_live(t->w, dur_s(6));
 	assert_string_equal(town_at(site), city_name(2));
 	assert_string_equal(known_hubs(site), HUB2_UP);
+}
+
+/* R16: a hub is called at the port that it says, also by a site whose network has another one. */
+static void test_a_hub_at_another_port(void **state)
+{
+	struct cities *t = *state;
+	const struct wire_mesh_hub known = known_at(14500);
+	struct town_site s = town_new(1, "192.0.2.1");
+	struct node *site;
+
+	city_new(t, 2);
+	t->hub[2].c->conf.nat_port = 14500;
+	t->hub[2].net->port = 14500;
+	city_start(t, 2);
+	site = town_start(t, 1, &s);
+	assert_int_equal(mesh_hubs_load(site->mesh, t->w->now, "corp", &known, 1), ST_OK);
+	world_live(t->w, dur_s(6));
+	assert_string_equal(town_at(site), city_name(2));
+	assert_string_equal(known_hubs(site), "hub-2.example*@192.0.2.2:14500");
+}
+
+/* R16: the first hub comes back, whenever, while the next one is called: there is one SA, at one of
+ * them, and nothing at the other. */
+static void test_never_two(void **state)
+{
+	struct cities *t = *state;
+
+	for (int64_t ms = 0; ms < 8000; ms += 250) {
+		struct town_site s = town_new(1, "192.0.2.1 192.0.2.2");
+		struct node_sa sa[4];
+		struct node *site;
+
+		city_new(t, 1);
+		city_new(t, 2);
+		t->hub[1].p->start = t->hub[2].p->start = IKE_START_LISTEN;
+		site = town_start(t, 1, &s);
+		world_live(t->w, dur_ms(ms));
+		city_start(t, 1);
+		world_live(t->w, dur_ms(4000 - ms % 4000));
+		city_start(t, 2);
+		world_live(t->w, dur_s(30));
+		assert_int_equal(node_sas(site, sa, ARRAY_LEN(sa)), 1);
+		assert_true(sa[0].info.established);
+		assert_int_equal(node_sas(t->hub[1].node, sa, ARRAY_LEN(sa)) +
+					 node_sas(t->hub[2].node, sa, ARRAY_LEN(sa)),
+				 1);
+		cities_done(t);
+		cities_init(t, 62 + (unsigned)ms);
+	}
 }
 
 /* S1: a member that says RELAY, and has no blocks for the domain, is a member like any other. */
@@ -346,6 +400,8 @@ int main(void)
 		CITY_TEST(test_hub_is_added_and_used),
 		CITY_TEST(test_hub_says_otherwise),
 		CITY_TEST(test_what_was_known_is_tried),
+		CITY_TEST(test_a_hub_at_another_port),
+		CITY_TEST(test_never_two),
 		CITY_TEST(test_who_says_so_is_no_hub),
 		CITY_TEST(test_a_lie_leads_nowhere),
 		CITY_TEST(test_members_are_told),

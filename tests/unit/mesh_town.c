@@ -219,9 +219,9 @@ NEVER(void ike_dp(struct ike *ike, struct now now, const struct dp_report *r), (
 NEVER(void ike_network(struct ike *ike, struct now now, const struct ip *own, size_t n), (void)own;
       (void)n; fail_msg("addresses");)
 NEVER(enum status ike_hubs(struct ike *ike, struct now now, ike_peer_id section,
-			   const char *const *names, size_t n),
+			   const struct ike_hub_place *at, size_t n),
       (void)section;
-      (void)names; (void)n; fail_msg("hubs"); return ST_INVAL;)
+      (void)at; (void)n; fail_msg("hubs"); return ST_INVAL;)
 NEVER(enum status ike_partner_add(struct ike *ike, struct now now, const struct ike_partner *p,
 				  ike_peer_id *ret),
       (void)p;
