@@ -26,6 +26,7 @@ enum status hub_new(struct network *net, struct hub **ret_hub)
 	list_init(&h->late);
 	list_init(&h->unspoken);
 	h->full = topology_full(net->conf);
+	h->room = MESH_MESH_FIRST;
 	if (policy_table_new(m->mem, NULL, NULL, &h->prefixes)) {
 		mem_free(m->mem, h);
 		return ST_NOMEM;
@@ -247,7 +248,7 @@ void hub_arm(struct hub *h)
 	if (!list_empty(&h->unspoken))
 		due = mono_min(due,
 			       CONTAINER_OF(h->unspoken.next, struct entry, unspoken)->patience);
-	if (!list_empty(&h->ready) && h->pending < MESH_PENDING)
+	if (!list_empty(&h->ready) && h->pending < h->room)
 		due = mono_min(due, mono_add(h->net->m->now.mono, dur_ms(MESH_TURN_MS)));
 	if (due.ns == MONO_NEVER.ns)
 		heap_disarm(timers, &h->timer);

@@ -10,6 +10,8 @@
  * In a full mesh an entry walks through the directory once, with a cursor (`at_slot`), and asks for
  * a suggestion with each of the others.  It halts while it, the other one or the hub has as many
  * under way as may be, and goes on when one of these is over: what is not begun takes no memory.
+ * How many that are at the hub follows from how soon they come up (`room`); those who walk have one
+ * each in turn.
  */
 #pragma once
 
@@ -155,6 +157,7 @@ struct hub {
 	struct list changes; /* struct change, oldest first */
 	uint64_t last_number;
 	unsigned pending;
+	unsigned room; /* of full meshes so many may be */
 	bool full; /* some pair may be of a full mesh */
 	struct list ready; /* entries whose walk can go on */
 	struct list late; /* entries with news for their partners */
@@ -388,3 +391,5 @@ void walk_end(struct hub *h, struct entry *e);
 void walk_release(struct hub *h, struct pair *p);
 /* Some steps of those who can. */
 void walk_on(struct hub *h);
+/* What was suggested came up, or not in time: others have to wait less, or longer. */
+void walk_paced(struct hub *h, const struct pair *p, bool up);

@@ -85,6 +85,16 @@ enum {
 	MESH_SUGGESTION_LIFE_S = 60,
 	/* Suggestions of one member under way: the rest of a full mesh waits its turn. */
 	MESH_MEMBER_PENDING = 8,
+	/* Suggestions of full meshes under way at a hub: so many at first, no more when nothing
+	 * was; one more for each that came up soon while somebody waits, one fewer, down to a few,
+	 * for each that took long or was not answered.
+	 * What all members together can do, who may share a processor or a line, nobody could
+	 * configure, and who waits has the path by the hub; a member gives up after MESH_SETUP_S,
+	 * of which these are a fifth and two fifths. */
+	MESH_MESH_FIRST = 32,
+	MESH_MESH_LEAST = 8,
+	MESH_UP_SOON_MS = 2000,
+	MESH_UP_LATE_MS = 4000,
 	/* And of a network: so many members that accept and never report cannot keep it from all
 	 * others. */
 	MESH_PENDING = 1 << 14,

@@ -400,6 +400,8 @@ void pair_failed(struct hub *h, struct pair *p, struct verdict v, unsigned tell)
 
 	if (v.reason < WIRE_MRS)
 		h->net->m->failed[v.reason]++;
+	if (v.reason == WIRE_MR_NO_ANSWER)
+		walk_paced(h, p, false);
 	say_verdict(&t, p, v);
 	text_fmt(&t, "; not suggested again for %lld ms", (long long)dur_to_ms(wait));
 	pair_event(h, p, IKE_EV_SHORTCUT_FAILED, as_event(v.reason), what);
@@ -445,6 +447,7 @@ void pair_carries(struct hub *h, struct pair *p, int side, const struct wire_mes
 	}
 	if (!p->up && !pair_pending(p) && memcmp(p->id, report->id, WIRE_MESH_ID) == 0)
 		return; /* that one is over */
+	walk_paced(h, p, true);
 	clear_up(p);
 	p->up = p->side[side].reported = true;
 	memcpy(p->up_id, report->id, WIRE_MESH_ID);

@@ -96,7 +96,7 @@ enum status suggest(struct hub *h, struct pair *p, const char *why)
 	unsigned told;
 	uint8_t id[WIRE_MESH_ID];
 
-	if (h->pending >= MESH_PENDING || others_turn(h, p))
+	if (h->pending >= (p->topology == MESH_FULL ? h->room : MESH_PENDING) || others_turn(h, p))
 		return ST_AGAIN;
 	for (int i = 0; i < 2; i++)
 		if (p->side[i].entry->pending >= MESH_MEMBER_PENDING)

@@ -3,7 +3,7 @@
  * round.  Those who come after it walk themselves.
  *
  * Two that are neighbours in the directory meet first, so members that came at the same time do
- * not all begin with the same one.
+ * not all begin with the same one.  Each has one suggestion, then it is the next one's turn.
  */
 #include "mesh/hub.h"
 
@@ -18,6 +18,9 @@ void walk_begin(struct hub *h, struct entry *e)
 {
 	if (!h->full || !entry_takes(e) || !e->spoken)
 		return;
+	/* How fast they were then says nothing of now. */
+	if (!h->pending && list_empty(&h->ready) && h->room > MESH_MESH_FIRST)
+		h->room = MESH_MESH_FIRST;
 	e->at_slot = e->slot;
 	e->left = h->n_slots;
 	ready(h, e);
@@ -81,6 +84,8 @@ static bool step(struct hub *h, struct entry *e)
 
 		if (p)
 			pair_judge(h, p);
+		list_del(&e->walk);
+		list_add_tail(&h->ready, &e->walk);
 	}
 	e->left--;
 	/* Round to the highest that there was when it began. */
@@ -90,9 +95,23 @@ static bool step(struct hub *h, struct entry *e)
 
 void walk_on(struct hub *h)
 {
-	for (unsigned n = 0; n < MESH_WALK && h->pending < MESH_PENDING; n++) {
+	for (unsigned n = 0; n < MESH_WALK && h->pending < h->room; n++) {
 		if (list_empty(&h->ready))
 			return;
 		(void)step(h, CONTAINER_OF(h->ready.next, struct entry, walk));
+	}
+}
+
+void walk_paced(struct hub *h, const struct pair *p, bool up)
+{
+	int64_t ns = mono_since(h->net->m->now.mono, p->since).ns;
+
+	if (p->topology != MESH_FULL || !pair_pending(p))
+		return;
+	if (up && ns < dur_ms(MESH_UP_SOON_MS).ns) {
+		if (!list_empty(&h->ready) && h->room < MESH_PENDING)
+			h->room++; /* somebody waits for it */
+	} else if ((!up || ns >= dur_ms(MESH_UP_LATE_MS).ns) && h->room > MESH_MESH_LEAST) {
+		h->room--;
 	}
 }

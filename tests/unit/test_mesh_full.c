@@ -104,6 +104,82 @@ static void test_a_member_comes_back(void **state)
 	assert_string_equal(town_state(t, 2, 3, NULL), "up");
 }
 
+/* ---- how much is under way ----------------------------------------------------------------- */
+
+/* Of that member, or of all. */
+static size_t open_of(struct town *t, unsigned n)
+{
+	struct citizen *c = citizen(t, n);
+	size_t k = 0;
+
+	for (size_t i = 0; i < c->n_heard; i++)
+		k += c->heard[i].kind == SUGGEST && c->heard[i].id;
+	return k;
+}
+
+static size_t under_way(struct town *t, unsigned n)
+{
+	size_t k = 0;
+
+	for (unsigned i = 1; i <= n; i++)
+		k += open_of(t, i);
+	return k / 2;
+}
+
+/* T2: a few at first, one for each before anybody has two; more, as long as they come up soon; and
+ * few again while they take long. */
+static void test_a_mesh_is_as_fast_as_its_members(void **state)
+{
+	enum { N = 120 };
+	struct town *t = *state;
+	size_t most = 0;
+
+	t->silent_events = true;
+	town_open(t);
+	for (unsigned n = 1; n <= N; n++)
+		town_join(t, n);
+	t->network.topology = MESH_FULL;
+	assert_int_equal(town_reload(t), ST_OK);
+	town_pass(t, 100);
+	assert_int_equal(under_way(t, N), MESH_MESH_FIRST);
+	for (unsigned n = 1; n <= N; n++)
+		assert_true(open_of(t, n) <= 2);
+	for (unsigned i = 0; i < 4; i++) {
+		(void)town_obeys(t);
+		town_pass(t, 100);
+		assert_true(under_way(t, N) > most);
+		most = under_way(t, N);
+	}
+	assert_true(most > N * 3);
+	for (unsigned i = 0; i < 5; i++) {
+		town_pass(t, MESH_UP_LATE_MS);
+		(void)town_obeys(t);
+		town_pass(t, 100);
+	}
+	assert_int_equal(under_way(t, N), MESH_MESH_LEAST);
+	while (town_obeys(t))
+		town_pass(t, 1000);
+	assert_int_equal(town_counter(t, "mesh.up"), N * (N - 1) / 2);
+}
+
+/* Who do not answer are no reason to try more of it. */
+static void test_a_mesh_of_which_some_are_silent(void **state)
+{
+	enum { N = 60 };
+	struct town *t = *state;
+
+	t->silent_events = true;
+	town_open(t);
+	for (unsigned n = 1; n <= N; n++)
+		town_join(t, n);
+	t->network.topology = MESH_FULL;
+	assert_int_equal(town_reload(t), ST_OK);
+	town_pass(t, 100);
+	town_pass(t, MESH_ANSWER_S * 1000);
+	town_pass(t, 100);
+	assert_true(town_counter(t, "mesh.suggested") < 2 * MESH_MESH_FIRST);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -111,6 +187,8 @@ int main(void)
 		town_test(test_members_that_say_nothing),
 		town_test(test_traffic_does_not_wait),
 		town_test(test_a_member_comes_back),
+		town_test(test_a_mesh_is_as_fast_as_its_members),
+		town_test(test_a_mesh_of_which_some_are_silent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
