@@ -75,11 +75,15 @@ static const char *wrong_with(const struct machine *m, const struct view *v,
 	return at_the_other_end(m, a);
 }
 
-/* Packets of its talk went by the hub a moment ago. */
+/* Packets of its talk went by the hub a moment ago.  Partners do not authenticate again: a tunnel
+ * lives for as long as that may wait, and what was said before it was there is no sign. */
 static bool is_forwarded(const struct machine *m)
 {
-	int64_t pause = 3 * m->s->sc->traffic.hi + dur_s(1).ns;
+	const struct scenario *sc = m->s->sc;
+	int64_t pause = 3 * sc->traffic.hi + dur_s(1).ns;
 
+	if (sc->reauth.ns && pause > sc->reauth.ns / 2)
+		pause = sc->reauth.ns / 2;
 	return m->app.forwarded.ns && mono_since(m->s->now.mono, m->app.forwarded).ns < pause;
 }
 
