@@ -255,7 +255,8 @@ static bool one_of(const struct options *o, const char *name, uint64_t seed, uns
 
 	load(name, seed, &sc);
 	good = apart(o, &sc, name, seed, false);
-	printf("%sok %u - %s seed %llu\n", good ? "" : "not ", number, name,
+	/* Who failed has begun a line. */
+	printf("%sok %u - %s seed %llu\n", good ? "" : "\nnot ", number, name,
 	       (unsigned long long)seed);
 	if (!good && strncmp(name, "random", 6) == 0)
 		shrink(o, &sc, name, seed);

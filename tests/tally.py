@@ -181,27 +181,27 @@ def count(how, path, code, output):
         wrong = f"{type(e).__name__}: {e}"
     if wrong:
         record.fail(os.path.relpath(path),
-                    f"{wrong}, and what wrote it ended with {code}\n{end_of(output)}")
+                    f"{wrong}, and what wrote it ended with {code}\n{told(output)}")
     if record.failures and not any(why for _, why in record.failures):
-        record.failures[0][1][:] = some(end_of(output).splitlines())
+        record.failures[0][1][:] = some(told(output).splitlines())
     record.write()
     return 0
 
 
-def end_of(output):
-    """The last lines of a file, if there is one."""
+def told(output):
+    """A file, if there is one."""
     if not output:
         return ""
     try:
         with open(output, encoding="utf-8", errors="replace") as f:
-            return "\n".join(f.read().splitlines()[-(REASON_LINES - 2):])
+            return f.read()
     except OSError as e:
         return str(e)
 
 
 def failed(name, output):
     record = Record()
-    record.fail(name, end_of(output))
+    record.fail(name, told(output))
     record.write()
     return 0
 
