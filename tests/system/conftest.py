@@ -11,15 +11,17 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from lib import lab as labs, matrix, star as stars, topo  # noqa: E402  pylint: disable=wrong-import-position
+from lib import clean, lab as labs, matrix, star as stars, topo  # noqa: E402  pylint: disable=wrong-import-position
 from lib.badcerts import World
 from lib.pki import Pki  # noqa: E402  pylint: disable=wrong-import-position
 from lib.roads import Roads  # noqa: E402  pylint: disable=wrong-import-position
+from lib.turns import turn  # noqa: E402  pylint: disable=wrong-import-position
 
 
 def pytest_configure(config):
     if os.geteuid() != 0:
         raise pytest.UsageError("the system tests make network namespaces: run them as root")
+    config.addinivalue_line("markers", "alone: measures, so nothing else runs meanwhile")
     # A terminated run cleans up like an interrupted one, also where a shell made us ignore SIGINT.
     for sig in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sig, signal.default_int_handler)
@@ -50,8 +52,22 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_collection_modifyitems(items):
-    """test_clean.py looks at what all others left behind, so it comes last."""
-    items.sort(key=lambda item: item.path.name == "test_clean.py")
+    """Whole files in the order of their names, but those with tests that run alone come last."""
+    alone = {item.path for item in items if item.get_closest_marker("alone")}
+    items.sort(key=lambda item: item.path in alone)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    with turn(alone=item.get_closest_marker("alone") is not None):
+        yield
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Behind the last test of a module and its fixtures."""
+    if nextitem is None or nextitem.path != item.path:
+        assert clean.left() == []
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from lib.strongswan import Charon
 from lib.wait import until
 from lib.warren import Warrend, psk_keys, psk_pair, PSK
 
+pytestmark = pytest.mark.alone
+
 HUB2, HUB2_OUTER, HUB2_OUTER6 = "hub2.example", "192.0.2.2", "2001:db8::2"
 TABLE = "from the loss of a gateway, in milliseconds"
 

@@ -5,9 +5,13 @@ figures shown."""
 import os
 import time
 
+import pytest
+
 from lib.crowd import HUB_INNER, OUTER, MeshCrowd
 from lib.star import HUB_OUTER
 from lib.wait import until
+
+pytestmark = pytest.mark.alone
 
 EVERYBODY = int(os.environ.get("WARREN_MESH", "30"))
 SITES = 8

@@ -9,10 +9,14 @@ import json
 import os
 import socket
 
+import pytest
+
 from lib import ike
 from lib.strongswan import Charon
 from lib.wait import until
 from lib.warren import PSK, Warrend, build_dir, psk_peer
+
+pytestmark = pytest.mark.alone
 
 MIB = 1024
 

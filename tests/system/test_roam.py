@@ -13,6 +13,8 @@ from lib.roads import assert_nothing_in_clear, host_of, report
 from lib.wait import until
 from lib.warren import Warrend, psk_peer
 
+pytestmark = pytest.mark.alone
+
 # From where to where, and which families there are in both.
 MOVES = {
     "plain-plain": ("wifi", "lte", (4,)),

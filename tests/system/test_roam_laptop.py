@@ -9,6 +9,8 @@ from lib.roads import assert_nothing_in_clear, host_of, report
 from lib.star import HUB, Authority
 from lib.warren import Warrend
 
+pytestmark = pytest.mark.alone
+
 POOL = ["10.99.0.0/24", "fd00:99::/64"]
 MOVES = {
     "plain-nat": ("wifi", "home", (4,)),

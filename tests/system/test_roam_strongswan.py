@@ -10,6 +10,8 @@ from lib.strongswan import Charon
 from lib.wait import until
 from lib.warren import PSK, Warrend, psk_peer
 
+pytestmark = pytest.mark.alone
+
 MOVES = {
     "plain-plain": ("wifi", "lte", (4,)),
     "plain-plain-6": ("wifi", "lte", (6,)),
