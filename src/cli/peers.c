@@ -66,7 +66,12 @@ static const char *state_of(const json_t *peer)
 
 	if (is_hub(peer))
 		return "hub";
-	return strcmp(state, "up") == 0 && cli_bool(main_sa(peer), "suspect") ? "suspect" : state;
+	if (strcmp(state, "up") != 0)
+		return state;
+	if (cli_bool(main_sa(peer), "suspect"))
+		return "suspect";
+	/* Of several hubs that a site is attached to, another one has the traffic. */
+	return json_is_false(json_object_get(peer, "leads")) ? "standby" : state;
 }
 
 static void peer_row(const json_t *peer, struct cli_row *ret)

@@ -89,6 +89,7 @@ static void check_hub(const struct conf *c, const struct conf_network *n, struct
 			       "of the top level",
 			       n->name);
 	check_not_for(n, "redirect", n->steer.redirect.at, "site or endpoint", errs);
+	check_not_for(n, "attach", n->attach.at, "site", errs);
 	if (!given(n->domain.list.at))
 		conf_error_add(errs, n->at,
 			       "network \"%s\" lacks domain, all addresses of the network, which "
@@ -96,12 +97,30 @@ static void check_hub(const struct conf *c, const struct conf_network *n, struct
 			       n->name);
 }
 
+/* Each hub would give it another address, of its own pool: no address could stay when one dies. */
+void check_attach_endpoint(const struct conf_network *n, struct conf_errors *errs)
+{
+	if (n->attach.v == CONF_ATTACH_ALL)
+		conf_error_add(errs, n->attach.at,
+			       "attach = all in network \"%s\", where we are an endpoint: its inner "
+			       "address is of the one hub that gave it; accepted: attach = one",
+			       n->name);
+}
+
 /* A site, or an endpoint. */
 static void check_spoke(const struct conf *c, const struct conf_network *n,
 			struct conf_errors *errs)
 {
-	if (n->role.v == CONF_ROLE_ENDPOINT)
+	if (n->role.v == CONF_ROLE_ENDPOINT) {
 		check_not_for(n, "protect", n->protect.list.at, "site or hub", errs);
+		check_attach_endpoint(n, errs);
+	}
+	if (n->attach.v == CONF_ATTACH_ALL && given(n->steer.redirect.at) &&
+	    n->steer.redirect.v == CONF_REDIRECT_FOLLOW)
+		conf_error_add(errs, n->steer.redirect.at,
+			       "redirect = follow with attach = all (line %u): who is connected to "
+			       "all hubs is not sent from one to another; accepted: redirect = no",
+			       n->attach.at.line);
 	check_not_for(n, "redirect_to", n->steer.redirect_to.at, "hub", errs);
 	check_not_for(n, "redirect_above", n->steer.redirect_above.at, "hub", errs);
 	check_not_for(n, "redirect_wait", n->steer.redirect_wait.at, "hub", errs);

@@ -172,6 +172,12 @@ struct conf_steer {
 	struct conf_word mtu_probes; /* enum conf_yes */
 };
 
+/* To how many of its hubs a site is connected at a time. */
+enum conf_attach {
+	CONF_ATTACH_ONE,
+	CONF_ATTACH_ALL,
+};
+
 enum conf_redirect {
 	CONF_REDIRECT_NO,
 	CONF_REDIRECT_FOLLOW,
@@ -323,6 +329,7 @@ struct conf_network {
 	struct conf_list trust;
 	struct conf_ident local_id; /* default: the bundle's, or the certificate's only name */
 	struct conf_text crl;
+	struct conf_word attach; /* enum conf_attach: SITE */
 	/* Names or addresses.  SITE, ENDPOINT: in order of preference, one suffices.  HUB: the other
 	 * ones, all of them. */
 	struct conf_list hubs;

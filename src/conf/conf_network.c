@@ -377,6 +377,8 @@ static void settle_role(struct conf_creds *c, const struct conf_network *n, cons
 	bool endpoint = !given(n->role.at) && !given(n->protect.list.at) && f->blocks.n == 0;
 
 	ret->role = endpoint ? CONF_ROLE_ENDPOINT : (enum conf_role)n->role.v;
+	if (endpoint)
+		check_attach_endpoint(n, c->errs);
 	/* The hub would give us those as well. */
 	if (ret->role == CONF_ROLE_ENDPOINT && f->blocks.n)
 		conf_error_add(c->errs, n->role.at,

@@ -148,6 +148,7 @@ void check_steer(const struct conf_steer *s, struct conf_errors *errs);
 void check_hosts(const struct conf *c, const struct conf_list *hosts, const char *what,
 		 const char *instead, struct conf_errors *errs);
 /* A key that the network's role has no use for. */
+void check_attach_endpoint(const struct conf_network *n, struct conf_errors *errs);
 void check_not_for(const struct conf_network *n, const char *key, struct conf_pos at,
 		   const char *role, struct conf_errors *errs);
 /* Direct tunnels. */

@@ -11,6 +11,7 @@ static const char *const topology_words[] = { "star", "dynamic", "mesh", NULL };
 static const char *const expired_words[] = { "end", "keep", NULL };
 static const char *const childless_words[] = { "allow", "force", "never", NULL };
 static const char *const routability_words[] = { "before", "after", "no", NULL };
+static const char *const attach_words[] = { "one", "all", NULL };
 static const char *const redirect_words[] = { "no", "follow", NULL };
 static const char *const yes_words[] = { "no", "yes", NULL };
 
@@ -251,6 +252,9 @@ const struct conf_key conf_keys[] = {
 	  .doc = "as at the top level, for this network" },
 	{ NET(hubs), CONF_T_HOSTS, NET_AT(hubs), .change = CONF_HOT,
 	  .doc = "a site's hubs in order of preference, or a hub's other hubs" },
+	{ NET(attach), CONF_T_WORD, NET_AT(attach), .def = "one", .change = CONF_HOT,
+	  .words = attach_words,
+	  .doc = "to how many of its hubs a site is connected at a time" },
 	{ NET(port), CONF_T_NUM, NET_AT(port), .def = "500", .min = 1, .max = 65535,
 	  .change = CONF_HOT, .doc = "the hubs' UDP port of IKE" },
 	{ NET(protect), CONF_T_PREFIXES, NET_AT(protect), .change = CONF_REKEY,

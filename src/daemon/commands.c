@@ -140,6 +140,20 @@ static bool on_peer(void *ctx, const struct ike_peer_info *p)
 	return s->found == 0;
 }
 
+/* Of several hubs the first has the network's name, and is meant alone as "network/hub". */
+static ike_peer_id first_hub(const struct host *h, const char *name)
+{
+	for (size_t i = 0; i < h->ike_conf->n_peers; i++) {
+		const struct ike_peer_conf *c = &h->ike_conf->peers[i];
+		size_t n = c->network ? strlen(c->network) : 0;
+
+		if (c->network && !c->rank && c->n_addresses && strncmp(name, c->network, n) == 0 &&
+		    name[n] == '/' && strcmp(name + n + 1, c->addresses[0]) == 0)
+			return c->id;
+	}
+	return 0;
+}
+
 /* The engine's number of the peer that "peer" names; 0 and an error when there is none. */
 static ike_peer_id named_peer(const struct host *h, json_t *request, struct text *error)
 {
@@ -151,12 +165,31 @@ static ike_peer_id named_peer(const struct host *h, json_t *request, struct text
 		return 0;
 	}
 	ike_each_peer(h->ike, plat_now(), 0, on_peer, &s);
+	if (!s.found)
+		s.found = first_hub(h, s.name);
 	if (s.found || shortcuts_find(h, s.name, &number, &s.found))
 		return s.found;
 	text_add(error, "no peer \"");
 	text_quote(error, bytes_str(s.name));
 	text_add(error, "\"");
 	return 0;
+}
+
+/* A network is all of its hubs; done with one of them it is done. */
+static enum status command_engine(struct host *h, const struct ike_cmd *about, const char *name)
+{
+	enum status st = ike_command(h->ike, plat_now(), about);
+
+	for (size_t i = 0; i < h->ike_conf->n_peers; i++) {
+		const struct ike_peer_conf *c = &h->ike_conf->peers[i];
+		struct ike_cmd cmd = *about;
+
+		cmd.peer = c->id;
+		if (c->network && strcmp(c->network, name) == 0 && c->id != about->peer &&
+		    ike_command(h->ike, plat_now(), &cmd) == ST_OK)
+			st = ST_OK;
+	}
+	return st;
 }
 
 /* `why_not`: what it means that the engine has nobody to do it with. */
@@ -171,7 +204,7 @@ static json_t *command_peer(struct host *h, enum ike_cmd_kind kind, json_t *requ
 		text_add(error, "the daemon is ending");
 		return NULL;
 	}
-	if (ike_command(h->ike, plat_now(), &cmd) != ST_OK) {
+	if (command_engine(h, &cmd, json_string_value(json_object_get(request, "peer"))) != ST_OK) {
 		text_add(error, why_not);
 		return NULL;
 	}

@@ -160,6 +160,7 @@ static void learn_hubs(struct host *h, const struct ike_event *ev)
 void learn_event(struct host *h, const struct ike_event *ev)
 {
 	const struct ike_peer_conf *network;
+	const char *name;
 	struct search s = { .h = h, .peer = ev->peer };
 
 	if (ev->kind == IKE_EV_HUBS)
@@ -170,7 +171,8 @@ void learn_event(struct host *h, const struct ike_event *ev)
 	if (!network)
 		return;
 	ike_each_sa(h->ike, plat_now(), on_sa, &s);
-	if (!s.failed && s.domain.n && grow(h, network->name, &s.domain))
-		guarding_learn(h, network->name, s.domain.v, s.domain.n);
+	name = network->network ? network->network : network->name;
+	if (!s.failed && s.domain.n && grow(h, name, &s.domain))
+		guarding_learn(h, name, s.domain.v, s.domain.n);
 	guard_prefixes_done(&s.domain);
 }

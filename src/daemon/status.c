@@ -443,10 +443,12 @@ static const char *peer_kind(const struct ike_peer_info *p)
 }
 
 /* What only networks have. */
-static void put_network(json_t *o, const struct host *h, const struct ike_peer_conf *c)
+static void put_network(json_t *o, const struct host *h, const struct ike_peer_conf *c, bool leads)
 {
 	put_text(o, "role", status_role(c));
 	put_ts(o, "domain", &c->domain);
+	if (c->network)
+		put(o, "leads", json_boolean(leads));
 	if (c->role == IKE_ROLE_HUB)
 		put_ts(o, "protect", &c->ts_local);
 	else
@@ -508,7 +510,7 @@ static json_t *peer_json(struct visit *v, const struct ike_peer_info *p)
 	if (p->retry_in.ns >= 0)
 		put_num(o, "retry_in_s", (uint64_t)(p->retry_in.ns / 1000000000));
 	if (strcmp(kind, "network") == 0)
-		put_network(o, v->h, p->conf);
+		put_network(o, v->h, p->conf, p->leads);
 	else if (strcmp(kind, "member") == 0)
 		put_member(o, v->h, p);
 	else if (strcmp(kind, "partner") == 0)

@@ -27,16 +27,21 @@ static void snapshot_free(struct ike_conf *ike)
 	free(s);
 }
 
-/* A hub has one for its members, and one for each other hub. */
+/* A hub has one for its members, and one for each other hub; a site that is attached to all of its
+ * hubs one for each. */
+size_t translate_others(const struct conf_network *n, const struct conf_network_creds *c)
+{
+	if (c->role == CONF_ROLE_HUB)
+		return c->n_hubs;
+	return n->attach.v == CONF_ATTACH_ALL && c->n_hubs ? c->n_hubs - 1 : 0;
+}
+
 static size_t count_sections(const struct conf *conf, const struct conf_creds *creds)
 {
-	size_t n = conf->n_peers + conf->n_networks;
+	size_t n = conf->n_peers + conf->n_networks, i = 0;
 
-	for (size_t i = 0; i < conf->n_networks; i++) {
-		const struct conf_network_creds *c = conf_creds_network(creds, i);
-
-		n += c->role == CONF_ROLE_HUB ? c->n_hubs : 0;
-	}
+	for (const struct conf_network *net = conf->networks; net; net = net->next)
+		n += translate_others(net, conf_creds_network(creds, i++));
 	return n;
 }
 
@@ -284,16 +289,23 @@ static enum status put_callee(struct arena *ar, const char *const *hubs,
 	return st == ST_OK ? copy_idents(ar, ids, n, &to->hub_ids) : st;
 }
 
+/* Of hubs that it is attached to at once, one; else whichever answers first. */
 static enum status put_site(struct arena *ar, const struct conf_network *from,
 			    const struct conf_network_creds *creds, struct ike_peer_conf *to)
 {
-	enum status st = put_callee(ar, creds->hubs, creds->hub_ids, creds->n_hubs, to);
+	bool all = from->attach.v == CONF_ATTACH_ALL;
+	size_t first = all ? to->rank : 0, n = all && creds->n_hubs ? 1 : creds->n_hubs;
+	enum status st = put_callee(ar, &creds->hubs[first], &creds->hub_ids[first], n, to);
 
 	to->capabilities = from->shortcuts.take.v == CONF_YES ? IKE_CAN_PARTNER : 0;
 	if (st == ST_OK)
 		st = translate_inner(ar, &from->inner, to);
 	if (st == ST_OK)
 		st = put_steer(ar, &from->steer, to);
+	if (to->network) {
+		to->follow = false; /* it is where it would be sent to */
+		to->capabilities |= IKE_AT_SEVERAL;
+	}
 	return st == ST_OK ? copy_ts(ar, &creds->protect, &to->ts_local) : st;
 }
 
@@ -374,6 +386,29 @@ static enum status put_other_hub(struct arena *ar, const struct conf_network_cre
 	return st == ST_OK ? put_hub_name(ar, to->name, creds->hubs[i], &to->name) : st;
 }
 
+/* The sections of a site that is attached to several hubs: the first has the network's name, as the
+ * only one of other sites, so that its id, and what is up, stays when that changes. */
+static enum status put_attached(struct arena *ar, const struct conf_network *from,
+				const struct conf_network_creds *creds, struct ike_peer_conf *first)
+{
+	size_t n = 1 + translate_others(from, creds);
+	enum status st = ST_OK;
+
+	for (size_t i = 0; i < n && st == ST_OK; i++) {
+		struct ike_peer_conf *to = &first[i];
+
+		if (i)
+			*to = *first;
+		to->rank = (unsigned)i;
+		to->network = n > 1 ? from->name : NULL;
+		if (i)
+			st = put_hub_name(ar, from->name, creds->hubs[i], &to->name);
+		if (st == ST_OK)
+			st = put_site(ar, from, creds, to);
+	}
+	return st;
+}
+
 /* What all sections of a network have in common. */
 static enum status put_common(struct arena *ar, const struct conf_network *from,
 			      const struct conf_network_creds *creds, struct ike_peer_conf *to)
@@ -405,22 +440,24 @@ static enum status put_common(struct arena *ar, const struct conf_network *from,
 static enum status put_network(struct arena *ar, const struct conf_network *from,
 			       const struct conf_network_creds *creds, struct ike_peer_conf **to)
 {
-	size_t others = creds->role == CONF_ROLE_HUB ? creds->n_hubs : 0;
-	struct ike_peer_conf *first = (*to)++;
+	size_t others = translate_others(from, creds);
+	struct ike_peer_conf *first = *to;
 	enum status st = put_common(ar, from, creds, first);
 
-	for (size_t i = 0; i < others && st == ST_OK; i++) {
-		**to = *first;
-		st = put_other_hub(ar, creds, i, (*to)++);
-	}
+	*to += 1 + others;
 	if (st != ST_OK)
 		return st;
 	switch (creds->role) {
-	case CONF_ROLE_HUB: return put_hub(ar, from, first);
+	case CONF_ROLE_HUB:
+		for (size_t i = 0; i < others && st == ST_OK; i++) {
+			first[1 + i] = *first;
+			st = put_other_hub(ar, creds, i, &first[1 + i]);
+		}
+		return st == ST_OK ? put_hub(ar, from, first) : st;
 	case CONF_ROLE_ENDPOINT: return put_endpoint(ar, from, creds, first);
 	case CONF_ROLE_SITE: break;
 	}
-	return put_site(ar, from, creds, first);
+	return put_attached(ar, from, creds, first);
 }
 
 /* ---- ids --------------------------------------------------------------------------------- */

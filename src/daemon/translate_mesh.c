@@ -3,6 +3,7 @@
 /* All that a file may say can be told. */
 _Static_assert((int)CONF_HUBS_MAX <= (int)WIRE_MESH_HUBS, "hubs");
 _Static_assert((int)CONF_ANNOUNCE_MAX <= (int)WIRE_MESH_HUB_ADDRESSES, "addresses of a hub");
+_Static_assert((int)CONF_HUBS_MAX <= (int)MESH_ATTACHED, "hubs at once");
 _Static_assert((int)CONF_CANDIDATES_MAX <= (int)WIRE_MESH_CANDIDATES, "candidates");
 
 /* conf_parse() has seen that they are addresses. */
@@ -21,13 +22,32 @@ static enum status put_candidates(struct arena *ar, const struct conf_list *from
 	return ST_OK;
 }
 
-static enum status put_site(struct arena *ar, const struct conf_network *from,
+/* `sections` are those of role HUB. */
+static enum status put_hubs(struct arena *ar, const struct ike_peer_conf *sections, size_t n,
 			    struct mesh_network *to)
 {
+	ike_peer_id *ids = arena_new(ar, n * sizeof(*ids));
+
+	if (!ids)
+		return ST_NOMEM;
+	for (size_t i = 0; i < n; i++)
+		ids[i] = sections[i].id;
+	to->hubs = ids;
+	to->n_hubs = n;
+	return ST_OK;
+}
+
+/* The hub's section, and those of the others that it is attached to at the same time. */
+static enum status put_site(struct arena *ar, const struct conf_network *from,
+			    const struct ike_peer_conf *section, size_t others,
+			    struct mesh_network *to)
+{
+	enum status st = put_hubs(ar, section + 1, others, to);
+
 	to->takes = from->shortcuts.take.v == CONF_YES;
 	to->max = from->shortcuts.max.v;
 	to->trust_hub = from->shortcuts.trust_hub.v == CONF_YES;
-	return put_candidates(ar, &from->shortcuts.candidates, to);
+	return st == ST_OK ? put_candidates(ar, &from->shortcuts.candidates, to) : st;
 }
 
 /* ---- hubs -------------------------------------------------------------------------------- */
@@ -119,21 +139,6 @@ static enum status put_announce(struct arena *ar, const struct conf_list *from,
 	return ST_OK;
 }
 
-/* `sections` are those of role HUB. */
-static enum status put_hubs(struct arena *ar, const struct ike_peer_conf *sections, size_t n,
-			    struct mesh_network *to)
-{
-	ike_peer_id *ids = arena_new(ar, n * sizeof(*ids));
-
-	if (!ids)
-		return ST_NOMEM;
-	for (size_t i = 0; i < n; i++)
-		ids[i] = sections[i].id;
-	to->hubs = ids;
-	to->n_hubs = n;
-	return ST_OK;
-}
-
 static enum status put_hub(struct arena *ar, const struct conf *conf,
 			   const struct conf_network *from, const struct conf_network_creds *creds,
 			   const struct ike_peer_conf *section, struct mesh_network *to)
@@ -166,15 +171,14 @@ enum status translate_mesh(struct arena *ar, const struct conf *conf,
 	*ret = (struct mesh_conf){ ike, to, conf->n_networks };
 	for (const struct conf_network *n = conf->networks; n && st == ST_OK; n = n->next, i++) {
 		const struct conf_network_creds *c = conf_creds_network(creds, i);
+		size_t others = translate_others(n, c);
 
 		to[i] = (struct mesh_network){ .name = n->name, .peer = section->id };
-		if (c->role != CONF_ROLE_HUB) {
-			st = put_site(ar, n, &to[i]);
-			section++;
-			continue;
-		}
-		st = put_hub(ar, conf, n, c, section, &to[i]);
-		section += 1 + c->n_hubs;
+		if (c->role == CONF_ROLE_HUB)
+			st = put_hub(ar, conf, n, c, section, &to[i]);
+		else
+			st = put_site(ar, n, section, others, &to[i]);
+		section += 1 + others;
 	}
 	return st;
 }

@@ -128,7 +128,8 @@ enum status child_make(struct ike *ike, struct ike_sa *sa, struct peer *peer,
 	p->peer = peer->id;
 	p->life = &peer->conf->life;
 	p->maker = seed->initiator;
-	p->held = p->proves = partner_holds(peer, sa);
+	p->proves = partner_holds(peer, sa);
+	p->held = p->proves || attach_holds(peer, sa);
 	p->flows = peer->conf->flows;
 	p->counts = peer->conf->idle.ns > 0;
 	if (!st)
@@ -430,6 +431,7 @@ static void leave(struct ike *ike, struct child *c)
 	c->sa->n_children--;
 	ike->n_children--;
 	partner_soon(ike, c->sa->peer);
+	attach_soon(ike, c->sa->peer);
 	while ((p = predecessor_of(c))) {
 		if (c->state == CHILD_REPLACED)
 			p->successor = c->successor;
@@ -696,6 +698,7 @@ static void installed(struct ike *ike, struct child *c)
 		info_probe(ike, c->sa); /* answered by who has our answer */
 	peer_child_installed(c->sa->peer);
 	partner_installed(ike, c);
+	attach_soon(ike, c->sa->peer);
 	p = predecessor_of(c);
 	if (!p && c->state == CHILD_UP)
 		up_event(ike, c);

@@ -145,7 +145,8 @@ void child_pay_owed(struct ike *ike)
 
 bool child_tell_sends(struct ike *ike, struct child *c)
 {
-	bool want = c->sends && !partner_holds(c->sa->peer, c->sa);
+	const struct peer *p = c->sa->peer;
+	bool want = c->sends && !partner_holds(p, c->sa) && !attach_holds(p, c->sa);
 	enum dp_op_kind kind = want ? DP_CHILD_ADD : DP_CHILD_PAUSE;
 	uint64_t op = 0;
 

@@ -133,6 +133,7 @@
 	X(C_HURRY_LIMITED, "ike.hurry_limited") /* not asked, there are so many already */         \
 	X(C_SUSPECT, "ike.suspect") /* and none to us either */                                    \
 	X(C_ALIVE, "ike.alive_again") /* it did answer */                                          \
+	X(C_ATTACHED, "ike.attached") /* another of several hubs has our traffic */                \
 	X(C_HINT_LIMITED, "ike.rx.hint_limited") /* not even read, or no reason to ask again */    \
 	X(C_QCD_SENT, "ike.qcd.sent") /* tokens for SAs that we do not know */                     \
 	X(C_QCD_LIMITED, "ike.qcd.limited") /* not given, there were so many */                    \

@@ -33,6 +33,7 @@ static void leave(struct ike *ike)
 {
 	do {
 		partners_run(ike);
+		attach_run(ike);
 		agenda_run(ike);
 	} while (!list_empty(&ike->partners_todo));
 }
@@ -330,6 +331,8 @@ void ike_timer(struct ike *ike, struct now now)
 			words_timer(ike, t);
 		else if (t->kind == TIMER_PARTNER)
 			partner_due(ike, t);
+		else if (t->kind == TIMER_ATTACH)
+			attach_timer(ike);
 		else
 			sa_timer(ike, t);
 	}

@@ -93,6 +93,7 @@ enum ike_capability {
 	IKE_CAN_PARTNER = 1 << 0, /* takes suggestions */
 	IKE_CAN_HUB = 1 << 1, /* makes them */
 	IKE_CAN_RELAY = 1 << 2, /* passes them on for another hub */
+	IKE_AT_SEVERAL = 1 << 3, /* is up at several hubs at once, and means to */
 };
 
 /* On whose word somebody may source a prefix. */
@@ -142,6 +143,11 @@ enum ike_routability {
 struct ike_peer_conf {
 	ike_peer_id id; /* not 0; the same peer keeps its id across reconfigurations */
 	const char *name;
+	/* HUB: sections with the same are hubs of one network, to all of which we are attached at
+	 * once; the lower rank is preferred, and there is one of rank 0.  NULL: it is the only one.
+	 */
+	const char *network;
+	unsigned rank;
 	const char *const
 		*addresses; /* names or address texts, in order of preference; may be none */
 	size_t n_addresses;
@@ -475,6 +481,7 @@ enum ike_event_kind {
 	IKE_EV_SHORTCUT_FAILED, /* or was refused: why, and until when it is not tried again */
 	IKE_EV_SHORTCUT_ENDED, /* idle, lost, withdrawn */
 	IKE_EV_HUBS, /* the hubs of a network are others */
+	IKE_EV_ATTACHED, /* of several hubs that a site is attached to, this one has its traffic */
 	IKE_EV_LEASE, /* inner addresses were given to somebody, or to us, or taken back */
 	IKE_EV_BUG, /* a broken invariant; the SA was given up */
 	IKE_EVENTS,
@@ -707,6 +714,7 @@ struct ike_peer_info {
 	struct ip sent_by;
 	size_t sent_on;
 	dur_t held_in; /* for so long we go nowhere else; negative: we would */
+	bool leads; /* of several hubs of its network this one has our traffic (conf->network) */
 	struct ip inner[2]; /* addresses that are leased to it, or that it gave us */
 	size_t n_inner;
 };

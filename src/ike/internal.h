@@ -42,6 +42,7 @@ enum timer_kind {
 	TIMER_NETWORK,
 	TIMER_ASKED,
 	TIMER_PARTNER,
+	TIMER_ATTACH,
 };
 
 /* How often something happened in the second under way. */
@@ -1512,6 +1513,15 @@ struct learnt {
 };
 
 /* What a section has that is more than a counterpart: the wish to be connected, and instances. */
+/* One of several hubs of a network (attach.c). */
+struct attach {
+	struct timer settled; /* it stands for long enough */
+	mono_t since; /* it stands */
+	bool stands; /* it is up and answers */
+	bool leads; /* it has our traffic */
+	bool yields; /* another one leads */
+};
+
 struct section {
 	struct peer *peer;
 	struct ike_conf *owner; /* keeps `conf` alive */
@@ -1539,6 +1549,8 @@ struct section {
 	unsigned failures;
 	uint64_t resolve; /* look-up in flight, 0: none */
 	struct learnt *learnt; /* owned; NULL: nothing */
+	bool named_only; /* what was learnt is not tried now: another hub of the network is up */
+	struct attach attach;
 	size_t next_name; /* of those of the configuration, then of `learnt` */
 	struct known_address *addrs; /* owned */
 	size_t n_addrs;
@@ -1585,6 +1597,16 @@ void peer_lost(struct ike *ike, struct peer *p, const struct ip *at);
 size_t peer_names(const struct peer *p);
 /* and which of them is. */
 size_t peer_name_index(const struct peer *p);
+/* Several hubs at once (attach.c).  Something has happened to an SA of that peer, of whomever: looked
+ * at when the entry is over. */
+void attach_soon(struct ike *ike, const struct peer *p);
+void attach_run(struct ike *ike);
+void attach_timer(struct ike *ike);
+void attach_reconfigured(struct ike *ike);
+/* Whether nothing is to be sent on children of that SA of `p`, since another hub has the traffic. */
+bool attach_holds(const struct peer *p, const struct ike_sa *sa);
+/* Whether another section of its network has a child. */
+bool attach_others_stand(const struct ike *ike, const struct peer *p);
 /* ike_hubs() (learnt.c) */
 MUST enum status peer_learns(struct ike *ike, struct peer *p, const struct ike_hub_place *at,
 			     size_t n);
@@ -1962,6 +1984,7 @@ struct ike {
 	struct list asked; /* attempts that wait for ike_answer() */
 	bool store_fails; /* the newest result of the store */
 	bool inner_owed; /* some section's is */
+	bool attach_todo; /* which of several hubs leads has to be looked at */
 	size_t n_sas, n_half_open, n_children;
 	uint64_t last_sa, last_child, last_job, last_op, last_resolve, last_store, last_instance,
 		last_word;

@@ -326,6 +326,10 @@ enum ike_limit {
 	/* Seconds that an upper module may take for an answer: well below the time in which whoever
 	 * asked gives us up. */
 	IKE_ANSWER_S = 10,
+	/* Of several hubs the preferred one has to be up for so long before it takes traffic from
+	 * another one: when it has started again the other members, and the other hubs, are only
+	 * coming. */
+	IKE_ATTACH_SETTLE_S = 5,
 	/* Names of hubs that a section learns beside its own: each is an attempt, when all others
 	 * have failed. */
 	IKE_MAX_HUBS = 64,

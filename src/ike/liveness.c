@@ -271,8 +271,9 @@ static void suspect(struct ike *ike, struct ike_sa *sa, bool connect)
 	event_emit(ike, IKE_EV_SUSPECT, (struct event_about){ .sa = sa, .reason = IKE_R_NO_ANSWER },
 		   "no answer from %s for %lld ms", endpoint_text(&sa->path.remote, ep),
 		   (long long)dur_to_ms(mono_since(ike->now.mono, sa->last_in)));
-	/* A partner's traffic goes by the hub until it answers. */
+	/* A partner's traffic goes by the hub until it answers, a hub's by another one. */
 	children_tell(ike, sa);
+	attach_soon(ike, sa->peer);
 	others = mobike_try_others(ike, sa);
 	if (connect)
 		peer_beside(ike, sa, others);
@@ -302,5 +303,6 @@ void sa_heard(struct ike *ike, struct ike_sa *sa)
 	event_emit(ike, IKE_EV_ALIVE, (struct event_about){ .sa = sa },
 		   "answers again, after %lld ms", (long long)ms);
 	children_tell(ike, sa);
+	attach_soon(ike, sa->peer);
 	peer_answers(ike, sa);
 }

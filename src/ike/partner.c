@@ -106,6 +106,7 @@ static void share(struct partner *pt, const struct ike_peer_conf *network)
 	c->idle = own.idle;
 	c->role = IKE_ROLE_PARTNER;
 	c->start = IKE_START_LISTEN;
+	c->network = NULL;
 	c->addresses = NULL;
 	c->n_addresses = 0;
 	c->childless = IKE_CHILDLESS_NEVER;

@@ -294,9 +294,10 @@ static void attempts_over(struct ike *ike, struct peer *p)
 /* Who learns where its hub is goes on to call hubs: that needs the role. */
 size_t peer_names(const struct peer *p)
 {
-	const struct learnt *l = p->section->learnt;
+	const struct section *s = p->section;
+	bool learnt = s->learnt && p->conf->role == IKE_ROLE_HUB && !s->named_only;
 
-	return p->conf->n_addresses + (l && p->conf->role == IKE_ROLE_HUB ? l->n : 0);
+	return p->conf->n_addresses + (learnt ? s->learnt->n : 0);
 }
 
 size_t peer_name_index(const struct peer *p)
@@ -353,6 +354,7 @@ static bool resolve_next(struct ike *ike, struct peer *p)
 	bool was_at_gateway = s->at_gateway;
 	struct outbox ob;
 
+	s->named_only = attach_others_stand(ike, p);
 	if (!s->to_gateway && s->next_name >= peer_names(p))
 		return false;
 	s->at_gateway = s->to_gateway;
@@ -790,6 +792,7 @@ struct peer *peer_new(struct ike *ike, struct ike_conf *conf, const struct ike_p
 	list_init(&s->instances);
 	list_init(&s->pattern_node);
 	s->retry.kind = TIMER_RETRY;
+	s->attach.settled.kind = TIMER_ATTACH;
 	s->owner = ike_conf_ref(conf);
 	s->peer = p;
 	p->id = c->id;
@@ -806,6 +809,7 @@ void peer_free(struct ike *ike, struct peer *p)
 	peer_unindex(ike, p);
 	peer_unnumber(ike, p);
 	heap_disarm(&ike->timers, &p->section->retry);
+	heap_disarm(&ike->timers, &p->section->attach.settled);
 	partner_free(ike, p->section);
 	redirect_free(ike, p->section);
 	peer_forgets(ike, p->section);

@@ -557,5 +557,6 @@ enum status peers_configure(struct ike *ike, struct ike_conf *conf)
 		else
 			first_start(ike, p);
 	}
+	attach_reconfigured(ike);
 	return ST_OK;
 }

@@ -159,6 +159,7 @@ void sa_set_state(struct ike *ike, struct ike_sa *sa, enum sa_state s)
 	if (s != SA_I_START && s != SA_I_INIT && s != SA_I_AUTH)
 		not_connecting(sa);
 	partner_soon(ike, sa->peer);
+	attach_soon(ike, sa->peer);
 }
 
 void sa_set_peer(struct ike_sa *sa, struct peer *peer)

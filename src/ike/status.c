@@ -51,6 +51,7 @@ static struct ike_peer_info peer_info(const struct peer *p, struct now now)
 		.remote_id = p->under ? p->ident : (struct policy_ident){ 0 },
 		.state = peer_state(p),
 		.last_error = peer_last_error(p),
+		.leads = s && s->attach.leads,
 		.retry_in = waits ? mono_since(s->retry.due, now.mono) : (dur_t){ -1 },
 	};
 

@@ -21,7 +21,7 @@
 enum {
 	VERSION = 1,
 	CAPABILITIES_LEN = 5, /* version (1) | flags (4) */
-	KNOWN = IKE_CAN_PARTNER | IKE_CAN_HUB | IKE_CAN_RELAY,
+	KNOWN = IKE_CAN_PARTNER | IKE_CAN_HUB | IKE_CAN_RELAY | IKE_AT_SEVERAL,
 };
 
 /* ---- capabilities ------------------------------------------------------------------------- */

@@ -69,12 +69,13 @@ static bool look_at_sa(void *ctx, const struct ike_sa_info *info)
 	return true;
 }
 
-/* From where our hub is reached; family 0: it is not. */
+/* From where our hub is reached, the first that is; family 0: none is. */
 static struct ip towards_hub(const struct network *net)
 {
 	struct newest n = { 0 };
 
-	ike_each_sa_of(net->m->ike, net->m->now, net->conf->peer, look_at_sa, &n);
+	for (size_t i = 0; i < n_attached(net) && !n.id; i++)
+		ike_each_sa_of(net->m->ike, net->m->now, hub_at(net, i), look_at_sa, &n);
 	return n.local;
 }
 

@@ -63,12 +63,29 @@ static enum wire_mesh_reason check_context(const struct network *net, const stru
 
 /* ---- who it is about ----------------------------------------------------------------------- */
 
+static bool look_for_hub(void *ctx, const struct ike_sa_info *info)
+{
+	struct wanted_sa *w = ctx;
+
+	w->is_this = info->established && policy_ident_eq(&info->remote_id, w->not_this);
+	return !w->is_this;
+}
+
+/* By name, as one that we are attached to, or as who says so. */
 static bool is_a_hub(const struct network *net, const struct word *w, const struct policy_ident *id)
 {
-	for (size_t i = 0; i < net->section->n_hub_ids; i++)
-		if (policy_ident_match(&net->section->hub_ids[i], id))
-			return true;
-	return sa_of(w, id).is_this;
+	struct wanted_sa want = { .not_this = id };
+	struct ike_peer_info hub;
+
+	for (size_t i = 0; i < n_attached(net) && !want.is_this; i++) {
+		if (!ike_peer(w->m->ike, w->m->now, hub_at(net, i), &hub))
+			continue;
+		for (size_t k = 0; k < hub.conf->n_hub_ids; k++)
+			if (policy_ident_match(&hub.conf->hub_ids[k], id))
+				return true;
+		ike_each_sa_of(w->m->ike, w->m->now, hub.id, look_for_hub, &want);
+	}
+	return want.is_this || sa_of(w, id).is_this;
 }
 
 static enum wire_mesh_reason check_identity(const struct network *net, const struct word *w,

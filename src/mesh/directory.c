@@ -521,9 +521,15 @@ struct entry *entry_get(struct hub *h, const struct policy_ident *id)
 /* What was left of it here is no more: it is at another hub. */
 static void entry_parts(struct hub *h, struct entry *e)
 {
+	bool was_here = entry_here(e);
+
+	if (was_here)
+		share_gone(h, e);
 	map_remove(&h->by_peer, &e->by_peer);
 	e->peer = 0;
 	list_del(&e->uninformed);
+	if (was_here)
+		entry_changed(h, e, false, false);
 }
 
 /* Of one that is at another hub since, no news is of interest (`again`: it is not). */
@@ -535,12 +541,13 @@ static void came(struct hub *h, const struct ike_peer_info *info,
 	struct attachment at = { 0 };
 	struct standing s;
 
-	if (!e || (e->peer == info->id && e->at.type && !again))
+	if (!e || (e->peer == info->id && !entry_here(e) && !again))
 		return;
 	again |= e->peer != info->id;
 	e->doubted = false;
 	ike_each_sa_of(m->ike, m->now, info->id, newest, &at);
 	s = (struct standing){ .peer = info->id,
+			       .at = again || !e->at.type ? NULL : &e->at,
 			       .capabilities = at.capabilities,
 			       .post_quantum = at.ppk,
 			       .seen = seen_of(m, &at),

@@ -189,9 +189,22 @@ static inline bool entry_present(const struct entry *e)
 	return e->peer || e->at.type;
 }
 
+/* It means to be up at several hubs at once. */
+static inline bool entry_several(const struct entry *e)
+{
+	return e->capabilities & IKE_AT_SEVERAL;
+}
+
+/* It is up here, and nowhere else since; or it is at several hubs, here as well. */
+static inline bool entry_here(const struct entry *e)
+{
+	return e->peer && (!e->at.type || entry_several(e));
+}
+
 static inline bool entry_takes(const struct entry *e)
 {
-	return entry_present(e) && !e->doubted && e->capabilities & IKE_CAN_PARTNER;
+	return entry_present(e) && (!e->doubted || entry_here(e)) &&
+	       e->capabilities & IKE_CAN_PARTNER;
 }
 
 struct entry *entry_by_ident(const struct hub *h, const struct policy_ident *id);
@@ -266,8 +279,6 @@ void other_wake(struct other *o, int64_t ms);
 
 /* ---- share.c ------------------------------------------------------------------------------- */
 
-/* It is up here, and nowhere else since. */
-bool entry_here(const struct entry *e);
 /* Other hubs hear of one of ours: it is new or different; it leaves. */
 void share_news(struct hub *h, struct entry *e);
 void share_gone(struct hub *h, struct entry *e);

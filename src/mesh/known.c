@@ -409,7 +409,8 @@ static bool show_known(void *ctx, const struct known_hub *k)
 
 	s->hub = &k->hub;
 	s->connected = false;
-	ike_each_sa_of(s->net->m->ike, s->now, s->net->conf->peer, is_connected, s);
+	for (size_t i = 0; i < n_attached(s->net) && !s->connected; i++)
+		ike_each_sa_of(s->net->m->ike, s->now, hub_at(s->net, i), is_connected, s);
 	return s->fn(s->ctx, s->net->conf, &k->hub, s->connected);
 }
 

@@ -139,7 +139,7 @@ static bool is_site(const struct ike_peer_conf *section)
 	return section->role == IKE_ROLE_HUB;
 }
 
-/* One of the other hubs that a hub calls. */
+/* One of the other hubs that a hub calls, or that a site is attached to. */
 static bool calls(const struct network *net, ike_peer_id peer)
 {
 	for (size_t i = 0; i < net->conf->n_hubs; i++)

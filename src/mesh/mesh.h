@@ -33,6 +33,8 @@
 
 /* ---- configuration ----------------------------------------------------------------------- */
 
+enum { MESH_ATTACHED = 16 };
+
 enum mesh_topology {
 	MESH_STAR, /* nobody is suggested to anybody, and what is up ends */
 	MESH_DYNAMIC, /* who talks to each other is */
@@ -64,12 +66,14 @@ struct mesh_network {
 	ike_peer_id peer; /* the section: of role MEMBERS, then we are a hub, or HUB */
 	const struct ip *candidates; /* where we can be reached, as configured */
 	size_t n_candidates;
+	/* More sections of role HUB.  A hub: the other hubs.  A site: the hubs that it is attached to
+	 * beside the first, which is `peer`; at most MESH_ATTACHED - 1. */
+	const ike_peer_id *hubs;
+	size_t n_hubs;
 	/* a hub */
 	enum mesh_topology topology;
 	const struct mesh_rule *rules; /* the first that is about a pair counts */
 	size_t n_rules;
-	const ike_peer_id *hubs; /* sections of role HUB: the other hubs */
-	size_t n_hubs;
 	const char *const *announce; /* where others reach us: addresses or names */
 	size_t n_announce;
 	uint16_t port; /* there */

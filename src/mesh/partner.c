@@ -202,6 +202,7 @@ static void withdrawn(struct network *net, struct word *w)
 {
 	struct shortcut *c = meant(net, &w->msg);
 	uint16_t reason = w->msg.reason;
+	bool was_up;
 	char buf[MESH_WHY];
 	struct text t = TEXT_OF(buf);
 
@@ -211,9 +212,12 @@ static void withdrawn(struct network *net, struct word *w)
 	text_add(&t, "a hub has withdrawn it");
 	text_add(&t, w->msg.text.n ? ": " : "");
 	text_quote(&t, w->msg.text);
+	was_up = c->outcome == WIRE_MO_UP;
 	shortcut_over(c, WIRE_MO_WITHDRAWN,
 		      reason < WIRE_MRS ? (enum wire_mesh_reason)reason : WIRE_MR_WITHDRAWN, false,
 		      buf);
+	if (was_up)
+		site_owes_others(c, w->peer);
 }
 
 static void candidates(struct network *net, struct word *w)
@@ -305,7 +309,7 @@ static void carries(struct shortcut *c, const struct ike_event *e)
 	probing_free(c);
 	heap_disarm(&m->timers, &c->timer);
 	shortcut_stage(c, STAGE_UP);
-	c->outcome = c->report = WIRE_MO_UP;
+	site_owes(c, WIRE_MO_UP);
 	count(m, M_DIRECT);
 	say_up(c);
 	site_speak(c->net->site);
@@ -371,12 +375,13 @@ static void partner_event(struct shortcut *c, const struct ike_event *e)
 void site_event(struct network *net, const struct ike_event *e, const struct ike_peer_info *info)
 {
 	struct shortcut *c = with_peer(net->site, e->peer);
+	size_t hub = hub_index(net, e->peer);
 
 	(void)info;
 	if (c)
 		partner_event(c, e);
-	else if (e->peer == net->conf->peer && e->kind == IKE_EV_CHILD_UP)
-		site_hub_up(net->site, e->sa);
+	else if (hub < n_attached(net) && e->kind == IKE_EV_CHILD_UP)
+		site_hub_up(net->site, hub, e->sa);
 }
 
 /* ---- time ------------------------------------------------------------------------------------ */

@@ -1,7 +1,7 @@
 /*
  * report.c - what a site says to its hubs: where it is, and what became of suggestions.
  *
- * State, not a queue: `announce` and each shortcut's `report` say what a hub does not know yet.
+ * State, not a queue: `announce` and each shortcut's `owed` say which hubs do not know it yet.
  * What was said and not heard, since the hub went first, is to be said again; when a hub comes up
  * it hears of all that is up, since it may be another one, or have started again.  Where we are
  * comes last: by that a hub knows that it has heard everything.
@@ -21,6 +21,12 @@ static bool was_heard(struct site *s, uint16_t notify, const struct wire_mesh *a
 	return false;
 }
 
+/* Which hub a word went to; a reload may have come between: then to none, and it is told again. */
+static uint16_t hub_bit(const struct ask *a)
+{
+	return (uint16_t)(1u << hub_index(a->net, a->peer) & all_hubs(a->net));
+}
+
 static void candidates_said(struct mesh *m, const struct ask *a, uint16_t notify,
 			    const struct wire_mesh *answer)
 {
@@ -28,11 +34,11 @@ static void candidates_said(struct mesh *m, const struct ask *a, uint16_t notify
 
 	(void)m;
 	if (!was_heard(s, notify, answer))
-		s->announce = true;
+		s->announce |= hub_bit(a);
 	site_speak(s);
 }
 
-static enum status say_candidates(struct site *s)
+static enum status say_candidates(struct site *s, size_t hub)
 {
 	struct mesh *m = s->net->m;
 	struct wire_mesh word = { .boot = load_be64(m->boot), .sequence = m->sequence + 1 };
@@ -43,12 +49,12 @@ static enum status say_candidates(struct site *s)
 	word.present = 1u << WIRE_MA_BOOT | 1u << WIRE_MA_SEQUENCE | 1u << WIRE_MA_CONTEXT;
 	if (word.n_candidates)
 		word.present |= 1u << WIRE_MA_CANDIDATE;
-	st = say(s->net, s->net->conf->peer, WIRE_N_SHORTCUT_CANDIDATES, &word, candidates_said, 0,
+	st = say(s->net, hub_at(s->net, hub), WIRE_N_SHORTCUT_CANDIDATES, &word, candidates_said, 0,
 		 0);
 	if (st)
 		return st;
 	m->sequence++;
-	s->announce = false;
+	s->announce &= (uint16_t)~(1u << hub);
 	memcpy(s->said, word.candidates, sizeof(s->said));
 	s->n_said = word.n_candidates;
 	return ST_OK;
@@ -62,11 +68,35 @@ void site_announce(struct site *s)
 
 	for (size_t i = 0; same && i < n; i++)
 		same = now[i].kind == s->said[i].kind && endpoint_eq(&now[i].at, &s->said[i].at);
-	s->announce = s->announce || !same;
+	if (!same)
+		s->announce = all_hubs(s->net);
 	site_speak(s);
 }
 
 /* ---- outcomes -------------------------------------------------------------------------------- */
+
+/* What came up was told to all hubs, and so is its end; what did not is between us and who
+ * suggested it. */
+void site_owes(struct shortcut *c, enum wire_mesh_outcome outcome)
+{
+	size_t hub = hub_index(c->net, c->hub);
+	bool all = outcome == WIRE_MO_UP || c->outcome == WIRE_MO_UP || hub == n_attached(c->net);
+
+	c->owed = all ? all_hubs(c->net) : (uint16_t)(1u << hub);
+	c->unheard = 0;
+	c->outcome = (uint8_t)outcome;
+}
+
+void site_owes_others(struct shortcut *c, ike_peer_id but)
+{
+	size_t hub = hub_index(c->net, but);
+
+	/* To be tried again soon, unless somebody does not want it. */
+	if (c->reason == WIRE_MR_LOST)
+		c->outcome = WIRE_MO_LOST;
+	c->owed = all_hubs(c->net) & (uint16_t)~(1u << hub);
+	site_speak(c->net->site);
+}
 
 static struct shortcut *by_number(const struct list *l, uint64_t number)
 {
@@ -86,13 +116,14 @@ static void report_said(struct mesh *m, const struct ask *a, uint16_t notify,
 	struct site *s = a->net->site;
 	struct shortcut *c = by_number(&s->live, a->about[0]);
 	bool heard = was_heard(s, notify, answer);
+	uint16_t bit = hub_bit(a);
 
 	(void)m;
 	if (!c)
 		c = by_number(&s->past, a->about[0]);
 	if (c && c->outcome == a->about[1]) {
-		c->unheard = false;
-		c->report = heard ? c->report : c->outcome;
+		c->unheard &= (uint16_t)~bit;
+		c->owed |= heard ? 0 : bit;
 	}
 	site_speak(s);
 }
@@ -101,10 +132,10 @@ static void word_of(const struct shortcut *c, struct wire_mesh *ret)
 {
 	*ret = (struct wire_mesh){ .partner = ident_put(&c->partner),
 				   .context = bytes_str(c->net->conf->name),
-				   .outcome = c->report };
+				   .outcome = c->outcome };
 	memcpy(ret->id, c->id, sizeof(ret->id));
 	ret->present = 1u << WIRE_MA_PARTNER_ID | 1u << WIRE_MA_CONTEXT | 1u << WIRE_MA_OUTCOME;
-	if (c->report == WIRE_MO_UP) {
+	if (c->outcome == WIRE_MO_UP) {
 		ret->path = (struct wire_mesh_path){ c->local, c->remote,
 						     (uint32_t)(c->rtt.ns / 1000) };
 		ret->present |= 1u << WIRE_MA_PATH;
@@ -117,33 +148,31 @@ static void word_of(const struct shortcut *c, struct wire_mesh *ret)
 	ret->present |= 1u << WIRE_MA_REASON | 1u << WIRE_MA_TEXT;
 }
 
-static enum status say_report(struct shortcut *c)
+static enum status say_report(struct shortcut *c, size_t hub)
 {
 	struct network *net = c->net;
 	struct wire_mesh word;
 	enum status st;
 
 	word_of(c, &word);
-	st = say(net, c->hub, WIRE_N_SHORTCUT_REPORT, &word, report_said, c->number, c->report);
-	if (st == ST_INVAL && c->hub != net->conf->peer)
-		st = say(net, net->conf->peer, WIRE_N_SHORTCUT_REPORT, &word, report_said,
-			 c->number, c->report);
+	st = say(net, hub_at(net, hub), WIRE_N_SHORTCUT_REPORT, &word, report_said, c->number,
+		 c->outcome);
 	if (!st) {
-		c->report = 0;
-		c->unheard = true;
+		c->owed &= (uint16_t)~(1u << hub);
+		c->unheard |= (uint16_t)(1u << hub);
 	}
 	return st;
 }
 
-static enum status say_reports(const struct list *l)
+static enum status say_reports(const struct list *l, size_t hub)
 {
 	enum status st = ST_OK;
 
 	list_for_each(n, l) {
 		struct shortcut *c = CONTAINER_OF(n, struct shortcut, node);
 
-		if (c->report)
-			st = say_report(c);
+		if (c->owed >> hub & 1)
+			st = say_report(c, hub);
 		if (st)
 			return st;
 	}
@@ -152,39 +181,48 @@ static enum status say_reports(const struct list *l)
 
 /* ---- both ------------------------------------------------------------------------------------ */
 
+static enum status speak_to(struct site *s, size_t hub)
+{
+	enum status st = say_reports(&s->past, hub);
+
+	if (!st)
+		st = say_reports(&s->live, hub);
+	return st || !(s->announce >> hub & 1) ? st : say_candidates(s, hub);
+}
+
+/* One that does not listen is heard of by site_hub_up() when it does. */
 void site_speak(struct site *s)
 {
 	struct mesh *m = s->net->m;
-	enum status st;
+	bool again = false;
 
 	if (mono_before(m->now.mono, s->quiet)) {
 		heap_arm(&m->timers, &s->timer, s->quiet);
 		return;
 	}
-	st = say_reports(&s->past);
-	if (!st)
-		st = say_reports(&s->live);
-	if (!st && s->announce)
-		st = say_candidates(s);
-	/* Nobody listens: site_hub_up() comes when somebody does. */
-	if (st && st != ST_INVAL)
+	for (size_t i = 0; i < n_attached(s->net); i++) {
+		enum status st = speak_to(s, i);
+
+		again |= st && st != ST_INVAL;
+	}
+	if (again)
 		heap_arm(&m->timers, &s->timer, mono_add(m->now.mono, dur_ms(MESH_SPEAK_MS)));
 	else
 		heap_disarm(&m->timers, &s->timer);
 }
 
-void site_hub_up(struct site *s, ike_sa_id sa)
+void site_hub_up(struct site *s, size_t hub, ike_sa_id sa)
 {
-	if (s->told == sa)
+	if (s->told[hub] == sa)
 		return;
-	s->told = sa;
-	s->announce = true;
+	s->told[hub] = sa;
+	s->announce |= (uint16_t)(1u << hub);
 	site_hubs_anew(s);
 	list_for_each(n, &s->live) {
 		struct shortcut *c = CONTAINER_OF(n, struct shortcut, node);
 
 		if (c->stage == STAGE_UP)
-			c->report = WIRE_MO_UP;
+			c->owed |= (uint16_t)(1u << hub);
 	}
 	site_speak(s);
 }

@@ -61,11 +61,6 @@ static void begin(struct other *o)
 	list_add_tail(o->hub->changes.next, &o->mark.node);
 }
 
-bool entry_here(const struct entry *e)
-{
-	return e->peer && !e->at.type;
-}
-
 void share_news(struct hub *h, struct entry *e)
 {
 	if (!entry_here(e))
@@ -350,6 +345,16 @@ static enum status stands(struct other *o, struct entry *e, const struct wire_me
 	return ST_OK;
 }
 
+/* One of ours that is at several hubs stays ours, whatever is said there: each hub has its own SA
+ * with it.  Without memory the next news says it. */
+static void is_also_at(struct other *o, struct entry *e)
+{
+	struct mesh *m = o->hub->net->m;
+
+	if (!e->at.type && ident_dup(m, &o->ident, &e->at))
+		count(m, M_NO_MEMORY);
+}
+
 static enum status up(struct other *o, const struct word *w, const struct wire_mesh_member *m)
 {
 	struct policy_ident id = ident_of(&m->id);
@@ -362,6 +367,10 @@ static enum status up(struct other *o, const struct word *w, const struct wire_m
 		return ST_OK;
 	}
 	e = entry_by_ident(h, &id);
+	if (e && e->peer && entry_several(e)) {
+		is_also_at(o, e);
+		return ST_OK;
+	}
 	if (e && !is_later(o, m, e))
 		return ST_OK;
 	if (!e && h->n_slots >= MESH_REMOTE_MEMBERS) {

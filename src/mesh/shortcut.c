@@ -79,7 +79,7 @@ static struct shortcut *past_oldest(const struct site *s)
 	list_for_each(n, &s->past) {
 		struct shortcut *c = CONTAINER_OF(n, struct shortcut, node);
 
-		if ((!c->report && !c->unheard) || s->n_past >= MESH_UNSAID)
+		if ((!c->owed && !c->unheard) || s->n_past >= MESH_UNSAID)
 			return c;
 	}
 	return NULL;
@@ -184,9 +184,9 @@ void shortcut_over(struct shortcut *c, enum wire_mesh_outcome outcome, enum wire
 	shortcut_say_over(c);
 	ike_partner_drop(m->ike, m->now, c->peer, c->text);
 	c->peer = 0;
-	c->outcome = (uint8_t)outcome;
-	c->report = report ? (uint8_t)outcome : 0;
-	c->unheard = false;
+	site_owes(c, outcome);
+	if (!report)
+		c->owed = 0;
 	list_del(&c->node);
 	s->n_live--;
 	past_add(s, c);

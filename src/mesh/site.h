@@ -100,9 +100,9 @@ struct shortcut {
 	enum stage stage;
 	mono_t since;
 	enum wire_mesh_reason reason;
-	uint8_t report; /* enum wire_mesh_outcome, yet to be said; 0: none */
-	uint8_t outcome; /* the same, said or not */
-	bool unheard; /* said, and without an answer yet */
+	uint8_t outcome; /* enum wire_mesh_outcome; 0: none yet */
+	uint16_t owed; /* hubs that it is yet to be said to, */
+	uint16_t unheard; /* and that have not answered yet: a bit each, see hub_at() */
 	char text[MESH_WHY];
 	struct endpoint local, remote;
 	dur_t rtt;
@@ -134,9 +134,9 @@ struct site {
 	struct spent spent[MESH_SPENT];
 	size_t next_spent;
 	struct timer timer; /* T_SITE */
-	bool announce; /* hubs do not know yet where we are */
+	uint16_t announce; /* hubs that do not know yet where we are */
 	mono_t quiet; /* a hub has heard too much of us: nothing is said before */
-	ike_sa_id told; /* on that SA they were told */
+	ike_sa_id told[MESH_ATTACHED]; /* on that SA they were told */
 	struct wire_mesh_candidate said[WIRE_MESH_CANDIDATES];
 	size_t n_said;
 };
@@ -150,6 +150,33 @@ struct verdict {
 	uint8_t rests_on;
 	struct shortcut *instead; /* that one goes; NULL: none */
 };
+
+/* The hubs that we are attached to, the preferred one first: all up at once, or one that is tried
+ * after the other. */
+static inline size_t n_attached(const struct network *net)
+{
+	return 1 + net->conf->n_hubs;
+}
+
+static inline ike_peer_id hub_at(const struct network *net, size_t i)
+{
+	return i ? net->conf->hubs[i - 1] : net->conf->peer;
+}
+
+/* Which of them that peer is; n_attached(): none. */
+static inline size_t hub_index(const struct network *net, ike_peer_id peer)
+{
+	size_t i = 0;
+
+	while (i < n_attached(net) && hub_at(net, i) != peer)
+		i++;
+	return i;
+}
+
+static inline uint16_t all_hubs(const struct network *net)
+{
+	return (uint16_t)((1u << n_attached(net)) - 1);
+}
 
 /* ---- shortcut.c ---------------------------------------------------------------------------- */
 
@@ -210,8 +237,12 @@ bool own_gone(const struct mesh *m, const struct ip *local);
 
 /* Says what there is to say, as far as there is a hub, and room. */
 void site_speak(struct site *s);
-/* A hub came up on that SA. */
-void site_hub_up(struct site *s, ike_sa_id sa);
+/* That hub came up on that SA. */
+void site_hub_up(struct site *s, size_t hub, ike_sa_id sa);
+/* What has become of a shortcut is to be said. */
+void site_owes(struct shortcut *c, enum wire_mesh_outcome outcome);
+/* That it has ended, by one hub's word, is to be said to the others, who took it for up. */
+void site_owes_others(struct shortcut *c, ike_peer_id but);
 /* Our candidates may be others. */
 void site_announce(struct site *s);
 

@@ -9,7 +9,7 @@
 enum status tell(struct hub *h, const struct entry *e, uint16_t kind, const struct wire_mesh *word,
 		 answered_fn *done, const struct pair *p)
 {
-	const struct other *o = e->at.type ? other_by_ident(h, &e->at) : NULL;
+	const struct other *o = entry_here(e) ? NULL : other_by_ident(h, &e->at);
 	ike_peer_id peer = entry_here(e) ? e->peer : o && o->n_ways ? o->way[0] : 0;
 
 	if (!peer)

@@ -28,7 +28,7 @@ static struct mesh_pair_info pair_info(const struct pair *p, struct now now)
 		.retry_in = left(p, now),
 		.age = mono_since(now.mono, p->since),
 		.suggestions = p->suggestions,
-		.relayed = a->at.type || b->at.type,
+		.relayed = !entry_here(a) || !entry_here(b),
 	};
 }
 

@@ -35,6 +35,7 @@ enum obs_level obs_event_level(const struct ike_event *ev)
 		[IKE_EV_SHORTCUT_FAILED] = OBS_WARNING,
 		[IKE_EV_SHORTCUT_ENDED] = OBS_INFO,
 		[IKE_EV_HUBS] = OBS_INFO,
+		[IKE_EV_ATTACHED] = OBS_INFO,
 	};
 
 	return ev->kind < IKE_EVENTS ? level[ev->kind] : OBS_ERROR;
