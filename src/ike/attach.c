@@ -155,8 +155,8 @@ static void tell(struct ike *ike, struct peer *p)
 static void say_lead(struct ike *ike, const struct peer *from, const struct peer *to)
 {
 	event_emit(ike, IKE_EV_ATTACHED, (struct event_about){ .peer = to },
-		   "traffic of the network goes by \"%s\" now%s%s", to->name,
-		   from ? ", not by " : "", from ? from->name : "");
+		   "traffic of the network goes by \"%s\" now%s%s%s", to->name,
+		   from ? ", not by \"" : "", from ? from->name : "", from ? "\"" : "");
 }
 
 /* Who begins to send does so before others stop. */

@@ -151,6 +151,18 @@ static void role_errors(void **state)
 		      "endpoint" },
 		    { 3, 56,
 		      "topology is for a hub, and the role in network \"corp\" is endpoint" } } },
+		{ SITE("attach = two"),
+		  { { 3, 10, "attach \"two\" is unknown, accepted: one or all" } } },
+		{ HUB("attach = all"),
+		  { { 3, 10, "attach is for a site, and the role in network \"corp\" is hub" } } },
+		{ SITE("role = endpoint ; attach = all"),
+		  { { 3, 26,
+		      "attach = all in network \"corp\", where we are an endpoint: its inner "
+		      "address is of the one hub that gave it; accepted: attach = one" } } },
+		{ SITE("attach = all ; redirect = follow"),
+		  { { 3, 26,
+		      "redirect = follow with attach = all (line 3): who is connected to all hubs "
+		      "is not sent from one to another; accepted: redirect = no" } } },
 		/* A wrong role is one error, not many. */
 		{ SITE("role = spoke ; hubs = \"h\" ; topology = star"),
 		  { { 3, 8, "role \"spoke\" is unknown" } } },

@@ -330,6 +330,57 @@ static void site_takes(void **state)
 	}
 }
 
+/* R16: a site that is attached to all of its hubs has a section for each, in the order of the file;
+ * the first is the one that it had before. */
+static void site_attached(void **state)
+{
+	struct running r = { 0 };
+	const struct ike_peer_conf *p;
+	const struct mesh_network *n;
+	ike_peer_id before;
+
+	(void)state;
+#define THREE "hubs = { \"a.example\", \"b.example\", \"192.0.2.3\" }\n"
+	load(&r, "network \"corp\" { identity = \"@/site.warren\"\n" THREE "}\n" P("x"));
+	p = peer(&r, "corp");
+	before = p->id;
+	assert_int_equal(p->n_addresses, 3);
+	assert_null(p->network);
+	assert_true(p->follow);
+	assert_int_equal(network(&r)->n_hubs, 0);
+	load(&r, "network \"corp\" { identity = \"@/site.warren\" ; attach = all\n" THREE "}\n" P("x"));
+	n = network(&r);
+	assert_int_equal(n->peer, before);
+	assert_int_equal(n->n_hubs, 2);
+	for (unsigned i = 0; i < 3; i++) {
+		static const char *const names[] = { "corp", "corp/b.example", "corp/192.0.2.3" };
+		static const char *const at[] = { "a.example", "b.example", "192.0.2.3" };
+
+		p = peer(&r, names[i]);
+		assert_int_equal(p->id, i ? n->hubs[i - 1] : before);
+		assert_int_equal(p->role, IKE_ROLE_HUB);
+		assert_int_equal(p->start, IKE_START_UP);
+		assert_string_equal(p->network, "corp");
+		assert_int_equal(p->rank, i);
+		assert_int_equal(p->n_addresses, 1);
+		assert_string_equal(p->addresses[0], at[i]);
+		assert_int_equal(p->n_hub_ids, 1);
+		assert_int_equal(p->hub_ids[0].type, i == 2 ? WIRE_ID_IPV4 : WIRE_ID_FQDN);
+		assert_int_equal(p->capabilities, IKE_CAN_PARTNER | IKE_AT_SEVERAL);
+		assert_int_equal(p->ts_local.n, peer(&r, "corp")->ts_local.n);
+		assert_false(p->follow);
+	}
+	load(&r, "network \"corp\" { identity = \"@/site.warren\" ; attach = all\n"
+		 "hubs = \"b.example\" }\n" P("x"));
+	p = peer(&r, "corp");
+	assert_int_equal(p->id, before);
+	assert_null(p->network);
+	assert_int_equal(p->capabilities, IKE_CAN_PARTNER);
+	assert_int_equal(network(&r)->n_hubs, 0);
+#undef THREE
+	stop(&r);
+}
+
 #define HUB_WITH(more)                                                                             \
 	"network \"corp\" { identity = \"@/hub.warren\" ; role = hub ; domain = \"10.0.0.0/8\"\n"  \
 	"pool = \"10.9.0.0/16\" ; redirect_to = \"hub7.example\"\n" more " }\n"
@@ -537,6 +588,7 @@ int main(void)
 		cmocka_unit_test(endpoint),
 		cmocka_unit_test(hub),
 		cmocka_unit_test(site_takes),
+		cmocka_unit_test(site_attached),
 		cmocka_unit_test(hub_topologies),
 		cmocka_unit_test(hub_flows),
 		cmocka_unit_test(other_hubs),

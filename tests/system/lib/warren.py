@@ -11,7 +11,7 @@ import signal
 from .lab import run
 from .wait import until
 
-_BARE = {"role", "topology", "start", "log", "dpd_delay", "keepalive", "retransmit_timeout", "mtu",
+_BARE = {"role", "topology", "attach", "start", "log", "dpd_delay", "keepalive", "retransmit_timeout", "mtu",
          "port", "nat_port", "retransmit_tries", "half_open_cookie", "ike_rekey", "ike_lifetime",
          "reauth", "rekey", "lifetime", "rekey_bytes", "lifetime_bytes", "rekey_packets",
          "lifetime_packets", "expired", "childless", "redirect", "redirect_wait",
