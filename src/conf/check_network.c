@@ -101,10 +101,11 @@ static void check_hub(const struct conf *c, const struct conf_network *n, struct
 void check_attach_endpoint(const struct conf_network *n, struct conf_errors *errs)
 {
 	if (n->attach.v == CONF_ATTACH_ALL)
-		conf_error_add(errs, n->attach.at,
-			       "attach = all in network \"%s\", where we are an endpoint: its inner "
-			       "address is of the one hub that gave it; accepted: attach = one",
-			       n->name);
+		conf_error_add(
+			errs, n->attach.at,
+			"attach = all in network \"%s\", where we are an endpoint: its inner "
+			"address is of the one hub that gave it; accepted: attach = one",
+			n->name);
 }
 
 /* A site, or an endpoint. */

@@ -330,8 +330,8 @@ struct conf_network {
 	struct conf_ident local_id; /* default: the bundle's, or the certificate's only name */
 	struct conf_text crl;
 	struct conf_word attach; /* enum conf_attach: SITE */
-	/* Names or addresses.  SITE, ENDPOINT: in order of preference, one suffices.  HUB: the other
-	 * ones, all of them. */
+	/* Names or addresses.  SITE, ENDPOINT: in order of preference, one suffices.  HUB: the
+	 * other ones, all of them. */
 	struct conf_list hubs;
 	struct conf_num port; /* the hubs' */
 	struct conf_ts protect; /* what is behind us: prefixes, all protocols */

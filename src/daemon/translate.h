@@ -6,8 +6,8 @@
  * A network becomes one peer of the engine with the network's name: of role HUB for a site and for
  * an endpoint, which asks for inner addresses of the domain's families; of role MEMBERS for a hub,
  * and after it one of role HUB for each other hub, with the name "network/hub".  A site that is
- * attached to all of its hubs has one for each: the first as above, the others "network/hub".  The peers of the
- * file come first, in its order, then the networks.
+ * attached to all of its hubs has one for each: the first as above, the others "network/hub".  The
+ * peers of the file come first, in its order, then the networks.
  *
  * Ids name peers across reloads.  Whoever has the name and role of a peer of the snapshot before
  * has its id; everybody else gets one that no snapshot of this chain had, since whatever was told

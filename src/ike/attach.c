@@ -2,16 +2,17 @@
  * attach.c - a site on several hubs at once: which of them has its traffic.
  *
  * Each hub has a section of its own, with the same network and a rank, and all are up at the same
- * time.  Their children have the same remote prefix, the domain; one section *leads*, and the others
- * only receive (their children are paused in the data plane).  What comes in on any is accepted.
+ * time.  Their children have the same remote prefix, the domain; one section *leads*, and the
+ * others only receive (their children are paused in the data plane).  What comes in on any is
+ * accepted.
  *
  *	                 leads                     leads
  *	rank 0   ----------------- suspect, gone          up .. settled ------------->
  *	rank 1   waits             ----------------------------------- waits
  *
- * Who leads goes on to lead until it is suspect, or has no child any more: then whoever stands takes
- * over at once, the lowest rank first.  One of a lower rank takes it back when it has stood for
- * IKE_ATTACH_SETTLE_S: a hub that has started again may not have the other members yet, nor the
+ * Who leads goes on to lead until it is suspect, or has no child any more: then whoever stands
+ * takes over at once, the lowest rank first.  One of a lower rank takes it back when it has stood
+ * for IKE_ATTACH_SETTLE_S: a hub that has started again may not have the other members yet, nor the
  * other hubs.  When nobody stands firmly nothing changes: whoever is suspect may be heard again.
  *
  * The other end of it: what a hub has for a member that is up at several hubs, and does not answer

@@ -152,6 +152,9 @@ bool child_tell_sends(struct ike *ike, struct child *c)
 
 	if (want == c->told || !c->in_dp)
 		return true;
+	/* The answer to its installation is still to come, and to be known: then (agenda.c). */
+	if (!want && !c->installed)
+		return true;
 	if (!tell(ike, c, kind, &op))
 		return false;
 	c->told = want;

@@ -1597,13 +1597,14 @@ void peer_lost(struct ike *ike, struct peer *p, const struct ip *at);
 size_t peer_names(const struct peer *p);
 /* and which of them is. */
 size_t peer_name_index(const struct peer *p);
-/* Several hubs at once (attach.c).  Something has happened to an SA of that peer, of whomever: looked
- * at when the entry is over. */
+/* Several hubs at once (attach.c).  Something has happened to an SA of that peer, of whomever:
+ * looked at when the entry is over. */
 void attach_soon(struct ike *ike, const struct peer *p);
 void attach_run(struct ike *ike);
 void attach_timer(struct ike *ike);
 void attach_reconfigured(struct ike *ike);
-/* Whether nothing is to be sent on children of that SA of `p`, since another hub has the traffic. */
+/* Whether nothing is to be sent on children of that SA of `p`, since another hub has the traffic.
+ */
 bool attach_holds(const struct peer *p, const struct ike_sa *sa);
 /* Whether another section of its network has a child. */
 bool attach_others_stand(const struct ike *ike, const struct peer *p);

@@ -66,8 +66,8 @@ struct mesh_network {
 	ike_peer_id peer; /* the section: of role MEMBERS, then we are a hub, or HUB */
 	const struct ip *candidates; /* where we can be reached, as configured */
 	size_t n_candidates;
-	/* More sections of role HUB.  A hub: the other hubs.  A site: the hubs that it is attached to
-	 * beside the first, which is `peer`; at most MESH_ATTACHED - 1. */
+	/* More sections of role HUB.  A hub: the other hubs.  A site: the hubs that it is attached
+	 * to beside the first, which is `peer`; at most MESH_ATTACHED - 1. */
 	const ike_peer_id *hubs;
 	size_t n_hubs;
 	/* a hub */

@@ -54,7 +54,7 @@ static enum status say_candidates(struct site *s, size_t hub)
 	if (st)
 		return st;
 	m->sequence++;
-	s->announce &= (uint16_t)~(1u << hub);
+	s->announce &= (uint16_t) ~(1u << hub);
 	memcpy(s->said, word.candidates, sizeof(s->said));
 	s->n_said = word.n_candidates;
 	return ST_OK;
@@ -94,7 +94,7 @@ void site_owes_others(struct shortcut *c, ike_peer_id but)
 	/* To be tried again soon, unless somebody does not want it. */
 	if (c->reason == WIRE_MR_LOST)
 		c->outcome = WIRE_MO_LOST;
-	c->owed = all_hubs(c->net) & (uint16_t)~(1u << hub);
+	c->owed = all_hubs(c->net) & (uint16_t) ~(1u << hub);
 	site_speak(c->net->site);
 }
 
@@ -158,7 +158,7 @@ static enum status say_report(struct shortcut *c, size_t hub)
 	st = say(net, hub_at(net, hub), WIRE_N_SHORTCUT_REPORT, &word, report_said, c->number,
 		 c->outcome);
 	if (!st) {
-		c->owed &= (uint16_t)~(1u << hub);
+		c->owed &= (uint16_t) ~(1u << hub);
 		c->unheard |= (uint16_t)(1u << hub);
 	}
 	return st;

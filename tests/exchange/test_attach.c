@@ -108,8 +108,8 @@ static void test_preferred_leads(void **state)
 	assert_true(world_ping(t->w, t->hub[1].node, "10.9.0.1", t->site[1], "10.1.0.1"));
 }
 
-/* R01, R02: the preferred one does not answer: the other one has the traffic at once; it comes back,
- * and has the traffic again when it has been up for a while. */
+/* R01, R02: the preferred one does not answer: the other one has the traffic at once; it comes
+ * back, and has the traffic again when it has been up for a while. */
 static void test_other_takes_over(void **state)
 {
 	struct cities *t = *state;
@@ -149,7 +149,7 @@ static void test_hub_goes_round(void **state)
 	assert_true(by_hub(t, 1, 1, 2) || goes_directly(t));
 }
 
-/* ---- suggestions ------------------------------------------------------------------------------ */
+/* ---- suggestions -------------------------------------------------------------------------- */
 
 /* U2, R09: both hubs suggest the same pair in the same moment: one tunnel, which all know of. */
 static void test_both_suggest(void **state)
@@ -186,8 +186,8 @@ static void test_crossed(void **state)
 	assert_true(goes_directly(t));
 	for (unsigned k = 1; k <= 2; k++) {
 		assert_int_equal(node_counter(t->site[k], "mesh.direct"), 1);
-		assert_string_equal(
-			node_pair_state(t->hub[k].node, town_name(1), town_name(2)), "up");
+		assert_string_equal(node_pair_state(t->hub[k].node, town_name(1), town_name(2)),
+				    "up");
 	}
 }
 
@@ -239,7 +239,7 @@ static void test_directory_is_calm(void **state)
 	assert_null(strstr(directory(t->hub[2].node), "site-1.example@"));
 }
 
-/* ---- hubs die in each phase --------------------------------------------------------------------- */
+/* ---- hubs die in each phase --------------------------------------------------------------- */
 
 static void killed(unsigned k)
 {
@@ -283,7 +283,7 @@ static void test_second_dies(void **state)
 	killed(2);
 }
 
-/* ---- reloads ------------------------------------------------------------------------------------ */
+/* ---- reloads ------------------------------------------------------------------------------- */
 
 /* T4: from one hub at a time to both and back: the SA with the preferred one is renewed in place,
  * no packet finds no way. */

@@ -29,7 +29,7 @@ static void section_errors(void **state)
 		{ HUB("colour = 1"),
 		  { { 3, 1,
 		      "unknown key \"colour\", known here: role, identity, certificate, key, "
-		      "trust, local_id, crl, hubs, port, protect, domain, topology, "
+		      "trust, local_id, crl, hubs, attach, port, protect, domain, topology, "
 		      "shortcut_after, shortcut_idle, "
 		      "shortcut_retry, shortcut_retry_max, announce, shortcuts, "
 		      "shortcuts_max, trust_hub, candidates, proposals, "
@@ -156,11 +156,11 @@ static void role_errors(void **state)
 		{ HUB("attach = all"),
 		  { { 3, 10, "attach is for a site, and the role in network \"corp\" is hub" } } },
 		{ SITE("role = endpoint ; attach = all"),
-		  { { 3, 26,
+		  { { 3, 28,
 		      "attach = all in network \"corp\", where we are an endpoint: its inner "
 		      "address is of the one hub that gave it; accepted: attach = one" } } },
 		{ SITE("attach = all ; redirect = follow"),
-		  { { 3, 26,
+		  { { 3, 27,
 		      "redirect = follow with attach = all (line 3): who is connected to all hubs "
 		      "is not sent from one to another; accepted: redirect = no" } } },
 		/* A wrong role is one error, not many. */

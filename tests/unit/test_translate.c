@@ -348,7 +348,8 @@ static void site_attached(void **state)
 	assert_null(p->network);
 	assert_true(p->follow);
 	assert_int_equal(network(&r)->n_hubs, 0);
-	load(&r, "network \"corp\" { identity = \"@/site.warren\" ; attach = all\n" THREE "}\n" P("x"));
+	load(&r,
+	     "network \"corp\" { identity = \"@/site.warren\" ; attach = all\n" THREE "}\n" P("x"));
 	n = network(&r);
 	assert_int_equal(n->peer, before);
 	assert_int_equal(n->n_hubs, 2);
@@ -584,16 +585,11 @@ static void many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(site),
-		cmocka_unit_test(endpoint),
-		cmocka_unit_test(hub),
-		cmocka_unit_test(site_takes),
-		cmocka_unit_test(site_attached),
-		cmocka_unit_test(hub_topologies),
-		cmocka_unit_test(hub_flows),
-		cmocka_unit_test(other_hubs),
-		cmocka_unit_test(ids),
-		cmocka_unit_test(not_taken),
+		cmocka_unit_test(site),          cmocka_unit_test(endpoint),
+		cmocka_unit_test(hub),           cmocka_unit_test(site_takes),
+		cmocka_unit_test(site_attached), cmocka_unit_test(hub_topologies),
+		cmocka_unit_test(hub_flows),     cmocka_unit_test(other_hubs),
+		cmocka_unit_test(ids),           cmocka_unit_test(not_taken),
 		cmocka_unit_test(many),
 	};
 
