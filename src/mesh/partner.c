@@ -459,6 +459,7 @@ void site_reconfigured(struct network *net)
 	struct site *s = net->site;
 	char buf[MESH_WHY];
 
+	site_hubs_other(s);
 	list_for_each_safe(n, &s->live) {
 		struct shortcut *c = CONTAINER_OF(n, struct shortcut, node);
 		struct text why = TEXT_OF(buf);
@@ -508,6 +509,8 @@ enum status site_new(struct network *net, struct site **ret_site)
 	list_init(&s->live);
 	list_init(&s->past);
 	list_init(&s->told_by);
+	site_hubs_other(s);
+	s->announce = 0; /* to whom? */
 	*ret_site = s;
 	return ST_OK;
 }

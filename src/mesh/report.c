@@ -98,6 +98,31 @@ void site_owes_others(struct shortcut *c, ike_peer_id but)
 	site_speak(c->net->site);
 }
 
+static void owes_all(const struct list *l, uint16_t all)
+{
+	list_for_each(n, l) {
+		struct shortcut *c = CONTAINER_OF(n, struct shortcut, node);
+
+		c->owed = c->owed || c->unheard || c->stage == STAGE_UP ? all : 0;
+		c->unheard = 0;
+	}
+}
+
+void site_hubs_other(struct site *s)
+{
+	ike_peer_id hubs[MESH_ATTACHED] = { 0 };
+
+	for (size_t i = 0; i < n_attached(s->net); i++)
+		hubs[i] = hub_at(s->net, i);
+	if (memcmp(hubs, s->hubs, sizeof(hubs)) == 0)
+		return;
+	memcpy(s->hubs, hubs, sizeof(hubs));
+	memset(s->told, 0, sizeof(s->told));
+	s->announce = all_hubs(s->net);
+	owes_all(&s->live, s->announce);
+	owes_all(&s->past, s->announce);
+}
+
 static struct shortcut *by_number(const struct list *l, uint64_t number)
 {
 	list_for_each(n, l) {

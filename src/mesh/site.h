@@ -137,6 +137,7 @@ struct site {
 	uint16_t announce; /* hubs that do not know yet where we are */
 	mono_t quiet; /* a hub has heard too much of us: nothing is said before */
 	ike_sa_id told[MESH_ATTACHED]; /* on that SA they were told */
+	ike_peer_id hubs[MESH_ATTACHED]; /* who they are, 0 behind the last */
 	struct wire_mesh_candidate said[WIRE_MESH_CANDIDATES];
 	size_t n_said;
 };
@@ -241,6 +242,8 @@ void site_speak(struct site *s);
 void site_hub_up(struct site *s, size_t hub, ike_sa_id sa);
 /* What has become of a shortcut is to be said. */
 void site_owes(struct shortcut *c, enum wire_mesh_outcome outcome);
+/* Other hubs, or in another order: which of them knows what nobody can say. */
+void site_hubs_other(struct site *s);
 /* That it has ended, by one hub's word, is to be said to the others, who took it for up. */
 void site_owes_others(struct shortcut *c, ike_peer_id but);
 /* Our candidates may be others. */

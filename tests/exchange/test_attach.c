@@ -309,6 +309,7 @@ static void test_reload(void **state)
 	assert_true(world_ping(t->w, t->site[1], "10.1.0.1", t->hub[1].node, "10.9.0.1"));
 	world_live(t->w, dur_s(8));
 	assert_string_equal(town_at(t->site[1]), city_name(1));
+	assert_true(goes_directly(t));
 	assert_true(world_ping(t->w, t->site[1], "10.1.0.1", t->hub[1].node, "10.9.0.1"));
 	assert_null(strstr(directory(t->hub[2].node), "site-1.example "));
 }
