@@ -345,6 +345,14 @@ static void rejudge_partner(struct ike *ike, struct peer *p)
 	const struct ike_peer_conf *to = net ? net->conf : NULL;
 	unsigned changes = to ? compare(pt->network, to) : any;
 
+	/* Partners announce nothing to each other. */
+	if (to && pt->network->capabilities != to->capabilities) {
+		struct ike_peer_conf same = *to;
+
+		same.capabilities = pt->network->capabilities;
+		changes = compare(pt->network, &same);
+	}
+
 	if (!to) {
 		partner_disowned(ike, p, "reload: its network is removed from the configuration");
 		return;
