@@ -2,6 +2,7 @@
 stored nobody is given an address, whoever has one goes on, and once the disk is well so is the
 daemon."""
 
+import functools
 import json
 import os
 import sqlite3
@@ -62,9 +63,16 @@ def refused_for_the_store(hub, road, words):
             "has one keeps it") in hub.cli("status").stdout
     for daemon, subject, says in ((hub, road.identity, "its lease cannot be stored"),
                                   (road.daemon, "corp", "INTERNAL_ADDRESS_FAILURE")):
-        why, = json.loads(daemon.cli("why", subject, "--json").stdout)["subjects"]
-        check = next(check for check in why["checks"] if check["check"] == "address")
-        assert check["result"] == "failed" and says in check["text"] and check["change"], check
+        until(functools.partial(_address_failed, daemon, subject, says),
+              f"{subject}: why there is no address")
+
+
+def _address_failed(daemon, subject, says):
+    """Not while another attempt is under way, of which nobody knows yet."""
+    why, = json.loads(daemon.cli("why", subject, "--json").stdout)["subjects"]
+    check = next(check for check in why["checks"] if check["check"] == "address")
+    assert check["result"] == "failed" and says in check["text"] and check["change"], check
+    return True
 
 
 def well_again(hub, road):
