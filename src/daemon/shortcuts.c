@@ -273,20 +273,14 @@ json_t *shortcuts_json(const struct host *h, const struct shortcuts_page *page)
 
 /* ---- for others -------------------------------------------------------------------------- */
 
-static void count_state(json_t *o, const char *state)
+static void count_state(void *ctx, const char *state, size_t n)
 {
-	put_num(o, state, (uint64_t)json_integer_value(json_object_get(o, state)) + 1);
+	put_num(ctx, state, (uint64_t)json_integer_value(json_object_get(ctx, state)) + n);
 }
 
 static bool count_shortcut(void *ctx, const struct mesh_shortcut_info *i)
 {
-	count_state(ctx, i->state);
-	return true;
-}
-
-static bool count_pair(void *ctx, const struct mesh_pair_info *i)
-{
-	count_state(ctx, i->state);
+	count_state(ctx, i->state, 1);
 	return true;
 }
 
@@ -295,7 +289,7 @@ json_t *shortcuts_status_json(const struct host *h)
 	json_t *o = json_object();
 
 	mesh_each_shortcut(h->mesh, plat_now(), count_shortcut, o);
-	mesh_each_pair(h->mesh, plat_now(), count_pair, o);
+	mesh_count_pairs(h->mesh, count_state, o);
 	return o;
 }
 

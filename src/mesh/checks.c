@@ -1,5 +1,5 @@
 /*
- * checks.c - may this suggestion be taken?  docs/protocol/shortcut.md section 5, a to f, in that
+ * checks.c - may this suggestion be taken?  docs/protocol/shortcut.md section 5, a to g, in that
  * order; the first that fails is the reason, and its text has both sides' values, since the hub
  * shows it to somebody who knows one side only.
  *
@@ -430,6 +430,46 @@ static enum wire_mesh_reason check_duplicate(const struct site *s, const struct 
 	return WIRE_MR_OLDER;
 }
 
+/* ---- whether somebody else has that --------------------------------------------------------- */
+
+static bool lies_in(const struct wire_ts *a, const struct wire_ts *b)
+{
+	return ip_cmp(&b->start, &a->start) <= 0 && ip_cmp(&a->end, &b->end) <= 0;
+}
+
+/* Of two prefixes one of which is inside the other, the longer one decides where a packet goes. */
+static bool in_conflict(const struct wire_ts *a, const struct wire_ts *b)
+{
+	return ranges_meet(a, b) && lies_in(a, b) == lies_in(b, a);
+}
+
+static const struct wire_ts *taken(const struct wire_ts_list *l, const struct wire_ts_list *by)
+{
+	for (size_t i = 0; i < l->n; i++)
+		for (size_t k = 0; k < by->n; k++)
+			if (in_conflict(&l->ts[i], &by->ts[k]))
+				return &l->ts[i];
+	return NULL;
+}
+
+static enum wire_mesh_reason check_others(const struct site *s, const struct verdict *v,
+					  struct text *why)
+{
+	list_for_each(n, &s->live) {
+		const struct shortcut *c = CONTAINER_OF(n, const struct shortcut, node);
+		const struct wire_ts *ts =
+			c != v->instead ? taken(&v->ts_remote, &c->ts_remote) : NULL;
+
+		if (!ts)
+			continue;
+		policy_ts_text(why, ts);
+		text_add(why, " of the partner is what another one has here, ");
+		ident_add(why, &c->partner);
+		return WIRE_MR_CONFLICT;
+	}
+	return 0;
+}
+
 /* ---- all of it ------------------------------------------------------------------------------- */
 
 static enum wire_mesh_reason judge(struct network *net, const struct word *w, struct verdict *v,
@@ -449,7 +489,9 @@ static enum wire_mesh_reason judge(struct network *net, const struct word *w, st
 		return r;
 	v->instead = shortcut_with(net->site, &v->partner);
 	r = check_policy(net, v, why);
-	return r ? r : check_duplicate(net->site, &w->msg, v, why);
+	if (!r)
+		r = check_duplicate(net->site, &w->msg, v, why);
+	return r ? r : check_others(net->site, v, why);
 }
 
 void suggestion_check(struct network *net, const struct word *w, struct verdict *ret)

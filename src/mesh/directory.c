@@ -465,6 +465,7 @@ enum status entry_stands(struct hub *h, struct entry *e, const struct standing *
 	bool fresh = elsewhere(e, s), lost = !covers(s->ts, e->ts);
 	bool able = e->capabilities != s->capabilities;
 	bool moved = !same_candidate(&s->seen, &e->seen);
+	bool safer = e->post_quantum != s->post_quantum;
 	enum status served;
 
 	if (fresh && attach(h, e, s)) {
@@ -484,7 +485,7 @@ enum status entry_stands(struct hub *h, struct entry *e, const struct standing *
 		entry_changed(h, e, lost, !served);
 	if (moved)
 		(void)entry_moved(h, e);
-	if (fresh || able || lost || !served || moved)
+	if (fresh || able || lost || !served || moved || safer)
 		share_news(h, e);
 	return ST_OK;
 }

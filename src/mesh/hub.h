@@ -33,7 +33,7 @@ struct entry {
 	ike_peer_id peer; /* 0: at another hub, or gone */
 	struct policy_ident at; /* that hub; owned; type 0: none */
 	uint8_t capabilities;
-	bool post_quantum; /* what is said to it travels so */
+	bool post_quantum; /* what its hub says to it travels so */
 	struct wire_ts_list ts[IKE_AUTHORITIES]; /* owned */
 	struct wire_mesh_candidate seen; /* where its SA comes from; port 0: unknown */
 	struct wire_mesh_candidate *own; /* as it says; owned */
@@ -155,6 +155,7 @@ struct hub {
 	struct map pairs, suggested; /* by their members, by number */
 	struct map by_id; /* relayed ones (relay.c) */
 	struct list changes; /* struct change, oldest first */
+	size_t in_state[PAIR_STATES]; /* of `pairs` so many */
 	uint64_t last_number;
 	unsigned pending;
 	unsigned room; /* of full meshes so many may be */
@@ -267,6 +268,8 @@ struct other *other_by_ident(const struct hub *h, const struct policy_ident *id)
 struct other *other_by_peer(const struct hub *h, ike_peer_id peer);
 /* Something happened to that peer (`info` NULL: it is no more); false: it is a member, or was. */
 bool hubs_look(struct hub *h, const struct ike_event *e, const struct ike_peer_info *info);
+/* What is said to that other hub, or heard, travels post-quantum. */
+bool hub_post_quantum(const struct hub *h, ike_peer_id peer);
 /* A member has a child, on that SA. */
 void hubs_member_up(struct hub *h, struct entry *e, ike_sa_id sa);
 /* Hubs, or where they are, are others. */
@@ -350,6 +353,8 @@ struct verdict {
 	struct bytes text;
 };
 
+/* For status; what there is no memory for is left out. */
+void pair_remember(struct hub *h, struct pair *p, struct verdict v);
 /* It is not tried for a while: back-off by the reason.  Whoever of the sides in `tell` (bits) hears
  * WITHDRAW. */
 void pair_failed(struct hub *h, struct pair *p, struct verdict v, unsigned tell);
@@ -380,6 +385,7 @@ const char *pair_state_name(enum pair_state s);
 
 /* ST_AGAIN: too many are under way. Anything else: it is suggested, or has failed. */
 MUST enum status suggest(struct hub *h, struct pair *p, const char *why);
+bool id_is_zero(const uint8_t id[static WIRE_MESH_ID]);
 /* WITHDRAW to whom it is owed. */
 void say_withdraw(struct hub *h, struct pair *p);
 /* One end's candidates to the other. */

@@ -203,6 +203,7 @@ static void other_speak(struct other *o)
 struct attached {
 	ike_sa_id sa;
 	uint8_t capabilities;
+	bool ppk;
 	struct policy_ident ident;
 };
 
@@ -211,8 +212,16 @@ static bool newest(void *ctx, const struct ike_sa_info *info)
 	struct attached *at = ctx;
 
 	if (info->established && info->id > at->sa)
-		*at = (struct attached){ info->id, info->capabilities, info->remote_id };
+		*at = (struct attached){ info->id, info->capabilities, info->ppk, info->remote_id };
 	return true;
+}
+
+bool hub_post_quantum(const struct hub *h, ike_peer_id peer)
+{
+	struct attached at = { 0 };
+
+	ike_each_sa_of(h->net->m->ike, h->net->m->now, peer, newest, &at);
+	return at.ppk;
 }
 
 static bool is_hub(const struct hub *h, ike_peer_id peer, const struct attached *at)

@@ -193,6 +193,10 @@ struct mesh_pair_info {
 typedef bool mesh_pair_fn(void *ctx, const struct mesh_pair_info *info);
 void mesh_each_pair(const struct mesh *m, struct now now, mesh_pair_fn *fn, void *ctx);
 
+/* How many pairs are in each state, of all networks together; their number does not matter. */
+typedef void mesh_pairs_fn(void *ctx, const char *state, size_t n);
+void mesh_count_pairs(const struct mesh *m, mesh_pairs_fn *fn, void *ctx);
+
 /* The directory of a hub. */
 struct mesh_member_info {
 	const struct mesh_network *network;

@@ -118,6 +118,8 @@ static void pending(struct hub *h, struct pair *p, bool is)
 
 void pair_state(struct hub *h, struct pair *p, enum pair_state s, mono_t until)
 {
+	h->in_state[p->state]--;
+	h->in_state[s]++;
 	p->state = s;
 	p->since = now_of(h);
 	p->until = until;
@@ -153,6 +155,7 @@ struct pair *pair_get(struct hub *h, struct entry *a, struct entry *b)
 	map_insert(&h->pairs, &p->by_members, members_hash(h, m));
 	p->traffic = p->up_since = p->again = p->turn = (mono_t){ INT64_MIN / 2 };
 	p->topology = topology_of(h->net->conf, a, b, &p->rule);
+	h->in_state[p->state]++;
 	pair_state(h, p, p->topology == MESH_STAR ? PAIR_BARRED : PAIR_IDLE,
 		   in_ms(h, MESH_QUIET_MS));
 	return p;
@@ -160,6 +163,7 @@ struct pair *pair_get(struct hub *h, struct entry *a, struct entry *b)
 
 void pair_free(struct hub *h, struct pair *p)
 {
+	h->in_state[p->state]--;
 	pending(h, p, false);
 	pair_unnamed(h, p);
 	heap_disarm(&h->net->m->timers, &p->timer);
@@ -246,6 +250,7 @@ static enum ike_reason as_event(uint16_t reason)
 		[WIRE_MR_IDLE] = IKE_R_IDLE,
 		[WIRE_MR_LOST] = IKE_R_NO_ANSWER,
 		[WIRE_MR_INTERNAL] = IKE_R_INTERNAL,
+		[WIRE_MR_CONFLICT] = IKE_R_CONFLICT,
 	};
 
 	if (reason >= WIRE_MRS)
@@ -273,8 +278,7 @@ static void say_verdict(struct text *t, const struct pair *p, struct verdict v)
 	}
 }
 
-/* For status; what there is no memory for is left out. */
-static void remember(struct hub *h, struct pair *p, struct verdict v)
+void pair_remember(struct hub *h, struct pair *p, struct verdict v)
 {
 	char buf[4 * WIRE_MESH_TEXT_MAX + 1]; /* escaped, at worst */
 	struct text t = TEXT_OF(buf);
@@ -405,7 +409,7 @@ void pair_failed(struct hub *h, struct pair *p, struct verdict v, unsigned tell)
 	say_verdict(&t, p, v);
 	text_fmt(&t, "; not suggested again for %lld ms", (long long)dur_to_ms(wait));
 	pair_event(h, p, IKE_EV_SHORTCUT_FAILED, as_event(v.reason), what);
-	remember(h, p, v);
+	pair_remember(h, p, v);
 	owe(h, p, tell, false);
 	clear_up(p);
 	pair_state(h, p, PAIR_FAILED, mono_add(now_of(h), wait));
@@ -418,7 +422,7 @@ void pair_over(struct hub *h, struct pair *p, struct verdict v)
 
 	say_verdict(&t, p, v);
 	pair_event(h, p, IKE_EV_SHORTCUT_ENDED, as_event(v.reason), what);
-	remember(h, p, v);
+	pair_remember(h, p, v);
 	clear_up(p);
 	p->traffic = (mono_t){ INT64_MIN / 2 }; /* `after` counts anew */
 	pair_state(h, p, PAIR_IDLE, in_ms(h, MESH_QUIET_MS));
@@ -429,7 +433,7 @@ void pair_withdraw(struct hub *h, struct pair *p, uint16_t reason, const char *t
 	struct verdict v = { reason, -1, bytes_str(text) };
 
 	count(h->net->m, M_WITHDRAWN);
-	remember(h, p, v);
+	pair_remember(h, p, v);
 	owe(h, p, 3, true);
 	pair_over(h, p, v);
 }
@@ -489,7 +493,7 @@ void pair_lost(struct hub *h, struct pair *p, struct verdict v)
 
 	/* The other one may still have it, and would take no other instead. */
 	if (v.by >= 0) {
-		remember(h, p, v);
+		pair_remember(h, p, v);
 		owe(h, p, 1u << !v.by, true);
 	}
 	if (lasted.ns >= retry_max(h).ns)
@@ -513,7 +517,7 @@ void pair_left(struct hub *h, struct pair *p, struct entry *e)
 	p->side[side].owed = p->side[side].reported = false;
 	p->side[side].doubted = p->up;
 	if (pair_pending(p)) {
-		remember(h, p, (struct verdict){ WIRE_MR_LOST, -1, bytes_str("it has left") });
+		pair_remember(h, p, (struct verdict){ WIRE_MR_LOST, -1, bytes_str("it has left") });
 		owe(h, p, 1u << !side, false);
 	}
 	if (p->up) {
@@ -529,7 +533,7 @@ void pair_rebooted(struct hub *h, struct pair *p)
 	struct verdict v = { WIRE_MR_LOST, -1, bytes_str("one of both has started anew") };
 
 	if (pair_pending(p)) {
-		remember(h, p, v);
+		pair_remember(h, p, v);
 		owe(h, p, 3, false);
 	}
 	if (p->up)
@@ -655,7 +659,7 @@ static void not_confirmed(struct hub *h, struct pair *p)
 	} else if (!doubted(p)) {
 		p->until = MONO_NEVER;
 	} else {
-		remember(h, p, v);
+		pair_remember(h, p, v);
 		owe(h, p, 3, true);
 		pair_over(h, p, v);
 		pair_judge(h, p);

@@ -351,6 +351,8 @@ static void engine_over(struct shortcut *c, const struct ike_event *e)
 	enum wire_mesh_reason reason = of_engine(e->reason);
 	enum wire_mesh_outcome outcome = WIRE_MO_FAILED;
 
+	if (c->stage == STAGE_UP && reason == WIRE_MR_PARTNER_REFUSED)
+		reason = WIRE_MR_PARTNER_ENDED; /* why, it says itself */
 	if (c->stage == STAGE_UP)
 		outcome = reason == WIRE_MR_IDLE     ? WIRE_MO_IDLE
 			  : reason == WIRE_MR_POLICY ? WIRE_MO_WITHDRAWN

@@ -195,7 +195,7 @@ static enum status pass_on(struct other *o, struct pair *p, const struct entry *
 	p->side[!side].answer = SIDE_ACCEPTED;
 	p->side[0].owed = p->side[1].owed = false;
 	pair_state(h, p, PAIR_SUGGESTED, until);
-	if (!own->post_quantum)
+	if (!own->post_quantum || !hub_post_quantum(h, w->peer))
 		word.flags &= ~(uint32_t)WIRE_MESH_PQ;
 	return tell(h, own, WIRE_N_SHORTCUT_SUGGEST, &word, suggest_answered, p);
 }
@@ -263,12 +263,38 @@ static void candidates(struct other *o, struct word *w)
 		say_candidates(h, p, side);
 }
 
+/* Whatever our member has with that one, known here or not. */
+static void withdraw_all(struct hub *h, struct word *w)
+{
+	struct policy_ident own = ident_of(&w->msg.own), partner = ident_of(&w->msg.partner);
+	struct entry *e = entry_by_ident(h, &own), *b = entry_by_ident(h, &partner);
+	struct pair *p = e && b && e != b ? pair_find(h, e, b) : NULL;
+	struct wire_mesh word = w->msg;
+
+	if (!e || !entry_here(e)) {
+		word_refuse(w, WIRE_MR_IDENTITY, "there is no such member here");
+		return;
+	}
+	word_accept(w, NULL);
+	if (p && (p->up || pair_pending(p))) {
+		pair_withdraw(h, p, word.reason, "another hub has withdrawn it");
+		return;
+	}
+	word.present &= ~(uint32_t)WIRE_MESH_BIT(OWN_ID);
+	if (say(h->net, e->peer, WIRE_N_SHORTCUT_WITHDRAW, &word, NULL, 0, 0))
+		count(h->net->m, M_WORDS_LOST);
+}
+
 static void withdraw(struct other *o, struct word *w)
 {
 	struct hub *h = o->hub;
 	struct pair *p = pair_by_id(h, w->msg.id);
 	struct verdict v = { w->msg.reason, -1, w->msg.text };
 
+	if (id_is_zero(w->msg.id)) {
+		withdraw_all(h, w);
+		return;
+	}
 	word_accept(w, NULL);
 	if (!p || !pair_relayed(p))
 		return;

@@ -142,6 +142,8 @@ static struct wire_mesh_member member_of(const struct entry *e)
 				      .capabilities = e->capabilities,
 				      .id = ident_put(&e->ident) };
 
+	if (e->post_quantum)
+		m.capabilities |= WIRE_MESH_MEMBER_PQ;
 	m.n_ts = entry_ts(e, m.ts);
 	m.n_candidates = entry_candidates(e, m.candidates);
 	return m;
@@ -317,6 +319,7 @@ static enum status stands(struct other *o, struct entry *e, const struct wire_me
 	struct standing s = { .peer = e->peer,
 			      .at = &o->ident,
 			      .capabilities = (uint8_t)m->capabilities,
+			      .post_quantum = m->capabilities & WIRE_MESH_MEMBER_PQ,
 			      .ts = ts,
 			      .epoch = m->epoch };
 	bool again = e->boot && m->boot && e->boot != m->boot;

@@ -126,6 +126,8 @@ static enum ike_reason for_events(enum wire_mesh_reason r)
 		[WIRE_MR_EXPIRED] = IKE_R_NO_ANSWER,
 		[WIRE_MR_SHUTDOWN] = IKE_R_POLICY,
 		[WIRE_MR_INTERNAL] = IKE_R_INTERNAL,
+		[WIRE_MR_PARTNER_ENDED] = IKE_R_PEER_SAID,
+		[WIRE_MR_CONFLICT] = IKE_R_CONFLICT,
 	};
 
 	return (enum ike_reason)reasons[r];

@@ -39,6 +39,15 @@ static void put_candidates(const struct entry *e, struct wire_mesh *word)
 		word->present |= WIRE_MESH_BIT(CANDIDATE);
 }
 
+/* All the way: where it is at another hub that says its part. */
+static bool reached_safely(const struct hub *h, const struct entry *e)
+{
+	const struct other *o = e->at.type ? other_by_ident(h, &e->at) : NULL;
+
+	return e->post_quantum &&
+	       (entry_here(e) || (o && o->n_ways && hub_post_quantum(h, o->way[0])));
+}
+
 /* What the side hears that is not `of`. */
 static void build_suggestion(const struct hub *h, const struct pair *p, const struct side *of,
 			     const uint8_t *secret, struct wire_mesh *word)
@@ -55,7 +64,7 @@ static void build_suggestion(const struct hub *h, const struct pair *p, const st
 		.own = ident_put(&to->ident),
 		.context = bytes_str(h->net->conf->name),
 		.lifetime_s = MESH_SUGGESTION_LIFE_S,
-		.flags = e->post_quantum && to->post_quantum ? WIRE_MESH_PQ : 0,
+		.flags = reached_safely(h, e) && reached_safely(h, to) ? WIRE_MESH_PQ : 0,
 		.boot = e->boot,
 	};
 	memcpy(word->id, p->id, sizeof(word->id));
@@ -125,7 +134,7 @@ enum status suggest(struct hub *h, struct pair *p, const char *why)
 	return ST_OK;
 }
 
-static bool is_zero(const uint8_t id[static WIRE_MESH_ID])
+bool id_is_zero(const uint8_t id[static WIRE_MESH_ID])
 {
 	static const uint8_t zero[WIRE_MESH_ID];
 
@@ -163,7 +172,7 @@ void say_withdraw(struct hub *h, struct pair *p)
 	if ((!p->side[0].owed && !p->side[1].owed) || !may_tell(h, p))
 		return;
 	memcpy(word.id, p->owed_id, sizeof(word.id));
-	if (is_zero(p->owed_id)) /* whatever it is that they have */
+	if (id_is_zero(p->owed_id)) /* whatever it is that they have */
 		word.present |= WIRE_MESH_BIT(PARTNER_ID) | WIRE_MESH_BIT(CONTEXT);
 	put_reason(p, &t, &word);
 	for (int i = 0; i < 2; i++) {
@@ -171,10 +180,11 @@ void say_withdraw(struct hub *h, struct pair *p)
 
 		if (!p->side[i].owed)
 			continue;
-		if (is_zero(word.id) && !entry_here(p->side[i].entry)) {
-			p->side[i].owed = false; /* another hub asks: of whom? */
-			continue;
-		}
+		if (id_is_zero(word.id) && !entry_here(p->side[i].entry))
+			word.present |= WIRE_MESH_BIT(OWN_ID); /* another hub asks: of whom? */
+		else
+			word.present &= ~(uint32_t)WIRE_MESH_BIT(OWN_ID);
+		word.own = ident_put(&p->side[i].entry->ident);
 		word.partner = ident_put(&p->side[!i].entry->ident);
 		st = tell(h, p->side[i].entry, WIRE_N_SHORTCUT_WITHDRAW, &word, NULL, p);
 		p->side[i].owed = st == ST_AGAIN || st == ST_NOMEM;
@@ -191,7 +201,7 @@ void say_candidates(struct hub *h, struct pair *p, int side)
 	};
 
 	memcpy(word.id, pair_pending(p) ? p->id : p->up_id, sizeof(word.id));
-	if (is_zero(word.id))
+	if (id_is_zero(word.id))
 		return; /* of what they have we know no more than that */
 	put_candidates(p->side[side].entry, &word);
 	if (tell(h, p->side[!side].entry, WIRE_N_SHORTCUT_CANDIDATES, &word, NULL, p))
@@ -317,12 +327,16 @@ static void ended(struct hub *h, struct pair *p, int side, const struct wire_mes
 /* What is over already, as the other one said first: he may not have known why. */
 static void reported_late(struct hub *h, struct pair *p, int side, const struct wire_mesh *r)
 {
+	bool lost = p->reason == WIRE_MR_LOST || p->reason == WIRE_MR_PARTNER_ENDED;
+
+	if (p->reason == WIRE_MR_PARTNER_ENDED && r->reason && r->reason != p->reason)
+		pair_remember(h, p, (struct verdict){ r->reason, side, r->text });
 	if (r->outcome == WIRE_MO_IDLE) {
 		p->lost = false;
-		if (p->state == PAIR_FAILED && p->reason == WIRE_MR_LOST)
+		if (p->state == PAIR_FAILED && lost)
 			pair_state(h, p, PAIR_IDLE,
 				   mono_add(h->net->m->now.mono, dur_ms(MESH_QUIET_MS)));
-	} else if (r->outcome == WIRE_MO_WITHDRAWN && p->reason == WIRE_MR_LOST) {
+	} else if (r->outcome == WIRE_MO_WITHDRAWN && lost) {
 		pair_failed(h, p, (struct verdict){ WIRE_MR_WITHDRAWN, side, r->text },
 			    pair_pending(p) ? 3 : 0);
 	}
@@ -332,7 +346,7 @@ static void reported_late(struct hub *h, struct pair *p, int side, const struct 
 void pair_reported(struct hub *h, struct pair *p, int side, const struct wire_mesh *r)
 {
 	bool last = memcmp(r->id, p->up_id, WIRE_MESH_ID) == 0;
-	bool up = p->up && (last || is_zero(p->up_id));
+	bool up = p->up && (last || id_is_zero(p->up_id));
 
 	if (r->outcome == WIRE_MO_UP)
 		pair_carries(h, p, side, r);

@@ -24,6 +24,8 @@
 	X(PROPOSAL, "proposal")                                                                    \
 	X(TS, "ts")                                                                                \
 	X(PARTNER_REFUSED, "partner_refused")                                                      \
+	X(PARTNER_ENDED, "partner_ended")                                                          \
+	X(CONFLICT, "conflict")                                                                    \
 	X(IDLE, "idle")                                                                            \
 	X(LOST, "lost")                                                                            \
 	X(WITHDRAWN, "withdrawn")                                                                  \

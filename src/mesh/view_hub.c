@@ -54,6 +54,21 @@ void mesh_each_pair(const struct mesh *m, struct now now, mesh_pair_fn *fn, void
 	}
 }
 
+void mesh_count_pairs(const struct mesh *m, mesh_pairs_fn *fn, void *ctx)
+{
+	for (enum pair_state s = 0; s < PAIR_STATES; s++) {
+		size_t sum = 0;
+
+		list_for_each(n, &m->networks) {
+			const struct hub *h = CONTAINER_OF(n, const struct network, node)->hub;
+
+			sum += h ? h->in_state[s] : 0;
+		}
+		if (sum)
+			fn(ctx, pair_state_name(s), sum);
+	}
+}
+
 static bool members_of(const struct hub *h, mesh_member_fn *fn, void *ctx)
 {
 	for (uint32_t i = 0; i < h->n_slots; i++) {

@@ -91,6 +91,15 @@ static inline struct wire_mesh_ts play_prefix(struct play *p, unsigned number)
 	return (struct wire_mesh_ts){ IKE_AUTHORITY_CERT, play_ts(p, buf) };
 }
 
+/* One that nobody has, and the next one another. */
+static inline struct wire_mesh_ts play_other_prefix(struct play *p, unsigned i)
+{
+	char buf[32];
+
+	snprintf(buf, sizeof(buf), "10.%u.%u.0/24", 2 + i / 256, i % 256);
+	return (struct wire_mesh_ts){ IKE_AUTHORITY_CERT, play_ts(p, buf) };
+}
+
 static inline struct wire_mesh_candidate play_at(uint8_t kind, const char *ip, uint16_t port)
 {
 	return (struct wire_mesh_candidate){ .kind = kind,

@@ -13,6 +13,7 @@ static void suggest_somebody(struct play *p, unsigned i)
 
 	snprintf(name, sizeof(name), "x%05u.example", i);
 	m.partner = play_ident(name);
+	m.ts_remote[0] = play_other_prefix(p, i);
 	store_be32(m.id, i + 1);
 	play_say(p, 1, WIRE_N_SHORTCUT_SUGGEST, &m);
 	for (bool any = true; any;) {

@@ -55,6 +55,108 @@ static void test_both_hubs_suggest(void **state)
 	assert_string_equal(node_pair_state(t->hub[2].node, town_name(1), town_name(2)), "up");
 }
 
+/* ---- post-quantum ---------------------------------------------------------------------------- */
+
+static void has_ppk(struct ike_peer_conf *p)
+{
+	p->ppk = 5;
+	p->ppk_id = bytes_str("x");
+}
+
+enum hop { ALL_HOPS, FIRST_SITE, BETWEEN_HUBS, SECOND_SITE, HOPS };
+
+/* All SAs have a PPK but that of one hop. */
+static void two_towns_but(struct cities *t, enum hop without)
+{
+	city_new(t, 1);
+	city_new(t, 2);
+	for (unsigned k = 1; k <= 2; k++)
+		has_ppk(t->hub[k].p);
+	if (without == BETWEEN_HUBS)
+		(void)city_calls(t, 1, 2);
+	else
+		has_ppk(city_calls(t, 1, 2));
+	city_start(t, 2);
+	city_start(t, 1);
+	world_live(t->w, dur_s(2));
+	for (unsigned n = 1; n <= 2; n++) {
+		struct town_site s = town_new(n, city_address(n));
+
+		if (without != (n == 1 ? FIRST_SITE : SECOND_SITE))
+			has_ppk(s.p);
+		(void)town_start(t, n, &s);
+	}
+	world_live(t->w, dur_s(2));
+}
+
+static bool is_flagged(const struct node *site, const char *partner)
+{
+	struct node_shortcut s;
+
+	assert_true(node_shortcut(site, partner, &s));
+	assert_true(s.info.up);
+	return s.info.post_quantum;
+}
+
+/* S4: a suggestion by two hubs says so at both ends, if all of its way was. */
+static void test_post_quantum(void **state)
+{
+	(void)state;
+	for (enum hop without = ALL_HOPS; without < HOPS; without++) {
+		struct cities t;
+
+		cities_init(&t, 70 + without);
+		two_towns_but(&t, without);
+		assert_true(cities_ping(&t, 1, t.hub[1].node, t.hub[2].node, 2));
+		world_live(t.w, dur_s(5));
+		assert_int_equal(is_flagged(t.site[1], town_name(2)), without == ALL_HOPS);
+		assert_int_equal(is_flagged(t.site[2], town_name(1)), without == ALL_HOPS);
+		cities_done(&t);
+	}
+}
+
+/* ---- WITHDRAW without an id ------------------------------------------------------------------ */
+
+static void withdraw_all(struct cities *t, const char *own, const char *partner)
+{
+	struct wire_mesh m = { .present = WIRE_MESH_BIT(REASON) | WIRE_MESH_BIT(PARTNER_ID) |
+					  WIRE_MESH_BIT(OWN_ID) | WIRE_MESH_BIT(CONTEXT),
+			       .reason = WIRE_MR_POLICY,
+			       .own = { WIRE_ID_FQDN, bytes_str(own) },
+			       .partner = { WIRE_ID_FQDN, bytes_str(partner) },
+			       .context = bytes_str("corp") };
+	uint8_t buf[512];
+	struct wr w = wr_of(buf, sizeof(buf));
+	uint64_t id;
+
+	wire_mesh_put(&w, &m);
+	assert_int_equal(node_ask(t->hub[1].node, STAR_PEER + 1, WIRE_N_SHORTCUT_WITHDRAW,
+				  wr_bytes_of(&w), &id),
+			 ST_OK);
+	world_live(t->w, dur_s(1));
+}
+
+/* R13: it reaches a member at another hub, also when that hub knows of no tunnel. */
+static void test_withdraw_without_an_id(void **state)
+{
+	struct cities *t = *state;
+	struct node_shortcut s;
+
+	two_towns(t);
+	assert_true(cities_ping(t, 1, t->hub[1].node, t->hub[2].node, 2));
+	world_live(t->w, dur_s(5));
+	withdraw_all(t, town_name(1), town_name(2));
+	assert_int_equal(node_counter(t->hub[2].node, "mesh.refused.identity"), 1);
+	assert_true(cities_direct(t, 1, 2));
+	withdraw_all(t, town_name(2), "nobody.example");
+	assert_true(cities_direct(t, 1, 2));
+	node_kill(t->site[1]);
+	withdraw_all(t, town_name(2), town_name(1));
+	assert_true(node_shortcut(t->site[2], town_name(1), &s));
+	assert_string_equal(s.info.state, "ended");
+	assert_int_equal(s.info.reason, WIRE_MR_POLICY);
+}
+
 /* ---- a hub dies ---------------------------------------------------------------------------- */
 
 static bool settled(const struct node *site, const char *partner)
@@ -443,6 +545,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		CITY_TEST(test_both_hubs_suggest),
+		cmocka_unit_test(test_post_quantum),
+		CITY_TEST(test_withdraw_without_an_id),
 		cmocka_unit_test(test_hub_of_the_first_dies),
 		cmocka_unit_test(test_hub_of_the_second_dies),
 		CITY_TEST(test_slow_member),

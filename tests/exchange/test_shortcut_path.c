@@ -536,6 +536,7 @@ static void aim(struct play *p, unsigned i, const char *victim, size_t ports)
 	struct wire_mesh m = play_suggestion(p, (uint8_t)(i + 1), 1, 2);
 
 	m.partner = play_ident(somebody(i));
+	m.ts_remote[0] = play_other_prefix(p, i);
 	m.n_candidates = ports;
 	for (size_t k = 0; k < ports; k++)
 		m.candidates[k] = play_at(WIRE_MC_HOST, victim, (uint16_t)(1000 + k));

@@ -143,6 +143,35 @@ static void each_check_has_its_reason_and_both_values(void **state)
 	}
 }
 
+/* S1: what one partner has no other one gets; a longer prefix inside it is no conflict. */
+static void what_another_one_has(void **state)
+{
+	struct wire_mesh m;
+	struct play p;
+
+	(void)state;
+	play_up(&p, 9);
+	play_suggest(&p, 7, 1, 2);
+	world_run(p.w);
+	m = play_suggestion(&p, 8, 1, 3);
+	m.ts_remote[0] = play_prefix(&p, 2);
+	play_say(&p, 1, WIRE_N_SHORTCUT_SUGGEST, &m);
+	world_run(p.w);
+	play_refused(&p, WIRE_MR_CONFLICT,
+		     "10.2.0.0/16 of the partner is what another one has here, \"site-2.example\"");
+	assert_int_equal(node_counter(p.one, "mesh.refused.conflict"), 1);
+	m = play_suggestion(&p, 9, 1, 3);
+	remote_is(&p, &m, IKE_AUTHORITY_CERT, "10.2.3.0/24");
+	play_say(&p, 1, WIRE_N_SHORTCUT_SUGGEST, &m);
+	world_run(p.w);
+	assert_int_equal(node_counter(p.one, "mesh.taken"), 2);
+	/* Nothing else than the same one again is in its own way. */
+	play_suggest(&p, 6, 1, 2);
+	world_run(p.w);
+	assert_int_equal(node_counter(p.one, "mesh.taken"), 3);
+	play_done(&p);
+}
+
 static void who_announced_no_hub_is_none(void **state)
 {
 	struct play p;
@@ -430,6 +459,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_check_has_its_reason_and_both_values),
+		cmocka_unit_test(what_another_one_has),
 		cmocka_unit_test(who_announced_no_hub_is_none),
 		cmocka_unit_test(trusted_hub),
 		cmocka_unit_test(pool_of_the_hub),

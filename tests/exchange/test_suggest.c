@@ -116,6 +116,25 @@ static void test_idle(void **state)
 	assert_int_equal(node_events(t->s.hub, IKE_EV_SHORTCUT_ENDED), 3);
 }
 
+/* O5: who has ended it says why, and the other one that it was not himself. */
+static void test_one_of_both_ends_it(void **state)
+{
+	struct town *t = open_with(state, MESH_DYNAMIC, 2);
+	struct node_shortcut one, two;
+	struct node_pair p;
+
+	talk(t, 1, 2);
+	assert_int_equal(node_withdraw(t->site[2], ONE), ST_OK);
+	world_live(t->w, dur_s(1));
+	assert_true(node_shortcut(t->site[1], TWO, &one));
+	assert_true(node_shortcut(t->site[2], ONE, &two));
+	assert_string_equal(wire_mesh_reason_name(one.info.reason), "partner_ended");
+	assert_string_equal(wire_mesh_reason_name(two.info.reason), "withdrawn");
+	assert_true(node_pair(t->s.hub, ONE, TWO, &p));
+	assert_string_equal(wire_mesh_reason_name(p.info.reason), "withdrawn");
+	assert_string_equal(p.info.state, "failed");
+}
+
 /* T1, R13 */
 static void test_the_topology_becomes_a_star(void **state)
 {
@@ -241,13 +260,10 @@ static void test_a_site_starts_anew(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		town_test(test_one_packet),
-		town_test(test_idle),
-		town_test(test_the_topology_becomes_a_star),
-		town_test(test_a_full_mesh),
-		town_test(test_one_refuses),
-		town_test(test_the_hub_starts_anew),
-		town_test(test_a_site_starts_anew),
+		town_test(test_one_packet),          town_test(test_idle),
+		town_test(test_one_of_both_ends_it), town_test(test_the_topology_becomes_a_star),
+		town_test(test_a_full_mesh),         town_test(test_one_refuses),
+		town_test(test_the_hub_starts_anew), town_test(test_a_site_starts_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,7 +108,7 @@ def test_everybody_with_everybody(star, corp):
         for one_id, other_id in itertools.combinations([site.identity for site in sites], 2):
             # Whom the partner's Delete reaches first says just that.
             both = {reasons[one_id, other_id], reasons[other_id, one_id]}
-            assert "policy" in both and both <= {"policy", "partner_refused"}, (one_id, other_id)
+            assert "policy" in both and both <= {"policy", "partner_ended"}, (one_id, other_id)
         assert _pairs(hub, "up") == 0
         stream.passed(200)
         before = by_hub(hub)

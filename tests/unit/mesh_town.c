@@ -719,6 +719,36 @@ const char *town_state(struct town *t, unsigned a, unsigned b, struct mesh_pair_
 	return w.found ? w.ret->state : "none";
 }
 
+struct pairs_count {
+	const char *state;
+	size_t n;
+};
+
+static bool count_one(void *ctx, const struct mesh_pair_info *info)
+{
+	struct pairs_count *k = ctx;
+
+	k->n += strcmp(info->state, k->state) == 0;
+	return true;
+}
+
+static void count_said(void *ctx, const char *state, size_t n)
+{
+	struct pairs_count *k = ctx;
+
+	k->n += strcmp(state, k->state) == 0 ? n : 0;
+}
+
+size_t town_pairs(struct town *t, const char *state)
+{
+	struct pairs_count said = { state, 0 }, is = { state, 0 };
+
+	mesh_count_pairs(t->mesh, count_said, &said);
+	mesh_each_pair(t->mesh, t->now, count_one, &is);
+	assert_int_equal(said.n, is.n);
+	return is.n;
+}
+
 size_t town_events(const struct town *t, enum ike_event_kind kind)
 {
 	size_t k = 0;

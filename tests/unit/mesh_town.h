@@ -139,6 +139,8 @@ size_t town_suggestions(const struct town *t, unsigned n);
 const struct wire_mesh *town_withdrawn(struct town *t, unsigned n);
 
 const char *town_state(struct town *t, unsigned a, unsigned b, struct mesh_pair_info *ret);
+/* By the hub's own count, which is compared with what there is. */
+size_t town_pairs(struct town *t, const char *state);
 size_t town_events(const struct town *t, enum ike_event_kind kind);
 /* The newest of a kind; "" when there was none. */
 const char *town_said(const struct town *t, enum ike_event_kind kind);

@@ -157,9 +157,15 @@ static void test_a_mesh_is_as_fast_as_its_members(void **state)
 		town_pass(t, 100);
 	}
 	assert_int_equal(under_way(t, N), MESH_MESH_LEAST);
+	assert_int_equal(town_pairs(t, "suggested"), MESH_MESH_LEAST);
 	while (town_obeys(t))
 		town_pass(t, 1000);
 	assert_int_equal(town_counter(t, "mesh.up"), N * (N - 1) / 2);
+	assert_int_equal(town_pairs(t, "up"), N * (N - 1) / 2);
+	for (unsigned n = 1; n <= N; n++)
+		town_leaves(t, n);
+	town_pass(t, MESH_AWAY_S * 1000);
+	assert_int_equal(town_pairs(t, "up") + town_pairs(t, "idle"), 0);
 }
 
 /* Who do not answer are no reason to try more of it. */

@@ -145,7 +145,7 @@ static void lengths(void **state)
 		{ WIRE_MA_LIFETIME, 4, 4 }, { WIRE_MA_CANDIDATE, 12, 24 },
 		{ WIRE_MA_IDLE, 4, 4 },     { WIRE_MA_FLAGS, 4, 4 },
 		{ WIRE_MA_SEQUENCE, 8, 8 }, { WIRE_MA_OUTCOME, 1, 1 },
-		{ WIRE_MA_REASON, 2, 2 },   { WIRE_MA_TEXT, 0, 128 },
+		{ WIRE_MA_REASON, 2, 2 },   { WIRE_MA_TEXT, 0, 255 },
 		{ WIRE_MA_PATH, 16, 40 },   { WIRE_MA_HUB, 1, UINT16_MAX },
 		{ WIRE_MA_BOOT, 8, 8 },     { WIRE_MA_MEMBER, 1, UINT16_MAX },
 	};

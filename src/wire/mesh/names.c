@@ -53,6 +53,8 @@ const char *wire_mesh_reason_name(unsigned reason)
 		[WIRE_MR_EXPIRED] = "expired",
 		[WIRE_MR_SHUTDOWN] = "shutdown",
 		[WIRE_MR_INTERNAL] = "internal",
+		[WIRE_MR_PARTNER_ENDED] = "partner_ended",
+		[WIRE_MR_CONFLICT] = "conflict",
 	};
 
 	return reason < WIRE_MRS ? names[reason] : NULL;

@@ -45,7 +45,7 @@ enum {
 	WIRE_MESH_TS = 16, /* selectors of one side, of all authorities together */
 	WIRE_MESH_CONTEXT_MAX = 64,
 	WIRE_MESH_IDENT_MAX = 255,
-	WIRE_MESH_TEXT_MAX = 128,
+	WIRE_MESH_TEXT_MAX = 255,
 	WIRE_MESH_HUBS = 16,
 	WIRE_MESH_HUB_ADDRESSES = 8,
 	WIRE_MESH_MEMBERS = 64, /* in one word; a directory takes as many words as it takes */
@@ -61,6 +61,7 @@ enum {
 
 enum wire_mesh_flag {
 	WIRE_MESH_PQ = 1 << 0, /* the hub's SAs with both have a PPK or ML-KEM in their keys */
+	WIRE_MESH_MEMBER_PQ = 1 << 30, /* capabilities of a MEMBER: so has the one with it */
 	WIRE_MESH_ASK = 1u << 31, /* DIRECTORY: the sender has a hole; all, please */
 };
 
@@ -101,6 +102,8 @@ enum wire_mesh_reason {
 	WIRE_MR_EXPIRED,
 	WIRE_MR_SHUTDOWN,
 	WIRE_MR_INTERNAL,
+	WIRE_MR_PARTNER_ENDED, /* the other end did, and says why to its hub */
+	WIRE_MR_CONFLICT, /* another tunnel has those selectors */
 	WIRE_MRS,
 };
 
