@@ -259,6 +259,7 @@ enum status info_request(struct ike *ike, struct ike_sa *sa, struct rx *rx)
 		return st;
 	send_response(ike, sa, WIRE_INFORMATIONAL, owned);
 	move_commit(ike, sa, rx, &move);
+	move_translated(ike, sa, rx);
 	life_asked(ike, sa, life_read(ike, rx->inner));
 	hint_child(ike, sa, rx->inner);
 	redirect_in_session(ike, sa, rx->inner);

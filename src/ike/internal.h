@@ -1912,6 +1912,8 @@ MUST enum status move_judge(struct ike *ike, struct ike_sa *sa, const struct rx 
 void move_put_answer(struct ike *ike, const struct ike_sa *sa, const struct rx *rx,
 		     const struct move *m, struct wire_out *o);
 void move_commit(struct ike *ike, struct ike_sa *sa, const struct rx *rx, const struct move *m);
+/* What it says of a NAT in front of a partner that we called. */
+void move_translated(struct ike *ike, struct ike_sa *sa, const struct rx *rx);
 
 /* Our host's addresses are these from now on (network.c). */
 void network_changed(struct ike *ike, const struct ip *own, size_t n);

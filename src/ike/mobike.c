@@ -14,7 +14,7 @@
  * free; only the newest place counts, so an answer to what went out before it moved again says
  * nothing.  move_r.c has the other side, moving.c what both do with the data plane, network.c why.
  */
-#include "ike/internal.h"
+#include "ike/partner.h"
 
 /* ---- notifies ------------------------------------------------------------------------------ */
 
@@ -257,13 +257,15 @@ bool mobike_next(struct ike *ike, struct ike_sa *sa)
 	return true;
 }
 
+/* A partner that was called may be behind a NAT like any other end, or come behind one: it says how
+ * it looks from there, and who called draws the conclusions (move_translated()). */
 bool mobike_put_probe(struct ike *ike, struct ike_sa *sa, struct wire_out *o)
 {
-	if (!sa->mobike || !sa->called || !sa->moving || !sa->path.natt ||
-	    !natd_wanted(ike, sa->peer->conf))
+	if (!sa->mobike || !sa->path.natt || !natd_wanted(ike, sa->peer->conf) ||
+	    !(sa->called ? sa->moving != NULL : partner_of(sa->peer) != NULL))
 		return false;
 	natd_put(ike, sa, &sa->path, o);
-	return true;
+	return sa->called;
 }
 
 void mobike_sent(struct ike_sa *sa, enum moving_request what)

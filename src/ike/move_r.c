@@ -8,7 +8,7 @@
  *
  * A request is judged, answered and carried out, in this order.
  */
-#include "ike/internal.h"
+#include "ike/partner.h"
 
 /* ---- what it has beside -------------------------------------------------------------------- */
 
@@ -283,21 +283,61 @@ void move_commit(struct ike *ike, struct ike_sa *sa, const struct rx *rx, const 
 		look_elsewhere(ike, m->sa);
 }
 
+/* Whether the request of a partner that we called came from elsewhere, since a NAT is in front of
+ * it now: what it says of its own address (section 3.8) vouches for that. */
+static bool translated(struct ike *ike, const struct ike_sa *sa, const struct rx *rx)
+{
+	struct path seen = sa->path;
+
+	return sa->state == SA_UP && sa->mobike && sa->called && partner_of(sa->peer) &&
+	       natd_present(rx->inner) && !endpoint_eq(&rx->d->remote, &sa->path.remote) &&
+	       endpoint_eq(&rx->d->local, &sa->path.local) && ip_is_host(&rx->d->remote.ip) &&
+	       !network_has(ike, &rx->d->remote.ip) && natd_wanted(ike, sa->peer->conf) &&
+	       natd_check(ike, rx->inner, sa->spi_i, sa->spi_r, &rx->d->local, &rx->d->remote,
+			  &seen) == ST_OK &&
+	       seen.nat_remote;
+}
+
+void move_translated(struct ike *ike, struct ike_sa *sa, const struct rx *rx)
+{
+	struct moving *m;
+
+	if (!translated(ike, sa, rx))
+		return;
+	m = moving_get(ike, sa);
+	if (!m)
+		return;
+	if (!moves_now(ike, m)) {
+		count(ike, C_MOVE_LIMITED);
+		return;
+	}
+	count_move(ike, m);
+	mobike_go(ike, sa, &rx->d->local, &rx->d->remote, "the peer is behind a NAT there");
+}
+
+/* A partner may come behind a NAT at any time; without MOBIKE its packets are all that tells. */
+static bool may_be_translated(const struct ike_sa *sa)
+{
+	return sa->path.nat_remote || (!sa->mobike && partner_of(sa->peer));
+}
+
 /* RFC 7296 section 2.23, RFC 4555 section 3.8: only where a NAT may have changed the mapping, only
  * for authenticated packets (the caller's promise), never off the NAT-traversal port, and never
  * when we are the one behind the NAT. */
 static bool may_be_mapping(const struct ike *ike, const struct ike_sa *sa,
 			   const struct endpoint *local)
 {
-	return sa->path.encap && sa->path.nat_remote && !sa->path.nat_local &&
+	return sa->path.encap && may_be_translated(sa) && !sa->path.nat_local &&
 	       local->port == ike->conf->nat_port && local->ip.family == sa->path.local.ip.family &&
 	       sa->peer->conf->nats_allowed;
 }
 
-/* Who decides knows best; the other end may be asked to show that it is there. */
+/* Who decides knows best where it is, and does not know what a NAT makes of it; nor does who was
+ * called and is behind one, and nobody asks it.  The other end may be asked to show that it is
+ * there. */
 static bool may_follow(struct ike *ike, struct ike_sa *sa, const struct endpoint *remote)
 {
-	struct moving *m = sa->called ? NULL : moving_get(ike, sa);
+	struct moving *m = moving_get(ike, sa);
 
 	if (!m || (mono_before(ike->now.mono, m->left_until) && endpoint_eq(remote, &m->left)))
 		return false;
@@ -318,6 +358,7 @@ void sa_moved(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
 	    !may_be_mapping(ike, sa, local) || (sa->mobike && !may_follow(ike, sa, remote)))
 		return;
 	to.remote = *remote;
+	to.nat_remote = true;
 	moving_to(ike, sa, &to, "the peer's NAT has given it another address or port");
 	agenda_soon(ike, sa);
 }

@@ -30,7 +30,8 @@
  *
  * Somebody moved.  An attempt asks anew, from and to the new addresses.  A tunnel whose caller we
  * are moves by MOBIKE, in the engine.  Where we were called we cannot say where we are now, nor
- * can the other end: that tunnel ends as LOST, traffic goes by the hub, which suggests anew.
+ * can the other end: that tunnel ends as LOST, traffic goes by the hub, which suggests anew.  A
+ * NAT that comes between changes no address here: both engines find out, and the tunnel stays.
  */
 #pragma once
 

@@ -6,13 +6,13 @@ struct trio {
 	struct node *one, *two;
 };
 
-static struct node *mobile(struct star *s, unsigned number)
+static struct node *mobile(struct star *s, unsigned number, bool mobike)
 {
 	struct star_site site = star_site(s, number, NULL, NULL);
 	struct node *n;
 	char at[32];
 
-	site.p->mobike = true;
+	site.p->mobike = mobike;
 	site.p->dpd_delay = dur_s(5);
 	n = star_start(s, &site);
 	world_run(s->w);
@@ -23,14 +23,19 @@ static struct node *mobile(struct star *s, unsigned number)
 	return n;
 }
 
-static void join_all(struct trio *t, uint64_t seed, enum mesh_topology topology)
+static void join_as(struct trio *t, uint64_t seed, enum mesh_topology topology, bool mobike)
 {
 	star_init(&t->s, seed);
 	star_mesh(&t->s, topology);
-	t->s.ph->mobike = true;
+	t->s.ph->mobike = mobike;
 	star_hub(&t->s);
-	t->one = mobile(&t->s, 1);
-	t->two = mobile(&t->s, 2);
+	t->one = mobile(&t->s, 1, mobike);
+	t->two = mobile(&t->s, 2, mobike);
+}
+
+static void join_all(struct trio *t, uint64_t seed, enum mesh_topology topology)
+{
+	join_as(t, seed, topology, true);
 }
 
 static bool is_direct(const struct trio *t)
@@ -130,6 +135,92 @@ static void either_end_moves(void **state)
 		assert_true(is_direct(&t));
 		assert_true(star_ping_direct(&t.s, t.one, 1, t.two, 2));
 		assert_true(star_ping_direct(&t.s, t.two, 2, t.one, 1));
+		star_done(&t.s);
+	}
+}
+
+static bool not_translated(void *ctx, const struct ike_sa_info *info)
+{
+	bool *any = ctx;
+
+	*any |= !info->nat_local;
+	return true;
+}
+
+/* It knows, of all its SAs, that it is behind a NAT. */
+static bool knows_its_nat(const struct node *n)
+{
+	bool any = false;
+
+	ike_each_sa(n->ike, n->w->now, not_translated, &any);
+	return !any;
+}
+
+/* Both ends talk for a second, which is what it may take to find out; then all goes directly. */
+static void goes_on_directly(struct trio *t)
+{
+	for (int i = 0; i < 10; i++) {
+		(void)star_ping_direct(&t->s, t->one, 1, t->two, 2);
+		(void)star_ping_direct(&t->s, t->two, 2, t->one, 1);
+		world_live(t->s.w, dur_ms(100));
+	}
+	for (int i = 0; i < 100; i++) {
+		assert_true(star_ping_direct(&t->s, t->one, 1, t->two, 2));
+		assert_true(star_ping_direct(&t->s, t->two, 2, t->one, 1));
+		world_live(t->s.w, dur_ms(100));
+	}
+	assert_true(is_direct(t));
+}
+
+/* Where one end is does not change, and there is a NAT in front of it from now on, whoever called;
+ * then that forgets what it knows.  The tunnel stays. */
+static void a_nat_comes_between(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		bool mobike = i & 2;
+		struct trio t;
+		struct node *n;
+
+		join_as(&t, 30 + i, MESH_DYNAMIC, mobike);
+		talk_until_direct(&t);
+		t.one->looks = t.two->looks = true;
+		n = i & 1 ? t.two : t.one;
+		world_nat(t.s.w, i & 1 ? "192.0.2.12" : "192.0.2.11", "203.0.113.9", 40000);
+		goes_on_directly(&t);
+		if (mobike)
+			assert_true(knows_its_nat(n));
+		world_nat_forget(t.s.w);
+		goes_on_directly(&t);
+		assert_int_equal(node_events(t.one, IKE_EV_SHORTCUT_ENDED), 0);
+		assert_int_equal(node_events(t.two, IKE_EV_SHORTCUT_ENDED), 0);
+		star_done(&t.s);
+	}
+}
+
+/* It has another address, and a NAT in front of it: no packet is lost, and all goes directly again.
+ * Who was called finds out in the next tunnel. */
+static void either_end_moves_behind_a_nat(void **state)
+{
+	(void)state;
+	for (unsigned who = 1; who <= 2; who++) {
+		struct trio t;
+		struct node *n;
+
+		join_all(&t, 34 + who, MESH_DYNAMIC);
+		talk_until_direct(&t);
+		t.one->looks = t.two->looks = true;
+		n = who == 1 ? t.one : t.two;
+		world_nat(t.s.w, "172.16.0.2", "203.0.113.9", 40000);
+		node_moves(n, "172.16.0.2", NULL);
+		for (int i = 0; i < 150; i++) {
+			world_live(t.s.w, dur_ms(100));
+			assert_true(any_ping(&t));
+		}
+		goes_on_directly(&t);
+		assert_true(knows_its_nat(n));
+		world_nat_forget(t.s.w);
+		goes_on_directly(&t);
 		star_done(&t.s);
 	}
 }
@@ -277,6 +368,8 @@ int main(void)
 		cmocka_unit_test(star_has_none),
 		cmocka_unit_test(idle_and_again),
 		cmocka_unit_test(either_end_moves),
+		cmocka_unit_test(a_nat_comes_between),
+		cmocka_unit_test(either_end_moves_behind_a_nat),
 		cmocka_unit_test(either_end_starts_again),
 		cmocka_unit_test(the_hub_starts_again),
 		cmocka_unit_test(withdrawn_for_a_while),
