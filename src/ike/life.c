@@ -14,7 +14,8 @@
  * holds for what is up, from the beginning of its life.
  *
  * What could not be rekeyed is renewed as a whole, by who called, beside the old one, in the last
- * third before its end: there are peers that cannot do CREATE_CHILD_SA (section 4).  At a hard
+ * third before its end: there are peers that cannot do CREATE_CHILD_SA (section 4).  A partner's
+ * ends then, and another one is suggested.  At a hard
  * limit the data plane is told first and the peer afterwards.
  *
  * Certificates end by the wall clock.  While that is trusted it decides; from then on how long they
@@ -520,6 +521,16 @@ bool life_over(struct ike *ike, struct ike_sa *sa)
 	return true;
 }
 
+/* A partner is for one IKE SA.  Its traffic goes by the hub, which suggests another one at once,
+ * and this is in good time before the end: what is under way is still heard (sa_deleted()). */
+static void leave_to_hub(struct ike *ike, struct ike_sa *sa)
+{
+	const char *why = "it is time to authenticate anew, for which a hub suggests another one";
+
+	partner_ending(ike, sa, IKE_R_NONE, why);
+	sa_delete(ike, sa, why);
+}
+
 /* Nothing more is wanted of it. */
 void life_replaced(struct ike *ike, struct ike_sa *sa)
 {
@@ -550,7 +561,9 @@ void life_timer(struct ike *ike, struct ike_sa *sa)
 	if (life_over(ike, sa))
 		return;
 	tell(ike, sa);
-	if (reached(ike, life_renewal(sa)))
+	if (reached(ike, life_renewal(sa)) && partner_of(sa->peer))
+		leave_to_hub(ike, sa);
+	else if (reached(ike, life_renewal(sa)))
 		renew(ike, sa);
 	else if (reached(ike, life_soft(sa)))
 		sa_want_rekey(ike, sa);

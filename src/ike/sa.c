@@ -422,10 +422,16 @@ static void remove_children(struct ike *ike, struct ike_sa *sa, const char *why)
 	children_gone(ike, sa);
 }
 
-/* Between partners the hub's path takes over, and nothing is to be lost. */
+/* Between partners the hub's path takes over, and nothing is to be lost; but nobody is heard beyond
+ * what makes him believed. */
+static bool is_heard_on(const struct ike *ike, const struct ike_sa *sa)
+{
+	return partner_of(sa->peer) && !ike->shutdown && mono_before(ike->now.mono, life_hard(sa));
+}
+
 static void end_children(struct ike *ike, struct ike_sa *sa, const char *why)
 {
-	if (partner_of(sa->peer))
+	if (is_heard_on(ike, sa))
 		children_farewell(ike, sa, why);
 	else
 		remove_children(ike, sa, why);
@@ -570,7 +576,8 @@ void sa_close(struct ike *ike, struct ike_sa *sa)
 
 void sa_deleted(struct ike *ike, struct ike_sa *sa, const char *why)
 {
-	bool hears = partner_of(sa->peer) && !ike->shutdown;
+	bool hears = is_heard_on(ike, sa);
+	mono_t until = mono_add(ike->now.mono, dur_s(IKE_CHILD_LINGER_S));
 
 	partner_ending(ike, sa, IKE_R_PEER_SAID, why);
 	if (hears)
@@ -585,7 +592,7 @@ void sa_deleted(struct ike *ike, struct ike_sa *sa, const char *why)
 	liveness_end(ike, sa);
 	heap_disarm(&ike->timers, &sa->life.timer);
 	sa_close(ike, sa);
-	heap_arm(&ike->timers, &sa->reap, mono_add(ike->now.mono, dur_s(IKE_CHILD_LINGER_S)));
+	heap_arm(&ike->timers, &sa->reap, mono_min(until, life_hard(sa)));
 }
 
 void sa_reject(struct ike *ike, struct ike_sa *sa, enum ike_reason reason, const char *text)

@@ -131,6 +131,54 @@ static void far_away(void **state)
 	star_done(&s);
 }
 
+static struct node *believed_for_a_minute(struct star *s, unsigned number, bool him)
+{
+	struct star_site site = star_site(s, number, NULL, NULL);
+	struct node *n;
+
+	if (him)
+		site.p->life.reauth = dur_s(60);
+	n = star_start(s, &site);
+	world_run(s->w);
+	assert_true(star_is_up(s, n, number));
+	return n;
+}
+
+/* Either end, or both, want the other one to prove who it is every minute: tunnels end and others
+ * take their place, and of what both send all the time nothing is lost. */
+static void reauthentication(void **state)
+{
+	(void)state;
+	for (unsigned who = 1; who < 4; who++) {
+		struct far f = { .half = 20 };
+		unsigned n = 0, at_one, at_two;
+		struct node *one, *two;
+		struct star s;
+
+		star_init(&s, 10 + who);
+		star_mesh(&s, MESH_DYNAMIC);
+		star_hub(&s);
+		one = believed_for_a_minute(&s, 1, who & 1);
+		two = believed_for_a_minute(&s, 2, who & 2);
+		f.hub = s.hub;
+		star_talk(&s, one, 1, two, 2);
+		at_one = one->inner_seen;
+		at_two = two->inner_seen;
+		for (; n < 9000; n++) {
+			node_packet(one, "10.1.0.1", "10.2.0.1");
+			node_packet(two, "10.2.0.1", "10.1.0.1");
+			far_live(s.w, &f, 20);
+		}
+		far_live(s.w, &f, 1000);
+		assert_int_equal(one->inner_seen, at_one + n);
+		assert_int_equal(two->inner_seen, at_two + n);
+		assert_true(star_is_direct(&s, one, 1, two, 2));
+		assert_in_range(node_events(one, IKE_EV_SHORTCUT), 3, 6);
+		says(one, IKE_EV_SHORTCUT_ENDED, "authenticate anew");
+		star_done(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -138,6 +186,7 @@ int main(void)
 		cmocka_unit_test(twice),
 		cmocka_unit_test(late),
 		cmocka_unit_test(far_away),
+		cmocka_unit_test(reauthentication),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
