@@ -5,41 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "crypto/openssl/crypto_openssl.h"
 #include "crypto/sigalg.h"
-#include "unit/test_crypto_pki.h"
-
-/* One store for both ends: references are the same numbers there. */
-struct real {
-	struct crypto_openssl *ops;
-	struct crypto_store *store;
-	struct node_provider provider;
-};
-
-static void run_job(void *ctx, const struct crypto_job *job, struct crypto_result *ret)
-{
-	crypto_openssl_run(ctx, job, ret);
-}
-
-static int setup_real(void **state)
-{
-	static struct real r;
-
-	if (crypto_openssl_new(&r.ops) != ST_OK || crypto_store_new(&r.store) != ST_OK)
-		return -1;
-	r.provider = (struct node_provider){ crypto_openssl_ops(r.ops), run_job, r.store };
-	*state = &r;
-	return 0;
-}
-
-static int teardown_real(void **state)
-{
-	struct real *r = *state;
-
-	crypto_store_free(r->store);
-	crypto_openssl_free(r->ops);
-	return 0;
-}
+#include "exchange/real.h"
 
 static void prepare(struct pair *p, const struct node_provider *a, const struct node_provider *b)
 {
@@ -139,32 +106,6 @@ static void wrong_key(void **state)
 
 /* ---- certificates --------------------------------------------------------------------------- */
 
-/* The beginning of the world, seen from PKI_NOW. */
-#define BEGIN (WORLD_WALL - PKI_NOW)
-
-struct ca {
-	EVP_PKEY *key;
-	X509 *cert;
-	crypto_ref trust;
-};
-
-static struct ca make_ca(const struct real *r, const char *name)
-{
-	struct ca ca = { .key = pki_ec("P-384") };
-	struct crypto_file file;
-	char buf[200];
-	struct text why = TEXT_OF(buf);
-
-	ca.cert = pki_cert(&(struct pki_spec){ .name = name,
-					       .basic = "critical,CA:TRUE",
-					       .usage = "critical,keyCertSign,cRLSign",
-					       .from = BEGIN - PKI_DAY,
-					       .key = ca.key });
-	file = (struct crypto_file){ "ca", pki_pem_certs(&ca.cert, 1) };
-	assert_int_equal(crypto_store_add_trust(r->store, &file, 1, NULL, &why, &ca.trust), ST_OK);
-	return ca;
-}
-
 /* An authority below that one; nobody trusts it by itself. */
 static struct ca make_intermediate(const struct ca *above, const char *name)
 {
@@ -178,51 +119,6 @@ static struct ca make_intermediate(const struct ca *above, const char *name)
 					       .issuer = above->cert,
 					       .issuer_key = above->key });
 	return ca;
-}
-
-static void free_ca(struct ca *ca)
-{
-	X509_free(ca->cert);
-	EVP_PKEY_free(ca->key);
-}
-
-/* Puts a key and a certificate for `san` into the peer's configuration. */
-static void certify_key(const struct real *r, struct test_conf *c, struct ike_peer_conf *peer,
-			const struct ca *ca, const struct ca *trust, EVP_PKEY *key, const char *san,
-			int64_t until)
-{
-	X509 *cert = pki_cert(&(struct pki_spec){ .name = san,
-						  .san = san,
-						  .from = BEGIN - PKI_DAY,
-						  .until = until,
-						  .key = key,
-						  .issuer = ca->cert,
-						  .issuer_key = ca->key });
-	struct bytes der = pki_der(cert);
-	const struct crypto_file file = { "key", pki_pem_key(key, NULL) };
-	char buf[200];
-	struct text why = TEXT_OF(buf);
-
-	assert_int_equal(crypto_store_add_key(r->store, &file, &why, &peer->key), ST_OK);
-	peer->auth = IKE_AUTH_CERT;
-	peer->certs[0] = test_conf_dup(c, der);
-	peer->n_certs = 1;
-	peer->trust = trust->trust;
-	assert_int_equal(crypto_store_trust_hashes(r->store, peer->trust, &peer->trust_hashes),
-			 ST_OK);
-	pki_free(der);
-	X509_free(cert);
-}
-
-/* The same with a fresh key. */
-static void certify(const struct real *r, struct test_conf *c, struct ike_peer_conf *peer,
-		    const struct ca *ca, const struct ca *trust, const char *curve, const char *san,
-		    int64_t until)
-{
-	EVP_PKEY *key = pki_ec(curve);
-
-	certify_key(r, c, peer, ca, trust, key, san, until);
-	EVP_PKEY_free(key);
 }
 
 /* Behind the end entity's. */
@@ -322,8 +218,8 @@ static void init_kinds(struct pair *p, const struct real *r, const struct ca *ro
 		       const struct ca *ca, enum kind a, enum kind b)
 {
 	pair_init(p, 750);
-	certify_key(r, p->ca, p->pa, ca, root, keys[0][a], "DNS:a.example", 0);
-	certify_key(r, p->cb, p->pb, ca, root, keys[1][b], "DNS:b.example", 0);
+	certify_key(r, p->ca, p->pa, ca, root, keys[0][a], "DNS:a.example", NULL, 0);
+	certify_key(r, p->cb, p->pb, ca, root, keys[1][b], "DNS:b.example", NULL, 0);
 	if (ca == root)
 		return;
 	add_cert(p->ca, p->pa, ca);

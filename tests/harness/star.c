@@ -27,11 +27,22 @@ void star_init(struct star *s, uint64_t seed)
 	s->ph->ts_remote = test_conf_ts(s->ch, "0.0.0.0/0 ::/0");
 }
 
+static struct node *start(struct star *s, const char *name, const char *const *at,
+			  struct test_conf *conf)
+{
+	struct node *n = world_node_bare(s->w, name, at, conf);
+
+	n->provider = s->provider;
+	if (node_start(n) != ST_OK)
+		harness_fail("%s does not start", name);
+	return n;
+}
+
 void star_hub(struct star *s)
 {
 	static const char *const at[] = { HUB_ADDRESS, NULL };
 
-	s->hub = world_node(s->w, "hub", at, s->ch);
+	s->hub = start(s, "hub", at, s->ch);
 }
 
 void star_done(struct star *s)
@@ -84,7 +95,7 @@ struct node *star_start(struct star *s, const struct star_site *site)
 	if (site->number > STAR_SITES)
 		harness_fail("there is no site %u", site->number);
 	snprintf(address, sizeof(address), "192.0.2.%u", 10 + site->number);
-	return world_node(s->w, names[site->number], at, site->c);
+	return start(s, names[site->number], at, site->c);
 }
 
 void star_pool(struct star *s, const char *words)

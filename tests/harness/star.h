@@ -27,6 +27,7 @@ struct star {
 	struct node *hub;
 	const char *domain;
 	struct mesh_network *net; /* of the hub, before star_hub(); NULL: nobody has a mesh */
+	const struct node_provider *provider; /* of all; NULL: the fake one */
 };
 
 /* A site before it starts, for the test to change. */
