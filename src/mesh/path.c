@@ -380,7 +380,22 @@ enum status probing_new(struct shortcut *c, const uint8_t key[static 32])
 	mesh_random(m, p->nonce, sizeof(p->nonce));
 	map_insert(&m->by_probe, &p->by_id, half_hash(m, c->id));
 	c->probing = p;
+	c->tries = p->tries;
 	return ST_OK;
+}
+
+/* There may be many, and were few: what is remembered of a shortcut, or of one that is up, is what
+ * was tried. */
+static void keep_tries(struct shortcut *c)
+{
+	struct bytes kept = bytes_of(NULL, 0);
+
+	if (c->n_tries &&
+	    mem_dup(c->net->m->mem, bytes_of(c->tries, c->n_tries * sizeof(*c->tries)), &kept)) {
+		count(c->net->m, M_NO_MEMORY);
+		c->n_tries = 0;
+	}
+	c->tries = (void *)(uintptr_t)kept.p;
 }
 
 void probing_free(struct shortcut *c)
@@ -393,6 +408,7 @@ void probing_free(struct shortcut *c)
 	for (size_t i = 0; i < c->n_tries; i++)
 		if (c->tries[i].result == MESH_TRY_WAITING && p->questions[i].n == MESH_PROBE_TRIES)
 			c->tries[i].result = MESH_TRY_SILENT;
+	keep_tries(c);
 	map_remove(&m->by_probe, &p->by_id);
 	heap_disarm(&m->timers, &p->timer);
 	mem_free_secret(m->mem, p, sizeof(*p));

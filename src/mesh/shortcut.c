@@ -28,6 +28,7 @@ void shortcut_free(struct shortcut *c)
 	ident_done(m, &c->partner);
 	ts_done(m, &c->ts_local);
 	ts_done(m, &c->ts_remote);
+	mem_free(m->mem, c->tries);
 	mem_free(m->mem, c);
 }
 

@@ -82,6 +82,7 @@ struct probing {
 	struct spot spots[WIRE_MESH_CANDIDATES];
 	size_t n_spots;
 	struct questions questions[MESH_WAYS];
+	struct mesh_try tries[MESH_WAYS];
 };
 
 struct shortcut {
@@ -107,7 +108,7 @@ struct shortcut {
 	char text[MESH_WHY];
 	struct endpoint local, remote;
 	dur_t rtt;
-	struct mesh_try tries[MESH_WAYS];
+	struct mesh_try *tries; /* of `probing`; then what there were, owned */
 	size_t n_tries;
 	struct probing *probing; /* NULL: no more */
 	struct timer timer; /* T_PARTNER */

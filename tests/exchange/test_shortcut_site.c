@@ -125,6 +125,32 @@ static void withdrawn_by_who_did_not_suggest_it(void **state)
 	play_done(&p);
 }
 
+/* Of one that is up, and of one that is over, it is known what was tried, and nothing is held for
+ * what might have been. */
+static void what_is_remembered(void **state)
+{
+	struct node_shortcut s;
+	struct play p;
+	size_t before;
+
+	(void)state;
+	play_up(&p, 34);
+	world_live(p.w, dur_s(300));
+	before = p.one->mem.live_bytes;
+	play_both_up(&p, 7);
+	s = play_look(p.one, TWO);
+	assert_int_equal(s.info.n_tries, 1);
+	assert_int_equal(s.tries[0].result, MESH_TRY_ANSWERED);
+	assert_int_equal(node_withdraw(p.one, TWO), ST_OK);
+	world_live(p.w, dur_s(300));
+	s = play_look(p.one, TWO);
+	assert_string_equal(s.info.state, "ended");
+	assert_int_equal(s.info.n_tries, 1);
+	assert_int_equal(s.tries[0].result, MESH_TRY_ANSWERED);
+	assert_in_range(p.one->mem.live_bytes - before, 1, MESH_WHY + 1024);
+	play_done(&p);
+}
+
 static void withdrawn_by_the_operator(void **state)
 {
 	struct play p;
@@ -552,6 +578,7 @@ int main(void)
 		cmocka_unit_test(candidates_when_the_hub_comes_up),
 		cmocka_unit_test(withdrawn_in_every_state),
 		cmocka_unit_test(withdrawn_by_who_did_not_suggest_it),
+		cmocka_unit_test(what_is_remembered),
 		cmocka_unit_test(withdrawn_by_the_operator),
 		cmocka_unit_test(silent_partner),
 		cmocka_unit_test(no_candidates),
