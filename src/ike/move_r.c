@@ -332,12 +332,12 @@ static bool may_be_mapping(const struct ike *ike, const struct ike_sa *sa,
 	       sa->peer->conf->nats_allowed;
 }
 
-/* Who decides knows best where it is, and does not know what a NAT makes of it; nor does who was
- * called and is behind one, and nobody asks it.  The other end may be asked to show that it is
- * there. */
+/* Who decides knows best; but for what a NAT makes of a partner that was called, of which nobody
+ * knows but who sees its packets.  The other end may be asked to show that it is there. */
 static bool may_follow(struct ike *ike, struct ike_sa *sa, const struct endpoint *remote)
 {
-	struct moving *m = moving_get(ike, sa);
+	bool decides = sa->called && !partner_of(sa->peer);
+	struct moving *m = decides ? NULL : moving_get(ike, sa);
 
 	if (!m || (mono_before(ike->now.mono, m->left_until) && endpoint_eq(remote, &m->left)))
 		return false;
