@@ -112,9 +112,11 @@ class Peer:
 
 
 def is_answer(draft):
-    """Whether a header is that of a response to the draft."""
+    """Whether a header is that of a response to the draft: in the same SA (section 3.1), whose
+    responder has no SPI yet when it is asked for the first time."""
     def fits(head):
-        return (head[0] == draft.spi_i and head[5] & ike.RESPONSE and head[6] == draft.msgid
+        return (head[0] == draft.spi_i and draft.spi_r in (bytes(8), head[1])
+                and head[5] & ike.RESPONSE and head[6] == draft.msgid
                 and head[4] == draft.exchange)
     return fits
 
