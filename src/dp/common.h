@@ -56,6 +56,7 @@ enum dp_counter {
 	DP_C_TX_DISCARD = DP_C_ESP_RX + ESP_FAULTS,
 	DP_C_TX_NO_SA,
 	DP_C_TX_REFLECTED,
+	DP_C_TX_NOT_DIRECT,
 	DP_C_RX_UNKNOWN_SPI,
 	DP_C_RX_EXPIRED,
 	DP_COUNTERS,
@@ -73,6 +74,8 @@ enum dp_counter {
 		[DP_C_ESP_RX + ESP_F_NEXT] = "esp.rx.next_header",                                 \
 		[DP_C_ESP_RX + ESP_F_INNER] = "esp.rx.inner",                                      \
 		[DP_C_ESP_RX + ESP_F_SELECTOR] = "esp.rx.selector",                                \
-		[DP_C_ESP_RX + ESP_F_DUMMY] = "esp.rx.dummy", [DP_C_TX_DISCARD] = "tx.discard",    \
-		[DP_C_TX_NO_SA] = "tx.no_sa", [DP_C_TX_REFLECTED] = "tx.reflected",                \
+		[DP_C_ESP_RX + ESP_F_DUMMY] = "esp.rx.dummy",                                      \
+		[DP_C_ESP_RX + ESP_F_NOT_DIRECT] = "esp.rx.not_direct",                            \
+		[DP_C_TX_DISCARD] = "tx.discard", [DP_C_TX_NO_SA] = "tx.no_sa",                    \
+		[DP_C_TX_REFLECTED] = "tx.reflected", [DP_C_TX_NOT_DIRECT] = "tx.not_direct",      \
 		[DP_C_RX_UNKNOWN_SPI] = "rx.unknown_spi", [DP_C_RX_EXPIRED] = "rx.expired"

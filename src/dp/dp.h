@@ -23,8 +23,15 @@
  * shorter prefix is asked: a more specific child that takes one port only leaves the others to
  * whoever has the wider prefix, as in an ordered SPD (RFC 4301 section 4.4.1).
  *
- * Counter names that all implementations share: "tx.discard" (default discard), "tx.no_sa" (trapped
- * and not held), "tx.reflected" (struct dp_child.flows), "rx.unknown_spi", "rx.expired" (for a child past a hard limit), and
+ * What a child refuses to relay (struct dp_child.direct) goes by nothing else: it is held, at most
+ * DP_HELD_DIRECT packets for one address of DP_HELD_PACKETS of a peer, until a child takes it that
+ * refuses nothing of it; who is not held, or was for DP_HELD_DIRECT_S, is answered by ICMP
+ * "administratively prohibited" (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1), at a bounded
+ * rate.
+ *
+ * Counter names that all implementations share: "tx.discard" (default discard), "tx.no_sa" (neither
+ * sent nor held, or held in vain), "tx.not_direct" (would have been relayed), "tx.reflected"
+ * (struct dp_child.flows), "rx.unknown_spi", "rx.expired" (for a child past a hard limit), and
  * "esp.rx.<fault>" for each fault of esp.h.
  */
 #pragma once
@@ -34,6 +41,8 @@
 
 enum {
 	DP_HELD_PACKETS = 16,
+	DP_HELD_DIRECT = 4,
+	DP_HELD_DIRECT_S = 3,
 	DP_ACQUIRE_INTERVAL_MS = 1000,
 	DP_SILENCE_MS = 500,
 	DP_ANSWER_MS = 50,
@@ -93,6 +102,10 @@ struct dp_child {
 	bool flows;
 	bool proves; /* CARRIES is reported when something authentic came in on it */
 	bool counts; /* its `since_used` is kept */
+	/* Its peer relays, and must not: of what its selectors have, only what goes to, or comes
+	 * from, one of `relayed` is carried; all else is refused, both ways, and reported
+	 * (NOT_DIRECT). */
+	bool direct;
 	uint16_t window;
 	struct endpoint local;
 	struct endpoint remote;
@@ -100,6 +113,7 @@ struct dp_child {
 	struct esp_keys out;
 	struct wire_ts_list ts_local;
 	struct wire_ts_list ts_remote;
+	struct wire_ts_list relayed;
 	uint64_t
 		soft_packets; /* of either direction alone, 0: none. EXPIRE is reported once when */
 	uint64_t hard_packets; /* one is reached; past a hard limit nothing is sent or accepted */
@@ -183,6 +197,9 @@ enum dp_report_kind {
 	 * DP_FLOW_INTERVAL for a pair of addresses, and rate-limited. */
 	DP_REPORT_FLOW,
 	DP_REPORT_CARRIES, /* the first authentic packet on a child that `proves`; once */
+	/* A packet was refused for the peer relays it.  At most once in DP_FLOW_INTERVAL for a pair
+	 * of addresses, and rate-limited. */
+	DP_REPORT_NOT_DIRECT,
 };
 
 struct dp_report {
@@ -235,6 +252,11 @@ struct dp_report {
 		struct {
 			dp_child_id id;
 		} carries;
+		struct {
+			dp_peer_id peer; /* who relays */
+			bool in; /* it came from there */
+			struct ip src, dst;
+		} not_direct;
 	} u;
 };
 

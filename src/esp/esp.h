@@ -134,6 +134,7 @@ enum esp_fault {
 	ESP_F_INNER, /* inner packet malformed, or not of the family the next header says */
 	ESP_F_SELECTOR, /* inner packet outside the SA's selectors (RFC 4301 section 5.2) */
 	ESP_F_DUMMY, /* next header 59: not a fault, but nothing to deliver */
+	ESP_F_NOT_DIRECT, /* relayed by the peer, which must not: the data plane's word */
 	ESP_FAULTS,
 };
 

@@ -19,6 +19,7 @@ static const char *const fault_names[ESP_FAULTS] = {
 	[ESP_F_INNER] = "inner",
 	[ESP_F_SELECTOR] = "selector",
 	[ESP_F_DUMMY] = "dummy",
+	[ESP_F_NOT_DIRECT] = "not_direct",
 };
 
 const char *esp_fault_name(enum esp_fault f)

@@ -470,7 +470,8 @@ static inline struct dp_op far_op(const struct dp_op *op)
 	c->remote = op->u.child.local;
 	c->ts_local = op->u.child.ts_remote;
 	c->ts_remote = op->u.child.ts_local;
-	c->flows = c->proves = c->counts = false; /* what it would report nobody reads */
+	c->flows = c->proves = c->counts = c->direct =
+		false; /* what it would report nobody reads */
 	return f;
 }
 

@@ -394,6 +394,27 @@ static void held_packets_get_stale(void **state)
 	assert_int_equal(next_out(d, got), 0);
 }
 
+/* What must not be relayed, and found no other way in time: its sender hears of it. */
+static void refused_packets_get_stale(void **state)
+{
+	struct dut *d = *state;
+	struct dp_op hub = add_op(d, 2);
+	struct queue *q = queue_of(d);
+	struct child *c;
+
+	hub.u.child.direct = true;
+	add_both(d, &hub);
+	turn_out(d, udp4(buf, 60, 1, 2, 1));
+	c = ops_child(q->u, 2);
+	c->peer->held->since_ns -= dur_s(DP_HELD_DIRECT_S).ns;
+	q->now_ns += 1;
+	turn_out(d, udp4(buf, 60, 1, 2, 2));
+	assert_true(host_gets(d, got) >= 48 && is_refusal(got));
+	assert_true(counted(d, "tx.not_direct") == 2 && counted(d, "tx.no_sa") == 1);
+	assert_int_equal(c->peer->n_held, 1);
+	assert_int_equal(next_out(d, got), 0);
+}
+
 /* A TCP segment of the flow 10.`from`.0.1:80 -> 10.`to`.0.1:2000. */
 static size_t tcp4(uint8_t *p, int from, int to, uint32_t seq, uint8_t flags, size_t options,
 		   size_t payload)
@@ -1567,6 +1588,7 @@ int main(void)
 		STEP(discarded_is_answered),
 		STEP(empty_packets),
 		STEP(held_packets_get_stale),
+		STEP(refused_packets_get_stale),
 		STEP(without_df_it_is_cut),
 		STEP(ip6_gets_1280_through),
 		STEP(mss_is_clamped),

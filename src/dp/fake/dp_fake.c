@@ -82,6 +82,7 @@ static void child_free(struct fake *f, struct fake_child *c)
 	esp_out_free(c->out);
 	esp_in_free(c->in);
 	esp_ts_free(c->ts);
+	esp_ts_free(c->relayed);
 	fake_peer_unref(f, c->peer);
 	fake_ways_free(f, c->ways);
 	mem_free(f->mem, c);
@@ -101,6 +102,8 @@ static enum status child_build(struct fake *f, const struct dp_child *c, struct 
 {
 	enum status st = esp_ts_new(f->mem, &c->ts_local, &c->ts_remote, &to->ts);
 
+	if (st == ST_OK && c->direct)
+		st = esp_ts_new(f->mem, &c->ts_local, &c->relayed, &to->relayed);
 	if (st == ST_OK)
 		st = fake_ways_new(f, &c->ts_remote, to, &to->ways);
 	if (st == ST_OK)
@@ -122,7 +125,7 @@ static void forget_secrets(struct dp_child *c)
 	secret_done(&c->in.integ);
 	secret_done(&c->out.encr);
 	secret_done(&c->out.integ);
-	c->ts_local = c->ts_remote = (struct wire_ts_list){ 0 };
+	c->ts_local = c->ts_remote = c->relayed = (struct wire_ts_list){ 0 };
 }
 
 static void start_sending(struct fake *f, struct fake_child *c)

@@ -133,6 +133,19 @@ static const struct fake_child *source_of(const struct fake *f, const struct wir
 	return fake_sender(f, &answer, &t);
 }
 
+void fake_refused(struct fake *f, const struct fake_child *c, const struct wire_ip *ip, bool in)
+{
+	struct pair_key k = key_of(ip, UINT64_MAX);
+	const struct dp_report r = {
+		.kind = DP_REPORT_NOT_DIRECT,
+		.u.not_direct = { c->c.peer, in, ip->src, ip->dst },
+	};
+
+	if (!pair_holds(f, &f->told, &k) && dp_bucket_take(&f->flows, f->now.ns, DP_FLOWS_PER_S) &&
+	    fake_push_report(f, &r))
+		pair_note(f, &f->told, &k);
+}
+
 void fake_flow(struct fake *f, const struct fake_child *c, const struct wire_ip *ip)
 {
 	struct pair_key k = key_of(ip, 0);

@@ -46,6 +46,8 @@ struct fake_peer {
 	mono_t flows_since;
 	mono_t flows_not_before;
 	unsigned ends; /* CEASED, since its traffic lasted */
+	struct list refused; /* of item: what its children must not relay, and nobody takes */
+	size_t n_refused;
 };
 
 struct fake_child {
@@ -58,6 +60,7 @@ struct fake_child {
 	struct esp_out *out;
 	struct esp_in *in;
 	struct esp_ts *ts;
+	struct esp_ts *relayed; /* refuses all but that; NULL: nothing */
 	struct fake_ways *ways;
 	struct dp_counters counters;
 	mono_t used; /* when it carried what counts, or was made */
@@ -73,6 +76,7 @@ struct item {
 	struct endpoint local;
 	struct endpoint remote;
 	dp_child_id child;
+	mono_t since; /* it is held */
 	size_t n;
 	uint8_t data[];
 };
@@ -172,6 +176,8 @@ void fake_came_in(struct fake *f, const struct fake_child *c, const struct wire_
 /* Whether it came from the peer that it would go to. */
 bool fake_is_reflected(const struct fake *f, const struct fake_child *c, const struct wire_ip *ip);
 void fake_flow(struct fake *f, const struct fake_child *c, const struct wire_ip *ip);
+/* It was refused: that child must not relay it. */
+void fake_refused(struct fake *f, const struct fake_child *c, const struct wire_ip *ip, bool in);
 
 /* silence.c */
 struct fake_peer *fake_peer_ref(struct fake *f, dp_peer_id id); /* NULL: no memory */

@@ -125,32 +125,48 @@ static void leave(struct fake *f, struct fake_child *c, struct bytes inner,
 	check_limits(f, c, c->counters.packets_out, c->counters.bytes_out);
 }
 
-/* Packets that waited for a child of this peer. */
-void fake_send_held(struct fake *f, struct fake_child *c)
+static bool may_relay(const struct fake_child *c, const struct wire_ip *ip)
 {
-	struct fake_trap *t = fake_trap_by_peer(f, c->c.peer);
+	return !c->relayed || esp_ts_match_out(c->relayed, ip);
+}
+
+/* What of the list it takes; how many are left. */
+static size_t send_waiting(struct fake *f, struct fake_child *c, struct list *waiting)
+{
 	struct list keep;
 	struct item *it;
+	size_t n = 0;
 
-	if (!t)
-		return;
 	list_init(&keep);
-	t->n_held = 0;
-	while ((it = fake_pop(&t->held))) {
+	while ((it = fake_pop(waiting))) {
 		struct wire_ip ip;
 		enum wire_ip_fault why;
 		struct bytes inner = bytes_of(it->data, it->n);
 
-		if (wire_ip_parse(inner, &ip, &why) || !esp_ts_match_out(c->ts, &ip)) {
+		if (wire_ip_parse(inner, &ip, &why) || !esp_ts_match_out(c->ts, &ip) ||
+		    !may_relay(c, &ip)) {
 			list_add_tail(&keep, &it->node);
 			continue;
 		}
 		leave(f, c, inner, &ip);
 		mem_free(f->mem, it);
 	}
-	while ((it = fake_pop(&keep))) {
-		list_add_tail(&t->held, &it->node);
-		t->n_held++;
+	for (; (it = fake_pop(&keep)); n++)
+		list_add_tail(waiting, &it->node);
+	return n;
+}
+
+/* Packets that waited for a child of this peer, or for one that takes them directly. */
+void fake_send_held(struct fake *f, struct fake_child *c)
+{
+	struct fake_trap *t = fake_trap_by_peer(f, c->c.peer);
+
+	if (t)
+		t->n_held = send_waiting(f, c, &t->held);
+	list_for_each(n, &f->peers) {
+		struct fake_peer *p = CONTAINER_OF(n, struct fake_peer, node);
+
+		p->n_refused = send_waiting(f, c, &p->refused);
 	}
 }
 
@@ -175,6 +191,80 @@ static void hold(struct fake *f, struct fake_trap *t, struct bytes inner, const 
 	}
 	if (!t->acquired)
 		t->acquired = fake_push_report(f, &r);
+}
+
+/* ---- what must not be relayed -------------------------------------------------------------- */
+
+static void answer_prohibited(struct fake *f, struct bytes inner, const struct wire_ip *ip)
+{
+	uint8_t buf[WIRE_ICMP_MAX];
+	struct bytes icmp;
+	struct item *it;
+
+	if (wire_icmp_error(WIRE_ICMP_PROHIBITED, 0, inner, ip, &ip->dst, buf, sizeof(buf), &icmp))
+		return;
+	it = fake_item_new(f, icmp);
+	if (it)
+		list_add_tail(&f->to_host, &it->node);
+}
+
+static struct wire_ip parsed(const struct item *it)
+{
+	enum wire_ip_fault why;
+	struct wire_ip ip = { 0 };
+
+	(void)!wire_ip_parse(bytes_of(it->data, it->n), &ip, &why);
+	return ip;
+}
+
+/* Those who waited in vain hear of it. */
+static void drop_stale(struct fake *f, struct fake_peer *p)
+{
+	while (!list_empty(&p->refused)) {
+		struct item *it = CONTAINER_OF(p->refused.next, struct item, node);
+		struct wire_ip ip = parsed(it);
+
+		if (mono_since(f->now, it->since).ns <= dur_s(DP_HELD_DIRECT_S).ns)
+			return;
+		list_del(&it->node);
+		p->n_refused--;
+		f->counter[DP_C_TX_NO_SA]++;
+		answer_prohibited(f, bytes_of(it->data, it->n), &ip);
+		mem_free(f->mem, it);
+	}
+}
+
+static unsigned held_for(const struct fake_peer *p, const struct ip *dst)
+{
+	unsigned n = 0;
+
+	list_for_each(i, &p->refused) {
+		struct wire_ip ip = parsed(CONTAINER_OF(i, const struct item, node));
+
+		n += ip_eq(&ip.dst, dst);
+	}
+	return n;
+}
+
+static void refuse(struct fake *f, const struct fake_child *c, struct bytes inner,
+		   const struct wire_ip *ip)
+{
+	struct fake_peer *p = c->peer;
+	struct item *it = NULL;
+
+	drop_stale(f, p);
+	if (p->n_refused < DP_HELD_PACKETS && held_for(p, &ip->dst) < DP_HELD_DIRECT)
+		it = fake_item_new(f, inner);
+	f->counter[DP_C_TX_NOT_DIRECT]++;
+	if (it) {
+		it->since = f->now;
+		list_add_tail(&p->refused, &it->node);
+		p->n_refused++;
+	} else {
+		f->counter[DP_C_TX_NO_SA]++;
+		answer_prohibited(f, inner, ip);
+	}
+	fake_refused(f, c, ip, false);
 }
 
 /* ---- path MTU ------------------------------------------------------------------------------ */
@@ -247,7 +337,9 @@ void dp_fake_out(struct dp *dp, struct bytes inner)
 	}
 	inner.n = ip.len;
 	c = fake_sender(f, &ip, &t);
-	if (c && c->c.flows && fake_is_reflected(f, c, &ip)) {
+	if (c && !may_relay(c, &ip)) {
+		refuse(f, c, inner, &ip);
+	} else if (c && c->c.flows && fake_is_reflected(f, c, &ip)) {
 		f->counter[DP_C_TX_REFLECTED]++;
 	} else if (c) {
 		if (fits(f, c, inner, &ip))
@@ -321,6 +413,18 @@ static bool along_path(const struct fake_child *c, const struct item *it)
 	return endpoint_eq(&it->remote, &c->c.remote) && ip_eq(&it->local.ip, &c->c.local.ip);
 }
 
+/* Whether the peer may source it, and may hand it on to us. */
+static enum esp_fault may_carry(struct fake *f, const struct fake_child *c,
+				const struct wire_ip *ip)
+{
+	enum esp_fault e = esp_in_check(c->ts, ip);
+
+	if (e || !c->relayed || esp_in_check(c->relayed, ip) == ESP_OK)
+		return e;
+	fake_refused(f, c, ip, true);
+	return ESP_F_NOT_DIRECT;
+}
+
 static enum esp_fault open_packet(struct fake *f, struct fake_child *c, struct item *it)
 {
 	struct esp_in_pkt pkt;
@@ -341,7 +445,7 @@ static enum esp_fault open_packet(struct fake *f, struct fake_child *c, struct i
 	if (e != ESP_F_AUTH && e != ESP_F_REPLAY)
 		check_address(f, c, &pkt, &it->local, &it->remote);
 	if (e == ESP_OK)
-		e = esp_in_check(c->ts, &ip);
+		e = may_carry(f, c, &ip);
 	if (e == ESP_OK)
 		deliver(f, c, inner, &ip);
 	return e;

@@ -28,6 +28,7 @@ struct fake_peer *fake_peer_ref(struct fake *f, dp_peer_id id)
 		if (!p)
 			return NULL;
 		p->id = id;
+		list_init(&p->refused);
 		p->sent = p->heard = f->now;
 		p->answers_until = f->now;
 		list_add_tail(&f->peers, &p->node);
@@ -43,6 +44,7 @@ void fake_peer_unref(struct fake *f, struct fake_peer *p)
 		return;
 	map_remove(&f->peer_by_id, &p->by_id);
 	list_del(&p->node);
+	fake_empty(f, &p->refused);
 	mem_free(f->mem, p);
 }
 

@@ -159,6 +159,7 @@ struct child {
 	bool told; /* as in dp.h, with the next two */
 	bool flows;
 	bool counts;
+	struct esp_ts *relayed; /* refuses all but that; NULL: nothing */
 	bool proves; /* until it has; queue thread */
 	struct endpoint reported; /* last NEW_ADDRESS; queue thread */
 	_Atomic bool dead; /* past a hard limit */
@@ -172,6 +173,7 @@ struct child {
 	bool quiet; /* sends no more */
 	struct map_node by_id;
 	struct hops hops;
+	struct list refusing; /* user.refusing, if `relayed` */
 };
 
 struct trap {
@@ -184,6 +186,7 @@ struct trap {
 struct held {
 	struct held *next;
 	int64_t since_ns;
+	struct ip dst;
 	size_t n;
 	struct vnet vnet;
 	uint8_t data[];
@@ -390,6 +393,7 @@ struct user {
 	/* control thread */
 	struct map children;
 	struct map peers;
+	struct list refusing; /* children that relay nothing, or not everything */
 	struct done *done;
 	struct done **done_tail;
 	unsigned next_queue; /* round robin over rings */
@@ -525,6 +529,8 @@ void pairs_done(struct pairs *p, const struct alloc *mem);
  * from where it would go. */
 void pair_came(struct queue *q, const struct child *c, const struct wire_ip *ip);
 bool pair_may_leave(struct queue *q, const struct child *c, const struct wire_ip *ip);
+/* It was refused, on its way out or in, for that child must not relay it. */
+void pair_refused(struct queue *q, const struct child *c, const struct wire_ip *ip, bool in);
 
 /* silence.c */
 uint32_t tick_of(int64_t ns);

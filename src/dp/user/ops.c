@@ -65,18 +65,38 @@ static void drop_held(struct user *u, struct held *h)
 	}
 }
 
-static struct held *take_held(struct peer *p)
+/* Whether a child takes what waits. */
+static bool takes(const struct child *c, const struct held *h)
 {
-	struct held *h;
+	enum wire_ip_fault why;
+	struct wire_ip ip;
+
+	return wire_ip_parse(bytes_of(h->data, h->n), &ip, &why) == ST_OK &&
+	       esp_ts_match_out(c->ts, &ip) && (!c->relayed || esp_ts_match_out(c->relayed, &ip));
+}
+
+/* What that child takes; NULL: all. */
+static struct held *take_held(struct peer *p, const struct child *c)
+{
+	struct held *taken = NULL, **end = &taken, **from, *h;
 
 	pthread_mutex_lock(&p->lock);
-	h = p->held;
-	p->held = NULL;
-	p->held_tail = &p->held;
-	p->n_held = 0;
-	p->held_bytes = 0;
+	from = &p->held;
+	while ((h = *from)) {
+		if (c && !takes(c, h)) {
+			from = &h->next;
+			continue;
+		}
+		*from = h->next;
+		h->next = NULL;
+		*end = h;
+		end = &h->next;
+		p->n_held--;
+		p->held_bytes -= h->n;
+	}
+	p->held_tail = from;
 	pthread_mutex_unlock(&p->lock);
-	return h;
+	return taken;
 }
 
 static void peer_free(void *ctx, void *object)
@@ -98,11 +118,11 @@ static void peer_unref(struct user *u, struct peer *p)
 	qsbr_retire(&u->qsbr, peer_free, u, p);
 }
 
-/* Packets that waited: queue 0 sends them as if they came now. */
-static void send_held(struct user *u, struct peer *p)
+/* Packets that waited for such a child: queue 0 sends them as if they came now. */
+static void send_held(struct user *u, struct peer *p, const struct child *c)
 {
 	struct queue *q = &u->queue[0];
-	struct held *h = take_held(p);
+	struct held *h = take_held(p, c);
 	int64_t oldest = user_clock_ns() - dur_s(HELD_S).ns;
 
 	for (struct held *i = h; i; i = i->next) {
@@ -206,6 +226,7 @@ static void child_free(void *ctx, void *object)
 	esp_out_free(c->out);
 	esp_in_free(c->in);
 	esp_ts_free(c->ts);
+	esp_ts_free(c->relayed);
 	mem_free(u->mem, c->hops.v);
 	mem_free(u->mem, c);
 	/* What they have of its keys they wipe at the end of a turn, so each takes one. */
@@ -231,7 +252,10 @@ static enum status child_build(struct user *u, const struct dp_child *d, struct 
 	c->counts = d->counts;
 	c->proves = d->proves;
 	atomic_init(&c->used, tick_of(user_clock_ns()));
+	list_init(&c->refusing);
 	st = esp_ts_new(u->mem, &d->ts_local, &d->ts_remote, &c->ts);
+	if (st == ST_OK && d->direct)
+		st = esp_ts_new(u->mem, &d->ts_local, &d->relayed, &c->relayed);
 	if (st == ST_OK)
 		st = esp_out_new(u->mem, d->spi_out, &d->out, d->esn, &c->out);
 	if (st == ST_OK)
@@ -258,6 +282,8 @@ static enum status child_publish(struct user *u, struct child *c, const struct d
 	}
 	silence_wanted(c->peer, d);
 	map_insert(&u->children, &c->by_id, id_hash(&u->children, c->id));
+	if (c->relayed)
+		list_add_tail(&u->refusing, &c->refusing);
 	return ST_OK;
 }
 
@@ -267,7 +293,14 @@ static void start_sending(struct user *u, struct child *c)
 	sadb_list_senders(&c->hops);
 	/* Later than that: a queue thread that did not see it yet has put its packet where we find
 	 * it now, one that comes later finds the child (hold() in txin.c). */
-	send_held(u, c->peer);
+	send_held(u, c->peer, c);
+	/* Nor do others relay what it takes; of a peer with several, the rest finds nothing. */
+	list_for_each(n, &u->refusing) {
+		struct peer *p = CONTAINER_OF(n, struct child, refusing)->peer;
+
+		if (p != c->peer)
+			send_held(u, p, c);
+	}
 }
 
 static enum status child_add(struct user *u, const struct dp_child *d)
@@ -349,6 +382,7 @@ static enum status child_dummy(struct user *u, dp_child_id id)
 static void child_remove(struct user *u, struct child *c)
 {
 	map_remove(&u->children, &c->by_id);
+	list_del(&c->refusing);
 	sadb_spi_del(u, c);
 	stop_sending(c);
 	sadb_hops_del(u, &c->hops);
@@ -482,7 +516,7 @@ static enum status trap_del(struct user *u, dp_peer_id id)
 	/* While we look at it, it must not go with the trap. */
 	p->refs++;
 	trap_swap(u, p, NULL);
-	drop_held(u, take_held(p));
+	drop_held(u, take_held(p, NULL));
 	peer_unref(u, p);
 	return ST_OK;
 }

@@ -194,6 +194,29 @@ bool pair_may_leave(struct queue *q, const struct child *c, const struct wire_ip
 	return true;
 }
 
+/* ---- what must not be relayed -------------------------------------------------------------- */
+
+void pair_refused(struct queue *q, const struct child *c, const struct wire_ip *ip, bool in)
+{
+	struct pairs *p = &q->u->pairs;
+	const struct dp_report r = {
+		.kind = DP_REPORT_NOT_DIRECT,
+		.u.not_direct = { c->peer->id, in, ip->src, ip->dst },
+	};
+	uint64_t hash = mix(hash_of(p, ip), UINT64_MAX, p->key[1]);
+	slot_t *set = told_set(p, hash), *s;
+
+	if (was_told(q, set, hash))
+		return;
+	s = claim(q, set, hash);
+	if (s && dp_bucket_take(&q->flows, q->now_ns, DP_FLOWS_PER_S) && queue_report(q, &r))
+		return;
+	count(q, C_FLOW_LATER, 1);
+	if (s)
+		atomic_store_explicit(s, word_of(hash, tick_after(q->tick, AGAIN_TICKS)),
+				      memory_order_relaxed);
+}
+
 /* ---- lifecycle ----------------------------------------------------------------------------- */
 
 /* What nobody writes to takes no memory: only who has children that ask for flows does. */

@@ -185,6 +185,17 @@ static void accepted(struct queue *q, const struct rx_packet *p, struct wire_ip 
 	tun_deliver(q, p->esp.plain, ip);
 }
 
+/* Whether the peer may source it, and may hand it on to us. */
+static enum esp_fault may_carry(struct queue *q, const struct child *c, const struct wire_ip *ip)
+{
+	enum esp_fault f = esp_in_check(c->ts, ip);
+
+	if (f || !c->relayed || esp_in_check(c->relayed, ip) == ESP_OK)
+		return f;
+	pair_refused(q, c, ip, true);
+	return ESP_F_NOT_DIRECT;
+}
+
 static enum esp_fault finish(struct queue *q, const struct rx_packet *p, bool authentic,
 			     struct wire_ip *ip)
 {
@@ -197,7 +208,7 @@ static enum esp_fault finish(struct queue *q, const struct rx_packet *p, bool au
 		peer_heard(q, p->child, f != ESP_F_DUMMY);
 	check_proof(q, p->child);
 	check_address(q, p);
-	return f ? f : esp_in_check(p->child->ts, ip);
+	return f ? f : may_carry(q, p->child, ip);
 }
 
 /* Accepted packets of one child, counted together. */

@@ -36,26 +36,42 @@ static void report_acquire(struct queue *q, struct peer *p, const struct wire_ip
 }
 
 /* What was held for too long makes room.  With the peer's lock. */
-static void drop_stale(struct queue *q, struct peer *p)
+static struct held *take_stale(struct queue *q, struct peer *p, dur_t most)
 {
-	struct held *h;
+	struct held *stale = NULL, **end = &stale, *h;
 
-	while ((h = p->held) && q->now_ns - h->since_ns > dur_s(HELD_S).ns) {
+	while ((h = p->held) && q->now_ns - h->since_ns > most.ns) {
 		p->held = h->next;
 		if (!p->held)
 			p->held_tail = &p->held;
 		p->n_held--;
 		p->held_bytes -= h->n;
-		mem_free(q->u->mem, h);
+		h->next = NULL;
+		*end = h;
+		end = &h->next;
 		count(q, DP_C_TX_NO_SA, 1);
+	}
+	return stale;
+}
+
+static void drop_stale(struct queue *q, struct peer *p)
+{
+	struct held *h = take_stale(q, p, dur_s(HELD_S));
+
+	while (h) {
+		struct held *next = h->next;
+
+		mem_free(q->u->mem, h);
+		h = next;
 	}
 }
 
 /* With the peer's lock. */
 static bool append_held(struct queue *q, struct peer *p, const struct vnet *v,
-			const uint8_t *packet, size_t n)
+			const uint8_t *packet, const struct wire_ip *ip)
 {
 	struct held *h;
+	size_t n = ip->len;
 
 	drop_stale(q, p);
 	if (p->n_held == DP_HELD_PACKETS || p->held_bytes + n > HELD_BYTES)
@@ -66,6 +82,7 @@ static bool append_held(struct queue *q, struct peer *p, const struct vnet *v,
 		return false;
 	}
 	h->since_ns = q->now_ns;
+	h->dst = ip->dst;
 	h->n = n;
 	h->vnet = *v;
 	memcpy(h->data, packet, n);
@@ -89,7 +106,7 @@ static bool hold(struct queue *q, struct peer *p, const struct vnet *v, const ui
 	pthread_mutex_lock(&p->lock);
 	have = sadb_sender(q->u, ip, &trap) != NULL;
 	if (!have)
-		kept = append_held(q, p, v, packet, ip->len);
+		kept = append_held(q, p, v, packet, ip);
 	pthread_mutex_unlock(&p->lock);
 	if (have)
 		return true;
@@ -145,6 +162,68 @@ static void reflected(struct queue *q, const uint8_t *packet, const struct wire_
 {
 	count(q, DP_C_TX_REFLECTED, 1);
 	answer(q, WIRE_ICMP_UNREACHABLE, 0, packet, ip);
+}
+
+/* ---- what must not be relayed -------------------------------------------------------------- */
+
+static bool may_relay(const struct child *c, const struct wire_ip *ip)
+{
+	return !c->relayed || esp_ts_match_out(c->relayed, ip);
+}
+
+/* With the peer's lock. */
+static unsigned held_for(const struct peer *p, const struct ip *dst)
+{
+	unsigned n = 0;
+
+	for (const struct held *h = p->held; h; h = h->next)
+		n += ip_eq(&h->dst, dst);
+	return n;
+}
+
+/* Those who waited in vain hear of it. */
+static void answer_stale(struct queue *q, struct held *h)
+{
+	while (h) {
+		struct held *next = h->next;
+		enum wire_ip_fault why;
+		struct wire_ip ip;
+
+		if (wire_ip_parse(bytes_of(h->data, h->n), &ip, &why) == ST_OK)
+			answer(q, WIRE_ICMP_PROHIBITED, 0, h->data, &ip);
+		mem_free(q->u->mem, h);
+		h = next;
+	}
+}
+
+/* Keeps it until somebody takes it who is not told to refuse it, as hold() does.  The child that
+ * is there by now; NULL: it was kept, or dropped. */
+static struct child *refuse(struct queue *q, struct child *c, const struct vnet *v,
+			    const uint8_t *packet, const struct wire_ip *ip)
+{
+	struct peer *p = c->peer, *trap;
+	struct held *stale;
+	bool kept = false;
+	struct child *now;
+
+	pthread_mutex_lock(&p->lock);
+	now = sadb_sender(q->u, ip, &trap);
+	stale = take_stale(q, p, dur_s(DP_HELD_DIRECT_S));
+	if (now && !may_relay(now, ip))
+		now = NULL;
+	if (!now && held_for(p, &ip->dst) < DP_HELD_DIRECT)
+		kept = append_held(q, p, v, packet, ip);
+	pthread_mutex_unlock(&p->lock);
+	answer_stale(q, stale);
+	if (now)
+		return now;
+	count(q, DP_C_TX_NOT_DIRECT, 1);
+	if (!kept) {
+		count(q, DP_C_TX_NO_SA, 1);
+		answer(q, WIRE_ICMP_PROHIBITED, 0, packet, ip);
+	}
+	pair_refused(q, c, ip, false);
+	return NULL;
 }
 
 /* ---- sending ------------------------------------------------------------------------------- */
@@ -282,6 +361,11 @@ void tx_packet_in(struct queue *q, const struct vnet *v, uint8_t *packet, size_t
 		c = sadb_sender(q->u, &ip, &trap);
 	else if (!c && trap)
 		return;
+	if (c && !may_relay(c, &ip)) {
+		c = refuse(q, c, v, packet, &ip);
+		if (!c)
+			return;
+	}
 	if (!c) {
 		discard(q, packet, &ip);
 	} else if (c->flows && !pair_may_leave(q, c, &ip)) {

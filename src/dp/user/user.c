@@ -323,6 +323,7 @@ enum status dp_user_new(const struct dp_user_params *p, struct text *why, struct
 	pthread_mutex_init(&u->pmtu_lock, NULL);
 	map_init(&u->children, u->mem, p->hash_key);
 	map_init(&u->peers, u->mem, p->hash_key);
+	list_init(&u->refusing);
 	map_init(&u->pmtus, u->mem, p->hash_key);
 	u->queue = queues_new(u);
 	if (!u->queue)
