@@ -446,7 +446,8 @@ static void op_report(struct pair *p, struct cur *c)
 	case DP_REPORT_SILENT:
 	case DP_REPORT_CEASED: r.u.silent.id = pick_child(n, c); break;
 	case DP_REPORT_CARRIES: r.u.carries.id = pick_child(n, c); break;
-	case DP_REPORT_FLOW: break; /* the mesh's, see fuzz_mesh.c */
+	case DP_REPORT_FLOW:
+	case DP_REPORT_NOT_DIRECT: break; /* the mesh's, see fuzz_mesh.c */
 	case DP_REPORT_UNREACHABLE: r.u.unreachable.remote = pick_endpoint(c); break;
 	}
 	node_report(n, &r);
@@ -693,7 +694,7 @@ static const uint16_t word_types[] = {
 	WIRE_N_SHORTCUT_CANDIDATES, WIRE_N_SHORTCUT_HUBS,   WIRE_N_SHORTCUT_DIRECTORY,
 	WIRE_N_SHORTCUT_RELAY,      WIRE_N_SHORTCUT_ACCEPT, WIRE_N_SHORTCUT_REFUSED,
 	WIRE_N_SHORTCUT_PROOF,      WIRE_N_CAPABILITIES,    WIRE_N_TEMPORARY_FAILURE,
-	WIRE_N_INVALID_SYNTAX,
+	WIRE_N_INVALID_SYNTAX,      WIRE_N_SHORTCUT_ASK,
 };
 
 static uint16_t pick_word(struct cur *c)

@@ -88,7 +88,7 @@ static void say(struct run *r, uint16_t kind, struct bytes data)
 static const uint16_t kinds[] = {
 	WIRE_N_SHORTCUT_SUGGEST,    WIRE_N_SHORTCUT_REPORT, WIRE_N_SHORTCUT_WITHDRAW,
 	WIRE_N_SHORTCUT_CANDIDATES, WIRE_N_SHORTCUT_HUBS,   WIRE_N_SHORTCUT_DIRECTORY,
-	WIRE_N_SHORTCUT_RELAY,
+	WIRE_N_SHORTCUT_RELAY,      WIRE_N_SHORTCUT_ASK,
 };
 
 static const uint8_t *secret_of(uint8_t id)
@@ -188,6 +188,7 @@ static struct wire_mesh right(struct run *r, uint16_t kind)
 		[3] = 1u << WIRE_MA_SEQUENCE | 1u << WIRE_MA_BOOT | 1u << WIRE_MA_CANDIDATE,
 		[4] = 1u << WIRE_MA_SEQUENCE | 1u << WIRE_MA_CONTEXT | 1u << WIRE_MA_HUB,
 		[5] = 1u << WIRE_MA_SEQUENCE | 1u << WIRE_MA_CONTEXT | 1u << WIRE_MA_MEMBER,
+		[7] = 1u << WIRE_MA_CONTEXT | 1u << WIRE_MA_TS_REMOTE,
 	};
 	uint8_t id = (uint8_t)(kind == WIRE_N_SHORTCUT_SUGGEST ? 1 + pick(r->c, IDS)
 							       : pick(r->c, IDS + 1));

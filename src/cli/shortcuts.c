@@ -2,6 +2,7 @@
  * shortcuts.c - direct tunnels of a site, pairs and members of a hub, for people.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/cli.h"
 
@@ -167,6 +168,36 @@ static void below_shortcut_fully(const json_t *o)
 	print_details(o);
 }
 
+/* ---- what a hub must not relay ----------------------------------------------------------- */
+
+static void wanted_row(const json_t *o, struct cli_row *ret)
+{
+	struct text t[4];
+
+	for (size_t i = 0; i < ARRAY_LEN(t); i++)
+		t[i] = TEXT_OF(ret->cell[i]);
+	text_add(&t[0], strcmp(cli_str(o, "direction"), "in") == 0 ? "from " : "to ");
+	cli_add(&t[0], cli_str(o, "address"));
+	cli_add(&t[1], cli_str(o, "state"));
+	cli_add_duration(&t[2], cli_int(o, "age_s"));
+	cli_add(&t[3], cli_str(o, "hub"));
+}
+
+static void below_wanted(const json_t *o)
+{
+	char buf[LINE_MAX_LEN];
+	struct text t = TEXT_OF(buf);
+
+	add_reason(&t, o);
+	if (t.n)
+		printf("  %s\n", buf);
+	if (!json_object_get(o, "retry_in_s"))
+		return;
+	t = TEXT_OF(buf);
+	cli_add_duration(&t, cli_int(o, "retry_in_s"));
+	printf("  not asked for again for %s\n", buf);
+}
+
 /* ---- a hub's ----------------------------------------------------------------------------- */
 
 static void pair_row(const json_t *o, struct cli_row *ret)
@@ -207,14 +238,18 @@ void cli_print_shortcuts(json_t *result, bool fully)
 	static const struct cli_row pairs_head = { { "MEMBER", "MEMBER", "STATE", "SINCE",
 						     "TOPOLOGY" } };
 	json_t *shortcuts = json_object_get(result, "shortcuts");
+	static const struct cli_row wanted_head = { { "NOT RELAYED", "STATE", "SINCE", "HUB" } };
 	json_t *pairs = json_object_get(result, "pairs");
+	json_t *wanted = json_object_get(result, "wanted");
 
+	if (json_array_size(wanted) > 0)
+		print_table(&wanted_head, 4, wanted, wanted_row, below_wanted);
 	if (json_array_size(shortcuts) > 0)
 		print_table(&head, COLUMNS, shortcuts, shortcut_row,
 			    fully ? below_shortcut_fully : below_shortcut);
 	if (json_array_size(pairs) > 0)
 		print_table(&pairs_head, 5, pairs, pair_row, fully ? below_pair_fully : below_pair);
-	if (json_array_size(shortcuts) + json_array_size(pairs) == 0)
+	if (json_array_size(shortcuts) + json_array_size(pairs) + json_array_size(wanted) == 0)
 		printf("no direct tunnels, and none was suggested\n");
 }
 

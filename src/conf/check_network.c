@@ -180,6 +180,7 @@ static void check_prefixes(const struct conf_network *n, struct conf_errors *err
 	if (n->domain.ts.n == 0)
 		return;
 	check_inside(n, &n->protect, "protect", "it would not be protected", errs);
+	check_inside(n, &n->shortcuts.relayed, "relayed", "no hub has it", errs);
 	check_inside(n, &n->inner.pool, "pool", "nobody could use it", errs);
 	for (const struct conf_member *m = n->members; m; m = m->next)
 		check_inside(n, &m->prefixes, "prefixes", "nobody could have it", errs);

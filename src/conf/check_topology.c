@@ -255,6 +255,8 @@ static void check_hub(const struct conf_network *n, struct conf_errors *errs)
 	check_not_for(n, "shortcuts", s->take.at, members, errs);
 	check_not_for(n, "shortcuts_max", s->max.at, members, errs);
 	check_not_for(n, "trust_hub", s->trust_hub.at, members, errs);
+	check_not_for(n, "direct", s->direct.at, members, errs);
+	check_not_for(n, "relayed", s->relayed.list.at, members, errs);
 	check_not_for(n, "candidates", s->candidates.at, members, errs);
 	check_addresses(&n->suggest.announce, "announce", CONF_ANNOUNCE_MAX, errs);
 	check_retry(&n->suggest, errs);
@@ -263,6 +265,26 @@ static void check_hub(const struct conf_network *n, struct conf_errors *errs)
 		conf_error_add(errs, n->hubs.v[CONF_HUBS_MAX - 1].at,
 			       "hubs has %zu elements, accepted at a hub: at most %d others",
 			       n->hubs.n, CONF_HUBS_MAX - 1);
+}
+
+/* Where a hub must not relay, what is not direct is nothing. */
+static void check_direct(const struct conf_shortcuts *s, struct conf_errors *errs)
+{
+	bool required = s->direct.v == CONF_DIRECT_REQUIRED;
+
+	if (required && s->take.v == CONF_NO)
+		conf_error_add(errs, s->direct.at,
+			       "direct = required with shortcuts = no (line %u): no other member "
+			       "could be reached at all; shortcuts = yes",
+			       s->take.at.line);
+	if (!required && given(s->relayed.list.at))
+		conf_error_add(errs, s->relayed.list.at,
+			       "relayed says what a hub may relay where direct = required, and "
+			       "direct is preferred: it may relay anything");
+	if (s->relayed.ts.n > WIRE_MAX_TS)
+		conf_error_add(errs, s->relayed.list.v[WIRE_MAX_TS].at,
+			       "relayed has %zu elements, accepted: at most %d", s->relayed.ts.n,
+			       WIRE_MAX_TS);
 }
 
 static void check_spoke(const struct conf_network *n, struct conf_errors *errs)
@@ -279,6 +301,7 @@ static void check_spoke(const struct conf_network *n, struct conf_errors *errs)
 		check_not_for(n, "peers", g->at, "hub", errs);
 	for (const struct conf_rule *r = s->rules; r; r = r->next)
 		check_not_for(n, "rule", r->at, "hub", errs);
+	check_direct(&n->shortcuts, errs);
 	check_addresses(&n->shortcuts.candidates, "candidates", CONF_CANDIDATES_MAX, errs);
 }
 

@@ -252,6 +252,11 @@ enum conf_role {
 /* "site", "hub", "endpoint" */
 const char *conf_role_name(int role);
 
+enum conf_direct {
+	CONF_DIRECT_PREFERRED,
+	CONF_DIRECT_REQUIRED, /* a hub relays nothing to us, or for us */
+};
+
 enum conf_topology {
 	CONF_TOPOLOGY_STAR,
 	CONF_TOPOLOGY_DYNAMIC,
@@ -308,6 +313,8 @@ struct conf_shortcuts {
 	struct conf_word take; /* enum conf_yes */
 	struct conf_num max;
 	struct conf_word trust_hub; /* enum conf_yes */
+	struct conf_word direct; /* enum conf_direct */
+	struct conf_ts relayed; /* REQUIRED: what hubs may relay; all protocols */
 	struct conf_list candidates; /* IP addresses at which others reach us */
 };
 

@@ -14,6 +14,7 @@ static const char *const routability_words[] = { "before", "after", "no", NULL }
 static const char *const attach_words[] = { "one", "all", NULL };
 static const char *const redirect_words[] = { "no", "follow", NULL };
 static const char *const yes_words[] = { "no", "yes", NULL };
+static const char *const direct_words[] = { "preferred", "required", NULL };
 
 #define TOP(member) CONF_TOP, #member
 #define PEER(member) CONF_PEER, #member
@@ -286,6 +287,11 @@ const struct conf_key conf_keys[] = {
 	{ NET(trust_hub), CONF_T_WORD, NET_AT(shortcuts.trust_hub), .def = "no",
 	  .change = CONF_HOT, .words = yes_words,
 	  .doc = "whether a rule in the hub's file is enough for prefixes of a partner" },
+	{ NET(direct), CONF_T_WORD, NET_AT(shortcuts.direct), .def = "preferred",
+	  .change = CONF_REAUTH, .words = direct_words,
+	  .doc = "whether a hub may relay between us and other members" },
+	{ NET(relayed), CONF_T_PREFIXES, NET_AT(shortcuts.relayed), .change = CONF_REAUTH,
+	  .doc = "with direct = required: what goes by a hub all the same" },
 	{ NET(candidates), CONF_T_ADDRS, NET_AT(shortcuts.candidates), .change = CONF_HOT,
 	  .doc = "addresses at which other members reach us, besides those of this host" },
 	{ NET(proposals), CONF_T_IKE, NET_AT(proposals), .change = CONF_REAUTH,

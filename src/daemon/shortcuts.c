@@ -168,6 +168,27 @@ static bool on_shortcut(void *ctx, const struct mesh_shortcut_info *i)
 	return true;
 }
 
+/* What must not go by a hub, and has no tunnel. */
+static bool on_wanted(void *ctx, const struct mesh_wanted_info *i)
+{
+	struct visit *v = ctx;
+	json_t *o = json_object();
+	char far[IP_TEXT_MAX];
+
+	put_text(o, "network", i->network->name);
+	put_text(o, "address", ip_text(&i->far, far));
+	put_text(o, "direction", i->in ? "in" : "out");
+	put_text(o, "state", i->state);
+	if (i->hub)
+		ike_each_sa_of(v->h->ike, plat_now(), i->hub, note_identity, o);
+	put_age(o, i->age);
+	put_num(o, "seen_s", (uint64_t)(i->seen.ns / 1000000000));
+	put_reason(o, i->reason, i->text);
+	put_until(o, "retry_in_s", i->retry_in);
+	json_array_append_new(v->list, o);
+	return true;
+}
+
 /* ---- pairs and members of a hub ---------------------------------------------------------- */
 
 static bool on_pair(void *ctx, const struct mesh_pair_info *i)
@@ -260,6 +281,9 @@ json_t *shortcuts_json(const struct host *h, const struct shortcuts_page *page)
 		begin(&v, o, "members");
 		mesh_each_member(h->mesh, on_member, &v);
 	} else {
+		begin(&v, o, "wanted");
+		if (!page->match && !page->after)
+			mesh_each_wanted(h->mesh, now, on_wanted, &v);
 		begin(&v, o, "shortcuts");
 		mesh_each_shortcut(h->mesh, now, on_shortcut, &v);
 		begin(&v, o, "pairs");
@@ -284,12 +308,21 @@ static bool count_shortcut(void *ctx, const struct mesh_shortcut_info *i)
 	return true;
 }
 
+/* Addresses that are out of reach, since a hub must not relay. */
+static bool count_wanted(void *ctx, const struct mesh_wanted_info *i)
+{
+	if (!i->in)
+		count_state(ctx, "wanted");
+	return true;
+}
+
 json_t *shortcuts_status_json(const struct host *h)
 {
 	json_t *o = json_object();
 
 	mesh_each_shortcut(h->mesh, plat_now(), count_shortcut, o);
 	mesh_count_pairs(h->mesh, count_state, o);
+	mesh_each_wanted(h->mesh, plat_now(), count_wanted, o);
 	return o;
 }
 

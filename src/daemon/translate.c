@@ -298,6 +298,8 @@ static enum status put_site(struct arena *ar, const struct conf_network *from,
 	enum status st = put_callee(ar, &creds->hubs[first], &creds->hub_ids[first], n, to);
 
 	to->capabilities = from->shortcuts.take.v == CONF_YES ? IKE_CAN_PARTNER : 0;
+	to->direct = from->shortcuts.direct.v == CONF_DIRECT_REQUIRED;
+	to->relayed = from->shortcuts.relayed.ts;
 	if (st == ST_OK)
 		st = translate_inner(ar, &from->inner, to);
 	if (st == ST_OK)
@@ -352,7 +354,7 @@ static enum status put_hub(struct arena *ar, const struct conf_network *from,
 	to->rules = rules;
 	to->n_rules = n;
 	to->ts_local = to->domain;
-	to->capabilities = IKE_CAN_HUB | IKE_CAN_RELAY;
+	to->capabilities = IKE_CAN_HUB | IKE_CAN_RELAY | IKE_CAN_ASK;
 	/* Also in a star: a reload to another topology has to see at once who talks to whom, on
 	 * tunnels that stay as they are. */
 	to->flows = true;
@@ -381,7 +383,7 @@ static enum status put_other_hub(struct arena *ar, const struct conf_network_cre
 	enum status st = put_callee(ar, &creds->hubs[i], &creds->hub_ids[i], 1, to);
 
 	to->ts_local = to->domain;
-	to->capabilities = IKE_CAN_HUB | IKE_CAN_RELAY;
+	to->capabilities = IKE_CAN_HUB | IKE_CAN_RELAY | IKE_CAN_ASK;
 	to->flows = true;
 	return st == ST_OK ? put_hub_name(ar, to->name, creds->hubs[i], &to->name) : st;
 }

@@ -159,6 +159,8 @@ json_t *why_checks_json(const struct why *w)
 	}
 	why_answers(&k);
 	why_packets(&k);
+	if (w->kind == WHY_SITE)
+		why_wanted(&k);
 	if (w->kind == WHY_MEMBER)
 		why_pairs(&k);
 	if (w->conf)

@@ -87,5 +87,7 @@ void why_child(struct why_checks *k);
 
 /* Of a partner: all there is to say. */
 void why_partner(struct why_checks *k);
+/* Of a network at a site: what its hub must not relay. */
+void why_wanted(struct why_checks *k);
 /* Of a member, at its hub: whether it takes part, and each of its pairs. */
 void why_pairs(struct why_checks *k);

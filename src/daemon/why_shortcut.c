@@ -257,10 +257,43 @@ void why_partner(struct why_checks *k)
 	}
 	why_begin(&row, "suggested", WHY_UNKNOWN);
 	text_add(&row.t,
-		 "no hub has suggested a direct tunnel with it: packets to it go by the hub");
+		 "no hub has suggested a direct tunnel with it: packets to it go by the hub, or "
+		 "nowhere with direct = required");
 	text_add(&row.c, "\"warren why\" with its name at the hub says which topology holds and "
 			 "whether it takes part");
 	why_end(k, &row);
+}
+
+/* ---- what a hub must not relay ------------------------------------------------------------ */
+
+static bool on_wanted(void *ctx, const struct mesh_wanted_info *i)
+{
+	struct why_checks *k = ctx;
+	char far[IP_TEXT_MAX];
+	struct why_row row;
+
+	if (i->network->peer != k->w->id)
+		return true;
+	why_begin(&row, "direct", i->reason || i->in ? WHY_FAILED : WHY_UNKNOWN);
+	text_fmt(&row.t, "%s %s: %s", i->in ? "from" : "to", ip_text(&i->far, far), i->state);
+	if (i->reason) {
+		text_add(&row.t, ", ");
+		add_what(&row.t, i->reason, i->text);
+	}
+	if (i->retry_in.ns > 0)
+		text_fmt(&row.t, ", not asked for again for %lld s",
+			 (long long)(i->retry_in.ns / 1000000000));
+	text_fmt(&row.o, "direct = required in network %s", i->network->name);
+	if (i->reason || i->in)
+		text_add(&row.c, "relayed, if a hub may read that; or a topology of the hub that "
+				 "lets both have a tunnel");
+	why_end(k, &row);
+	return true;
+}
+
+void why_wanted(struct why_checks *k)
+{
+	mesh_each_wanted(k->w->h->mesh, k->w->now, on_wanted, k);
 }
 
 /* ---- a hub ------------------------------------------------------------------------------- */

@@ -131,6 +131,8 @@ enum status child_make(struct ike *ike, struct ike_sa *sa, struct peer *peer,
 	p->proves = partner_holds(peer, sa);
 	p->held = p->proves || attach_holds(peer, sa);
 	p->flows = peer->conf->flows;
+	p->direct = peer->conf->direct;
+	p->relayed = peer->conf->relayed;
 	p->counts = peer->conf->idle.ns > 0;
 	if (!st)
 		st = child_new(ike, sa, p, ob, &c);

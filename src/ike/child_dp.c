@@ -69,6 +69,7 @@ enum status child_dp_add(struct ike *ike, const struct child *c, const struct ch
 	d->encap = path->encap;
 	d->outbound = c->told;
 	d->flows = p->flows;
+	d->direct = p->direct;
 	d->proves = p->proves;
 	d->counts = p->counts;
 	d->ceases = c->sa->called;
@@ -79,7 +80,8 @@ enum status child_dp_add(struct ike *ike, const struct child *c, const struct ch
 	d->in = p->in;
 	d->out = p->out;
 	if (dup_ts_arena(mem, &p->ts_local, &d->ts_local) ||
-	    dup_ts_arena(mem, &p->ts_remote, &d->ts_remote)) {
+	    dup_ts_arena(mem, &p->ts_remote, &d->ts_remote) ||
+	    dup_ts_arena(mem, &p->relayed, &d->relayed)) {
 		ob->failed = true;
 		return ST_NOMEM;
 	}

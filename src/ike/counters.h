@@ -146,7 +146,7 @@
 	/* words of upper modules */                                                               \
 	X(C_CAPABILITIES_MALFORMED, "ike.word.capabilities_malformed")                             \
 	X(C_WORD_MALFORMED, "ike.word.malformed") /* not one notify of a known kind */             \
-	X(C_WORD_UNANSWERED, "ike.word.unanswered") /* by our upper modules, for too long */        \
+	X(C_WORD_UNANSWERED, "ike.word.unanswered") /* by our upper modules, for too long */       \
 	X(C_WORD_REFUSED, "ike.word.refused") /* answered with an error */                         \
 	X(C_WORD_ANSWER_MALFORMED, "ike.word.answer_malformed")                                    \
 	/* host */                                                                                 \

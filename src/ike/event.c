@@ -34,6 +34,7 @@ const char *ike_event_name(enum ike_event_kind kind)
 		[IKE_EV_SHORTCUT] = "shortcut",
 		[IKE_EV_SHORTCUT_FAILED] = "shortcut_failed",
 		[IKE_EV_SHORTCUT_ENDED] = "shortcut_ended",
+		[IKE_EV_NOT_DIRECT] = "not_direct",
 		[IKE_EV_HUBS] = "hubs",
 		[IKE_EV_ATTACHED] = "attached",
 	};

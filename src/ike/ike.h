@@ -94,6 +94,7 @@ enum ike_capability {
 	IKE_CAN_HUB = 1 << 1, /* makes them */
 	IKE_CAN_RELAY = 1 << 2, /* passes them on for another hub */
 	IKE_AT_SEVERAL = 1 << 3, /* is up at several hubs at once, and means to */
+	IKE_CAN_ASK = 1 << 4, /* can be asked for one */
 };
 
 /* On whose word somebody may source a prefix. */
@@ -191,6 +192,10 @@ struct ike_peer_conf {
 	/* Reports of the data plane say which members talk to each other through us, and what
 	 * comes from where it would go back to is dropped. */
 	bool flows;
+	/* The other end must not relay: nothing goes to it, or is taken from it, but what is
+	 * `relayed`'s, its own (struct dp_child). */
+	bool direct;
+	struct wire_ts_list relayed; /* all protocols; may be empty */
 	dur_t idle; /* without traffic that counts its SA ends; 0: never */
 	bool mtu_probes; /* path MTUs are searched for by probes (RFC 8899) */
 	bool fragmentation; /* large messages go in fragments if the peer takes them (RFC 7383) */
@@ -480,6 +485,8 @@ enum ike_event_kind {
 	IKE_EV_SHORTCUT, /* a direct tunnel carries: both ends, and at their hub */
 	IKE_EV_SHORTCUT_FAILED, /* or was refused: why, and until when it is not tried again */
 	IKE_EV_SHORTCUT_ENDED, /* idle, lost, withdrawn */
+	IKE_EV_NOT_DIRECT, /* what a hub must not relay was refused: from or to whom, and what
+			      follows */
 	IKE_EV_HUBS, /* the hubs of a network are others */
 	IKE_EV_ATTACHED, /* of several hubs that a site is attached to, this one has its traffic */
 	IKE_EV_LEASE, /* inner addresses were given to somebody, or to us, or taken back */

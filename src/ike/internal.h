@@ -360,7 +360,8 @@ struct child_params {
 	bool defers; /* only receives, until child_send() */
 	bool waits; /* only receives, until the peer has our answer, or its other SA ends */
 	/* By child_make(): only receives for now (partner_holds()), and as in struct dp_child. */
-	bool held, proves, flows, counts;
+	bool held, proves, flows, counts, direct;
+	struct wire_ts_list relayed; /* the configuration's */
 	struct wire_ts_list ts_local;
 	struct wire_ts_list ts_remote;
 	struct esp_keys in;

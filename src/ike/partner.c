@@ -113,7 +113,8 @@ static void share(struct partner *pt, const struct ike_peer_conf *network)
 	c->ppk = 0;
 	c->ppk_id = own.ppk_id;
 	c->ppk_required = true;
-	c->follow = c->flows = c->ask_v4 = c->ask_v6 = false;
+	c->follow = c->flows = c->direct = c->ask_v4 = c->ask_v6 = false;
+	c->relayed = (struct wire_ts_list){ 0 };
 	c->n_redirect_to = 0;
 	c->redirect_to = NULL;
 	c->capabilities = 0;

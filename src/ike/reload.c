@@ -85,7 +85,8 @@ static unsigned compare(const struct ike_peer_conf *a, const struct ike_peer_con
 		ch |= CH_OURS;
 	if (!proposals_eq(&a->ike, &b->ike) || !proposals_eq(&a->esp, &b->esp) ||
 	    a->port != b->port || a->fragmentation != b->fragmentation || a->mobike != b->mobike ||
-	    a->nats_allowed != b->nats_allowed || a->capabilities != b->capabilities)
+	    a->nats_allowed != b->nats_allowed || a->capabilities != b->capabilities ||
+	    a->direct != b->direct || !ts_list_eq(&a->relayed, &b->relayed))
 		ch |= CH_TERMS;
 	if (names != a->n_addresses || names != b->n_addresses)
 		ch |= CH_NAMES;

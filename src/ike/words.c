@@ -21,7 +21,7 @@
 enum {
 	VERSION = 1,
 	CAPABILITIES_LEN = 5, /* version (1) | flags (4) */
-	KNOWN = IKE_CAN_PARTNER | IKE_CAN_HUB | IKE_CAN_RELAY | IKE_AT_SEVERAL,
+	KNOWN = IKE_CAN_PARTNER | IKE_CAN_HUB | IKE_CAN_RELAY | IKE_AT_SEVERAL | IKE_CAN_ASK,
 };
 
 /* ---- capabilities ------------------------------------------------------------------------- */
@@ -75,7 +75,8 @@ static void put_word(struct wire_out *o, uint16_t notify, struct bytes data)
 /* What may be said unasked. */
 static bool is_question(uint16_t notify)
 {
-	return notify >= WIRE_N_SHORTCUT_SUGGEST && notify <= WIRE_N_SHORTCUT_RELAY;
+	return (notify >= WIRE_N_SHORTCUT_SUGGEST && notify <= WIRE_N_SHORTCUT_RELAY) ||
+	       notify == WIRE_N_SHORTCUT_ASK;
 }
 
 static bool is_answer(uint16_t notify)

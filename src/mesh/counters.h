@@ -18,6 +18,7 @@
 	X(M_SUGGESTED, "mesh.suggested")                                                           \
 	X(M_ACCEPTED, "mesh.accepted") /* by both */                                               \
 	X(M_UP, "mesh.up") /* reported by a partner */                                             \
+	X(M_ASKED, "mesh.rx.asks") /* members that must not send by us */                          \
 	X(M_WITHDRAWN, "mesh.withdrawn")                                                           \
 	X(M_NOT_A_PARTNER, "mesh.rx.not_a_partner") /* said what only partners say */              \
 	/* a site */                                                                               \
@@ -25,6 +26,9 @@
 	X(M_NOT_A_HUB, "mesh.rx.not_a_hub") /* said what only hubs say */                          \
 	X(M_FLOOD, "mesh.rx.flood") /* more words than we look at */                         \
 	X(M_DIRECT, "mesh.direct") /* tunnels that came up */                                      \
+	X(M_ASKED_FOR, "mesh.tx.asks") /* for a tunnel where nothing may be relayed */             \
+	X(M_ASK_REFUSED, "mesh.ask_refused") /* by the hub, or it cannot be asked */               \
+	X(M_ASKS_LIMITED, "mesh.tx.asks_limited") /* put off: too many in a second */              \
 	/* probes */                                                                               \
 	X(M_PROBES_OUT, "mesh.tx.probes")                                                          \
 	X(M_PROBES_HELD, "mesh.tx.probes_limited") /* put off: too many in a second */             \

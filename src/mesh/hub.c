@@ -198,6 +198,8 @@ static void member_word(struct hub *h, struct word *w)
 		word_refuse(w, WIRE_MR_LIMIT, "too many words: once more in a second");
 	} else if (w->kind == WIRE_N_SHORTCUT_CANDIDATES) {
 		candidates_word(h, e, w);
+	} else if (w->kind == WIRE_N_SHORTCUT_ASK) {
+		asked_word(h, e, w);
 	} else {
 		entry_speaks(h, e);
 		report_word(h, e, w);
@@ -227,6 +229,10 @@ void hub_word(struct network *net, struct word *w, const struct ike_peer_info *i
 			other_word(net->hub, w);
 		else
 			not_a_hub(net->m, w);
+		break;
+	case WIRE_N_SHORTCUT_ASK:
+		if (!hub)
+			member_word(net->hub, w);
 		break;
 	case WIRE_N_SHORTCUT_SUGGEST: not_a_hub(net->m, w); break;
 	case WIRE_N_SHORTCUT_HUBS:

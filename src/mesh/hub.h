@@ -171,18 +171,6 @@ struct hub {
 	struct timer news; /* T_NEWS: they will */
 };
 
-/* Whether there may be one more now: so many at once, then one each `gap`.  `*at` is ahead of the
- * clock by a gap for each that there was and that time has not made up for. */
-static inline bool pace(mono_t *at, mono_t now, dur_t gap, int at_once)
-{
-	mono_t next = mono_add(mono_before(*at, now) ? now : *at, gap);
-
-	if (mono_before(mono_add(now, (dur_t){ gap.ns * at_once }), next))
-		return false;
-	*at = next;
-	return true;
-}
-
 /* ---- directory.c --------------------------------------------------------------------------- */
 
 static inline bool entry_present(const struct entry *e)
@@ -322,6 +310,11 @@ enum mesh_topology topology_of(const struct mesh_network *conf, const struct ent
 			       const struct entry *b, const char **ret_rule);
 /* Whether MESH_FULL holds for anybody. */
 bool topology_full(const struct mesh_network *conf);
+
+/* ---- asked.c ------------------------------------------------------------------------------- */
+
+/* ASK of a member; answered. */
+void asked_word(struct hub *h, struct entry *e, struct word *w);
 
 /* ---- pair.c -------------------------------------------------------------------------------- */
 

@@ -87,6 +87,18 @@ static inline void count(struct mesh *m, enum mesh_counter c)
 	m->counters[c]++;
 }
 
+/* Whether there may be one more now: so many at once, then one each `gap`.  `*at` is ahead of the
+ * clock by a gap for each that there was and that time has not made up for. */
+static inline bool pace(mono_t *at, mono_t now, dur_t gap, int at_once)
+{
+	mono_t next = mono_add(mono_before(*at, now) ? now : *at, gap);
+
+	if (mono_before(mono_add(now, (dur_t){ gap.ns * at_once }), next))
+		return false;
+	*at = next;
+	return true;
+}
+
 /* ---- mesh.c -------------------------------------------------------------------------------- */
 
 /* Hears of the answer; NULL: there will be none, or it made no sense.  `word->...` lives until it
@@ -208,6 +220,8 @@ void site_event(struct network *net, const struct ike_event *e, const struct ike
 void site_word(struct network *net, struct word *w, const struct ike_peer_info *info);
 /* Whether a partner of the engine is one of its shortcuts. */
 bool site_has(const struct site *s, ike_peer_id peer);
+/* The data plane refused to have something relayed. */
+void site_not_direct(struct network *net, const struct dp_report *r);
 /* Our addresses are others. */
 void site_moved(struct network *net);
 void site_timer(struct mesh *m, struct timer *t);

@@ -34,6 +34,21 @@ enum {
 	MESH_HUBS_LOAD = WIRE_MESH_HUBS * WIRE_MESH_HUBS,
 	MESH_LEARNT = 64,
 
+	/* Addresses that are refused to be relayed, and what is known of them. */
+	MESH_WANTED = 64,
+	MESH_WANTED_S = 60, /* after the last packet */
+	/* A hub is asked for an address every so many ms while there is traffic: less than
+	 * MESH_PAUSE_MS, with what the data plane takes to report it.  After a refusal after so
+	 * long, twice as long each time, up to. */
+	MESH_ASK_MS = 1000,
+	MESH_ASK_REFUSED_MS = 2000,
+	MESH_ASK_REFUSED_MAX_MS = 60000,
+	/* Words that ask, for all addresses: so many at once, then so many in a second; half of
+	 * what a hub hears (MESH_MEMBER_WORDS_PER_S). */
+	MESH_ASKS = 32,
+	MESH_ASKS_PER_S = 8,
+	MESH_WANTED_TOLD = 10, /* events at once, then one in a second */
+
 	/* ---- probes ---- */
 	MESH_PROBE_TRIES = 5, /* at 0, 50, 150, 350, 750 ms: path.c */
 	MESH_PROBES_PER_S = 500, /* of all suggestions together: 36 kB/s */

@@ -640,6 +640,12 @@ void mesh_dp(struct mesh *m, struct now now, const struct dp_report *r)
 	struct network *net;
 
 	m->now = now;
+	if (r->kind == DP_REPORT_NOT_DIRECT) {
+		net = network_of(m, r->u.not_direct.peer, &info);
+		if (net && net->site)
+			site_not_direct(net, r);
+		return;
+	}
 	if (r->kind != DP_REPORT_FLOW) {
 		ike_dp(m->ike, now, r);
 		return;

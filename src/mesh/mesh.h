@@ -15,9 +15,11 @@
  *		topology.c	may these two?
  *		pair.c		pairs: suggested, up, failed, and when again
  *		suggest.c	what members are told of it, and say
+ *		asked.c		or ask for
  *		walk.c		a full mesh, a few pairs at a time
  *	site	partner.c	suggestions taken: checks, path, tunnel, end
  *		path.c		candidates and probes
+ *		wanted.c	what must not go by a hub: one is asked for a suggestion
  *		hubs.c		which other hubs there are, and what hubs and members are told
  *	both	mesh.c		entries, words
  *		known.c		where hubs are
@@ -171,6 +173,23 @@ struct mesh_shortcut_info {
 
 typedef bool mesh_shortcut_fn(void *ctx, const struct mesh_shortcut_info *info);
 void mesh_each_shortcut(const struct mesh *m, struct now now, mesh_shortcut_fn *fn, void *ctx);
+
+/* What a site's data plane refused to have relayed (struct ike_peer_conf.direct), lately. */
+struct mesh_wanted_info {
+	const struct mesh_network *network;
+	ike_peer_id hub; /* that would have relayed it */
+	struct ip far; /* of the other end */
+	bool in; /* it came from there; else it was for there, and a tunnel is asked for */
+	const char *state; /* "asking", "asked", "suggested", "no tunnel"; `in`: "refused" */
+	dur_t age; /* since it was refused first, */
+	dur_t seen; /* and last */
+	enum wire_mesh_reason reason; /* no tunnel: why, 0 else */
+	const char *text;
+	dur_t retry_in; /* no tunnel: until it is asked for again; negative: with the next packet */
+};
+
+typedef bool mesh_wanted_fn(void *ctx, const struct mesh_wanted_info *info);
+void mesh_each_wanted(const struct mesh *m, struct now now, mesh_wanted_fn *fn, void *ctx);
 
 /* What a hub knows of two members. */
 struct mesh_pair_info {

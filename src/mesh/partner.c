@@ -473,6 +473,7 @@ void site_reconfigured(struct network *net)
 	while (s->n_live > net->conf->max)
 		shortcut_over(dearest_last(s), WIRE_MO_WITHDRAWN, WIRE_MR_LIMIT, true,
 			      "fewer shortcuts are allowed here from now on");
+	site_ask_anew(s);
 	site_announce(s);
 	site_teach(s);
 }
@@ -513,6 +514,7 @@ enum status site_new(struct network *net, struct site **ret_site)
 	list_init(&s->told_by);
 	site_hubs_other(s);
 	s->announce = 0; /* to whom? */
+	list_init(&s->wanted);
 	*ret_site = s;
 	return ST_OK;
 }
@@ -533,6 +535,7 @@ void site_free(struct network *net)
 	}
 	list_for_each_safe(n, &s->past)
 		shortcut_free(CONTAINER_OF(n, struct shortcut, node));
+	site_wanted_free(s);
 	site_hubs_free(s);
 	heap_disarm(&m->timers, &s->timer);
 	mem_free(m->mem, s);

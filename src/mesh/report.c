@@ -242,6 +242,7 @@ void site_hub_up(struct site *s, size_t hub, ike_sa_id sa)
 		return;
 	s->told[hub] = sa;
 	s->announce |= (uint16_t)(1u << hub);
+	site_ask_anew(s);
 	site_hubs_anew(s);
 	list_for_each(n, &s->live) {
 		struct shortcut *c = CONTAINER_OF(n, struct shortcut, node);

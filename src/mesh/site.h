@@ -23,6 +23,7 @@
  *	path.c		questions and answers between the two, choice of the path
  *	candidates.c	where we are, and where others may be
  *	report.c	what we say to hubs
+ *	wanted.c	what may not go by a hub
  *	known.c		what hubs there are
  *
  * Timers: T_PARTNER, the attempt takes too long; T_PROBE, the next question, or the end of them;
@@ -128,6 +129,22 @@ struct told {
 	struct list hubs; /* struct known_hub */
 };
 
+/* An address that has to be reached directly, and is not; or (`in`) that sends by a hub. */
+struct wanted {
+	struct list node; /* of site->wanted */
+	struct site *site;
+	uint64_t number; /* never used again */
+	ike_peer_id hub;
+	struct ip far;
+	bool in;
+	bool asked; /* the hub was, and has not answered yet */
+	mono_t since, seen; /* refused first, and last */
+	mono_t next; /* not asked for before */
+	int64_t backoff_ms; /* the last; 0: none */
+	uint16_t reason; /* enum wire_mesh_reason; 0: the hub has not refused it */
+	char text[MESH_WHY];
+};
+
 struct site {
 	struct network *net;
 	struct list told_by; /* struct told, newest first */
@@ -142,6 +159,10 @@ struct site {
 	ike_peer_id hubs[MESH_ATTACHED]; /* who they are, 0 behind the last */
 	struct wire_mesh_candidate said[WIRE_MESH_CANDIDATES];
 	size_t n_said;
+	struct list wanted; /* struct wanted, seen longest ago first */
+	size_t n_wanted;
+	uint64_t last_wanted;
+	mono_t asks, wanted_told; /* pace() */
 };
 
 /* A suggestion, as far as it was taken. */
@@ -250,6 +271,12 @@ void site_hubs_other(struct site *s);
 void site_owes_others(struct shortcut *c, ike_peer_id but);
 /* Our candidates may be others. */
 void site_announce(struct site *s);
+
+/* ---- wanted.c ------------------------------------------------------------------------------ */
+
+void site_wanted_free(struct site *s);
+/* A hub is another, or we are: what was refused may be asked for now. */
+void site_ask_anew(struct site *s);
 
 /* ---- known.c ------------------------------------------------------------------------------- */
 

@@ -31,7 +31,8 @@
 	X(WITHDRAWN, "withdrawn")                                                                  \
 	X(EXPIRED, "expired")                                                                      \
 	X(SHUTDOWN, "shutdown")                                                                    \
-	X(INTERNAL, "internal")
+	X(INTERNAL, "internal")                                                                    \
+	X(UNKNOWN, "unknown")
 
 static const char *const refused_names[WIRE_MRS] = {
 #define X(id, name) [WIRE_MR_##id] = ("mesh.refused." name),

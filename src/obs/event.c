@@ -34,6 +34,7 @@ enum obs_level obs_event_level(const struct ike_event *ev)
 		[IKE_EV_SHORTCUT] = OBS_INFO,
 		[IKE_EV_SHORTCUT_FAILED] = OBS_WARNING,
 		[IKE_EV_SHORTCUT_ENDED] = OBS_INFO,
+		[IKE_EV_NOT_DIRECT] = OBS_WARNING,
 		[IKE_EV_HUBS] = OBS_INFO,
 		[IKE_EV_ATTACHED] = OBS_INFO,
 	};

@@ -319,7 +319,7 @@ struct mesh_network *test_conf_network(struct test_conf *c, struct ike_peer_conf
 				      .retry_max = dur_s(600),
 				      .takes = !hub,
 				      .max = 64 };
-	p->capabilities = hub ? IKE_CAN_HUB : IKE_CAN_PARTNER;
+	p->capabilities = hub ? IKE_CAN_HUB | IKE_CAN_ASK : IKE_CAN_PARTNER;
 	p->flows = hub;
 	c->meshed = true;
 	return net;

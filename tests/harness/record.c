@@ -223,6 +223,7 @@ static bool is_failure(enum ike_event_kind kind)
 	case IKE_EV_DEAD:
 	case IKE_EV_DATAPLANE:
 	case IKE_EV_SHORTCUT_FAILED:
+	case IKE_EV_NOT_DIRECT:
 	case IKE_EV_BUG: return true;
 	default: return false;
 	}

@@ -32,7 +32,7 @@ static void section_errors(void **state)
 		      "trust, local_id, crl, hubs, attach, port, protect, domain, topology, "
 		      "shortcut_after, shortcut_idle, "
 		      "shortcut_retry, shortcut_retry_max, announce, shortcuts, "
-		      "shortcuts_max, trust_hub, candidates, proposals, "
+		      "shortcuts_max, trust_hub, direct, relayed, candidates, proposals, "
 		      "esp_proposals, dpd_delay, keepalive, silence, qcd, fragmentation, mobike, "
 		      "return_routability, nat, pool, lease_keep, leases_max, dns, dns_domains, "
 		      "redirect, "

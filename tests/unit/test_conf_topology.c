@@ -134,6 +134,9 @@ static void hub_errors(void **state)
 		    { 6, 35, "shortcuts_max is for a site or endpoint" },
 		    { 7, 13, "trust_hub is for a site or endpoint" },
 		    { 7, 32, "candidates is for a site or endpoint" } } },
+		{ HUB("direct = required ; relayed = \"10.9.0.0/16\""),
+		  { { 6, 10, "direct is for a site or endpoint" },
+		    { 6, 31, "relayed is for a site or endpoint" } } },
 		{ HUB("shortcut_after = 3601s ; shortcut_idle = 9s"),
 		  { { 6, 18,
 		      "shortcut_after \"3601s\" is out of range, accepted: a duration from 0s to "
@@ -189,6 +192,14 @@ static void spoke_errors(void **state)
 		{ SITE("shortcuts = perhaps ; trust_hub = maybe"),
 		  { { 6, 13, "shortcuts \"perhaps\" is unknown, accepted: no or yes" },
 		    { 6, 35, "trust_hub \"maybe\" is unknown, accepted: no or yes" } } },
+		{ SITE("direct = always"),
+		  { { 6, 10, "direct \"always\" is unknown, accepted: preferred or required" } } },
+		{ SITE("shortcuts = no\ndirect = required"),
+		  { { 7, 10, "direct = required with shortcuts = no (line 6)" } } },
+		{ SITE("relayed = \"10.9.0.0/16\""),
+		  { { 6, 11, "relayed says what a hub may relay where direct = required" } } },
+		{ SITE("direct = preferred ; relayed = \"10.9.0.0/16\""),
+		  { { 6, 32, "and direct is preferred" } } },
 		{ SITE("shortcuts_max = 0"), { { 6, 17, "shortcuts_max \"0\" is out of range" } } },
 		{ SITE("shortcuts_max = 65536"), { { 6, 17, "\"65536\" is out of range" } } },
 		{ SITE("candidates = { \"0.0.0.0\", \"127.0.0.1\", \"224.0.0.1\", \"::1\" }"),
@@ -235,6 +246,7 @@ static void defaults(void **state)
 	assert_int_equal(c->networks->shortcuts.take.v, CONF_YES);
 	assert_int_equal(c->networks->shortcuts.max.v, 256);
 	assert_int_equal(c->networks->shortcuts.trust_hub.v, CONF_NO);
+	assert_int_equal(c->networks->shortcuts.direct.v, CONF_DIRECT_PREFERRED);
 	assert_int_equal(c->networks->shortcuts.candidates.n, 0);
 	conf_unref(c);
 	c = parse_good(ENDPOINT("shortcuts = no ; shortcuts_max = 65535 ; trust_hub = yes\n"
@@ -243,6 +255,10 @@ static void defaults(void **state)
 	assert_int_equal(c->networks->shortcuts.max.v, 65535);
 	assert_int_equal(c->networks->shortcuts.trust_hub.v, CONF_YES);
 	assert_string_equal(c->networks->shortcuts.candidates.v[1].s, "2001:db8::7");
+	conf_unref(c);
+	c = parse_good(SITE("direct = required ; relayed = { \"10.9.0.0/16\", \"fd00:9::/64\" }"));
+	assert_int_equal(c->networks->shortcuts.direct.v, CONF_DIRECT_REQUIRED);
+	assert_int_equal(c->networks->shortcuts.relayed.ts.n, 2);
 	conf_unref(c);
 }
 

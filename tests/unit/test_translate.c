@@ -289,12 +289,15 @@ static void site_takes(void **state)
 		uint32_t max;
 		bool trust;
 		size_t n_candidates;
+		size_t n_relayed; /* direct = required */
 	} row[] = {
-		{ "", IKE_CAN_PARTNER, 256, false, 0 },
-		{ "shortcuts = no", 0, 256, false, 0 },
+		{ "", IKE_CAN_PARTNER, 256, false, 0, 0 },
+		{ "shortcuts = no", 0, 256, false, 0, 0 },
+		{ "direct = required ; relayed = { \"10.8.0.0/16\", \"10.9.0.0/16\" }",
+		  IKE_CAN_PARTNER, 256, false, 0, 2 },
 		{ "shortcuts_max = 3 ; trust_hub = yes\n"
 		  "candidates = { \"203.0.113.7\", \"2001:db8::7\" }",
-		  IKE_CAN_PARTNER, 3, true, 2 },
+		  IKE_CAN_PARTNER, 3, true, 2, 0 },
 	};
 
 	(void)state;
@@ -315,6 +318,8 @@ static void site_takes(void **state)
 			assert_int_equal(n->peer, peer(&r, "corp")->id);
 			assert_int_equal(peer(&r, "corp")->capabilities, row[i].can);
 			assert_false(peer(&r, "corp")->flows);
+			assert_int_equal(peer(&r, "corp")->direct, row[i].n_relayed != 0);
+			assert_int_equal(peer(&r, "corp")->relayed.n, row[i].n_relayed);
 			assert_int_equal(peer(&r, "x")->capabilities, 0);
 			assert_int_equal(n->takes, row[i].can != 0);
 			assert_int_equal(n->max, row[i].max);
@@ -404,7 +409,7 @@ static void hub_topologies(void **state)
 			 "rule \"2\" { between = \"b\" ; topology = star }\n"));
 	n = network(&r);
 	assert_int_equal(n->peer, peer(&r, "corp")->id);
-	assert_int_equal(peer(&r, "corp")->capabilities, IKE_CAN_HUB | IKE_CAN_RELAY);
+	assert_int_equal(peer(&r, "corp")->capabilities, IKE_CAN_HUB | IKE_CAN_RELAY | IKE_CAN_ASK);
 	assert_int_equal(n->topology, MESH_FULL);
 	assert_int_equal(n->port, 501);
 	assert_int_equal(n->n_announce, 2);
@@ -488,7 +493,7 @@ static void other_hubs(void **state)
 	assert_ts(&p->ts_local, "10.0.0.0/8");
 	assert_ts(&p->ts_remote, "0.0.0.0/0 ::/0");
 	assert_ts(&p->domain, "10.0.0.0/8");
-	assert_int_equal(p->capabilities, IKE_CAN_HUB | IKE_CAN_RELAY);
+	assert_int_equal(p->capabilities, IKE_CAN_HUB | IKE_CAN_RELAY | IKE_CAN_ASK);
 	assert_true(p->flows);
 	assert_true(p->mtu_probes);
 	assert_false(p->follow);

@@ -58,7 +58,7 @@ static void no_word(void **state)
 					 WIRE_N_PATH_PROBE,
 					 WIRE_N_CAPABILITIES,
 					 WIRE_N_SHORTCUT_PROOF,
-					 WIRE_N_SHORTCUT_ACCEPT + 1,
+					 WIRE_N_SHORTCUT_ASK + 1,
 					 WIRE_N_SHORTCUT_REFUSED - 1,
 					 UINT16_MAX };
 
@@ -264,6 +264,7 @@ static const struct {
 	{ WIRE_N_SHORTCUT_HUBS, vector_hubs },
 	{ WIRE_N_SHORTCUT_DIRECTORY, vector_directory },
 	{ WIRE_N_SHORTCUT_RELAY, vector_relay },
+	{ WIRE_N_SHORTCUT_ASK, vector_ask },
 };
 
 /* Whether an attribute ends there. */

@@ -59,6 +59,7 @@ static const struct kind {
 	  0 },
 	{ WIRE_N_SHORTCUT_RELAY, true, false, SUGGESTION,
 	  B(CANDIDATE) | B(IDLE) | B(FLAGS) | B(BOOT), 0 },
+	{ WIRE_N_SHORTCUT_ASK, false, true, B(CONTEXT) | B(TS_REMOTE), 0, 0 },
 	{ WIRE_N_SHORTCUT_ACCEPT, true, true, 0, B(CANDIDATE), 0 },
 	{ WIRE_N_SHORTCUT_REFUSED, true, true, B(REASON), B(TEXT), 0 },
 };

@@ -133,6 +133,14 @@ static const char vector_directory[] =
 	"00110022 02000001 a1faf93c f4112233 44556677 88000000 01020964 2e657861 "
 	"6d706c65 0000 ";
 
+static const char vector_ask[] =
+	/* id: none */
+	"00000000 00000000 00000000 00000000 "
+	/* TS_REMOTE 10.3.0.1 */
+	"00040011 00070000 100000ff ff0a0300 010a0300 01"
+	/* CONTEXT example */
+	"00070007 6578616d 706c65 ";
+
 static const char vector_relay[] =
 	/* id */
 	"c0c1c2c3 c4c5c6c7 c8c9cacb cccdcecf "

@@ -141,6 +141,7 @@ static const struct name notifies[] = {
 	{ WIRE_N_SHORTCUT_DIRECTORY, "SHORTCUT_DIRECTORY" },
 	{ WIRE_N_SHORTCUT_RELAY, "SHORTCUT_RELAY" },
 	{ WIRE_N_SHORTCUT_ACCEPT, "SHORTCUT_ACCEPT" },
+	{ WIRE_N_SHORTCUT_ASK, "SHORTCUT_ASK" },
 };
 
 const char *wire_notify_name(unsigned type)

@@ -204,6 +204,7 @@ enum wire_notify_type {
 	WIRE_N_SHORTCUT_DIRECTORY = 41108,
 	WIRE_N_SHORTCUT_RELAY = 41109,
 	WIRE_N_SHORTCUT_ACCEPT = 41110,
+	WIRE_N_SHORTCUT_ASK = 41111,
 };
 
 /* Upper bounds of what one message may hold (see also ike/limits.h); more is malformed. */

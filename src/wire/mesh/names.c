@@ -55,6 +55,7 @@ const char *wire_mesh_reason_name(unsigned reason)
 		[WIRE_MR_INTERNAL] = "internal",
 		[WIRE_MR_PARTNER_ENDED] = "partner_ended",
 		[WIRE_MR_CONFLICT] = "conflict",
+		[WIRE_MR_UNKNOWN] = "unknown",
 	};
 
 	return reason < WIRE_MRS ? names[reason] : NULL;
@@ -84,6 +85,7 @@ const char *wire_mesh_kind_name(unsigned kind)
 	case WIRE_N_SHORTCUT_HUBS: return "hubs";
 	case WIRE_N_SHORTCUT_DIRECTORY: return "directory";
 	case WIRE_N_SHORTCUT_RELAY: return "relay";
+	case WIRE_N_SHORTCUT_ASK: return "ask";
 	case WIRE_N_SHORTCUT_ACCEPT: return "accept";
 	case WIRE_N_SHORTCUT_REFUSED: return "refused";
 	default: return NULL;

@@ -104,6 +104,7 @@ enum wire_mesh_reason {
 	WIRE_MR_INTERNAL,
 	WIRE_MR_PARTNER_ENDED, /* the other end did, and says why to its hub */
 	WIRE_MR_CONFLICT, /* another tunnel has those selectors */
+	WIRE_MR_UNKNOWN, /* nobody here has that address */
 	WIRE_MRS,
 };
 

@@ -16,7 +16,7 @@ _BARE = {"role", "topology", "attach", "start", "log", "dpd_delay", "keepalive",
          "reauth", "rekey", "lifetime", "rekey_bytes", "lifetime_bytes", "rekey_packets",
          "lifetime_packets", "expired", "childless", "redirect", "redirect_wait",
          "lease_keep", "mtu_probes", "shortcuts", "shortcut_after", "shortcut_idle",
-         "shortcut_retry", "shortcut_retry_max", "shortcuts_max", "trust_hub"}
+         "shortcut_retry", "shortcut_retry_max", "shortcuts_max", "trust_hub", "direct"}
 PSK = "a rather long shared secret"
 
 
