@@ -50,6 +50,9 @@ static const struct wire_ts c_blocks[] = {
 	  { 6,
 	    { 0x20, 0x01, 0x0d, 0xb8, 0, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255 } } },
 };
+static const struct wire_ts asked[] = {
+	{ 0, 0, 65535, IP4(10, 3, 0, 1), IP4(10, 3, 0, 1) },
+};
 static const struct wire_ts c_pool[] = {
 	{ 0, 0, 65535, IP4(10, 255, 0, 9), IP4(10, 255, 0, 9) },
 };
@@ -192,6 +195,12 @@ static const struct vector {
 	    .sequence = 42,
 	    .members = members,
 	    .n_members = ARRAY_LEN(members) } },
+	{ WIRE_N_SHORTCUT_ASK,
+	  vector_ask,
+	  { .present = B(CONTEXT) | B(TS_REMOTE),
+	    .context = TEXT("example"),
+	    .ts_remote = { TS(0, asked) },
+	    .n_ts_remote = 1 } },
 	{ WIRE_N_SHORTCUT_RELAY,
 	  vector_relay,
 	  { .id = ID,
