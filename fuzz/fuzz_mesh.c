@@ -453,6 +453,7 @@ static struct node *site(struct run *r, unsigned number, bool meshed, uint8_t bi
 	site = star_site(&r->s, number, rival ? "10.0.0.0/8" : NULL, NULL);
 	site.p->capabilities = rival ? IKE_CAN_HUB | IKE_CAN_RELAY : IKE_CAN_PARTNER;
 	site.p->mobike = bits & 4;
+	site.p->direct = bits & 32;
 	if (meshed) {
 		site.net = test_conf_network(site.c, site.p);
 		site.net->trust_hub = bits & 8;
