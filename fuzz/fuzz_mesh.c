@@ -33,6 +33,7 @@ struct run {
 	struct star s;
 	struct node *one, *two;
 	bool hub_speaks; /* the hub is hostile; else two is */
+	bool direct; /* nothing goes by the hub, whatever anybody says */
 	struct cur *c;
 	struct wire_ts ts[4];
 	struct wire_mesh_hub hubs[2];
@@ -464,6 +465,7 @@ static struct node *site(struct run *r, unsigned number, bool meshed, uint8_t bi
 static void begin(struct run *r, uint8_t bits)
 {
 	r->hub_speaks = !(bits & 1);
+	r->direct = bits & 32;
 	star_init(&r->s, 1);
 	r->s.ph->mobike = bits & 4;
 	if (r->hub_speaks)
@@ -487,7 +489,9 @@ static void must_be_well(struct run *r)
 	state = node_shortcut_state(r->one, "site-2.example");
 	if (*state && strcmp(state, "up") && strcmp(state, "ended") && strcmp(state, "failed"))
 		harness_fail("for minutes the shortcut is %s", state);
-	if (!star_ping(&r->s, r->one, 1, r->two, 2) &&
+	if (r->direct && star_ping(&r->s, r->one, 1, r->two, 2))
+		harness_fail("site 1 has the hub relay");
+	if (!r->direct && !star_ping(&r->s, r->one, 1, r->two, 2) &&
 	    !star_ping_direct(&r->s, r->one, 1, r->two, 2))
 		harness_fail("site 1 is cut off from site 2");
 }

@@ -168,7 +168,7 @@ static void not_said(void **state)
 					 WIRE_N_CAPABILITIES,
 					 WIRE_N_SHORTCUT_PROOF,
 					 WIRE_N_SHORTCUT_ACCEPT,
-					 WIRE_N_SHORTCUT_ACCEPT + 1,
+					 WIRE_N_SHORTCUT_ASK + 1,
 					 WIRE_N_SHORTCUT_REFUSED };
 	struct pair *p = *state;
 	struct bytes most = bytes_of(word_bytes(), IKE_MAX_WORD + 1);
