@@ -17,7 +17,7 @@ static const struct said saids[] = {
 	{ "nothing at all", { 0 }, 0, false, 0 },
 	{ "one", { 1, 0, 0, 0, 1 }, 5, true, IKE_CAN_PARTNER },
 	{ "none of those we know", { 1, 0, 0, 0, 0 }, 5, true, 0 },
-	{ "all there will ever be", { 1, 0xff, 0xff, 0xff, 0xff }, 5, true, 15 },
+	{ "all there will ever be", { 1, 0xff, 0xff, 0xff, 0xff }, 5, true, 31 },
 	{ "a version to come", { 2, 0, 1, 0, 3 }, 5, true, IKE_CAN_PARTNER | IKE_CAN_HUB },
 	{ "the last version", { 255, 0, 0, 0, 4 }, 5, true, IKE_CAN_RELAY },
 	{ "version 0", { 0, 0, 0, 0, 1 }, 5, false, 0 },
