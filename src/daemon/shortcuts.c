@@ -312,7 +312,7 @@ static bool count_shortcut(void *ctx, const struct mesh_shortcut_info *i)
 static bool count_wanted(void *ctx, const struct mesh_wanted_info *i)
 {
 	if (!i->in)
-		count_state(ctx, "wanted");
+		count_state(ctx, "wanted", 1);
 	return true;
 }
 
