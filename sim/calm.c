@@ -197,6 +197,8 @@ static const char *disagreement(struct machine *site, const struct view *hubs,
 	v = view_of(site, VIEW_HUBS);
 	what = with_hubs(site, &v, hubs);
 	mem_libc.free(NULL, v.sa);
+	if (!what)
+		what = hubs_unknown(site, ret_with);
 	return what ? what : direct_disagreement(site, ret_with);
 }
 
@@ -243,11 +245,16 @@ static void check_memory(struct machine *m)
 
 /* Of a hub: NULL, or what is left over.  What is under way is so for a moment: somebody rekeys at
  * any time. */
-static const char *left_over(struct machine *hub, const struct view *v)
+static const char *left_over(struct machine *hub, const struct view *hubs,
+			     const struct machine **ret_with)
 {
 	struct sim *s = hub->s;
+	const struct view *v = &hubs[hub - s->machine];
 	ike_sa_id oldest = 0;
+	const char *what;
 
+	if (sim_absent(hub))
+		return NULL;
 	if (!hub->ike)
 		return "it does not run";
 	for (size_t i = 0; i < v->n; i++)
@@ -261,6 +268,9 @@ static const char *left_over(struct machine *hub, const struct view *v)
 		return "an IKE SA with nobody";
 	if (direct_remembered(hub))
 		return "it remembers two sites that do not talk";
+	what = hubs_disagreement(hub, hubs, ret_with);
+	if (what)
+		return what;
 	return mono_since(s->now.mono, s->calm_since).ns > dur_s(MOMENT_S).ns
 		       ? NULL
 		       : "it was not looked at for long enough";
@@ -311,7 +321,7 @@ static bool all_settled(struct sim *s, const struct view *hubs)
 		const char *what;
 
 		if (!m->settled) {
-			what = m->hub ? left_over(m, &hubs[i]) : disagreement(m, hubs, &with);
+			what = m->hub ? left_over(m, hubs, &with) : disagreement(m, hubs, &with);
 			m->settled = settled(m, what, with);
 		}
 		all &= m->settled;
@@ -332,7 +342,8 @@ static void look_for_agreement(struct sim *s)
 	if (!over)
 		return;
 	for (unsigned i = 0; i < s->n; i++)
-		check_memory(&s->machine[i]);
+		if (s->machine[i].ike)
+			check_memory(&s->machine[i]);
 	s->counts.checks++;
 	s->phase = PHASE_FAULTS;
 }
@@ -342,6 +353,7 @@ void check_timer(struct sim *s)
 	heap_arm(&s->timers, &s->check, mono_add(s->now.mono, dur_s(CHECK_S)));
 	for (unsigned i = s->sc->hubs; i < s->n; i++)
 		check_black_hole(&s->machine[i]);
+	check_tunnels(s);
 	if (s->phase == PHASE_CALM)
 		look_for_agreement(s);
 }
@@ -350,7 +362,7 @@ void check_left(struct sim *s)
 {
 	for (unsigned i = 0; i < s->n; i++) {
 		struct machine *m = &s->machine[i];
-		struct ike_totals t = ike_totals(m->ike);
+		struct ike_totals t = m->ike ? ike_totals(m->ike) : (struct ike_totals){ 0 };
 
 		if (t.sas || t.half_open || t.children || m->children.count)
 			check_failed(s, m, NULL,

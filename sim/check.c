@@ -160,6 +160,8 @@ void check_child_added(struct machine *m, const struct dp_child *c)
 	map_insert(&m->children, &n->by_id, spread(n->id));
 	map_insert(&m->spis, &n->by_spi, spread(n->spi_in));
 	n->with = owner(m, n);
+	if (n->with && sim_forbidden(m, n->with))
+		check_failed(m->s, m, n->with, "they have a tunnel, which a rule forbids");
 	m->newest = c->id;
 	log_add(m, "installs child with", n->with, n->spi_in, n->id);
 	check_pair(m, n);
@@ -209,10 +211,21 @@ void check_accepted(struct machine *m, dp_child_id id, struct payload *p, struct
 
 /* ---- black holes --------------------------------------------------------------------------- */
 
+/* From other hubs, or from some sites. */
+static bool is_cut_off(const struct machine *hub)
+{
+	bool is = hub->line.fenced;
+
+	for (unsigned i = 0; i < SEVERED; i++)
+		is |= hub->line.severed[i] > 0;
+	return is;
+}
+
 static bool is_good(const struct machine *m)
 {
 	return m->ike && !m->leaving && !m->line.deaf && !m->line.mute && !m->line.more_loss &&
-	       !m->slow && !m->moving && !m->clock_off && !m->full && !m->slow_disk;
+	       !m->slow && !m->moving && !m->clock_off && !m->full && !m->slow_disk &&
+	       !m->steering && !(m->hub && is_cut_off(m));
 }
 
 void check_line(struct machine *m)
@@ -237,21 +250,35 @@ static mono_t later(mono_t a, mono_t b)
 	return mono_before(a, b) ? b : a;
 }
 
-static bool any_hub(const struct sim *s)
+static bool is_gone(const struct machine *m)
 {
-	for (unsigned i = 0; i < s->sc->hubs; i++)
-		if (s->machine[i].good.ns != MONO_NEVER.ns)
-			return true;
-	return false;
+	return !m->ike || (m->line.deaf && m->line.mute);
+}
+
+/* Any will do.  Where sites of one hub talk to those of another, each that is there has to be well:
+ * what is half there is not left. */
+static bool hubs_work(const struct sim *s)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < s->sc->hubs; i++) {
+		const struct machine *m = &s->machine[i];
+
+		if (m->good.ns != MONO_NEVER.ns)
+			any = true;
+		else if (sim_hubs_know(s) && !is_gone(m))
+			return false;
+	}
+	return any;
 }
 
 /* Since when it and its partner should be able to talk; MONO_NEVER: they should not.  Several hubs
- * do not forward to each other: there only a hub can be talked to, and any will do. */
+ * without a mesh do not forward to each other: there only a hub can be talked to. */
 static mono_t should_work(const struct machine *m)
 {
 	const struct sim *s = m->s;
 
-	if (!any_hub(s))
+	if (!hubs_work(s))
 		return MONO_NEVER;
 	return later(later(m->good, s->hubs_changed),
 		     m->app.partner->hub ? m->good : m->app.partner->good);

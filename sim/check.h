@@ -76,6 +76,12 @@ const char *view_differ(const struct machine *m, const struct sa_view *a,
 const char *direct_disagreement(struct machine *m, const struct machine **ret_with);
 /* Of a hub: something of two sites that say nothing to each other is kept. */
 bool direct_remembered(const struct machine *hub);
+/* Each pair of sites, at any time: no two tunnels for long, none that a rule forbids. */
+void check_tunnels(struct sim *s);
+/* hubs.c: NULL, or what is not as it should be when all is calm, and with whom. */
+const char *hubs_disagreement(const struct machine *hub, const struct view *hubs,
+			      const struct machine **ret_with);
+const char *hubs_unknown(const struct machine *site, const struct machine **ret_with);
 /* In a scenario without losses. */
 void check_frugal(const struct sim *s);
 

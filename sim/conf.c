@@ -1,6 +1,8 @@
 /* What a machine's configuration says. */
 #include "check.h"
 
+#include <stdio.h>
+
 enum {
 	CA = 100,
 	SITE_KEYS = 1000, /* private key of site n: this and its number */
@@ -41,14 +43,19 @@ static void configure_network(const struct sim *s, struct ike_peer_conf *p)
 	p->life.reauth = sc->reauth;
 }
 
-static void hub_addresses(const struct sim *s, char *buf, size_t cap)
+/* Where hubs know each other, each site begins with one of its own, which has to be there. */
+static void hub_addresses(const struct machine *m, char *buf, size_t cap)
 {
 	struct text t = { buf, 0, cap };
+	const struct sim *s = m->s;
+	bool spread = sim_hubs_know(s) && !s->sc->hub_arrival.hi;
+	unsigned first = spread ? m->number % s->sc->hubs : 0;
 	char ip[IP_TEXT_MAX];
 
 	buf[0] = '\0';
-	for (unsigned i = 0; i < s->sc->hubs; i++)
-		text_fmt(&t, "%s%s", i ? " " : "", ip_text(&s->machine[i].address, ip));
+	for (unsigned i = 0; i < m->named; i++)
+		text_fmt(&t, "%s%s", i ? " " : "",
+			 ip_text(&s->machine[(first + i) % s->sc->hubs].address, ip));
 }
 
 /* A certificate from a day ago on; with `certificates` it ends when that is over. */
@@ -69,6 +76,74 @@ static const enum mesh_topology topologies[] = {
 	[TOPOLOGY_MESH] = MESH_FULL,
 };
 
+/* Sites that are apart have no tunnels with each other, whatever the topology. */
+static void forbid(const struct machine *m, struct test_conf *c, struct mesh_network *net)
+{
+	const struct sim *s = m->s;
+	char buf[SCENARIO_APART * sizeof(m->name)];
+	const struct mesh_group *group;
+	struct text t = TEXT_OF(buf);
+
+	for (unsigned i = s->sc->hubs; i < s->n; i++)
+		if (s->machine[i].apart)
+			text_fmt(&t, "%s%s", t.n ? " " : "", s->machine[i].name);
+	if (!t.n)
+		return;
+	group = test_conf_group(c, "apart", buf, "");
+	test_conf_rule(c, net, "apart", group, group, MESH_STAR);
+}
+
+/* The hub calls that other one. */
+static void add_hub(const struct machine *m, struct test_conf *c, const struct machine *other)
+{
+	char name[32], ip[IP_TEXT_MAX];
+	ike_peer_id id = PEER_ID + 1 + (other->number - HUB_NUMBERS);
+	struct ike_peer_conf *p;
+
+	snprintf(name, sizeof(name), "corp/%s", other->name);
+	p = test_conf_peer(c, id, (const char *)test_conf_dup(c, BYTES_OF(name)).p,
+			   ip_text(&other->address, ip), m->name, "%any", 0);
+	certify(m, c, p, HUB_KEYS + (m->number & 0xff), "10.0.0.0/8");
+	p->role = IKE_ROLE_HUB;
+	p->start = IKE_START_UP;
+	p->domain = p->ts_local = test_conf_ts(c, "10.0.0.0/8");
+	p->ts_remote = test_conf_ts(c, "0.0.0.0/0 ::/0");
+	p->capabilities = IKE_CAN_HUB | IKE_CAN_RELAY;
+	p->flows = true;
+	configure_network(m->s, p);
+}
+
+/* Other hubs are known to it by its file, or since they call it. */
+static void configure_hubs(const struct machine *m, struct test_conf *c, struct ike_peer_conf *p,
+			   struct mesh_network *net)
+{
+	const struct sim *s = m->s;
+	ike_peer_id ids[SCENARIO_HUBS];
+	char ip[IP_TEXT_MAX];
+	const char *announce[1];
+	struct bytes text;
+
+	if (!sim_hubs_know(s))
+		return;
+	p->capabilities = IKE_CAN_HUB | IKE_CAN_RELAY;
+	text = bytes_str(ip_text(&m->address, ip));
+	announce[0] = (const char *)test_conf_dup(c, bytes_of(text.p, text.n + 1)).p;
+	net->announce = (const void *)test_conf_dup(c, BYTES_OF(announce)).p;
+	net->n_announce = 1;
+	for (unsigned i = 0; i < s->sc->hubs; i++) {
+		const struct machine *other = &s->machine[i];
+
+		if (other == m || (s->sc->hubs_call == HUBS_CALL_EARLIER && other > m))
+			continue;
+		add_hub(m, c, other);
+		ids[net->n_hubs++] = PEER_ID + 1 + i;
+	}
+	if (net->n_hubs)
+		net->hubs = (const void *)test_conf_dup(
+				    c, bytes_of(ids, net->n_hubs * sizeof(ids[0])))
+				    .p;
+}
+
 static void configure_mesh(const struct machine *m, struct test_conf *c, struct ike_peer_conf *p)
 {
 	const struct scenario *sc = m->s->sc;
@@ -77,6 +152,11 @@ static void configure_mesh(const struct machine *m, struct test_conf *c, struct 
 	if (sc->topology == TOPOLOGY_NONE)
 		return;
 	net = test_conf_network(c, p);
+	if (m->hub) {
+		forbid(m, c, net);
+		configure_hubs(m, c, p, net);
+	}
+	p->follow = !m->hub && sim_hubs_know(m->s);
 	net->topology = m->starred ? MESH_STAR : topologies[sc->topology];
 	if (m->s->sabotage == SABOTAGE_STAR)
 		net->topology = MESH_DYNAMIC;
@@ -109,7 +189,7 @@ static struct test_conf *site_conf(const struct machine *m)
 	struct prefix own = prefix_of(&m->inside, 24);
 	struct ike_peer_conf *p;
 
-	hub_addresses(m->s, hubs, sizeof(hubs));
+	hub_addresses(m, hubs, sizeof(hubs));
 	p = test_conf_peer(c, PEER_ID, "corp", NULL, m->name, "%any", 0);
 	test_conf_addresses(c, p, hubs);
 	certify(m, c, p, SITE_KEYS + m->number, m->endpoint ? NULL : prefix_text(&own, prefix));

@@ -14,6 +14,8 @@ static bool talk_to_each_other(const struct machine *a, const struct machine *b)
 
 static bool may_have_one(const struct machine *a, const struct machine *b)
 {
+	if (sim_forbidden(a, b))
+		return false;
 	return a->s->sc->topology == TOPOLOGY_MESH ||
 	       (a->s->sc->topology == TOPOLOGY_DYNAMIC && talk_to_each_other(a, b));
 }
@@ -127,6 +129,95 @@ bool direct_remembered(const struct machine *hub)
 	return any;
 }
 
+/* ---- at any time --------------------------------------------------------------------------- */
+
+enum {
+	/* One that another takes the place of is gone so soon, unless trouble keeps the two from
+	 * saying so to each other. */
+	TWINS_S = 30,
+	TWINS_SITES = 64, /* worlds of more are not looked at */
+};
+
+/* An SA that is up at both ends, with a child. */
+static bool is_live(const struct machine *m, const struct sa_view *a, const struct view *other)
+{
+	for (size_t i = 0; i < other->n; i++) {
+		const struct sa_view *b = &other->sa[i];
+
+		if (b->with == m && b->spi_i == a->spi_i && b->spi_r == a->spi_r)
+			return a->established && b->established && a->n_children &&
+			       b->n_children;
+	}
+	return false;
+}
+
+static unsigned n_live(const struct view *a, const struct view *b)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < a->n; i++)
+		n += a->sa[i].with == b->m && is_live(a->m, &a->sa[i], b);
+	return n;
+}
+
+/* Nothing is wrong with either since then; MONO_NEVER: something is. */
+static mono_t well_since(const struct machine *a, const struct machine *b)
+{
+	bool fenced = a->line.fenced || b->line.fenced;
+
+	if (fenced || a->good.ns == MONO_NEVER.ns || b->good.ns == MONO_NEVER.ns)
+		return MONO_NEVER;
+	return mono_before(a->good, b->good) ? b->good : a->good;
+}
+
+static void check_twins(const struct view *a, const struct view *b, mono_t *since)
+{
+	const struct sim *s = a->m->s;
+	mono_t well = well_since(a->m, b->m);
+	int64_t most = dur_s(TWINS_S).ns;
+
+	if (n_live(a, b) < 2) {
+		*since = MONO_NEVER;
+		return;
+	}
+	if (since->ns == MONO_NEVER.ns)
+		*since = s->now.mono;
+	if (well.ns == MONO_NEVER.ns || mono_before(*since, well) || s->sc->loss.hi)
+		most = s->bound.ns;
+	if (mono_since(s->now.mono, *since).ns > most)
+		check_failed(s, a->m, b->m, "they have two tunnels for %lld s",
+			     (long long)(mono_since(s->now.mono, *since).ns / 1000000000));
+}
+
+static mono_t *twins_new(const struct sim *s)
+{
+	size_t n = (size_t)s->sc->sites * s->sc->sites;
+	mono_t *twins = sim_alloc(n * sizeof(*twins));
+
+	for (size_t i = 0; i < n; i++)
+		twins[i] = MONO_NEVER;
+	return twins;
+}
+
+void check_tunnels(struct sim *s)
+{
+	unsigned n = s->sc->sites;
+	struct view v[TWINS_SITES];
+
+	if (s->sc->topology <= TOPOLOGY_STAR || n > TWINS_SITES)
+		return;
+	if (!s->twins)
+		s->twins = twins_new(s);
+	for (unsigned i = 0; i < n; i++)
+		v[i] = view_of(&s->machine[s->sc->hubs + i], VIEW_SITES);
+	for (unsigned i = 0; i < n; i++)
+		for (unsigned k = i + 1; v[i].n && k < n; k++)
+			if (v[k].n)
+				check_twins(&v[i], &v[k], &s->twins[i * n + k]);
+	for (unsigned i = 0; i < n; i++)
+		mem_libc.free(NULL, v[i].sa);
+}
+
 /* ---- cost ---------------------------------------------------------------------------------- */
 
 enum {
@@ -145,7 +236,8 @@ void check_frugal(const struct sim *s)
 	const struct sim_counts *c = &s->counts;
 	uint64_t n = c->suggested;
 
-	if (!s->sc->lossless && !s->sc->prompt)
+	/* Hubs that know each other say more than what is about suggestions. */
+	if ((!s->sc->lossless && !s->sc->prompt) || sim_hubs_know(s))
 		return;
 	/* Where sites are they say as often as they come up. */
 	if (c->words > WORDS * n + 4 * c->sas || c->probes > PROBES * n || c->calls > CALLS * n)

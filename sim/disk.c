@@ -1,6 +1,7 @@
 /*
  * A hub's disk: rows of leases, which survive crashes as soon as they are there.  It may be slow,
- * and full.  What was under way when the machine crashed is there or not.
+ * and full.  What was under way when the machine crashed is there or not.  A site's has the hubs
+ * that it was told of.
  */
 #include "check.h"
 
@@ -88,6 +89,48 @@ void disk_done(struct machine *m, const struct pending *p)
 	case IKE_STORE_LEASE_DROP: forget(row_of(m, p->owner)); break;
 	case IKE_STORE_LEASES_READ: disk_load(m); break;
 	}
+}
+
+/* ---- hubs ---------------------------------------------------------------------------------- */
+
+/* A hub is where it says: nobody is told anything else. */
+static bool keep(void *ctx, const struct mesh_network *network, const struct wire_mesh_hub *hub,
+		 bool connected)
+{
+	struct machine *m = ctx;
+	struct machine *is = sim_by_name(m->s, hub->id.data);
+
+	(void)network;
+	(void)connected;
+	if (!is || !is->hub || hub->n_at != 1 || !ip_eq(&hub->at[0].ip, &is->address))
+		check_failed(m->s, m, is, "it is told of a hub that is not there");
+	m->knows |= 1u << (is->number - HUB_NUMBERS);
+	return true;
+}
+
+void disk_keep_hubs(struct machine *m)
+{
+	m->knows = 0;
+	mesh_each_hub(m->mesh, keep, m);
+}
+
+void disk_load_hubs(struct machine *m)
+{
+	struct wire_mesh_hub hubs[SCENARIO_HUBS] = { 0 };
+	size_t n = 0;
+
+	for (unsigned i = 0; i < m->s->sc->hubs; i++) {
+		const struct machine *hub = &m->s->machine[i];
+
+		if (!(m->knows >> i & 1))
+			continue;
+		hubs[n].id = (struct wire_mesh_ident){ WIRE_ID_FQDN, bytes_str(hub->name) };
+		hubs[n].at[0] = (struct wire_mesh_where){ m->conf->conf.port, hub->address,
+							  { NULL, 0 } };
+		hubs[n++].n_at = 1;
+	}
+	if (n && mesh_hubs_load(m->mesh, m->s->now, "corp", hubs, n) != ST_OK)
+		check_failed(m->s, m, NULL, "refuses the hubs that it was told of");
 }
 
 void disk_free(struct machine *m)

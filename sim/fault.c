@@ -12,8 +12,21 @@ static void arm(struct planned *p)
 		 mono_add(p->s->now.mono, (dur_t){ dice_in(&p->dice, &around) }));
 }
 
+/* Hubs that are added while the others run. */
+static void plan_arrivals(struct sim *s)
+{
+	for (unsigned i = 1; i < s->sc->hubs && s->sc->hub_arrival.hi; i++) {
+		struct machine *m = &s->machine[i];
+
+		heap_arm(&s->timers, &m->back,
+			 mono_add(s->now.mono,
+				  (dur_t){ dice_in(&m->dice, &s->sc->hub_arrival) }));
+	}
+}
+
 void fault_plan(struct sim *s)
 {
+	plan_arrivals(s);
 	for (unsigned i = 0; i < s->sc->n_faults; i++) {
 		struct planned *p = &s->planned[i];
 
@@ -85,6 +98,12 @@ static void begin(struct trouble *t)
 			machine_reconfigure(m);
 		break;
 	case ACT_WITHDRAW: machine_withdraw(m); break;
+	case ACT_SEVER: m->line.severed[(unsigned)(t->by - 1) % SEVERED]++; break;
+	case ACT_STEER:
+		if (m->steering++ == 0)
+			machine_steer(m);
+		break;
+	case ACT_HOP: machine_hop(m); break;
 	case ACT_CALM:
 	case ACTS: break;
 	}
@@ -105,7 +124,8 @@ static void end(struct trouble *t)
 	case ACT_LOSE: m->line.more_loss -= t->by; break;
 	case ACT_CRASH:
 	case ACT_RESTART:
-		if (--m->down == 0 && !m->leaving && !is_time_for(m->s, SABOTAGE_GONE))
+		if (--m->down == 0 && !m->leaving && !sim_absent(m) &&
+		    !is_time_for(m->s, SABOTAGE_GONE))
 			machine_start(m);
 		break;
 	case ACT_SLOW:
@@ -130,8 +150,14 @@ static void end(struct trouble *t)
 		if (--m->starred == 0)
 			machine_reconfigure(m);
 		break;
+	case ACT_SEVER: m->line.severed[(unsigned)(t->by - 1) % SEVERED]--; break;
+	case ACT_STEER:
+		if (--m->steering == 0)
+			machine_steer(m);
+		break;
 	case ACT_FORGET:
 	case ACT_WITHDRAW:
+	case ACT_HOP:
 	case ACT_CALM:
 	case ACTS: break;
 	}

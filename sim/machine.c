@@ -6,7 +6,6 @@
 
 enum {
 	DEADLINE_SPINS = 64,
-	PROBE = 243, /* in the place of the exchange type: docs/protocol/shortcut.md section 7 */
 };
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -77,6 +76,10 @@ void machine_init(struct machine *m, struct sim *s, unsigned index)
 	m->endpoint = !m->hub && dice_ppm(&m->dice, s->sc->endpoints);
 	if (m->endpoint)
 		m->inside.family = 0;
+	m->apart = !m->hub && dice_ppm(&m->dice, s->sc->apart);
+	m->named = s->sc->hubs;
+	if (!m->hub && s->sc->named.hi)
+		m->named = (unsigned)dice_in(&m->dice, &s->sc->named);
 	m->good = MONO_NEVER;
 	m->deadline.kind = T_ENGINE;
 	m->interval.kind = T_PLANE;
@@ -162,6 +165,10 @@ void machine_start(struct machine *m)
 		check_failed(m->s, m, NULL, "the engine does not start");
 	log_add(m, "starts", NULL, 0, 0);
 	disk_load(m);
+	if (m->knows)
+		disk_load_hubs(m);
+	if (m->steering)
+		machine_steer(m);
 	check_line(m);
 	tell_network(m);
 }
@@ -358,7 +365,7 @@ static void count_message(struct machine *m, const struct ike_out *o)
 {
 	struct bytes data = o->u.send.data;
 	uint8_t exchange = data.n > 18 ? data.p[18] : 0;
-	bool probe = exchange == PROBE, word = exchange == WIRE_SHORTCUT;
+	bool probe = exchange == SIM_PROBE, word = exchange == WIRE_SHORTCUT;
 	bool direct = !m->hub && !net_is_hub(&o->u.send.remote.ip);
 
 	if (direct && m->s->sc->topology <= TOPOLOGY_STAR)
@@ -402,7 +409,11 @@ static void carry_out(struct machine *m, const struct ike_out *o)
 		cancel(&m->pending, o->u.cancel);
 		break;
 	case IKE_OUT_RESOLVE: out_resolve(m, o); break;
-	case IKE_OUT_EVENT: check_event(m, o->u.event); break;
+	case IKE_OUT_EVENT:
+		check_event(m, o->u.event);
+		if (o->u.event->kind == IKE_EV_HUBS && !m->hub)
+			disk_keep_hubs(m);
+		break;
 	case IKE_OUT_STORE: out_store(m, o); break;
 	case IKE_OUT_INNER: disk_got(m, o->u.inner); break;
 	case IKE_OUT_KEYS: check_failed(m->s, m, NULL, "an output that nobody asked for");
@@ -556,11 +567,68 @@ void machine_withdraw(struct machine *m)
 	machine_drain(m);
 }
 
+static void command(struct machine *m, const struct ike_cmd *cmd)
+{
+	if (ike_command(m->ike, machine_now(m), cmd) != ST_OK)
+		log_add(m, "refuses command", NULL, cmd->kind, 0);
+	machine_drain(m);
+}
+
 void machine_command(struct machine *m, enum ike_cmd_kind kind)
 {
-	const struct ike_cmd cmd = { .kind = kind, .peer = PEER_ID };
+	command(m, &(struct ike_cmd){ .kind = kind, .peer = PEER_ID });
+}
 
-	if (ike_command(m->ike, machine_now(m), &cmd) != ST_OK)
-		log_add(m, "refuses command", NULL, kind, 0);
-	machine_drain(m);
+/* ---- from hub to hub ----------------------------------------------------------------------- */
+
+static void send_on(struct machine *hub, ike_peer_id whom)
+{
+	const struct sim *s = hub->s;
+	const struct machine *next =
+		&s->machine[(hub->number - HUB_NUMBERS + 1) % s->sc->hubs];
+	char ip[IP_TEXT_MAX];
+
+	command(hub, &(struct ike_cmd){ .kind = IKE_CMD_REDIRECT,
+					.peer = whom,
+					.gateway = ip_text(&next->address, ip) });
+}
+
+void machine_steer(struct machine *m)
+{
+	if (!m->ike || !m->hub || !sim_hubs_know(m->s))
+		return;
+	if (m->steering)
+		send_on(m, PEER_ID);
+	else
+		machine_command(m, IKE_CMD_REDIRECT_OFF);
+}
+
+struct attached {
+	const struct machine *site;
+	ike_peer_id peer; /* at the hub; 0: it is not there */
+};
+
+static bool match_attached(void *ctx, const struct ike_sa_info *info)
+{
+	struct attached *a = ctx;
+
+	if (info->established && sim_by_name(a->site->s, info->remote_id.data) == a->site)
+		a->peer = info->peer;
+	return !a->peer;
+}
+
+void machine_hop(struct machine *m)
+{
+	struct sim *s = m->s;
+
+	for (unsigned i = 0; i < s->sc->hubs && !m->hub && sim_hubs_know(s); i++) {
+		struct attached a = { m, 0 };
+
+		if (s->machine[i].ike)
+			ike_each_sa(s->machine[i].ike, s->now, match_attached, &a);
+		if (a.peer) {
+			send_on(&s->machine[i], a.peer);
+			return;
+		}
+	}
 }

@@ -9,8 +9,8 @@
  *--seed N random	what is drawn
  *	warren-sim --sabotage SCENARIO		breaks each invariant once: is it found?
  *
- * SCENARIO is a file, the name of one of sim/scenarios, or `random` or `random-mesh`: a small world
- * drawn from the seed.  With several runs the output is TAP; of a random world that fails, what
+ * SCENARIO is a file, the name of one of sim/scenarios, or `random`, `random-mesh` or `random-hubs`: a
+ * small world drawn from the seed.  With several runs the output is TAP; of a random world that fails, what
  *still fails with less in it is printed as a scenario.
  */
 #include <errno.h>
@@ -94,6 +94,10 @@ static void load(const char *name, uint64_t seed, struct scenario *sc)
 	}
 	if (strcmp(name, "random-mesh") == 0) {
 		random_mesh(seed, sc);
+		return;
+	}
+	if (strcmp(name, "random-hubs") == 0) {
+		random_hubs(seed, sc);
 		return;
 	}
 	snprintf(path, sizeof(path), file ? "%s" : SIM_SCENARIOS "/%s.sim", name);

@@ -38,6 +38,8 @@ static struct payload *payload_new(struct machine *from, bool marker, bool esp, 
 	p->from = from;
 	p->sent = from->s->now.mono;
 	p->esp = esp;
+	p->word = !esp && data.n > 18 &&
+		  (data.p[18] == WIRE_SHORTCUT || data.p[18] == SIM_PROBE);
 	p->n = head + data.n;
 	if (data.n)
 		memcpy(p->data + head, data.p, data.n);
@@ -121,22 +123,42 @@ bool net_is_hub(const struct ip *ip)
 	return ip->family == 4 && memcmp(ip->b, net, sizeof(net)) == 0;
 }
 
-/* Sites on one side of a fence, hubs on both. */
+/* A fence is between a site and other sites, or between a hub and other hubs. */
 static bool is_fenced(const struct machine *from, const struct endpoint *dst)
 {
-	return from->line.fenced && !from->hub && !net_is_hub(&dst->ip);
+	return from->line.fenced && from->hub == net_is_hub(&dst->ip);
+}
+
+static bool is_severed(const struct machine *a, const struct machine *b)
+{
+	const struct machine *hub = a->hub ? a : b, *site = a->hub ? b : a;
+
+	for (unsigned i = 0; a->hub != b->hub && i < SEVERED; i++)
+		if (hub->line.severed[i] && site->number % (i + 1) == 0)
+			return true;
+	return false;
+}
+
+static bool is_apart(const struct machine *from, const struct machine *to)
+{
+	return (to->line.fenced && from->hub == to->hub) || is_severed(from, to);
 }
 
 /* Up the line of who sends. */
 static void carry(struct sim *s, const struct endpoint *src, const struct endpoint *dst,
 		  struct payload *p)
 {
+	struct line *l = &p->from->line;
 	mono_t at = s->now.mono;
 
-	if (!is_fenced(p->from, dst) && pass(s, &p->from->line, true, p->n, &at))
-		post(s, src, dst, p, at);
-	else
+	if (is_fenced(p->from, dst) || !pass(s, l, true, p->n, &at) ||
+	    (p->word && dice_ppm(&l->dice, s->sc->words_lost))) {
 		s->counts.lost++;
+		return;
+	}
+	if (p->word && s->sc->words_late.hi)
+		at = mono_add(at, (dur_t){ dice_in(&l->dice, &s->sc->words_late) });
+	post(s, src, dst, p, at);
 }
 
 void net_send(struct machine *from, const struct endpoint *src, const struct endpoint *dst,
@@ -156,6 +178,8 @@ void net_send(struct machine *from, const struct endpoint *src, const struct end
 		check_failed(s, from, NULL, "something of an application leaves in clear");
 	carry(s, &outside, dst, p);
 	if (dice_ppm(&from->line.dice, from->line.duplicates))
+		carry(s, &outside, dst, p);
+	if (p->word && dice_ppm(&from->line.dice, s->sc->words_twice))
 		carry(s, &outside, dst, p);
 	payload_unref(p);
 }
@@ -185,7 +209,7 @@ static bool goes_down(struct sim *s, struct datagram *d)
 	struct machine *to = owner(s, d, &dst);
 	mono_t at = s->now.mono;
 
-	if (!to || d->payload->from->line.mute || (to->line.fenced && !d->payload->from->hub) ||
+	if (!to || d->payload->from->line.mute || is_apart(d->payload->from, to) ||
 	    !pass(s, &to->line, false, d->payload->n, &at))
 		return false;
 	d->down = true;

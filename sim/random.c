@@ -104,6 +104,20 @@ void random_scenario(uint64_t seed, struct scenario *sc)
 		draw_fault(&d, kinds, ARRAY_LEN(kinds), sc);
 }
 
+/* Where there are several hubs that know each other. */
+static const struct kind hubs_kinds[] = {
+	{ ACT_FENCE, WHOM_HUB, S(60), S(200), { 0, 0 } },
+	{ ACT_FENCE, WHOM_HUBS, S(300), S(200), { 0, 0 } },
+	{ ACT_SEVER, WHOM_HUB, S(60), S(200), { 1, SEVERED } },
+	{ ACT_CRASH, WHOM_HUB, S(60), S(120), { 0, 0 } },
+	{ ACT_RESTART, WHOM_HUB, S(60), S(60), { 0, 0 } },
+	{ ACT_CUT, WHOM_HUB, S(60), S(200), { 0, 0 } },
+	{ ACT_CRASH, WHOM_HUBS, S(600), S(30), { 0, 0 } },
+	{ ACT_STEER, WHOM_HUB, S(60), S(60), { 0, 0 } },
+	{ ACT_HOP, WHOM_SITE, S(10), 0, { 0, 0 } },
+	{ ACT_STAR, WHOM_HUBS, S(300), S(120), { 0, 0 } },
+};
+
 void random_mesh(uint64_t seed, struct scenario *sc)
 {
 	struct dice d = dice_of(seed, 101, 0);
@@ -124,4 +138,66 @@ void random_mesh(uint64_t seed, struct scenario *sc)
 	sc->retry_max.ns = S(10 + (int64_t)dice_below(&d, 300));
 	while (n_faults--)
 		draw_fault(&d, mesh_kinds, ARRAY_LEN(mesh_kinds), sc);
+}
+
+/* What is said of suggestions is lost, late, or said twice, and nothing else goes wrong. */
+static void disturb_words(struct dice *d, struct scenario *sc)
+{
+	sc->words_lost = some(d, 100000);
+	sc->words_twice = some(d, 200000);
+	sc->words_late.hi = whole_ms(some(d, MS(3000)));
+}
+
+/* No packet may be lost there. */
+static void make_gentle(struct dice *d, struct scenario *sc)
+{
+	static const struct kind gentle[] = {
+		{ ACT_WITHDRAW, WHOM_SITE, S(10), 0, { 0, 0 } },
+		{ ACT_STAR, WHOM_HUB, S(60), S(60), { 0, 0 } },
+		{ ACT_STAR, WHOM_HUBS, S(60), S(60), { 0, 0 } },
+	};
+	unsigned n = 1 + (unsigned)dice_below(d, 4);
+
+	sc->lossless = true;
+	sc->n_faults = 0;
+	sc->loss.hi = sc->nat = sc->nat_shared = 0;
+	sc->certificates.ns = sc->reauth.ns = 0;
+	sc->jitter.hi = sc->reordering.hi = 0;
+	sc->hub_arrival.hi = 0;
+	sc->hub_delay.hi = sc->hub_delay.lo + MS(dice_below(d, 5));
+	sc->delay.hi = sc->delay.lo + MS(dice_below(d, 60));
+	sc->jobs.hi = whole_ms(some(d, MS(20)));
+	sc->traffic = (struct range){ MS(400), MS(900) };
+	while (n--)
+		draw_fault(d, gentle, ARRAY_LEN(gentle), sc);
+}
+
+void random_hubs(uint64_t seed, struct scenario *sc)
+{
+	struct dice d = dice_of(seed, 102, 0);
+	unsigned n_faults = (unsigned)dice_below(&d, 6);
+
+	random_mesh(seed, sc);
+	memcpy(sc->name, "random-hubs", sizeof("random-hubs"));
+	sc->endpoints = 0;
+	sc->hubs = 2;
+	sc->sites = 2 + (unsigned)dice_below(&d, 9);
+	sc->hub_delay = (struct range){ MS(1), MS(1 + (int64_t)dice_below(&d, 100)) };
+	sc->hubs_call = (unsigned)dice_below(&d, 2);
+	if (dice_below(&d, 2))
+		sc->named = (struct range){ 1, 1 + (int64_t)dice_below(&d, sc->hubs) };
+	if (!dice_below(&d, 4))
+		sc->hub_arrival.hi = S(60 + (int64_t)dice_below(&d, 240));
+	if (!dice_below(&d, 4))
+		sc->apart = some(&d, 1000000);
+	disturb_words(&d, sc);
+	/* Who authenticates anew is told everything anew, word by word. */
+	if (sc->reauth.ns)
+		sc->reauth.ns += S(600);
+	if (!dice_below(&d, 3)) {
+		make_gentle(&d, sc);
+		return;
+	}
+	while (n_faults--)
+		draw_fault(&d, hubs_kinds, ARRAY_LEN(hubs_kinds), sc);
 }

@@ -140,6 +140,7 @@ static const char *const routability[] = { "no", "before", "after", NULL };
 static const char *const swift[] = { "no", "silence", "tokens", NULL };
 static const char *const no_yes[] = { "yes", "no", NULL };
 static const char *const partners[] = { "next", "hub", NULL };
+static const char *const hubs_call[] = { "earlier", "all", NULL };
 static const char *const topologies[] = { "none", "star", "dynamic", "mesh", NULL };
 
 static const struct setting {
@@ -187,6 +188,13 @@ static const struct setting {
 	{ "traffic", S_RANGE, U_TIME, AT(traffic), 0, NULL },
 	{ "talk", S_RANGE, U_TIME, AT(talk), 0, NULL },
 	{ "topology", S_WORD, U_NUMBER, AT(topology), 0, topologies },
+	{ "named", S_RANGE, U_NUMBER, AT(named), SCENARIO_HUBS, NULL },
+	{ "hubs-call", S_WORD, U_NUMBER, AT(hubs_call), 0, hubs_call },
+	{ "hub-arrival", S_RANGE, U_TIME, AT(hub_arrival), 0, NULL },
+	{ "apart", S_DUR, U_SHARE, AT(apart), 1000000, NULL },
+	{ "words-lost", S_DUR, U_SHARE, AT(words_lost), 1000000, NULL },
+	{ "words-twice", S_DUR, U_SHARE, AT(words_twice), 1000000, NULL },
+	{ "words-late", S_RANGE, U_TIME, AT(words_late), 0, NULL },
 	{ "idle", S_DUR, U_TIME, AT(idle), 0, NULL },
 	{ "after", S_DUR, U_TIME, AT(after), 0, NULL },
 	{ "retry", S_DUR, U_TIME, AT(retry), 0, NULL },
@@ -218,6 +226,9 @@ static const struct act_word {
 	[ACT_FENCE] = { "fence", true, false, U_TIME },
 	[ACT_STAR] = { "star", true, false, U_TIME },
 	[ACT_WITHDRAW] = { "withdraw", false, false, U_TIME },
+	[ACT_SEVER] = { "sever", true, true, U_NUMBER },
+	[ACT_STEER] = { "steer", true, false, U_TIME },
+	[ACT_HOP] = { "hop", false, false, U_TIME },
 	[ACT_CALM] = { "calm", false, false, U_TIME },
 };
 
@@ -374,6 +385,15 @@ static bool read_line(struct line *l, struct scenario *sc)
 	return false;
 }
 
+/* Without a mesh, hubs do not know each other. */
+static bool several_hubs_ok(const struct scenario *sc)
+{
+	if (sc->apart && sc->sites > SCENARIO_APART)
+		return false;
+	return sc->hubs == 1 || (!sc->endpoints && !sc->prompt &&
+				 (sc->to_hub || sc->topology != TOPOLOGY_NONE));
+}
+
 enum status scenario_parse(const char *text, struct text *why, struct scenario *sc)
 {
 	unsigned number = 1;
@@ -388,12 +408,12 @@ enum status scenario_parse(const char *text, struct text *why, struct scenario *
 		}
 		p = *end ? end + 1 : end;
 	}
-	if (sc->sites && sc->hubs && sc->lasts.ns > 0 &&
-	    (sc->hubs == 1 || (sc->to_hub && !sc->endpoints)) &&
+	if (sc->sites && sc->hubs && sc->lasts.ns > 0 && several_hubs_ok(sc) &&
 	    (!sc->talk.hi || (sc->sites > 1 && !sc->to_hub)))
 		return ST_OK;
-	text_add(why, "it needs `sites` and `lasts`, with several `hubs` also `partner hub`, and "
-		      "no `endpoints`; `talk` needs several sites that ask each other");
+	text_add(why, "it needs `sites` and `lasts`, with several `hubs` also `partner hub` or a "
+		      "`topology`, and no `endpoints`, nor `prompt`; `talk` needs several sites "
+		      "that ask each other; `apart` no more than 16 sites");
 	return ST_INVAL;
 }
 
@@ -497,6 +517,9 @@ dur_t scenario_bound(const struct scenario *sc)
 		sum += wait;
 		wait = wait / 10 * 18;
 	}
+	/* One hub after the other. */
+	if (sc->hubs > 1 && sc->topology != TOPOLOGY_NONE)
+		sum *= sc->hubs;
 	return (dur_t){ sc->dpd.ns + sum + (int64_t)IKE_RETRY_LAST_S * 1250000000 +
 			3 * (sc->traffic.hi + sc->jobs.hi + sc->retransmit.ns * 3) };
 }

@@ -40,6 +40,9 @@ enum act {
 	ACT_FENCE, /* nothing gets through between it and other sites, but to and from hubs */
 	ACT_STAR, /* a hub's topology is `star` for the time */
 	ACT_WITHDRAW, /* its operator ends one of its shortcuts */
+	ACT_SEVER, /* nothing gets through between a hub and every so manyeth site */
+	ACT_STEER, /* a hub sends its members, and who comes, to the next hub */
+	ACT_HOP, /* a site is sent to the next hub */
 	ACT_CALM, /* nothing new happens, all trouble is over; in the end everything must be well */
 	ACTS,
 };
@@ -67,6 +70,7 @@ enum {
 	SCENARIO_FAULTS = 48,
 	SCENARIO_SITES = 20000,
 	SCENARIO_HUBS = 4,
+	SCENARIO_APART = 16, /* sites of a group */
 };
 
 enum swift {
@@ -80,6 +84,11 @@ enum topology {
 	TOPOLOGY_STAR,
 	TOPOLOGY_DYNAMIC,
 	TOPOLOGY_MESH,
+};
+
+enum hubs_call {
+	HUBS_CALL_EARLIER, /* a hub's file names those before it */
+	HUBS_CALL_ALL,
 };
 
 struct scenario {
@@ -113,8 +122,15 @@ struct scenario {
 	unsigned trips; /* round trips within which traffic flows again after a move; 0: whatever */
 	struct range traffic; /* pause between questions of one site; hi 0: none */
 	struct range talk; /* before a site asks somebody else; hi 0: never */
+	/* several hubs that know each other: where there is a mesh */
+	struct range named; /* of hubs in a site's file, its own first; hi 0: all */
+	unsigned hubs_call; /* enum hubs_call */
+	struct range hub_arrival; /* when a hub but the first starts first, after the first calms */
 	/* shortcuts */
 	unsigned topology; /* enum topology */
+	int64_t apart; /* parts of a million of the sites: a rule forbids tunnels between these */
+	int64_t words_lost, words_twice; /* of words, probes and their answers */
+	struct range words_late; /* so much later do they come */
 	dur_t idle, after, retry, retry_max;
 	unsigned prompt; /* how long until a direct path carries is bounded */
 	unsigned swift; /* enum swift: what makes its bound a short one */

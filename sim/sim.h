@@ -23,6 +23,7 @@
  *	check.c		what must hold always
  *	calm.c		what must hold when all is calm
  *	direct.c	the same, of tunnels between sites
+ *	hubs.c		the same, of hubs that know each other
  *	log.c		what happened last at each machine
  *
  * What must hold is listed in check.h.
@@ -84,6 +85,7 @@ struct payload {
 	unsigned refs;
 	struct machine *from;
 	bool esp;
+	bool word; /* of the mesh, or a probe: either may be late or lost by itself */
 	bool taken; /* its receiver accepted it once */
 	mono_t sent;
 	size_t n;
@@ -98,6 +100,8 @@ struct datagram {
 	struct payload *payload;
 };
 
+enum { SEVERED = 4 };
+
 /* One machine's way to the internet. */
 struct line {
 	struct dice dice;
@@ -107,6 +111,7 @@ struct line {
 	mono_t up_free, down_free; /* when its queues are empty */
 	/* Troubles in force; several may be at once. */
 	unsigned deaf, mute, fenced;
+	unsigned severed[SEVERED]; /* from sites whose number that divides */
 	int64_t more_loss;
 };
 
@@ -117,6 +122,7 @@ enum {
 	TALKS = 16,
 	LOG_TEXT = 120,
 	PEER_ID = 1, /* of the network, in everybody's configuration */
+	SIM_PROBE = 243, /* in the place of the exchange type: docs/protocol/shortcut.md section 7 */
 	HUB_NUMBERS = 0xff00, /* 10.255.0.0/24 is the first hub's own */
 };
 
@@ -242,6 +248,10 @@ struct machine {
 	int64_t clock_off; /* seconds that the clock on its wall is ahead */
 	int64_t certified; /* when its certificate was made */
 	unsigned starred; /* troubles that make its topology a star */
+	unsigned steering; /* troubles that make it send its members on */
+	bool apart; /* a rule forbids tunnels with others that are so */
+	unsigned named; /* of hubs in its file */
+	unsigned knows; /* of hubs, as it is stored: bits */
 	/* applications */
 	struct timer ask;
 	struct app app;
@@ -330,6 +340,7 @@ struct sim {
 	mono_t calm_until; /* it must have settled by then */
 	bool silent; /* nobody asks anybody */
 	unsigned unsettled;
+	mono_t *twins; /* direct.c: since when two sites have two tunnels; by their numbers */
 	struct timer check;
 	struct dp_fake_packet *packet; /* room for one */
 	uint64_t hash;
@@ -353,6 +364,24 @@ struct measured {
 	dur_t span;
 	size_t bytes; /* of its memory, in the end */
 };
+
+/* There are several hubs, and their mesh is one. */
+static inline bool sim_hubs_know(const struct sim *s)
+{
+	return s->sc->hubs > 1 && s->sc->topology != TOPOLOGY_NONE;
+}
+
+/* A hub that is added later. */
+static inline bool sim_absent(const struct machine *m)
+{
+	return m->hub && m->starts == 0;
+}
+
+/* A rule of the hubs' forbids tunnels between the two. */
+static inline bool sim_forbidden(const struct machine *a, const struct machine *b)
+{
+	return a->apart && b->apart;
+}
 
 /* world.c: one run from the beginning to the end, which ends the process if anything is wrong. */
 struct sim_run {
@@ -406,6 +435,10 @@ void machine_renew(struct machine *m);
 void machine_reconfigure(struct machine *m);
 /* Its operator ends a shortcut, if it has one. */
 void machine_withdraw(struct machine *m);
+/* A hub sends its members to the next hub, or not any more. */
+void machine_steer(struct machine *m);
+/* A site is sent to the next hub by the one that it is at. */
+void machine_hop(struct machine *m);
 /* It is at its next address, or at none. */
 void machine_move(struct machine *m, bool somewhere);
 void machine_answer(struct pending *p);
@@ -430,6 +463,8 @@ void plane_out(struct machine *m, struct bytes inner);
 void random_scenario(uint64_t seed, struct scenario *sc);
 /* One with tunnels between sites. */
 void random_mesh(uint64_t seed, struct scenario *sc);
+/* With several hubs that know each other. */
+void random_hubs(uint64_t seed, struct scenario *sc);
 
 /* talk.c */
 /* It asks the next one, by its number, from now on. */
@@ -470,6 +505,9 @@ void disk_done(struct machine *m, const struct pending *p);
 void disk_load(struct machine *m);
 void disk_free(struct machine *m);
 void disk_got(struct machine *m, const struct ike_inner *in);
+/* What a site has been told of hubs, kept over restarts. */
+void disk_keep_hubs(struct machine *m);
+void disk_load_hubs(struct machine *m);
 
 /* net.c */
 void line_init(struct line *l, const struct sim *s, unsigned index);

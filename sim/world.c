@@ -193,21 +193,35 @@ static void sim_free(struct sim *s)
 	for (unsigned i = 0; i < s->n; i++)
 		machine_done(&s->machine[i]);
 	nat_free_all(s);
+	mem_libc.free(NULL, s->twins);
 	map_done(&s->addresses);
 	mem_libc.free(NULL, s->packet);
 	mem_libc.free(NULL, s->machine);
 	mem_libc.free(NULL, s);
 }
 
+static void leave(struct machine *m)
+{
+	if (!m->ike)
+		return;
+	m->leaving = 1;
+	machine_command(m, IKE_CMD_SHUTDOWN);
+}
+
+/* Sites first: hubs that know each other tell what becomes of them. */
 static void farewell(struct sim *s)
 {
 	s->phase = PHASE_LEAVING;
 	for (unsigned i = s->sc->hubs; i < s->n; i++) {
 		heap_disarm(&s->timers, &s->machine[i].ask);
-		s->machine[i].leaving = 1;
-		machine_command(&s->machine[i], IKE_CMD_SHUTDOWN);
+		leave(&s->machine[i]);
 	}
 	run_until(s, mono_add(s->now.mono, s->bound));
+	if (sim_hubs_know(s)) {
+		for (unsigned i = 0; i < s->sc->hubs; i++)
+			leave(&s->machine[i]);
+		run_until(s, mono_add(s->now.mono, s->bound));
+	}
 	check_left(s);
 }
 
@@ -223,6 +237,8 @@ static void begin(struct machine *m)
 {
 	dur_t wait = { m->hub ? 0 : dice_in(&m->dice, &m->s->sc->arrival) };
 
+	if (m->hub && m > m->s->machine && m->s->sc->hub_arrival.hi)
+		return; /* fault_plan() */
 	if (wait.ns)
 		heap_arm(&m->s->timers, &m->back, mono_add(m->s->now.mono, wait));
 	else

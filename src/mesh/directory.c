@@ -449,6 +449,7 @@ static void entry_changed(struct hub *h, struct entry *e, bool withdrawn, bool s
 		p->stale |= served && p->state == PAIR_UP;
 		pair_judge(h, p);
 		pair_changed(h, p);
+		pair_elsewhere(h, p);
 	}
 	walk_begin(h, e);
 }

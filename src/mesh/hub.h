@@ -355,6 +355,8 @@ void pair_failed(struct hub *h, struct pair *p, struct verdict v, unsigned tell)
 void pair_over(struct hub *h, struct pair *p, struct verdict v);
 /* Both hear that it has to end, and it does. */
 void pair_withdraw(struct hub *h, struct pair *p, uint16_t reason, const char *text);
+/* Both may be at other hubs now, who hear of it from them: then it is forgotten. */
+void pair_elsewhere(struct hub *h, struct pair *p);
 /* A member says that there is a tunnel, or both refused because there is one. */
 void pair_carries(struct hub *h, struct pair *p, int side, const struct wire_mesh *report);
 void pair_duplicate(struct hub *h, struct pair *p);

@@ -558,6 +558,12 @@ void pair_changed(struct hub *h, struct pair *p)
 	pair_arm(h, p);
 }
 
+void pair_elsewhere(struct hub *h, struct pair *p)
+{
+	if (both_present(p) && !entry_here(p->side[0].entry) && !entry_here(p->side[1].entry))
+		pair_forget(h, p);
+}
+
 void pair_judge(struct hub *h, struct pair *p)
 {
 	p->topology = topology_of(h->net->conf, p->side[0].entry, p->side[1].entry, &p->rule);

@@ -322,7 +322,7 @@ static enum status stands(struct other *o, struct entry *e, const struct wire_me
 			      .post_quantum = m->capabilities & WIRE_MESH_MEMBER_PQ,
 			      .ts = ts,
 			      .epoch = m->epoch };
-	bool again = e->boot && m->boot && e->boot != m->boot;
+	bool another = m->boot && e->boot != m->boot, again = another && e->boot;
 	enum status st;
 
 	for (size_t i = 0; i < m->n_ts; i++)
@@ -345,6 +345,8 @@ static enum status stands(struct other *o, struct entry *e, const struct wire_me
 	list_for_each_safe(n, &e->pairs)
 		if (again)
 			pair_rebooted(h, CONTAINER_OF(n, struct side, node)->pair);
+	if (another)
+		walk_begin(h, e);
 	return ST_OK;
 }
 
@@ -404,6 +406,8 @@ static void gone(struct other *o, const struct wire_mesh_member *m)
 
 	if (e && policy_ident_eq(&e->at, &o->ident))
 		leaves(o->hub, e);
+	else if (e && entry_here(e) && m->epoch > e->epoch)
+		directory_again(o->hub, e->peer); /* it forgot it when it was there */
 }
 
 void share_doubt(struct other *o)

@@ -376,7 +376,8 @@ void report_word(struct hub *h, struct entry *e, struct word *w)
 	}
 	if (other)
 		p = pair_find(h, e, other);
-	if (other && !p && w->msg.outcome == WIRE_MO_UP) { /* we were not there */
+	if (other && !p && w->msg.outcome == WIRE_MO_UP &&
+	    (entry_here(e) || entry_here(other))) { /* we were not there */
 		if (e->n_pairs >= MESH_CLAIMS)
 			count(h->net->m, M_PAIRS_FULL);
 		else
