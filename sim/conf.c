@@ -139,9 +139,9 @@ static void configure_hubs(const struct machine *m, struct test_conf *c, struct 
 		ids[net->n_hubs++] = PEER_ID + 1 + i;
 	}
 	if (net->n_hubs)
-		net->hubs = (const void *)test_conf_dup(
-				    c, bytes_of(ids, net->n_hubs * sizeof(ids[0])))
-				    .p;
+		net->hubs =
+			(const void *)test_conf_dup(c, bytes_of(ids, net->n_hubs * sizeof(ids[0])))
+				.p;
 }
 
 static void configure_mesh(const struct machine *m, struct test_conf *c, struct ike_peer_conf *p)

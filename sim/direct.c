@@ -145,8 +145,7 @@ static bool is_live(const struct machine *m, const struct sa_view *a, const stru
 		const struct sa_view *b = &other->sa[i];
 
 		if (b->with == m && b->spi_i == a->spi_i && b->spi_r == a->spi_r)
-			return a->established && b->established && a->n_children &&
-			       b->n_children;
+			return a->established && b->established && a->n_children && b->n_children;
 	}
 	return false;
 }

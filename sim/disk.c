@@ -125,8 +125,8 @@ void disk_load_hubs(struct machine *m)
 		if (!(m->knows >> i & 1))
 			continue;
 		hubs[n].id = (struct wire_mesh_ident){ WIRE_ID_FQDN, bytes_str(hub->name) };
-		hubs[n].at[0] = (struct wire_mesh_where){ m->conf->conf.port, hub->address,
-							  { NULL, 0 } };
+		hubs[n].at[0] =
+			(struct wire_mesh_where){ m->conf->conf.port, hub->address, { NULL, 0 } };
 		hubs[n++].n_at = 1;
 	}
 	if (n && mesh_hubs_load(m->mesh, m->s->now, "corp", hubs, n) != ST_OK)

@@ -19,8 +19,7 @@ static void plan_arrivals(struct sim *s)
 		struct machine *m = &s->machine[i];
 
 		heap_arm(&s->timers, &m->back,
-			 mono_add(s->now.mono,
-				  (dur_t){ dice_in(&m->dice, &s->sc->hub_arrival) }));
+			 mono_add(s->now.mono, (dur_t){ dice_in(&m->dice, &s->sc->hub_arrival) }));
 	}
 }
 

@@ -1,5 +1,5 @@
-/* What must hold of hubs that know each other: when nothing has gone wrong for a while they agree on
- * who is where, and everybody knows of all of them. */
+/* What must hold of hubs that know each other: when nothing has gone wrong for a while they agree
+ * on who is where, and everybody knows of all of them. */
 #include "check.h"
 
 /* ---- between two --------------------------------------------------------------------------- */

@@ -584,8 +584,7 @@ void machine_command(struct machine *m, enum ike_cmd_kind kind)
 static void send_on(struct machine *hub, ike_peer_id whom)
 {
 	const struct sim *s = hub->s;
-	const struct machine *next =
-		&s->machine[(hub->number - HUB_NUMBERS + 1) % s->sc->hubs];
+	const struct machine *next = &s->machine[(hub->number - HUB_NUMBERS + 1) % s->sc->hubs];
 	char ip[IP_TEXT_MAX];
 
 	command(hub, &(struct ike_cmd){ .kind = IKE_CMD_REDIRECT,

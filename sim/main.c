@@ -9,9 +9,9 @@
  *--seed N random	what is drawn
  *	warren-sim --sabotage SCENARIO		breaks each invariant once: is it found?
  *
- * SCENARIO is a file, the name of one of sim/scenarios, or `random`, `random-mesh` or `random-hubs`: a
- * small world drawn from the seed.  With several runs the output is TAP; of a random world that fails, what
- *still fails with less in it is printed as a scenario.
+ * SCENARIO is a file, the name of one of sim/scenarios, or `random`, `random-mesh` or
+ *`random-hubs`: a small world drawn from the seed.  With several runs the output is TAP; of a
+ *random world that fails, what still fails with less in it is printed as a scenario.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -38,8 +38,8 @@ static struct payload *payload_new(struct machine *from, bool marker, bool esp, 
 	p->from = from;
 	p->sent = from->s->now.mono;
 	p->esp = esp;
-	p->word = !esp && data.n > 18 &&
-		  (data.p[18] == WIRE_SHORTCUT || data.p[18] == SIM_PROBE);
+	p->probe = !esp && data.n > 18 && data.p[18] == SIM_PROBE;
+	p->meshed = p->probe || (!esp && data.n > 18 && data.p[18] == WIRE_SHORTCUT);
 	p->n = head + data.n;
 	if (data.n)
 		memcpy(p->data + head, data.p, data.n);
@@ -149,14 +149,15 @@ static void carry(struct sim *s, const struct endpoint *src, const struct endpoi
 		  struct payload *p)
 {
 	struct line *l = &p->from->line;
+	bool disturbed = p->meshed && s->phase == PHASE_FAULTS;
 	mono_t at = s->now.mono;
 
 	if (is_fenced(p->from, dst) || !pass(s, l, true, p->n, &at) ||
-	    (p->word && dice_ppm(&l->dice, s->sc->words_lost))) {
+	    (disturbed && dice_ppm(&l->dice, s->sc->words_lost))) {
 		s->counts.lost++;
 		return;
 	}
-	if (p->word && s->sc->words_late.hi)
+	if (disturbed && !p->probe && s->sc->words_late.hi)
 		at = mono_add(at, (dur_t){ dice_in(&l->dice, &s->sc->words_late) });
 	post(s, src, dst, p, at);
 }
@@ -179,7 +180,7 @@ void net_send(struct machine *from, const struct endpoint *src, const struct end
 	carry(s, &outside, dst, p);
 	if (dice_ppm(&from->line.dice, from->line.duplicates))
 		carry(s, &outside, dst, p);
-	if (p->word && dice_ppm(&from->line.dice, s->sc->words_twice))
+	if (p->meshed && s->phase == PHASE_FAULTS && dice_ppm(&from->line.dice, s->sc->words_twice))
 		carry(s, &outside, dst, p);
 	payload_unref(p);
 }

@@ -145,7 +145,7 @@ static void disturb_words(struct dice *d, struct scenario *sc)
 {
 	sc->words_lost = some(d, 100000);
 	sc->words_twice = some(d, 200000);
-	sc->words_late.hi = whole_ms(some(d, MS(3000)));
+	sc->words_late.hi = whole_ms(some(d, MS(1000)));
 }
 
 /* No packet may be lost there. */

@@ -390,8 +390,8 @@ static bool several_hubs_ok(const struct scenario *sc)
 {
 	if (sc->apart && sc->sites > SCENARIO_APART)
 		return false;
-	return sc->hubs == 1 || (!sc->endpoints && !sc->prompt &&
-				 (sc->to_hub || sc->topology != TOPOLOGY_NONE));
+	return sc->hubs == 1 ||
+	       (!sc->endpoints && !sc->prompt && (sc->to_hub || sc->topology != TOPOLOGY_NONE));
 }
 
 enum status scenario_parse(const char *text, struct text *why, struct scenario *sc)

@@ -130,7 +130,7 @@ struct scenario {
 	unsigned topology; /* enum topology */
 	int64_t apart; /* parts of a million of the sites: a rule forbids tunnels between these */
 	int64_t words_lost, words_twice; /* of words, probes and their answers */
-	struct range words_late; /* so much later do they come */
+	struct range words_late; /* so much later do words come */
 	dur_t idle, after, retry, retry_max;
 	unsigned prompt; /* how long until a direct path carries is bounded */
 	unsigned swift; /* enum swift: what makes its bound a short one */

@@ -85,7 +85,8 @@ struct payload {
 	unsigned refs;
 	struct machine *from;
 	bool esp;
-	bool word; /* of the mesh, or a probe: either may be late or lost by itself */
+	bool probe;
+	bool meshed; /* that, or a word: either may be lost, a word be late, by itself */
 	bool taken; /* its receiver accepted it once */
 	mono_t sent;
 	size_t n;
@@ -122,7 +123,8 @@ enum {
 	TALKS = 16,
 	LOG_TEXT = 120,
 	PEER_ID = 1, /* of the network, in everybody's configuration */
-	SIM_PROBE = 243, /* in the place of the exchange type: docs/protocol/shortcut.md section 7 */
+	SIM_PROBE =
+		243, /* in the place of the exchange type: docs/protocol/shortcut.md section 7 */
 	HUB_NUMBERS = 0xff00, /* 10.255.0.0/24 is the first hub's own */
 };
 

@@ -300,7 +300,7 @@ static void withdraw(struct other *o, struct word *w)
 		return;
 	if (pair_pending(p))
 		pair_failed(h, p, v, 1u << !far_side(p));
-	else if (p->up)
+	else if (p->up && memcmp(p->up_id, w->msg.id, WIRE_MESH_ID) == 0)
 		pair_withdraw(h, p, w->msg.reason, "another hub has withdrawn it");
 }
 

@@ -404,10 +404,13 @@ static void gone(struct other *o, const struct wire_mesh_member *m)
 	struct policy_ident id = ident_of(&m->id);
 	struct entry *e = entry_by_ident(o->hub, &id);
 
-	if (e && policy_ident_eq(&e->at, &o->ident))
+	if (e && policy_ident_eq(&e->at, &o->ident)) {
 		leaves(o->hub, e);
-	else if (e && entry_here(e) && m->epoch > e->epoch)
-		directory_again(o->hub, e->peer); /* it forgot it when it was there */
+	} else if (e && entry_here(e) && m->epoch > e->epoch && !(m->epoch >> 63)) {
+		/* It was there for a moment, and that it is here was forgotten. */
+		e->epoch = m->epoch;
+		directory_again(o->hub, e->peer);
+	}
 }
 
 void share_doubt(struct other *o)

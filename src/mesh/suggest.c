@@ -215,12 +215,13 @@ static bool says_duplicate(const struct side *s)
 	return s->answer == SIDE_REFUSED && s->reason == WIRE_MR_DUPLICATE;
 }
 
-/* One has a tunnel with the other one already. Either both have, or it is half a one. */
+/* One has a tunnel with the other one already. Either both have, or it is half a one; what the
+ * other one of another hub's suggestion says is that hub's to know. */
 static void duplicate(struct hub *h, struct pair *p, int side)
 {
 	const struct side *other = &p->side[!side];
 
-	if (says_duplicate(other))
+	if (says_duplicate(other) || p->theirs)
 		pair_duplicate(h, p);
 	else if (other->answer == SIDE_ACCEPTED)
 		pair_failed(h, p,

@@ -393,6 +393,45 @@ static void test_full_mesh_of_two_hubs(void **state)
 			assert_true(cities_direct(t, a, b));
 }
 
+/* What the site says is lost. */
+static void joins_unheard(struct cities *t, unsigned n, unsigned k)
+{
+	struct town_site s = town_new(n, city_address(k));
+	struct node *site = town_start(t, n, &s);
+	struct packet *p;
+
+	while ((p = world_packet(t->w, 0))) {
+		struct bytes ike = packet_ike(p);
+
+		if (ike.n > 18 && ike.p[18] == WIRE_SHORTCUT &&
+		    ip_eq(&p->src.ip, &site->address[0]))
+			world_drop(t->w, p);
+		else
+			world_deliver(t->w, p);
+	}
+}
+
+/* T2: it is a full mesh all the same when hubs hear of each other's members late, and that their
+ * own ones have just started, later. */
+static void test_full_mesh_of_late_words(void **state)
+{
+	struct cities *t = *state;
+
+	city_new(t, 1);
+	city_new(t, 2);
+	(void)city_calls(t, 1, 2);
+	t->hub[1].net->topology = t->hub[2].net->topology = MESH_FULL;
+	city_start(t, 2);
+	city_start(t, 1);
+	world_run(t->w);
+	joins_unheard(t, 1, 1);
+	joins_unheard(t, 2, 2);
+	world_advance(t->w, dur_ms(200));
+	world_drop_all(t->w);
+	world_live(t->w, dur_s(10));
+	assert_true(cities_direct(t, 1, 2));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -411,6 +450,7 @@ int main(void)
 		CITY_TEST(test_the_other_hub_suggests),
 		CITY_TEST(test_the_other_hub_refuses),
 		CITY_TEST(test_full_mesh_of_two_hubs),
+		CITY_TEST(test_full_mesh_of_late_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -511,6 +511,111 @@ static void test_latest_attachment(void **state)
 	arena_done(&p.ar);
 }
 
+struct seen_epoch {
+	const char *name;
+	uint64_t epoch;
+};
+
+static bool look_at_epoch(void *ctx, const struct mesh_member_info *info)
+{
+	struct seen_epoch *s = ctx;
+
+	if (info->identity.data.n == strlen(s->name) &&
+	    memcmp(info->identity.data.p, s->name, info->identity.data.n) == 0)
+		s->epoch = info->epoch;
+	return true;
+}
+
+/* R09: a member was elsewhere for a moment, which is over before we hear of it: the other hub has
+ * forgotten that it is here, and is told. */
+static void test_gone_before_it_came(void **state)
+{
+	struct cities *t = *state;
+	const uint64_t later = (uint64_t)WORLD_WALL * 1000 + 60000;
+	struct seen_epoch seen = { .name = town_name(1) };
+	struct puppet p;
+	struct wire_mesh_member v[2];
+
+	puppet(&p, t);
+	(void)town_joins(t, 1, 1);
+	v[0] = (struct wire_mesh_member){ .op = WIRE_MESH_MEMBERS_ANEW };
+	v[1] = puppet_member(&p, town_name(1), "10.1.0.0/16", later);
+	v[1].op = WIRE_MESH_MEMBER_GONE;
+	v[1].n_ts = 0;
+	assert_int_equal(puppet_says(&p, v, 2).reason, 0);
+	assert_string_equal(directory(t->hub[1].node), "site-1.example");
+	mesh_each_member(t->hub[1].node->mesh, look_at_epoch, &seen);
+	assert_true(seen.epoch > later);
+	arena_done(&p.ar);
+}
+
+/* R11: two that are both at another hub are that hub's. */
+static void test_pair_that_is_elsewhere(void **state)
+{
+	struct cities *t = *state;
+	const uint64_t later = (uint64_t)WORLD_WALL * 1000 + 60000;
+	struct puppet p;
+	struct wire_mesh_member v[3];
+
+	puppet(&p, t);
+	(void)town_joins(t, 1, 1);
+	(void)town_joins(t, 2, 1);
+	world_live(t->w, dur_s(1));
+	assert_true(world_ping_via(t->w, t->site[1], "10.1.0.1", t->hub[1].node, t->site[2],
+				   "10.2.0.1"));
+	world_live(t->w, dur_s(2));
+	assert_string_equal(node_pair_state(t->hub[1].node, town_name(1), town_name(2)), "up");
+	v[0] = (struct wire_mesh_member){ .op = WIRE_MESH_MEMBERS_ANEW };
+	v[1] = puppet_member(&p, town_name(1), "10.1.0.0/16", later);
+	v[2] = puppet_member(&p, town_name(2), "10.2.0.0/16", later);
+	v[1].boot = v[2].boot = 0; /* it has not heard */
+	assert_int_equal(puppet_says(&p, v, 2).reason, 0);
+	assert_string_equal(node_pair_state(t->hub[1].node, town_name(1), town_name(2)), "up");
+	assert_int_equal(puppet_says(&p, v + 2, 1).reason, 0);
+	assert_string_equal(node_pair_state(t->hub[1].node, town_name(1), town_name(2)), "");
+	assert_true(cities_direct(t, 1, 2));
+	arena_done(&p.ar);
+}
+
+/* ---- what there is already ----------------------------------------------------------------- */
+
+static void flow(struct city *h, unsigned a, unsigned b)
+{
+	struct dp_report r = { .kind = DP_REPORT_FLOW };
+	char src[32], dst[32];
+
+	snprintf(src, sizeof(src), "10.%u.0.1", a);
+	snprintf(dst, sizeof(dst), "10.%u.0.1", b);
+	r.u.flow.from = STAR_PEER;
+	r.u.flow.to = STAR_PEER + 1;
+	r.u.flow.src = test_ip(src);
+	r.u.flow.dst = test_ip(dst);
+	node_report(h->node, &r);
+}
+
+/* U2: what two hubs suggest to two that have a tunnel does it no harm: each says so to its own
+ * hub, of which neither knows what the other one has said. */
+static void test_tunnel_outlives_another_suggestion(void **state)
+{
+	struct cities *t = *state;
+
+	two_towns(t);
+	assert_true(cities_ping(t, 1, t->hub[1].node, t->hub[2].node, 2));
+	world_live(t->w, dur_s(2));
+	assert_true(cities_direct(t, 1, 2));
+	for (unsigned i = 0; i < 5; i++) {
+		flow(&t->hub[1], 1, 2);
+		world_live(t->w, dur_s(1));
+	}
+	assert_true(node_counter(t->hub[1].node, "mesh.suggested") > 1);
+	assert_true(node_counter(t->hub[2].node, "mesh.relayed") > 1);
+	world_live(t->w, dur_s(30));
+	assert_int_equal(node_counter(t->site[1], "mesh.direct"), 1);
+	assert_true(cities_direct(t, 1, 2));
+	assert_string_equal(node_pair_state(t->hub[1].node, town_name(1), town_name(2)), "up");
+	assert_string_equal(node_pair_state(t->hub[2].node, town_name(1), town_name(2)), "up");
+}
+
 /* P9: two thousand members, in as many words as it takes. */
 static void test_many_members(void **state)
 {
@@ -554,6 +659,9 @@ int main(void)
 		CITY_TEST(test_hole),
 		CITY_TEST(test_flood_of_relays),
 		CITY_TEST(test_latest_attachment),
+		CITY_TEST(test_gone_before_it_came),
+		CITY_TEST(test_pair_that_is_elsewhere),
+		CITY_TEST(test_tunnel_outlives_another_suggestion),
 		CITY_TEST(test_many_members),
 		cmocka_unit_test(test_first_hub_without_memory),
 		cmocka_unit_test(test_second_hub_without_memory),
