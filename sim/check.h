@@ -16,7 +16,9 @@
  *	9  without a mesh, or where the topology is a star, no site says anything to another one;
  *	   what comes straight from a site is from its own applications (1);
  *	10 where it says `prompt`, a direct path carries soon after the first packet: one round
- *	   trip through the hub, three direct ones, and 50 ms (time_for() in talk.c).
+ *	   trip through the hub, three direct ones, and 50 ms (time_for() in talk.c);
+ *	15 two sites have one tunnel: two at once for no longer than TWINS_S while nothing is wrong
+ *	   with either (direct.c); and none that a rule forbids.
  *
  * In each calm, when scenario_bound() and what SAs need to go quietly has passed:
  *	11 each site has one IKE SA with one hub, which has that one with it, and no other; one
@@ -26,7 +28,9 @@
  *	   unless their NATs are such that they cannot meet; sites that do not talk have none;
  *	13 machines hold as much memory as in the first calm, give or take tables that grew; with
  *	   a mesh nobody talks in the first calm and in the last one, where a hub remembers no
- *	   two sites, and this is measured closely.
+ *	   two sites, and this is measured closely;
+ *	16 hubs that know each other have one SA, or one that each has called; their directories say
+ *	   of each site where it is; each site has heard of all hubs (hubs.c).
  *
  * In the end of worlds without losses:
  *	14 so many words, probes and messages for each suggestion and no more (direct.c);

@@ -313,7 +313,8 @@ static bool sabotaged(const struct options *o)
 		{ "deaf", "lossless" },    { "star", "star" },
 		{ "eager", "shortcuts" },  { "idle", "shortcuts" },
 		{ "detour", "shortcuts" }, { "chatty", "shortcuts" },
-		{ "late", "prompt" },
+		{ "late", "prompt" },      { "rule", "hubs" },
+		{ "relay", "hubs" },       { "directory", "hubs" },
 	};
 	bool good = true;
 

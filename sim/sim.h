@@ -20,6 +20,7 @@
  *	nat.c		boxes that translate addresses
  *	net.c		lines: delay, jitter, loss, copies, reordering, bandwidth, queues
  *	fault.c		what goes wrong, when and for how long
+ *	broken_hub.c	what a mesh does that does not keep a rule
  *	check.c		what must hold always
  *	calm.c		what must hold when all is calm
  *	direct.c	the same, of tunnels between sites
@@ -314,6 +315,9 @@ enum sabotage {
 	SABOTAGE_DETOUR, /* what carries is not used */
 	SABOTAGE_CHATTY, /* each probe counts for ten */
 	SABOTAGE_LATE, /* cryptography takes half a second */
+	SABOTAGE_RULE, /* hubs suggest what a rule forbids */
+	SABOTAGE_RELAY, /* of two suggestions at once the hub takes the second, whatever its id */
+	SABOTAGE_DIRECTORY, /* a hub does not listen to who is at the other one */
 	SABOTAGES,
 };
 
@@ -398,6 +402,9 @@ struct sim_run {
 };
 
 struct sim_counts sim_run(const struct sim_run *run, uint64_t *ret_hash);
+/* In the world that runs now, for what is inside a mesh; sim_broken() ends the run. */
+bool sim_is_broken(enum sabotage what);
+void sim_broken(const char *what);
 const struct place *sim_place(const struct sim *s, const struct ip *ip);
 void sim_settle(struct sim *s, struct place *p, const struct ip *ip);
 void sim_unsettle(struct sim *s, struct place *p);

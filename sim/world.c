@@ -260,11 +260,25 @@ static void measure(struct sim *s, struct measured *into, mono_t until)
 					   hub->mem.live_bytes };
 }
 
+/* What is linked around a mesh has nothing else to find its world by. */
+static struct sim *running;
+
+bool sim_is_broken(enum sabotage what)
+{
+	return is_time_for(running, what);
+}
+
+void sim_broken(const char *what)
+{
+	check_failed(running, NULL, NULL, "%s", what);
+}
+
 struct sim_counts sim_run(const struct sim_run *run, uint64_t *ret_hash)
 {
 	struct sim *s = sim_new(run->sc, run->seed);
 	struct sim_counts counts;
 
+	running = s;
 	s->replay = run->replay;
 	s->verbose = run->verbose;
 	s->sabotage = run->sabotage;
