@@ -349,13 +349,30 @@ static bool may_follow(struct ike *ike, struct ike_sa *sa, const struct endpoint
 	return true;
 }
 
+/* Both are behind NATs, neither has MOBIKE: whom we may not follow, and who hears nothing of us any
+ * more if it was its NAT that changed, is asked where it was.  No answer ends the SA in time. */
+static void ask_there(struct ike *ike, struct ike_sa *sa)
+{
+	if (sa->mobike || !sa->path.encap || !sa->path.nat_local || sa->win.request.n)
+		return;
+	if (per_second_take(ike, &ike->hints.taken, IKE_HINTS_PER_S))
+		liveness_hint(ike, sa);
+	else
+		count(ike, C_HINT_LIMITED);
+}
+
 void sa_moved(struct ike *ike, struct ike_sa *sa, const struct endpoint *local,
 	      const struct endpoint *remote)
 {
 	struct path to = sa->path;
 
-	if (sa->state != SA_UP || endpoint_eq(&sa->path.remote, remote) ||
-	    !may_be_mapping(ike, sa, local) || (sa->mobike && !may_follow(ike, sa, remote)))
+	if (sa->state != SA_UP || endpoint_eq(&sa->path.remote, remote))
+		return;
+	if (!may_be_mapping(ike, sa, local)) {
+		ask_there(ike, sa);
+		return;
+	}
+	if (sa->mobike && !may_follow(ike, sa, remote))
 		return;
 	to.remote = *remote;
 	to.nat_remote = true;

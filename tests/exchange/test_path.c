@@ -61,6 +61,66 @@ static void responder_behind_nat(void **state)
 	assert_true(node_sa(p->a).info.nat_remote && node_sa(p->b).info.nat_local);
 }
 
+/* What leaves the initiator gets a port that leads back to it, as no other one does any more. */
+static void by_another_mapping(struct world *w, const struct node *a)
+{
+	struct packet *q;
+
+	while ((q = world_packet(w, 0))) {
+		if (ip_eq(&q->src.ip, &a->address[0]))
+			q->src.port = 4419;
+		else if (q->dst.port == 4419)
+			q->dst.port = 4500;
+		else
+			q->dst.ip = test_ip("198.51.100.1");
+		world_deliver(w, q);
+	}
+}
+
+/* Section 2.23: who is behind a NAT itself does not follow; what it sends to where the other one
+ * was is lost from now on, so it asks there, and nobody answers. */
+static void whom_it_may_not_follow(void **state)
+{
+	struct pair *p = *state;
+	struct endpoint where;
+
+	p->pa->dpd_delay = dur_s(10);
+	responder_behind_nat(state);
+	where = node_sa(p->b).info.remote;
+	for (int i = 0; i < 300 && !node_events(p->b, IKE_EV_DEAD); i++) {
+		struct endpoint now = node_sa(p->b).info.remote;
+
+		assert_true(endpoint_eq(&now, &where));
+		world_advance(p->w, dur_s(1));
+		by_another_mapping(p->w, p->a);
+	}
+	assert_int_equal(node_events(p->b, IKE_EV_DEAD), 1);
+	assert_int_equal(node_events(p->a, IKE_EV_DEAD), 0);
+}
+
+/* One that only seems to have moved answers, and all stays as it is (S2). */
+static void who_only_seems_to_have_moved(void **state)
+{
+	struct pair *p = *state;
+	struct packet *probe;
+	unsigned asked;
+
+	p->pa->dpd_delay = dur_s(10);
+	responder_behind_nat(state);
+	while (!world_packet(p->w, 0))
+		assert_true(world_timer(p->w));
+	probe = packet_keep(world_packet(p->w, 0));
+	world_drop_all(p->w);
+	probe->src.port = 4419;
+	asked = p->b->sent;
+	world_hand_over(p->w, probe);
+	packet_free(probe);
+	assert_int_equal(p->b->sent, asked + 2); /* the answer, and the question */
+	world_live(p->w, dur_s(60));
+	assert_int_equal(node_events(p->b, IKE_EV_DEAD), 0);
+	assert_true(pair_is_up(p));
+}
+
 /* No translator: IKE stays on 500, ESP goes without UDP when the data plane can. */
 static void no_nat(void **state)
 {
@@ -420,6 +480,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		pair_test(behind_nat),
 		pair_test(responder_behind_nat),
+		pair_test(whom_it_may_not_follow),
+		pair_test(who_only_seems_to_have_moved),
 		pair_test(no_nat),
 		cmocka_unit_test(forced),
 		pair_test(peer_without_nat_detection),
