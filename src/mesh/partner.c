@@ -201,7 +201,7 @@ static struct shortcut *meant(const struct network *net, const struct wire_mesh 
 static void withdrawn(struct network *net, struct word *w)
 {
 	struct shortcut *c = meant(net, &w->msg);
-	uint16_t reason = w->msg.reason;
+	uint16_t reason = w->msg.reason, unheard;
 	bool was_up;
 	char buf[MESH_WHY];
 	struct text t = TEXT_OF(buf);
@@ -213,11 +213,12 @@ static void withdrawn(struct network *net, struct word *w)
 	text_add(&t, w->msg.text.n ? ": " : "");
 	text_quote(&t, w->msg.text);
 	was_up = c->outcome == WIRE_MO_UP;
+	unheard = c->unheard;
 	shortcut_over(c, WIRE_MO_WITHDRAWN,
 		      reason < WIRE_MRS ? (enum wire_mesh_reason)reason : WIRE_MR_WITHDRAWN, false,
 		      buf);
 	if (was_up)
-		site_owes_others(c, w->peer);
+		site_owes_others(c, w->peer, unheard);
 }
 
 static void candidates(struct network *net, struct word *w)

@@ -424,6 +424,36 @@ static void too_much_for_a_hub(void **state)
 	play_done(&p);
 }
 
+/* A hub withdraws what it was told a moment ago, or hears a moment later, to be up: where it may
+ * have heard that last, it hears of the end as well. */
+static void withdrawn_by_who_has_not_answered(void **state)
+{
+	struct wire_mesh m = { .reason = WIRE_MR_POLICY, .context = bytes_str("corp") };
+
+	(void)state;
+	for (int late = 0; late < 2; late++) {
+		struct play p;
+		size_t before;
+
+		play_up(&p, 19);
+		p.hub->hold = late ? HOLD_WORDS : 0;
+		play_both_up(&p, 7);
+		assert_int_equal(play_report(&p, 1).outcome, WIRE_MO_UP);
+		memset(m.id, 7, sizeof(m.id));
+		m.present = 1u << WIRE_MA_REASON | 1u << WIRE_MA_CONTEXT;
+		before = p.hub->n_asked;
+		play_say(&p, 1, WIRE_N_SHORTCUT_WITHDRAW, &m);
+		world_run(p.w);
+		assert_string_equal(play_state(p.one), "ended");
+		p.hub->hold = 0;
+		refuse_words(&p, WIRE_MR_POLICY);
+		world_live(p.w, dur_s(5));
+		assert_int_equal(play_report(&p, 1).outcome, late ? WIRE_MO_WITHDRAWN : WIRE_MO_UP);
+		assert_true(p.hub->n_asked > before); /* the other end, at least */
+		play_done(&p);
+	}
+}
+
 static void reconfigured(struct play *p, void (*change)(struct test_conf *c))
 {
 	struct test_conf *c = test_conf_copy(p->one->conf);
@@ -589,6 +619,7 @@ int main(void)
 		cmocka_unit_test(hub_gone_meanwhile),
 		cmocka_unit_test(report_to_a_hub_that_is_gone),
 		cmocka_unit_test(too_much_for_a_hub),
+		cmocka_unit_test(withdrawn_by_who_has_not_answered),
 		cmocka_unit_test(reloads),
 		cmocka_unit_test(the_caller_moves),
 		cmocka_unit_test(who_is_called_moves),
