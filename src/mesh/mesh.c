@@ -538,6 +538,7 @@ static void asked(struct mesh *m, const struct ike_out *o)
 		m->faults[fault]++;
 		word_refuse(&w,
 			    fault == WIRE_MF_CRITICAL ? WIRE_MR_UNKNOWN_ATTRIBUTE
+			    : fault == WIRE_MF_NOMEM  ? WIRE_MR_INTERNAL
 						      : WIRE_MR_MALFORMED,
 			    wire_mesh_fault_name(fault));
 	}

@@ -156,7 +156,8 @@ void ike_answer(struct ike *ike, struct now now, uint64_t id, const struct ike_w
 	struct wire_mesh msg;
 
 	(void)now;
-	assert_int_equal(id, ike->last_asked);
+	assert_in_range(id, 1, ike->last_asked);
+	t->answered = id;
 	t->answer = word->notify;
 	t->reason = 0;
 	t->text[0] = '\0';
@@ -239,10 +240,9 @@ NEVER(void ike_partner_drop(struct ike *ike, struct now now, ike_peer_id peer, c
 
 bool ike_peer_covers(const struct ike *ike, ike_peer_id peer, const struct wire_ts_list *ts)
 {
-	(void)ike;
-	(void)peer;
-	(void)ts;
-	return false;
+	struct citizen *c = by_peer((struct ike *)(uintptr_t)ike, peer);
+
+	return c && c->up && c->blocks.n && policy_ts_subset(ts, &c->blocks);
 }
 
 const char *ike_reason_name(enum ike_reason reason)
@@ -382,6 +382,7 @@ void town_event(struct town *t, unsigned n, enum ike_event_kind kind)
 
 	o->event = (struct ike_event){ .kind = kind,
 				       .peer = citizen(t, n)->peer,
+				       .sa = citizen(t, n)->sa,
 				       .peer_name = "corp" };
 	o->out.u.event = &o->event;
 	town_drain(t);
@@ -501,8 +502,8 @@ size_t town_count(const struct town *t, unsigned n, uint16_t kind)
 	return k;
 }
 
-static void answer(struct town *t, struct heard *h, enum status st, uint16_t kind,
-		   const struct wire_mesh *msg)
+void town_answers(struct town *t, struct heard *h, enum status st, uint16_t kind,
+		  const struct wire_mesh *msg)
 {
 	struct out *o = put(&t->engine, IKE_OUT_ANSWERED);
 	uint8_t buf[1024];
@@ -542,7 +543,7 @@ void town_accepts_from(struct town *t, unsigned n, const char *address)
 								  .at.port = 4500 };
 		assert_int_equal(ip_parse(address, &msg.candidates[0].at.ip), ST_OK);
 	}
-	answer(t, h, ST_OK, WIRE_N_SHORTCUT_ACCEPT, &msg);
+	town_answers(t, h, ST_OK, WIRE_N_SHORTCUT_ACCEPT, &msg);
 }
 
 void town_accepts(struct town *t, unsigned n)
@@ -558,7 +559,7 @@ void town_refuses(struct town *t, unsigned n, enum wire_mesh_reason reason, cons
 				 .text = bytes_str(text) };
 
 	memcpy(msg.id, h->msg.id, sizeof(msg.id));
-	answer(t, h, ST_OK, WIRE_N_SHORTCUT_REFUSED, &msg);
+	town_answers(t, h, ST_OK, WIRE_N_SHORTCUT_REFUSED, &msg);
 }
 
 void town_dies(struct town *t, unsigned n)
@@ -567,10 +568,10 @@ void town_dies(struct town *t, unsigned n)
 
 	for (size_t i = 0; i < c->n_heard; i++)
 		if (c->heard[i].id)
-			answer(t, &c->heard[i], ST_IO, 0, NULL);
+			town_answers(t, &c->heard[i], ST_IO, 0, NULL);
 }
 
-void town_says(struct town *t, unsigned n, uint16_t kind, const struct wire_mesh *word)
+void town_asks(struct town *t, unsigned n, uint16_t kind, const struct wire_mesh *word)
 {
 	struct out *o = put(&t->engine, IKE_OUT_ASKED);
 	uint8_t buf[4096];
@@ -584,6 +585,11 @@ void town_says(struct town *t, unsigned n, uint16_t kind, const struct wire_mesh
 	o->out.u.asked.word.data = kept(o, wr_bytes_of(&w));
 	t->answer = 0;
 	town_drain(t);
+}
+
+void town_says(struct town *t, unsigned n, uint16_t kind, const struct wire_mesh *word)
+{
+	town_asks(t, n, kind, word);
 	assert_int_not_equal(t->answer, 0);
 }
 
@@ -649,7 +655,7 @@ static size_t obeys(struct town *t, unsigned n)
 		if (!h.id)
 			continue;
 		memcpy(msg.id, h.msg.id, sizeof(msg.id));
-		answer(t, &c->heard[i], ST_OK, WIRE_N_SHORTCUT_ACCEPT, &msg);
+		town_answers(t, &c->heard[i], ST_OK, WIRE_N_SHORTCUT_ACCEPT, &msg);
 		if (h.kind == SUGGEST)
 			report(t, n, &h, WIRE_MO_UP, 0);
 		k += h.kind == SUGGEST;

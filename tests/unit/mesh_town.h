@@ -39,6 +39,7 @@ struct citizen {
 	struct policy_ident ident;
 	struct wire_ts ts[4];
 	struct wire_ts_list served[IKE_AUTHORITIES];
+	struct wire_ts_list blocks; /* of its certificate: a hub's */
 	uint8_t capabilities;
 	bool up, nat, ppk;
 	struct endpoint local, remote;
@@ -76,7 +77,8 @@ struct town {
 	bool silent_events; /* of a large town are not kept */
 	struct ike_event events[TOWN_EVENTS];
 	size_t n_events; /* that there were */
-	/* The last answer to what a member said. */
+	/* The last answer to what a member said, and to which word. */
+	uint64_t answered;
 	uint16_t answer;
 	uint16_t reason;
 	char text[WIRE_MESH_TEXT_MAX + 1];
@@ -119,7 +121,12 @@ void town_accepts_from(struct town *t, unsigned n, const char *address);
 void town_refuses(struct town *t, unsigned n, enum wire_mesh_reason reason, const char *text);
 /* There will be no answer. */
 void town_dies(struct town *t, unsigned n);
-/* It says a word. */
+/* To a word that it heard; msg NULL: none, for that reason. */
+void town_answers(struct town *t, struct heard *h, enum status st, uint16_t kind,
+		  const struct wire_mesh *msg);
+/* It says a word, which need not be answered at once. */
+void town_asks(struct town *t, unsigned n, uint16_t kind, const struct wire_mesh *word);
+/* It is answered. */
 void town_says(struct town *t, unsigned n, uint16_t kind, const struct wire_mesh *word);
 void town_places(struct town *t, unsigned n, const char *address, uint16_t port);
 /* About the newest suggestion with that partner that it heard. */
