@@ -26,7 +26,7 @@ static void asks_for(struct town *t, unsigned n, const char *from, const char *t
 /* The first address of a member's. */
 static void asks(struct town *t, unsigned n, unsigned other)
 {
-	char to[16];
+	char to[32];
 
 	snprintf(to, sizeof(to), "10.%u.%u.1", other / 256, other % 256);
 	asks_for(t, n, to, to, "corp");
