@@ -315,6 +315,7 @@ static bool sabotaged(const struct options *o)
 		{ "detour", "shortcuts" }, { "chatty", "shortcuts" },
 		{ "late", "prompt" },      { "rule", "hubs" },
 		{ "relay", "hubs" },       { "directory", "hubs" },
+		{ "twins", "hubs-mesh" },
 	};
 	bool good = true;
 

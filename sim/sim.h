@@ -20,7 +20,8 @@
  *	nat.c		boxes that translate addresses
  *	net.c		lines: delay, jitter, loss, copies, reordering, bandwidth, queues
  *	fault.c		what goes wrong, when and for how long
- *	broken_hub.c	what a mesh does that does not keep a rule
+ *	broken_hub.c	what a hub's mesh does that does not keep a rule
+ *	broken_site.c	the same of a site's
  *	check.c		what must hold always
  *	calm.c		what must hold when all is calm
  *	direct.c	the same, of tunnels between sites
@@ -318,6 +319,7 @@ enum sabotage {
 	SABOTAGE_RULE, /* hubs suggest what a rule forbids */
 	SABOTAGE_RELAY, /* of two suggestions at once the hub takes the second, whatever its id */
 	SABOTAGE_DIRECTORY, /* a hub does not listen to who is at the other one */
+	SABOTAGE_TWINS, /* a tunnel that is withdrawn stays, and another one is made */
 	SABOTAGES,
 };
 
