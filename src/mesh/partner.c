@@ -198,10 +198,21 @@ static struct shortcut *meant(const struct network *net, const struct wire_mesh 
 	return shortcut_with(net->site, &partner);
 }
 
+/* Who withdraws what is up, unless it has not answered yet that it heard so, which may be after its
+ * own word; or is not the one that was told: a hub that we are leaving. */
+static uint16_t who_knows(const struct shortcut *c, const struct word *w)
+{
+	size_t hub = hub_index(c->net, w->peer);
+
+	if (hub >= n_attached(c->net) || c->net->site->told[hub] != w->sa)
+		return 0;
+	return (uint16_t)(1u << hub & ~c->unheard);
+}
+
 static void withdrawn(struct network *net, struct word *w)
 {
 	struct shortcut *c = meant(net, &w->msg);
-	uint16_t reason = w->msg.reason, unheard;
+	uint16_t reason = w->msg.reason, knows;
 	bool was_up;
 	char buf[MESH_WHY];
 	struct text t = TEXT_OF(buf);
@@ -213,12 +224,12 @@ static void withdrawn(struct network *net, struct word *w)
 	text_add(&t, w->msg.text.n ? ": " : "");
 	text_quote(&t, w->msg.text);
 	was_up = c->outcome == WIRE_MO_UP;
-	unheard = c->unheard;
+	knows = who_knows(c, w);
 	shortcut_over(c, WIRE_MO_WITHDRAWN,
 		      reason < WIRE_MRS ? (enum wire_mesh_reason)reason : WIRE_MR_WITHDRAWN, false,
 		      buf);
 	if (was_up)
-		site_owes_others(c, w->peer, unheard);
+		site_owes_others(c, knows);
 }
 
 static void candidates(struct network *net, struct word *w)

@@ -87,14 +87,12 @@ void site_owes(struct shortcut *c, enum wire_mesh_outcome outcome)
 	c->outcome = (uint8_t)outcome;
 }
 
-void site_owes_others(struct shortcut *c, ike_peer_id but, uint16_t unheard)
+void site_owes_others(struct shortcut *c, uint16_t knows)
 {
-	uint16_t who = (uint16_t)(1u << hub_index(c->net, but));
-
 	/* To be tried again soon, unless somebody does not want it. */
 	if (c->reason == WIRE_MR_LOST)
 		c->outcome = WIRE_MO_LOST;
-	c->owed = all_hubs(c->net) & (uint16_t) ~(who & ~unheard);
+	c->owed = all_hubs(c->net) & (uint16_t)~knows;
 	site_speak(c->net->site);
 }
 

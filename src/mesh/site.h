@@ -267,10 +267,8 @@ void site_hub_up(struct site *s, size_t hub, ike_sa_id sa);
 void site_owes(struct shortcut *c, enum wire_mesh_outcome outcome);
 /* Other hubs, or in another order: which of them knows what nobody can say. */
 void site_hubs_other(struct site *s);
-/* That it has ended, by one hub's word, is to be said to the others, who took it for up; and to
- * that one if it did not answer yet when it was told so (`unheard`): it may hear that after its own
- * word. */
-void site_owes_others(struct shortcut *c, ike_peer_id but, uint16_t unheard);
+/* That it has ended, by one hub's word, is to be said to the others, who took it for up. */
+void site_owes_others(struct shortcut *c, uint16_t knows);
 /* Our candidates may be others. */
 void site_announce(struct site *s);
 
