@@ -492,6 +492,125 @@ static void test_hub_is_lost(void **state)
 	assert_int_equal(town_count(t, HERE, SUGGEST), 1);
 }
 
+/* ---- asking ---------------------------------------------------------------------------------- */
+
+/* For the first address of these. */
+static void asks(struct town *t, unsigned n, const struct wire_ts *ts, size_t n_ts)
+{
+	struct wire_ts one[2];
+	struct wire_mesh word = { .present = WIRE_MESH_BIT(CONTEXT) | WIRE_MESH_BIT(TS_REMOTE),
+				  .context = bytes_str("corp"),
+				  .ts_remote = { { IKE_AUTHORITY_CERT, { one, n_ts, 0 } } },
+				  .n_ts_remote = 1 };
+
+	for (size_t i = 0; i < n_ts; i++) {
+		one[i] = ts[i];
+		one[i].end = one[i].start;
+	}
+	town_says(t, n, WIRE_N_SHORTCUT_ASK, &word);
+}
+
+/* R09: who is up elsewhere since has that hub to ask, but for members here; whoever is doubted is
+ * suggested to nobody. */
+static void test_asked_from_elsewhere(void **state)
+{
+	struct town *t = with_hub(state);
+	struct wire_mesh_member v[] = { TOWN_ANEW, town_member(t, HERE, 1ull << 50) };
+
+	asks(t, HERE, citizen(t, THERE)->ts, 1);
+	assert_int_equal(t->answer, WIRE_N_SHORTCUT_ACCEPT);
+	assert_int_equal(town_count(t, A, RELAY), 1);
+	town_says_members(t, A, 2, v + 1, 1);
+	asks(t, HERE, citizen(t, THERE)->ts, 1);
+	is_refused(t, WIRE_MR_OLDER);
+	assert_string_equal(t->text, "you are up at another hub since");
+	asks(t, HERE, citizen(t, 2)->ts, 1);
+	assert_int_equal(t->answer, WIRE_N_SHORTCUT_ACCEPT);
+	town_says_members(t, A, 3, v, 2);
+	asks(t, 2, citizen(t, THERE)->ts, 1);
+	is_refused(t, WIRE_MR_PARTNER_REFUSED);
+}
+
+/* One address is asked for; and why there is no way, as the other one said. */
+static void test_asked_and_refused(void **state)
+{
+	struct town *t = with_hub(state);
+	struct wire_ts two[] = { citizen(t, 2)->ts[0], citizen(t, THERE)->ts[0] };
+
+	asks(t, HERE, two, 2);
+	is_refused(t, WIRE_MR_MALFORMED);
+	asks(t, HERE, two, 1);
+	assert_int_equal(t->answer, WIRE_N_SHORTCUT_ACCEPT);
+	town_refuses(t, 2, WIRE_MR_NO_CANDIDATES, "nothing to call from");
+	asks(t, HERE, two, 1);
+	is_refused(t, WIRE_MR_NO_CANDIDATES);
+	assert_non_null(strstr(t->text, " s: nothing to call from"));
+	town_pass(t, 600000);
+	asks(t, HERE, two, 1);
+	town_refuses(t, 2, WIRE_MRS + 7, "");
+	asks(t, HERE, two, 1);
+	is_refused(t, WIRE_MR_NO_ANSWER);
+	/* Without memory for the word, then for the pair. */
+	for (long n = 0; t->reason != WIRE_MR_LIMIT; n++) {
+		assert_in_range(n, 0, 20);
+		t->mem.fail_at = t->mem.calls + n;
+		asks(t, HERE, two + 1, 1);
+		t->mem.fail_at = -1;
+		assert_true(t->reason == WIRE_MR_INTERNAL || t->reason == WIRE_MR_LIMIT);
+		assert_string_equal(town_state(t, HERE, THERE, NULL), "none");
+	}
+	t->network.topology = MESH_STAR;
+	assert_int_equal(town_reload(t), ST_OK);
+	asks(t, HERE, two + 1, 1);
+	is_refused(t, WIRE_MR_POLICY);
+}
+
+/* ---- looking --------------------------------------------------------------------------------- */
+
+static bool first_member(void *ctx, const struct mesh_member_info *info)
+{
+	(void)info;
+	return ++*(unsigned *)ctx < 2;
+}
+
+static bool first_pair(void *ctx, const struct mesh_pair_info *info)
+{
+	(void)info;
+	++*(unsigned *)ctx;
+	return false;
+}
+
+static bool first_hub(void *ctx, const struct mesh_network *network,
+		      const struct wire_mesh_hub *hub, bool connected)
+{
+	(void)network;
+	(void)hub;
+	(void)connected;
+	++*(unsigned *)ctx;
+	return false;
+}
+
+/* Who has seen enough is shown no more; a pair that is due is due now. */
+static void test_looking_stops(void **state)
+{
+	struct town *t = with_tunnel(state);
+	const struct wire_mesh_hub at = town_hub_at(t, A, 2);
+	unsigned members = 0, pairs = 0, hubs = 0;
+	const char *name;
+	uint64_t value;
+
+	town_says_hubs(t, A, 1, &at, 1);
+	town_flow(t, HERE, 2);
+	town_leaves(t, 2);
+	mesh_each_member(t->mesh, first_member, &members);
+	assert_int_equal(members, 2);
+	mesh_each_pair(t->mesh, t->now, first_pair, &pairs);
+	assert_int_equal(pairs, 1);
+	mesh_each_hub(t->mesh, first_hub, &hubs);
+	assert_int_equal(hubs, 1);
+	assert_false(mesh_counter(t->mesh, 10000, &name, &value));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -511,6 +630,9 @@ int main(void)
 		town_test(test_reports),
 		town_test(test_report_of_strangers),
 		town_test(test_hub_is_lost),
+		town_test(test_asked_from_elsewhere),
+		town_test(test_asked_and_refused),
+		town_test(test_looking_stops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
