@@ -23,6 +23,14 @@
  * shorter prefix is asked: a more specific child that takes one port only leaves the others to
  * whoever has the wider prefix, as in an ordered SPD (RFC 4301 section 4.4.1).
  *
+ * A peer may be given prefixes (PEER_PREFIX), beside the selectors of its children: whichever of
+ * its children are in use for sending, and cover the packet, are asked for them, without a word
+ * about the prefix when one replaces another.  They are asked before the children that have that
+ * very prefix in their selectors, or behind them, as the operation says; of several peers with one
+ * prefix the one that was given it last is asked first.  Children and the trap of a peer that is
+ * GIVEN_ONLY are asked for nothing else: their selectors say what may go there, not what does.
+ * What a peer was given is kept while it has no child, until it is taken away.
+ *
  * What a child refuses to relay (struct dp_child.direct) goes by nothing else: it is held, at most
  * DP_HELD_DIRECT packets for one address of DP_HELD_PACKETS of a peer, until a child takes it that
  * refuses nothing of it; who is not held, or was for DP_HELD_DIRECT_S, is answered by ICMP
@@ -81,6 +89,16 @@ enum dp_op_kind {
 	DP_CHILD_PAUSE, /* sends nothing more until it is to begin again (ADD): what it would have
 			 * sent goes by the next best child */
 	DP_PATH_MTU, /* what probes found of the way to an address */
+	DP_PEER_PREFIX, /* a prefix is given to a peer, or is no more */
+	DP_PEER_GIVEN_ONLY, /* its children are asked for what it was given, and nothing else; or
+			     * not any more, then nothing that it was given is left */
+};
+
+/* When children of a peer are asked for a prefix that it was given. */
+enum dp_given {
+	DP_GIVEN_NOT,
+	DP_GIVEN_FIRST, /* before the children that have the very prefix in their selectors */
+	DP_GIVEN_LAST, /* when none of these can send */
 };
 
 /* One child SA as the data plane needs it.  Keys: in = what we decrypt with. */
@@ -147,6 +165,15 @@ struct dp_op {
 			struct ip remote;
 			uint16_t mtu; /* of outer IP packets */
 		} path_mtu;
+		struct {
+			dp_peer_id peer;
+			struct prefix prefix;
+			enum dp_given given; /* instead of what was said before */
+		} given;
+		struct {
+			dp_peer_id peer;
+			bool on;
+		} given_only;
 	} u;
 };
 

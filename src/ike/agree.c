@@ -64,6 +64,16 @@ enum status agree_offer(struct arena *ar, const struct wire_sa *conf, struct byt
 
 /* ---- granting ----------------------------------------------------------------------------- */
 
+/* Another hub (docs/protocol/shortcut.md section 9.2): the domain is its members', and ours. */
+static bool represents(const struct claimant *who)
+{
+	const struct ike_peer_conf *conf = who->peer->conf;
+
+	return conf->role == IKE_ROLE_MEMBERS && conf->domain.n &&
+	       who->capabilities & IKE_CAN_RELAY && who->cred && who->cred->has_blocks &&
+	       policy_blocks_cover(who->cred->blocks, who->cred->n_blocks, &conf->domain);
+}
+
 /* TSi of a member of our network: what it is authorised for, and nobody else has up. */
 static enum status narrow_member(struct ike *ike, struct arena *ar, const struct claimant *who,
 				 const struct wire_ts_list *asked, struct agreement *a,
@@ -89,6 +99,9 @@ static enum status narrow_member(struct ike *ike, struct arena *ar, const struct
 	}
 	if (st)
 		return st;
+	a->c.represents = represents(who);
+	if (a->c.represents)
+		return ST_OK;
 	st = claims_resolve(ike, ar, who->peer, &who->id, &allowed, &a->c.ts_remote, &conflict,
 			    why);
 	/* Without a conflict it was a selector that cannot be had. */
@@ -188,6 +201,7 @@ enum ike_reason agree_accept(const struct claimant *who, const struct asked *ask
 	const struct ike_peer_conf *conf = who->peer->conf;
 	struct bytes spi;
 
+	c->represents = represents(who);
 	if (policy_accept(asked->offer, &in->sa, !asked->ke, why, &c->suite, &spi))
 		return IKE_R_ESP_PROPOSAL;
 	if (spi.n != 4 || load_be32(spi.p) < IKE_MIN_ESP_SPI) {

@@ -323,7 +323,8 @@ static enum status prepare_peer(struct ike *ike, const struct attempt *at, struc
 static enum status prepare_child(struct ike *ike, struct attempt *at, struct answer *a)
 {
 	const struct auth_r *l = at->locals;
-	struct claimant who = { a->peer, a->id, cred_of(l->cred) };
+	struct claimant who = { a->peer, a->id, cred_of(l->cred),
+				capabilities_of(at->sa, &at->inner) };
 	struct text why = TEXT_OF(a->agreed.why);
 	enum status st;
 

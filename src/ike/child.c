@@ -140,7 +140,7 @@ enum status child_make(struct ike *ike, struct ike_sa *sa, struct peer *peer,
 	wipe(&p->out, sizeof(p->out));
 	if (st)
 		return st;
-	if (peer->conf->role == IKE_ROLE_MEMBERS)
+	if (peer->conf->role == IKE_ROLE_MEMBERS && !p->represents)
 		st = claims_take(ike, peer, c);
 	if (st)
 		child_free(ike, c);

@@ -189,6 +189,49 @@ void child_dp_quiet(struct ike *ike, struct child *c)
 		child_dp_gone(ike, c);
 }
 
+/* ---- what peers are given ------------------------------------------------------------------ */
+
+static struct dp_op *peer_op(struct ike *ike, struct outbox *ob, enum dp_op_kind kind)
+{
+	struct dp_op *op;
+
+	outbox_init(ob, ike->mem);
+	op = op_add(ike, ob, kind, NULL);
+	if (!op) {
+		outbox_drop(ob);
+		count(ike, C_NO_MEMORY);
+	}
+	return op;
+}
+
+enum status ike_peer_prefix(struct ike *ike, ike_peer_id peer, const struct prefix *prefix,
+			    enum dp_given given)
+{
+	struct outbox ob;
+	struct dp_op *op = peer_op(ike, &ob, DP_PEER_PREFIX);
+
+	if (!op)
+		return ST_NOMEM;
+	op->u.given.peer = peer;
+	op->u.given.prefix = *prefix;
+	op->u.given.given = given;
+	outbox_commit(ike, &ob);
+	return ST_OK;
+}
+
+enum status ike_peer_given_only(struct ike *ike, ike_peer_id peer, bool on)
+{
+	struct outbox ob;
+	struct dp_op *op = peer_op(ike, &ob, DP_PEER_GIVEN_ONLY);
+
+	if (!op)
+		return ST_NOMEM;
+	op->u.given_only.peer = peer;
+	op->u.given_only.on = on;
+	outbox_commit(ike, &ob);
+	return ST_OK;
+}
+
 /* ---- questions and news ------------------------------------------------------------------- */
 
 void child_query(struct ike *ike, struct child *c)

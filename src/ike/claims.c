@@ -12,6 +12,9 @@
  * the longer one: that would be taking.  What the operator grants with a lease is the pool, not the
  * one address of it that somebody asked for.
  *
+ * Another hub claims nothing: it has the domain on behalf of its members, as each hub has.  Which
+ * of them has what the mesh finds out (src/mesh/route.c).
+ *
  * The table is from prefix to peer.  A peer that has two children with one prefix, while one
  * replaces the other, has it once.
  */

@@ -477,7 +477,7 @@ static enum ike_reason acceptable(struct ike *ike, const struct ike_sa *sa,
 				  const struct wire_sa *offer, const struct wire_payloads *in,
 				  struct child_params *params, struct text *why)
 {
-	struct claimant who = { sa->peer, sa->remote_id, sa->cred };
+	struct claimant who = { sa->peer, sa->remote_id, sa->cred, sa->capabilities };
 	struct asked want = asked(ike, sa, offer);
 
 	if (grant_is_gone(ike, sa)) {

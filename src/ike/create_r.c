@@ -144,7 +144,7 @@ static bool narrower(struct arena *ar, const struct child *old, const struct wir
 static bool agree(struct ike *ike, struct ike_sa *sa, struct arena *ar,
 		  const struct wire_payloads *in, struct grant *g, enum status *ret_st)
 {
-	struct claimant who = { sa->peer, sa->remote_id, sa->cred };
+	struct claimant who = { sa->peer, sa->remote_id, sa->cred, sa->capabilities };
 	struct agreement *a = &g->agreed;
 	enum status st = agree_grant(ike, ar, &who, in, true, a);
 

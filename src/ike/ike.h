@@ -413,6 +413,15 @@ struct ike_hub_place {
 MUST enum status ike_hubs(struct ike *ike, struct now now, ike_peer_id section,
 			  const struct ike_hub_place *at, size_t n);
 
+/* ---- what peers are given (dp.h) ----------------------------------------------------------- */
+
+/* The operations PEER_PREFIX and PEER_GIVEN_ONLY, about a peer or one that is no more: for the
+ * mesh, which knows who is at which hub.  The data plane keeps it over all SAs of the peer.
+ * ST_NOMEM: nothing happened. */
+MUST enum status ike_peer_prefix(struct ike *ike, ike_peer_id peer, const struct prefix *prefix,
+				 enum dp_given given);
+MUST enum status ike_peer_given_only(struct ike *ike, ike_peer_id peer, bool on);
+
 /* ---- partners (docs/protocol/shortcut.md section 8) -------------------------------------- */
 
 enum { IKE_PARTNER_ID = 16, IKE_PARTNER_KEY = 32 };

@@ -362,6 +362,7 @@ struct child_params {
 	/* By child_make(): only receives for now (partner_holds()), and as in struct dp_child. */
 	bool held, proves, flows, counts, direct;
 	struct wire_ts_list relayed; /* the configuration's */
+	bool represents; /* a hub, which has its prefixes on behalf of members: no claims */
 	struct wire_ts_list ts_local;
 	struct wire_ts_list ts_remote;
 	struct esp_keys in;
@@ -1068,6 +1069,7 @@ struct claimant {
 	struct peer *peer;
 	struct policy_ident id;
 	const struct cred *cred;
+	uint8_t capabilities; /* that it announces, or has */
 };
 
 /* Responder: what of the request is granted. ST_REFUSE: nothing; `notify`, `reason`, `why` say it.
@@ -1195,6 +1197,8 @@ void info_fatal_event(struct ike *ike, struct ike_sa *sa, const struct wire_noti
 /* IKE_AUTH: what ours can do, if it shall be known; and what the peer says of its own. */
 void capabilities_put(struct ike_sa *sa, const struct ike_peer_conf *conf, struct wire_out *o);
 void capabilities_take(struct ike *ike, struct ike_sa *sa, const struct wire_payloads *p);
+/* Those that the other end announces in its IKE_AUTH; 0: none. */
+uint8_t capabilities_of(const struct ike_sa *sa, const struct wire_payloads *p);
 /* Without them on both sides there is no such exchange. */
 bool words_allowed(const struct ike_sa *sa, const struct wire_hdr *h);
 /* ike_ask() and ike_answer() */

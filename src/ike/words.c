@@ -38,10 +38,22 @@ void capabilities_put(struct ike_sa *sa, const struct ike_peer_conf *conf, struc
 }
 
 /* A version to come says more by flags. */
+static bool well_formed(const struct wire_notify *n)
+{
+	return n && n->data.n == CAPABILITIES_LEN && n->data.p[0] >= VERSION;
+}
+
+uint8_t capabilities_of(const struct ike_sa *sa, const struct wire_payloads *p)
+{
+	const struct wire_notify *n = wire_find_notify(p, WIRE_N_CAPABILITIES);
+
+	return sa->warren && well_formed(n) ? (uint8_t)(load_be32(n->data.p + 1) & KNOWN) : 0;
+}
+
 void capabilities_take(struct ike *ike, struct ike_sa *sa, const struct wire_payloads *p)
 {
 	const struct wire_notify *n = wire_find_notify(p, WIRE_N_CAPABILITIES);
-	bool fits = n && n->data.n == CAPABILITIES_LEN && n->data.p[0] >= VERSION;
+	bool fits = well_formed(n);
 
 	if (n && sa->warren && !fits)
 		count(ike, C_CAPABILITIES_MALFORMED);
@@ -49,7 +61,7 @@ void capabilities_take(struct ike *ike, struct ike_sa *sa, const struct wire_pay
 		sa->speaks = false;
 		return;
 	}
-	sa->capabilities = (uint8_t)(load_be32(n->data.p + 1) & KNOWN);
+	sa->capabilities = capabilities_of(sa, p);
 }
 
 bool words_allowed(const struct ike_sa *sa, const struct wire_hdr *h)

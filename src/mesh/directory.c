@@ -91,6 +91,7 @@ static void entry_free(struct hub *h, struct entry *e)
 	struct mesh *m = h->net->m;
 
 	walk_end(h, e);
+	route_drop(e);
 	list_del(&e->late);
 	list_del(&e->unspoken);
 	list_del(&e->uninformed);
@@ -181,8 +182,10 @@ static enum status serve(struct hub *h, struct entry *e,
 		return ST_AGAIN;
 	for (size_t i = 0; i < IKE_AUTHORITIES && !st; i++)
 		st = ts_dup(m, &ts[i], &copy[i]);
-	if (!st)
+	if (!st) {
 		all_prefixes(h, e, false);
+		route_drop(e);
+	}
 	for (size_t i = 0; i < IKE_AUTHORITIES; i++) {
 		struct wire_ts_list *drop = st ? &copy[i] : &e->ts[i];
 
@@ -482,13 +485,14 @@ enum status entry_stands(struct hub *h, struct entry *e, const struct standing *
 		e->capabilities = 0;
 	}
 	all_prefixes(h, e, true);
+	route_entry(h, e);
 	if (fresh || able || lost || !served)
 		entry_changed(h, e, lost, !served);
 	if (moved)
 		(void)entry_moved(h, e);
 	if (fresh || able || lost || !served || moved || safer)
 		share_news(h, e);
-	return ST_OK;
+	return served == ST_NOMEM ? ST_NOMEM : ST_OK;
 }
 
 void entry_leaves(struct hub *h, struct entry *e)
@@ -496,6 +500,7 @@ void entry_leaves(struct hub *h, struct entry *e)
 	if (entry_here(e))
 		share_gone(h, e);
 	all_prefixes(h, e, false);
+	route_drop(e);
 	if (e->peer)
 		map_remove(&h->by_peer, &e->by_peer);
 	ident_done(h->net->m, &e->at);
@@ -529,6 +534,7 @@ static void entry_parts(struct hub *h, struct entry *e)
 		share_gone(h, e);
 	map_remove(&h->by_peer, &e->by_peer);
 	e->peer = 0;
+	route_entry(h, e);
 	list_del(&e->uninformed);
 	if (was_here)
 		entry_changed(h, e, false, false);
@@ -598,6 +604,7 @@ void directory_again(struct hub *h, ike_peer_id peer)
 		return;
 	/* No memory to look at it closely: it serves what it served there. */
 	ident_done(h->net->m, &e->at);
+	route_entry(h, e);
 	e->epoch = epoch_next(h, e);
 	share_news(h, e);
 }
@@ -616,6 +623,7 @@ void directory_free(struct hub *h)
 		if (h->slots[i]) {
 			if (h->slots[i]->peer)
 				map_remove(&h->by_peer, &h->slots[i]->by_peer);
+			h->slots[i]->via = NULL; /* the hubs go as well */
 			entry_free(h, h->slots[i]);
 		}
 	mem_free(h->net->m->mem, h->slots);

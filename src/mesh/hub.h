@@ -1,6 +1,6 @@
 /*
  * hub.h - the structures of a hub.  Only a hub's files include it: hub.c, directory.c, topology.c,
- * suggest.c, pair.c, walk.c, hubs.c, share.c, relay.c, view_hub.c.
+ * suggest.c, pair.c, walk.c, hubs.c, share.c, route.c, relay.c, view_hub.c.
  *
  * A member is an `entry` of the directory while it is up, here or at another hub (`at`); who has
  * left stays for as long as a tunnel of his may still be up.  Two members about whom there is
@@ -32,6 +32,8 @@ struct entry {
 	struct policy_ident ident; /* owned */
 	ike_peer_id peer; /* 0: at another hub, or gone */
 	struct policy_ident at; /* that hub; owned; type 0: none */
+	struct other *via; /* its prefixes are given to that hub, */
+	bool via_first; /* before its child here, which it has left behind */
 	uint8_t capabilities;
 	bool post_quantum; /* what its hub says to it travels so */
 	struct wire_ts_list ts[IKE_AUTHORITIES]; /* owned */
@@ -142,6 +144,10 @@ struct other {
 	uint64_t last_out, last_in; /* words; last_in 0: what comes has to begin anew */
 	mono_t silent_until; /* it refused */
 	mono_t doubts_until; /* of its entries those that are doubted go then */
+	/* What goes there (route.c). */
+	struct policy_table *given; /* of prefixes: of how many entries */
+	bool given_only; /* it gets that, and nothing else */
+	bool regive; /* something could not be said to the data plane */
 	struct timer timer; /* T_OTHER */
 };
 
@@ -213,8 +219,8 @@ struct standing {
 
 /* Known or new; NULL: no memory. */
 struct entry *entry_get(struct hub *h, const struct policy_ident *id);
-/* It is so from now on, and everything that follows is done.  ST_NOMEM: it is as it was; one that
- * is new is to be settled. */
+/* It is so from now on, and everything that follows is done.  ST_NOMEM: it is as it was, or what it
+ * serves is not known; one that is new is to be settled. */
 MUST enum status entry_stands(struct hub *h, struct entry *e, const struct standing *s);
 /* It is neither here nor there any more, and may be freed. */
 void entry_leaves(struct hub *h, struct entry *e);
@@ -283,6 +289,21 @@ void share_doubt(struct other *o);
 void share_speak(struct other *o);
 void directory_word(struct other *o, struct word *w);
 void share_done(struct hub *h);
+
+/* ---- route.c ------------------------------------------------------------------------------- */
+
+MUST enum status route_init(struct other *o);
+void route_done(struct other *o);
+/* That entry is where it is now: its prefixes are the hub's; or they are about to be others. */
+void route_entry(struct hub *h, struct entry *e);
+void route_drop(struct entry *e);
+/* A way to that hub is there, or is lost. */
+void route_way(struct other *o, ike_peer_id peer);
+void route_way_lost(struct other *o, ike_peer_id peer);
+/* What could not be said is said. */
+void route_timer(struct other *o);
+/* There is another hub more, or less. */
+void route_judge(struct hub *h);
 
 /* ---- relay.c ------------------------------------------------------------------------------- */
 

@@ -238,6 +238,7 @@ static void other_free(struct other *o)
 	struct mesh *m = o->hub->net->m;
 
 	share_end(o);
+	route_done(o);
 	list_del(&o->node);
 	heap_disarm(&m->timers, &o->timer);
 	known_hub_free(m, o->place);
@@ -254,15 +255,19 @@ static struct other *other_new(struct hub *h, const struct policy_ident *ident)
 	list_for_each(it, &h->others)
 		n++;
 	o = n < MESH_HUBS ? mem_new(m->mem, sizeof(*o)) : NULL;
-	if (!o || ident_dup(m, ident, &o->ident)) {
+	if (o)
+		o->hub = h;
+	if (!o || route_init(o) || ident_dup(m, ident, &o->ident)) {
 		count(m, n < MESH_HUBS ? M_NO_MEMORY : M_HUBS_FULL);
+		if (o)
+			policy_table_free(o->given);
 		mem_free(m->mem, o);
 		return NULL;
 	}
-	o->hub = h;
 	o->timer.kind = T_OTHER;
 	share_new(o);
 	list_add_tail(&h->others, &o->node);
+	route_judge(h);
 	return o;
 }
 
@@ -273,6 +278,7 @@ static void other_forget(struct other *o)
 
 	share_forget(o, true);
 	other_free(o);
+	route_judge(h);
 	if (named)
 		hubs_changed(h);
 }
@@ -281,6 +287,7 @@ static void way_lost(struct other *o, ike_peer_id peer)
 {
 	size_t i = way_of(o, peer);
 
+	route_way_lost(o, peer);
 	memmove(&o->way[i], &o->way[i + 1], (o->n_ways - i - 1) * sizeof(o->way[0]));
 	if (--o->n_ways)
 		return;
@@ -302,8 +309,10 @@ static void way_up(struct hub *h, ike_peer_id peer, const struct attached *at, b
 	if (!o)
 		return;
 	anew |= !o->n_ways;
-	if (way_of(o, peer) == o->n_ways && o->n_ways < MESH_HUB_WAYS)
+	if (way_of(o, peer) == o->n_ways && o->n_ways < MESH_HUB_WAYS) {
 		o->way[o->n_ways++] = peer;
+		route_way(o, peer);
+	}
 	if (entry_by_peer(h, peer))
 		directory_look(h, peer);
 	if (!anew)
@@ -435,6 +444,7 @@ void other_timer(struct mesh *m, struct timer *t)
 	}
 	other_speak(o);
 	share_speak(o);
+	route_timer(o);
 	due = o->n_ways ? o->doubts_until : mono_min(o->until, o->doubts_until);
 	if (due.ns != MONO_NEVER.ns && (!t->armed || mono_before(due, t->due)))
 		heap_arm(&m->timers, t, due);

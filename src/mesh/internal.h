@@ -205,6 +205,8 @@ void hub_reconfigured(struct network *net);
 void hub_event(struct network *net, const struct ike_event *e, const struct ike_peer_info *info);
 void hub_word(struct network *net, struct word *w, const struct ike_peer_info *info);
 void hub_flow(struct network *net, const struct dp_report *r);
+/* The data plane could not carry out an operation, perhaps one of ours. */
+void hub_dp_failed(struct network *net);
 void hub_timer(struct mesh *m, struct timer *t);
 void hub_pair_timer(struct mesh *m, struct timer *t);
 void news_timer(struct mesh *m, struct timer *t);

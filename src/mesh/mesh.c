@@ -635,6 +635,17 @@ void mesh_input(struct mesh *m, struct now now, const struct ike_datagram *d)
 		ike_input(m->ike, now, d);
 }
 
+/* It may have been what another hub was to be given (route.c). */
+static void given_failed(struct mesh *m)
+{
+	list_for_each(n, &m->networks) {
+		struct network *net = CONTAINER_OF(n, struct network, node);
+
+		if (net->hub)
+			hub_dp_failed(net);
+	}
+}
+
 void mesh_dp(struct mesh *m, struct now now, const struct dp_report *r)
 {
 	struct ike_peer_info info;
@@ -647,6 +658,8 @@ void mesh_dp(struct mesh *m, struct now now, const struct dp_report *r)
 			site_not_direct(net, r);
 		return;
 	}
+	if (r->kind == DP_REPORT_DONE && r->u.done.status)
+		given_failed(m);
 	if (r->kind != DP_REPORT_FLOW) {
 		ike_dp(m->ike, now, r);
 		return;

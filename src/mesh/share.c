@@ -358,6 +358,7 @@ static void is_also_at(struct other *o, struct entry *e)
 
 	if (!e->at.type && ident_dup(m, &o->ident, &e->at))
 		count(m, M_NO_MEMORY);
+	route_entry(o->hub, e);
 }
 
 static enum status up(struct other *o, const struct word *w, const struct wire_mesh_member *m)

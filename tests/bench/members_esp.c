@@ -176,7 +176,8 @@ enum status tunnel_op(struct crowd *c, struct member *m, const struct dp_op *op,
 		add_op(c, m, &op->u.child);
 		return ST_OK;
 	}
-	if (op->kind == DP_TRAP_ADD || op->kind == DP_TRAP_DEL || op->kind == DP_PATH_MTU)
+	if (op->kind == DP_TRAP_ADD || op->kind == DP_TRAP_DEL || op->kind == DP_PATH_MTU ||
+	    op->kind == DP_PEER_PREFIX || op->kind == DP_PEER_GIVEN_ONLY)
 		return ST_OK; /* nobody here sends without being up, or anything large */
 	t = find(c, m, id);
 	if (!t)

@@ -83,6 +83,16 @@ static void mix_dp(uint64_t *h, const struct dp_op *op)
 		mix_ip(h, &op->u.path_mtu.remote);
 		mix_u64(h, op->u.path_mtu.mtu);
 		break;
+	case DP_PEER_PREFIX:
+		mix_u64(h, op->u.given.peer);
+		mix_ip(h, &op->u.given.prefix.ip);
+		mix_u64(h, op->u.given.prefix.len);
+		mix_u64(h, op->u.given.given);
+		break;
+	case DP_PEER_GIVEN_ONLY:
+		mix_u64(h, op->u.given_only.peer);
+		mix_u64(h, op->u.given_only.on);
+		break;
 	}
 }
 

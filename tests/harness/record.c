@@ -182,7 +182,9 @@ void record_dp(struct node *n, const struct dp_op *op)
 	case DP_CHILD_DUMMY: break;
 	case DP_TRAP_ADD: trap_add(n, op); break;
 	case DP_TRAP_DEL: trap_del(n, op->u.peer); break;
-	case DP_PATH_MTU: break;
+	case DP_PATH_MTU:
+	case DP_PEER_PREFIX:
+	case DP_PEER_GIVEN_ONLY: break;
 	}
 }
 

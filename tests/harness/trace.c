@@ -115,6 +115,19 @@ static void put_op(struct text_buf *t, const struct dp_op *op)
 			     ip_text(&op->u.path_mtu.remote, buf));
 		break;
 	}
+	case DP_PEER_PREFIX: {
+		static const char *const when[] = { "not any more", "first", "last" };
+		char buf[PREFIX_TEXT_MAX];
+
+		text_buf_fmt(t, "%s for peer %llu: %s\n", prefix_text(&op->u.given.prefix, buf),
+			     (unsigned long long)op->u.given.peer, when[op->u.given.given]);
+		break;
+	}
+	case DP_PEER_GIVEN_ONLY:
+		text_buf_fmt(t, "peer %llu has %s\n", (unsigned long long)op->u.given_only.peer,
+			     op->u.given_only.on ? "what it was given, and nothing else"
+						 : "what its selectors say");
+		break;
 	}
 }
 

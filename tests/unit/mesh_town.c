@@ -245,6 +245,24 @@ bool ike_peer_covers(const struct ike *ike, ike_peer_id peer, const struct wire_
 	return c && c->up && c->blocks.n && policy_ts_subset(ts, &c->blocks);
 }
 
+enum status ike_peer_prefix(struct ike *ike, ike_peer_id peer, const struct prefix *prefix,
+			    enum dp_given given)
+{
+	(void)ike;
+	(void)peer;
+	(void)prefix;
+	(void)given;
+	return ST_OK;
+}
+
+enum status ike_peer_given_only(struct ike *ike, ike_peer_id peer, bool on)
+{
+	(void)ike;
+	(void)peer;
+	(void)on;
+	return ST_OK;
+}
+
 const char *ike_reason_name(enum ike_reason reason)
 {
 	(void)reason;

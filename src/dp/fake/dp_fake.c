@@ -83,6 +83,7 @@ static void child_free(struct fake *f, struct fake_child *c)
 	esp_in_free(c->in);
 	esp_ts_free(c->ts);
 	esp_ts_free(c->relayed);
+	list_del(&c->at_peer);
 	fake_peer_unref(f, c->peer);
 	fake_ways_free(f, c->ways);
 	mem_free(f->mem, c);
@@ -131,7 +132,7 @@ static void forget_secrets(struct dp_child *c)
 static void start_sending(struct fake *f, struct fake_child *c)
 {
 	c->sends = true;
-	fake_list_senders(c->ways);
+	fake_list_senders(c);
 	fake_send_held(f, c);
 }
 
@@ -153,6 +154,7 @@ static enum status child_add(struct fake *f, const struct dp_child *c)
 	if (!fc)
 		return ST_NOMEM;
 	list_init(&fc->node);
+	list_init(&fc->at_peer);
 	st = child_build(f, c, fc);
 	if (st) {
 		child_free(f, fc);
@@ -175,7 +177,7 @@ static enum status child_pause(struct fake *f, dp_child_id id)
 
 	if (!c)
 		return ST_INVAL;
-	fake_unlist(c->ways);
+	fake_unlist_senders(c);
 	c->sends = false;
 	return ST_OK;
 }
@@ -325,6 +327,9 @@ static enum status carry_out(struct fake *f, const struct dp_op *op, struct dp_c
 	case DP_CHILD_DUMMY: return child_dummy(f, op->u.id);
 	case DP_CHILD_PAUSE: return child_pause(f, op->u.id);
 	case DP_PATH_MTU: return path_mtu(f, &op->u.path_mtu.remote, op->u.path_mtu.mtu);
+	case DP_PEER_PREFIX: return fake_give(f, op);
+	case DP_PEER_GIVEN_ONLY:
+		return fake_given_only(f, op->u.given_only.peer, op->u.given_only.on);
 	}
 	return ST_INVAL;
 }
@@ -506,6 +511,7 @@ static void fake_free(struct dp *dp)
 
 	list_for_each_safe(n, &f->children)
 		child_free(f, CONTAINER_OF(n, struct fake_child, node));
+	fake_take_all(f);
 	list_for_each_safe(n, &f->traps)
 		trap_free(f, CONTAINER_OF(n, struct fake_trap, node));
 	list_for_each_safe(n, &f->paths) {

@@ -15,6 +15,7 @@ struct fake_route {
 	unsigned refs; /* ways */
 	struct list senders; /* what began to send last first */
 	struct list traps;
+	struct list first, last; /* struct fake_given */
 };
 
 /* The prefixes that selectors lead to, each with a place in the list of its route. */
@@ -27,12 +28,24 @@ struct fake_ways {
 	} v[];
 };
 
-/* Who has children; see silence.c. */
+/* A prefix that a peer was given. */
+struct fake_given {
+	struct list node; /* of the route */
+	struct list of_peer;
+	struct fake_peer *peer;
+	struct fake_route *route;
+};
+
+/* Who has children, or was given something; see silence.c. */
 struct fake_peer {
 	struct list node;
 	struct map_node by_id;
 	dp_peer_id id;
-	unsigned refs; /* children */
+	unsigned refs; /* children; one while there is `kept` */
+	struct list senders; /* children that send, the newest first */
+	struct list given;
+	bool given_only;
+	bool kept;
 	mono_t sent, heard;
 	dp_child_id child; /* that sent */
 	bool asked; /* nothing was heard since `since`, when something was sent */
@@ -56,6 +69,7 @@ struct fake_child {
 	struct fake_peer *peer;
 	struct dp_child c; /* keys and selectors wiped */
 	bool sends;
+	struct list at_peer; /* then */
 	bool quiet; /* never again */
 	struct esp_out *out;
 	struct esp_in *in;
@@ -162,9 +176,13 @@ void fake_send_dummy(struct fake *f, struct fake_child *c);
 MUST enum status fake_ways_new(struct fake *f, const struct wire_ts_list *remote, void *owner,
 			       struct fake_ways **ret_ways);
 void fake_ways_free(struct fake *f, struct fake_ways *w); /* takes NULL; off their lists */
-void fake_list_senders(struct fake_ways *w);
+void fake_list_senders(struct fake_child *c);
+void fake_unlist_senders(struct fake_child *c);
 void fake_list_traps(struct fake_ways *w);
-void fake_unlist(struct fake_ways *w);
+MUST enum status fake_give(struct fake *f, const struct dp_op *op);
+MUST enum status fake_given_only(struct fake *f, dp_peer_id peer, bool on);
+/* All that peers were given. */
+void fake_take_all(struct fake *f);
 /* Child that sends this packet, else the trap that covers it, else neither (dp.h). */
 struct fake_child *fake_sender(const struct fake *f, const struct wire_ip *ip,
 			       struct fake_trap **ret_trap);
@@ -180,6 +198,7 @@ void fake_flow(struct fake *f, const struct fake_child *c, const struct wire_ip 
 void fake_refused(struct fake *f, const struct fake_child *c, const struct wire_ip *ip, bool in);
 
 /* silence.c */
+struct fake_peer *fake_peer_find(const struct fake *f, dp_peer_id id); /* NULL: none */
 struct fake_peer *fake_peer_ref(struct fake *f, dp_peer_id id); /* NULL: no memory */
 void fake_peer_unref(struct fake *f, struct fake_peer *p); /* takes NULL */
 void fake_peer_sent(struct fake *f, const struct fake_child *c);

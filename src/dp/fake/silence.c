@@ -12,7 +12,7 @@ static uint64_t id_hash(const struct fake *f, dp_peer_id id)
 	return map_hash(&f->peer_by_id, bytes_of(&id, sizeof(id)));
 }
 
-static struct fake_peer *peer_find(const struct fake *f, dp_peer_id id)
+struct fake_peer *fake_peer_find(const struct fake *f, dp_peer_id id)
 {
 	struct map_node *n = map_find(&f->peer_by_id, id_hash(f, id), has_id, &id);
 
@@ -21,7 +21,7 @@ static struct fake_peer *peer_find(const struct fake *f, dp_peer_id id)
 
 struct fake_peer *fake_peer_ref(struct fake *f, dp_peer_id id)
 {
-	struct fake_peer *p = peer_find(f, id);
+	struct fake_peer *p = fake_peer_find(f, id);
 
 	if (!p) {
 		p = mem_new(f->mem, sizeof(*p));
@@ -31,6 +31,8 @@ struct fake_peer *fake_peer_ref(struct fake *f, dp_peer_id id)
 		list_init(&p->refused);
 		p->sent = p->heard = f->now;
 		p->answers_until = f->now;
+		list_init(&p->senders);
+		list_init(&p->given);
 		list_add_tail(&f->peers, &p->node);
 		map_insert(&f->peer_by_id, &p->by_id, id_hash(f, id));
 	}

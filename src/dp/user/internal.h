@@ -129,16 +129,26 @@ struct peer;
 struct route {
 	_Atomic(struct hop *) senders; /* of children, what began to send last first */
 	_Atomic(struct hop *) traps;
+	_Atomic(struct hop *) first; /* of peers that were given it, the newest first */
+	_Atomic(struct hop *) last;
 	struct prefix prefix;
 	unsigned refs; /* control thread: hops that say so, listed or not */
 };
 
-/* A child's or trap's place in the list of one of its prefixes.  So a lookup looks at those alone
- * that lead to the very prefix, however many children a peer has. */
+/* A child's, trap's or peer's place in the list of one of its prefixes.  So a lookup looks at those
+ * alone that lead to the very prefix, however many children a peer has. */
 struct hop {
 	_Atomic(struct hop *) next;
-	void *owner; /* struct child or struct trap, as the list says */
+	void *owner; /* struct child, trap or peer, as the list says */
 	struct route *route; /* control thread */
+};
+
+/* A prefix that a peer was given: a place in the list of the prefix, and the peer's children have
+ * theirs at the peer.  So neither costs anything when the other changes. */
+struct given {
+	struct hop hop;
+	struct list node; /* of its peer; control thread */
+	bool last; /* in that list; control thread */
 };
 
 struct hops {
@@ -174,6 +184,7 @@ struct child {
 	struct map_node by_id;
 	struct hops hops;
 	struct list refusing; /* user.refusing, if `relayed` */
+	struct hop at_peer;
 };
 
 struct trap {
@@ -195,6 +206,8 @@ struct held {
 struct peer {
 	dp_peer_id id;
 	_Atomic int64_t acquire_ns; /* no ACQUIRE before */
+	_Atomic(struct hop *) senders; /* its children that send, the newest first */
+	_Atomic bool given_only;
 	/* Of all its children, in ticks (silence.c). */
 	_Atomic uint32_t sent; /* when the last packet was, or the peer was made */
 	_Atomic uint32_t heard; /* the same for authentic ones */
@@ -208,7 +221,9 @@ struct peer {
 	size_t held_bytes;
 	unsigned n_held;
 	/* control thread */
-	unsigned refs; /* children, and the trap */
+	unsigned refs; /* children, the trap; one while there is `kept` */
+	struct list given; /* struct given */
+	bool kept; /* it was given something, or is given_only */
 	struct map_node by_id;
 	struct trap *trap;
 	pthread_mutex_t lock;
@@ -452,10 +467,15 @@ MUST enum status sadb_hops_new(struct user *u, const struct wire_ts_list *remote
 			       struct hops *ret_hops);
 /* Lets go of the routes; the hops are in no list any more. */
 void sadb_hops_del(struct user *u, struct hops *h);
-void sadb_list_senders(struct hops *h);
-void sadb_unlist_senders(struct hops *h);
+void sadb_list_senders(struct child *c);
+void sadb_unlist_senders(struct child *c);
 void sadb_list_traps(struct hops *h);
 void sadb_unlist_traps(struct hops *h);
+/* The peer's children are asked for that prefix, before others or behind them; NOT: no more. */
+MUST enum status sadb_give(struct user *u, struct peer *p, const struct prefix *pfx,
+			   enum dp_given given);
+/* One of what it was given is no more; false: there is nothing. */
+bool sadb_take_any(struct user *u, struct peer *p);
 MUST enum status sadb_init(struct user *u);
 void sadb_done(struct user *u);
 

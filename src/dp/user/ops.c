@@ -46,6 +46,7 @@ static enum status peer_ref(struct user *u, dp_peer_id id, struct peer **ret_pee
 			return ST_NOMEM;
 		p->id = id;
 		p->held_tail = &p->held;
+		list_init(&p->given);
 		silence_init(p);
 		pthread_mutex_init(&p->lock, NULL);
 		map_insert(&u->peers, &p->by_id, id_hash(&u->peers, id));
@@ -290,7 +291,7 @@ static enum status child_publish(struct user *u, struct child *c, const struct d
 static void start_sending(struct user *u, struct child *c)
 {
 	c->sends = true;
-	sadb_list_senders(&c->hops);
+	sadb_list_senders(c);
 	/* Later than that: a queue thread that did not see it yet has put its packet where we find
 	 * it now, one that comes later finds the child (hold() in txin.c). */
 	send_held(u, c->peer, c);
@@ -336,7 +337,7 @@ static enum status child_add(struct user *u, const struct dp_child *d)
 static void stop_sending(struct child *c)
 {
 	if (c->sends)
-		sadb_unlist_senders(&c->hops);
+		sadb_unlist_senders(c);
 	c->sends = false;
 }
 
@@ -521,6 +522,63 @@ static enum status trap_del(struct user *u, dp_peer_id id)
 	return ST_OK;
 }
 
+/* ---- what peers are given ------------------------------------------------------------------ */
+
+/* While there is anything of that kind to be remembered, the peer is there. */
+static void peer_keep(struct user *u, struct peer *p)
+{
+	bool kept = !list_empty(&p->given) ||
+		    atomic_load_explicit(&p->given_only, memory_order_relaxed);
+
+	if (kept == p->kept)
+		return;
+	p->kept = kept;
+	if (kept)
+		p->refs++;
+	else
+		peer_unref(u, p);
+}
+
+static enum status peer_prefix(struct user *u, const struct dp_op *op)
+{
+	bool is_new = !peer_find(u, op->u.given.peer);
+	struct peer *p;
+	enum status st;
+
+	if (is_new && op->u.given.given == DP_GIVEN_NOT)
+		return ST_OK;
+	st = peer_ref(u, op->u.given.peer, &p);
+	if (st)
+		return st;
+	st = sadb_give(u, p, &op->u.given.prefix, op->u.given.given);
+	peer_keep(u, p);
+	peer_unref(u, p);
+	return st;
+}
+
+static void set_given_only(struct user *u, struct peer *p, bool on)
+{
+	atomic_store_explicit(&p->given_only, on, memory_order_relaxed);
+	while (!on && sadb_take_any(u, p))
+		;
+	peer_keep(u, p);
+}
+
+static enum status peer_given_only(struct user *u, const struct dp_op *op)
+{
+	struct peer *p = peer_find(u, op->u.given_only.peer);
+	enum status st;
+
+	if (!p && !op->u.given_only.on)
+		return ST_OK;
+	st = peer_ref(u, op->u.given_only.peer, &p);
+	if (st)
+		return st;
+	set_given_only(u, p, op->u.given_only.on);
+	peer_unref(u, p);
+	return ST_OK;
+}
+
 /* ---- operations ---------------------------------------------------------------------------- */
 
 static enum status carry_out(struct user *u, const struct dp_op *op, struct dp_counters *ret)
@@ -536,6 +594,8 @@ static enum status carry_out(struct user *u, const struct dp_op *op, struct dp_c
 	case DP_CHILD_DUMMY: return child_dummy(u, op->u.id);
 	case DP_CHILD_PAUSE: return child_pause(u, op->u.id);
 	case DP_PATH_MTU: pmtu_found(u, &op->u.path_mtu.remote, op->u.path_mtu.mtu); return ST_OK;
+	case DP_PEER_PREFIX: return peer_prefix(u, op);
+	case DP_PEER_GIVEN_ONLY: return peer_given_only(u, op);
 	}
 	return ST_INVAL;
 }
@@ -563,6 +623,13 @@ void ops_free_all(struct user *u)
 
 	while ((n = map_any(&u->children)))
 		child_remove(u, CONTAINER_OF(n, struct child, by_id));
-	while ((n = map_any(&u->peers)))
-		(void)trap_del(u, CONTAINER_OF(n, struct peer, by_id)->id);
+	while ((n = map_any(&u->peers))) {
+		struct peer *p = CONTAINER_OF(n, struct peer, by_id);
+
+		p->refs++; /* while we look at it */
+		set_given_only(u, p, false);
+		if (p->trap)
+			(void)trap_del(u, p->id);
+		peer_unref(u, p);
+	}
 }

@@ -140,16 +140,19 @@ static void unlist_hop(hop_list *list, struct hop *h)
 	atomic_store_explicit(list, next_hop(&h->next), memory_order_release);
 }
 
-void sadb_list_senders(struct hops *h)
+void sadb_list_senders(struct child *c)
 {
-	for (size_t i = 0; i < h->n; i++)
-		list_hop(&h->v[i].route->senders, &h->v[i]);
+	c->at_peer.owner = c;
+	list_hop(&c->peer->senders, &c->at_peer);
+	for (size_t i = 0; i < c->hops.n; i++)
+		list_hop(&c->hops.v[i].route->senders, &c->hops.v[i]);
 }
 
-void sadb_unlist_senders(struct hops *h)
+void sadb_unlist_senders(struct child *c)
 {
-	for (size_t i = 0; i < h->n; i++)
-		unlist_hop(&h->v[i].route->senders, &h->v[i]);
+	unlist_hop(&c->peer->senders, &c->at_peer);
+	for (size_t i = 0; i < c->hops.n; i++)
+		unlist_hop(&c->hops.v[i].route->senders, &c->hops.v[i]);
 }
 
 void sadb_list_traps(struct hops *h)
@@ -259,18 +262,106 @@ enum status sadb_hops_new(struct user *u, const struct wire_ts_list *remote, voi
 	return ST_OK;
 }
 
+/* ---- what peers are given ------------------------------------------------------------------ */
+
+static hop_list *given_list(struct route *r, bool last)
+{
+	return last ? &r->last : &r->first;
+}
+
+static struct given *given_in(struct route *r, const struct peer *p, bool last)
+{
+	for (struct hop *h = next_hop(given_list(r, last)); h; h = next_hop(&h->next))
+		if (h->owner == p)
+			return CONTAINER_OF(h, struct given, hop);
+	return NULL;
+}
+
+static struct given *given_of(struct user *u, const struct peer *p, const struct prefix *pfx)
+{
+	struct route *r = policy_table_exact(u->routes, pfx);
+	struct given *g = r ? given_in(r, p, false) : NULL;
+
+	return r && !g ? given_in(r, p, true) : g;
+}
+
+static void given_del(struct user *u, struct given *g)
+{
+	unlist_hop(given_list(g->hop.route, g->last), &g->hop);
+	list_del(&g->node);
+	route_unref(u, g->hop.route);
+	retire_block(u, g);
+}
+
+enum status sadb_give(struct user *u, struct peer *p, const struct prefix *pfx, enum dp_given given)
+{
+	struct given *old = given_of(u, p, pfx), *g = NULL;
+	enum status st;
+
+	if (given != DP_GIVEN_NOT) {
+		g = mem_new(u->mem, sizeof(*g));
+		st = g ? route_ref(u, pfx, &g->hop.route) : ST_NOMEM;
+		if (st) {
+			mem_free(u->mem, g);
+			return st;
+		}
+		g->hop.owner = p;
+		g->last = given == DP_GIVEN_LAST;
+		list_init(&g->node);
+		list_add_tail(&p->given, &g->node);
+		list_hop(given_list(g->hop.route, g->last), &g->hop);
+	}
+	if (old)
+		given_del(u, old);
+	return ST_OK;
+}
+
+bool sadb_take_any(struct user *u, struct peer *p)
+{
+	if (list_empty(&p->given))
+		return false;
+	given_del(u, CONTAINER_OF(p->given.next, struct given, node));
+	return true;
+}
+
 /* ---- lookups ------------------------------------------------------------------------------- */
 
-static struct child *sender_of(struct route *r, const struct wire_ip *ip)
+static bool takes(struct child *c, const struct wire_ip *ip)
+{
+	return !atomic_load_explicit(&c->dead, memory_order_relaxed) && esp_ts_match_out(c->ts, ip);
+}
+
+static struct child *given_sender(hop_list *peers, const struct wire_ip *ip)
+{
+	for (struct hop *h = next_hop(peers); h; h = next_hop(&h->next)) {
+		struct peer *p = h->owner;
+
+		for (struct hop *s = next_hop(&p->senders); s; s = next_hop(&s->next))
+			if (takes(s->owner, ip))
+				return s->owner;
+	}
+	return NULL;
+}
+
+static struct child *own_sender(struct route *r, const struct wire_ip *ip)
 {
 	for (struct hop *h = next_hop(&r->senders); h; h = next_hop(&h->next)) {
 		struct child *c = h->owner;
 
-		if (!atomic_load_explicit(&c->dead, memory_order_relaxed) &&
-		    esp_ts_match_out(c->ts, ip))
+		if (!atomic_load_explicit(&c->peer->given_only, memory_order_relaxed) &&
+		    takes(c, ip))
 			return c;
 	}
 	return NULL;
+}
+
+static struct child *sender_of(struct route *r, const struct wire_ip *ip)
+{
+	struct child *c = given_sender(&r->first, ip);
+
+	if (!c)
+		c = own_sender(r, ip);
+	return c ? c : given_sender(&r->last, ip);
 }
 
 static struct peer *trap_of(struct route *r, const struct wire_ip *ip)
@@ -278,7 +369,8 @@ static struct peer *trap_of(struct route *r, const struct wire_ip *ip)
 	for (struct hop *h = next_hop(&r->traps); h; h = next_hop(&h->next)) {
 		const struct trap *t = h->owner;
 
-		if (esp_ts_match_out(t->ts, ip))
+		if (!atomic_load_explicit(&t->peer->given_only, memory_order_relaxed) &&
+		    esp_ts_match_out(t->ts, ip))
 			return t->peer;
 	}
 	return NULL;
