@@ -183,12 +183,21 @@ void peer_untrap(struct ike *ike, struct peer *p)
 	set_trap(ike, p, false);
 }
 
+/* From hub to hub: it is always wanted, and what lies in its selectors may be for another one. */
+static bool between_hubs(const struct ike_peer_conf *conf)
+{
+	return conf->role == IKE_ROLE_HUB && conf->start == IKE_START_UP &&
+	       conf->capabilities & IKE_CAN_RELAY;
+}
+
 /* Traffic may start the tunnel: the data plane has its selectors, also when they were refused once.
  */
 static void watch(struct ike *ike, struct peer *p)
 {
 	if (!p->removed && !ike->shutdown)
-		set_trap(ike, p, p->conf->start != IKE_START_LISTEN && peer_names(p) > 0);
+		set_trap(ike, p,
+			 p->conf->start != IKE_START_LISTEN && peer_names(p) > 0 &&
+				 !between_hubs(p->conf));
 }
 
 /* Without its trap nobody would hear the traffic that it is to connect for: once more, later. */

@@ -130,7 +130,8 @@ struct other {
 	struct list node; /* of hub.others */
 	struct hub *hub;
 	struct policy_ident ident; /* owned */
-	ike_peer_id way[MESH_HUB_WAYS]; /* peers that are it; the first is spoken to */
+	ike_peer_id way[MESH_HUB_WAYS]; /* peers that are it; the first came up last, and is spoken
+					   to */
 	size_t n_ways; /* 0: it is gone, */
 	mono_t until; /* and forgotten then */
 	struct known_hub *place; /* owned; NULL: it does not say where it is */
@@ -297,7 +298,7 @@ void route_done(struct other *o);
 /* That entry is where it is now: its prefixes are the hub's; or they are about to be others. */
 void route_entry(struct hub *h, struct entry *e);
 void route_drop(struct entry *e);
-/* A way to that hub is there, or is lost. */
+/* A way to that hub is there, and asked before the others; or is lost. */
 void route_way(struct other *o, ike_peer_id peer);
 void route_way_lost(struct other *o, ike_peer_id peer);
 /* What could not be said is said. */

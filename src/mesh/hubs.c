@@ -4,7 +4,7 @@
  *
  * A hub is who announced RELAY and has address blocks for all of the domain in its certificate,
  * whether we called it or it called us; who only says so is a member like any other.  It is found
- * by its identity: of several ways to it, the first is the one that we speak on.
+ * by its identity: of several ways to it, the one that came up last is the one that we speak on.
  *
  * Hubs tell each other where they themselves are, and members where all are.  Neither is a queue:
  * members that do not know the newest list are on one (`uninformed`), and hear of it in their turn.
@@ -297,6 +297,19 @@ static void way_lost(struct other *o, ike_peer_id peer)
 	share_doubt(o);
 }
 
+/* What is up the longest may lead to what it was before it started again. */
+static void way_first(struct other *o, ike_peer_id peer)
+{
+	size_t i = way_of(o, peer);
+
+	if (i == MESH_HUB_WAYS)
+		return;
+	o->n_ways += i == o->n_ways;
+	memmove(&o->way[1], &o->way[0], i * sizeof(o->way[0]));
+	o->way[0] = peer;
+	route_way(o, peer);
+}
+
 /* `anew`: by an SA that is none's successor.  It may have started again, and know nothing. */
 static void way_up(struct hub *h, ike_peer_id peer, const struct attached *at, bool anew)
 {
@@ -309,10 +322,8 @@ static void way_up(struct hub *h, ike_peer_id peer, const struct attached *at, b
 	if (!o)
 		return;
 	anew |= !o->n_ways;
-	if (way_of(o, peer) == o->n_ways && o->n_ways < MESH_HUB_WAYS) {
-		o->way[o->n_ways++] = peer;
-		route_way(o, peer);
-	}
+	if (anew || way_of(o, peer) == o->n_ways)
+		way_first(o, peer);
 	if (entry_by_peer(h, peer))
 		directory_look(h, peer);
 	if (!anew)

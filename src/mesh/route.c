@@ -49,12 +49,13 @@ static enum dp_given when(const struct entry *e)
 	return e->via_first ? DP_GIVEN_FIRST : DP_GIVEN_LAST;
 }
 
+/* To the first way last: it is asked first. */
 static void put(struct other *o, const struct prefix *p, enum dp_given given)
 {
 	uintptr_t n = (uintptr_t)policy_table_exact(o->given, p);
 
 	failed(o, policy_table_set(o->given, p, (void *)(n + 1), NULL));
-	for (size_t i = 0; i < o->n_ways; i++)
+	for (size_t i = o->n_ways; i-- > 0;)
 		say_prefix(o, o->way[i], p, given);
 }
 
@@ -127,6 +128,7 @@ void route_entry(struct hub *h, struct entry *e)
 
 /* ---- ways ---------------------------------------------------------------------------------- */
 
+/* It is the first now. */
 void route_way(struct other *o, ike_peer_id way)
 {
 	const struct hub *h = o->hub;
@@ -141,7 +143,7 @@ void route_way(struct other *o, ike_peer_id way)
 static void give_anew(struct other *o)
 {
 	o->regive = false;
-	for (size_t i = 0; i < o->n_ways; i++) {
+	for (size_t i = o->n_ways; i-- > 0;) {
 		say_only(o, o->way[i], false);
 		route_way(o, o->way[i]);
 	}

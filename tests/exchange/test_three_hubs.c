@@ -206,6 +206,7 @@ static void test_hub_dies_and_comes_back(void **state)
 	world_live(t->w, dur_s(30));
 	moves(t, 3, 2, "elsewhere");
 	at[3] = 2;
+	refused_at(t, 1, "10.9.0.1");
 	all_reach_all(t, at, 3);
 	node_restart(t->hub[3].node);
 	world_live(t->w, dur_s(60));

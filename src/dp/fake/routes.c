@@ -275,7 +275,6 @@ static struct fake_trap *trap_of(const struct fake *f, const struct fake_route *
 {
 	list_for_each(n, &r->traps) {
 		struct fake_trap *t = CONTAINER_OF(n, struct fake_way, node)->owner;
-
 		const struct fake_peer *p = fake_peer_find(f, t->peer);
 
 		if (!(p && p->given_only) && esp_ts_match_out(t->ts, ip))

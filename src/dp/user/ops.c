@@ -281,6 +281,7 @@ static enum status child_publish(struct user *u, struct child *c, const struct d
 		peer_unref(u, c->peer);
 		return st;
 	}
+	c->at_peer.owner = c;
 	silence_wanted(c->peer, d);
 	map_insert(&u->children, &c->by_id, id_hash(&u->children, c->id));
 	if (c->relayed)

@@ -142,7 +142,6 @@ static void unlist_hop(hop_list *list, struct hop *h)
 
 void sadb_list_senders(struct child *c)
 {
-	c->at_peer.owner = c;
 	list_hop(&c->peer->senders, &c->at_peer);
 	for (size_t i = 0; i < c->hops.n; i++)
 		list_hop(&c->hops.v[i].route->senders, &c->hops.v[i]);
