@@ -10,18 +10,18 @@ import os
 from lib.stream import Stream
 from lib.wait import until
 
-from test_shortcuts import pair, wait_direct
+from test_shortcuts import pair, shortcuts, wait_direct
 
 PLACES = ("192.0.2.1", "192.0.2.2", "192.0.2.3")
 NAMES = ("hub.example", "hub2.example", "hub3.example")
 
 
-def start(star, corp, index, others):
+def start(star, corp, index, others, **keys):
     if index:
         corp.hub(NAMES[index])
     return star.start_hub(corp, ns=star.another_hub(index + 1) if index else None,
                           identity=NAMES[index], announce=[PLACES[index]],
-                          **({"hubs": others} if others else {}))
+                          **({"hubs": others} if others else {}), **keys)
 
 
 def at(site):
@@ -85,3 +85,53 @@ def test_what_was_learnt_survives(star, corp):
     hub[0].kill()
     one.daemon.start()
     until(lambda: at(one) == PLACES[1], "the site to go to the second hub", deadline=240)
+
+
+def know(hubs, sites, at):
+    """All hubs know at which hub each of the sites is."""
+    for index, hub in enumerate(hubs):
+        members = {item["identity"]: item["here"] or item["at"]
+                   for item in shortcuts(hub, "--members")["members"]}
+        want = {site.identity: at[i] == index or NAMES[at[i]] for i, site in enumerate(sites)}
+        assert members == want, f"{NAMES[index]}: {members}, not {want}"
+
+
+def reach_each_other(sites):
+    for near in sites:
+        for far in sites:
+            if near is not far:
+                assert near.host.ping(far.host4) == 3
+                assert near.host.ping(far.host6) == 3
+
+
+def refused_at(hubs, index, site, address):
+    """By that hub, with the answer of a firewall; no other one sees anything of it."""
+    before = [hub.counters() for hub in hubs]
+    out = site.host.run("ping", "-n", "-c", "1", "-W", "5", address, check=False).stdout
+    assert "1 errors" in out, out
+    for i, hub in enumerate(hubs):
+        now = hub.counters()
+        assert now["tx.discard"] - before[i]["tx.discard"] == (i == index)
+        assert now["tx.reflected"] == before[i]["tx.reflected"]
+
+
+def test_three_hubs(star, corp):
+    """R09, R16: three hubs that all know each other, and a site at each: every pair reaches each
+    other; a site goes to another hub, and the others find it there; what nobody has is refused by
+    the first hub."""
+    hub = [start(star, corp, i, [place for place in PLACES if place != PLACES[i]], topology="star")
+           for i in range(3)]
+    for index, daemon in enumerate(hub):
+        until(lambda: {item["identity"] for item in daemon.status()["hubs"] if item["connected"]
+                       } == set(NAMES) - {NAMES[index]}, f"{NAMES[index]} to know the others")
+    site = [star.join(corp, i + 1, hubs=[PLACES[i]]) for i in range(3)]
+    until(lambda: know(hub, site, (0, 1, 2)) is None, "the hubs to know all sites")
+    reach_each_other(site)
+    for i in range(3):
+        refused_at(hub, i, site[i], "10.99.0.1")
+    site[0].daemon.stop()
+    site[0].daemon = star.start_site(site[0], corp.path(site[0].identity), hubs=[PLACES[2]])
+    site[0].daemon.wait_up("corp")
+    until(lambda: know(hub, site, (2, 1, 2)) is None, "the hubs to know that a site has moved")
+    reach_each_other(site)
+    assert not any(hub[i].counters()["tx.reflected"] for i in range(3))
