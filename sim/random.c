@@ -194,6 +194,10 @@ void random_hubs(uint64_t seed, struct scenario *sc)
 	/* Who authenticates anew is told everything anew, word by word. */
 	if (sc->reauth.ns)
 		sc->reauth.ns += S(600);
+	/* Who has a new certificate has new tunnels, with all others in a mesh: oftener than a calm is
+	 * long somebody is always without one, and nobody is ever seen to have them all. */
+	if (sc->certificates.ns)
+		sc->certificates.ns += S(3600);
 	if (!dice_below(&d, 3)) {
 		make_gentle(&d, sc);
 		return;
