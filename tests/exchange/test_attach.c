@@ -1,5 +1,6 @@
 /*
- * A site on several hubs at once: which of them has its traffic, and suggestions of all of them.
+ * A site on several hubs at once: which of them has its traffic, and suggestions of all of them
+ * (R09, R16, U2).
  *
  *	site-1 ===+=== hub-1 ===+=== site-2		hub-1 is the preferred one of both
  *	          `=== hub-2 ===´

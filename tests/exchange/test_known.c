@@ -1,4 +1,5 @@
-/* What a site takes of what hubs say of hubs, and what it makes of it. */
+/* What a site takes of what hubs say of hubs, and what it makes of it (R01,
+ * R16). */
 #include "exchange/cities.h"
 #include "wire/mesh/wire_mesh.h"
 

@@ -1,4 +1,5 @@
-/* Three hubs that all know each other: who is where, they send to exactly there. */
+/* Three hubs that all know each other: who is where, they send to exactly there
+ * (R09, R16). */
 #include "exchange/cities.h"
 
 static int setup(void **state)

@@ -1,44 +1,10 @@
 /* What must not be relayed (struct dp_child.direct): neither out nor in, whatever becomes of the
- * direct way, of every data plane (S2, R5). */
-#include "unit/dp_util.h"
+ * direct way, of every data plane (S2, R05). */
+#include "unit/dp_fixture.h"
 
 #include "dp/common.h"
 
 static uint8_t buf[65536], esp[65536], got[65536];
-
-static int open_kind(void **state, enum dut_kind kind)
-{
-	struct dut *d;
-
-	make_selectors();
-	d = dut_open(kind);
-	d->clock = (mono_t){ dur_s(100).ns };
-	if (kind == DUT_FAKE)
-		dp_fake_time(d->dp, d->clock);
-	*state = d;
-	return 0;
-}
-
-static int open_fake(void **state)
-{
-	return open_kind(state, DUT_FAKE);
-}
-
-static int open_user(void **state)
-{
-	return open_kind(state, DUT_USER);
-}
-
-static int open_two_queues(void **state)
-{
-	return open_kind(state, DUT_USER_TWO_QUEUES);
-}
-
-static int shut(void **state)
-{
-	dut_close(*state);
-	return 0;
-}
 
 enum { HUB = 9, PARTNER = 2 };
 

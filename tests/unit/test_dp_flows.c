@@ -1,46 +1,12 @@
 /* Who talks to whom, what proves a child, what is no traffic: FLOW, CARRIES, DUMMY, PAUSE and
  * `since_used` as dp.h promises them, of every data plane (P8, T3, R16). */
-#include "unit/dp_util.h"
+#include "unit/dp_fixture.h"
 
 #include <time.h>
 
 #include "dp/common.h"
 
 static uint8_t buf[65536], esp[65536];
-
-static int open_kind(void **state, enum dut_kind kind)
-{
-	struct dut *d;
-
-	make_selectors();
-	d = dut_open(kind);
-	d->clock = (mono_t){ dur_s(100).ns };
-	if (kind == DUT_FAKE)
-		dp_fake_time(d->dp, d->clock);
-	*state = d;
-	return 0;
-}
-
-static int open_fake(void **state)
-{
-	return open_kind(state, DUT_FAKE);
-}
-
-static int open_user(void **state)
-{
-	return open_kind(state, DUT_USER);
-}
-
-static int open_two_queues(void **state)
-{
-	return open_kind(state, DUT_USER_TWO_QUEUES);
-}
-
-static int shut(void **state)
-{
-	dut_close(*state);
-	return 0;
-}
 
 /* The time by the clock of the data plane. */
 static mono_t time_of(const struct dut *d)

@@ -1,39 +1,11 @@
 /* What peers are given: prefixes beside the selectors of their children, as dp.h promises it, of
  * every data plane (R16). */
-#include "unit/dp_util.h"
+#include "unit/dp_fixture.h"
 
 #include <errno.h>
 #include <pthread.h>
 
 static uint8_t buf[65536];
-
-static int open_kind(void **state, enum dut_kind kind)
-{
-	make_selectors();
-	*state = dut_open(kind);
-	return 0;
-}
-
-static int open_fake(void **state)
-{
-	return open_kind(state, DUT_FAKE);
-}
-
-static int open_user(void **state)
-{
-	return open_kind(state, DUT_USER);
-}
-
-static int open_two_queues(void **state)
-{
-	return open_kind(state, DUT_USER_TWO_QUEUES);
-}
-
-static int shut(void **state)
-{
-	dut_close(*state);
-	return 0;
-}
 
 /* Peer 1000 + id, by that child. */
 static struct dp_op hub_op(const struct dut *d, dp_child_id id, struct wire_ts *ts)

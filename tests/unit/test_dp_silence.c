@@ -1,38 +1,10 @@
 /* DP_REPORT_SILENT and CEASED, and the times that QUERY gives, as dp.h promises them, of every data
  * plane; and to the millisecond of the fake, whose clock is ours (P9, V10). */
-#include "unit/dp_util.h"
+#include "unit/dp_fixture.h"
 
 #include <time.h>
 
 static uint8_t buf[65536], esp[65536];
-
-static int open_kind(void **state, enum dut_kind kind)
-{
-	make_selectors();
-	*state = dut_open(kind);
-	return 0;
-}
-
-static int open_fake(void **state)
-{
-	return open_kind(state, DUT_FAKE);
-}
-
-static int open_user(void **state)
-{
-	return open_kind(state, DUT_USER);
-}
-
-static int open_two_queues(void **state)
-{
-	return open_kind(state, DUT_USER_TWO_QUEUES);
-}
-
-static int shut(void **state)
-{
-	dut_close(*state);
-	return 0;
-}
 
 /* A little later: the fake's clock is set, the other one is waited for. */
 static void later(struct dut *d, int64_t ms)

@@ -160,6 +160,7 @@ struct child {
 	struct esp_out *out;
 	struct esp_in *in;
 	struct esp_ts *ts;
+	struct esp_ts *relayed; /* refuses all but that; NULL: nothing */
 	_Atomic(struct path *) path;
 	struct dp_limit limit;
 	dp_child_id id;
@@ -169,7 +170,6 @@ struct child {
 	bool told; /* as in dp.h, with the next two */
 	bool flows;
 	bool counts;
-	struct esp_ts *relayed; /* refuses all but that; NULL: nothing */
 	bool proves; /* until it has; queue thread */
 	struct endpoint reported; /* last NEW_ADDRESS; queue thread */
 	_Atomic bool dead; /* past a hard limit */
